@@ -1,0 +1,25 @@
+//! What `build_info` says of the build: the compiler, and the revision where it can be known.
+
+use std::process::Command;
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed=BUILD_REVISION");
+    println!("cargo:rerun-if-changed=.git/HEAD");
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    // "rustc 1.95.0 (59807616e 2026-04-14)"
+    let version = output(&rustc, &["--version"]);
+    let version = version.split_whitespace().nth(1).unwrap_or("unknown");
+    println!("cargo:rustc-env=BUILD_RUST_VERSION={version}");
+    if std::env::var_os("BUILD_REVISION").is_none() {
+        let revision = output("git", &["rev-parse", "--short=12", "HEAD"]);
+        if !revision.trim().is_empty() {
+            println!("cargo:rustc-env=BUILD_REVISION={}", revision.trim());
+        }
+    }
+}
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+}

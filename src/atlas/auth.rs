@@ -1,0 +1,56 @@
+//! Signing requests: a bearer token of a service account, or the digest of an API key.
+
+mod digest;
+mod token;
+
+use reqwest::{Request, Response, StatusCode};
+
+use super::Error;
+use super::door::Door;
+use crate::config::{AtlasConfig, Credentials};
+use digest::DigestAuth;
+use token::TokenAuth;
+
+#[derive(Debug)]
+pub(super) enum Auth {
+    Token(TokenAuth),
+    Digest(DigestAuth),
+}
+
+impl Auth {
+    pub(super) fn new(config: &AtlasConfig) -> Self {
+        match config.credentials.clone() {
+            Credentials::ServiceAccount { client_id, client_secret } => {
+                Self::Token(TokenAuth::new(&config.base_url, client_id, client_secret))
+            }
+            Credentials::ApiKey { public_key, private_key } => {
+                Self::Digest(DigestAuth::new(public_key, private_key))
+            }
+        }
+    }
+
+    /// Sends `request`, which has no body, signed; signs anew where Atlas asks for it.
+    pub(super) async fn send(&self, door: &Door, request: &Request) -> Result<Response, Error> {
+        match self {
+            Self::Token(token) => token.send(door, request).await,
+            Self::Digest(digest) => digest.send(door, request).await,
+        }
+    }
+}
+
+/// A second copy of a request without body.
+fn copy(request: &Request) -> Result<Request, Error> {
+    request.try_clone().ok_or_else(|| Error::Invalid("a request that cannot be sent twice".to_owned()))
+}
+
+fn is_unauthorized(response: &Response) -> bool {
+    response.status() == StatusCode::UNAUTHORIZED
+}
+
+/// A header value that no log shows.
+fn sensitive(text: &str) -> Result<reqwest::header::HeaderValue, Error> {
+    let mut value = reqwest::header::HeaderValue::from_str(text)
+        .map_err(|_| Error::Secret("it has characters that no HTTP header can carry".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,83 @@
+//! HTTP Digest (RFC 7616) as Atlas speaks it. The arithmetic is `digest_auth`'s, the requests are ours, so that each
+//! of them passes the door.
+
+use std::sync::{Mutex, PoisonError};
+
+use digest_auth::{AuthContext, WwwAuthenticateHeader};
+use reqwest::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use reqwest::{Request, Response};
+use secrecy::ExposeSecret;
+
+use super::{copy, is_unauthorized, sensitive};
+use crate::atlas::Error;
+use crate::atlas::door::Door;
+use crate::config::SecretSource;
+
+/// One request is sent at most this often: without a nonce, with one that has just gone stale, with a fresh one.
+const MOST_ROUNDS: usize = 3;
+
+#[derive(Debug)]
+pub(in crate::atlas) struct DigestAuth {
+    public_key: String,
+    private_key: SecretSource,
+    /// The nonce in use, with the count of its uses. Requests share it until Atlas calls it stale.
+    challenge: Mutex<Option<WwwAuthenticateHeader>>,
+}
+
+impl DigestAuth {
+    pub(super) fn new(public_key: String, private_key: SecretSource) -> Self {
+        Self { public_key, private_key, challenge: Mutex::new(None) }
+    }
+
+    pub(super) async fn send(&self, door: &Door, request: &Request) -> Result<Response, Error> {
+        // The nonce that the previous round was given, if any.
+        let mut given: Option<String> = None;
+        for _ in 1..MOST_ROUNDS {
+            let (signed, nonce) = self.sign(request)?;
+            let response = door.send(signed).await?;
+            if !is_unauthorized(&response) {
+                return Ok(response);
+            }
+            let Some(challenge) = challenge(&response) else { return Ok(response) };
+            // A fresh nonce was refused, and not for its age: it is the key that is wrong.
+            if nonce.is_some() && nonce == given && !challenge.stale {
+                return Ok(response);
+            }
+            given = Some(challenge.nonce.clone());
+            *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge);
+        }
+        door.send(self.sign(request)?.0).await
+    }
+
+    /// The request with the next answer to the challenge in use, and that challenge's nonce; as it is while there is
+    /// none, so that Atlas gives one.
+    fn sign(&self, request: &Request) -> Result<(Request, Option<String>), Error> {
+        let mut signed = copy(request)?;
+        let mut challenge = self.challenge.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(challenge) = challenge.as_mut() else { return Ok((signed, None)) };
+        let url = request.url();
+        let uri = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let private_key = self.private_key.read().map_err(Error::Secret)?;
+        let context = AuthContext::new(self.public_key.as_str(), private_key.expose_secret(), uri);
+        let answer = challenge
+            .respond(&context)
+            .map_err(|error| Error::Invalid(format!("a digest challenge that cannot be met: {error}")))?;
+        signed.headers_mut().insert(AUTHORIZATION, sensitive(&answer.to_header_string())?);
+        Ok((signed, Some(challenge.nonce.clone())))
+    }
+}
+
+/// The digest challenge among those of an answer. Only visible ASCII is looked at: `digest_auth` slices by bytes what it
+/// counts in characters.
+fn challenge(response: &Response) -> Option<WwwAuthenticateHeader> {
+    response
+        .headers()
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .filter(|value| value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("digest ")))
+        .find_map(|value| WwwAuthenticateHeader::parse(&value[7..]).ok())
+}

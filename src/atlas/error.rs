@@ -1,0 +1,245 @@
+//! What can go wrong between here and Atlas, and which of the closed set of reasons that is.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+use crate::model::FailureReason;
+
+/// Longest text of Atlas's that an error repeats, in characters.
+const MOST_DETAIL: usize = 300;
+
+/// Codes that say "you are known, but not for this", whichever of 401 and 403 they come with.
+const MISSING_ROLE: [&str; 5] = [
+    "USER_UNAUTHORIZED",
+    "NOT_IN_GROUP",
+    "NOT_IN_ORG_GROUP",
+    "USER_CANNOT_ACCESS_GROUP",
+    "IP_ADDRESS_NOT_ON_ACCESS_LIST",
+];
+
+/// Why Atlas could not be read. No variant holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Atlas answered, and the answer is no.
+    #[error("Atlas answered {status}{}", said(.code.as_deref(), .detail.as_deref()))]
+    Answer {
+        /// The HTTP status.
+        status: StatusCode,
+        /// Atlas's `errorCode`, or OAuth's `error`.
+        code: Option<String>,
+        /// Atlas's sentence.
+        detail: Option<String>,
+        /// How long Atlas asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The token endpoint refused the client id or its secret.
+    #[error("the service account was refused: Atlas answered {status}{}", said(.code.as_deref(), .detail.as_deref()))]
+    TokenRefused {
+        /// The HTTP status.
+        status: StatusCode,
+        /// OAuth's `error`.
+        code: Option<String>,
+        /// OAuth's `error_description`.
+        detail: Option<String>,
+    },
+    /// The secret cannot be read from its file.
+    #[error("the secret cannot be used: {0}")]
+    Secret(String),
+    /// Nothing was heard before the deadline.
+    #[error("no answer from Atlas in time")]
+    Timeout,
+    /// No connection, or one that broke before an answer.
+    #[error("cannot reach Atlas: {0}")]
+    Connect(String),
+    /// The certificate or the handshake was not acceptable.
+    #[error("no trusted connection to Atlas: {0}")]
+    Tls(String),
+    /// The body broke off.
+    #[error("the answer broke off: {0}")]
+    Broken(String),
+    /// An answer that is not what Atlas documents.
+    #[error("not an answer that Atlas documents: {0}")]
+    Invalid(String),
+    /// More than any listing can be.
+    #[error("the answer is too large: {0}")]
+    TooLarge(String),
+}
+
+fn said(code: Option<&str>, detail: Option<&str>) -> String {
+    match (code, detail) {
+        (Some(code), Some(detail)) => format!(" {code}: {detail}"),
+        (Some(one), None) | (None, Some(one)) => format!(": {one}"),
+        (None, None) => String::new(),
+    }
+}
+
+impl Error {
+    /// The label this error is counted under.
+    #[must_use]
+    pub fn reason(&self) -> FailureReason {
+        match self {
+            Self::Answer { status, code, .. } => {
+                let missing_role = code.as_deref().is_some_and(|code| MISSING_ROLE.contains(&code));
+                match status.as_u16() {
+                    401 if missing_role => FailureReason::Forbidden,
+                    401 => FailureReason::Unauthorized,
+                    403 => FailureReason::Forbidden,
+                    404 => FailureReason::NotFound,
+                    429 => FailureReason::RateLimited,
+                    400..=499 => FailureReason::BadRequest,
+                    500..=599 => FailureReason::ServerError,
+                    _ => FailureReason::InvalidResponse,
+                }
+            }
+            Self::TokenRefused { .. } | Self::Secret(_) => FailureReason::Unauthorized,
+            Self::Timeout => FailureReason::Timeout,
+            Self::Connect(_) => FailureReason::Connect,
+            Self::Tls(_) => FailureReason::Tls,
+            Self::Broken(_) | Self::Invalid(_) => FailureReason::InvalidResponse,
+            Self::TooLarge(_) => FailureReason::TooLarge,
+        }
+    }
+
+    /// Whether asking again may help.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Answer { status, .. } => {
+                *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
+            }
+            Self::Connect(_) | Self::Broken(_) => true,
+            _ => false,
+        }
+    }
+
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Answer { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// An answer that is no success: its status, and whatever its body says for itself.
+    pub(super) fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let (code, detail) = super::wire::error_body(body);
+        Self::Answer {
+            status,
+            code: code.map(|code| tidy(&code)),
+            detail: detail.map(|detail| tidy(&detail)),
+            retry_after: headers
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok())
+                .and_then(|value| retry_after(value, SystemTime::now())),
+        }
+    }
+
+    /// A fault of the transport.
+    pub(super) fn transport(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        let text = tidy(&chain(&error));
+        if is_tls(&error) {
+            Self::Tls(text)
+        } else if error.is_body() || error.is_decode() {
+            Self::Broken(text)
+        } else if error.is_builder() || error.is_redirect() {
+            Self::Invalid(text)
+        } else {
+            Self::Connect(text)
+        }
+    }
+}
+
+/// Seconds, or a date of HTTP; a date that has passed is no wait at all. RFC 9110, section 10.2.3.
+fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// One line of at most [`MOST_DETAIL`] characters: texts of others go to logs and pages.
+fn tidy(text: &str) -> String {
+    let mut line: String =
+        text.chars().take(MOST_DETAIL).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(MOST_DETAIL).is_some() {
+        line.push_str("...");
+    }
+    line
+}
+
+/// An error with its causes, since reqwest's own text says only "error sending request".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let said = inner.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if inner.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| wrapped.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let check = |value: &str, seconds: Option<u64>| {
+            assert_eq!(retry_after(value, now), seconds.map(Duration::from_secs), "{value}");
+        };
+        check("0", Some(0));
+        check(" 120 ", Some(120));
+        check("Sun, 06 Nov 1994 08:49:47 GMT", Some(10));
+        check("Sun, 06 Nov 1994 08:49:27 GMT", Some(0));
+        check("18446744073709551615", Some(u64::MAX));
+        for nonsense in ["", "-1", "soon", "1.5", "99999999999999999999999"] {
+            check(nonsense, None);
+        }
+    }
+
+    #[test]
+    fn an_answer_is_classed_by_status_and_code() {
+        let check = |status: u16, body: &str, reason: FailureReason| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = Error::answer(status, &HeaderMap::new(), body.as_bytes());
+            assert_eq!(error.reason(), reason, "{error}");
+        };
+        check(401, r#"{"error":401,"errorCode":"UNEXPECTED_ERROR"}"#, FailureReason::Unauthorized);
+        check(401, r#"{"error":401,"errorCode":"USER_UNAUTHORIZED"}"#, FailureReason::Forbidden);
+        check(403, "", FailureReason::Forbidden);
+        check(404, "<html>", FailureReason::NotFound);
+        check(429, "{}", FailureReason::RateLimited);
+        for status in [400, 402, 406, 410, 422] {
+            check(status, "", FailureReason::BadRequest);
+        }
+        check(503, "", FailureReason::ServerError);
+        check(302, "", FailureReason::InvalidResponse);
+    }
+
+    #[test]
+    fn an_answers_text_is_one_bounded_line() {
+        let body = serde_json::json!({"errorCode": "A\nB", "detail": "x\u{0}".repeat(1000)}).to_string();
+        let error = Error::answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.as_bytes()).to_string();
+        assert!(error.starts_with("Atlas answered 400 Bad Request A B: x x"), "{error}");
+        assert!(error.chars().count() < 400 && !error.contains(char::is_control), "{error}");
+    }
+}

@@ -1,0 +1,143 @@
+//! The command line, with the dotted flags of Prometheus and its exporters.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// Tells Prometheus whether MongoDB Atlas really exports its backup snapshots.
+#[derive(Debug, Parser)]
+#[command(version, about, args_conflicts_with_subcommands = false)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// The configuration file, TOML; config.example.toml documents every key.
+    #[arg(long = "config.file", value_name = "FILE", default_value = "config.toml", global = true)]
+    pub(crate) config_file: PathBuf,
+
+    /// Address to serve on, host:port or :port; may be repeated.
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10027", global = true)]
+    pub(crate) listen_addresses: Vec<ListenAddress>,
+
+    /// Path of the metrics.
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = telemetry_path, global = true)]
+    pub(crate) telemetry_path: String,
+
+    /// Least severe messages to log: error, warn, info, debug or trace.
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", value_parser = level, global = true)]
+    pub(crate) log_level: String,
+
+    /// Form of the log on standard error.
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", global = true)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(crate) enum Command {
+    /// Run an embedded Atlas and the exporter watching it; needs no account and no file.
+    Demo,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Logfmt,
+    Json,
+}
+
+/// Where to listen; without a host, everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListenAddress {
+    host: Option<String>,
+    port: u16,
+}
+
+impl ListenAddress {
+    pub(crate) fn host(&self) -> &str {
+        self.host.as_deref().unwrap_or("::")
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn is_any(&self) -> bool {
+        self.host.is_none()
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "write host:port or :port, an IPv6 address in brackets";
+        let (host, port) = text.rsplit_once(':').ok_or(EXPECTED)?;
+        let port = port.parse().map_err(|_| "the port is a number from 0 to 65535")?;
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        if bracketed.is_none() && host.contains(':') {
+            return Err(EXPECTED);
+        }
+        let host = bracketed.unwrap_or(host);
+        Ok(Self { host: (!host.is_empty()).then(|| host.to_owned()), port })
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.host.as_deref().unwrap_or_default();
+        match host.contains(':') {
+            true => write!(f, "[{host}]:{}", self.port),
+            false => write!(f, "{host}:{}", self.port),
+        }
+    }
+}
+
+fn telemetry_path(text: &str) -> Result<String, &'static str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~');
+    if !text.starts_with('/') || !text.bytes().all(plain) {
+        return Err("write an absolute path such as /metrics");
+    }
+    if text.starts_with("/-/") {
+        return Err("paths below /-/ are the exporter's own");
+    }
+    Ok(text.to_owned())
+}
+
+/// One of the five levels, for the exporter alone: its libraries speak up only when something is wrong.
+fn level(text: &str) -> Result<String, String> {
+    let level: tracing::Level = text.parse().map_err(|_| "error, warn, info, debug or trace".to_owned())?;
+    let filter = format!("warn,atlas_backup_exporter={level}").to_lowercase();
+    EnvFilter::try_new(&filter).map_err(|error| error.to_string())?;
+    Ok(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn listen_addresses_are_those_of_prometheus() {
+        for text in [":10027", "127.0.0.1:0", "localhost:9", "[::1]:8080"] {
+            assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
+        }
+        for text in ["", "10027", "::1:80", "host:", "host:http", ":65536"] {
+            assert!(text.parse::<ListenAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_telemetry_path_is_a_path_and_not_one_of_ours() {
+        assert!(telemetry_path("/").is_ok() && telemetry_path("/a/metrics").is_ok());
+        for text in ["", "metrics", "/{x}", "/-/healthy", "/a b"] {
+            assert!(telemetry_path(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! One table of the configuration, emptied key by key; what is left over is unknown.
+
+use std::time::Duration;
+
+use config::{Value, ValueKind};
+use jiff::{Span, SpanRelativeTo};
+use secrecy::SecretString;
+
+use super::{ConfigError, Context, ENV_PREFIX, Values};
+
+/// What the `config` crate calls the environment as an origin.
+const ENVIRONMENT: &str = "the environment";
+
+/// Longest value that a message repeats.
+const SHOWN: usize = 80;
+
+pub(super) struct Section<'a> {
+    context: &'a Context<'a>,
+    /// `poll`, `projects[1]`; empty at the top.
+    path: String,
+    values: Values,
+    known: Vec<String>,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn root(context: &'a Context<'a>, value: Value) -> Result<Self, ConfigError> {
+        Self::open(context, String::new(), value)
+    }
+
+    fn open(context: &'a Context<'a>, path: String, value: Value) -> Result<Self, ConfigError> {
+        match value.kind {
+            ValueKind::Table(values) => Ok(Self { context, path, values, known: Vec::new() }),
+            ValueKind::Nil => Ok(Self { context, path, values: Values::new(), known: Vec::new() }),
+            _ => Err(ConfigError(format!(
+                "{}: {path} is {}; it should be a table, written [{path}]",
+                origin(context, &path, &value),
+                shown(&value)
+            ))),
+        }
+    }
+
+    /// The table `key`, empty if it is not there.
+    pub(super) fn section(&mut self, key: &str) -> Result<Section<'a>, ConfigError> {
+        let value = self.take(key).unwrap_or_else(|| Value::new(None, ValueKind::Nil));
+        Section::open(self.context, self.path_of(key), value)
+    }
+
+    /// The tables of the array `key`.
+    pub(super) fn sections(&mut self, key: &str) -> Result<Vec<Section<'a>>, ConfigError> {
+        let path = self.path_of(key);
+        let Some(value) = self.take(key) else { return Ok(Vec::new()) };
+        match value.kind {
+            ValueKind::Array(tables) => tables
+                .into_iter()
+                .enumerate()
+                .map(|(i, table)| Section::open(self.context, format!("{path}[{i}]"), table))
+                .collect(),
+            _ => Err(ConfigError(format!(
+                "{}: {path} is {}; it should be an array of tables, written [[{path}]]",
+                origin(self.context, &path, &value),
+                shown(&value)
+            ))),
+        }
+    }
+
+    /// The value of `key`, or an error that says what `expected` is.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        parse: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        let path = self.path_of(key);
+        let Some(value) = self.take(key) else { return Ok(None) };
+        match parse(&value) {
+            Some(parsed) => Ok(Some(parsed)),
+            None => Err(ConfigError(format!(
+                "{}: {path} is {}; it should be {expected}",
+                origin(self.context, &path, &value),
+                shown(&value)
+            ))),
+        }
+    }
+
+    pub(super) fn required<T>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        parse: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<T, ConfigError> {
+        match self.optional(key, expected, parse)? {
+            Some(value) => Ok(value),
+            None => Err(self.error(key, &format!("is missing; it should be {expected}"))),
+        }
+    }
+
+    /// A length of time with its unit. Days are 24 hours; months and years have no fixed length and are refused.
+    pub(super) fn duration(&mut self, key: &str) -> Result<Option<Duration>, ConfigError> {
+        self.optional(
+            key,
+            "a length of time above zero with its unit, such as \"30s\", \"1m 30s\" or \"1d\"",
+            |value| {
+                let ValueKind::String(text) = &value.kind else { return None };
+                let span: Span = text.trim().parse().ok()?;
+                let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+                Duration::try_from(duration).ok().filter(|duration| !duration.is_zero())
+            },
+        )
+    }
+
+    /// A secret; its value is in no message.
+    pub(super) fn secret(&mut self, key: &str) -> Result<SecretString, ConfigError> {
+        match self.take(key).map(|value| value.kind) {
+            Some(ValueKind::String(secret)) if !secret.trim().is_empty() => {
+                Ok(SecretString::from(secret.trim()))
+            }
+            _ => Err(self.error(key, "should be a string that is not empty")),
+        }
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    pub(super) fn forget(&mut self, key: &str) {
+        self.take(key);
+    }
+
+    pub(super) fn is_from_environment(&self, key: &str) -> bool {
+        self.values.get(key).and_then(Value::origin).is_some()
+    }
+
+    /// Where `key` was set: the file, or the variable.
+    pub(super) fn origin_of(&self, key: &str) -> String {
+        let path = self.path_of(key);
+        self.values.get(key).map_or_else(
+            || self.context.file.display().to_string(),
+            |value| origin(self.context, &path, value),
+        )
+    }
+
+    /// An error about `key`: `problem` continues the sentence that begins with its name.
+    pub(super) fn error(&self, key: &str, problem: &str) -> ConfigError {
+        ConfigError(format!("{}: {} {problem}", self.origin_of(key), self.path_of(key)))
+    }
+
+    /// Refuses what nobody asked for.
+    pub(super) fn finish(self) -> Result<(), ConfigError> {
+        let Some(key) = self.values.keys().min() else { return Ok(()) };
+        Err(self.error(key, &format!("is no key of this version; known here: {}", self.known.join(", "))))
+    }
+
+    fn take(&mut self, key: &str) -> Option<Value> {
+        if !self.known.iter().any(|known| known == key) {
+            self.known.push(key.to_owned());
+        }
+        self.values.remove(key)
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+/// Where a value comes from. A table made by the environment has no origin of its own; its first value tells.
+fn origin(context: &Context<'_>, path: &str, value: &Value) -> String {
+    if let ValueKind::Table(values) = &value.kind
+        && let Some((key, inner)) =
+            values.iter().min_by_key(|(key, inner)| (inner.origin().is_none(), (*key).clone()))
+    {
+        return origin(context, &format!("{path}.{key}"), inner);
+    }
+    match value.origin() {
+        Some(ENVIRONMENT) => format!("{ENV_PREFIX}__{}", path.replace('.', "__").to_uppercase()),
+        Some(variable) => variable.to_owned(),
+        None => context.file.display().to_string(),
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match &value.kind {
+        ValueKind::String(text) if text.chars().count() > SHOWN => {
+            format!("{:?}...", text.chars().take(SHOWN).collect::<String>())
+        }
+        ValueKind::String(text) => format!("{text:?}"),
+        ValueKind::Table(_) => "a table".to_owned(),
+        ValueKind::Array(values) => {
+            format!("[{}]", values.iter().map(shown).collect::<Vec<_>>().join(", "))
+        }
+        ValueKind::Nil => "nothing".to_owned(),
+        _ => value.to_string(),
+    }
+}

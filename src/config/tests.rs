@@ -1,0 +1,247 @@
+use super::*;
+
+const GOOD: &str = r#"
+[atlas.service_account]
+client_id = "mdb_sa_id_1"
+client_secret = "hush"
+[[projects]]
+id = "32b6e34b3d91647abb20e7b8"
+clusters = ["prod"]
+"#;
+
+/// Reads `toml` as `exporter.toml` under `environment`.
+fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("exporter.toml");
+    std::fs::write(&file, toml).unwrap();
+    std::fs::write(folder.path().join("secret"), " from-file\n").unwrap();
+    std::fs::write(folder.path().join("empty"), "\n").unwrap();
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::layered(&file, environment)
+        .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
+}
+
+/// `toml` is refused, and the sentence holds each of `parts`.
+#[track_caller]
+fn refused(toml: &str, environment: &[(&str, &str)], parts: &[&str]) {
+    let error = load(toml, environment).expect_err("the configuration should be refused");
+    for part in parts {
+        assert!(error.contains(part), "{part:?} is not in: {error}");
+    }
+    assert!(!error.contains("hush"), "a secret is in: {error}");
+    assert_eq!(error.trim().lines().count(), 1, "{error}");
+}
+
+fn secret_of(config: &Config) -> String {
+    let (Credentials::ServiceAccount { client_secret: source, .. }
+    | Credentials::ApiKey { private_key: source, .. }) = &config.atlas.credentials;
+    source.read().unwrap().expose_secret().to_owned()
+}
+
+#[test]
+fn defaults_stand_where_nothing_is_said() {
+    let config = load(GOOD, &[]).unwrap();
+    assert_eq!(config.atlas.base_url.as_str(), "https://cloud.mongodb.com/");
+    assert_eq!(config.poll.interval, Duration::from_secs(60));
+    assert_eq!(config.poll.stale_after, Duration::from_secs(900));
+    assert_eq!(config.discovery_interval, Duration::from_secs(600));
+    assert_eq!(config.projects[0].clusters, ["prod"]);
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let toml = format!("{GOOD}\n[poll]\ninterval = \"2m\"\nconcurrency = 3\n");
+    let config = load(
+        &toml,
+        &[
+            ("ATLAS_BACKUP_EXPORTER__POLL__INTERVAL", "1m 30s"),
+            ("ATLAS_BACKUP_EXPORTER__POLL__CONCURRENCY", "5"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.poll.interval, Duration::from_secs(90));
+    assert_eq!(config.poll.concurrency, 5);
+}
+
+#[test]
+fn atlas_own_names_give_credentials() {
+    let bare = "[[projects]]\nid = \"32b6e34b3d91647abb20e7b8\"\nclusters = [\"prod\"]\n";
+    let config =
+        load(bare, &[("MONGODB_ATLAS_PUBLIC_API_KEY", "abc"), ("MONGODB_ATLAS_PRIVATE_API_KEY", "hush")])
+            .unwrap();
+    assert!(matches!(config.atlas.credentials, Credentials::ApiKey { .. }));
+    assert_eq!(secret_of(&config), "hush");
+    let over = load(GOOD, &[("MONGODB_ATLAS_CLIENT_SECRET", "newer")]).unwrap();
+    assert_eq!(secret_of(&over), "newer");
+    let own = load(
+        GOOD,
+        &[
+            ("MONGODB_ATLAS_CLIENT_SECRET", "newer"),
+            ("ATLAS_BACKUP_EXPORTER__ATLAS__SERVICE_ACCOUNT__CLIENT_SECRET", "own"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(secret_of(&own), "own");
+    assert_eq!(secret_of(&load(GOOD, &[("MONGODB_ATLAS_CLIENT_SECRET", "")]).unwrap()), "hush");
+}
+
+#[test]
+fn a_secret_may_be_in_a_file_beside_the_configuration() {
+    let toml = GOOD.replace("client_secret = \"hush\"", "client_secret_file = \"secret\"");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("exporter.toml");
+    std::fs::write(&file, toml).unwrap();
+    std::fs::write(folder.path().join("secret"), " from-file\n").unwrap();
+    let config = Config::layered(&file, []).unwrap();
+    assert_eq!(secret_of(&config), "from-file");
+    let over =
+        Config::layered(&file, [("MONGODB_ATLAS_CLIENT_SECRET".to_owned(), "env".to_owned())]).unwrap();
+    assert_eq!(secret_of(&over), "env");
+}
+
+#[test]
+fn unknown_keys_are_named_with_their_place() {
+    refused(
+        &format!("{GOOD}\n[poll]\nintervall = \"1m\"\n"),
+        &[],
+        &["exporter.toml: poll.intervall", "interval, timeout"],
+    );
+    refused(&GOOD.replace("clusters", "cluster"), &[], &["exporter.toml: projects[0].clusters is missing"]);
+    refused(&format!("{GOOD}region = \"eu\"\n"), &[], &["projects[0].region"]);
+    refused(&format!("verbose = true\n{GOOD}"), &[], &["exporter.toml: verbose"]);
+    refused(
+        GOOD,
+        &[("ATLAS_BACKUP_EXPORTER__POLL__INTERVALL", "1m")],
+        &["ATLAS_BACKUP_EXPORTER__POLL__INTERVALL: poll.intervall"],
+    );
+}
+
+#[test]
+fn wrong_values_are_named_with_what_would_be_right() {
+    for value in ["\"5 parsecs\"", "60", "\"60\"", "\"0s\"", "\"-5s\"", "\"1 month\"", "true", "[\"1m\"]"] {
+        refused(
+            &format!("{GOOD}\n[poll]\ntimeout = {value}\n"),
+            &[],
+            &["exporter.toml: poll.timeout is", "\"1m 30s\""],
+        );
+    }
+    for value in ["0", "-1", "1001", "\"many\"", "1.5"] {
+        refused(
+            &format!("{GOOD}\n[poll]\nconcurrency = {value}\n"),
+            &[],
+            &["poll.concurrency is", "1 to 1000"],
+        );
+    }
+    refused(
+        GOOD,
+        &[("ATLAS_BACKUP_EXPORTER__POLL__TIMEOUT", "soon")],
+        &["ATLAS_BACKUP_EXPORTER__POLL__TIMEOUT: poll.timeout is \"soon\""],
+    );
+    refused(&GOOD.replace("32b6e34b3d91647abb20e7b8", "prod"), &[], &["projects[0].id is \"prod\"", "24"]);
+    refused(&GOOD.replace("[\"prod\"]", "\"prod\""), &[], &["projects[0].clusters is \"prod\"", "list"]);
+    refused(&GOOD.replace("[\"prod\"]", "[]"), &[], &["projects[0].clusters is []"]);
+    refused(&GOOD.replace("[\"prod\"]", "[\"a\", \"a\"]"), &[], &["projects[0].clusters", "\"a\" twice"]);
+    refused(&GOOD.replace("[\"prod\"]", "[\"a-*\"]"), &[], &["projects[0].clusters", "\"a-*\"", "in full"]);
+    refused(
+        &format!("{GOOD}\n[[projects]]\nid = \"32b6e34b3d91647abb20e7b8\"\nclusters = [\"b\"]\n"),
+        &[],
+        &["projects[1].id", "second time"],
+    );
+    refused("poll = 3", &[], &["poll is 3", "[poll]"]);
+    refused(
+        &format!("{GOOD}\n[poll]\nstale_after = \"30s\"\n"),
+        &[],
+        &["poll.stale_after", "several intervals"],
+    );
+}
+
+#[test]
+fn the_base_url_must_not_leak_credentials() {
+    let with = |url: &str| GOOD.replace("[atlas.s", &format!("[atlas]\nbase_url = \"{url}\"\n[atlas.s"));
+    for url in
+        ["http://cloud.mongodb.com", "ftp://x", "cloud.mongodb.com", "https://u:p@x", "https://x/?a=b", ""]
+    {
+        refused(&with(url), &[], &["atlas.base_url is", "an https URL"]);
+    }
+    for url in
+        ["https://cloud.mongodbgov.com", "http://127.0.0.1:9", "http://[::1]:9", "http://localhost:9/prefix"]
+    {
+        assert!(load(&with(url), &[]).unwrap().atlas.base_url.path().ends_with('/'));
+    }
+}
+
+#[test]
+fn credentials_are_of_one_kind_and_whole() {
+    let both = format!("{GOOD}\n[atlas.api_key]\npublic_key = \"a\"\nprivate_key = \"hush\"\n");
+    refused(&both, &[], &["exporter.toml: atlas.service_account", "atlas.api_key", "remove one"]);
+    refused(GOOD, &[("MONGODB_ATLAS_PUBLIC_API_KEY", "a")], &["MONGODB_ATLAS_PUBLIC_API_KEY", "remove one"]);
+    refused(
+        "[[projects]]\nid = \"32b6e34b3d91647abb20e7b8\"\nclusters = [\"prod\"]\n",
+        &[],
+        &["atlas.service_account", "is missing"],
+    );
+    refused(
+        &GOOD.replace("client_secret = \"hush\"", ""),
+        &[],
+        &["client_secret is missing", "client_secret_file"],
+    );
+    refused(
+        &GOOD.replace("client_secret = \"hush\"", "client_secret = 5"),
+        &[],
+        &["atlas.service_account.client_secret"],
+    );
+    refused(&GOOD.replace("client_id = \"mdb_sa_id_1\"", "client_id = \" \""), &[], &["client_id is \" \""]);
+    refused(
+        &GOOD.replace("[[p", "client_secret_file = \"secret\"\n[[p"),
+        &[],
+        &["client_secret and client_secret_file are both set"],
+    );
+    let file =
+        |name: &str| GOOD.replace("client_secret = \"hush\"", &format!("client_secret_file = \"{name}\""));
+    refused(
+        &file("nowhere"),
+        &[],
+        &["exporter.toml: atlas.service_account.client_secret_file", "nowhere", "No such file"],
+    );
+    refused(&file("empty"), &[], &["client_secret_file", "empty is empty"]);
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_toml_is_named() {
+    let error = Config::layered(Path::new("/nowhere/x.toml"), []).unwrap_err().to_string();
+    assert!(error.contains("/nowhere/x.toml") && error.contains("--config.file"), "{error}");
+    let error = load("[poll\n", &[]).unwrap_err();
+    assert!(error.contains("exporter.toml: not TOML"), "{error}");
+}
+
+#[test]
+fn the_example_file_is_read_and_shows_the_defaults() {
+    let text = include_str!("../../config.example.toml");
+    let config = load(&text.replace("/run/secrets/atlas_client_secret", "secret"), &[]).unwrap();
+    let default = PollConfig::default();
+    assert_eq!(format!("{:?}", config.poll), format!("{default:?}"));
+    assert_eq!(config.discovery_interval, DISCOVERY_INTERVAL);
+    assert_eq!(config.atlas.base_url.as_str(), "https://cloud.mongodb.com/");
+}
+
+#[test]
+fn every_key_the_example_shows_in_a_comment_is_read_too() {
+    let text = include_str!("../../config.example.toml");
+    let api_key: String = text
+        .lines()
+        .map(|line| {
+            line.strip_prefix("# ")
+                .filter(|rest| rest.starts_with("[atlas.api_key]") || rest.contains("_key = "))
+                .unwrap_or(line)
+        })
+        .filter(|line| !line.starts_with("[atlas.service_account]") && !line.starts_with("client_"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let config = load(&api_key, &[]).unwrap();
+    assert!(matches!(config.atlas.credentials, Credentials::ApiKey { .. }));
+}
+
+#[test]
+fn no_secret_is_in_the_debug_output() {
+    let shown = format!("{:?}", load(GOOD, &[]).unwrap());
+    assert!(!shown.contains("hush") && shown.contains("REDACTED"), "{shown}");
+}

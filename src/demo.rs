@@ -1,0 +1,140 @@
+//! An embedded Atlas and the exporter watching it: no account, no file.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::config::{
+    AtlasConfig, Config, Credentials, DISCOVERY_INTERVAL, PollConfig, ProjectConfig, SecretSource,
+};
+use crate::model::ProjectId;
+use crate::run::{Error, Options};
+use crate::simulator::{
+    Account, Cluster, End, Entry, Job, Project, Recurring, Scheme, Shape, Simulator, World, object_id,
+};
+
+/// The demo's time runs fast: a poll every two seconds, exports of half a minute.
+const POLL: PollConfig = PollConfig {
+    interval: Duration::from_secs(2),
+    timeout: Duration::from_secs(2),
+    stale_after: Duration::from_secs(30),
+    concurrency: 8,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Ids in the form of Atlas's.
+const PAYMENTS: &str = "65f1c0ffee5eed0000000001";
+const ANALYTICS: &str = "65f1c0ffee5eed0000000002";
+
+/// Runs the demo until `shutdown`; see [`crate::run()`].
+pub async fn run(
+    options: Options,
+    listeners: Vec<TcpListener>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let world = world(Timestamp::now());
+    let projects = projects(&world);
+    let simulator = Simulator::start(TcpListener::bind(("127.0.0.1", 0)).await?, world)?;
+    let base_url = Url::parse(simulator.url()).map_err(std::io::Error::other)?;
+    let credentials = Credentials::ServiceAccount {
+        client_id: "mdb_sa_id_demo".to_owned(),
+        client_secret: SecretSource::Inline(SecretString::from("mdb_sa_sk_demo")),
+    };
+    let config = Config {
+        atlas: AtlasConfig { base_url, credentials },
+        poll: POLL,
+        discovery_interval: DISCOVERY_INTERVAL,
+        projects,
+    };
+    crate::run(config, options, listeners, shutdown).await
+}
+
+/// Every project and cluster of the world, as a configuration would name them.
+fn projects(world: &World) -> Vec<ProjectConfig> {
+    let project = |(id, project): (&String, &Project)| {
+        let clusters = project.clusters.keys().cloned().collect();
+        ProjectId::parse(id).map(|id| ProjectConfig { id, clusters })
+    };
+    world.projects.iter().filter_map(project).collect()
+}
+
+/// One cluster for each thing that can be seen.
+fn world(now: Timestamp) -> World {
+    let failed = || {
+        End::Failed(
+            "EXPORT_BUCKET_ACCESS_DENIED".to_owned(),
+            "Atlas could not write to the export bucket: access denied.".to_owned(),
+        )
+    };
+    let with_history = |recurring| Cluster { recurring: Some(recurring), ..Cluster::with(history(now)) };
+    let payments = Project::new("payments")
+        .with("prod-eu", with_history(every(now, 30, vec![End::Successful])))
+        .with("prod-us", with_history(every(now, 40, vec![failed()])))
+        .with(
+            "ledger-sharded",
+            with_history(Recurring { shape: Shape::Sharded(3), ..every(now, 30, vec![End::Successful]) }),
+        )
+        .with("archive", with_history(every(now, 45, vec![failed(), End::Successful, End::Cancelled])));
+    let analytics = Project::new("analytics")
+        .with("warehouse", and_one(now, Job { end: End::Never, ..job(now, Duration::from_secs(3 * 3600)) }))
+        .with("reporting", and_one(now, Job { queued: DAY, ..job(now, Duration::from_secs(300)) }))
+        .with("sandbox", Cluster::default());
+    World {
+        accounts: vec![Account {
+            scheme: Scheme::ServiceAccount,
+            id: "mdb_sa_id_demo".to_owned(),
+            secret: "mdb_sa_sk_demo".to_owned(),
+            backup_manager: true,
+        }],
+        projects: [(PAYMENTS.to_owned(), unhurried(payments)), (ANALYTICS.to_owned(), unhurried(analytics))]
+            .into(),
+        ..World::default()
+    }
+}
+
+/// Polls every two seconds are thirty times what Atlas grants; the demo's Atlas grants as much more.
+fn unhurried(mut project: Project) -> Project {
+    project.budget.per_minute *= 30;
+    project
+}
+
+/// A month of daily exports, the last one a day ago.
+fn history(now: Timestamp) -> impl Iterator<Item = Job> {
+    (1..=30u32).rev().map(move |days| job(now, DAY * days))
+}
+
+fn and_one(now: Timestamp, last: Job) -> Cluster {
+    let mut cluster = Cluster::with(history(now));
+    cluster.jobs.push(Entry::Job(last));
+    cluster
+}
+
+/// A job of ordinary length that was asked for `age` ago.
+fn job(now: Timestamp, age: Duration) -> Job {
+    let created_at = now - SignedDuration::try_from(age).unwrap_or_default();
+    Job {
+        id: object_id(created_at, 1),
+        created_at,
+        queued: Duration::from_secs(120),
+        running: Duration::from_secs(22 * 60),
+        shape: Shape::ReplicaSet(105),
+        end: End::Successful,
+    }
+}
+
+/// Short exports, one after the other: a few seconds in the queue, half of the rest running.
+fn every(now: Timestamp, seconds: u64, ends: Vec<End>) -> Recurring {
+    Recurring {
+        since: now,
+        every: Duration::from_secs(seconds),
+        queued: Duration::from_secs(4),
+        running: Duration::from_secs((seconds - 4) / 2),
+        shape: Shape::ReplicaSet(105),
+        ends,
+    }
+}

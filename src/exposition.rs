@@ -1,0 +1,64 @@
+//! The board as metrics: a pure function of a [`View`], rendered anew each time, so that what is gone is gone.
+//!
+//! No figure is invented: a value that is not known has no sample, and a family without samples has no header.
+
+mod families;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, prometheus_text, text};
+use prometheus_client::registry::Registry;
+
+use crate::board::View;
+
+/// The formats that Prometheus reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus text format 0.0.4.
+    Text,
+    /// `OpenMetrics` 1.0.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The `Content-Type` of the format.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// Renders a view and the poll interval that it was made under.
+pub fn render(view: Arc<View>, poll_interval: Duration, format: Format) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Exposition { view, poll_interval }));
+    let mut out = String::new();
+    match format {
+        Format::Text => prometheus_text::encode(&mut out, &registry)?,
+        Format::OpenMetrics => text::encode(&mut out, &registry)?,
+    }
+    Ok(out)
+}
+
+#[derive(Debug)]
+struct Exposition {
+    view: Arc<View>,
+    poll_interval: Duration,
+}
+
+impl Collector for Exposition {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        families::exporter(&mut encoder, &self.view, self.poll_interval)?;
+        families::jobs(&mut encoder, &self.view.clusters)?;
+        families::polls(&mut encoder, &self.view.clusters)
+    }
+}
+
+#[cfg(test)]
+mod tests;

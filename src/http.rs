@@ -1,0 +1,67 @@
+//! The exporter's own pages. No request of anyone calls Atlas.
+
+mod accept;
+mod page;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use tokio::time::Instant;
+use tower_http::compression::CompressionLayer;
+
+use crate::board::Board;
+use crate::exposition;
+
+/// What the pages show.
+#[derive(Debug, Clone)]
+pub struct Pages {
+    /// The state of every cluster.
+    pub board: Arc<Board>,
+    /// The configured interval, for the exposition.
+    pub poll_interval: Duration,
+    /// The path of the metrics, `/metrics` by default.
+    pub telemetry_path: String,
+}
+
+/// The router of every page.
+#[must_use]
+pub fn router(pages: Pages) -> Router {
+    let mut router = Router::new()
+        .route(&pages.telemetry_path, get(metrics))
+        .route("/-/healthy", get(async || "atlas-backup-exporter is healthy.\n"))
+        .route("/-/ready", get(ready));
+    if pages.telemetry_path != "/" {
+        router = router.route("/", get(landing));
+    }
+    router.layer(CompressionLayer::new()).with_state(Arc::new(pages))
+}
+
+async fn metrics(State(pages): State<Arc<Pages>>, headers: HeaderMap) -> Response {
+    let format = accept::format(headers.get_all(header::ACCEPT));
+    let view = Arc::new(pages.board.view(Instant::now()));
+    match exposition::render(view, pages.poll_interval, format) {
+        Ok(body) => {
+            let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept")];
+            (headers, body).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn ready(State(pages): State<Arc<Pages>>) -> Response {
+    if pages.board.is_ready() {
+        "Every cluster was polled.\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "Not every cluster was polled yet.\n").into_response()
+    }
+}
+
+async fn landing(State(pages): State<Arc<Pages>>) -> Html<String> {
+    let view = pages.board.view(Instant::now());
+    Html(page::render(&view, &pages.telemetry_path, jiff::Timestamp::now()).into_string())
+}

@@ -1,0 +1,136 @@
+//! The landing page: every cluster in one table, without a script or an asset from elsewhere.
+
+use jiff::{SpanRound, Timestamp, Unit};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::board::{ClusterView, View};
+use crate::model::JobState;
+
+const STYLE: &str = "
+:root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
+body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
+h1 { font-size: 1.4rem; } .scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; }
+th, td { padding: .4rem .7rem; text-align: left; border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); vertical-align: top; }
+th { font-weight: 600; } td.none { opacity: .6; } progress { width: 7rem; vertical-align: middle; }
+.bad { color: light-dark(#b3261e, #ff8a80); font-weight: 600; } .good { color: light-dark(#1b6e33, #7fd99a); }
+";
+
+pub(super) fn render(view: &View, telemetry_path: &str, now: Timestamp) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "atlas-backup-exporter" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { "MongoDB Atlas backup exports" }
+                p {
+                    a href=(telemetry_path) { "Metrics" } " · "
+                    a href="/-/healthy" { "Health" } " · "
+                    a href="/-/ready" { "Readiness" } " · as of " (now.strftime("%F %T UTC")) " · version " (env!("CARGO_PKG_VERSION"))
+                }
+                @if view.clusters.len() < view.targets {
+                    p { (view.targets - view.clusters.len()) " of " (view.targets) " clusters wait for the name of their project." }
+                }
+                div class="scroll" {
+                    table {
+                        thead { tr {
+                            @for title in ["Project", "Cluster", "Newest job", "Progress", "Last success", "Failures since", "Last poll", "Last error"] {
+                                th scope="col" { (title) }
+                            }
+                        } }
+                        tbody { @for cluster in &view.clusters { (row(cluster, now)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn row(cluster: &ClusterView, now: Timestamp) -> Markup {
+    let report = cluster.current().map(|good| &good.report);
+    let latest = report.and_then(|report| report.latest.as_ref());
+    html! {
+        tr {
+            td { (cluster.project) }
+            th scope="row" { (cluster.target.cluster_name) }
+            @match (latest, report) {
+                (Some(latest), _) => td class=(class_of(latest.state)) { (latest.state.as_str()) },
+                (None, Some(report)) if report.jobs.iter().all(|(_, count)| *count == 0) => td { "never exported" },
+                _ => td class="none" { "unknown" },
+            }
+            @match latest.and_then(|latest| latest.counts.ratio().map(|ratio| (ratio, latest.counts))) {
+                Some((ratio, counts)) => td {
+                    progress value=(ratio) max="1" {} " "
+                    (counts.exported.unwrap_or_default()) "/" (counts.total.unwrap_or_default())
+                },
+                None => td class="none" { "–" },
+            }
+            @match (report, report.and_then(|report| report.last_finished[JobState::Successful])) {
+                (_, Some(at)) => td title=(at) { (ago(at, now)) },
+                (Some(_), None) => td { "none listed" },
+                (None, None) => td class="none" { "unknown" },
+            }
+            @match report.map(|report| report.failures_since_success) {
+                Some(0) => td { "0" },
+                Some(count) => td class="bad" { (count) },
+                None => td class="none" { "unknown" },
+            }
+            @match &cluster.state.last {
+                Some(last) => td title=(last.finished_at) { (ago(last.finished_at, now)) },
+                None => td class="none" { "not yet" },
+            }
+            @match cluster.error() {
+                Some(error) => td class="bad" { (error.reason.as_str()) ": " (error.text) },
+                None => td class="none" { "–" },
+            }
+        }
+    }
+}
+
+fn class_of(state: JobState) -> &'static str {
+    match state {
+        JobState::Failed => "bad",
+        JobState::Successful => "good",
+        _ => "",
+    }
+}
+
+/// "2d 3h ago": the two largest units.
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    let age = now.duration_since(at);
+    if age.is_negative() {
+        return at.to_string();
+    }
+    let smallest = match age.as_secs() {
+        ..3600 => Unit::Second,
+        3600..86400 => Unit::Minute,
+        _ => Unit::Hour,
+    };
+    let round = SpanRound::new().largest(Unit::Day).smallest(smallest).days_are_24_hours();
+    let span = jiff::Span::try_from(age).and_then(|span| span.round(round));
+    span.map_or_else(|_| at.to_string(), |span| format!("{span:#} ago"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_told_in_its_two_largest_units() {
+        let check = |seconds: i64, expected: &str| {
+            let now = Timestamp::from_second(1_800_000_000).unwrap();
+            let at = Timestamp::from_second(1_800_000_000 - seconds).unwrap();
+            assert_eq!(ago(at, now), expected);
+        };
+        check(0, "0s ago");
+        check(75, "1m 15s ago");
+        check(3 * 3600 + 125, "3h 2m ago");
+        check(2 * 86400 + 3 * 3600, "2d 3h ago");
+        check(-5, "2027-01-15T08:00:05Z");
+    }
+}

@@ -1,0 +1,104 @@
+//! `atlas-backup-exporter`: command line, logs, listeners, signals, exit code.
+
+mod cli;
+mod logs;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use atlas_backup_exporter::config::Config;
+use atlas_backup_exporter::{Options, demo, run};
+use clap::Parser;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use cli::{Cli, Command, ListenAddress};
+
+/// A wrong configuration, and clap's code for a wrong command line.
+const BAD_CONFIGURATION: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logs::init(&cli.log_level, cli.log_format);
+    let config = match cli.command {
+        Some(Command::Demo) => None,
+        None => match Config::load(&cli.config_file) {
+            Ok(config) => Some(config),
+            Err(error) => {
+                tracing::error!(error = %error, "the configuration is refused");
+                return ExitCode::from(BAD_CONFIGURATION);
+            }
+        },
+    };
+    match start(&cli, config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the exporter ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn start(cli: &Cli, config: Option<Config>) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    stop_on_signals(shutdown.clone())?;
+    let mut listeners = Vec::new();
+    for address in &cli.listen_addresses {
+        let listener = bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
+        listeners.push(listener);
+    }
+    let options = Options { telemetry_path: cli.telemetry_path.clone() };
+    match config {
+        Some(config) => run(config, options, listeners, shutdown).await?,
+        None => {
+            show_where_to_look(cli, &listeners);
+            demo::run(options, listeners, shutdown).await?;
+        }
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// `:10027` means every address of both families, as in Prometheus; where IPv6 is switched off, those of IPv4.
+async fn bind(address: &ListenAddress) -> std::io::Result<TcpListener> {
+    match TcpListener::bind((address.host(), address.port())).await {
+        Err(error) if address.is_any() && error.kind() != std::io::ErrorKind::AddrInUse => {
+            TcpListener::bind(("0.0.0.0", address.port())).await
+        }
+        bound => bound,
+    }
+}
+
+fn stop_on_signals(shutdown: CancellationToken) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
+            _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
+        }
+        shutdown.cancel();
+    });
+    Ok(())
+}
+
+/// Where nobody reads standard output, nothing is lost.
+fn show_where_to_look(cli: &Cli, listeners: &[TcpListener]) {
+    let Some(Ok(mut address)) = listeners.first().map(TcpListener::local_addr) else { return };
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    let text = format!(
+        "\nA demo: seven clusters of an embedded Atlas whose exports queue, run, end, fail and hang.\n\n  \
+         every cluster at a glance   http://{address}/\n  \
+         the metrics                 http://{address}{path}\n  \
+         one figure                  curl -s http://{address}{path} | grep progress_ratio\n\n\
+         Ctrl-C ends it.\n\n",
+        path = cli.telemetry_path,
+    );
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}

@@ -1,0 +1,85 @@
+//! When the jobs of a cluster last moved: the one figure that a single listing cannot give.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::{ActiveJob, Counts, JobState};
+
+/// The active jobs of a cluster as last seen. Lives as long as the cluster is watched, failed polls included.
+#[derive(Debug, Default)]
+pub struct Movements(HashMap<Box<str>, Seen>);
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    state: JobState,
+    counts: Counts,
+    moved_at: Timestamp,
+}
+
+impl Movements {
+    /// Takes in the active jobs of a good poll made at `now`, and says when the least recently moved of them last
+    /// changed state or counts; `None` if none is active.
+    ///
+    /// A job that is new here last moved when it was created, as far as anyone knows: a restart must not
+    /// make a job that hangs look as if it had just moved.
+    pub fn observe(&mut self, active: &[ActiveJob], now: Timestamp) -> Option<Timestamp> {
+        let seen = active.iter().map(|job| {
+            let moved_at = match self.0.get(&job.key.id) {
+                None => job.key.created_at,
+                Some(before) if (before.state, before.counts) == (job.state, job.counts) => before.moved_at,
+                Some(_) => now,
+            };
+            (job.key.id.clone(), Seen { state: job.state, counts: job.counts, moved_at })
+        });
+        self.0 = seen.collect();
+        self.0.values().map(|seen| seen.moved_at).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::JobKey;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn active(id: &str, created: i64, state: JobState, exported: Option<u64>) -> ActiveJob {
+        ActiveJob {
+            key: JobKey { created_at: at(created), id: id.into() },
+            state,
+            counts: Counts { exported, total: Some(105) },
+        }
+    }
+
+    #[test]
+    fn a_restart_does_not_make_a_stuck_job_look_alive() {
+        let stuck = [active("a", 100, JobState::InProgress, Some(105))];
+        let mut movements = Movements::default();
+        assert_eq!(movements.observe(&stuck, at(9000)), Some(at(100)));
+        assert_eq!(movements.observe(&stuck, at(9060)), Some(at(100)));
+    }
+
+    #[test]
+    fn a_change_of_counts_or_state_is_a_movement() {
+        let mut movements = Movements::default();
+        movements.observe(&[active("a", 100, JobState::Queued, None)], at(200));
+        let running = [active("a", 100, JobState::InProgress, None)];
+        assert_eq!(movements.observe(&running, at(300)), Some(at(300)));
+        let further = [active("a", 100, JobState::InProgress, Some(1))];
+        assert_eq!(movements.observe(&further, at(400)), Some(at(400)));
+        assert_eq!(movements.observe(&further, at(500)), Some(at(400)));
+    }
+
+    #[test]
+    fn the_least_recently_moved_job_decides_and_ended_ones_are_forgotten() {
+        let mut movements = Movements::default();
+        let old = active("a", 100, JobState::InProgress, Some(1));
+        let new = active("b", 200, JobState::Queued, None);
+        assert_eq!(movements.observe(&[old, new.clone()], at(300)), Some(at(100)));
+        assert_eq!(movements.observe(&[new], at(400)), Some(at(200)));
+        assert_eq!(movements.observe(&[], at(500)), None);
+    }
+}

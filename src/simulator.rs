@@ -1,0 +1,61 @@
+//! Atlas in miniature, as strict as the real one: it serves `demo` and the tests.
+//!
+//! It shares no type with the rest of the crate. What it knows of Atlas stands here a second time, so that a wrong field
+//! name in the client is not mirrored in its fake.
+
+mod auth;
+mod limit;
+mod misbehave;
+mod routes;
+mod wire;
+mod world;
+
+use std::future::IntoFuture;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use auth::{Account, Scheme};
+pub use misbehave::{Fault, Misbehaviour};
+pub use world::{Cluster, End, Entry, Job, Kind, Order, Project, Recurring, Seen, Shape, World, object_id};
+
+/// A simulator that serves until it is dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    world: Arc<Mutex<World>>,
+    url: String,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Simulator {
+    /// Serves `world` on a listener that is bound already.
+    pub fn start(listener: TcpListener, world: World) -> std::io::Result<Self> {
+        let url = format!("http://{}", listener.local_addr()?);
+        let world = Arc::new(Mutex::new(world));
+        let router = axum::Router::new().fallback(routes::answer).with_state(world.clone());
+        let server = tokio::spawn(axum::serve(listener, router).into_future());
+        Ok(Self { world, url, server })
+    }
+
+    /// The base URL to configure.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The world, to look at and to change while it is served.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        lock(&self.world)
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
+    world.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,125 @@
+//! What a server may do instead of answering.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
+
+use super::wire;
+
+/// A hang ends by itself one day.
+const LONGEST_HANG: Duration = Duration::from_secs(600);
+
+/// A body without end has one after all, so that no client fills a memory: 64 MiB.
+const ENDLESS_CHUNKS: usize = 1024;
+
+/// A misbehaviour for the requests whose path contains `path`.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// A part of the path; empty for all.
+    pub path: String,
+    /// What happens.
+    pub what: Misbehaviour,
+    /// How often it happens; `None` for as long as it stands.
+    pub times: Option<u32>,
+}
+
+impl Fault {
+    /// A fault that lasts.
+    #[must_use]
+    pub fn lasting(path: &str, what: Misbehaviour) -> Self {
+        Self { path: path.to_owned(), what, times: None }
+    }
+
+    /// A fault that passes after `times` requests.
+    #[must_use]
+    pub fn passing(path: &str, what: Misbehaviour, times: u32) -> Self {
+        Self { path: path.to_owned(), what, times: Some(times) }
+    }
+}
+
+/// What happens instead of an answer.
+#[derive(Debug, Clone)]
+pub enum Misbehaviour {
+    /// An error as Atlas documents them, with further headers.
+    Status(u16, &'static str, Vec<(&'static str, String)>),
+    /// Nothing, for a long time.
+    Hang,
+    /// An answer, but late.
+    Slow(Duration),
+    /// A body that breaks off in the middle.
+    Truncated,
+    /// A page for people, status 200.
+    Html,
+    /// JSON that is no listing, status 200.
+    Body(&'static str),
+    /// A listing that never ends.
+    EndlessBody,
+    /// One page, and always the promise of a next one.
+    EndlessPages,
+    /// A redirect.
+    Redirect(String),
+}
+
+impl Misbehaviour {
+    /// The answer, unless the request should be answered after all.
+    pub(super) async fn play(self) -> Option<Response> {
+        match self {
+            Self::Status(status, code, headers) => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let reason = status.canonical_reason().unwrap_or_default();
+                let body =
+                    wire::error(status.as_u16(), reason, code, "The simulator was told to refuse this.");
+                let mut response = json(status, &body.to_string());
+                for (name, value) in headers {
+                    if let Ok(value) = value.parse() {
+                        response.headers_mut().insert(name, value);
+                    }
+                }
+                Some(response)
+            }
+            Self::Hang => {
+                tokio::time::sleep(LONGEST_HANG).await;
+                None
+            }
+            Self::Slow(wait) => {
+                tokio::time::sleep(wait).await;
+                None
+            }
+            Self::Truncated => {
+                let half = stream::once(async { Ok(Bytes::from_static(b"{\"results\":[{\"id\":\"65a1\",")) });
+                let broken = stream::once(async {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    Err(std::io::Error::other("the simulator breaks off"))
+                });
+                Some(json_body(Body::from_stream(half.chain(broken))))
+            }
+            Self::Html => Some(
+                ([(header::CONTENT_TYPE, "text/html")], "<!doctype html><title>Be back soon</title>")
+                    .into_response(),
+            ),
+            Self::Body(text) => Some(json(StatusCode::OK, text)),
+            Self::EndlessBody => {
+                let begin = stream::once(async { Bytes::from_static(b"{\"results\":[") });
+                let jobs = Bytes::from("{\"state\":\"Successful\"},".repeat(3000));
+                let chunks = stream::repeat(jobs).take(ENDLESS_CHUNKS);
+                Some(json_body(Body::from_stream(begin.chain(chunks).map(Ok::<_, std::io::Error>))))
+            }
+            Self::EndlessPages => {
+                let job = serde_json::json!({"id": "65a10000000000000000cafe", "exportBucketId": "x", "state": "Successful", "createdAt": "2026-01-01T00:00:00Z"});
+                Some(json(StatusCode::OK, &wire::page(&[job], "/", 1, 1, true, 1).to_string()))
+            }
+            Self::Redirect(to) => Some((StatusCode::FOUND, [(header::LOCATION, to)]).into_response()),
+        }
+    }
+}
+
+pub(super) fn json(status: StatusCode, text: &str) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], text.to_owned()).into_response()
+}
+
+fn json_body(body: Body) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}

@@ -1,0 +1,212 @@
+//! Requests in, answers out, in Atlas's order: who are you, which version, is there budget left, what do you want.
+
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::Response;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use super::auth::{Minted, Verdict, authorization, nonce_count};
+use super::misbehave::json;
+use super::world::{Kind, Project, Seen, World};
+use super::{lock, wire};
+
+/// The oldest version of the API; later dates resolve to the newest version before them.
+const OLDEST_VERSION: Date = jiff::civil::date(2023, 1, 1);
+
+const TOKEN_PATH: &str = "/api/oauth/token";
+
+/// Bodies that are read: a token request is tiny.
+const LARGEST_REQUEST: usize = 64 * 1024;
+
+pub(super) async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, LARGEST_REQUEST).await.unwrap_or_default();
+    let fault = fault(&mut lock(&world), parts.uri.path());
+    let played = match fault {
+        Some(fault) => fault.play().await,
+        None => None,
+    };
+    let response = match played {
+        Some(response) => response,
+        None if parts.uri.path() == TOKEN_PATH => {
+            token(&mut lock(&world), &parts.method, &parts.headers, &body)
+        }
+        None => resource(&mut lock(&world), &parts.method, &parts.uri, &parts.headers),
+    };
+    let authorization = authorization(&parts.headers).unwrap_or_default();
+    lock(&world).remember(Seen {
+        line: format!("{} {}", parts.method, parts.uri),
+        nonce_count: nonce_count(&authorization),
+        scheme: authorization.split(' ').next().unwrap_or_default().to_owned(),
+        status: response.status().as_u16(),
+    });
+    response
+}
+
+/// The fault that a request meets, used up by one.
+fn fault(world: &mut World, path: &str) -> Option<super::Misbehaviour> {
+    let fault = world.faults.iter_mut().find(|fault| path.contains(&fault.path) && fault.times != Some(0))?;
+    fault.times = fault.times.map(|times| times - 1);
+    Some(fault.what.clone())
+}
+
+fn token(world: &mut World, method: &Method, headers: &HeaderMap, body: &[u8]) -> Response {
+    let refuse =
+        |status, error, description| json(status, &wire::oauth_error(error, description).to_string());
+    if method != Method::POST {
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "POST only");
+    }
+    let form =
+        headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/x-www-form-urlencoded");
+    if !form || body != b"grant_type=client_credentials" {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "unsupported_grant_type",
+            "only client_credentials is supported",
+        );
+    }
+    match world.sessions.mint(&world.accounts, headers) {
+        Minted::Token { text, life } => json(StatusCode::OK, &wire::token(&text, life.as_secs()).to_string()),
+        Minted::Unknown => refuse(StatusCode::UNAUTHORIZED, "invalid_client", "Client authentication failed"),
+        Minted::TooMany { wait } => {
+            let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many tokens");
+            set(&mut response, "retry-after", wait.as_secs() + 1);
+            response
+        }
+    }
+}
+
+fn resource(world: &mut World, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
+    let asked = uri.path_and_query().map_or_else(|| uri.path(), |asked| asked.as_str());
+    let account = match world.sessions.check(&world.accounts, method, asked, headers) {
+        Verdict::Granted(account) => account,
+        Verdict::Refused { stale } => {
+            let challenge = world.sessions.challenge(stale);
+            let mut response = refuse(
+                StatusCode::UNAUTHORIZED,
+                "UNEXPECTED_ERROR",
+                "You are not authorized for this resource.",
+            );
+            if let Ok(challenge) = challenge.parse() {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            return response;
+        }
+    };
+    if method != Method::GET {
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "GET only here");
+    }
+    if let Err(response) = version(headers) {
+        return *response;
+    }
+    let decoded = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
+    let segments: Vec<String> = uri.path().split('/').skip(1).map(decoded).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let ["api", "atlas", "v2", "groups", id, rest @ ..] = segments.as_slice() else {
+        return refuse(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", "Cannot find the resource.");
+    };
+    if id.len() != 24 || !id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return refuse(StatusCode::BAD_REQUEST, "INVALID_GROUP_ID", "An invalid group ID was specified.");
+    }
+    let backup_manager = world.accounts.iter().any(|known| known.id == account && known.backup_manager);
+    let Some(project) = world.projects.get_mut(*id) else {
+        return refuse(StatusCode::NOT_FOUND, "GROUP_NOT_FOUND", "No group with that ID exists.");
+    };
+    match rest {
+        [] => json(StatusCode::OK, &wire::project(id, &project.name, project.clusters.len()).to_string()),
+        ["clusters", name, "backup", "exports"] => {
+            let taken = project.budget.take();
+            let mut response = match taken {
+                Ok(()) if !backup_manager => refuse(
+                    StatusCode::FORBIDDEN,
+                    "USER_UNAUTHORIZED",
+                    "Current user is not authorized to perform this action.",
+                ),
+                Ok(()) => exports(project, name, uri),
+                Err(_) => {
+                    refuse(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED_TOKEN_BUCKET", "Too many requests.")
+                }
+            };
+            if let Err(wait) = taken {
+                set(&mut response, "retry-after", wait.as_secs() + 1);
+            }
+            set(&mut response, "ratelimit-limit", u64::from(project.budget.capacity));
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            // whole requests, never below 0
+            set(&mut response, "ratelimit-remaining", project.budget.left as u64);
+            response
+        }
+        _ => refuse(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", "Cannot find the resource."),
+    }
+}
+
+/// A dated media type is mandatory, and no date lies before the first version.
+fn version(headers: &HeaderMap) -> Result<(), Box<Response>> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let date = accept.strip_prefix("application/vnd.atlas.").and_then(|rest| rest.strip_suffix("+json"));
+    let Some(date) = date else {
+        return Err(Box::new(refuse(
+            StatusCode::NOT_ACCEPTABLE,
+            "INVALID_ACCEPT_HEADER",
+            "A dated version is mandatory.",
+        )));
+    };
+    match date.parse::<Date>() {
+        Ok(date) if date >= OLDEST_VERSION => Ok(()),
+        _ => Err(Box::new(refuse(StatusCode::BAD_REQUEST, "INVALID_VERSION_DATE", "No such version."))),
+    }
+}
+
+fn exports(project: &Project, name: &str, uri: &Uri) -> Response {
+    let Some(cluster) = project.clusters.get(name) else {
+        return refuse(
+            StatusCode::NOT_FOUND,
+            "CLUSTER_NOT_FOUND",
+            "No cluster of that name exists in the group.",
+        );
+    };
+    if cluster.kind == Kind::Flex {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API",
+            "This is a flex cluster.",
+        );
+    }
+    let size = number(uri, "itemsPerPage", 100).filter(|size| (1..=500).contains(size));
+    let page = number(uri, "pageNum", 1).filter(|page| *page >= 1);
+    let (Some(size), Some(page)) = (size, page) else {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "INVALID_QUERY_PARAMETER",
+            "itemsPerPage is 1 to 500, pageNum at least 1.",
+        );
+    };
+    let jobs = cluster.listing(Timestamp::now());
+    let step = size - cluster.overlap.min(size - 1);
+    let start = ((page - 1) * step).min(jobs.len());
+    let end = (start + size).min(jobs.len());
+    let results: &[Value] = &jobs[start..end];
+    let total = cluster.total_count.unwrap_or(i64::try_from(jobs.len()).unwrap_or(i64::MAX));
+    json(StatusCode::OK, &wire::page(results, uri.path(), page, size, end < jobs.len(), total).to_string())
+}
+
+/// A query parameter as a number; `None` if it is none.
+fn number(uri: &Uri, name: &str, default: usize) -> Option<usize> {
+    let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let value = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).last();
+    value.map_or(Some(default), |value| value.parse().ok())
+}
+
+fn refuse(status: StatusCode, code: &str, detail: &str) -> Response {
+    let reason = status.canonical_reason().unwrap_or_default();
+    json(status, &wire::error(status.as_u16(), reason, code, detail).to_string())
+}
+
+fn set(response: &mut Response, name: &'static str, value: u64) {
+    response.headers_mut().insert(name, HeaderValue::from(value));
+}

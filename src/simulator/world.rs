@@ -1,0 +1,267 @@
+//! What exists in the simulated Atlas, and what its export jobs look like at a given time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::auth::{Account, Sessions};
+use super::limit::Bucket;
+use super::misbehave::Fault;
+use super::wire;
+
+/// Requests that are remembered; the oldest are forgotten.
+const MOST_SEEN: usize = 10_000;
+
+/// Jobs of a recurring export that stay listed.
+const RECURRING_LISTED: i64 = 60;
+
+/// The simulated Atlas.
+#[derive(Debug, Default)]
+pub struct World {
+    /// Who may ask.
+    pub accounts: Vec<Account>,
+    /// By project id.
+    pub projects: BTreeMap<String, Project>,
+    /// What goes wrong at present; the first that matches a request is played.
+    pub faults: Vec<Fault>,
+    /// Every request, in order.
+    pub seen: VecDeque<Seen>,
+    /// Tokens and nonces that are out.
+    pub sessions: Sessions,
+}
+
+impl World {
+    pub(super) fn remember(&mut self, seen: Seen) {
+        if self.seen.len() == MOST_SEEN {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(seen);
+    }
+}
+
+/// A request as it arrived, credentials left out.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Method, path and query.
+    pub line: String,
+    /// The scheme of the `Authorization` header, empty without one.
+    pub scheme: String,
+    /// The nonce count of a digest.
+    pub nonce_count: Option<u32>,
+    /// The status answered.
+    pub status: u16,
+}
+
+/// A project.
+#[derive(Debug)]
+pub struct Project {
+    /// Its name.
+    pub name: String,
+    /// By name.
+    pub clusters: BTreeMap<String, Cluster>,
+    /// The request budget of its Cloud Backup endpoints.
+    pub budget: Bucket,
+}
+
+impl Project {
+    /// A project without clusters, with the budget that Atlas documents.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), clusters: BTreeMap::new(), budget: Bucket::new(1200, 500) }
+    }
+
+    /// The project with one cluster more.
+    #[must_use]
+    pub fn with(mut self, name: &str, cluster: Cluster) -> Self {
+        self.clusters.insert(name.to_owned(), cluster);
+        self
+    }
+}
+
+/// What a cluster is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// M10 and up.
+    #[default]
+    Dedicated,
+    /// Refused by every cluster endpoint.
+    Flex,
+}
+
+/// The order of a listing. Atlas documents none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// By creation, newest first.
+    #[default]
+    NewestFirst,
+    /// By creation, oldest first.
+    OldestFirst,
+    /// As the entries stand.
+    AsGiven,
+}
+
+/// A cluster and its export jobs.
+#[derive(Debug, Clone, Default)]
+pub struct Cluster {
+    /// What it is.
+    pub kind: Kind,
+    /// Its jobs, in any order.
+    pub jobs: Vec<Entry>,
+    /// Jobs that begin by themselves.
+    pub recurring: Option<Recurring>,
+    /// How they are listed.
+    pub order: Order,
+    /// `totalCount` where it should lie.
+    pub total_count: Option<i64>,
+    /// How many jobs of each page stand on the next one again, as when jobs appear while a listing is read.
+    pub overlap: usize,
+}
+
+/// One job of a listing.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// A job that lives.
+    Job(Job),
+    /// JSON to be listed as it is.
+    Raw(Value),
+}
+
+/// What a job exports.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// A replica set with this many collections.
+    ReplicaSet(u64),
+    /// This many shards: such jobs carry components and no counts.
+    Sharded(usize),
+}
+
+/// How a job ends.
+#[derive(Debug, Clone)]
+pub enum End {
+    /// Well.
+    Successful,
+    /// Badly, with a code and a message.
+    Failed(String, String),
+    /// By someone.
+    Cancelled,
+    /// Never: every collection is exported, and it goes on.
+    Never,
+}
+
+/// A job: queued, then running, then ended.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// 24 hexadecimal digits.
+    pub id: String,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// How long it waits.
+    pub queued: Duration,
+    /// How long it runs.
+    pub running: Duration,
+    /// What it exports.
+    pub shape: Shape,
+    /// How it ends.
+    pub end: End,
+}
+
+impl Job {
+    /// A job that was asked for `age` ago, waited a minute and ran for twenty.
+    #[must_use]
+    pub fn ended(age: Duration, end: End) -> Self {
+        let created_at = Timestamp::now() - signed(age);
+        Self {
+            id: object_id(created_at, fastrand::u64(..)),
+            created_at,
+            queued: Duration::from_secs(60),
+            running: Duration::from_secs(20 * 60),
+            shape: Shape::ReplicaSet(105),
+            end,
+        }
+    }
+
+    pub(super) fn at(&self, now: Timestamp) -> Value {
+        wire::job(self, now)
+    }
+}
+
+/// A job every so often, its ends in turn.
+#[derive(Debug, Clone)]
+pub struct Recurring {
+    /// The first one.
+    pub since: Timestamp,
+    /// From one to the next.
+    pub every: Duration,
+    /// How long each waits.
+    pub queued: Duration,
+    /// How long each runs.
+    pub running: Duration,
+    /// What each exports.
+    pub shape: Shape,
+    /// How they end, in turn; not empty.
+    pub ends: Vec<End>,
+}
+
+impl Recurring {
+    fn jobs(&self, now: Timestamp) -> impl Iterator<Item = Job> {
+        let every = signed(self.every);
+        let last = (now.duration_since(self.since).as_secs_f64() / every.as_secs_f64()).floor();
+        #[allow(clippy::cast_possible_truncation)] // a count of exports since the start
+        let last = last as i64;
+        ((last - RECURRING_LISTED).max(0)..=last).filter_map(move |number| {
+            let created_at = self.since + every * i32::try_from(number).ok()?;
+            let turn = usize::try_from(number).ok()? % self.ends.len();
+            Some(Job {
+                id: object_id(created_at, u64::try_from(number).ok()?),
+                created_at,
+                queued: self.queued,
+                running: self.running,
+                shape: self.shape,
+                end: self.ends[turn].clone(),
+            })
+        })
+    }
+}
+
+impl Cluster {
+    /// A cluster with these jobs.
+    #[must_use]
+    pub fn with(jobs: impl IntoIterator<Item = Job>) -> Self {
+        Self { jobs: jobs.into_iter().map(Entry::Job).collect(), ..Self::default() }
+    }
+
+    /// The listing at `now`, unpaged.
+    pub(super) fn listing(&self, now: Timestamp) -> Vec<Value> {
+        let mut listed: Vec<Value> = self
+            .jobs
+            .iter()
+            .map(|entry| match entry {
+                Entry::Job(job) => job.at(now),
+                Entry::Raw(json) => json.clone(),
+            })
+            .chain(self.recurring.iter().flat_map(|recurring| recurring.jobs(now)).map(|job| job.at(now)))
+            .collect();
+        let created = |job: &Value| job["createdAt"].as_str().unwrap_or_default().to_owned();
+        match self.order {
+            Order::AsGiven => {}
+            Order::OldestFirst => listed.sort_by_key(created),
+            Order::NewestFirst => {
+                listed.sort_by_key(created);
+                listed.reverse();
+            }
+        }
+        listed
+    }
+}
+
+/// An id as Atlas makes them: the time in seconds, then what makes it unique.
+#[must_use]
+pub fn object_id(at: Timestamp, unique: u64) -> String {
+    format!("{:08x}{unique:016x}", at.as_second() & 0xffff_ffff)
+}
+
+pub(super) fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
