@@ -79,7 +79,7 @@ fn world(now: Timestamp) -> World {
             "ledger-sharded",
             with_history(Recurring { shape: Shape::Sharded(3), ..every(now, 30, vec![End::Successful]) }),
         )
-        .with("archive", with_history(every(now, 45, vec![failed(), End::Successful, End::Cancelled])));
+        .with("archive", with_history(every(now, 20, vec![failed(), End::Successful, End::Cancelled])));
     let analytics = Project::new("analytics")
         .with("warehouse", and_one(now, Job { end: End::Never, ..job(now, Duration::from_secs(3 * 3600)) }))
         .with("reporting", and_one(now, Job { queued: DAY, ..job(now, Duration::from_secs(300)) }))

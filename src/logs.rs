@@ -1,44 +1,79 @@
 //! The log on standard error: one line an event.
 
+use std::fmt::{self, Debug, Write};
 use std::io;
 
-use tracing_subscriber::EnvFilter;
+use jiff::Timestamp;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::cli::LogFormat;
 
 /// Begins to log, and makes a panic a line of the log like any other.
 pub(crate) fn init(filter: &str, format: LogFormat) {
-    let (logfmt, json) = match format {
-        LogFormat::Logfmt => (
-            Some(
-                tracing_subscriber::fmt::layer()
-                    .event_format(tracing_logfmt::EventsFormatter::default())
-                    .fmt_fields(tracing_logfmt::FieldsFormatter::default())
-                    .log_internal_errors(false)
-                    .with_writer(io::stderr),
-            ),
-            None,
-        ),
-        LogFormat::Json => {
-            (
-                None,
-                Some(
-                    tracing_subscriber::fmt::layer()
-                        .json()
-                        .flatten_event(true)
-                        // A standard error that is closed must not end the exporter.
-                        .log_internal_errors(false)
-                        .with_writer(io::stderr),
-                ),
-            )
-        }
+    // An error inside the log is dropped: it would be printed, and a standard error that is closed must not end us.
+    let layer = || tracing_subscriber::fmt::layer().log_internal_errors(false).with_writer(io::stderr);
+    let layer = match format {
+        LogFormat::Logfmt => layer().event_format(Logfmt).boxed(),
+        LogFormat::Json => layer().json().flatten_event(true).boxed(),
     };
-    tracing_subscriber::registry().with(EnvFilter::new(filter)).with(logfmt).with(json).init();
+    tracing_subscriber::registry().with(EnvFilter::new(filter)).with(layer).init();
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let text = panic.payload_as_str().unwrap_or("no message");
         tracing::error!(place, error = text, "a bug: please report it");
     }));
+}
+
+/// `ts=... level=... msg=... key=value`, values quoted as JSON strings where they need it, as Go's logfmt reads them.
+/// (`tracing-logfmt` quotes as Rust does: `\'` and `\u{7}` are errors to those readers.)
+struct Logfmt;
+
+impl<S, N> FormatEvent<S, N> for Logfmt
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let level = event.metadata().level().as_str().to_lowercase();
+        write!(writer, "ts={:.3} level={level}", Timestamp::now())?;
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        writeln!(writer, "{}", line.0)
+    }
+}
+
+/// The fields of an event.
+struct Line(String);
+
+impl Line {
+    fn push(&mut self, field: &Field, value: &str) {
+        let key = if field.name() == "message" { "msg" } else { field.name() };
+        let bare = !value.is_empty()
+            && value.chars().all(|c| c > ' ' && !c.is_control() && !matches!(c, '=' | '"' | '\\'));
+        let value = if bare { value.into() } else { serde_json::Value::from(value).to_string() };
+        // Writing to a string does not fail.
+        let _ = write!(self.0, " {key}={value}");
+    }
+}
+
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.push(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.push(field, &format!("{value:?}"));
+    }
 }

@@ -27,7 +27,8 @@ fn main() -> ExitCode {
         None => match Config::load(&cli.config_file) {
             Ok(config) => Some(config),
             Err(error) => {
-                tracing::error!(error = %error, "the configuration is refused");
+                // To a person at a terminal, as clap reports a wrong command line.
+                let _ = writeln!(std::io::stderr(), "error: {error}");
                 return ExitCode::from(BAD_CONFIGURATION);
             }
         },

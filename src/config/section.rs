@@ -1,12 +1,20 @@
 //! One table of the configuration, emptied key by key; what is left over is unknown.
 
+use std::path::Path;
 use std::time::Duration;
 
-use config::{Value, ValueKind};
+use config::{Map, Value, ValueKind};
 use jiff::{Span, SpanRelativeTo};
 use secrecy::SecretString;
 
-use super::{ConfigError, Context, ENV_PREFIX, Values};
+use super::{ConfigError, ENV_PREFIX};
+
+type Values = Map<String, Value>;
+
+/// What messages need to know beside the value itself.
+pub(super) struct Context<'a> {
+    pub(super) file: &'a Path,
+}
 
 /// What the `config` crate calls the environment as an origin.
 const ENVIRONMENT: &str = "the environment";
@@ -19,43 +27,57 @@ pub(super) struct Section<'a> {
     /// `poll`, `projects[1]`; empty at the top.
     path: String,
     values: Values,
-    known: Vec<String>,
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn root(context: &'a Context<'a>, value: Value) -> Result<Self, ConfigError> {
-        Self::open(context, String::new(), value)
+    /// The whole configuration; every key in it must be one of `known`.
+    pub(super) fn root(context: &'a Context<'a>, value: Value, known: &[&str]) -> Result<Self, ConfigError> {
+        Self::open(context, String::new(), value, known)
     }
 
-    fn open(context: &'a Context<'a>, path: String, value: Value) -> Result<Self, ConfigError> {
-        match value.kind {
-            ValueKind::Table(values) => Ok(Self { context, path, values, known: Vec::new() }),
-            ValueKind::Nil => Ok(Self { context, path, values: Values::new(), known: Vec::new() }),
-            _ => Err(ConfigError(format!(
-                "{}: {path} is {}; it should be a table, written [{path}]",
-                origin(context, &path, &value),
-                shown(&value)
-            ))),
+    fn open(
+        context: &'a Context<'a>,
+        path: String,
+        value: Value,
+        known: &[&str],
+    ) -> Result<Self, ConfigError> {
+        let place = origin(context, &path, &value);
+        let section = match value.kind {
+            ValueKind::Table(values) => Self { context, path, values },
+            ValueKind::Nil => Self { context, path, values: Values::new() },
+            _ => {
+                let shown = shown(&value);
+                return Err(ConfigError::new(format!(
+                    "{place}: {path} is {shown}; it should be a table, written [{path}]"
+                )));
+            }
+        };
+        match section.values.keys().filter(|key| !known.contains(&key.as_str())).min() {
+            None => Ok(section),
+            Some(key) => {
+                Err(section
+                    .error(key, &format!("is no key of this version; known here: {}", known.join(", "))))
+            }
         }
     }
 
     /// The table `key`, empty if it is not there.
-    pub(super) fn section(&mut self, key: &str) -> Result<Section<'a>, ConfigError> {
-        let value = self.take(key).unwrap_or_else(|| Value::new(None, ValueKind::Nil));
-        Section::open(self.context, self.path_of(key), value)
+    pub(super) fn section(&mut self, key: &str, known: &[&str]) -> Result<Section<'a>, ConfigError> {
+        let value = self.values.remove(key).unwrap_or_else(|| Value::new(None, ValueKind::Nil));
+        Section::open(self.context, self.path_of(key), value, known)
     }
 
     /// The tables of the array `key`.
-    pub(super) fn sections(&mut self, key: &str) -> Result<Vec<Section<'a>>, ConfigError> {
+    pub(super) fn sections(&mut self, key: &str, known: &[&str]) -> Result<Vec<Section<'a>>, ConfigError> {
         let path = self.path_of(key);
-        let Some(value) = self.take(key) else { return Ok(Vec::new()) };
+        let Some(value) = self.values.remove(key) else { return Ok(Vec::new()) };
         match value.kind {
             ValueKind::Array(tables) => tables
                 .into_iter()
                 .enumerate()
-                .map(|(i, table)| Section::open(self.context, format!("{path}[{i}]"), table))
+                .map(|(i, table)| Section::open(self.context, format!("{path}[{i}]"), table, known))
                 .collect(),
-            _ => Err(ConfigError(format!(
+            _ => Err(ConfigError::new(format!(
                 "{}: {path} is {}; it should be an array of tables, written [[{path}]]",
                 origin(self.context, &path, &value),
                 shown(&value)
@@ -71,10 +93,10 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
         let path = self.path_of(key);
-        let Some(value) = self.take(key) else { return Ok(None) };
+        let Some(value) = self.values.remove(key) else { return Ok(None) };
         match parse(&value) {
             Some(parsed) => Ok(Some(parsed)),
-            None => Err(ConfigError(format!(
+            None => Err(ConfigError::new(format!(
                 "{}: {path} is {}; it should be {expected}",
                 origin(self.context, &path, &value),
                 shown(&value)
@@ -110,7 +132,7 @@ impl<'a> Section<'a> {
 
     /// A secret; its value is in no message.
     pub(super) fn secret(&mut self, key: &str) -> Result<SecretString, ConfigError> {
-        match self.take(key).map(|value| value.kind) {
+        match self.values.remove(key).map(|value| value.kind) {
             Some(ValueKind::String(secret)) if !secret.trim().is_empty() => {
                 Ok(SecretString::from(secret.trim()))
             }
@@ -123,7 +145,7 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn forget(&mut self, key: &str) {
-        self.take(key);
+        self.values.remove(key);
     }
 
     pub(super) fn is_from_environment(&self, key: &str) -> bool {
@@ -141,20 +163,7 @@ impl<'a> Section<'a> {
 
     /// An error about `key`: `problem` continues the sentence that begins with its name.
     pub(super) fn error(&self, key: &str, problem: &str) -> ConfigError {
-        ConfigError(format!("{}: {} {problem}", self.origin_of(key), self.path_of(key)))
-    }
-
-    /// Refuses what nobody asked for.
-    pub(super) fn finish(self) -> Result<(), ConfigError> {
-        let Some(key) = self.values.keys().min() else { return Ok(()) };
-        Err(self.error(key, &format!("is no key of this version; known here: {}", self.known.join(", "))))
-    }
-
-    fn take(&mut self, key: &str) -> Option<Value> {
-        if !self.known.iter().any(|known| known == key) {
-            self.known.push(key.to_owned());
-        }
-        self.values.remove(key)
+        ConfigError::new(format!("{}: {} {problem}", self.origin_of(key), self.path_of(key)))
     }
 
     fn path_of(&self, key: &str) -> String {

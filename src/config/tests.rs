@@ -106,7 +106,21 @@ fn unknown_keys_are_named_with_their_place() {
         &[],
         &["exporter.toml: poll.intervall", "interval, timeout"],
     );
-    refused(&GOOD.replace("clusters", "cluster"), &[], &["exporter.toml: projects[0].clusters is missing"]);
+    refused(
+        &GOOD.replace("clusters", "cluster"),
+        &[],
+        &["exporter.toml: projects[0].cluster is no key", "id, clusters"],
+    );
+    refused(
+        &GOOD.replace("service_account", "service_acount"),
+        &[],
+        &["exporter.toml: atlas.service_acount is no key"],
+    );
+    refused(
+        &GOOD.replace("clusters = [\"prod\"]", ""),
+        &[],
+        &["exporter.toml: projects[0].clusters is missing"],
+    );
     refused(&format!("{GOOD}region = \"eu\"\n"), &[], &["projects[0].region"]);
     refused(&format!("verbose = true\n{GOOD}"), &[], &["exporter.toml: verbose"]);
     refused(
@@ -147,7 +161,7 @@ fn wrong_values_are_named_with_what_would_be_right() {
         &[],
         &["projects[1].id", "second time"],
     );
-    refused("poll = 3", &[], &["poll is 3", "[poll]"]);
+    refused(&format!("poll = 3\n{GOOD}"), &[], &["poll is 3", "[poll]"]);
     refused(
         &format!("{GOOD}\n[poll]\nstale_after = \"30s\"\n"),
         &[],

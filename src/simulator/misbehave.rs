@@ -18,7 +18,7 @@ const ENDLESS_CHUNKS: usize = 1024;
 /// A misbehaviour for the requests whose path contains `path`.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// A part of the path; empty for all.
+    /// A part of the path, or, with a `$` behind it, its end; empty for all.
     pub path: String,
     /// What happens.
     pub what: Misbehaviour,
@@ -27,6 +27,13 @@ pub struct Fault {
 }
 
 impl Fault {
+    pub(super) fn hits(&self, path: &str) -> bool {
+        match self.path.strip_suffix('$') {
+            Some(end) => path.ends_with(end),
+            None => path.contains(&self.path),
+        }
+    }
+
     /// A fault that lasts.
     #[must_use]
     pub fn lasting(path: &str, what: Misbehaviour) -> Self {

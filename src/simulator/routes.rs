@@ -50,7 +50,7 @@ pub(super) async fn answer(State(world): State<Arc<Mutex<World>>>, request: Requ
 
 /// The fault that a request meets, used up by one.
 fn fault(world: &mut World, path: &str) -> Option<super::Misbehaviour> {
-    let fault = world.faults.iter_mut().find(|fault| path.contains(&fault.path) && fault.times != Some(0))?;
+    let fault = world.faults.iter_mut().find(|fault| fault.hits(path) && fault.times != Some(0))?;
     fault.times = fault.times.map(|times| times - 1);
     Some(fault.what.clone())
 }

@@ -1,0 +1,199 @@
+//! Both ways to sign in, their expiry, and refused secrets.
+
+use std::time::Duration;
+
+use atlas_backup_exporter::simulator::{Cluster, End, Job, Simulator};
+
+use crate::harness::{PRIVATE_KEY, PROJECT, SECRET, Setup, by_api_key, requests, simulator, world};
+
+const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+async fn five_clusters() -> Simulator {
+    simulator(world(
+        NAMES.map(|name| (name, Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)]))),
+    ))
+    .await
+}
+
+fn by_key(simulator: &Simulator) -> Setup {
+    Setup { credentials: by_api_key(), ..Setup::new(simulator) }
+}
+
+fn mints(simulator: &Simulator) -> usize {
+    requests(simulator, "POST /api/oauth/token")
+}
+
+fn refusals(simulator: &Simulator) -> usize {
+    simulator.world().seen.iter().filter(|seen| seen.status == 401).count()
+}
+
+#[tokio::test]
+async fn one_token_serves_every_cluster() {
+    let simulator = five_clusters().await;
+    let exporter = Setup::new(&simulator).start().await;
+    let scrape = exporter.polled_again(4.0).await;
+    assert!(NAMES.iter().all(|name| scrape.up(name) == Some(1.0)));
+    assert_eq!((mints(&simulator), refusals(&simulator)), (1, 0));
+    exporter.assert_no_secret().await;
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_it_ends() {
+    let simulator = five_clusters().await;
+    simulator.world().sessions.token_life = Duration::from_secs(3);
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled_again(25.0).await;
+    let mints = mints(&simulator);
+    assert!((2..=6).contains(&mints), "{mints}");
+    assert_eq!(refusals(&simulator), 0);
+}
+
+#[tokio::test]
+async fn a_renewal_that_fails_leaves_the_token_in_use() {
+    use atlas_backup_exporter::simulator::{Fault, Misbehaviour};
+    let simulator = five_clusters().await;
+    simulator.world().sessions.token_life = Duration::from_secs(8);
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    simulator.world().faults.push(Fault::lasting("oauth/token", Misbehaviour::Status(503, "E", Vec::new())));
+    tokio::time::sleep(Duration::from_millis(5500)).await;
+    assert!(mints(&simulator) >= 2, "a renewal was tried");
+    let scrape = exporter.scrape().await;
+    assert!(NAMES.iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
+    assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty());
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_replaced_once_and_costs_no_poll() {
+    let simulator = five_clusters().await;
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    simulator.world().sessions.revoke_tokens();
+    let scrape = exporter.polled_again(4.0).await;
+    assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty(), "{scrape:#?}");
+    assert_eq!(mints(&simulator), 2);
+}
+
+#[tokio::test]
+async fn a_401_that_no_token_cures_does_not_drain_the_mint() {
+    use atlas_backup_exporter::simulator::{Fault, Misbehaviour};
+    let simulator = five_clusters().await;
+    let refused = Misbehaviour::Status(401, "UNEXPECTED_ERROR", Vec::new());
+    simulator.world().faults.push(Fault::lasting("/a/", refused));
+    let exporter = Setup::new(&simulator).start().await;
+    let scrape = exporter.polled_again(8.0).await;
+    assert_eq!(scrape.value("last_poll_error_info", "a", "unauthorized"), Some(1.0));
+    assert_eq!(scrape.up("b"), Some(1.0));
+    assert_eq!(mints(&simulator), 2);
+}
+
+#[tokio::test]
+async fn a_refused_secret_is_not_hammered_and_a_rotated_one_is_used_at_once() {
+    let simulator = five_clusters().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "mdb_sa_sk_wrong\n").unwrap();
+    let mut setup = Setup::new(&simulator);
+    setup.credentials =
+        "[atlas.service_account]\nclient_id = \"mdb_sa_id_1\"\nclient_secret_file = \"secret\"\n".to_owned();
+    let exporter = setup.start_in(folder).await;
+    let scrape = exporter.polled_again(10.0).await;
+    for name in NAMES {
+        assert_eq!(scrape.up(name), Some(0.0));
+        assert_eq!(scrape.value("last_poll_error_info", name, "reason=\"unauthorized\""), Some(1.0));
+        assert!(!scrape.has_figures(name));
+    }
+    assert_eq!(mints(&simulator), 1);
+    assert!(exporter.log().contains("invalid_client"));
+    assert!(!exporter.log().contains("mdb_sa_sk_wrong"));
+
+    std::fs::write(exporter.folder.path().join("secret"), SECRET).unwrap();
+    exporter.until(|scrape| NAMES.iter().all(|name| scrape.up(name) == Some(1.0))).await;
+    assert_eq!(mints(&simulator), 2);
+
+    std::fs::remove_file(exporter.folder.path().join("secret")).unwrap();
+    simulator.world().sessions.revoke_tokens();
+    exporter
+        .until(|scrape| scrape.value("last_poll_error_info", "a", "reason=\"unauthorized\"") == Some(1.0))
+        .await;
+}
+
+#[tokio::test]
+async fn a_digest_takes_one_round_trip_in_the_steady_state() {
+    let simulator = five_clusters().await;
+    let exporter = by_key(&simulator).start().await;
+    exporter.polled_again(2.0).await;
+    simulator.world().seen.clear();
+    exporter.polled_again(5.0).await;
+    let world = simulator.world();
+    assert!(world.seen.len() >= 25);
+    assert!(world.seen.iter().all(|seen| seen.scheme == "Digest" && seen.status == 200), "{:#?}", world.seen);
+    let mut counts: Vec<_> = world.seen.iter().filter_map(|seen| seen.nonce_count).collect();
+    counts.sort_unstable();
+    assert!(counts.windows(2).all(|pair| pair[1] == pair[0] + 1), "{counts:?}");
+}
+
+#[tokio::test]
+async fn stale_nonces_are_replaced_and_cost_no_poll() {
+    let simulator = five_clusters().await;
+    simulator.world().sessions.nonce_life = Duration::from_millis(700);
+    let exporter = by_key(&simulator).start().await;
+    for _ in 0..4 {
+        exporter.polled_again(2.0).await;
+        simulator.world().sessions.expire_nonces();
+    }
+    let scrape = exporter.polled_again(2.0).await;
+    assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty(), "{scrape:#?}");
+    assert!(refusals(&simulator) >= 4);
+    exporter.assert_no_secret().await;
+}
+
+#[tokio::test]
+async fn a_wrong_private_key_is_said_and_a_rotated_one_is_used_at_once() {
+    let simulator = five_clusters().await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), "wrong-key").unwrap();
+    let mut setup = Setup::new(&simulator);
+    setup.credentials = "[atlas.api_key]\npublic_key = \"pubkey\"\nprivate_key_file = \"key\"\n".to_owned();
+    let exporter = setup.start_in(folder).await;
+    let scrape = exporter.polled().await;
+    assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"unauthorized\""), Some(1.0));
+    assert!(!exporter.log().contains("wrong-key"));
+    std::fs::write(exporter.folder.path().join("key"), format!("{PRIVATE_KEY}\n")).unwrap();
+    exporter.until(|scrape| NAMES.iter().all(|name| scrape.up(name) == Some(1.0))).await;
+}
+
+#[tokio::test]
+async fn a_missing_role_is_forbidden_and_not_unauthorized() {
+    let simulator = five_clusters().await;
+    simulator.world().accounts.iter_mut().for_each(|account| account.backup_manager = false);
+    for credentials in [Setup::new(&simulator).credentials, by_api_key()] {
+        let setup = Setup { credentials, ..Setup::new(&simulator) };
+        let exporter = setup.start().await;
+        let scrape = exporter.polled().await;
+        assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"forbidden\""), Some(1.0));
+        assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains("project=\"payments\""));
+        assert!(exporter.log().contains("USER_UNAUTHORIZED"));
+    }
+}
+
+#[tokio::test]
+async fn credentials_may_come_from_the_environment_of_atlas_own_tools() {
+    use crate::harness::{Exporter, command};
+    let simulator = five_clusters().await;
+    let folder = tempfile::tempdir().unwrap();
+    let toml = Setup { credentials: String::new(), ..Setup::new(&simulator) }.toml();
+    std::fs::write(folder.path().join("config.toml"), toml).unwrap();
+    let mut command = command();
+    command
+        .current_dir(folder.path())
+        .arg("--web.listen-address=127.0.0.1:0")
+        .env("MONGODB_ATLAS_PUBLIC_API_KEY", "pubkey")
+        .env("MONGODB_ATLAS_PRIVATE_API_KEY", PRIVATE_KEY)
+        .env("ATLAS_BACKUP_EXPORTER__POLL__INTERVAL", "7s");
+    let exporter = Exporter::spawn(command, folder).await;
+    let scrape = exporter.polled().await;
+    assert_eq!(scrape.up("a"), Some(1.0));
+    assert_eq!(scrape.of("mongodbatlas_backup_exporter_poll_interval_seconds"), [("", 7.0)]);
+    assert!(simulator.world().projects.contains_key(PROJECT));
+}

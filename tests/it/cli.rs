@@ -1,0 +1,106 @@
+//! The command line and wrong configurations, as a person meets them.
+
+use crate::harness::{PROJECT, command};
+
+/// Runs it in a folder with `toml` as its configuration; returns the exit code, standard output and standard error.
+async fn run(
+    toml: Option<&str>,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    if let Some(toml) = toml {
+        std::fs::write(folder.path().join("config.toml"), toml).unwrap();
+    }
+    let mut command = command();
+    command.current_dir(folder.path()).args(arguments).envs(environment.iter().copied());
+    let output =
+        tokio::time::timeout(std::time::Duration::from_secs(10), command.output()).await.unwrap().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn a_refused_configuration_is_one_sentence_and_exit_code_2() {
+    let good = format!(
+        "[atlas.service_account]\nclient_id = \"a\"\nclient_secret = \"hush\"\n[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\n"
+    );
+    let cases: [(String, &[&str]); 8] = [
+        (
+            format!("{good}[poll]\nintervall = \"1m\"\n"),
+            &["config.toml: poll.intervall", "interval, timeout"],
+        ),
+        (
+            format!("{good}[poll]\ninterval = \"soon\"\n"),
+            &["config.toml: poll.interval is \"soon\"", "\"1m 30s\""],
+        ),
+        (good.replace(PROJECT, "prod"), &["config.toml: projects[0].id is \"prod\"", "24 lower-case"]),
+        (
+            good.replace("client_secret = \"hush\"", "client_secret_file = \"no/where\""),
+            &["client_secret_file", "no/where"],
+        ),
+        (
+            format!("{good}[atlas.api_key]\npublic_key = \"a\"\nprivate_key = \"hush\"\n"),
+            &["atlas.api_key", "remove one"],
+        ),
+        (
+            format!("[atlas]\nbase_url = \"http://example.com\"\n{good}"),
+            &["atlas.base_url is \"http://example.com\"", "https"],
+        ),
+        ("[atlas".to_owned(), &["config.toml: not TOML", "line 1"]),
+        (String::new(), &["config.toml: atlas.service_account is missing"]),
+    ];
+    for (toml, parts) in cases {
+        let (code, out, err) = run(Some(&toml), &[], &[]).await;
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{toml}: {err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+        for part in parts {
+            assert!(err.contains(part), "{part:?} is not in: {err}");
+        }
+        assert!(!err.contains("hush"), "{err}");
+    }
+    let (code, _, err) =
+        run(Some(&good), &[], &[("ATLAS_BACKUP_EXPORTER__POLL__TIMEOUT", "1 fortnight")]).await;
+    assert_eq!(code, Some(2));
+    assert!(err.contains("ATLAS_BACKUP_EXPORTER__POLL__TIMEOUT: poll.timeout is \"1 fortnight\""), "{err}");
+}
+
+#[tokio::test]
+async fn a_missing_configuration_is_named() {
+    let (code, _, err) = run(None, &["--config.file=/no/where.toml"], &[]).await;
+    assert_eq!(code, Some(2));
+    assert!(err.contains("/no/where.toml: cannot read"), "{err}");
+    let (code, _, err) = run(None, &[], &[]).await;
+    assert_eq!(code, Some(2));
+    assert!(err.contains("config.toml: cannot read") && err.contains("config.example.toml"), "{err}");
+}
+
+#[tokio::test]
+async fn usage_is_told_and_misuse_is_exit_code_2() {
+    let (code, out, _) = run(None, &["--help"], &[]).await;
+    assert_eq!(code, Some(0));
+    for flag in [
+        "--config.file",
+        "--web.listen-address",
+        "--web.telemetry-path",
+        "--log.level",
+        "--log.format",
+        "demo",
+        ":10027",
+    ] {
+        assert!(out.contains(flag), "{flag} is not in {out}");
+    }
+    let (code, out, _) = run(None, &["--version"], &[]).await;
+    assert_eq!((code, out.trim()), (Some(0), concat!("atlas-backup-exporter ", env!("CARGO_PKG_VERSION"))));
+    for wrong in [
+        "--web.listen-adress=:1",
+        "--web.listen-address=10027",
+        "--log.format=xml",
+        "--log.level=loud",
+        "--web.telemetry-path=metrics",
+        "serve",
+    ] {
+        let (code, _, err) = run(None, &[wrong], &[]).await;
+        assert_eq!(code, Some(2), "{wrong}: {err}");
+    }
+}

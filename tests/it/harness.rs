@@ -1,0 +1,305 @@
+//! A simulator and an exporter of its own for each test.
+
+use std::collections::BTreeMap;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use atlas_backup_exporter::simulator::{Account, Cluster, Project, Scheme, Simulator, World};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+
+/// The project of most tests.
+pub(crate) const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
+pub(crate) const SECRET: &str = "mdb_sa_sk_never_to_be_seen";
+pub(crate) const PRIVATE_KEY: &str = "5ec4e7-never-to-be-seen";
+
+/// How long anything may take to come true.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) fn service_account() -> Account {
+    Account {
+        scheme: Scheme::ServiceAccount,
+        id: "mdb_sa_id_1".to_owned(),
+        secret: SECRET.to_owned(),
+        backup_manager: true,
+    }
+}
+
+pub(crate) fn api_key() -> Account {
+    Account {
+        scheme: Scheme::ApiKey,
+        id: "pubkey".to_owned(),
+        secret: PRIVATE_KEY.to_owned(),
+        backup_manager: true,
+    }
+}
+
+/// One project, both accounts.
+pub(crate) fn world(clusters: impl IntoIterator<Item = (&'static str, Cluster)>) -> World {
+    let mut project = Project::new("payments");
+    for (name, cluster) in clusters {
+        project = project.with(name, cluster);
+    }
+    World {
+        accounts: vec![service_account(), api_key()],
+        projects: [(PROJECT.to_owned(), project)].into(),
+        ..World::default()
+    }
+}
+
+pub(crate) async fn simulator(world: World) -> Simulator {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    Simulator::start(listener, world).unwrap()
+}
+
+/// The credentials of [`service_account`], as TOML.
+pub(crate) fn by_service_account() -> String {
+    format!("[atlas.service_account]\nclient_id = \"mdb_sa_id_1\"\nclient_secret = \"{SECRET}\"\n")
+}
+
+/// The credentials of [`api_key`], as TOML.
+pub(crate) fn by_api_key() -> String {
+    format!("[atlas.api_key]\npublic_key = \"pubkey\"\nprivate_key = \"{PRIVATE_KEY}\"\n")
+}
+
+/// A configuration that polls five times a second.
+pub(crate) struct Setup {
+    pub(crate) base_url: String,
+    pub(crate) credentials: String,
+    pub(crate) poll: String,
+    pub(crate) clusters: Vec<String>,
+    pub(crate) flags: Vec<&'static str>,
+}
+
+impl Setup {
+    pub(crate) fn new(simulator: &Simulator) -> Self {
+        let clusters = simulator.world().projects[PROJECT].clusters.keys().cloned().collect();
+        Self {
+            base_url: simulator.url().to_owned(),
+            credentials: by_service_account(),
+            poll: "interval = \"200ms\"\ntimeout = \"5s\"\n".to_owned(),
+            clusters,
+            flags: Vec::new(),
+        }
+    }
+
+    pub(crate) fn toml(&self) -> String {
+        format!(
+            "[atlas]\nbase_url = \"{}\"\n{}\n[poll]\n{}\n[[projects]]\nid = \"{PROJECT}\"\nclusters = {:?}\n",
+            self.base_url, self.credentials, self.poll, self.clusters
+        )
+    }
+
+    pub(crate) async fn start(self) -> Exporter {
+        let folder = tempfile::tempdir().unwrap();
+        self.start_in(folder).await
+    }
+
+    pub(crate) async fn start_in(self, folder: TempDir) -> Exporter {
+        std::fs::write(folder.path().join("config.toml"), self.toml()).unwrap();
+        let mut command = command();
+        command.current_dir(folder.path()).args(["--web.listen-address=127.0.0.1:0"]).args(&self.flags);
+        Exporter::spawn(command, folder).await
+    }
+}
+
+/// The binary with nothing of this machine's environment that could change what it does.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_atlas-backup-exporter"));
+    command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+pub(crate) struct Exporter {
+    pub(crate) url: String,
+    child: Child,
+    log: Arc<Mutex<String>>,
+    http: reqwest::Client,
+    pub(crate) folder: TempDir,
+}
+
+impl Exporter {
+    pub(crate) async fn spawn(mut command: Command, folder: TempDir) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (sender, address) = tokio::sync::oneshot::channel();
+        let collected = log.clone();
+        tokio::spawn(async move {
+            let mut sender = Some(sender);
+            while let Ok(Some(line)) = lines.next_line().await {
+                if let (true, Some(sender)) = (line.contains("listening"), sender.take()) {
+                    let digits: Vec<_> = line.split("127.0.0.1:").skip(1).collect();
+                    let port: String = digits[0].chars().take_while(char::is_ascii_digit).collect();
+                    let _ = sender.send(format!("http://127.0.0.1:{port}"));
+                }
+                let mut log = collected.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let Ok(Ok(url)) = tokio::time::timeout(PATIENCE, address).await else {
+            panic!("the exporter does not listen: {}", log.lock().unwrap());
+        };
+        Self { url, child, log, http: reqwest::Client::new(), folder }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, header: &str, value: &str) -> reqwest::Response {
+        self.http.get(format!("{}{path}", self.url)).header(header, value).send().await.unwrap()
+    }
+
+    pub(crate) async fn scrape(&self) -> Scrape {
+        Scrape::parse(&self.get("/metrics").await.text().await.unwrap())
+    }
+
+    /// Scrapes until `done`, and returns that scrape.
+    #[track_caller]
+    pub(crate) fn until(&self, done: impl Fn(&Scrape) -> bool) -> impl Future<Output = Scrape> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let start = Instant::now();
+            loop {
+                let scrape = self.scrape().await;
+                if done(&scrape) {
+                    return scrape;
+                }
+                assert!(
+                    start.elapsed() < PATIENCE,
+                    "{caller}: it does not come true; last seen:\n{scrape:#?}\n{}",
+                    self.log()
+                );
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    /// Scrapes until every cluster was polled once.
+    #[track_caller]
+    pub(crate) fn polled(&self) -> impl Future<Output = Scrape> {
+        self.until(|scrape| {
+            let polls = scrape.of("mongodbatlas_backup_export_polls_total");
+            !polls.is_empty() && polls.iter().all(|(_, polls)| *polls >= 1.0)
+        })
+    }
+
+    /// Scrapes until every cluster was polled `more` times more.
+    pub(crate) async fn polled_again(&self, more: f64) -> Scrape {
+        let before = self.polled().await;
+        self.until(|scrape| {
+            let polls = scrape.of("mongodbatlas_backup_export_polls_total");
+            polls.iter().all(|(labels, polls)| {
+                *polls
+                    >= more
+                        + before
+                            .0
+                            .get(&format!("mongodbatlas_backup_export_polls_total{labels}"))
+                            .unwrap_or(&0.0)
+            })
+        })
+        .await
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("the exporter runs").to_string();
+        assert!(
+            std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success()
+        );
+    }
+
+    pub(crate) async fn exit(&mut self) -> ExitStatus {
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the exporter ends").unwrap()
+    }
+
+    /// Nothing secret is in the log or on any page.
+    pub(crate) async fn assert_no_secret(&self) {
+        let mut seen = self.log();
+        for path in ["/", "/metrics", "/-/ready"] {
+            seen += &self.get(path).await.text().await.unwrap();
+        }
+        for secret in [SECRET, PRIVATE_KEY, "eyJ", "Bearer", "response="] {
+            assert!(!seen.contains(secret), "{secret:?} is in:\n{seen}");
+        }
+    }
+}
+
+/// Series and their values.
+#[derive(Debug)]
+pub(crate) struct Scrape(pub(crate) BTreeMap<String, f64>);
+
+impl Scrape {
+    pub(crate) fn parse(text: &str) -> Self {
+        let series = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
+            let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line}"));
+            (series.to_owned(), value.parse().unwrap_or_else(|_| panic!("no number: {line}")))
+        });
+        Self(series.collect())
+    }
+
+    /// The series of a family, by labels.
+    pub(crate) fn of(&self, name: &str) -> Vec<(&str, f64)> {
+        let of_family = |(series, value): (&'_ String, &f64)| -> Option<(usize, f64)> {
+            series
+                .strip_prefix(name)
+                .filter(|rest| rest.is_empty() || rest.starts_with('{'))
+                .map(|rest| (rest.len(), *value))
+        };
+        self.0
+            .iter()
+            .filter_map(|(series, value)| {
+                let (length, value) = of_family((series, value))?;
+                Some((&series[series.len() - length..], value))
+            })
+            .collect()
+    }
+
+    /// A figure of a cluster: `value("jobs", "prod", "state=\"Failed\"")`; `None` where there is no such series.
+    pub(crate) fn value(&self, name: &str, cluster: &str, label: &str) -> Option<f64> {
+        let cluster = format!("cluster_name=\"{cluster}\"");
+        let found: Vec<_> = self
+            .of(&format!("mongodbatlas_backup_export_{name}"))
+            .into_iter()
+            .filter(|(labels, _)| labels.contains(&cluster) && labels.contains(label))
+            .collect();
+        assert!(found.len() < 2, "more than one series: {found:?}");
+        found.first().map(|(_, value)| *value)
+    }
+
+    pub(crate) fn up(&self, cluster: &str) -> Option<f64> {
+        self.value("up", cluster, "")
+    }
+
+    /// The states that a cluster's newest job is said to be in.
+    pub(crate) fn latest_state(&self, cluster: &str) -> Option<&str> {
+        let cluster = format!("cluster_name=\"{cluster}\"");
+        let of_family = self.of("mongodbatlas_backup_export_latest_job_state");
+        let set: Vec<_> = of_family
+            .into_iter()
+            .filter(|(labels, value)| labels.contains(&cluster) && *value == 1.0)
+            .collect();
+        assert!(set.len() < 2, "more than one state: {set:?}");
+        set.first().and_then(|(labels, _)| labels.split("state=\"").nth(1)?.split('"').next())
+    }
+
+    /// Whether any figure of a cluster's jobs is there.
+    pub(crate) fn has_figures(&self, cluster: &str) -> bool {
+        self.value("failures_since_last_success", cluster, "").is_some()
+            || self.value("jobs", cluster, "state=\"Failed\"").is_some()
+    }
+}
+
+/// The requests a simulator has seen whose line contains `part`.
+pub(crate) fn requests(simulator: &Simulator, part: &str) -> usize {
+    simulator.world().seen.iter().filter(|seen| seen.line.contains(part)).count()
+}

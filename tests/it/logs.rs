@@ -1,0 +1,108 @@
+//! One line an event, the reason of a failed job once, and no secret ever.
+
+use std::time::Duration;
+
+use atlas_backup_exporter::simulator::{Cluster, End, Job};
+
+use crate::harness::{Setup, by_api_key, simulator, world};
+
+const MESSAGE: &str = "access \"denied\" isn't\nby the bucket\u{7} policy = nobody";
+
+fn failing() -> Cluster {
+    let job = |hours: u64| {
+        Job::ended(
+            Duration::from_secs(3600 * hours),
+            End::Failed(format!("CODE_{hours}"), MESSAGE.to_owned()),
+        )
+    };
+    Cluster::with([Job::ended(Duration::from_secs(3600 * 30), End::Successful), job(31), job(5), job(3)])
+}
+
+#[tokio::test]
+async fn the_reason_of_a_failed_job_is_logged_once() {
+    let simulator = simulator(world([("prod", failing())])).await;
+    for format in ["--log.format=json", "--log.format=logfmt"] {
+        let mut setup = Setup::new(&simulator);
+        setup.flags = vec![format];
+        let exporter = setup.start().await;
+        exporter.polled_again(4.0).await;
+        let log = exporter.log();
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("does not retry")).collect();
+        assert_eq!(lines.len(), 2, "{log}");
+        assert!(
+            lines[0].contains("CODE_5") && lines[1].contains("CODE_3") && !log.contains("CODE_31"),
+            "{log}"
+        );
+        for part in ["prod", "job_id", "snapshot_id", "by the bucket"] {
+            assert!(lines[0].contains(part), "{part:?} is not in {}", lines[0]);
+        }
+        if format.ends_with("json") {
+            for line in log.lines() {
+                let json: serde_json::Value =
+                    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+                assert!(
+                    json["timestamp"].is_string() && json["level"].is_string() && json["message"].is_string(),
+                    "{line}"
+                );
+            }
+            let event: serde_json::Value = serde_json::from_str(lines[0]).unwrap();
+            assert_eq!(event["reason"], MESSAGE);
+            assert_eq!(event["error_code"], "CODE_5");
+        } else {
+            let events: Vec<_> = log.lines().map(parse_logfmt).collect();
+            assert!(
+                events.iter().all(|event| event[0].0 == "ts" && event[1].0 == "level" && event[2].0 == "msg")
+            );
+            let reasons = events.iter().flatten().filter(|(key, value)| key == "reason" && value == MESSAGE);
+            assert_eq!(reasons.count(), 2, "{log}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn not_even_the_chattiest_log_holds_a_secret() {
+    let simulator = simulator(world([("prod", failing())])).await;
+    for credentials in [Setup::new(&simulator).credentials, by_api_key()] {
+        let mut setup = Setup { credentials, ..Setup::new(&simulator) };
+        setup.flags = vec!["--log.level=trace"];
+        let exporter = setup.start().await;
+        exporter.polled_again(2.0).await;
+        exporter.assert_no_secret().await;
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
+    use atlas_backup_exporter::simulator::{Fault, Misbehaviour};
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    simulator
+        .world()
+        .faults
+        .push(Fault::lasting("/prod/", Misbehaviour::Status(404, "CLUSTER_NOT_FOUND", Vec::new())));
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled_again(4.0).await;
+    assert_eq!(exporter.log().matches("the poll failed").count(), 1, "{}", exporter.log());
+    assert!(exporter.log().contains("reason=not_found"), "{}", exporter.log());
+    simulator.world().faults.clear();
+    exporter.until(|scrape| scrape.up("prod") == Some(1.0)).await;
+    assert_eq!(exporter.log().matches("can be polled again").count(), 1, "{}", exporter.log());
+}
+
+/// Go's logfmt, in short: keys, and values that are bare or JSON strings.
+fn parse_logfmt(line: &str) -> Vec<(String, String)> {
+    let (mut fields, mut rest) = (Vec::new(), line);
+    while !rest.is_empty() {
+        let (key, after) = rest.split_once('=').unwrap_or_else(|| panic!("no logfmt: {line}"));
+        let (value, after) = if after.starts_with('"') {
+            let mut values = serde_json::Deserializer::from_str(after).into_iter::<String>();
+            let value = values.next().unwrap().unwrap_or_else(|error| panic!("{error}: {line}"));
+            (value, &after[values.byte_offset()..])
+        } else {
+            let end = after.find(' ').unwrap_or(after.len());
+            (after[..end].to_owned(), &after[end..])
+        };
+        fields.push((key.to_owned(), value));
+        rest = after.strip_prefix(' ').unwrap_or(after);
+    }
+    fields
+}

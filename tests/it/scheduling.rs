@@ -1,0 +1,56 @@
+//! Who is polled when, and who holds up whom.
+
+use std::time::{Duration, Instant};
+
+use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour};
+
+use crate::harness::{Setup, simulator, world};
+
+#[tokio::test]
+async fn clusters_that_hang_do_not_starve_the_rest() {
+    let hanging = ["h1", "h2", "h3", "h4"];
+    let mut world = world(
+        hanging.map(|name| (name, Cluster::default())).into_iter().chain([("good", Cluster::default())]),
+    );
+    world.faults = hanging.map(|name| Fault::lasting(&format!("/{name}/"), Misbehaviour::Hang)).into();
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"500ms\"\ntimeout = \"30s\"\nconcurrency = 1\n".to_owned();
+    let exporter = setup.start().await;
+    // With one slot and no mercy, the good one would wait for two minutes.
+    let start = Instant::now();
+    let scrape = exporter
+        .until(|scrape| scrape.value("polls_total", "good", "").is_some_and(|polls| polls >= 4.0))
+        .await;
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    for name in hanging {
+        assert_eq!(scrape.up(name), None, "{name} has no first poll yet");
+    }
+    assert_eq!(exporter.get("/-/ready").await.status(), 503);
+}
+
+#[tokio::test]
+async fn a_poll_that_outlasts_its_interval_is_followed_by_one_and_not_by_many() {
+    let mut world = world([("slow", Cluster::default())]);
+    world.faults = vec![Fault::lasting("/slow/", Misbehaviour::Slow(Duration::from_millis(1500)))];
+    let simulator = simulator(world).await;
+    let exporter = Setup::new(&simulator).start().await;
+    let start = Instant::now();
+    let scrape = exporter.until(|scrape| scrape.value("polls_total", "slow", "") >= Some(3.0)).await;
+    assert!(start.elapsed() >= Duration::from_millis(4400), "{:?}", start.elapsed());
+    assert_eq!(scrape.up("slow"), Some(1.0));
+    assert!(scrape.value("last_poll_duration_seconds", "slow", "").unwrap() >= 1.5);
+}
+
+#[tokio::test]
+async fn polls_keep_their_interval() {
+    let simulator = simulator(world([("a", Cluster::default()), ("b", Cluster::default())])).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"1s\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.polled().await;
+    let before = exporter.scrape().await.value("polls_total", "a", "").unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let polls = exporter.scrape().await.value("polls_total", "a", "").unwrap() - before;
+    assert!((4.0..=6.0).contains(&polls), "{polls}");
+}

@@ -1,0 +1,141 @@
+//! What a scraper, a probe and a person get.
+
+use std::time::Duration;
+
+use atlas_backup_exporter::simulator::{Cluster, End, Fault, Job, Misbehaviour};
+
+use crate::harness::{Setup, simulator, world};
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+fn header<'a>(response: &'a reqwest::Response, name: &str) -> &'a str {
+    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+#[tokio::test]
+async fn the_format_follows_the_accept_header() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    for (accept, expected) in [
+        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4", OPEN_METRICS),
+        ("application/openmetrics-text;version=1.0.0;q=0.3,text/plain;version=0.0.4;q=0.4", TEXT),
+        ("*/*", TEXT),
+        ("image/png", TEXT),
+    ] {
+        let response = exporter.get_with("/metrics", "accept", accept).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(header(&response, "content-type"), expected, "{accept}");
+        let body = response.text().await.unwrap();
+        assert_eq!(body.ends_with("# EOF\n"), expected == OPEN_METRICS, "{accept}");
+        assert!(body.contains("\nmongodbatlas_backup_export_up{"));
+    }
+    assert_eq!(header(&exporter.get("/metrics").await, "content-type"), TEXT);
+}
+
+#[tokio::test]
+async fn the_body_is_compressed_only_where_that_is_offered() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    // The client of the tests inflates what it asked for itself, so it is told not to.
+    let plain = reqwest::Client::builder().no_gzip().build().unwrap();
+    let get = |encoding: &'static str| {
+        plain.get(format!("{}/metrics", exporter.url)).header("accept-encoding", encoding).send()
+    };
+    let compressed = get("gzip").await.unwrap();
+    assert_eq!(header(&compressed, "content-encoding"), "gzip");
+    assert!(compressed.headers().get_all("vary").iter().any(|vary| vary == "accept-encoding"));
+    let bytes = compressed.bytes().await.unwrap();
+    assert_eq!(bytes[..2], [0x1f, 0x8b]);
+    for encoding in ["identity", "gzip;q=0", "br"] {
+        let response = get(encoding).await.unwrap();
+        assert_eq!(header(&response, "content-encoding"), "", "{encoding}");
+        assert!(response.text().await.unwrap().starts_with("# HELP "), "{encoding}");
+    }
+}
+
+#[tokio::test]
+async fn ready_means_that_every_cluster_was_polled_well_or_badly() {
+    let mut world = world([("bad", Cluster::default()), ("slow", Cluster::default())]);
+    world.faults = vec![
+        Fault::lasting("/bad/", Misbehaviour::Status(404, "CLUSTER_NOT_FOUND", Vec::new())),
+        Fault::lasting("/slow/", Misbehaviour::Slow(Duration::from_secs(3))),
+    ];
+    let simulator = simulator(world).await;
+    let exporter = Setup::new(&simulator).start().await;
+    assert_eq!(exporter.get("/-/healthy").await.status(), 200);
+    let early = exporter.until(|scrape| scrape.up("bad") == Some(0.0)).await;
+    assert_eq!(early.up("slow"), None);
+    assert_eq!(exporter.get("/-/ready").await.status(), 503);
+    exporter.until(|scrape| scrape.up("slow") == Some(1.0)).await;
+    assert_eq!(exporter.get("/-/ready").await.status(), 200);
+    assert_eq!(exporter.get("/-/healthy").await.text().await.unwrap(), "atlas-backup-exporter is healthy.\n");
+}
+
+#[tokio::test]
+async fn the_landing_page_shows_every_cluster() {
+    let failed = End::Failed("E".to_owned(), "m".to_owned());
+    let mut world = world([
+        (
+            "failing",
+            Cluster::with([
+                Job::ended(Duration::from_secs(90_000), End::Successful),
+                Job::ended(Duration::from_secs(9000), failed),
+            ]),
+        ),
+        ("running", Cluster::with([Job::ended(Duration::from_secs(660), End::Successful)])),
+        ("never", Cluster::default()),
+        ("gone", Cluster::default()),
+    ]);
+    world.faults = vec![Fault::lasting("/gone/", Misbehaviour::Status(404, "CLUSTER_NOT_FOUND", Vec::new()))];
+    let simulator = simulator(world).await;
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    let response = exporter.get("/").await;
+    assert!(header(&response, "content-type").starts_with("text/html"));
+    let page = response.text().await.unwrap();
+    for part in [
+        "payments",
+        ">failing<",
+        ">Failed<",
+        "1d 1h",
+        ">InProgress<",
+        "<progress",
+        "/105",
+        "never exported",
+        "not_found: Atlas answered 404",
+        "href=\"/metrics\"",
+    ] {
+        assert!(page.contains(part), "{part:?} is not on the page:\n{page}");
+    }
+}
+
+#[tokio::test]
+async fn paths_and_addresses_follow_the_flags() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let mut setup = Setup::new(&simulator);
+    setup.flags = vec!["--web.telemetry-path=/a/metrics", "--web.listen-address=127.0.0.1:0"];
+    let exporter = setup.start().await;
+    assert_eq!(exporter.get("/metrics").await.status(), 404);
+    assert_eq!(exporter.get("/a/metrics").await.status(), 200);
+    assert!(exporter.get("/").await.text().await.unwrap().contains("href=\"/a/metrics\""));
+    assert_eq!(exporter.log().matches("listening").count(), 2);
+    let client = reqwest::Client::new();
+    assert_eq!(client.post(format!("{}/a/metrics", exporter.url)).send().await.unwrap().status(), 405);
+}
+
+#[tokio::test]
+async fn a_scrape_calls_nobody() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"10m\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.polled().await;
+    let before = simulator.world().seen.len();
+    for path in ["/metrics", "/", "/-/ready", "/-/healthy"].repeat(5) {
+        exporter.get(path).await;
+    }
+    assert_eq!(simulator.world().seen.len(), before);
+}

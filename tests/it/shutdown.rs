@@ -1,0 +1,80 @@
+//! How it ends.
+
+use std::time::{Duration, Instant};
+
+use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour};
+use tokio::io::AsyncWriteExt;
+
+use crate::harness::{Setup, command, simulator, world};
+
+#[tokio::test]
+async fn signals_end_it_at_once_and_well_even_in_the_middle_of_a_poll() {
+    for signal in ["TERM", "INT"] {
+        let mut world = world([("hanging", Cluster::default()), ("good", Cluster::default())]);
+        world.faults = vec![Fault::lasting("/hanging/", Misbehaviour::Hang)];
+        let simulator = simulator(world).await;
+        let mut exporter = Setup::new(&simulator).start().await;
+        // The connection of this scrape stays open.
+        exporter.until(|scrape| scrape.up("good") == Some(1.0)).await;
+        let start = Instant::now();
+        exporter.signal(signal);
+        assert_eq!(exporter.exit().await.code(), Some(0), "{signal}: {}", exporter.log());
+        assert!(start.elapsed() < Duration::from_secs(3), "{signal}: {:?}", start.elapsed());
+        assert!(exporter.log().contains("stopped"), "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_does_not_keep_it_alive() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let mut exporter = Setup::new(&simulator).start().await;
+    let mut client =
+        tokio::net::TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).await.unwrap();
+    client.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    exporter.signal("TERM");
+    let start = Instant::now();
+    assert_eq!(exporter.exit().await.code(), Some(0), "{}", exporter.log());
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = command().args(["demo", &format!("--web.listen-address={address}")]).output().await.unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(log.contains(&address) && log.contains("in use"), "{log}");
+}
+
+#[tokio::test]
+async fn a_closed_standard_error_ends_nothing() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let setup = Setup::new(&simulator);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
+    let binary = env!("CARGO_BIN_EXE_atlas-backup-exporter");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let mut child = tokio::process::Command::new("sh")
+        .current_dir(folder.path())
+        .arg("-c")
+        .arg(format!("exec {binary} --log.level=debug --web.listen-address={address} 2>&-"))
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let client = reqwest::Client::new();
+    let mut polled = false;
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+        let Ok(response) = client.get(format!("http://{address}/metrics")).send().await else { continue };
+        polled = response.text().await.unwrap().contains("mongodbatlas_backup_export_up{");
+        if polled {
+            break;
+        }
+    }
+    assert!(polled);
+}
