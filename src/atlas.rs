@@ -1,6 +1,6 @@
 //! The Atlas Administration API: the only URLs, JSON and HTTP requests of the exporter.
 //!
-//! Every request, token requests and digest challenges included, leaves through [`door::Door::send`].
+//! Every request, token requests and digest challenges included, leaves through one door, `Door::send`.
 
 mod auth;
 mod door;

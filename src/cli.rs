@@ -87,9 +87,10 @@ impl FromStr for ListenAddress {
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = self.host.as_deref().unwrap_or_default();
-        match host.contains(':') {
-            true => write!(f, "[{host}]:{}", self.port),
-            false => write!(f, "{host}:{}", self.port),
+        if host.contains(':') {
+            write!(f, "[{host}]:{}", self.port)
+        } else {
+            write!(f, "{host}:{}", self.port)
         }
     }
 }

@@ -113,16 +113,16 @@ pub struct PollConfig {
 impl Default for PollConfig {
     fn default() -> Self {
         Self {
-            interval: Duration::from_secs(60),
+            interval: Duration::from_mins(1),
             timeout: Duration::from_secs(30),
-            stale_after: Duration::from_secs(15 * 60),
+            stale_after: Duration::from_mins(15),
             concurrency: 8,
         }
     }
 }
 
 /// `[discovery] interval` when nobody sets it.
-pub const DISCOVERY_INTERVAL: Duration = Duration::from_secs(600);
+pub const DISCOVERY_INTERVAL: Duration = Duration::from_mins(10);
 
 /// `[[projects]]`
 #[derive(Debug, Clone)]

@@ -25,7 +25,7 @@ const POLL: PollConfig = PollConfig {
     concurrency: 8,
 };
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Ids in the form of Atlas's.
 const PAYMENTS: &str = "65f1c0ffee5eed0000000001";
@@ -81,8 +81,8 @@ fn world(now: Timestamp) -> World {
         )
         .with("archive", with_history(every(now, 20, vec![failed(), End::Successful, End::Cancelled])));
     let analytics = Project::new("analytics")
-        .with("warehouse", and_one(now, Job { end: End::Never, ..job(now, Duration::from_secs(3 * 3600)) }))
-        .with("reporting", and_one(now, Job { queued: DAY, ..job(now, Duration::from_secs(300)) }))
+        .with("warehouse", and_one(now, Job { end: End::Never, ..job(now, Duration::from_hours(3)) }))
+        .with("reporting", and_one(now, Job { queued: DAY, ..job(now, Duration::from_mins(5)) }))
         .with("sandbox", Cluster::default());
     World {
         accounts: vec![Account {
@@ -120,8 +120,8 @@ fn job(now: Timestamp, age: Duration) -> Job {
     Job {
         id: object_id(created_at, 1),
         created_at,
-        queued: Duration::from_secs(120),
-        running: Duration::from_secs(22 * 60),
+        queued: Duration::from_mins(2),
+        running: Duration::from_mins(22),
         shape: Shape::ReplicaSet(105),
         end: End::Successful,
     }

@@ -29,7 +29,6 @@ pub struct Pages {
 }
 
 /// The router of every page.
-#[must_use]
 pub fn router(pages: Pages) -> Router {
     let mut router = Router::new()
         .route(&pages.telemetry_path, get(metrics))

@@ -53,12 +53,11 @@ async fn start(cli: &Cli, config: Option<Config>) -> anyhow::Result<()> {
         listeners.push(listener);
     }
     let options = Options { telemetry_path: cli.telemetry_path.clone() };
-    match config {
-        Some(config) => run(config, options, listeners, shutdown).await?,
-        None => {
-            show_where_to_look(cli, &listeners);
-            demo::run(options, listeners, shutdown).await?;
-        }
+    if let Some(config) = config {
+        run(config, options, listeners, shutdown).await?;
+    } else {
+        show_where_to_look(cli, &listeners);
+        demo::run(options, listeners, shutdown).await?;
     }
     tracing::info!("stopped");
     Ok(())

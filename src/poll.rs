@@ -60,12 +60,11 @@ impl Poller {
         let slot = self.slots.acquire().await;
         let began = Instant::now();
         let mut listing = pin!(collect::cluster(&self.atlas, target, began + self.config.timeout));
-        let outcome = match timeout(SLOT_PATIENCE, &mut listing).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                drop(slot);
-                listing.await
-            }
+        let outcome = if let Ok(outcome) = timeout(SLOT_PATIENCE, &mut listing).await {
+            outcome
+        } else {
+            drop(slot);
+            listing.await
         };
         let (now, finished) = (Timestamp::now(), Instant::now());
         let outcome = match outcome {
@@ -149,7 +148,7 @@ mod tests {
 
     #[test]
     fn first_polls_are_spread_and_the_very_first_is_at_once() {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         assert_eq!(first_delay(0, 30, minute), Duration::ZERO);
         assert_eq!(first_delay(15, 30, minute), FIRST_SPREAD / 2);
         assert!(first_delay(29, 30, minute) < FIRST_SPREAD);
@@ -159,7 +158,7 @@ mod tests {
     #[test]
     fn later_polls_come_up_to_a_tenth_early_or_late() {
         let check = |random, seconds| {
-            assert_eq!(jittered(Duration::from_secs(60), random), Duration::from_secs(seconds))
+            assert_eq!(jittered(Duration::from_mins(1), random), Duration::from_secs(seconds));
         };
         check(0.0, 54);
         check(0.5, 60);

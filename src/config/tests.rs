@@ -42,9 +42,9 @@ fn secret_of(config: &Config) -> String {
 fn defaults_stand_where_nothing_is_said() {
     let config = load(GOOD, &[]).unwrap();
     assert_eq!(config.atlas.base_url.as_str(), "https://cloud.mongodb.com/");
-    assert_eq!(config.poll.interval, Duration::from_secs(60));
-    assert_eq!(config.poll.stale_after, Duration::from_secs(900));
-    assert_eq!(config.discovery_interval, Duration::from_secs(600));
+    assert_eq!(config.poll.interval, Duration::from_mins(1));
+    assert_eq!(config.poll.stale_after, Duration::from_mins(15));
+    assert_eq!(config.discovery_interval, Duration::from_mins(10));
     assert_eq!(config.projects[0].clusters, ["prod"]);
 }
 

@@ -7,7 +7,7 @@ use crate::model::{
     Counts, ExportJob, FailureReason, Fold, JobState, Movements, ProjectId, StateReason, Target,
 };
 
-const STALE_AFTER: Duration = Duration::from_secs(900);
+const STALE_AFTER: Duration = Duration::from_mins(15);
 
 fn target(cluster_name: &str) -> Target {
     let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();
@@ -59,7 +59,7 @@ fn bad(board: &Board, name: &str, reason: FailureReason) {
 }
 
 fn text(board: &Board) -> String {
-    render(Arc::new(board.view(Instant::now())), Duration::from_secs(60), Format::Text).unwrap()
+    render(Arc::new(board.view(Instant::now())), Duration::from_mins(1), Format::Text).unwrap()
 }
 
 /// The samples of `name` without the labels that every sample has.
@@ -207,7 +207,7 @@ async fn both_formats_tell_the_same_and_are_whole() {
         [job("a", 0, JobState::Successful), failed(None), job("r", 30, JobState::InProgress)],
     );
     let view = Arc::new(board.view(Instant::now()));
-    let open = render(view, Duration::from_secs(60), Format::OpenMetrics).unwrap();
+    let open = render(view, Duration::from_mins(1), Format::OpenMetrics).unwrap();
     assert!(open.ends_with("# EOF\n"));
     assert!(open.contains("# TYPE mongodbatlas_backup_export_polls counter\n"));
     assert!(text(&board).contains("# TYPE mongodbatlas_backup_export_polls_total counter\n"));

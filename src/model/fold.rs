@@ -117,7 +117,7 @@ impl Tally {
             JobState::Successful => self.succeed(&key, job),
             JobState::Failed => self.fail(&key, job),
             JobState::Queued | JobState::InProgress => {
-                self.active.push(ActiveJob { key: key.clone(), state, counts: job.counts })
+                self.active.push(ActiveJob { key: key.clone(), state, counts: job.counts });
             }
             JobState::Cancelled | JobState::Unknown => {}
         }

@@ -56,8 +56,8 @@ struct Nonce {
 impl Default for Sessions {
     fn default() -> Self {
         Self {
-            token_life: Duration::from_secs(3600),
-            nonce_life: Duration::from_secs(300),
+            token_life: Duration::from_hours(1),
+            nonce_life: Duration::from_mins(5),
             tokens: HashMap::new(),
             nonces: HashMap::new(),
             minted: VecDeque::new(),
@@ -94,11 +94,11 @@ impl Sessions {
 
     pub(super) fn mint(&mut self, accounts: &[Account], headers: &HeaderMap) -> Minted {
         let now = Instant::now();
-        while self.minted.front().is_some_and(|at| now - *at >= Duration::from_secs(60)) {
+        while self.minted.front().is_some_and(|at| now - *at >= Duration::from_mins(1)) {
             self.minted.pop_front();
         }
         if self.minted.len() >= MINTS_A_MINUTE {
-            return Minted::TooMany { wait: Duration::from_secs(60) - (now - self.minted[0]) };
+            return Minted::TooMany { wait: (self.minted[0] + Duration::from_mins(1)) - now };
         }
         self.minted.push_back(now);
         let Some((id, secret)) = basic(headers) else { return Minted::Unknown };

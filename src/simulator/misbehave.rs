@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use super::wire;
 
 /// A hang ends by itself one day.
-const LONGEST_HANG: Duration = Duration::from_secs(600);
+const LONGEST_HANG: Duration = Duration::from_mins(10);
 
 /// A body without end has one after all, so that no client fills a memory: 64 MiB.
 const ENDLESS_CHUNKS: usize = 1024;

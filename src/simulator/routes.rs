@@ -198,7 +198,7 @@ fn exports(project: &Project, name: &str, uri: &Uri) -> Response {
 /// A query parameter as a number; `None` if it is none.
 fn number(uri: &Uri, name: &str, default: usize) -> Option<usize> {
     let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    let value = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).last();
+    let value = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next_back();
     value.map_or(Some(default), |value| value.parse().ok())
 }
 

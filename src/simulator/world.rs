@@ -175,8 +175,8 @@ impl Job {
         Self {
             id: object_id(created_at, fastrand::u64(..)),
             created_at,
-            queued: Duration::from_secs(60),
-            running: Duration::from_secs(20 * 60),
+            queued: Duration::from_mins(1),
+            running: Duration::from_mins(20),
             shape: Shape::ReplicaSet(105),
             end,
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::harness::{PROJECT, Setup, requests, simulator, world};
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 fn failed(code: &str) -> End {
     End::Failed(code.to_owned(), "the bucket said no".to_owned())

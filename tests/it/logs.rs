@@ -15,7 +15,7 @@ fn failing() -> Cluster {
             End::Failed(format!("CODE_{hours}"), MESSAGE.to_owned()),
         )
     };
-    Cluster::with([Job::ended(Duration::from_secs(3600 * 30), End::Successful), job(31), job(5), job(3)])
+    Cluster::with([Job::ended(Duration::from_hours(30), End::Successful), job(31), job(5), job(3)])
 }
 
 #[tokio::test]

@@ -1,5 +1,15 @@
 //! The real binary over real sockets, against the simulator.
 
+// A test that cannot go on should panic, and figures are compared to the bit.
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    missing_docs
+)]
+
 mod auth;
 mod cli;
 mod demo;

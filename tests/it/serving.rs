@@ -81,11 +81,11 @@ async fn the_landing_page_shows_every_cluster() {
         (
             "failing",
             Cluster::with([
-                Job::ended(Duration::from_secs(90_000), End::Successful),
-                Job::ended(Duration::from_secs(9000), failed),
+                Job::ended(Duration::from_hours(25), End::Successful),
+                Job::ended(Duration::from_mins(150), failed),
             ]),
         ),
-        ("running", Cluster::with([Job::ended(Duration::from_secs(660), End::Successful)])),
+        ("running", Cluster::with([Job::ended(Duration::from_mins(11), End::Successful)])),
         ("never", Cluster::default()),
         ("gone", Cluster::default()),
     ]);

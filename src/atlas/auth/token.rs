@@ -18,22 +18,22 @@ use crate::atlas::{Error, wire};
 use crate::config::SecretSource;
 
 /// A token is renewed this long before it ends, or at half its life where that is shorter.
-const RENEW_BEFORE: Duration = Duration::from_secs(600);
+const RENEW_BEFORE: Duration = Duration::from_mins(10);
 
 /// Longest life that is believed; Atlas says an hour.
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 /// A 401 makes a token doubtful, but some 401s mean a missing role, which no new token cures: at most one in five
 /// minutes is minted for such a doubt.
-const DOUBT_EVERY: Duration = Duration::from_secs(300);
+const DOUBT_EVERY: Duration = Duration::from_mins(5);
 
 /// Pause after a refused secret, doubled with each refusal; a secret that has changed on disk is tried at once.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
-const REFUSED_PAUSE_MOST: Duration = Duration::from_secs(300);
+const REFUSED_PAUSE_MOST: Duration = Duration::from_mins(5);
 
 /// Pause after a mint that failed otherwise, doubled each time: six attempts in the first minute, then one a minute.
 const FAILED_PAUSE: Duration = Duration::from_secs(1);
-const FAILED_PAUSE_MOST: Duration = Duration::from_secs(60);
+const FAILED_PAUSE_MOST: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub(in crate::atlas) struct TokenAuth {
