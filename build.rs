@@ -5,7 +5,12 @@ use std::process::Command;
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=BUILD_REVISION");
-    println!("cargo:rerun-if-changed=.git/HEAD");
+    // The log of HEAD changes with every commit; a file that is not there would make every build a new one.
+    for file in [".git/HEAD", ".git/logs/HEAD"] {
+        if std::path::Path::new(file).exists() {
+            println!("cargo:rerun-if-changed={file}");
+        }
+    }
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     // "rustc 1.95.0 (59807616e 2026-04-14)"
     let version = output(&rustc, &["--version"]);

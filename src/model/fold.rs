@@ -343,9 +343,9 @@ mod tests {
             let report = fold(jobs.clone());
             let (latest, failures, oldest) = by_definition(&jobs);
             prop_assert_eq!(report.latest.map(|latest| latest.key.id.to_string()), latest);
-            prop_assert_eq!(report.failures_since_success as usize, failures);
+            prop_assert_eq!(usize::try_from(report.failures_since_success).unwrap(), failures);
             prop_assert_eq!(report.oldest_failure_created, oldest);
-            prop_assert_eq!(report.jobs.iter().map(|(_, n)| *n as usize).sum::<usize>(), jobs.len());
+            prop_assert_eq!(report.jobs.iter().map(|(_, n)| *n).sum::<u64>(), jobs.len() as u64);
         }
     }
 }

@@ -15,6 +15,7 @@ mod cli;
 mod demo;
 mod faults;
 mod harness;
+mod law;
 mod listing;
 mod logs;
 mod scheduling;

@@ -23,6 +23,9 @@ const RENEW_BEFORE: Duration = Duration::from_mins(10);
 /// Longest life that is believed; Atlas says an hour.
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
+/// A token is used for this long whatever its life is said to be: a life of nothing must not mint with every request.
+const MINT_EVERY: Duration = Duration::from_secs(10);
+
 /// A 401 makes a token doubtful, but some 401s mean a missing role, which no new token cures: at most one in five
 /// minutes is minted for such a doubt.
 const DOUBT_EVERY: Duration = Duration::from_mins(5);
@@ -137,12 +140,13 @@ impl TokenAuth {
             Ok(token) => {
                 let now = Instant::now();
                 let life = Duration::from_secs(token.expires_in).min(LONGEST_LIFE);
+                let renew_in = life - RENEW_BEFORE.min(life / 2);
                 state.serial += 1;
                 let token = Token {
                     serial: state.serial,
                     text: token.access_token,
-                    renew_at: now + life - RENEW_BEFORE.min(life / 2),
-                    ends_at: now + life,
+                    renew_at: now + renew_in.max(MINT_EVERY),
+                    ends_at: now + life.max(MINT_EVERY),
                 };
                 (state.failure, state.failures) = (None, 0);
                 state.token = Some(token.clone());

@@ -1,0 +1,98 @@
+//! The law of ARCHITECTURE.md, as far as it can be read off the sources.
+
+use std::path::{Path, PathBuf};
+
+/// Every source of the crate with its path below `src`.
+fn sources() -> Vec<(String, String)> {
+    fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, into) } else { into.push(path) }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    walk(&root, &mut paths);
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    paths
+        .iter()
+        .map(|path| {
+            (path.strip_prefix(&root).unwrap().display().to_string(), std::fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+/// The code before the tests of a file.
+fn code(text: &str) -> &str {
+    text.split("#[cfg(test)]").next().unwrap_or(text)
+}
+
+/// `word` is in no file but those of `rooms`.
+#[track_caller]
+fn only(word: &str, rooms: &[&str]) {
+    let mut found = false;
+    for (path, text) in sources() {
+        let uses = code(&text).contains(word) && !path.ends_with("tests.rs");
+        found |= uses;
+        assert!(!uses || rooms.iter().any(|room| path.starts_with(room)), "{word} is used in {path}");
+    }
+    assert!(found, "nobody uses {word}: this test holds nothing");
+}
+
+/// The files of `room` do not say `word`.
+#[track_caller]
+fn never(room: &str, word: &str) {
+    let files: Vec<_> = sources().into_iter().filter(|(path, _)| path.starts_with(room)).collect();
+    assert!(!files.is_empty(), "there is no {room}");
+    for (path, text) in files {
+        assert!(path.ends_with("tests.rs") || !code(&text).contains(word), "{path} says {word}");
+    }
+}
+
+#[test]
+fn one_external_format_one_room() {
+    only("prometheus_client::", &["exposition"]);
+    only("reqwest::", &["atlas"]);
+    only("serde::", &["atlas"]);
+    only("config::Config::builder", &["config"]);
+    only("axum::", &["http", "simulator", "run.rs"]);
+}
+
+#[test]
+fn model_board_and_exposition_read_no_clock_and_do_no_io() {
+    for room in ["model", "board", "exposition"] {
+        for word in ["::now()", "std::fs", "tokio::net", "std::net", ".await", "tracing::"] {
+            never(room, word);
+        }
+    }
+}
+
+#[test]
+fn the_simulator_shares_no_type_with_the_exporter() {
+    for room in ["atlas", "model", "board", "config", "collect", "poll", "exposition", "http::", "run::"] {
+        never("simulator", &format!("crate::{room}"));
+    }
+    only("crate::simulator", &["demo.rs"]);
+}
+
+#[test]
+fn every_request_leaves_through_the_door() {
+    only(".execute(", &["atlas/door.rs"]);
+    only("Client::builder", &["atlas/door.rs"]);
+    never("atlas", "Client::new");
+    never("atlas", ".send().await");
+}
+
+#[test]
+fn every_metric_is_in_the_readme() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let golden = std::fs::read_to_string(root.join("src/exposition/golden.txt")).unwrap();
+    let names: Vec<_> =
+        golden.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert!(names.len() > 20);
+    for name in names {
+        let short = name.strip_prefix("mongodbatlas_backup_export_").unwrap_or(name);
+        assert!(readme.contains(&format!("`{short}`")), "{short} is not in the README");
+    }
+}
