@@ -11,7 +11,7 @@ const STYLE: &str = "
 body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
 h1 { font-size: 1.4rem; } .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
-th, td { padding: .4rem .7rem; text-align: left; border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); vertical-align: top; }
+th, td { padding: .4rem .7rem; text-align: left; border-bottom: 1px solid color-mix(in srgb, CanvasText 20%, transparent); vertical-align: top; }
 th { font-weight: 600; } td.none { opacity: .6; } progress { width: 7rem; vertical-align: middle; }
 .bad { color: light-dark(#b3261e, #ff8a80); font-weight: 600; } .good { color: light-dark(#1b6e33, #7fd99a); }
 ";

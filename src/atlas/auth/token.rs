@@ -140,7 +140,7 @@ impl TokenAuth {
             Ok(token) => {
                 let now = Instant::now();
                 let life = Duration::from_secs(token.expires_in).min(LONGEST_LIFE);
-                let renew_in = life - RENEW_BEFORE.min(life / 2);
+                let renew_in = life.saturating_sub(RENEW_BEFORE).max(life / 2);
                 state.serial += 1;
                 let token = Token {
                     serial: state.serial,
