@@ -18,6 +18,9 @@ use url::Url;
 use crate::model::ProjectId;
 use section::Context;
 
+/// Where Atlas is, unless someone says otherwise.
+const BASE_URL: &str = "https://cloud.mongodb.com";
+
 /// What every variable of the environment layer begins with, two underscores after it.
 pub const ENV_PREFIX: &str = "ATLAS_BACKUP_EXPORTER";
 
@@ -173,8 +176,12 @@ impl Config {
                 file.display()
             ))
         })?;
-        let mut builder =
-            config::Config::builder().add_source(File::from_str(&text, FileFormat::Toml)).add_source(
+        let refused = |origin: &str, error: &dyn fmt::Display| ConfigError(format!("{origin}: {error}"));
+        let mut builder = config::Config::builder()
+            .set_default("atlas.base_url", BASE_URL)
+            .map_err(|error| refused("atlas.base_url", &error))?
+            .add_source(File::from_str(&text, FileFormat::Toml))
+            .add_source(
                 Environment::with_prefix(ENV_PREFIX)
                     .prefix_separator("__")
                     .separator("__")
@@ -189,7 +196,7 @@ impl Config {
                 let value = Value::new(Some(&origin), ValueKind::String(value.clone()));
                 builder = builder
                     .set_override(format!("atlas.{section}.{key}"), value)
-                    .map_err(|error| ConfigError(format!("{name}: {error}")))?;
+                    .map_err(|error| refused(name, &error))?;
             }
         }
         let merged = builder.build().map_err(|error| {

@@ -16,16 +16,11 @@ use crate::model::ProjectId;
 pub(super) fn config(context: &Context<'_>, root: Value) -> Result<Config, ConfigError> {
     let mut root = Section::root(context, root, &["atlas", "poll", "discovery", "projects"])?;
     let mut atlas = root.section("atlas", &["base_url", "service_account", "api_key"])?;
-    let base_url = atlas
-        .optional(
-            "base_url",
-            "an https URL, such as \"https://cloud.mongodb.com\" (http only to this machine)",
-            base_url,
-        )?
-        .map_or_else(
-            || parse_base("https://cloud.mongodb.com").ok_or_else(|| atlas.error("base_url", "is missing")),
-            Ok,
-        )?;
+    let base_url = atlas.required(
+        "base_url",
+        "an https URL, such as \"https://cloud.mongodb.com\" (http only to this machine)",
+        |value| base_url(text(value)?),
+    )?;
     let credentials = credentials(context, &mut atlas)?;
 
     let mut section = root.section("poll", &["interval", "timeout", "stale_after", "concurrency"])?;
@@ -72,7 +67,7 @@ fn projects(root: &mut Section<'_>) -> Result<Vec<ProjectConfig>, ConfigError> {
             "a project id: 24 lower-case hexadecimal digits, as in the project's address in Atlas",
             |value| ProjectId::parse(text(value)?),
         )?;
-        let clusters = section.required(
+        let clusters: Vec<String> = section.required(
             "clusters",
             "a list of cluster names, such as [\"prod-eu\", \"reporting\"]",
             |value| match &value.kind {
@@ -83,7 +78,6 @@ fn projects(root: &mut Section<'_>) -> Result<Vec<ProjectConfig>, ConfigError> {
                 _ => None,
             },
         )?;
-        let clusters: Vec<String> = clusters;
         let mut seen = BTreeSet::new();
         for name in &clusters {
             if name.contains(['*', '?', '[', ']', '{', '}']) {
@@ -186,12 +180,8 @@ fn filled(value: &Value) -> Option<String> {
     text(value).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-fn base_url(value: &Value) -> Option<Url> {
-    parse_base(text(value)?)
-}
-
 /// Credentials go wherever this points, so plain http is for this machine only.
-fn parse_base(text: &str) -> Option<Url> {
+fn base_url(text: &str) -> Option<Url> {
     let mut url = Url::parse(text).ok()?;
     let loopback = match url.host()? {
         url::Host::Ipv4(address) => address.is_loopback(),
