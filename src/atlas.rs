@@ -55,7 +55,11 @@ pub struct Atlas {
 impl Atlas {
     /// Prepares a client; nothing is sent yet.
     pub fn new(config: &AtlasConfig) -> Result<Self, Error> {
-        Ok(Self { door: Door::new()?, auth: Auth::new(config), base: config.base_url.clone() })
+        Ok(Self {
+            door: Door::new(&config.base_url)?,
+            auth: Auth::new(config),
+            base: config.base_url.clone(),
+        })
     }
 
     /// Hands every job of a cluster's listing to `each`, page by page, before `deadline`.
@@ -90,7 +94,7 @@ impl Atlas {
             }
             repeated = if fresh { 0 } else { repeated + 1 };
             if repeated == MOST_REPEATED_PAGES {
-                return Err(Error::Invalid(format!(
+                return Err(Error::invalid(&format!(
                     "the listing goes round in circles: page {number} is the third in a row without a new job, and another is promised"
                 )));
             }
@@ -109,7 +113,7 @@ impl Atlas {
     fn url(&self, segments: &[&str]) -> Result<Url, Error> {
         let mut url = self.base.clone();
         url.path_segments_mut()
-            .map_err(|()| Error::Invalid("the base URL cannot have a path".to_owned()))?
+            .map_err(|()| Error::invalid("the base URL cannot have a path"))?
             .pop_if_empty()
             .extend(["api", "atlas", "v2"])
             .extend(segments);
@@ -158,7 +162,8 @@ where
             Err(error) => return Err(error),
         };
         let Some(pause) = pauses.next() else { return Err(error) };
-        let pause = pause.max(error.retry_after().unwrap_or_default());
+        // The pause on top of the wait keeps those who share a budget from coming back all at once.
+        let pause = pause.saturating_add(error.retry_after().unwrap_or_default());
         // Atlas asks for a wait that this poll does not have: the next poll will try.
         if Instant::now().checked_add(pause).is_none_or(|at| at >= deadline) {
             return Err(error);

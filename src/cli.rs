@@ -135,6 +135,13 @@ mod tests {
     }
 
     #[test]
+    fn the_level_is_for_the_exporter_and_not_for_its_libraries() {
+        assert_eq!(level("debug").unwrap(), "warn,atlas_backup_exporter=debug");
+        assert_eq!(level("ERROR").unwrap(), "warn,atlas_backup_exporter=error");
+        assert!(level("loud").is_err());
+    }
+
+    #[test]
     fn the_telemetry_path_is_a_path_and_not_one_of_ours() {
         assert!(telemetry_path("/").is_ok() && telemetry_path("/a/metrics").is_ok());
         for text in ["", "metrics", "/{x}", "/-/healthy", "/a b"] {

@@ -33,7 +33,17 @@ fn main() -> ExitCode {
             }
         },
     };
-    match start(&cli, config) {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(error = %error, "cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(start(&cli, config));
+    // A look-up of a name that hangs cannot be ended, so it is not waited for.
+    runtime.shutdown_background();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the exporter ends");
@@ -42,7 +52,6 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
 async fn start(cli: &Cli, config: Option<Config>) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     stop_on_signals(shutdown.clone())?;

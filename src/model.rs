@@ -194,8 +194,8 @@ pub struct LatestJob {
     pub counts: Counts,
 }
 
-/// A job that failed and that no newer success has made good.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A job that failed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FailedJob {
     /// Which job.
     pub key: JobKey,
@@ -231,12 +231,20 @@ pub struct ClusterReport {
     pub failures_since_success: u64,
     /// Creation of the oldest of those.
     pub oldest_failure_created: Option<Timestamp>,
-    /// The newest of those, newest first; no more than twenty.
-    pub newest_failures: Vec<FailedJob>,
+    /// The newest failed jobs, resolved or not, newest first; no more than twenty.
+    pub failed: Vec<FailedJob>,
     /// Creation of the oldest job in a state that is active.
     pub oldest_active_created: ByState<Option<Timestamp>>,
     /// Every active job that can be followed from poll to poll, oldest first.
     pub active: Vec<ActiveJob>,
+}
+
+impl ClusterReport {
+    /// The newest failed jobs that no newer success has made good, newest first; no more than twenty.
+    pub fn unresolved(&self) -> impl Iterator<Item = &FailedJob> {
+        let count = usize::try_from(self.failures_since_success).unwrap_or(usize::MAX);
+        self.failed.iter().take(count)
+    }
 }
 
 /// Why a poll failed: a closed set, since it is a label.

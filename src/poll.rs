@@ -25,8 +25,9 @@ const FIRST_SPREAD: Duration = Duration::from_secs(3);
 /// Later polls come this part of the interval early or late, so that clusters do not fall into step.
 const JITTER: f64 = 0.1;
 
-/// A poll that takes longer gives its slot to the next and goes on without: `poll.concurrency` bounds how many begin
-/// at once, and clusters that hang do not hold up the rest.
+/// A poll that takes longer gives its slot to the next and goes on without: `poll.concurrency` bounds how many begin at
+/// once, and clusters that hang do not hold up the rest. A cluster whose last poll took that long begins its next one in a
+/// lane of its own kind, so that it takes not even this second from the quick ones.
 const SLOT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What every poll needs.
@@ -35,14 +36,16 @@ pub struct Poller {
     atlas: Arc<Atlas>,
     board: Arc<Board>,
     config: PollConfig,
-    slots: Semaphore,
+    quick: Semaphore,
+    slow: Semaphore,
 }
 
 impl Poller {
     /// Prepares to poll; nothing is sent yet.
     #[must_use]
     pub fn new(atlas: Arc<Atlas>, board: Arc<Board>, config: PollConfig) -> Self {
-        Self { atlas, board, slots: Semaphore::new(config.concurrency), config }
+        let lane = || Semaphore::new(config.concurrency);
+        Self { atlas, board, quick: lane(), slow: lane(), config }
     }
 
     /// Polls the cluster that is number `index` of `count` for ever.
@@ -57,7 +60,7 @@ impl Poller {
     }
 
     async fn poll(&self, target: &Target, memory: &mut Memory) {
-        let slot = self.slots.acquire().await;
+        let slot = if memory.slow { &self.slow } else { &self.quick }.acquire().await;
         let began = Instant::now();
         let mut listing = pin!(collect::cluster(&self.atlas, target, began + self.config.timeout));
         let outcome = if let Ok(outcome) = timeout(SLOT_PATIENCE, &mut listing).await {
@@ -67,6 +70,7 @@ impl Poller {
             listing.await
         };
         let (now, finished) = (Timestamp::now(), Instant::now());
+        memory.slow = finished - began > SLOT_PATIENCE;
         let outcome = match outcome {
             Ok(report) => Ok(memory.take_in(target, report, now, finished)),
             Err(error) => Err(memory.fail(target, &error)),
@@ -79,10 +83,13 @@ impl Poller {
 #[derive(Debug, Default)]
 struct Memory {
     movements: Movements,
-    /// Unresolved failures whose reason is in the log already.
-    logged: HashSet<Box<str>>,
+    /// Failed jobs whose reason is in the log already, or was made good before we came; `None` before the first good poll. It
+    /// grows with the failures of a cluster, not with its history.
+    logged: Option<HashSet<Box<str>>>,
     /// Why the last poll failed, if it did.
     failing: Option<FailureReason>,
+    /// Whether the last poll outlasted [`SLOT_PATIENCE`].
+    slow: bool,
 }
 
 impl Memory {
@@ -93,12 +100,15 @@ impl Memory {
         now: Timestamp,
         finished: Instant,
     ) -> GoodPoll {
-        for job in report.newest_failures.iter().rev() {
-            if !self.logged.contains(&job.key.id) {
+        let logged = self.logged.get_or_insert_with(|| {
+            let unresolved = report.unresolved().count();
+            report.failed.iter().skip(unresolved).map(|job| job.key.id.clone()).collect()
+        });
+        for job in report.failed.iter().rev() {
+            if logged.insert(job.key.id.clone()) {
                 log_failed_job(target, job);
             }
         }
-        self.logged = report.newest_failures.iter().map(|job| job.key.id.clone()).collect();
         if self.failing.take().is_some() {
             tracing::info!(project_id = %target.project_id, cluster_name = target.cluster_name, "the cluster can be polled again");
         }
@@ -125,10 +135,16 @@ fn log_failed_job(target: &Target, job: &FailedJob) {
         job_id = &*job.key.id,
         snapshot_id = job.snapshot_id.as_deref().unwrap_or(""),
         created_at = %job.key.created_at,
-        error_code = job.reason.error_code.as_deref().unwrap_or(""),
-        reason = job.reason.message.as_deref().unwrap_or(""),
+        error_code = printable(job.reason.error_code.as_deref()),
+        reason = printable(job.reason.message.as_deref()),
         "an export job failed; Atlas does not retry it",
     );
+}
+
+/// Atlas's text without what a terminal would obey. The log's formats escape the other control characters themselves.
+fn printable(text: Option<&str>) -> String {
+    let obeyed = |c: char| ('\u{7f}'..='\u{9f}').contains(&c) || matches!(c, '\u{2028}' | '\u{2029}');
+    text.unwrap_or_default().replace(obeyed, "\u{fffd}")
 }
 
 fn first_delay(index: usize, count: usize, interval: Duration) -> Duration {

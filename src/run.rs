@@ -75,13 +75,7 @@ pub async fn run(
         let stop = shutdown.clone().cancelled_owned();
         servers.spawn(axum::serve(listener, router.clone()).with_graceful_shutdown(stop).into_future());
     }
-    supervise(&mut tasks, &mut servers, &shutdown).await?;
-    drop(tasks);
-    let drained = async { while servers.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN, drained).await.is_err() {
-        tracing::warn!(seconds = DRAIN.as_secs(), "requests are still under way; they are cut off");
-    }
-    Ok(())
+    supervise(tasks, servers, &shutdown).await
 }
 
 fn targets(config: &Config) -> Vec<Target> {
@@ -96,27 +90,32 @@ fn targets(config: &Config) -> Vec<Target> {
     config.projects.iter().flat_map(of_project).collect()
 }
 
-/// Returns at `shutdown`, or with an error once any task ends or panics: none of them should.
+/// Waits for `shutdown`, then for the requests that are under way; an error once any task ends or panics before that, since
+/// none of them should.
 async fn supervise(
-    tasks: &mut JoinSet<()>,
-    servers: &mut JoinSet<std::io::Result<()>>,
+    mut tasks: JoinSet<()>,
+    mut servers: JoinSet<std::io::Result<()>>,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     tokio::select! {
         biased;
-        () = shutdown.cancelled() => Ok(()),
-        Some(ended) = tasks.join_next() => Err(Error::TaskEnded(match ended {
+        () = shutdown.cancelled() => {}
+        Some(ended) = tasks.join_next() => return Err(Error::TaskEnded(match ended {
             Ok(()) => "it returned".to_owned(),
             Err(error) => error.to_string(),
         })),
-        Some(ended) = servers.join_next() => match ended {
-            Ok(served) => {
-                served?;
-                Err(Error::TaskEnded("a server returned".to_owned()))
-            }
-            Err(error) => Err(Error::TaskEnded(error.to_string())),
-        },
+        Some(ended) = servers.join_next() => return Err(match ended {
+            Ok(Err(error)) => Error::Serve(error),
+            Ok(Ok(())) => Error::TaskEnded("a server returned".to_owned()),
+            Err(error) => Error::TaskEnded(error.to_string()),
+        }),
     }
+    tasks.abort_all();
+    let drained = async { while servers.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!(seconds = DRAIN.as_secs(), "requests are still under way; they are cut off");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -126,10 +125,12 @@ mod tests {
     use super::*;
 
     async fn outcome(task: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        let (mut tasks, mut servers) = (JoinSet::new(), JoinSet::new());
+        let mut tasks = JoinSet::new();
         tasks.spawn(std::future::pending());
         tasks.spawn(task);
-        supervise(&mut tasks, &mut servers, &CancellationToken::new()).await
+        let shutdown = CancellationToken::new();
+        let supervised = supervise(tasks, JoinSet::new(), &shutdown);
+        tokio::time::timeout(Duration::from_secs(5), supervised).await.expect("the end of a task is noticed")
     }
 
     #[tokio::test]
@@ -140,10 +141,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn shutdown_is_no_error() {
-        let (mut tasks, mut servers) = (JoinSet::new(), JoinSet::new());
-        let shutdown = CancellationToken::new();
-        shutdown.cancel();
-        assert!(supervise(&mut tasks, &mut servers, &shutdown).await.is_ok());
+    async fn a_server_that_ends_ends_the_exporter() {
+        for result in [Ok(()), Err(std::io::Error::other("no more sockets"))] {
+            let mut servers = JoinSet::new();
+            servers.spawn(async { result });
+            assert!(supervise(JoinSet::new(), servers, &CancellationToken::new()).await.is_err());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_is_no_error_and_waits_for_requests_but_not_for_ever() {
+        for (takes, expected) in [(1, 1), (3600, DRAIN.as_secs())] {
+            let mut servers = JoinSet::new();
+            servers.spawn(async move {
+                tokio::time::sleep(Duration::from_secs(takes)).await;
+                Ok(())
+            });
+            let shutdown = CancellationToken::new();
+            shutdown.cancel();
+            let start = tokio::time::Instant::now();
+            assert!(supervise(JoinSet::new(), servers, &shutdown).await.is_ok());
+            assert_eq!(start.elapsed().as_secs(), expected);
+        }
     }
 }

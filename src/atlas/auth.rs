@@ -40,7 +40,7 @@ impl Auth {
 
 /// A second copy of a request without body.
 fn copy(request: &Request) -> Result<Request, Error> {
-    request.try_clone().ok_or_else(|| Error::Invalid("a request that cannot be sent twice".to_owned()))
+    request.try_clone().ok_or_else(|| Error::invalid("a request that cannot be sent twice"))
 }
 
 fn is_unauthorized(response: &Response) -> bool {
@@ -50,7 +50,7 @@ fn is_unauthorized(response: &Response) -> bool {
 /// A header value that no log shows.
 fn sensitive(text: &str) -> Result<reqwest::header::HeaderValue, Error> {
     let mut value = reqwest::header::HeaderValue::from_str(text)
-        .map_err(|_| Error::Secret("it has characters that no HTTP header can carry".to_owned()))?;
+        .map_err(|_| Error::invalid("credentials that no HTTP header can carry"))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -1,9 +1,12 @@
 //! The one way out: every wire request passes [`Door::send`], every body [`body`].
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
+use tokio::time::timeout;
 use url::Url;
 
 use super::Error;
@@ -15,23 +18,29 @@ const LARGEST_BODY: usize = 16 * 1024 * 1024;
 /// Connections that do not come about in this time do not come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-#[derive(Debug)]
+/// Most that is read of an answer that is an error, and for how long: the status has been heard by then.
+const LARGEST_ERROR_BODY: usize = 64 * 1024;
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone)]
 pub(super) struct Door {
     client: Client,
 }
 
 impl Door {
-    pub(super) fn new() -> Result<Self, Error> {
+    pub(super) fn new(base: &Url) -> Result<Self, Error> {
         // The first to choose a provider wins; another choice of the same process is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
+        let mut client = Client::builder()
             .user_agent(concat!("atlas-backup-exporter/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             // No API of Atlas redirects, and a redirect would carry our credentials wherever it likes.
-            .redirect(Policy::none())
-            .build()
-            .map_err(Error::transport)?;
-        Ok(Self { client })
+            .redirect(Policy::none());
+        if base.scheme() == "http" {
+            // That is this machine: no proxy should hear the credentials, and no certificate authority is needed.
+            client = client.no_proxy().tls_certs_only([]);
+        }
+        Ok(Self { client: client.build().map_err(Error::transport)? })
     }
 
     /// Begins a POST; [`Door::send`] sends it.
@@ -47,37 +56,45 @@ impl Door {
 
 /// The body of an answer that is a success; any other answer is an error with what it says.
 pub(super) async fn body(response: Response) -> Result<Vec<u8>, Error> {
-    let status = response.status();
-    let headers = response.headers().clone();
-    if status == StatusCode::OK {
-        warn_of_sunset(&headers);
-        return read(response).await;
+    if response.status() == StatusCode::OK {
+        warn_of_sunset(&response);
+        return read(response, LARGEST_BODY).await;
     }
-    // An error is an error even where its body cannot be read.
-    let body = read(response).await.unwrap_or_default();
-    if status.is_redirection() {
-        return Err(Error::Invalid(format!("a redirect ({status}), which is not followed")));
-    }
-    Err(Error::answer(status, &headers, &body))
+    Err(refusal(response).await)
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, Error> {
+/// The error that an answer without success is. Its status decides; its body says more, if it comes soon and is short.
+pub(super) async fn refusal(response: Response) -> Error {
+    let (status, headers) = (response.status(), response.headers().clone());
+    if status.is_redirection() {
+        return Error::invalid(&format!("a redirect ({status}), which is not followed"));
+    }
+    let body = timeout(ERROR_BODY_TIMEOUT, read(response, LARGEST_ERROR_BODY)).await;
+    Error::answer(status, &headers, &body.ok().and_then(Result::ok).unwrap_or_default())
+}
+
+async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(Error::transport)? {
-        if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(Error::TooLarge(format!("more than {LARGEST_BODY} bytes")));
+        if body.len() + chunk.len() > most {
+            return Err(Error::TooLarge(format!("more than {most} bytes")));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-/// Atlas announces the end of a resource version in headers, long before it answers 410.
-fn warn_of_sunset(headers: &reqwest::header::HeaderMap) {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    if let Some(sunset) = headers.get("sunset").or_else(|| headers.get("deprecation")) {
-        ONCE.call_once(|| {
-            tracing::warn!(sunset = ?sunset, "Atlas will retire a version of its API that this exporter uses; look for a newer release");
-        });
+/// Atlas announces the end of a resource version in headers, long before it answers 410. Said once for each version.
+fn warn_of_sunset(response: &Response) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let Some(sunset) = header("sunset").or_else(|| header("deprecation")) else { return };
+    let version = header("content-type").unwrap_or("a resource").to_owned();
+    if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(version.clone()) {
+        tracing::warn!(
+            version,
+            sunset,
+            "Atlas will retire a version of its API that this exporter uses; look for a newer release"
+        );
     }
 }

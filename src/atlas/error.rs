@@ -134,6 +134,11 @@ impl Error {
         }
     }
 
+    /// An answer that is not what Atlas documents; `what` may be a text of others.
+    pub(super) fn invalid(what: &str) -> Self {
+        Self::Invalid(tidy(what))
+    }
+
     /// A fault of the transport.
     pub(super) fn transport(error: reqwest::Error) -> Self {
         let error = error.without_url();
@@ -153,8 +158,9 @@ impl Error {
 /// Seconds, or a date of HTTP; a date that has passed is no wait at all. RFC 9110, section 10.2.3.
 fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // More seconds than can be counted are still a wait.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
@@ -163,11 +169,15 @@ fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 /// One line of at most [`MOST_DETAIL`] characters: texts of others go to logs and pages.
 fn tidy(text: &str) -> String {
     let mut line: String =
-        text.chars().take(MOST_DETAIL).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        text.chars().take(MOST_DETAIL).map(|c| if breaks_a_line(c) { ' ' } else { c }).collect();
     if text.chars().nth(MOST_DETAIL).is_some() {
         line.push_str("...");
     }
     line
+}
+
+fn breaks_a_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// An error with its causes, since reqwest's own text says only "error sending request".
@@ -214,8 +224,8 @@ mod tests {
         check(" 120 ", Some(120));
         check("Sun, 06 Nov 1994 08:49:47 GMT", Some(10));
         check("Sun, 06 Nov 1994 08:49:27 GMT", Some(0));
-        check("18446744073709551615", Some(u64::MAX));
-        for nonsense in ["", "-1", "soon", "1.5", "99999999999999999999999"] {
+        check("99999999999999999999999", Some(u64::MAX));
+        for nonsense in ["", "-1", "soon", "1.5"] {
             check(nonsense, None);
         }
     }

@@ -1,21 +1,44 @@
 //! Atlas's JSON. Fields come and go within one version of the API, so all but the essential may be missing or
 //! null, and what is unknown is skipped; but a value of another type is an error, since a figure would hang on it.
 
-use jiff::Timestamp;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use std::fmt;
+use std::time::Duration;
 
-use super::Error;
+use jiff::Timestamp;
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Number;
+
+use super::{Error, PAGE_SIZE};
 use crate::model::{Counts, ExportJob, JobState, StateReason};
 
+/// Ids are 24 digits; this leaves room, but not for memory to be filled with them.
+const LONGEST_ID: usize = 128;
+
+/// Longest code or message that is kept, in bytes. Atlas's are a sentence.
+const LONGEST_REASON: usize = 16 * 1024;
+
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|error| Error::Invalid(error.to_string()))
+    serde_json::from_slice(body).map_err(|error| Error::invalid(&error.to_string()))
+}
+
+/// The answer to a token request. What is wrong with it is told without a word of it, since it may hold a token.
+pub(super) fn token(body: &[u8]) -> Result<Token, Error> {
+    serde_json::from_slice(body).map_err(|error| {
+        Error::invalid(&format!(
+            "a token answer with an error of {:?} at line {}, column {}",
+            error.classify(),
+            error.line(),
+            error.column()
+        ))
+    })
 }
 
 /// `GET .../backup/exports`. Without `results` it is no listing: a listing that says nothing must not read as one
 /// that lists nothing.
 #[derive(Deserialize)]
 pub(super) struct ExportsPage {
+    #[serde(deserialize_with = "a_page_at_most")]
     pub(super) results: Vec<Job>,
     links: Option<Vec<Link>>,
 }
@@ -24,6 +47,31 @@ impl ExportsPage {
     pub(super) fn promises_more(&self) -> bool {
         self.links.iter().flatten().any(|link| link.rel.as_deref() == Some("next"))
     }
+}
+
+/// As many jobs as were asked for, and no more: a page of a few bytes a job would fill the memory long before its body is
+/// too large.
+fn a_page_at_most<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Job>, D::Error> {
+    struct Jobs;
+    impl<'de> Visitor<'de> for Jobs {
+        type Value = Vec<Job>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "an array of at most {PAGE_SIZE} jobs")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut jobs: A) -> Result<Vec<Job>, A::Error> {
+            let mut page = Vec::new();
+            while let Some(job) = jobs.next_element()? {
+                if page.len() == PAGE_SIZE {
+                    return Err(A::Error::invalid_length(PAGE_SIZE + 1, &self));
+                }
+                page.push(job);
+            }
+            Ok(page)
+        }
+    }
+    deserializer.deserialize_seq(Jobs)
 }
 
 #[derive(Deserialize)]
@@ -46,8 +94,8 @@ pub(super) struct Job {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ExportStatus {
-    exported_collections: Option<i64>,
-    total_collections: Option<i64>,
+    exported_collections: Option<Number>,
+    total_collections: Option<Number>,
 }
 
 #[derive(Deserialize)]
@@ -63,8 +111,12 @@ impl TryFrom<Job> for ExportJob {
     /// A time that cannot be read is an error: without it a job would silently lose its place, and perhaps hide that
     /// the newest one failed.
     fn try_from(job: Job) -> Result<Self, Error> {
-        let count = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
+        // A number that counts nothing (negative, broken, beyond all bounds) is as good as none.
+        let count = |count: &Option<Number>| count.as_ref().and_then(Number::as_u64);
         let status = job.export_status.as_ref();
+        if job.id.as_ref().is_some_and(|id| id.len() > LONGEST_ID) {
+            return Err(Error::invalid("a job whose id is longer than any id"));
+        }
         Ok(Self {
             id: job.id.filter(|id| !id.is_empty()),
             snapshot_id: job.snapshot_id,
@@ -72,21 +124,29 @@ impl TryFrom<Job> for ExportJob {
             finished_at: time("finishedAt", job.finished_at.as_deref())?,
             state: job.state.as_deref().map_or(JobState::Unknown, JobState::parse),
             counts: Counts {
-                exported: count(status.and_then(|status| status.exported_collections)),
-                total: count(status.and_then(|status| status.total_collections)),
+                exported: status.and_then(|status| count(&status.exported_collections)),
+                total: status.and_then(|status| count(&status.total_collections)),
             },
             reason: job.state_reason.map_or_else(StateReason::default, |reason| StateReason {
-                error_code: reason.error_code,
-                message: reason.message,
+                error_code: reason.error_code.map(shortened),
+                message: reason.message.map(shortened),
             }),
         })
     }
 }
 
+/// Cuts what would be a book.
+fn shortened(text: String) -> String {
+    if text.len() <= LONGEST_REASON {
+        return text;
+    }
+    text.chars().take(LONGEST_REASON / 4 - 1).chain("...".chars()).collect()
+}
+
 fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, Error> {
     text.map(str::parse)
         .transpose()
-        .map_err(|_| Error::Invalid(format!("{field} is {text:?}, which is no time")))
+        .map_err(|_| Error::invalid(&format!("{field} is {:?}, which is no time", text.unwrap_or_default())))
 }
 
 /// `GET /groups/{groupId}`
@@ -99,7 +159,15 @@ pub(super) struct Project {
 #[derive(Deserialize)]
 pub(super) struct Token {
     pub(super) access_token: secrecy::SecretString,
-    pub(super) expires_in: u64,
+    expires_in: Number,
+}
+
+impl Token {
+    /// How long it is said to live.
+    pub(super) fn life(&self) -> Duration {
+        let seconds = self.expires_in.as_f64().unwrap_or_default();
+        Duration::try_from_secs_f64(seconds).unwrap_or_default()
+    }
 }
 
 /// The code and the sentence of an error body: Atlas's `errorCode` and `detail`, or, from the token endpoint, OAuth's
@@ -155,11 +223,13 @@ mod tests {
     }
 
     #[test]
-    fn counts_below_zero_are_absent() {
-        let job =
-            job(r#"{"exportStatus":{"exportedCollections":-2147483648,"totalCollections":-2147483648}}"#)
-                .unwrap();
-        assert_eq!(job.counts, Counts::default());
+    fn numbers_that_count_nothing_are_absent() {
+        for number in ["-2147483648", "1.5", "1e300"] {
+            let json = format!(
+                r#"{{"exportStatus":{{"exportedCollections":{number},"totalCollections":{number}}}}}"#
+            );
+            assert_eq!(job(&json).unwrap().counts, Counts::default(), "{number}");
+        }
     }
 
     #[test]
@@ -199,5 +269,31 @@ mod tests {
             (some("invalid_client"), some("d"))
         );
         assert_eq!(read("<html>"), (None, None));
+    }
+
+    #[test]
+    fn a_page_holds_no_more_than_was_asked_for() {
+        let page = |jobs: usize| format!(r#"{{"results":[{}]}}"#, vec!["{}"; jobs].join(","));
+        assert_eq!(decode::<ExportsPage>(page(PAGE_SIZE).as_bytes()).unwrap().results.len(), PAGE_SIZE);
+        assert!(decode::<ExportsPage>(page(PAGE_SIZE + 1).as_bytes()).is_err());
+        assert!(job(&format!(r#"{{"id":"{}"}}"#, "a".repeat(LONGEST_ID + 1))).is_err());
+        let reason = format!(r#"{{"stateReason":{{"message":"{}"}}}}"#, "ä".repeat(LONGEST_REASON));
+        assert!(job(&reason).unwrap().reason.message.unwrap().len() <= LONGEST_REASON);
+    }
+
+    #[test]
+    fn a_token_answer_is_refused_without_a_word_of_it() {
+        for body in [
+            r#""secret-token""#,
+            r#"{"access_token":["secret-token"],"expires_in":1}"#,
+            r#"{"access_token":"secret-token","expires_in":"secret-token"}"#,
+        ] {
+            let error = token(body.as_bytes()).err().unwrap().to_string();
+            assert!(!error.contains("secret-token") && error.contains("column"), "{error}");
+        }
+        for (life, seconds) in [("3600", 3600), ("3600.0", 3600), ("-5", 0)] {
+            let body = format!(r#"{{"access_token":"a","expires_in":{life}}}"#);
+            assert_eq!(token(body.as_bytes()).ok().unwrap().life().as_secs(), seconds, "{life}");
+        }
     }
 }

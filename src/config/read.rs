@@ -25,10 +25,11 @@ pub(super) fn config(context: &Context<'_>, root: Value) -> Result<Config, Confi
 
     let mut section = root.section("poll", &["interval", "timeout", "stale_after", "concurrency"])?;
     let default = PollConfig::default();
+    let interval = section.duration("interval")?.unwrap_or(default.interval);
     let poll = PollConfig {
-        interval: section.duration("interval")?.unwrap_or(default.interval),
+        interval,
         timeout: section.duration("timeout")?.unwrap_or(default.timeout),
-        stale_after: section.duration("stale_after")?.unwrap_or(default.stale_after),
+        stale_after: section.duration("stale_after")?.unwrap_or(default.stale_after.max(interval * 3)),
         concurrency: section
             .optional("concurrency", "a whole number from 1 to 1000", |value| {
                 let number = match &value.kind {
@@ -41,11 +42,11 @@ pub(super) fn config(context: &Context<'_>, root: Value) -> Result<Config, Confi
             })?
             .unwrap_or(default.concurrency),
     };
-    if poll.stale_after < poll.interval {
+    if poll.stale_after < poll.interval * 2 {
         return Err(section.error(
             "stale_after",
             &format!(
-                "is {:?}, shorter than poll.interval ({:?}), so figures would be withdrawn between two good polls; make it several intervals",
+                "is {:?}, less than two of poll.interval ({:?}), so figures would be withdrawn between two good polls; make it several intervals",
                 poll.stale_after, poll.interval
             ),
         ));
@@ -73,7 +74,7 @@ fn projects(root: &mut Section<'_>) -> Result<Vec<ProjectConfig>, ConfigError> {
             |value| match &value.kind {
                 ValueKind::Array(names) if !names.is_empty() => names
                     .iter()
-                    .map(|name| text(name).filter(|name| !name.is_empty()).map(str::to_owned))
+                    .map(|name| text(name).filter(|name| is_name(name)).map(str::to_owned))
                     .collect(),
                 _ => None,
             },
@@ -167,6 +168,12 @@ fn secret(
         .read()
         .map_err(|error| ConfigError::new(format!("{}: {error}", message.to_string().trim_end())))?;
     Ok(source)
+}
+
+/// Whether a cluster could be called this. What Atlas allows is documented in two ways, so only what cannot stand in a path
+/// as it is (dots alone) or stems from a slip is refused.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.trim() == name && !matches!(name, "." | "..") && !name.contains(char::is_control)
 }
 
 fn text(value: &Value) -> Option<&str> {

@@ -19,7 +19,10 @@ pub(super) struct Context<'a> {
 /// What the `config` crate calls the environment as an origin.
 const ENVIRONMENT: &str = "the environment";
 
-/// Longest value that a message repeats.
+/// Anything shorter would ask Atlas without a pause.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// Longest value that a message repeats, in characters.
 const SHOWN: usize = 80;
 
 pub(super) struct Section<'a> {
@@ -46,7 +49,7 @@ impl<'a> Section<'a> {
             ValueKind::Table(values) => Self { context, path, values },
             ValueKind::Nil => Self { context, path, values: Values::new() },
             _ => {
-                let shown = shown(&value);
+                let shown = told(&path, &value);
                 return Err(ConfigError::new(format!(
                     "{place}: {path} is {shown}; it should be a table, written [{path}]"
                 )));
@@ -80,7 +83,7 @@ impl<'a> Section<'a> {
             _ => Err(ConfigError::new(format!(
                 "{}: {path} is {}; it should be an array of tables, written [[{path}]]",
                 origin(self.context, &path, &value),
-                shown(&value)
+                told(&path, &value)
             ))),
         }
     }
@@ -99,7 +102,7 @@ impl<'a> Section<'a> {
             None => Err(ConfigError::new(format!(
                 "{}: {path} is {}; it should be {expected}",
                 origin(self.context, &path, &value),
-                shown(&value)
+                told(&path, &value)
             ))),
         }
     }
@@ -116,16 +119,17 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A length of time with its unit. Days are 24 hours; months and years have no fixed length and are refused.
+    /// A length of time with its unit, no shorter than [`SHORTEST`]. Days are 24 hours; months and years have no fixed length
+    /// and are refused.
     pub(super) fn duration(&mut self, key: &str) -> Result<Option<Duration>, ConfigError> {
         self.optional(
             key,
-            "a length of time above zero with its unit, such as \"30s\", \"1m 30s\" or \"1d\"",
+            "a length of time of at least 100ms with its unit, such as \"30s\", \"1m 30s\" or \"1d\"",
             |value| {
                 let ValueKind::String(text) = &value.kind else { return None };
                 let span: Span = text.trim().parse().ok()?;
                 let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-                Duration::try_from(duration).ok().filter(|duration| !duration.is_zero())
+                Duration::try_from(duration).ok().filter(|duration| *duration >= SHORTEST)
             },
         )
     }
@@ -167,7 +171,8 @@ impl<'a> Section<'a> {
     }
 
     fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        let key = key.escape_debug();
+        if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) }
     }
 }
 
@@ -186,8 +191,25 @@ fn origin(context: &Context<'_>, path: &str, value: &Value) -> String {
     }
 }
 
+/// A value as a message repeats it. Of what may hold a secret by mistake, only the kind is told.
+fn told(path: &str, value: &Value) -> String {
+    let secretive = path.contains("service_account") || path.contains("api_key");
+    match &value.kind {
+        ValueKind::String(text) if secretive && !text.trim().is_empty() => "a text".to_owned(),
+        ValueKind::Array(_) if secretive => "a list".to_owned(),
+        _ => shown(value),
+    }
+}
+
 fn shown(value: &Value) -> String {
     match &value.kind {
+        // Perhaps a URL with a password in it.
+        ValueKind::String(text) if text.contains('@') => match text.rsplit_once('@') {
+            Some((_, rest)) => {
+                format!("{:?}", format!("...@{}", rest.chars().take(SHOWN).collect::<String>()))
+            }
+            None => "a text".to_owned(),
+        },
         ValueKind::String(text) if text.chars().count() > SHOWN => {
             format!("{:?}...", text.chars().take(SHOWN).collect::<String>())
         }

@@ -97,6 +97,11 @@ fn a_secret_may_be_in_a_file_beside_the_configuration() {
     let over =
         Config::layered(&file, [("MONGODB_ATLAS_CLIENT_SECRET".to_owned(), "env".to_owned())]).unwrap();
     assert_eq!(secret_of(&over), "env");
+    // And the other way round: a file of the environment over a secret of the file.
+    let variable = "ATLAS_BACKUP_EXPORTER__ATLAS__SERVICE_ACCOUNT__CLIENT_SECRET_FILE".to_owned();
+    std::fs::write(&file, GOOD).unwrap();
+    let over = Config::layered(&file, [(variable, "secret".to_owned())]).unwrap();
+    assert_eq!(secret_of(&over), "from-file");
 }
 
 #[test]
@@ -132,7 +137,9 @@ fn unknown_keys_are_named_with_their_place() {
 
 #[test]
 fn wrong_values_are_named_with_what_would_be_right() {
-    for value in ["\"5 parsecs\"", "60", "\"60\"", "\"0s\"", "\"-5s\"", "\"1 month\"", "true", "[\"1m\"]"] {
+    for value in
+        ["\"5 parsecs\"", "\"1ns\"", "60", "\"60\"", "\"0s\"", "\"-5s\"", "\"1 month\"", "true", "[\"1m\"]"]
+    {
         refused(
             &format!("{GOOD}\n[poll]\ntimeout = {value}\n"),
             &[],
@@ -163,10 +170,25 @@ fn wrong_values_are_named_with_what_would_be_right() {
     );
     refused(&format!("poll = 3\n{GOOD}"), &[], &["poll is 3", "[poll]"]);
     refused(
-        &format!("{GOOD}\n[poll]\nstale_after = \"30s\"\n"),
+        &format!("{GOOD}\n[poll]\nstale_after = \"119s\"\n"),
         &[],
         &["poll.stale_after", "several intervals"],
     );
+}
+
+#[test]
+fn figures_do_not_go_stale_between_two_polls() {
+    let stale_after = |poll: &str| load(&format!("{GOOD}\n[poll]\n{poll}\n"), &[]).unwrap().poll.stale_after;
+    assert_eq!(stale_after("interval = \"10m\""), Duration::from_mins(30));
+    assert_eq!(stale_after("interval = \"5m\""), Duration::from_mins(15));
+    assert_eq!(stale_after("interval = \"5m\"\nstale_after = \"10m\""), Duration::from_mins(10));
+}
+
+#[test]
+fn names_that_no_cluster_has_are_refused() {
+    for name in ["", ".", "..", " prod", "prod\\n", "a\\u0000"] {
+        refused(&GOOD.replace("prod", name), &[], &["projects[0].clusters is", "a list of cluster names"]);
+    }
 }
 
 #[test]

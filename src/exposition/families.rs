@@ -110,7 +110,7 @@ pub(super) fn jobs(encoder: &mut DescriptorEncoder<'_>, clusters: &[ClusterView]
         "mongodbatlas_backup_export_latest_failure",
         "Error code of the newest failed job that no newer success has made good, as of the last good poll; unknown if Atlas gives none, other if it is no short word. The message is in the log.",
         "error_code",
-        |cluster| Some(error_code(cluster.current()?.report.newest_failures.first()?)),
+        |cluster| Some(error_code(cluster.current()?.report.unresolved().next()?)),
     )?;
     out.by_state(
         "mongodbatlas_backup_export_oldest_active_job_created_timestamp_seconds",

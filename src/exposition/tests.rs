@@ -144,11 +144,16 @@ async fn figures_outlive_a_failed_poll_until_they_are_stale() {
     assert_eq!(samples(&withdrawn, "last_poll_success_timestamp_seconds"), ["{prod\"} 1700006000"]);
 
     good(&board, "prod", [job("r", 30, JobState::InProgress)]);
+    tokio::time::advance(STALE_AFTER * 2).await;
+    assert_eq!(samples(&text(&board), "up"), ["{prod\"} 1"], "the last poll was good, however long ago");
+    assert_eq!(samples(&text(&board), "progress_ratio"), [""; 0]);
+
+    good(&board, "prod", [job("r", 30, JobState::InProgress)]);
     let back = text(&board);
     assert_eq!(samples(&back, "progress_ratio"), ["{prod\"} 0.25"]);
     assert_eq!(samples(&back, "last_poll_error_info"), [""; 0]);
     assert_eq!(samples(&back, "poll_failures_total"), ["{prod\",reason=\"timeout\"} 1"]);
-    assert_eq!(samples(&back, "polls_total"), ["{prod\"} 3"]);
+    assert_eq!(samples(&back, "polls_total"), ["{prod\"} 4"]);
 }
 
 #[tokio::test]

@@ -1,13 +1,12 @@
 //! A listing, job by job and in any order, folded into a [`ClusterReport`].
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use super::{ActiveJob, ByState, ClusterReport, Counts, ExportJob, FailedJob, JobKey, JobState, LatestJob};
+use super::{ActiveJob, ClusterReport, Counts, ExportJob, FailedJob, JobKey, JobState, LatestJob};
 
-/// How many unresolved failures keep their reason. Each is logged once; the count is exact beyond it.
+/// How many failed jobs keep their reason, the newest ones. Counts are exact beyond it.
 pub(super) const FAILURES_KEPT: usize = 20;
 
 /// Whether a job was already seen in this reading of the listing.
@@ -21,151 +20,151 @@ pub enum Sighting {
 
 /// A reading in progress.
 ///
-/// A job that has ended is tallied as it is read and leaves only its id behind; one that has not ended is kept
-/// until the end of the reading, because a later page may show it further on. So the report does not depend
-/// on the order of the listing, nor on where its pages end.
+/// Of each job only what figures need is kept until the end of the reading, because a later page may show the job once more,
+/// and further on. So the report depends neither on the order of the listing nor on where its pages end.
 #[derive(Debug, Default)]
 pub struct Fold {
-    ended: HashSet<Box<str>>,
-    open: HashMap<Box<str>, ExportJob>,
-    tally: Tally,
+    jobs: HashMap<Box<str>, Seen>,
+    nameless: Vec<Seen>,
+    failed: BTreeMap<JobKey, FailedJob>,
+}
+
+/// What figures need of a job. The order of the fields makes `max` of two sightings the one that is further on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Seen {
+    stage: u8,
+    state: JobState,
+    finished_at: Option<Timestamp>,
+    counts: Counts,
+    created_at: Option<Timestamp>,
 }
 
 impl Fold {
     /// Adds one job as listed.
     pub fn add(&mut self, job: ExportJob) -> Sighting {
+        let seen = Seen {
+            stage: stage(job.state),
+            state: job.state,
+            finished_at: job.finished_at,
+            counts: job.counts,
+            created_at: job.created_at,
+        };
         let Some(id) = job.id.clone() else {
-            self.tally.add(&job);
+            self.nameless.push(seen);
             return Sighting::First;
         };
-        if self.ended.contains(&id) {
+        self.keep_reason(&id, job);
+        if let Some(known) = self.jobs.get_mut(&id) {
+            if *known < seen {
+                *known = seen;
+            }
             return Sighting::Again;
         }
-        if job.state.is_terminal() {
-            self.tally.add(&job);
-            let seen = self.open.remove(&id).is_some();
-            self.ended.insert(id);
-            return if seen { Sighting::Again } else { Sighting::First };
+        self.jobs.insert(id, seen);
+        Sighting::First
+    }
+
+    fn keep_reason(&mut self, id: &str, job: ExportJob) {
+        let (JobState::Failed, Some(created_at)) = (job.state, job.created_at) else { return };
+        let key = JobKey { created_at, id: id.into() };
+        let failed = FailedJob { key: key.clone(), snapshot_id: job.snapshot_id, reason: job.reason };
+        let known = self.failed.entry(key).or_insert_with(|| failed.clone());
+        if *known < failed {
+            *known = failed;
         }
-        match self.open.entry(id) {
-            Entry::Vacant(entry) => {
-                entry.insert(job);
-                Sighting::First
-            }
-            Entry::Occupied(mut entry) => {
-                if stage(&job) > stage(entry.get()) {
-                    entry.insert(job);
-                }
-                Sighting::Again
-            }
+        if self.failed.len() > FAILURES_KEPT {
+            self.failed.pop_first();
         }
     }
 
     /// Ends the reading.
     #[must_use]
-    pub fn finish(mut self) -> ClusterReport {
-        for job in self.open.values() {
-            self.tally.add(job);
+    pub fn finish(self) -> ClusterReport {
+        let mut tally = Tally::default();
+        for job in &self.nameless {
+            tally.count(job);
         }
-        self.tally.finish()
+        for (id, job) in self.jobs {
+            tally.count(&job);
+            // Without both parts of the key a job cannot be placed before or after another.
+            if let Some(created_at) = job.created_at {
+                tally.place(JobKey { created_at, id }, &job);
+            }
+        }
+        tally.finish(self.failed)
     }
 }
 
-/// How far an open job is: it moves from the queue to work, and its counts only rise.
-fn stage(job: &ExportJob) -> (u8, Counts, Option<Timestamp>) {
-    let rank = match job.state {
+/// Where a state stands in the life of a job; of two ends the worse one counts.
+fn stage(state: JobState) -> u8 {
+    match state {
         JobState::Queued => 0,
         JobState::Unknown => 1,
-        _ => 2,
-    };
-    (rank, job.counts, job.created_at)
+        JobState::InProgress => 2,
+        JobState::Cancelled => 3,
+        JobState::Successful => 4,
+        JobState::Failed => 5,
+    }
 }
 
 /// Figures over jobs that are each added once.
 #[derive(Debug, Default)]
 struct Tally {
-    jobs: ByState<u64>,
-    latest: Option<LatestJob>,
-    last_finished: ByState<Option<Timestamp>>,
+    report: ClusterReport,
     success: Option<(JobKey, Option<i64>)>,
-    /// Failures newer than `success`.
     failures: BTreeSet<JobKey>,
-    /// The newest of them in full.
-    reasons: BTreeMap<JobKey, FailedJob>,
-    oldest_active_created: ByState<Option<Timestamp>>,
-    active: Vec<ActiveJob>,
 }
 
 impl Tally {
-    fn add(&mut self, job: &ExportJob) {
-        let state = job.state;
-        self.jobs[state] += 1;
-        if state.is_terminal() {
-            let newest = &mut self.last_finished[state];
+    /// The figures for which a job need not be placed.
+    fn count(&mut self, job: &Seen) {
+        let report = &mut self.report;
+        report.jobs[job.state] += 1;
+        if job.state.is_terminal() {
+            let newest = &mut report.last_finished[job.state];
             *newest = (*newest).max(job.finished_at);
         }
-        if let (true, Some(created_at)) = (state.is_active(), job.created_at) {
-            let oldest = &mut self.oldest_active_created[state];
+        if let (true, Some(created_at)) = (job.state.is_active(), job.created_at) {
+            let oldest = &mut report.oldest_active_created[job.state];
             *oldest = Some(oldest.map_or(created_at, |oldest| oldest.min(created_at)));
         }
-        // Without both parts of the key a job cannot be placed before or after another.
-        let (Some(id), Some(created_at)) = (job.id.clone(), job.created_at) else {
-            return;
-        };
-        let key = JobKey { created_at, id };
+    }
+
+    /// The figures that ask which job is newer.
+    fn place(&mut self, key: JobKey, job: &Seen) {
+        let (state, counts) = (job.state, job.counts);
         match state {
-            JobState::Successful => self.succeed(&key, job),
-            JobState::Failed => self.fail(&key, job),
-            JobState::Queued | JobState::InProgress => {
-                self.active.push(ActiveJob { key: key.clone(), state, counts: job.counts });
+            JobState::Failed => {
+                self.failures.insert(key.clone());
             }
-            JobState::Cancelled | JobState::Unknown => {}
+            JobState::Successful if self.success.as_ref().is_none_or(|(newest, _)| *newest < key) => {
+                // An end before the beginning is a broken clock, not a duration.
+                let seconds =
+                    job.finished_at.map(|finished| finished.duration_since(key.created_at).as_secs());
+                self.success = Some((key.clone(), seconds.filter(|seconds| *seconds >= 0)));
+            }
+            JobState::Queued | JobState::InProgress => {
+                self.report.active.push(ActiveJob { key: key.clone(), state, counts });
+            }
+            _ => {}
         }
-        if self.latest.as_ref().is_none_or(|latest| latest.key < key) {
-            self.latest = Some(LatestJob { key, state, counts: job.counts });
-        }
-    }
-
-    fn succeed(&mut self, key: &JobKey, job: &ExportJob) {
-        if self.success.as_ref().is_some_and(|(newest, _)| newest > key) {
-            return;
-        }
-        // An end before the beginning is a broken clock, not a duration.
-        let seconds = job
-            .finished_at
-            .map(|finished| finished.duration_since(key.created_at).as_secs())
-            .filter(|seconds| *seconds >= 0);
-        self.failures = self.failures.split_off(key);
-        self.reasons = self.reasons.split_off(key);
-        self.success = Some((key.clone(), seconds));
-    }
-
-    fn fail(&mut self, key: &JobKey, job: &ExportJob) {
-        if self.success.as_ref().is_some_and(|(newest, _)| newest > key) {
-            return;
-        }
-        self.failures.insert(key.clone());
-        self.reasons.insert(
-            key.clone(),
-            FailedJob { key: key.clone(), snapshot_id: job.snapshot_id.clone(), reason: job.reason.clone() },
-        );
-        if self.reasons.len() > FAILURES_KEPT {
-            self.reasons.pop_first();
+        if self.report.latest.as_ref().is_none_or(|latest| latest.key < key) {
+            self.report.latest = Some(LatestJob { key, state, counts });
         }
     }
 
-    fn finish(mut self) -> ClusterReport {
-        self.active.sort_by(|a, b| a.key.cmp(&b.key));
+    fn finish(mut self, reasons: BTreeMap<JobKey, FailedJob>) -> ClusterReport {
+        let failed = reasons.into_values().rev().filter(|job| self.failures.contains(&job.key)).collect();
+        if let Some((success, seconds)) = self.success {
+            self.failures = self.failures.split_off(&success);
+            self.report.last_success_seconds = seconds;
+        }
+        self.report.active.sort_by(|a, b| a.key.cmp(&b.key));
         ClusterReport {
-            jobs: self.jobs,
-            latest: self.latest,
-            last_finished: self.last_finished,
-            last_success_seconds: self.success.and_then(|(_, seconds)| seconds),
             failures_since_success: self.failures.len() as u64,
             oldest_failure_created: self.failures.first().map(|key| key.created_at),
-            newest_failures: self.reasons.into_values().rev().collect(),
-            oldest_active_created: self.oldest_active_created,
-            active: self.active,
+            failed,
+            ..self.report
         }
     }
 }
@@ -208,9 +207,16 @@ mod tests {
     fn the_latest_is_by_creation_then_id_and_never_by_end() {
         let mut early = job("b", 0, JobState::Failed);
         early.finished_at = Timestamp::from_second(1_800_000_000).ok();
-        let report = fold([early, job("a", 5, JobState::Queued), job("c", 5, JobState::Cancelled)]);
-        let latest = report.latest.unwrap();
-        assert_eq!((&*latest.key.id, latest.state), ("c", JobState::Cancelled));
+        let jobs = [
+            early,
+            job("a", 5, JobState::Failed),
+            job("c", 5, JobState::Cancelled),
+            job("b", 5, JobState::Queued),
+        ];
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+            let latest = fold(order.map(|i| jobs[i].clone())).latest.unwrap();
+            assert_eq!((&*latest.key.id, latest.state), ("c", JobState::Cancelled));
+        }
     }
 
     #[test]
@@ -226,11 +232,11 @@ mod tests {
         let report = fold(jobs.clone());
         assert_eq!(report.failures_since_success, 2);
         assert_eq!(report.oldest_failure_created, jobs[2].created_at);
-        assert_eq!(&*report.newest_failures[0].key.id, "e");
+        assert_eq!(&*report.failed[0].key.id, "e");
         let recovered = fold(jobs.into_iter().chain([job("g", 60, JobState::Successful)]));
         assert_eq!(recovered.failures_since_success, 0);
         assert_eq!(recovered.oldest_failure_created, None);
-        assert!(recovered.newest_failures.is_empty());
+        assert_eq!(recovered.unresolved().count(), 0);
     }
 
     #[test]
@@ -263,6 +269,50 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_active_and_the_last_finished_are_that() {
+        let jobs = [
+            job("a", 7, JobState::Queued),
+            job("b", 3, JobState::Queued),
+            job("c", 5, JobState::InProgress),
+            job("d", 2, JobState::Failed),
+            job("e", 1, JobState::Failed),
+        ];
+        for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]] {
+            let report = fold(order.map(|i| jobs[i].clone()));
+            assert_eq!(report.oldest_active_created[JobState::Queued], jobs[1].created_at);
+            assert_eq!(report.oldest_active_created[JobState::InProgress], jobs[2].created_at);
+            assert_eq!(report.last_finished[JobState::Failed], jobs[3].finished_at);
+            assert_eq!(report.active.iter().map(|job| &*job.key.id).collect::<Vec<_>>(), ["b", "c", "a"]);
+        }
+    }
+
+    #[test]
+    fn a_second_sighting_is_told_from_a_first() {
+        let mut fold = Fold::default();
+        let sightings = [JobState::Queued, JobState::Successful, JobState::Queued]
+            .map(|state| fold.add(job("a", 0, state)));
+        assert_eq!(sightings, [Sighting::First, Sighting::Again, Sighting::Again]);
+        let nameless = ExportJob { id: None, ..job("", 0, JobState::Failed) };
+        assert_eq!([fold.add(nameless.clone()), fold.add(nameless)], [Sighting::First; 2]);
+    }
+
+    #[test]
+    fn of_two_ends_of_one_job_the_worse_counts_whatever_the_order() {
+        let mut reasoned = job("x", 0, JobState::Failed);
+        reasoned.reason.error_code = Some("E".to_owned());
+        let mut bare = job("x", 0, JobState::Failed);
+        bare.finished_at = None;
+        let views = [bare, job("x", 0, JobState::Successful), reasoned, job("x", 0, JobState::Cancelled)];
+        let expected = fold(views.clone());
+        assert_eq!(expected.failures_since_success, 1);
+        assert!(expected.last_finished[JobState::Failed].is_some());
+        assert_eq!(expected.failed[0].reason.error_code.as_deref(), Some("E"));
+        for order in [[3, 2, 1, 0], [1, 0, 3, 2], [2, 3, 0, 1]] {
+            assert_eq!(fold(order.map(|i| views[i].clone())), expected, "{order:?}");
+        }
+    }
+
+    #[test]
     fn a_duration_is_never_negative_nor_guessed() {
         let mut odd = job("a", 0, JobState::Successful);
         assert_eq!(fold([odd.clone()]).last_success_seconds, Some(1200));
@@ -276,8 +326,8 @@ mod tests {
     fn many_failures_are_counted_exactly_and_remembered_in_part() {
         let report = fold((0..100).map(|i| job(&format!("{i:03}"), i, JobState::Failed)));
         assert_eq!(report.failures_since_success, 100);
-        assert_eq!(report.newest_failures.len(), FAILURES_KEPT);
-        assert_eq!(&*report.newest_failures[0].key.id, "099");
+        assert_eq!(report.failed.len(), FAILURES_KEPT);
+        assert_eq!(&*report.failed[0].key.id, "099");
         assert_eq!(report.oldest_failure_created, job("000", 0, JobState::Failed).created_at);
     }
 
@@ -302,14 +352,22 @@ mod tests {
         })
     }
 
-    /// The same jobs, those with an id repeated at will, in another order.
+    /// The same jobs, those with an id repeated at will and seen less far on, in another order.
     fn listing_with_repeats() -> impl Strategy<Value = (Vec<ExportJob>, Vec<ExportJob>)> {
         (listing(), proptest::collection::vec(any::<prop::sample::Index>(), 0..10)).prop_flat_map(
             |(jobs, picks)| {
                 let named: Vec<_> = jobs.iter().filter(|job| job.id.is_some()).cloned().collect();
                 let mut again = jobs.clone();
                 if !named.is_empty() {
-                    again.extend(picks.iter().map(|pick| pick.get(&named).clone()));
+                    again.extend(picks.iter().enumerate().map(|(i, pick)| {
+                        let mut job = pick.get(&named).clone();
+                        if i % 2 == 0 && job.state != JobState::Unknown {
+                            job.state = JobState::Queued;
+                            job.finished_at = None;
+                            job.counts = Counts::default();
+                        }
+                        job
+                    }));
                 }
                 (Just(jobs), Just(again).prop_shuffle())
             },

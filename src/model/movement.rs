@@ -2,19 +2,24 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{ActiveJob, Counts, JobState};
 
+/// How long a job is remembered that is no longer seen as active. It may have ended, which is the rule; or it may come back
+/// from a state that is new to us, or from between two pages, and must not look then as if it had never moved.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+
 /// The active jobs of a cluster as last seen. Lives as long as the cluster is watched, failed polls included.
 #[derive(Debug, Default)]
-pub struct Movements(HashMap<Box<str>, Seen>);
+pub struct Movements(HashMap<Box<str>, Trace>);
 
 #[derive(Debug, Clone, Copy)]
-struct Seen {
+struct Trace {
     state: JobState,
     counts: Counts,
     moved_at: Timestamp,
+    last_seen: Timestamp,
 }
 
 impl Movements {
@@ -24,16 +29,17 @@ impl Movements {
     /// A job that is new here last moved when it was created, as far as anyone knows: a restart must not
     /// make a job that hangs look as if it had just moved.
     pub fn observe(&mut self, active: &[ActiveJob], now: Timestamp) -> Option<Timestamp> {
-        let seen = active.iter().map(|job| {
+        for job in active {
             let moved_at = match self.0.get(&job.key.id) {
                 None => job.key.created_at,
                 Some(before) if (before.state, before.counts) == (job.state, job.counts) => before.moved_at,
                 Some(_) => now,
             };
-            (job.key.id.clone(), Seen { state: job.state, counts: job.counts, moved_at })
-        });
-        self.0 = seen.collect();
-        self.0.values().map(|seen| seen.moved_at).min()
+            let seen = Trace { state: job.state, counts: job.counts, moved_at, last_seen: now };
+            self.0.insert(job.key.id.clone(), seen);
+        }
+        self.0.retain(|_, seen| now.duration_since(seen.last_seen) < REMEMBERED);
+        active.iter().filter_map(|job| self.0.get(&job.key.id)).map(|seen| seen.moved_at).min()
     }
 }
 
@@ -81,5 +87,20 @@ mod tests {
         assert_eq!(movements.observe(&[old, new.clone()], at(300)), Some(at(100)));
         assert_eq!(movements.observe(&[new], at(400)), Some(at(200)));
         assert_eq!(movements.observe(&[], at(500)), None);
+    }
+
+    #[test]
+    fn a_job_that_comes_back_is_remembered_for_a_day() {
+        let mut movements = Movements::default();
+        movements.observe(&[active("a", 100, JobState::InProgress, Some(1))], at(7000));
+        let moved = [active("a", 100, JobState::InProgress, Some(2))];
+        assert_eq!(movements.observe(&moved, at(7300)), Some(at(7300)));
+        assert_eq!(movements.observe(&[], at(7360)), None);
+        assert_eq!(movements.observe(&moved, at(7420)), Some(at(7300)));
+        movements.observe(&[], at(7480));
+        let further = [active("a", 100, JobState::InProgress, Some(3))];
+        assert_eq!(movements.observe(&further, at(7540)), Some(at(7540)));
+        movements.observe(&[], at(7600 + 86_400));
+        assert!(movements.0.is_empty());
     }
 }

@@ -11,6 +11,9 @@ use tokio::time::Instant;
 /// Tokens that Atlas mints for one client in a minute.
 const MINTS_A_MINUTE: usize = 10;
 
+/// Tokens of one client that may be alive at once.
+const LIVE_TOKENS: usize = 100;
+
 const REALM: &str = "MMS Public API";
 
 /// How an account signs its requests.
@@ -42,9 +45,12 @@ pub struct Sessions {
     pub token_life: Duration,
     /// Life of a nonce given from now on.
     pub nonce_life: Duration,
+    /// How many good digests are still to be called stale.
+    pub call_stale: u32,
     tokens: HashMap<String, (String, Instant)>,
     nonces: HashMap<String, Nonce>,
-    minted: VecDeque<Instant>,
+    /// When each client asked for its last tokens.
+    minted: HashMap<String, VecDeque<Instant>>,
 }
 
 #[derive(Debug)]
@@ -58,9 +64,10 @@ impl Default for Sessions {
         Self {
             token_life: Duration::from_hours(1),
             nonce_life: Duration::from_mins(5),
+            call_stale: 0,
             tokens: HashMap::new(),
             nonces: HashMap::new(),
-            minted: VecDeque::new(),
+            minted: HashMap::new(),
         }
     }
 }
@@ -94,19 +101,22 @@ impl Sessions {
 
     pub(super) fn mint(&mut self, accounts: &[Account], headers: &HeaderMap) -> Minted {
         let now = Instant::now();
-        while self.minted.front().is_some_and(|at| now - *at >= Duration::from_mins(1)) {
-            self.minted.pop_front();
-        }
-        if self.minted.len() >= MINTS_A_MINUTE {
-            return Minted::TooMany { wait: (self.minted[0] + Duration::from_mins(1)) - now };
-        }
-        self.minted.push_back(now);
         let Some((id, secret)) = basic(headers) else { return Minted::Unknown };
+        let minted = self.minted.entry(id.clone()).or_default();
+        minted.retain(|at| now - *at < Duration::from_mins(1));
+        if minted.len() >= MINTS_A_MINUTE {
+            return Minted::TooMany { wait: (minted[0] + Duration::from_mins(1)) - now };
+        }
+        minted.push_back(now);
         let known = accounts.iter().any(|account| {
             account.scheme == Scheme::ServiceAccount && account.id == id && account.secret == secret
         });
         if !known {
             return Minted::Unknown;
+        }
+        self.tokens.retain(|_, (_, ends_at)| now < *ends_at);
+        if self.tokens.values().filter(|(owner, _)| *owner == id).count() >= LIVE_TOKENS {
+            return Minted::TooMany { wait: Duration::from_mins(1) };
         }
         let text = format!("eyJ{:032x}", fastrand::u128(..));
         self.tokens.insert(text.clone(), (id, now + self.token_life));
@@ -151,6 +161,10 @@ impl Sessions {
             .nonces
             .get_mut(nonce)
             .is_some_and(|known| Instant::now() < known.ends_at && known.used.insert(uses));
+        if self.call_stale > 0 {
+            self.call_stale -= 1;
+            return Verdict::Refused { stale: true };
+        }
         if fresh { Verdict::Granted(account.id.clone()) } else { Verdict::Refused { stale: true } }
     }
 

@@ -12,6 +12,9 @@ use super::wire;
 /// A hang ends by itself one day.
 const LONGEST_HANG: Duration = Duration::from_mins(10);
 
+/// Jobs of a page that is far too long: more than a megabyte of JSON, of a few bytes each.
+const HUGE_PAGE: usize = 500_000;
+
 /// A body without end has one after all, so that no client fills a memory: 64 MiB.
 const ENDLESS_CHUNKS: usize = 1024;
 
@@ -64,8 +67,14 @@ pub enum Misbehaviour {
     Body(&'static str),
     /// A listing that never ends.
     EndlessBody,
-    /// One page, and always the promise of a next one.
+    /// The same page, and always the promise of a next one.
+    CirclingPages,
+    /// Always another page, and the promise of a next one.
     EndlessPages,
+    /// A page of more jobs than anyone asked for.
+    HugePage,
+    /// An error whose body does not come.
+    SlowError(u16),
     /// A redirect.
     Redirect(String),
 }
@@ -114,13 +123,31 @@ impl Misbehaviour {
                 let chunks = stream::repeat(jobs).take(ENDLESS_CHUNKS);
                 Some(json_body(Body::from_stream(begin.chain(chunks).map(Ok::<_, std::io::Error>))))
             }
-            Self::EndlessPages => {
-                let job = serde_json::json!({"id": "65a10000000000000000cafe", "exportBucketId": "x", "state": "Successful", "createdAt": "2026-01-01T00:00:00Z"});
-                Some(json(StatusCode::OK, &wire::page(&[job], "/", 1, 1, true, 1).to_string()))
+            Self::CirclingPages => Some(one_more_page("65a10000000000000000cafe")),
+            Self::EndlessPages => Some(one_more_page(&format!("{:024x}", fastrand::u64(..)))),
+            Self::HugePage => {
+                let jobs = vec!["{}"; HUGE_PAGE].join(",");
+                Some(json(StatusCode::OK, &format!("{{\"results\":[{jobs}]}}")))
+            }
+            Self::SlowError(status) => {
+                let begin = stream::once(async { Ok::<_, std::io::Error>(Bytes::from_static(b"{")) });
+                let stall = stream::once(async {
+                    tokio::time::sleep(LONGEST_HANG).await;
+                    Ok(Bytes::new())
+                });
+                let mut response = json_body(Body::from_stream(begin.chain(stall)));
+                *response.status_mut() =
+                    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                Some(response)
             }
             Self::Redirect(to) => Some((StatusCode::FOUND, [(header::LOCATION, to)]).into_response()),
         }
     }
+}
+
+fn one_more_page(id: &str) -> Response {
+    let job = serde_json::json!({"id": id, "exportBucketId": "x", "state": "Successful", "createdAt": "2026-01-01T00:00:00Z"});
+    json(StatusCode::OK, &wire::page(&[job], "/", 1, 1, true, 1).to_string())
 }
 
 pub(super) fn json(status: StatusCode, text: &str) -> Response {

@@ -36,7 +36,16 @@ pub(super) async fn answer(State(world): State<Arc<Mutex<World>>>, request: Requ
         None if parts.uri.path() == TOKEN_PATH => {
             token(&mut lock(&world), &parts.method, &parts.headers, &body)
         }
-        None => resource(&mut lock(&world), &parts.method, &parts.uri, &parts.headers),
+        None => {
+            let mut world = lock(&world);
+            let mut response = resource(&mut world, &parts.method, &parts.uri, &parts.headers);
+            for (name, value) in &world.headers {
+                if let (true, Ok(value)) = (response.status().is_success(), value.parse()) {
+                    response.headers_mut().insert(*name, value);
+                }
+            }
+            response
+        }
     };
     let authorization = authorization(&parts.headers).unwrap_or_default();
     lock(&world).remember(Seen {
@@ -192,7 +201,11 @@ fn exports(project: &Project, name: &str, uri: &Uri) -> Response {
     let end = (start + size).min(jobs.len());
     let results: &[Value] = &jobs[start..end];
     let total = cluster.total_count.unwrap_or(i64::try_from(jobs.len()).unwrap_or(i64::MAX));
-    json(StatusCode::OK, &wire::page(results, uri.path(), page, size, end < jobs.len(), total).to_string())
+    let mut body = wire::page(results, uri.path(), page, size, end < jobs.len(), total);
+    if cluster.unlinked {
+        body["links"] = Value::Array(Vec::new());
+    }
+    json(StatusCode::OK, &body.to_string())
 }
 
 /// A query parameter as a number; `None` if it is none.

@@ -26,6 +26,8 @@ pub struct World {
     pub projects: BTreeMap<String, Project>,
     /// What goes wrong at present; the first that matches a request is played.
     pub faults: Vec<Fault>,
+    /// Headers that every good answer carries besides its own.
+    pub headers: Vec<(&'static str, String)>,
     /// Every request, in order.
     pub seen: VecDeque<Seen>,
     /// Tokens and nonces that are out.
@@ -115,6 +117,8 @@ pub struct Cluster {
     pub order: Order,
     /// `totalCount` where it should lie.
     pub total_count: Option<i64>,
+    /// Whether pages come without links.
+    pub unlinked: bool,
     /// How many jobs of each page stand on the next one again, as when jobs appear while a listing is read.
     pub overlap: usize,
 }

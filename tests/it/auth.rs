@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, End, Job, Simulator};
+use atlas_backup_exporter::simulator::{Cluster, End, Fault, Job, Misbehaviour, Simulator};
 
 use crate::harness::{PRIVATE_KEY, PROJECT, SECRET, Setup, by_api_key, requests, simulator, world};
 
@@ -43,7 +43,9 @@ async fn a_token_is_renewed_before_it_ends() {
     simulator.world().sessions.token_life = Duration::from_secs(13);
     let exporter = Setup::new(&simulator).start().await;
     exporter.polled().await;
-    tokio::time::sleep(Duration::from_secs(14)).await;
+    tokio::time::sleep(Duration::from_millis(11_500)).await;
+    assert_eq!(mints(&simulator), 2, "it lives for another second");
+    tokio::time::sleep(Duration::from_secs(3)).await;
     exporter.polled_again(2.0).await;
     assert_eq!((mints(&simulator), refusals(&simulator)), (2, 0));
 }
@@ -61,7 +63,6 @@ async fn a_token_of_no_life_does_not_drain_the_mint() {
 
 #[tokio::test]
 async fn a_renewal_that_fails_leaves_the_token_in_use() {
-    use atlas_backup_exporter::simulator::{Fault, Misbehaviour};
     let simulator = five_clusters().await;
     simulator.world().sessions.token_life = Duration::from_secs(22);
     let exporter = Setup::new(&simulator).start().await;
@@ -72,6 +73,70 @@ async fn a_renewal_that_fails_leaves_the_token_in_use() {
     let scrape = exporter.scrape().await;
     assert!(NAMES.iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
     assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty());
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_renewal_that_hangs() {
+    let simulator = five_clusters().await;
+    simulator.world().sessions.token_life = Duration::from_secs(22);
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    simulator.world().faults.push(Fault::lasting("oauth/token", Misbehaviour::Hang));
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let scrape = exporter.polled_again(10.0).await;
+    assert!(NAMES.iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
+    assert!(
+        scrape
+            .of("mongodbatlas_backup_export_last_poll_duration_seconds")
+            .iter()
+            .all(|(_, seconds)| *seconds < 1.0)
+    );
+    assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty());
+}
+
+#[tokio::test]
+async fn a_401_of_one_cluster_takes_nothing_from_the_others() {
+    let simulator = five_clusters().await;
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    let refused = Misbehaviour::Status(401, "UNEXPECTED_ERROR", Vec::new());
+    let away = Misbehaviour::Status(503, "UNEXPECTED_ERROR", Vec::new());
+    simulator.world().faults = vec![Fault::lasting("/a/", refused), Fault::lasting("oauth/token", away)];
+    let scrape = exporter.polled_again(6.0).await;
+    assert_eq!(scrape.value("last_poll_error_info", "a", "unauthorized"), Some(1.0), "{scrape:#?}");
+    assert!(NAMES[1..].iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
+}
+
+#[tokio::test]
+async fn a_missing_role_raises_no_doubt_so_that_a_revoked_token_still_can() {
+    let simulator = five_clusters().await;
+    let refused = Misbehaviour::Status(401, "USER_UNAUTHORIZED", Vec::new());
+    simulator.world().faults.push(Fault::lasting("/a/", refused));
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled_again(3.0).await;
+    assert_eq!(mints(&simulator), 1);
+    simulator.world().sessions.revoke_tokens();
+    let scrape = exporter.polled_again(4.0).await;
+    assert!(NAMES[1..].iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
+    assert_eq!(mints(&simulator), 2);
+}
+
+#[tokio::test]
+async fn tokens_that_are_no_good_are_told_apart_and_not_hammered() {
+    for (token, reason) in [
+        (r#"{"access_token":"wrong","expires_in":3600,"token_type":"Bearer"}"#, "unauthorized"),
+        (r#"{"access_token":"not\na\nheader","expires_in":3600}"#, "invalid_response"),
+        (r#"{"expires_in":3600}"#, "invalid_response"),
+    ] {
+        let simulator = five_clusters().await;
+        simulator.world().faults.push(Fault::lasting("oauth/token", Misbehaviour::Body(token)));
+        let exporter = Setup::new(&simulator).start().await;
+        let scrape = exporter.polled_again(8.0).await;
+        for name in NAMES {
+            assert_eq!(scrape.value("last_poll_error_info", name, reason), Some(1.0), "{token}: {scrape:#?}");
+        }
+        assert!(mints(&simulator) <= 3, "{token}: {}", mints(&simulator));
+    }
 }
 
 #[tokio::test]
@@ -87,7 +152,6 @@ async fn a_revoked_token_is_replaced_once_and_costs_no_poll() {
 
 #[tokio::test]
 async fn a_401_that_no_token_cures_does_not_drain_the_mint() {
-    use atlas_backup_exporter::simulator::{Fault, Misbehaviour};
     let simulator = five_clusters().await;
     let refused = Misbehaviour::Status(401, "UNEXPECTED_ERROR", Vec::new());
     simulator.world().faults.push(Fault::lasting("/a/", refused));
@@ -157,6 +221,16 @@ async fn stale_nonces_are_replaced_and_cost_no_poll() {
     assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty(), "{scrape:#?}");
     assert!(refusals(&simulator) >= 4);
     exporter.assert_no_secret().await;
+}
+
+#[tokio::test]
+async fn a_fresh_nonce_may_be_called_stale() {
+    let simulator = simulator(world([("a", Cluster::default())])).await;
+    simulator.world().sessions.call_stale = 1;
+    let exporter = by_key(&simulator).start().await;
+    let scrape = exporter.polled().await;
+    assert_eq!(scrape.up("a"), Some(1.0));
+    assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty());
 }
 
 #[tokio::test]

@@ -66,6 +66,26 @@ async fn a_refused_configuration_is_one_sentence_and_exit_code_2() {
 }
 
 #[tokio::test]
+async fn a_secret_in_the_wrong_place_is_not_repeated() {
+    let rest = format!("\n[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\n");
+    for atlas in [
+        "api_key = \"hush\"",
+        "service_account = [\"a\", \"hush\"]",
+        "base_url = \"https://user:hush@example.com\"",
+        "[atlas.service_account]\nclient_id = [\"hush\"]\nclient_secret = \"hush\"",
+        "[atlas.api_key]\npublic_key = \"a\"\nprivate_key = [\"hush\"]",
+        "[atlas.api_key]\npublic_key = \"a\"\nprivate_key_file = [\"hush\"]",
+    ] {
+        let (code, _, err) = run(Some(&format!("[atlas]\n{atlas}{rest}")), &[], &[]).await;
+        assert_eq!(code, Some(2), "{atlas}: {err}");
+        assert!(err.contains("config.toml: atlas.") && !err.contains("hush"), "{atlas}: {err}");
+    }
+    let (code, _, err) = run(Some(&rest), &[], &[("ATLAS_BACKUP_EXPORTER__ATLAS__API_KEY", "hush")]).await;
+    assert_eq!(code, Some(2));
+    assert!(err.contains("ATLAS_BACKUP_EXPORTER__ATLAS__API_KEY") && !err.contains("hush"), "{err}");
+}
+
+#[tokio::test]
 async fn a_missing_configuration_is_named() {
     let (code, _, err) = run(None, &["--config.file=/no/where.toml"], &[]).await;
     assert_eq!(code, Some(2));

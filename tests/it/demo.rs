@@ -5,6 +5,21 @@ use std::time::{Duration, Instant};
 use crate::harness::{Exporter, command};
 
 #[tokio::test]
+async fn the_demo_needs_neither_a_certificate_nor_a_proxy() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = command();
+    demo.current_dir(folder.path())
+        .args(["demo", "--web.listen-address=127.0.0.1:0"])
+        .stdout(std::process::Stdio::null());
+    demo.env("SSL_CERT_FILE", "/nonexistent")
+        .env("SSL_CERT_DIR", "/nonexistent")
+        .env("HTTP_PROXY", "http://127.0.0.1:9");
+    let exporter = Exporter::spawn(demo, folder).await;
+    let scrape = exporter.polled().await;
+    assert_eq!(scrape.up("prod-eu"), Some(1.0), "{}", exporter.log());
+}
+
+#[tokio::test]
 async fn the_demo_shows_everything_there_is_to_see() {
     let folder = tempfile::tempdir().unwrap();
     let start = Instant::now();

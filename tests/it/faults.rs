@@ -46,7 +46,9 @@ async fn every_fault_has_its_reason_and_harms_nobody_else() {
             "invalid_response",
         ),
         ("endless-body", Misbehaviour::EndlessBody, "too_large"),
-        ("endless-pages", Misbehaviour::EndlessPages, "invalid_response"),
+        ("circling-pages", Misbehaviour::CirclingPages, "invalid_response"),
+        ("huge-page", Misbehaviour::HugePage, "invalid_response"),
+        ("slow-error", Misbehaviour::SlowError(404), "not_found"),
         ("redirected", redirect, "invalid_response"),
     ];
     let mut world = world([("healthy", one_success())]);
@@ -117,6 +119,39 @@ async fn what_passes_is_tried_again_within_the_poll() {
     }
     let waited = scrape.value("last_poll_duration_seconds", "wait", "").unwrap();
     assert!((2.0..4.0).contains(&waited), "{waited}");
+}
+
+#[tokio::test]
+async fn a_listing_of_endless_pages_ends() {
+    let mut world = world([("prod", one_success())]);
+    world.faults = vec![Fault::lasting("/prod/", Misbehaviour::EndlessPages)];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"60s\"\ntimeout = \"20s\"\n".to_owned();
+    let scrape = setup.start().await.polled().await;
+    assert_eq!(
+        scrape.value("last_poll_error_info", "prod", "reason=\"too_large\""),
+        Some(1.0),
+        "{scrape:#?}"
+    );
+    assert_eq!(requests(&simulator, "/prod/"), 1000);
+}
+
+#[tokio::test]
+async fn retry_after_may_be_a_date() {
+    let in_three_seconds = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
+    let date = in_three_seconds.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let mut world = world([("prod", one_success())]);
+    let limited = Misbehaviour::Status(429, "RATE_LIMITED", vec![("retry-after", date)]);
+    world.faults = vec![Fault::passing("/prod/", limited, 1)];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"60s\"\ntimeout = \"15s\"\n".to_owned();
+    let scrape = setup.start().await.polled().await;
+    assert_eq!(scrape.up("prod"), Some(1.0));
+    // The date has no parts of a second, and half a second comes on top.
+    let waited = scrape.value("last_poll_duration_seconds", "prod", "").unwrap();
+    assert!((1.9..4.5).contains(&waited), "{waited}");
 }
 
 #[tokio::test]

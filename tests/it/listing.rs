@@ -158,14 +158,15 @@ async fn every_page_is_read_whatever_the_order_the_overlap_and_the_count() {
         ("oldest-first", Cluster { order: Order::OldestFirst, ..Cluster::with(long_history()) }),
         ("overlapping", Cluster { overlap: 13, total_count: Some(0), ..shuffled.clone() }),
         ("overstated", Cluster { total_count: Some(1_000_000), ..Cluster::with(long_history()) }),
-        ("shuffled", Cluster { total_count: Some(1), ..shuffled }),
+        ("shuffled", Cluster { total_count: Some(1), ..shuffled.clone() }),
+        ("unlinked", Cluster { unlinked: true, ..shuffled }),
         ("whole-pages", Cluster::with(long_history().into_iter().take(1000))),
     ];
     let simulator = simulator(world(variants)).await;
     let mut setup = Setup::new(&simulator);
     setup.poll = "interval = \"60s\"\n".to_owned();
     let scrape = setup.start().await.polled().await;
-    for name in ["newest-first", "oldest-first", "overlapping", "overstated", "shuffled"] {
+    for name in ["newest-first", "oldest-first", "overlapping", "overstated", "shuffled", "unlinked"] {
         let count = |state| scrape.value("jobs", name, state);
         assert_eq!((count("Failed"), count("Successful")), (Some(1.0), Some(1202.0)), "{name}");
         assert_eq!(scrape.latest_state(name), Some("Failed"), "{name}");
@@ -181,6 +182,19 @@ async fn every_page_is_read_whatever_the_order_the_overlap_and_the_count() {
             .filter(|seen| seen.line.contains("/exports"))
             .all(|seen| seen.line.contains("itemsPerPage=500"))
     );
+}
+
+#[tokio::test]
+async fn a_page_may_repeat_as_long_as_the_listing_goes_on() {
+    let jobs: Vec<_> =
+        (1..=2000).map(|days| Entry::Job(Job::ended(HOUR * 24 * days, End::Successful))).collect();
+    let page = |number: usize| jobs[number * 500..(number + 1) * 500].iter().cloned();
+    let jobs = [0, 0, 1, 1, 2, 2, 3].into_iter().flat_map(page).collect();
+    let simulator =
+        simulator(world([("prod", Cluster { jobs, order: Order::AsGiven, ..Cluster::default() })])).await;
+    let scrape = Setup::new(&simulator).start().await.polled().await;
+    assert_eq!(scrape.up("prod"), Some(1.0), "{scrape:#?}");
+    assert_eq!(scrape.value("jobs", "prod", "Successful"), Some(2000.0));
 }
 
 #[tokio::test]

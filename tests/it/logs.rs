@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, End, Job};
+use atlas_backup_exporter::simulator::{Cluster, End, Entry, Fault, Job, Misbehaviour};
 
-use crate::harness::{Setup, by_api_key, simulator, world};
+use crate::harness::{PROJECT, Setup, by_api_key, simulator, world};
 
 const MESSAGE: &str = "access \"denied\" isn't\nby the bucket\u{7} policy = nobody";
 
@@ -12,7 +12,7 @@ fn failing() -> Cluster {
     let job = |hours: u64| {
         Job::ended(
             Duration::from_secs(3600 * hours),
-            End::Failed(format!("CODE_{hours}"), MESSAGE.to_owned()),
+            End::Failed(format!("CODE={hours}"), MESSAGE.to_owned()),
         )
     };
     Cluster::with([Job::ended(Duration::from_hours(30), End::Successful), job(31), job(5), job(3)])
@@ -30,7 +30,7 @@ async fn the_reason_of_a_failed_job_is_logged_once() {
         let lines: Vec<_> = log.lines().filter(|line| line.contains("does not retry")).collect();
         assert_eq!(lines.len(), 2, "{log}");
         assert!(
-            lines[0].contains("CODE_5") && lines[1].contains("CODE_3") && !log.contains("CODE_31"),
+            lines[0].contains("CODE=5") && lines[1].contains("CODE=3") && !log.contains("CODE=31"),
             "{log}"
         );
         for part in ["prod", "job_id", "snapshot_id", "by the bucket"] {
@@ -47,7 +47,7 @@ async fn the_reason_of_a_failed_job_is_logged_once() {
             }
             let event: serde_json::Value = serde_json::from_str(lines[0]).unwrap();
             assert_eq!(event["reason"], MESSAGE);
-            assert_eq!(event["error_code"], "CODE_5");
+            assert_eq!(event["error_code"], "CODE=5");
         } else {
             let events: Vec<_> = log.lines().map(parse_logfmt).collect();
             assert!(
@@ -57,6 +57,36 @@ async fn the_reason_of_a_failed_job_is_logged_once() {
             assert_eq!(reasons.count(), 2, "{log}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_job_that_fails_after_a_newer_one_succeeded_is_logged_too() {
+    let hour = Duration::from_hours(1);
+    let older = Job { running: hour * 9, ..Job::ended(hour * 2, End::Successful) };
+    let simulator =
+        simulator(world([("prod", Cluster::with([older.clone(), Job::ended(hour, End::Successful)]))])).await;
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    {
+        let mut world = simulator.world();
+        let failed =
+            Job { end: End::Failed("LATE".to_owned(), MESSAGE.to_owned()), running: hour / 2, ..older };
+        world.projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().jobs[0] =
+            Entry::Job(failed);
+    }
+    let scrape = exporter.until(|scrape| scrape.value("jobs", "prod", "Failed") == Some(1.0)).await;
+    assert_eq!(scrape.value("failures_since_last_success", "prod", ""), Some(0.0));
+    exporter.polled_again(3.0).await;
+    assert_eq!(exporter.log().matches("error_code=LATE").count(), 1, "{}", exporter.log());
+}
+
+#[tokio::test]
+async fn the_end_of_a_version_is_announced_once() {
+    let simulator = simulator(world([("a", Cluster::default()), ("b", Cluster::default())])).await;
+    simulator.world().headers.push(("sunset", "Sat, 31 Dec 2030 23:59:59 GMT".to_owned()));
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled_again(3.0).await;
+    assert_eq!(exporter.log().matches("Sat, 31 Dec 2030").count(), 1, "{}", exporter.log());
 }
 
 #[tokio::test]
@@ -73,7 +103,6 @@ async fn not_even_the_chattiest_log_holds_a_secret() {
 
 #[tokio::test]
 async fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
-    use atlas_backup_exporter::simulator::{Fault, Misbehaviour};
     let simulator = simulator(world([("prod", Cluster::default())])).await;
     simulator
         .world()
@@ -85,6 +114,7 @@ async fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
     assert!(exporter.log().contains("reason=not_found"), "{}", exporter.log());
     simulator.world().faults.clear();
     exporter.until(|scrape| scrape.up("prod") == Some(1.0)).await;
+    exporter.polled_again(2.0).await;
     assert_eq!(exporter.log().matches("can be polled again").count(), 1, "{}", exporter.log());
 }
 
@@ -99,6 +129,7 @@ fn parse_logfmt(line: &str) -> Vec<(String, String)> {
             (value, &after[values.byte_offset()..])
         } else {
             let end = after.find(' ').unwrap_or(after.len());
+            assert!(!after[..end].contains(['=', '"']), "no logfmt: {line}");
             (after[..end].to_owned(), &after[end..])
         };
         fields.push((key.to_owned(), value));

@@ -21,3 +21,4 @@ mod logs;
 mod scheduling;
 mod serving;
 mod shutdown;
+mod simulator;

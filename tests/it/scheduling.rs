@@ -30,6 +30,25 @@ async fn clusters_that_hang_do_not_starve_the_rest() {
 }
 
 #[tokio::test]
+async fn a_crowd_that_hangs_has_a_lane_of_its_own() {
+    let hanging: Vec<&'static str> = (0..30).map(|i| &*format!("h{i}").leak()).collect();
+    let mut world =
+        world(hanging.iter().map(|name| (*name, Cluster::default())).chain([("good", Cluster::default())]));
+    world.faults =
+        hanging.iter().map(|name| Fault::lasting(&format!("/{name}/"), Misbehaviour::Hang)).collect();
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"1s\"\ntimeout = \"2s\"\nconcurrency = 4\n".to_owned();
+    let exporter = setup.start().await;
+    // Each has hung once by then, and is known for it.
+    exporter.polled().await;
+    let before = exporter.scrape().await.value("polls_total", "good", "").unwrap();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let polls = exporter.scrape().await.value("polls_total", "good", "").unwrap() - before;
+    assert!(polls >= 5.0, "{polls}");
+}
+
+#[tokio::test]
 async fn a_poll_that_outlasts_its_interval_is_followed_by_one_and_not_by_many() {
     let mut world = world([("slow", Cluster::default())]);
     world.faults = vec![Fault::lasting("/slow/", Misbehaviour::Slow(Duration::from_millis(1500)))];
@@ -44,7 +63,10 @@ async fn a_poll_that_outlasts_its_interval_is_followed_by_one_and_not_by_many() 
 
 #[tokio::test]
 async fn polls_keep_their_interval() {
-    let simulator = simulator(world([("a", Cluster::default()), ("b", Cluster::default())])).await;
+    let mut world = world([("a", Cluster::default()), ("b", Cluster::default())]);
+    // An interval runs from the beginning of a poll, not from its end.
+    world.faults = vec![Fault::lasting("/a/", Misbehaviour::Slow(Duration::from_millis(600)))];
+    let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
     setup.poll = "interval = \"1s\"\n".to_owned();
     let exporter = setup.start().await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, End, Fault, Job, Misbehaviour};
+use atlas_backup_exporter::simulator::{Cluster, End, Entry, Fault, Job, Misbehaviour};
 
 use crate::harness::{Setup, simulator, world};
 
@@ -11,6 +11,58 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 fn header<'a>(response: &'a reqwest::Response, name: &str) -> &'a str {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+/// Over the wire, letter by letter; only what the clock and the build decide is blanked.
+#[tokio::test]
+async fn the_exposition_is_the_golden_one() {
+    let job = |id: &str, state: &str, created: &str, more: serde_json::Value| {
+        let mut job =
+            serde_json::json!({"id": id, "exportBucketId": "x", "state": state, "createdAt": created});
+        job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Entry::Raw(job)
+    };
+    let jobs = vec![
+        job(
+            "65a1",
+            "Successful",
+            "2026-01-01T00:00:00Z",
+            serde_json::json!({"finishedAt": "2026-01-01T00:20:00Z", "exportStatus": {"exportedCollections": 105, "totalCollections": 105}}),
+        ),
+        job(
+            "65a2",
+            "Failed",
+            "2026-01-02T00:00:00Z",
+            serde_json::json!({"finishedAt": "2026-01-02T00:05:00Z", "stateReason": {"errorCode": "bad \"code\"\n\\\u{0}", "message": "m"}}),
+        ),
+        job(
+            "65a3",
+            "InProgress",
+            "2026-01-03T00:00:00Z",
+            serde_json::json!({"exportStatus": {"exportedCollections": 21, "totalCollections": 84}}),
+        ),
+    ];
+    let mut world = world([("prod", Cluster { jobs, ..Cluster::default() })]);
+    world.faults = vec![Fault::lasting("/gone/", Misbehaviour::Status(404, "CLUSTER_NOT_FOUND", Vec::new()))];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.clusters.push("gone".to_owned());
+    setup.poll = "interval = \"10m\"\nstale_after = \"1h\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.polled().await;
+    let text = exporter.get_with("/metrics", "accept", OPEN_METRICS).await.text().await.unwrap();
+    let blank = |line: &str| match line.split_once(['{', ' ']) {
+        Some((name, _)) if name.contains("_last_poll_") && !name.ends_with("_info") => {
+            format!("{} ...", line.rsplit_once(' ').unwrap().0)
+        }
+        Some(("mongodbatlas_backup_exporter_build_info", _)) => {
+            "mongodbatlas_backup_exporter_build_info{...} 1".to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    let seen: String = text.lines().map(|line| blank(line) + "\n").collect();
+    let golden = include_str!("golden.openmetrics");
+    assert!(seen == golden, "it differs from golden.openmetrics:\n{seen}");
 }
 
 #[tokio::test]
@@ -27,6 +79,13 @@ async fn the_format_follows_the_accept_header() {
         let response = exporter.get_with("/metrics", "accept", accept).await;
         assert_eq!(response.status(), 200);
         assert_eq!(header(&response, "content-type"), expected, "{accept}");
+        assert!(
+            response
+                .headers()
+                .get_all("vary")
+                .iter()
+                .any(|vary| vary.as_bytes().eq_ignore_ascii_case(b"accept"))
+        );
         let body = response.text().await.unwrap();
         assert_eq!(body.ends_with("# EOF\n"), expected == OPEN_METRICS, "{accept}");
         assert!(body.contains("\nmongodbatlas_backup_export_up{"));

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::{Setup, command, simulator, world};
 
@@ -39,6 +39,23 @@ async fn a_client_that_never_finishes_does_not_keep_it_alive() {
 }
 
 #[tokio::test]
+async fn a_request_under_way_is_answered_first() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let mut exporter = Setup::new(&simulator).start().await;
+    let mut client =
+        tokio::net::TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).await.unwrap();
+    client.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    exporter.signal("TERM");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    client.write_all(b"\r\n").await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert_eq!(exporter.exit().await.code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_port_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -49,7 +66,7 @@ async fn a_port_that_is_taken_is_named() {
 }
 
 #[tokio::test]
-async fn a_closed_standard_error_ends_nothing() {
+async fn a_standard_error_that_takes_nothing_ends_nothing() {
     let simulator = simulator(world([("prod", Cluster::default())])).await;
     let setup = Setup::new(&simulator);
     let folder = tempfile::tempdir().unwrap();
@@ -61,7 +78,7 @@ async fn a_closed_standard_error_ends_nothing() {
     let mut child = tokio::process::Command::new("sh")
         .current_dir(folder.path())
         .arg("-c")
-        .arg(format!("exec {binary} --log.level=debug --web.listen-address={address} 2>&-"))
+        .arg(format!("exec {binary} --log.level=debug --web.listen-address={address} 2>/dev/full"))
         .kill_on_drop(true)
         .spawn()
         .unwrap();

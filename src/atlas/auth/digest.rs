@@ -64,7 +64,7 @@ impl DigestAuth {
         let context = AuthContext::new(self.public_key.as_str(), private_key.expose_secret(), uri);
         let answer = challenge
             .respond(&context)
-            .map_err(|error| Error::Invalid(format!("a digest challenge that cannot be met: {error}")))?;
+            .map_err(|error| Error::invalid(&format!("a digest challenge that cannot be met: {error}")))?;
         signed.headers_mut().insert(AUTHORIZATION, sensitive(&answer.to_header_string())?);
         Ok((signed, Some(challenge.nonce.clone())))
     }

@@ -1,21 +1,25 @@
 //! OAuth 2.0 client credentials (RFC 6749, section 4.4) as Atlas speaks them.
 //!
-//! One token serves every request. Atlas mints ten a minute and keeps a hundred alive, and others may use the same
-//! client; so tokens are minted one at a time, well before the old one ends, and seldom where that does not help.
+//! One token serves every request. Atlas mints ten a minute and keeps a hundred alive, and others may use the same client; so
+//! tokens are minted one at a time, well before the old one ends, and seldom where that does not help. While a token is good,
+//! nobody waits for the next one.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use reqwest::{Request, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::{copy, is_unauthorized, sensitive};
 use crate::atlas::door::{self, Door};
 use crate::atlas::{Error, wire};
 use crate::config::SecretSource;
+use crate::model::FailureReason;
 
 /// A token is renewed this long before it ends, or at half its life where that is shorter.
 const RENEW_BEFORE: Duration = Duration::from_mins(10);
@@ -26,9 +30,11 @@ const LONGEST_LIFE: Duration = Duration::from_hours(24);
 /// A token is used for this long whatever its life is said to be: a life of nothing must not mint with every request.
 const MINT_EVERY: Duration = Duration::from_secs(10);
 
-/// A 401 makes a token doubtful, but some 401s mean a missing role, which no new token cures: at most one in five
-/// minutes is minted for such a doubt.
-const DOUBT_EVERY: Duration = Duration::from_mins(5);
+/// Longest time that a mint may take, whoever waits for it.
+const MINT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A 401 makes a token doubtful, but may mean something that no new token cures: at most one a minute is minted for doubts.
+const DOUBT_EVERY: Duration = Duration::from_mins(1);
 
 /// Pause after a refused secret, doubled with each refusal; a secret that has changed on disk is tried at once.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
@@ -38,28 +44,41 @@ const REFUSED_PAUSE_MOST: Duration = Duration::from_mins(5);
 const FAILED_PAUSE: Duration = Duration::from_secs(1);
 const FAILED_PAUSE_MOST: Duration = Duration::from_mins(1);
 
+/// Longest pause that the token endpoint can ask for.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+
 #[derive(Debug)]
 pub(in crate::atlas) struct TokenAuth {
+    minter: Arc<Minter>,
+}
+
+/// What a mint needs; it goes on when the poll that began it is cut off.
+#[derive(Debug)]
+struct Minter {
     client_id: String,
     client_secret: SecretSource,
     url: Url,
-    /// Locked while a token is minted, so that everyone waits for the same one.
-    state: Mutex<State>,
+    /// Held while a token is minted.
+    minting: Arc<Mutex<()>>,
+    state: StdMutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     token: Option<Token>,
+    serial: u64,
     failure: Option<Failure>,
     failures: u32,
     doubted_at: Option<Instant>,
-    serial: u64,
+    /// Paths whose 401 a new token did not cure: their next ones raise no doubt.
+    uncured: HashSet<String>,
 }
 
 #[derive(Debug, Clone)]
 struct Token {
     serial: u64,
-    text: SecretString,
+    /// Marked as sensitive: it does not print.
+    header: HeaderValue,
     renew_at: Instant,
     ends_at: Instant,
 }
@@ -77,74 +96,94 @@ impl TokenAuth {
     pub(super) fn new(base: &Url, client_id: String, client_secret: SecretSource) -> Self {
         let mut url = base.clone();
         url.set_path(&format!("{}api/oauth/token", base.path()));
-        Self { client_id, client_secret, url, state: Mutex::default() }
+        let minter =
+            Minter { client_id, client_secret, url, minting: Arc::default(), state: StdMutex::default() };
+        Self { minter: Arc::new(minter) }
     }
 
     pub(super) async fn send(&self, door: &Door, request: &Request) -> Result<Response, Error> {
-        let token = self.token(door, None).await?;
+        let path = request.url().path();
+        let token = self.token(door).await?;
         let response = door.send(signed(request, &token)?).await?;
         if !is_unauthorized(&response) {
+            self.minter.state().uncured.remove(path);
             return Ok(response);
         }
-        let newer = self.token(door, Some(token.serial)).await?;
-        if newer.serial == token.serial {
-            return Ok(response);
+        // The 401 stands, unless a newer token than the one it refused can be had. Where a role is missing, none can help.
+        let refusal = door::refusal(response).await;
+        if refusal.reason() == FailureReason::Forbidden {
+            return Err(refusal);
         }
-        door.send(signed(request, &newer)?).await
+        let Some(newer) = self.newer(door, &token, path).await else { return Err(refusal) };
+        let response = door.send(signed(request, &newer)?).await?;
+        if is_unauthorized(&response) {
+            self.minter.state().uncured.insert(path.to_owned());
+        }
+        Ok(response)
     }
 
-    /// The token in use, or a new one where it is missing, old, or doubted by a 401. A doubt that comes too soon after
-    /// the last leaves the token as it is.
-    async fn token(&self, door: &Door, doubted: Option<u64>) -> Result<Token, Error> {
-        let mut state = self.state.lock().await;
-        let now = Instant::now();
-        let mut usable = None;
-        if let Some(token) = state.token.clone().filter(|token| now < token.ends_at) {
-            if doubted == Some(token.serial) {
-                if state.doubted_at.is_some_and(|at| now < at + DOUBT_EVERY) {
-                    return Ok(token);
-                }
-                state.doubted_at = Some(now);
-                state.token = None;
-            } else if now < token.renew_at {
-                return Ok(token);
-            } else {
-                usable = Some(token);
+    /// The token in use; a new one if there is none.
+    async fn token(&self, door: &Door) -> Result<Token, Error> {
+        if let Some(token) = self.minter.state().usable() {
+            if token.renew_at <= Instant::now()
+                && let Ok(turn) = self.minter.minting.clone().try_lock_owned()
+            {
+                tokio::spawn(self.minter.clone().mint(door.clone(), turn));
             }
+            return Ok(token);
         }
-        match self.mint(&mut state, door).await {
-            Ok(token) => Ok(token),
-            // Renewal begins early enough to fail for a while.
-            Err(error) => usable.ok_or(error),
+        let turn = self.minter.minting.clone().lock_owned().await;
+        // Whoever had the turn before may have minted it.
+        if let Some(token) = self.minter.state().usable() {
+            return Ok(token);
         }
+        self.mint(door, turn).await
     }
 
-    async fn mint(&self, state: &mut State, door: &Door) -> Result<Token, Error> {
+    /// A token newer than one that met a 401; `None` if there is none, or none should be minted for this.
+    async fn newer(&self, door: &Door, doubted: &Token, path: &str) -> Option<Token> {
+        let turn = self.minter.minting.clone().lock_owned().await;
+        {
+            let mut state = self.minter.state();
+            if let Some(token) = state.usable().filter(|token| token.serial != doubted.serial) {
+                return Some(token);
+            }
+            let now = Instant::now();
+            if state.uncured.contains(path) || state.doubted_at.is_some_and(|at| now < at + DOUBT_EVERY) {
+                return None;
+            }
+            state.doubted_at = Some(now);
+        }
+        // Until a new one is there, the old one stays: others may have no trouble with it.
+        self.mint(door, turn).await.ok()
+    }
+
+    async fn mint(&self, door: &Door, turn: OwnedMutexGuard<()>) -> Result<Token, Error> {
+        let minted = tokio::spawn(self.minter.clone().mint(door.clone(), turn)).await;
+        minted.unwrap_or_else(|error| Err(Error::Invalid(format!("minting a token was ended: {error}"))))
+    }
+}
+
+impl Minter {
+    async fn mint(self: Arc<Self>, door: Door, _turn: OwnedMutexGuard<()>) -> Result<Token, Error> {
         let secret = self.client_secret.read().map_err(Error::Secret)?;
-        if let Some(failure) = &state.failure {
-            let changed = failure
-                .secret
-                .as_ref()
-                .is_some_and(|refused| refused.expose_secret() != secret.expose_secret());
-            if changed {
-                state.failures = 0;
-            } else if Instant::now() < failure.until {
-                return Err(failure.error.clone());
-            }
+        if let Some(error) = self.state().pausing(&secret) {
+            return Err(error);
         }
-        // Noted before the request leaves, so that an attempt which is cut off counts, too.
-        let before = state.failures;
-        state.failure = Some(failure(Error::Timeout, before, None));
-        state.failures += 1;
-        match self.ask(door, &secret).await {
-            Ok(token) => {
+        let outcome = timeout(MINT_TIMEOUT, self.ask(&door, &secret)).await.unwrap_or(Err(Error::Timeout));
+        let outcome = outcome.and_then(|token| {
+            Ok((sensitive(&format!("Bearer {}", token.access_token.expose_secret()))?, token.life()))
+        });
+        let mut state = self.state();
+        match outcome {
+            Ok((header, life)) => {
+                let life = life.min(LONGEST_LIFE);
                 let now = Instant::now();
-                let life = Duration::from_secs(token.expires_in).min(LONGEST_LIFE);
                 let renew_in = life.saturating_sub(RENEW_BEFORE).max(life / 2);
                 state.serial += 1;
                 let token = Token {
                     serial: state.serial,
-                    text: token.access_token,
+                    header,
                     renew_at: now + renew_in.max(MINT_EVERY),
                     ends_at: now + life.max(MINT_EVERY),
                 };
@@ -154,7 +193,11 @@ impl TokenAuth {
                 Ok(token)
             }
             Err(error) => {
-                state.failure = Some(failure(error.clone(), before, Some(secret)));
+                if state.failures == 0 {
+                    tracing::warn!(reason = error.reason().as_str(), error = %error, "cannot mint an access token");
+                }
+                state.failure = Some(Failure::new(error.clone(), state.failures, secret));
+                state.failures += 1;
                 Err(error)
             }
         }
@@ -169,20 +212,50 @@ impl TokenAuth {
             .build()
             .map_err(Error::transport)?;
         match door::body(door.send(request).await?).await {
-            Ok(body) => wire::decode(&body),
-            Err(error) => Err(refusal(error)),
+            Ok(body) => wire::token(&body),
+            Err(error) => Err(refused(error)),
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// 400, 401 and 403 of the token endpoint are about the client, whatever OAuth calls them.
-fn refusal(error: Error) -> Error {
+impl State {
+    fn usable(&self) -> Option<Token> {
+        self.token.clone().filter(|token| Instant::now() < token.ends_at)
+    }
+
+    /// The error of the last attempt, while its pause lasts; a secret that is not the refused one ends it.
+    fn pausing(&mut self, secret: &SecretString) -> Option<Error> {
+        let failure = self.failure.as_ref()?;
+        let changed =
+            failure.secret.as_ref().is_some_and(|refused| refused.expose_secret() != secret.expose_secret());
+        if changed {
+            self.failures = 0;
+            return None;
+        }
+        (Instant::now() < failure.until).then(|| failure.error.clone())
+    }
+}
+
+impl Failure {
+    fn new(error: Error, before: u32, secret: SecretString) -> Self {
+        let refused = matches!(error.reason(), FailureReason::Unauthorized | FailureReason::Forbidden);
+        let (first, most) =
+            if refused { (REFUSED_PAUSE, REFUSED_PAUSE_MOST) } else { (FAILED_PAUSE, FAILED_PAUSE_MOST) };
+        let pause = first.saturating_mul(2u32.saturating_pow(before)).min(most);
+        let asked_for = error.retry_after().unwrap_or_default().min(LONGEST_PAUSE);
+        Self { until: Instant::now() + pause.max(asked_for), secret: refused.then_some(secret), error }
+    }
+}
+
+/// 400 and 401 of the token endpoint are about the client, whatever OAuth calls them.
+fn refused(error: Error) -> Error {
     match error {
         Error::Answer { status, code, detail, .. }
-            if matches!(
-                status,
-                StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-            ) =>
+            if matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) =>
         {
             Error::TokenRefused { status, code, detail }
         }
@@ -190,18 +263,39 @@ fn refusal(error: Error) -> Error {
     }
 }
 
-fn failure(error: Error, before: u32, secret: Option<SecretString>) -> Failure {
-    let refused = matches!(error, Error::TokenRefused { .. });
-    let (first, most) =
-        if refused { (REFUSED_PAUSE, REFUSED_PAUSE_MOST) } else { (FAILED_PAUSE, FAILED_PAUSE_MOST) };
-    let pause = first.saturating_mul(2u32.saturating_pow(before)).min(most);
-    let asked_for = error.retry_after().unwrap_or_default().min(REFUSED_PAUSE_MOST);
-    Failure { until: Instant::now() + pause.max(asked_for), secret: secret.filter(|_| refused), error }
-}
-
 fn signed(request: &Request, token: &Token) -> Result<Request, Error> {
     let mut signed = copy(request)?;
-    let value = sensitive(&format!("Bearer {}", token.text.expose_secret()))?;
-    signed.headers_mut().insert(AUTHORIZATION, value);
+    signed.headers_mut().insert(AUTHORIZATION, token.header.clone());
     Ok(signed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pauses after so many failures in a row, in seconds.
+    fn pauses(error: &Error) -> Vec<u64> {
+        let pause =
+            |before| Failure::new(error.clone(), before, SecretString::from("a")).until - Instant::now();
+        (0..8).map(|before| pause(before).as_secs()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_to_a_bound() {
+        assert_eq!(pauses(&Error::Timeout), [1, 2, 4, 8, 16, 32, 60, 60]);
+        let refused = Error::TokenRefused { status: StatusCode::UNAUTHORIZED, code: None, detail: None };
+        assert_eq!(pauses(&refused), [30, 60, 120, 240, 300, 300, 300, 300]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_atlas_asks_for_is_kept_within_reason() {
+        let limited = |seconds| Error::Answer {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            code: None,
+            detail: None,
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        assert_eq!(pauses(&limited(90))[0], 90);
+        assert_eq!(pauses(&limited(u64::MAX))[0], LONGEST_PAUSE.as_secs());
+    }
 }
