@@ -148,11 +148,9 @@ impl TokenAuth {
             if let Some(token) = state.usable().filter(|token| token.serial != doubted.serial) {
                 return Some(token);
             }
-            let now = Instant::now();
-            if state.uncured.contains(path) || state.doubted_at.is_some_and(|at| now < at + DOUBT_EVERY) {
+            if !state.may_doubt(path, Instant::now()) {
                 return None;
             }
-            state.doubted_at = Some(now);
         }
         // Until a new one is there, the old one stays: others may have no trouble with it.
         self.mint(door, turn).await.ok()
@@ -227,6 +225,15 @@ impl State {
         self.token.clone().filter(|token| Instant::now() < token.ends_at)
     }
 
+    /// Whether the 401 of a path at `now` is reason enough for a new token.
+    fn may_doubt(&mut self, path: &str, now: Instant) -> bool {
+        if self.uncured.contains(path) || self.doubted_at.is_some_and(|at| now < at + DOUBT_EVERY) {
+            return false;
+        }
+        self.doubted_at = Some(now);
+        true
+    }
+
     /// The error of the last attempt, while its pause lasts; a secret that is not the refused one ends it.
     fn pausing(&mut self, secret: &SecretString) -> Option<Error> {
         let failure = self.failure.as_ref()?;
@@ -278,6 +285,26 @@ mod tests {
         let pause =
             |before| Failure::new(error.clone(), before, SecretString::from("a")).until - Instant::now();
         (0..8).map(|before| pause(before).as_secs()).collect()
+    }
+
+    #[test]
+    fn doubts_are_rare_and_not_raised_by_what_no_token_cures() {
+        let start = Instant::now();
+        let mut state = State { uncured: HashSet::from(["/no/role".to_owned()]), ..State::default() };
+        for (path, seconds, expected) in [
+            ("/no/role", 0, false),
+            ("/a", 0, true),
+            ("/b", 59, false),
+            ("/b", 60, true),
+            ("/no/role", 999, false),
+            ("/a", 999, true),
+        ] {
+            assert_eq!(
+                state.may_doubt(path, start + Duration::from_secs(seconds)),
+                expected,
+                "{path} {seconds}"
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]
