@@ -118,7 +118,7 @@ async fn what_passes_is_tried_again_within_the_poll() {
         assert_eq!(scrape.value("polls_total", name, ""), Some(1.0), "{name}");
     }
     let waited = scrape.value("last_poll_duration_seconds", "wait", "").unwrap();
-    assert!((2.0..4.0).contains(&waited), "{waited}");
+    assert!((2.0..6.0).contains(&waited), "{waited}");
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn retry_after_may_be_a_date() {
     assert_eq!(scrape.up("prod"), Some(1.0));
     // The date has no parts of a second, and half a second comes on top.
     let waited = scrape.value("last_poll_duration_seconds", "prod", "").unwrap();
-    assert!((1.9..4.5).contains(&waited), "{waited}");
+    assert!((1.9..6.5).contains(&waited), "{waited}");
 }
 
 #[tokio::test]
