@@ -14,7 +14,7 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// The configuration file, TOML; config.example.toml documents every key.
+    /// The configuration file, TOML; config.example.toml documents every key. The demo needs none.
     #[arg(long = "config.file", value_name = "FILE", default_value = "config.toml", global = true)]
     pub(crate) config_file: PathBuf,
 

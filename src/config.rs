@@ -82,6 +82,16 @@ pub enum SecretSource {
     File(PathBuf),
 }
 
+/// Where the secret is, never what it is.
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline(_) => f.write_str("from the configuration"),
+            Self::File(path) => write!(f, "from {}", path.display()),
+        }
+    }
+}
+
 impl SecretSource {
     /// The secret as it is now, without white space around it. Errors name the file, never what is in it.
     pub fn read(&self) -> Result<SecretString, String> {
@@ -203,9 +213,9 @@ impl Config {
             // The parser draws a picture of the line; its first and last line say where and what.
             let text = error.to_string();
             let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-            let place = lines.next().unwrap_or_default();
+            let place = lines.next().unwrap_or_default().trim_start_matches("TOML parse error ");
             let what = lines.next_back().map(|what| format!(": {what}")).unwrap_or_default();
-            ConfigError(format!("{}: not TOML: {place}{what}", file.display()))
+            ConfigError(format!("{}: not TOML {place}{what}", file.display()))
         })?;
         read::config(&Context { file }, merged.cache)
     }

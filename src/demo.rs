@@ -17,7 +17,7 @@ use crate::simulator::{
     Account, Cluster, End, Entry, Job, Project, Recurring, Scheme, Shape, Simulator, World, object_id,
 };
 
-/// The demo's time runs fast: a poll every two seconds, exports of half a minute.
+/// The demo is in a hurry: a poll every two seconds, exports of some seconds.
 const POLL: PollConfig = PollConfig {
     interval: Duration::from_secs(2),
     timeout: Duration::from_secs(2),
@@ -118,7 +118,7 @@ fn and_one(now: Timestamp, last: Job) -> Cluster {
 fn job(now: Timestamp, age: Duration) -> Job {
     let created_at = now - SignedDuration::try_from(age).unwrap_or_default();
     Job {
-        id: object_id(created_at, 1),
+        id: object_id(created_at, fastrand::u64(..)),
         created_at,
         queued: Duration::from_mins(2),
         running: Duration::from_mins(22),
@@ -130,6 +130,7 @@ fn job(now: Timestamp, age: Duration) -> Job {
 /// Short exports, one after the other: a few seconds in the queue, half of the rest running.
 fn every(now: Timestamp, seconds: u64, ends: Vec<End>) -> Recurring {
     Recurring {
+        salt: fastrand::u64(..),
         since: now,
         every: Duration::from_secs(seconds),
         queued: Duration::from_secs(4),

@@ -57,7 +57,9 @@ async fn start(cli: &Cli, config: Option<Config>) -> anyhow::Result<()> {
     stop_on_signals(shutdown.clone())?;
     let mut listeners = Vec::new();
     for address in &cli.listen_addresses {
-        let listener = bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let listener = bind(address).await.with_context(|| {
+            format!("cannot listen on {address} (choose another with --web.listen-address)")
+        })?;
         tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
         listeners.push(listener);
     }

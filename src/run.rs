@@ -55,6 +55,7 @@ pub async fn run(
         telemetry_path: options.telemetry_path,
     });
 
+    tracing::info!(clusters = targets.len(), projects = config.projects.len(), atlas = %config.atlas.base_url, "polling");
     let mut tasks = JoinSet::new();
     for project in &config.projects {
         tasks.spawn(discovery::name_project(

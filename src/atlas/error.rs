@@ -141,8 +141,11 @@ impl Error {
 
     /// A fault of the transport.
     pub(super) fn transport(error: reqwest::Error) -> Self {
+        let host = error
+            .url()
+            .and_then(|url| Some(format!("{}:{}: ", url.host_str()?, url.port_or_known_default()?)));
         let error = error.without_url();
-        let text = tidy(&chain(&error));
+        let text = tidy(&(host.unwrap_or_default() + &chain(&error)));
         if is_tls(&error) {
             Self::Tls(text)
         } else if error.is_body() || error.is_decode() {

@@ -18,7 +18,7 @@ pub(super) fn config(context: &Context<'_>, root: Value) -> Result<Config, Confi
     let mut atlas = root.section("atlas", &["base_url", "service_account", "api_key"])?;
     let base_url = atlas.required(
         "base_url",
-        "an https URL, such as \"https://cloud.mongodb.com\" (http only to this machine)",
+        "an https URL without the path of the API, such as \"https://cloud.mongodb.com\" (http only to this machine)",
         |value| base_url(text(value)?),
     )?;
     let credentials = credentials(context, &mut atlas)?;
@@ -46,8 +46,8 @@ pub(super) fn config(context: &Context<'_>, root: Value) -> Result<Config, Confi
         return Err(section.error(
             "stale_after",
             &format!(
-                "is {:?}, less than two of poll.interval ({:?}), so figures would be withdrawn between two good polls; make it several intervals",
-                poll.stale_after, poll.interval
+                "is {:?}, less than two of poll.interval ({:?}), so figures would be withdrawn between two good polls; make it at least {:?}",
+                poll.stale_after, poll.interval, poll.interval * 2
             ),
         ));
     }
@@ -166,7 +166,10 @@ fn secret(
     let source = SecretSource::File(beside.join(path));
     source
         .read()
-        .map_err(|error| ConfigError::new(format!("{}: {error}", message.to_string().trim_end())))?;
+        .map_err(|error| {
+            let hint = "put the secret there, or name another file; a relative path is looked up beside the configuration";
+            ConfigError::new(format!("{}: {error}; {hint}", message.to_string().trim_end()))
+        })?;
     Ok(source)
 }
 
@@ -195,7 +198,8 @@ fn base_url(text: &str) -> Option<Url> {
         url::Host::Ipv6(address) => address.is_loopback(),
         url::Host::Domain(name) => name == "localhost",
     };
-    let plain = url.username().is_empty()
+    let plain = !url.path().contains("/api/")
+        && url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none();

@@ -4,7 +4,10 @@ use jiff::{SpanRound, Timestamp, Unit};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::board::{ClusterView, View};
-use crate::model::JobState;
+use crate::model::{ClusterReport, JobState};
+
+/// Characters of a failed job's message that fit into a table; the log has all of it.
+const MESSAGE_SHOWN: usize = 120;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
@@ -13,6 +16,8 @@ h1 { font-size: 1.4rem; } .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .4rem .7rem; text-align: left; border-bottom: 1px solid color-mix(in srgb, CanvasText 20%, transparent); vertical-align: top; }
 th { font-weight: 600; } td.none { opacity: .6; } progress { width: 7rem; vertical-align: middle; }
+td, th { white-space: nowrap; } td:last-child { white-space: normal; }
+small { display: block; opacity: .75; max-width: 18rem; white-space: normal; overflow-wrap: anywhere; }
 .bad { color: light-dark(#b3261e, #ff8a80); font-weight: 600; } .good { color: light-dark(#1b6e33, #7fd99a); }
 ";
 
@@ -39,7 +44,7 @@ pub(super) fn render(view: &View, telemetry_path: &str, now: Timestamp) -> Marku
                 div class="scroll" {
                     table {
                         thead { tr {
-                            @for title in ["Project", "Cluster", "Newest job", "Progress", "Last success", "Failures since", "Last poll", "Last error"] {
+                            @for title in ["Project", "Cluster", "Newest job", "Progress", "Last success", "Failures since", "Last poll", "Last poll error"] {
                                 th scope="col" { (title) }
                             }
                         } }
@@ -59,7 +64,12 @@ fn row(cluster: &ClusterView, now: Timestamp) -> Markup {
             td { (cluster.project) }
             th scope="row" { (cluster.target.cluster_name) }
             @match (latest, report) {
-                (Some(latest), _) => td class=(class_of(latest.state)) { (latest.state.as_str()) },
+                (Some(latest), _) => td {
+                    span class=(class_of(latest.state)) { (latest.state.as_str()) }
+                    @if let Some(moved) = cluster.current().and_then(|good| good.last_progress) {
+                        small { "last moved " (ago(moved, now)) }
+                    }
+                },
                 (None, Some(report)) if report.jobs.iter().all(|(_, count)| *count == 0) => td { "never exported" },
                 _ => td class="none" { "unknown" },
             }
@@ -75,9 +85,9 @@ fn row(cluster: &ClusterView, now: Timestamp) -> Markup {
                 (Some(_), None) => td { "none listed" },
                 (None, None) => td class="none" { "unknown" },
             }
-            @match report.map(|report| report.failures_since_success) {
-                Some(0) => td { "0" },
-                Some(count) => td class="bad" { (count) },
+            @match report {
+                Some(report) if report.failures_since_success > 0 => td { (failures(report, now)) },
+                Some(_) => td { "0" },
                 None => td class="none" { "unknown" },
             }
             @match &cluster.state.last {
@@ -88,6 +98,19 @@ fn row(cluster: &ClusterView, now: Timestamp) -> Markup {
                 Some(error) => td class="bad" { (error.reason.as_str()) ": " (error.text) },
                 None => td class="none" { "–" },
             }
+        }
+    }
+}
+
+/// How many, since when, and why.
+fn failures(report: &ClusterReport, now: Timestamp) -> Markup {
+    let reason = report.unresolved().next().map(|job| &job.reason);
+    html! {
+        span class="bad" { (report.failures_since_success) }
+        @if let Some(since) = report.oldest_failure_created { small title=(since) { "first " (ago(since, now)) } }
+        @if let Some(code) = reason.and_then(|reason| reason.error_code.as_deref()) { small { (code) } }
+        @if let Some(message) = reason.and_then(|reason| reason.message.as_deref()) {
+            small { (message.chars().take(MESSAGE_SHOWN).collect::<String>()) }
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn job(job: &Job, now: Timestamp) -> Value {
     };
     let mut json = json!({
         "id": job.id,
-        "snapshotId": format!("{:0>24}", job.id.get(..8).unwrap_or_default()),
+        "snapshotId": format!("{}{}", &job.id[8..], &job.id[..8]),
         "exportBucketId": "5f0e5a3b9c1d4e6f8a7b6c5d",
         "createdAt": whole(job.created_at),
         "customData": [{"key": "exported by", "value": "myName"}],

@@ -194,6 +194,8 @@ impl Job {
 /// A job every so often, its ends in turn.
 #[derive(Debug, Clone)]
 pub struct Recurring {
+    /// What tells the ids of its jobs from those of others.
+    pub salt: u64,
     /// The first one.
     pub since: Timestamp,
     /// From one to the next.
@@ -218,7 +220,7 @@ impl Recurring {
             let created_at = self.since + every * i32::try_from(number).ok()?;
             let turn = usize::try_from(number).ok()? % self.ends.len();
             Some(Job {
-                id: object_id(created_at, u64::try_from(number).ok()?),
+                id: object_id(created_at, self.salt ^ u64::try_from(number).ok()?),
                 created_at,
                 queued: self.queued,
                 running: self.running,

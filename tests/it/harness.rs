@@ -117,6 +117,8 @@ pub(crate) struct Exporter {
     pub(crate) url: String,
     child: Child,
     log: Arc<Mutex<String>>,
+    /// Ends with the log.
+    reader: tokio::task::JoinHandle<()>,
     http: reqwest::Client,
     pub(crate) folder: TempDir,
 }
@@ -129,7 +131,7 @@ impl Exporter {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (sender, address) = tokio::sync::oneshot::channel();
         let collected = log.clone();
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             let mut sender = Some(sender);
             while let Ok(Some(line)) = lines.next_line().await {
                 if let (true, Some(sender)) = (line.contains("listening"), sender.take()) {
@@ -145,7 +147,7 @@ impl Exporter {
         let Ok(Ok(url)) = tokio::time::timeout(PATIENCE, address).await else {
             panic!("the exporter does not listen: {}", log.lock().unwrap());
         };
-        Self { url, child, log, http: reqwest::Client::new(), folder }
+        Self { url, child, log, reader, http: reqwest::Client::new(), folder }
     }
 
     pub(crate) fn log(&self) -> String {
@@ -219,7 +221,11 @@ impl Exporter {
     }
 
     pub(crate) async fn exit(&mut self) -> ExitStatus {
-        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the exporter ends").unwrap()
+        let status =
+            tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the exporter ends").unwrap();
+        // The log is whole only when its pipe has been read to the end.
+        (&mut self.reader).await.unwrap();
+        status
     }
 
     /// Nothing secret is in the log or on any page.

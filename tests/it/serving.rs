@@ -135,7 +135,7 @@ async fn ready_means_that_every_cluster_was_polled_well_or_badly() {
 
 #[tokio::test]
 async fn the_landing_page_shows_every_cluster() {
-    let failed = End::Failed("E".to_owned(), "m".to_owned());
+    let failed = End::Failed("BUCKET_GONE".to_owned(), "the <bucket> is gone".to_owned());
     let mut world = world([
         (
             "failing",
@@ -164,6 +164,10 @@ async fn the_landing_page_shows_every_cluster() {
         "<progress",
         "/105",
         "never exported",
+        "BUCKET_GONE",
+        "the &lt;bucket&gt; is gone",
+        "first 2h 30m ago",
+        "last moved ",
         "not_found: Atlas answered 404",
         "href=\"/metrics\"",
     ] {

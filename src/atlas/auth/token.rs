@@ -192,7 +192,13 @@ impl Minter {
             }
             Err(error) => {
                 if state.failures == 0 {
-                    tracing::warn!(reason = error.reason().as_str(), error = %error, "cannot mint an access token");
+                    tracing::warn!(
+                        client_id = self.client_id,
+                        client_secret = %self.client_secret,
+                        reason = error.reason().as_str(),
+                        error = %error,
+                        "cannot get an access token"
+                    );
                 }
                 state.failure = Some(Failure::new(error.clone(), state.failures, secret));
                 state.failures += 1;
