@@ -16,7 +16,6 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::model::ProjectId;
-use section::Context;
 
 /// Where Atlas is, unless someone says otherwise.
 const BASE_URL: &str = "https://cloud.mongodb.com";
@@ -217,7 +216,7 @@ impl Config {
             let what = lines.next_back().map(|what| format!(": {what}")).unwrap_or_default();
             ConfigError(format!("{}: not TOML {place}{what}", file.display()))
         })?;
-        read::config(&Context { file }, merged.cache)
+        read::config(file, merged.cache)
     }
 }
 

@@ -6,22 +6,22 @@ use std::path::Path;
 use config::{Value, ValueKind};
 use url::Url;
 
-use super::section::{Context, Section};
+use super::section::Section;
 use super::{
     AtlasConfig, Config, ConfigError, Credentials, DISCOVERY_INTERVAL, PollConfig, ProjectConfig,
     SecretSource,
 };
 use crate::model::ProjectId;
 
-pub(super) fn config(context: &Context<'_>, root: Value) -> Result<Config, ConfigError> {
-    let mut root = Section::root(context, root, &["atlas", "poll", "discovery", "projects"])?;
+pub(super) fn config(file: &Path, root: Value) -> Result<Config, ConfigError> {
+    let mut root = Section::root(file, root, &["atlas", "poll", "discovery", "projects"])?;
     let mut atlas = root.section("atlas", &["base_url", "service_account", "api_key"])?;
     let base_url = atlas.required(
         "base_url",
         "an https URL without the path of the API, such as \"https://cloud.mongodb.com\" (http only to this machine)",
         |value| base_url(text(value)?),
     )?;
-    let credentials = credentials(context, &mut atlas)?;
+    let credentials = credentials(file, &mut atlas)?;
 
     let mut section = root.section("poll", &["interval", "timeout", "stale_after", "concurrency"])?;
     let default = PollConfig::default();
@@ -108,7 +108,7 @@ fn projects(root: &mut Section<'_>) -> Result<Vec<ProjectConfig>, ConfigError> {
     Ok(projects)
 }
 
-fn credentials(context: &Context<'_>, atlas: &mut Section<'_>) -> Result<Credentials, ConfigError> {
+fn credentials(file: &Path, atlas: &mut Section<'_>) -> Result<Credentials, ConfigError> {
     let account = atlas.has("service_account");
     let key = atlas.has("api_key");
     match (account, key) {
@@ -127,13 +127,13 @@ fn credentials(context: &Context<'_>, atlas: &mut Section<'_>) -> Result<Credent
         (true, false) => {
             let mut section = atlas.section("service_account", &["client_id", "client_secret", "client_secret_file"])?;
             let client_id = section.required("client_id", "the client id, such as \"mdb_sa_id_...\"", filled)?;
-            let client_secret = secret(context, &mut section, "client_secret", "client_secret_file")?;
+            let client_secret = secret(file, &mut section, "client_secret", "client_secret_file")?;
             Ok(Credentials::ServiceAccount { client_id, client_secret })
         }
         (false, true) => {
             let mut section = atlas.section("api_key", &["public_key", "private_key", "private_key_file"])?;
             let public_key = section.required("public_key", "the public part of the API key", filled)?;
-            let private_key = secret(context, &mut section, "private_key", "private_key_file")?;
+            let private_key = secret(file, &mut section, "private_key", "private_key_file")?;
             Ok(Credentials::ApiKey { public_key, private_key })
         }
     }
@@ -141,7 +141,7 @@ fn credentials(context: &Context<'_>, atlas: &mut Section<'_>) -> Result<Credent
 
 /// A secret given as such or by file. The environment's word wins over the file's, whichever form either takes.
 fn secret(
-    context: &Context<'_>,
+    file: &Path,
     section: &mut Section<'_>,
     key: &str,
     file_key: &str,
@@ -162,7 +162,7 @@ fn secret(
     }
     let message = section.error(file_key, "");
     let path = section.required(file_key, "the path of a file that holds the secret", filled)?;
-    let beside = context.file.parent().unwrap_or(Path::new(""));
+    let beside = file.parent().unwrap_or(Path::new(""));
     let source = SecretSource::File(beside.join(path));
     source
         .read()

@@ -1,4 +1,4 @@
-//! One table of the configuration, emptied key by key; what is left over is unknown.
+//! One table of the configuration: unknown keys are refused when it is opened, known ones are taken out one by one.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,11 +11,6 @@ use super::{ConfigError, ENV_PREFIX};
 
 type Values = Map<String, Value>;
 
-/// What messages need to know beside the value itself.
-pub(super) struct Context<'a> {
-    pub(super) file: &'a Path,
-}
-
 /// What the `config` crate calls the environment as an origin.
 const ENVIRONMENT: &str = "the environment";
 
@@ -26,7 +21,8 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const SHOWN: usize = 80;
 
 pub(super) struct Section<'a> {
-    context: &'a Context<'a>,
+    /// The file that messages name.
+    file: &'a Path,
     /// `poll`, `projects[1]`; empty at the top.
     path: String,
     values: Values,
@@ -34,27 +30,17 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The whole configuration; every key in it must be one of `known`.
-    pub(super) fn root(context: &'a Context<'a>, value: Value, known: &[&str]) -> Result<Self, ConfigError> {
-        Self::open(context, String::new(), value, known)
+    pub(super) fn root(file: &'a Path, value: Value, known: &[&str]) -> Result<Self, ConfigError> {
+        Self::open(file, String::new(), value, known)
     }
 
-    fn open(
-        context: &'a Context<'a>,
-        path: String,
-        value: Value,
-        known: &[&str],
-    ) -> Result<Self, ConfigError> {
-        let place = origin(context, &path, &value);
-        let section = match value.kind {
-            ValueKind::Table(values) => Self { context, path, values },
-            ValueKind::Nil => Self { context, path, values: Values::new() },
-            _ => {
-                let shown = told(&path, &value);
-                return Err(ConfigError::new(format!(
-                    "{place}: {path} is {shown}; it should be a table, written [{path}]"
-                )));
-            }
+    fn open(file: &'a Path, path: String, value: Value, known: &[&str]) -> Result<Self, ConfigError> {
+        let values = match value.kind {
+            ValueKind::Table(values) => values,
+            ValueKind::Nil => Values::new(),
+            _ => return Err(wrong(file, &path, &value, &format!("a table, written [{path}]"))),
         };
+        let section = Self { file, path, values };
         match section.values.keys().filter(|key| !known.contains(&key.as_str())).min() {
             None => Ok(section),
             Some(key) => {
@@ -67,7 +53,7 @@ impl<'a> Section<'a> {
     /// The table `key`, empty if it is not there.
     pub(super) fn section(&mut self, key: &str, known: &[&str]) -> Result<Section<'a>, ConfigError> {
         let value = self.values.remove(key).unwrap_or_else(|| Value::new(None, ValueKind::Nil));
-        Section::open(self.context, self.path_of(key), value, known)
+        Section::open(self.file, self.path_of(key), value, known)
     }
 
     /// The tables of the array `key`.
@@ -78,13 +64,9 @@ impl<'a> Section<'a> {
             ValueKind::Array(tables) => tables
                 .into_iter()
                 .enumerate()
-                .map(|(i, table)| Section::open(self.context, format!("{path}[{i}]"), table, known))
+                .map(|(i, table)| Section::open(self.file, format!("{path}[{i}]"), table, known))
                 .collect(),
-            _ => Err(ConfigError::new(format!(
-                "{}: {path} is {}; it should be an array of tables, written [[{path}]]",
-                origin(self.context, &path, &value),
-                told(&path, &value)
-            ))),
+            _ => Err(wrong(self.file, &path, &value, &format!("an array of tables, written [[{path}]]"))),
         }
     }
 
@@ -97,14 +79,7 @@ impl<'a> Section<'a> {
     ) -> Result<Option<T>, ConfigError> {
         let path = self.path_of(key);
         let Some(value) = self.values.remove(key) else { return Ok(None) };
-        match parse(&value) {
-            Some(parsed) => Ok(Some(parsed)),
-            None => Err(ConfigError::new(format!(
-                "{}: {path} is {}; it should be {expected}",
-                origin(self.context, &path, &value),
-                told(&path, &value)
-            ))),
-        }
+        parse(&value).map(Some).ok_or_else(|| wrong(self.file, &path, &value, expected))
     }
 
     pub(super) fn required<T>(
@@ -159,10 +134,9 @@ impl<'a> Section<'a> {
     /// Where `key` was set: the file, or the variable.
     pub(super) fn origin_of(&self, key: &str) -> String {
         let path = self.path_of(key);
-        self.values.get(key).map_or_else(
-            || self.context.file.display().to_string(),
-            |value| origin(self.context, &path, value),
-        )
+        self.values
+            .get(key)
+            .map_or_else(|| self.file.display().to_string(), |value| origin(self.file, &path, value))
     }
 
     /// An error about `key`: `problem` continues the sentence that begins with its name.
@@ -176,18 +150,24 @@ impl<'a> Section<'a> {
     }
 }
 
+/// The error that a value is not what it should be.
+fn wrong(file: &Path, path: &str, value: &Value, expected: &str) -> ConfigError {
+    let (place, told) = (origin(file, path, value), told(path, value));
+    ConfigError::new(format!("{place}: {path} is {told}; it should be {expected}"))
+}
+
 /// Where a value comes from. A table made by the environment has no origin of its own; its first value tells.
-fn origin(context: &Context<'_>, path: &str, value: &Value) -> String {
+fn origin(file: &Path, path: &str, value: &Value) -> String {
     if let ValueKind::Table(values) = &value.kind
         && let Some((key, inner)) =
             values.iter().min_by_key(|(key, inner)| (inner.origin().is_none(), (*key).clone()))
     {
-        return origin(context, &format!("{path}.{key}"), inner);
+        return origin(file, &format!("{path}.{key}"), inner);
     }
     match value.origin() {
         Some(ENVIRONMENT) => format!("{ENV_PREFIX}__{}", path.replace('.', "__").to_uppercase()),
         Some(variable) => variable.to_owned(),
-        None => context.file.display().to_string(),
+        None => file.display().to_string(),
     }
 }
 
@@ -203,17 +183,16 @@ fn told(path: &str, value: &Value) -> String {
 
 fn shown(value: &Value) -> String {
     match &value.kind {
-        // Perhaps a URL with a password in it.
-        ValueKind::String(text) if text.contains('@') => match text.rsplit_once('@') {
+        ValueKind::String(text) => match text.rsplit_once('@') {
+            // Perhaps a URL with a password in it.
             Some((_, rest)) => {
                 format!("{:?}", format!("...@{}", rest.chars().take(SHOWN).collect::<String>()))
             }
-            None => "a text".to_owned(),
+            None if text.chars().count() > SHOWN => {
+                format!("{:?}...", text.chars().take(SHOWN).collect::<String>())
+            }
+            None => format!("{text:?}"),
         },
-        ValueKind::String(text) if text.chars().count() > SHOWN => {
-            format!("{:?}...", text.chars().take(SHOWN).collect::<String>())
-        }
-        ValueKind::String(text) => format!("{text:?}"),
         ValueKind::Table(_) => "a table".to_owned(),
         ValueKind::Array(values) => {
             format!("[{}]", values.iter().map(shown).collect::<Vec<_>>().join(", "))

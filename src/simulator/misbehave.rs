@@ -84,16 +84,12 @@ impl Misbehaviour {
     pub(super) async fn play(self) -> Option<Response> {
         match self {
             Self::Status(status, code, headers) => {
-                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let status = code_of(status);
                 let reason = status.canonical_reason().unwrap_or_default();
                 let body =
                     wire::error(status.as_u16(), reason, code, "The simulator was told to refuse this.");
                 let mut response = json(status, &body.to_string());
-                for (name, value) in headers {
-                    if let Ok(value) = value.parse() {
-                        response.headers_mut().insert(name, value);
-                    }
-                }
+                add_headers(&mut response, &headers);
                 Some(response)
             }
             Self::Hang => {
@@ -136,11 +132,22 @@ impl Misbehaviour {
                     Ok(Bytes::new())
                 });
                 let mut response = json_body(Body::from_stream(begin.chain(stall)));
-                *response.status_mut() =
-                    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                *response.status_mut() = code_of(status);
                 Some(response)
             }
             Self::Redirect(to) => Some((StatusCode::FOUND, [(header::LOCATION, to)]).into_response()),
+        }
+    }
+}
+
+fn code_of(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+pub(super) fn add_headers(response: &mut Response, headers: &[(&'static str, String)]) {
+    for (name, value) in headers {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(*name, value);
         }
     }
 }

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::auth::{Minted, Verdict, authorization, nonce_count};
-use super::misbehave::json;
+use super::misbehave::{add_headers, json};
 use super::world::{Kind, Project, Seen, World};
 use super::{lock, wire};
 
@@ -39,10 +39,8 @@ pub(super) async fn answer(State(world): State<Arc<Mutex<World>>>, request: Requ
         None => {
             let mut world = lock(&world);
             let mut response = resource(&mut world, &parts.method, &parts.uri, &parts.headers);
-            for (name, value) in &world.headers {
-                if let (true, Ok(value)) = (response.status().is_success(), value.parse()) {
-                    response.headers_mut().insert(*name, value);
-                }
+            if response.status().is_success() {
+                add_headers(&mut response, &world.headers);
             }
             response
         }

@@ -4,7 +4,14 @@ use std::time::{Duration, Instant};
 
 use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour};
 
-use crate::harness::{Setup, simulator, world};
+use crate::harness::{Exporter, Setup, simulator, world};
+
+/// How many polls of a cluster finish in a while.
+async fn polls_within(exporter: &Exporter, cluster: &str, time: Duration) -> f64 {
+    let before = exporter.scrape().await.value("polls_total", cluster, "").unwrap();
+    tokio::time::sleep(time).await;
+    exporter.scrape().await.value("polls_total", cluster, "").unwrap() - before
+}
 
 #[tokio::test]
 async fn clusters_that_hang_do_not_starve_the_rest() {
@@ -42,9 +49,7 @@ async fn a_crowd_that_hangs_has_a_lane_of_its_own() {
     let exporter = setup.start().await;
     // Each has hung once by then, and is known for it.
     exporter.polled().await;
-    let before = exporter.scrape().await.value("polls_total", "good", "").unwrap();
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    let polls = exporter.scrape().await.value("polls_total", "good", "").unwrap() - before;
+    let polls = polls_within(&exporter, "good", Duration::from_secs(6)).await;
     assert!(polls >= 3.0, "{polls}");
 }
 
@@ -71,8 +76,6 @@ async fn polls_keep_their_interval() {
     setup.poll = "interval = \"1s\"\n".to_owned();
     let exporter = setup.start().await;
     exporter.polled().await;
-    let before = exporter.scrape().await.value("polls_total", "a", "").unwrap();
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    let polls = exporter.scrape().await.value("polls_total", "a", "").unwrap() - before;
+    let polls = polls_within(&exporter, "a", Duration::from_secs(10)).await;
     assert!((8.0..=12.0).contains(&polls), "{polls}");
 }

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::harness::{Setup, command, simulator, world};
+use crate::harness::{Exporter, Setup, command, simulator, world};
 
 #[tokio::test]
 async fn signals_end_it_at_once_and_well_even_in_the_middle_of_a_poll() {
@@ -24,15 +25,20 @@ async fn signals_end_it_at_once_and_well_even_in_the_middle_of_a_poll() {
     }
 }
 
+/// A client that has sent all of a request but its last line when the exporter is told to stop.
+async fn terminated_amid_a_request(exporter: &Exporter) -> TcpStream {
+    let mut client = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).await.unwrap();
+    client.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    exporter.signal("TERM");
+    client
+}
+
 #[tokio::test]
 async fn a_client_that_never_finishes_does_not_keep_it_alive() {
     let simulator = simulator(world([("prod", Cluster::default())])).await;
     let mut exporter = Setup::new(&simulator).start().await;
-    let mut client =
-        tokio::net::TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).await.unwrap();
-    client.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    exporter.signal("TERM");
+    let _client = terminated_amid_a_request(&exporter).await;
     let start = Instant::now();
     assert_eq!(exporter.exit().await.code(), Some(0), "{}", exporter.log());
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
@@ -42,11 +48,7 @@ async fn a_client_that_never_finishes_does_not_keep_it_alive() {
 async fn a_request_under_way_is_answered_first() {
     let simulator = simulator(world([("prod", Cluster::default())])).await;
     let mut exporter = Setup::new(&simulator).start().await;
-    let mut client =
-        tokio::net::TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).await.unwrap();
-    client.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    exporter.signal("TERM");
+    let mut client = terminated_amid_a_request(&exporter).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     client.write_all(b"\r\n").await.unwrap();
     let mut answer = String::new();

@@ -158,7 +158,7 @@ impl TokenAuth {
 
     async fn mint(&self, door: &Door, turn: OwnedMutexGuard<()>) -> Result<Token, Error> {
         let minted = tokio::spawn(self.minter.clone().mint(door.clone(), turn)).await;
-        minted.unwrap_or_else(|error| Err(Error::Invalid(format!("minting a token was ended: {error}"))))
+        minted.unwrap_or_else(|error| Err(Error::invalid(&format!("minting a token was ended: {error}"))))
     }
 }
 

@@ -1,0 +1,234 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::StateReason;
+
+/// A job created `minute` minutes after the beginning of the tests' time.
+fn job(id: &str, minute: i64, state: JobState) -> ExportJob {
+    let at = |minute: i64| Timestamp::from_second(1_700_000_000 + minute * 60).ok();
+    ExportJob {
+        id: Some(id.into()),
+        snapshot_id: None,
+        created_at: at(minute),
+        finished_at: state.is_terminal().then(|| at(minute + 20)).flatten(),
+        state,
+        counts: Counts::default(),
+        reason: StateReason::default(),
+    }
+}
+
+fn fold(jobs: impl IntoIterator<Item = ExportJob>) -> ClusterReport {
+    let mut fold = Fold::default();
+    for job in jobs {
+        fold.add(job);
+    }
+    fold.finish()
+}
+
+#[test]
+fn an_empty_listing_knows_nothing_and_counts_nothing() {
+    assert_eq!(fold([]), ClusterReport::default());
+}
+
+#[test]
+fn the_latest_is_by_creation_then_id_and_never_by_end() {
+    let mut early = job("b", 0, JobState::Failed);
+    early.finished_at = Timestamp::from_second(1_800_000_000).ok();
+    let jobs = [
+        early,
+        job("a", 5, JobState::Failed),
+        job("c", 5, JobState::Cancelled),
+        job("b", 5, JobState::Queued),
+    ];
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+        let latest = fold(order.map(|i| jobs[i].clone())).latest.unwrap();
+        assert_eq!((&*latest.key.id, latest.state), ("c", JobState::Cancelled));
+    }
+}
+
+#[test]
+fn failures_count_from_the_newest_success_on() {
+    let jobs = [
+        job("a", 0, JobState::Failed),
+        job("b", 10, JobState::Successful),
+        job("c", 20, JobState::Failed),
+        job("d", 30, JobState::Cancelled),
+        job("e", 40, JobState::Failed),
+        job("f", 50, JobState::Unknown),
+    ];
+    let report = fold(jobs.clone());
+    assert_eq!(report.failures_since_success, 2);
+    assert_eq!(report.oldest_failure_created, jobs[2].created_at);
+    assert_eq!(&*report.failed[0].key.id, "e");
+    let recovered = fold(jobs.into_iter().chain([job("g", 60, JobState::Successful)]));
+    assert_eq!(recovered.failures_since_success, 0);
+    assert_eq!(recovered.oldest_failure_created, None);
+    assert_eq!(recovered.unresolved().count(), 0);
+}
+
+#[test]
+fn a_job_that_cannot_be_placed_is_counted_and_nothing_more() {
+    let mut nameless = job("a", 9, JobState::Failed);
+    nameless.id = None;
+    let mut timeless = job("b", 9, JobState::Successful);
+    timeless.created_at = None;
+    let report = fold([nameless.clone(), nameless, timeless]);
+    assert_eq!(report.jobs[JobState::Failed], 2);
+    assert_eq!(report.jobs[JobState::Successful], 1);
+    assert_eq!(report.latest, None);
+    assert_eq!(report.failures_since_success, 0);
+    assert_eq!(report.last_success_seconds, None);
+    assert!(report.last_finished[JobState::Failed].is_some());
+}
+
+#[test]
+fn a_job_met_twice_counts_once_and_furthest_on() {
+    let mut running = job("a", 0, JobState::InProgress);
+    running.counts = Counts { exported: Some(3), total: Some(9) };
+    let views = [job("a", 0, JobState::Queued), running, job("a", 0, JobState::Successful)];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let report = fold(order.map(|i| views[i].clone()));
+        assert_eq!(report.jobs.iter().map(|(_, n)| n).sum::<u64>(), 1);
+        assert_eq!(report.latest.unwrap().state, JobState::Successful);
+    }
+    let report = fold([1, 0].map(|i| views[i].clone()));
+    assert_eq!(report.latest.unwrap().counts.exported, Some(3));
+}
+
+#[test]
+fn the_oldest_active_and_the_last_finished_are_that() {
+    let jobs = [
+        job("a", 7, JobState::Queued),
+        job("b", 3, JobState::Queued),
+        job("c", 5, JobState::InProgress),
+        job("d", 2, JobState::Failed),
+        job("e", 1, JobState::Failed),
+    ];
+    for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]] {
+        let report = fold(order.map(|i| jobs[i].clone()));
+        assert_eq!(report.oldest_active_created[JobState::Queued], jobs[1].created_at);
+        assert_eq!(report.oldest_active_created[JobState::InProgress], jobs[2].created_at);
+        assert_eq!(report.last_finished[JobState::Failed], jobs[3].finished_at);
+        assert_eq!(report.active.iter().map(|job| &*job.key.id).collect::<Vec<_>>(), ["b", "c", "a"]);
+    }
+}
+
+#[test]
+fn a_second_sighting_is_told_from_a_first() {
+    let mut fold = Fold::default();
+    let sightings =
+        [JobState::Queued, JobState::Successful, JobState::Queued].map(|state| fold.add(job("a", 0, state)));
+    assert_eq!(sightings, [Sighting::First, Sighting::Again, Sighting::Again]);
+    let nameless = ExportJob { id: None, ..job("", 0, JobState::Failed) };
+    assert_eq!([fold.add(nameless.clone()), fold.add(nameless)], [Sighting::First; 2]);
+}
+
+#[test]
+fn of_two_ends_of_one_job_the_worse_counts_whatever_the_order() {
+    let mut reasoned = job("x", 0, JobState::Failed);
+    reasoned.reason.error_code = Some("E".to_owned());
+    let mut bare = job("x", 0, JobState::Failed);
+    bare.finished_at = None;
+    let views = [bare, job("x", 0, JobState::Successful), reasoned, job("x", 0, JobState::Cancelled)];
+    let expected = fold(views.clone());
+    assert_eq!(expected.failures_since_success, 1);
+    assert!(expected.last_finished[JobState::Failed].is_some());
+    assert_eq!(expected.failed[0].reason.error_code.as_deref(), Some("E"));
+    for order in [[3, 2, 1, 0], [1, 0, 3, 2], [2, 3, 0, 1]] {
+        assert_eq!(fold(order.map(|i| views[i].clone())), expected, "{order:?}");
+    }
+}
+
+#[test]
+fn a_duration_is_never_negative_nor_guessed() {
+    let mut odd = job("a", 0, JobState::Successful);
+    assert_eq!(fold([odd.clone()]).last_success_seconds, Some(1200));
+    odd.finished_at = Timestamp::from_second(1).ok();
+    assert_eq!(fold([odd.clone()]).last_success_seconds, None);
+    odd.finished_at = None;
+    assert_eq!(fold([job("0", -9, JobState::Successful), odd]).last_success_seconds, None);
+}
+
+#[test]
+fn many_failures_are_counted_exactly_and_remembered_in_part() {
+    let report = fold((0..100).map(|i| job(&format!("{i:03}"), i, JobState::Failed)));
+    assert_eq!(report.failures_since_success, 100);
+    assert_eq!(report.failed.len(), FAILURES_KEPT);
+    assert_eq!(&*report.failed[0].key.id, "099");
+    assert_eq!(report.oldest_failure_created, job("000", 0, JobState::Failed).created_at);
+}
+
+/// Listings with ties in time, missing parts and, through `listing_with_repeats`, jobs that are met twice.
+fn listing() -> impl Strategy<Value = Vec<ExportJob>> {
+    let one = (0..12i64, 0..6usize, 0..10u8, proptest::option::of(0..5u64), 0..30i64);
+    proptest::collection::vec(one, 0..40).prop_map(|jobs| {
+        let build = |(i, (minute, state, gap, exported, end))| {
+            let mut job = job(&format!("job{i}"), minute, JobState::ALL[state]);
+            job.counts = Counts { exported, total: Some(4) };
+            job.reason.error_code = Some(format!("code{i}"));
+            match gap {
+                0 => job.id = None,
+                1 => job.created_at = None,
+                2 => job.finished_at = None,
+                3 => job.finished_at = Timestamp::from_second(1_700_000_000 + end).ok(),
+                _ => {}
+            }
+            job
+        };
+        jobs.into_iter().enumerate().map(build).collect()
+    })
+}
+
+/// The same jobs, those with an id repeated at will and seen less far on, in another order.
+fn listing_with_repeats() -> impl Strategy<Value = (Vec<ExportJob>, Vec<ExportJob>)> {
+    (listing(), proptest::collection::vec(any::<prop::sample::Index>(), 0..10)).prop_flat_map(
+        |(jobs, picks)| {
+            let named: Vec<_> = jobs.iter().filter(|job| job.id.is_some()).cloned().collect();
+            let mut again = jobs.clone();
+            if !named.is_empty() {
+                again.extend(picks.iter().enumerate().map(|(i, pick)| {
+                    let mut job = pick.get(&named).clone();
+                    if i % 2 == 0 && job.state != JobState::Unknown {
+                        job.state = JobState::Queued;
+                        job.finished_at = None;
+                        job.counts = Counts::default();
+                    }
+                    job
+                }));
+            }
+            (Just(jobs), Just(again).prop_shuffle())
+        },
+    )
+}
+
+/// The report by its definition, with sorts and filters over the whole listing.
+fn by_definition(jobs: &[ExportJob]) -> (Option<String>, usize, Option<Timestamp>) {
+    let mut placed: Vec<_> = jobs.iter().filter(|job| job.id.is_some() && job.created_at.is_some()).collect();
+    placed.sort_by_key(|job| (job.created_at, job.id.clone()));
+    let after_success =
+        placed.iter().rposition(|job| job.state == JobState::Successful).map_or(0, |at| at + 1);
+    let failures: Vec<_> =
+        placed[after_success..].iter().filter(|job| job.state == JobState::Failed).collect();
+    (
+        placed.last().and_then(|job| job.id.as_deref()).map(str::to_owned),
+        failures.len(),
+        failures.first().and_then(|job| job.created_at),
+    )
+}
+
+proptest! {
+    #[test]
+    fn the_report_is_the_same_for_every_order_and_repetition((jobs, again) in listing_with_repeats()) {
+        prop_assert_eq!(fold(jobs), fold(again));
+    }
+
+    #[test]
+    fn the_report_is_what_the_definition_says(jobs in listing()) {
+        let report = fold(jobs.clone());
+        let (latest, failures, oldest) = by_definition(&jobs);
+        prop_assert_eq!(report.latest.map(|latest| latest.key.id.to_string()), latest);
+        prop_assert_eq!(usize::try_from(report.failures_since_success).unwrap(), failures);
+        prop_assert_eq!(report.oldest_failure_created, oldest);
+        prop_assert_eq!(report.jobs.iter().map(|(_, n)| *n).sum::<u64>(), jobs.len() as u64);
+    }
+}
