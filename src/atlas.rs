@@ -4,9 +4,13 @@
 
 mod auth;
 mod door;
+mod endpoint;
 mod error;
+mod pace;
 mod wire;
 
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -16,25 +20,22 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::config::AtlasConfig;
-use crate::model::{ExportJob, ProjectId, Sighting, Target};
+use crate::config::Credentials;
+use crate::model::{Budget, ExportJob, ListedCluster, OrganizationId, ProjectId, Schedule, Sighting, Target};
+use crate::self_metrics::SelfMetrics;
 use auth::Auth;
 use door::Door;
+use endpoint::{Endpoint, Route};
 pub use error::Error;
 
-/// The dated media type of each resource: Atlas answers 406 without one, and resolves a later date to the newest
-/// version before it.
-const EXPORTS_VERSION: &str = "application/vnd.atlas.2024-05-30+json";
-const PROJECT_VERSION: &str = "application/vnd.atlas.2023-01-01+json";
-
-/// Jobs a page: the most that Atlas allows.
+/// Things a page: the most that Atlas allows.
 const PAGE_SIZE: usize = 500;
 
 /// No listing is longer: half a million jobs are daily exports for thirteen centuries. Without an end, a server that
 /// always promises one more page would be read for ever.
 const MOST_PAGES: usize = 1000;
 
-/// Pages in a row that bring nothing new although more are promised. Jobs that appear while a listing is read shift
+/// Pages in a row that bring nothing new although more are promised. Things that appear while a listing is read shift
 /// it, which can repeat a page or two; three are a circle.
 const MOST_REPEATED_PAGES: usize = 3;
 
@@ -44,50 +45,143 @@ const RETRIES: usize = 3;
 /// First pause between two tries, doubled each time and jittered.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// One Atlas, asked with one set of credentials.
-#[derive(Debug)]
+/// The words under which requests are counted.
+pub const ENDPOINTS: [&str; Endpoint::ALL.len()] = {
+    let mut words = [""; Endpoint::ALL.len()];
+    let mut i = 0;
+    while i < words.len() {
+        words[i] = Endpoint::ALL[i].as_str();
+        i += 1;
+    }
+    words
+};
+
+/// One Atlas, asked with one set of credentials. Clones share the token or nonce, the connections and the pacer.
+#[derive(Debug, Clone)]
 pub struct Atlas {
     door: Door,
-    auth: Auth,
+    auth: Arc<Auth>,
     base: Url,
 }
 
 impl Atlas {
     /// Prepares a client; nothing is sent yet.
-    pub fn new(config: &AtlasConfig) -> Result<Self, Error> {
+    pub fn new(base: &Url, credentials: &Credentials, metrics: Arc<SelfMetrics>) -> Result<Self, Error> {
         Ok(Self {
-            door: Door::new(&config.base_url)?,
-            auth: Auth::new(config),
-            base: config.base_url.clone(),
+            door: Door::new(base, metrics)?,
+            auth: Arc::new(Auth::new(base, credentials)),
+            base: base.clone(),
         })
     }
 
+    /// The same Atlas, asked with other credentials.
+    #[must_use]
+    pub fn with(&self, credentials: &Credentials) -> Self {
+        Self { auth: Arc::new(Auth::new(&self.base, credentials)), ..self.clone() }
+    }
+
+    /// Whether both ask the same Atlas with the same token or nonce.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.auth, &other.auth)
+    }
+
+    /// Where it asks.
+    #[must_use]
+    pub fn base_url(&self) -> &Url {
+        &self.base
+    }
+
+    /// What is left of a project's budget for Cloud Backups, as of the last answer that told.
+    #[must_use]
+    pub fn budget(&self, project: &ProjectId) -> Option<Budget> {
+        self.door.pacer.budget(project)
+    }
+
+    /// How much longer than configured to wait between two polls of a project, from 1 to 10.
+    #[must_use]
+    pub fn stretch(&self, project: &ProjectId) -> f64 {
+        pace::stretch(self.budget(project))
+    }
+
     /// Hands every job of a cluster's listing to `each`, page by page, before `deadline`.
-    ///
-    /// Whether more pages follow is told by the `next` link and by full pages; `totalCount` is an estimate and is not
-    /// read. The link's address is not used: it could lead elsewhere, with our credentials.
     pub async fn export_jobs(
         &self,
         target: &Target,
         deadline: Instant,
         mut each: impl FnMut(ExportJob) -> Sighting,
     ) -> Result<(), Error> {
-        let mut url = self.url(&[
-            "groups",
-            target.project_id.as_str(),
-            "clusters",
-            &target.cluster_name,
-            "backup",
-            "exports",
-        ])?;
+        let call = self.backup(Endpoint::Exports, target, "exports")?;
+        self.pages(call, deadline, |job: wire::Job| Ok(each(job.try_into()?))).await
+    }
+
+    /// Asks for one job of a cluster's listing, to see whether it may be listed at all.
+    pub async fn try_export_jobs(&self, target: &Target, deadline: Instant) -> Result<(), Error> {
+        let mut call = self.backup(Endpoint::Exports, target, "exports")?;
+        call.url.set_query(Some("itemsPerPage=1&pageNum=1"));
+        let _: wire::Page<wire::Job> = self.get(&call, deadline).await?;
+        Ok(())
+    }
+
+    /// A cluster's backup schedule.
+    pub async fn schedule(&self, target: &Target, deadline: Instant) -> Result<Schedule, Error> {
+        let call = self.backup(Endpoint::Schedule, target, "schedule")?;
+        let schedule: wire::Schedule = self.get(&call, deadline).await?;
+        Ok(schedule.into())
+    }
+
+    /// A project's name.
+    pub async fn project_name(&self, id: &ProjectId, deadline: Instant) -> Result<String, Error> {
+        let call = self.call(Endpoint::Project, Some(id), &["groups", id.as_str()])?;
+        let project: wire::Project = self.get(&call, deadline).await?;
+        Ok(project.name)
+    }
+
+    /// Every cluster of a project, those that cannot be exported included.
+    pub async fn clusters(&self, id: &ProjectId, deadline: Instant) -> Result<Vec<ListedCluster>, Error> {
+        let call = self.call(Endpoint::Clusters, Some(id), &["groups", id.as_str(), "clusters"])?;
+        let mut clusters = BTreeMap::new();
+        self.pages(call, deadline, |cluster: wire::Cluster| {
+            let Some(cluster) = cluster.listed()? else { return Ok(Sighting::Again) };
+            Ok(match clusters.insert(cluster.name.clone(), cluster) {
+                None => Sighting::First,
+                Some(_) => Sighting::Again,
+            })
+        })
+        .await?;
+        Ok(clusters.into_values().collect())
+    }
+
+    /// Every project of an organization that the credentials may see.
+    pub async fn projects(&self, id: &OrganizationId, deadline: Instant) -> Result<Vec<ProjectId>, Error> {
+        let call = self.call(Endpoint::OrganizationProjects, None, &["orgs", id.as_str(), "groups"])?;
+        let mut ids = HashSet::new();
+        self.pages(call, deadline, |project: wire::ListedProject| {
+            let id = project.id()?;
+            Ok(if ids.insert(id) { Sighting::First } else { Sighting::Again })
+        })
+        .await?;
+        Ok(ids.into_iter().collect())
+    }
+
+    /// Hands everything that a listing holds to `each`, page by page, before `deadline`.
+    ///
+    /// Whether more pages follow is told by the `next` link and by full pages; `totalCount` is an estimate and is not
+    /// read. The link's address is not used: it could lead elsewhere, with our credentials.
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        mut call: Call,
+        deadline: Instant,
+        mut each: impl FnMut(T) -> Result<Sighting, Error>,
+    ) -> Result<(), Error> {
         let mut repeated = 0;
         for number in 1..=MOST_PAGES {
-            url.set_query(Some(&format!("itemsPerPage={PAGE_SIZE}&pageNum={number}")));
-            let page: wire::ExportsPage = self.get(&url, EXPORTS_VERSION, deadline).await?;
+            call.url.set_query(Some(&format!("itemsPerPage={PAGE_SIZE}&pageNum={number}")));
+            let page: wire::Page<T> = self.get(&call, deadline).await?;
             let more = page.promises_more() || page.results.len() >= PAGE_SIZE;
             let mut fresh = false;
-            for job in page.results {
-                fresh |= each(ExportJob::try_from(job)?) == Sighting::First;
+            for one in page.results {
+                fresh |= each(one)? == Sighting::First;
             }
             if !more {
                 return Ok(());
@@ -95,18 +189,27 @@ impl Atlas {
             repeated = if fresh { 0 } else { repeated + 1 };
             if repeated == MOST_REPEATED_PAGES {
                 return Err(Error::invalid(&format!(
-                    "the listing goes round in circles: page {number} is the third in a row without a new job, and another is promised"
+                    "the listing goes round in circles: page {number} is the third in a row with nothing new, and another is promised"
                 )));
             }
         }
         Err(Error::TooLarge(format!("the listing has more than {MOST_PAGES} pages")))
     }
 
-    /// A project's name.
-    pub async fn project_name(&self, id: &ProjectId, deadline: Instant) -> Result<String, Error> {
-        let url = self.url(&["groups", id.as_str()])?;
-        let project: wire::Project = self.get(&url, PROJECT_VERSION, deadline).await?;
-        Ok(project.name)
+    /// A resource below a cluster's `backup`.
+    fn backup(&self, endpoint: Endpoint, target: &Target, resource: &str) -> Result<Call, Error> {
+        let project = &target.project_id;
+        let segments = ["groups", project.as_str(), "clusters", &target.cluster_name, "backup", resource];
+        self.call(endpoint, Some(project), &segments)
+    }
+
+    fn call(
+        &self,
+        endpoint: Endpoint,
+        project: Option<&ProjectId>,
+        segments: &[&str],
+    ) -> Result<Call, Error> {
+        Ok(Call { route: Route { endpoint, project: project.cloned() }, url: self.url(segments)? })
     }
 
     /// The address of a resource; each segment is escaped.
@@ -121,21 +224,22 @@ impl Atlas {
     }
 
     /// Asks until an answer is final, the tries are used up, or `deadline` comes.
-    async fn get<T: DeserializeOwned>(
-        &self,
-        url: &Url,
-        accept: &'static str,
-        deadline: Instant,
-    ) -> Result<T, Error> {
-        retry(|| self.once(url, accept), deadline).await
+    async fn get<T: DeserializeOwned>(&self, call: &Call, deadline: Instant) -> Result<T, Error> {
+        retry(|| self.once(call), deadline).await
     }
 
-    async fn once<T: DeserializeOwned>(&self, url: &Url, accept: &'static str) -> Result<T, Error> {
-        let mut request = Request::new(Method::GET, url.clone());
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(accept));
-        let response = self.auth.send(&self.door, &request).await?;
+    async fn once<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+        let mut request = Request::new(Method::GET, call.url.clone());
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(call.route.endpoint.media_type()));
+        let response = self.auth.send(&self.door, &call.route, &request).await?;
         wire::decode(&door::body(response).await?)
     }
+}
+
+/// One resource, and on whose budget it is read.
+struct Call {
+    route: Route,
+    url: Url,
 }
 
 /// Repeats `once` while its error may pass: at most [`RETRIES`] times more, each after at least what Atlas asks for,
@@ -161,7 +265,12 @@ where
             Err(error) if error.may_pass() => error,
             Err(error) => return Err(error),
         };
-        let Some(pause) = pauses.next() else { return Err(error) };
+        let pause = match &error {
+            // Nothing was sent, so it was no try.
+            Error::Paced { .. } => Some(FIRST_PAUSE.mul_f64(1.0 + fastrand::f64())),
+            _ => pauses.next(),
+        };
+        let Some(pause) = pause else { return Err(error) };
         // The pause on top of the wait keeps those who share a budget from coming back all at once.
         let pause = pause.saturating_add(error.retry_after().unwrap_or_default());
         // Atlas asks for a wait that this poll does not have: the next poll will try.

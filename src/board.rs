@@ -1,7 +1,9 @@
-//! The latest state of every cluster: the only thing that polls and scrapes share.
+//! The latest state of every cluster, and of the discovery of every project: the only thing that polls and scrapes share.
 //!
-//! Polls write what they found, readers take a [`View`], in which the two rules of truth are applied already: a
+//! Discovery and polls write what they found, readers take a [`View`], in which the two rules of truth are applied already: a
 //! cluster is not shown before its project's name was asked for, and a report that is too old is withdrawn.
+
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,20 +12,31 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::model::{ClusterReport, FailureReason, ProjectId, Target};
+use crate::model::{
+    Budget, ClusterReport, Expected, FailureReason, ListedCluster, OrganizationId, PollError, ProjectId,
+    Schedule, Target, Unexportable,
+};
+pub use view::{ClusterView, OrganizationView, ProjectView, View};
 
 /// The shared state.
 #[derive(Debug)]
-pub struct Board {
-    stale_after: Duration,
-    state: Mutex<State>,
-}
+pub struct Board(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// `None` until the name was asked for.
-    projects: BTreeMap<ProjectId, Option<String>>,
+    stale_after: Duration,
+    organizations: BTreeMap<OrganizationId, Discovery>,
+    projects: BTreeMap<ProjectId, ProjectState>,
     clusters: BTreeMap<Target, ClusterState>,
+}
+
+#[derive(Debug, Default)]
+struct ProjectState {
+    /// `None` until the name was asked for.
+    name: Option<String>,
+    discovery: Discovery,
+    left_out: Option<BTreeMap<Unexportable, u64>>,
+    budget: Option<Budget>,
 }
 
 /// What is known of one cluster.
@@ -37,6 +50,18 @@ pub struct ClusterState {
     pub polls: u64,
     /// Polls failed, by reason; reasons that never occurred are not in it.
     pub failures: BTreeMap<FailureReason, u64>,
+    /// What the configuration expects.
+    pub expected: Expected,
+    /// Whether its backup schedule is read.
+    pub scheduled: bool,
+    /// That schedule, as it was read last.
+    pub schedule: Option<Schedule>,
+    /// Why the schedule could not be read last; `None` if it could, or was not asked for.
+    pub schedule_error: Option<PollError>,
+    /// Whether it is paused.
+    pub paused: Option<bool>,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
 }
 
 /// What a good poll found.
@@ -63,71 +88,133 @@ pub struct LastPoll {
     pub error: Option<PollError>,
 }
 
-/// Why a poll failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PollError {
-    /// The reason, for a label.
-    pub reason: FailureReason,
-    /// The sentence, for a person. No secret is in it.
-    pub text: String,
+/// How projects or clusters were listed last.
+#[derive(Debug, Clone, Default)]
+pub struct Discovery {
+    /// Whether it was tried at all.
+    pub tried: bool,
+    /// Why it failed; `None` if it was good.
+    pub error: Option<PollError>,
+    /// When it was good last.
+    pub last_success: Option<Timestamp>,
 }
 
-/// The board at one moment, sorted by project id and cluster name.
-#[derive(Debug, Clone)]
-pub struct View {
-    /// The clusters that may be shown.
-    pub clusters: Vec<ClusterView>,
-    /// Clusters watched, shown or not.
-    pub targets: usize,
-}
-
-/// One cluster at one moment.
-#[derive(Debug, Clone)]
-pub struct ClusterView {
-    /// Which cluster.
-    pub target: Target,
-    /// The name of its project.
-    pub project: String,
-    /// Its state; `state.good` may be older than anything that should be shown.
-    pub state: ClusterState,
-    /// Whether the last good poll is young enough for its figures to be shown.
-    pub fresh: bool,
-}
-
-impl ClusterView {
-    /// The last good poll, unless it is stale.
-    #[must_use]
-    pub fn current(&self) -> Option<&GoodPoll> {
-        self.state.good.as_deref().filter(|_| self.fresh)
-    }
-
-    /// The error of the last poll, if that failed.
-    #[must_use]
-    pub fn error(&self) -> Option<&PollError> {
-        self.state.last.as_ref()?.error.as_ref()
+impl Discovery {
+    fn take_in(&mut self, at: Timestamp, outcome: Result<(), PollError>) {
+        self.tried = true;
+        self.error = outcome.err();
+        if self.error.is_none() {
+            self.last_success = Some(at);
+        }
     }
 }
 
 impl Board {
-    /// A board of clusters of which nothing is known yet. Reports older than `stale_after` are withdrawn.
-    pub fn new(targets: impl IntoIterator<Item = Target>, stale_after: Duration) -> Self {
-        let clusters: BTreeMap<_, _> =
-            targets.into_iter().map(|target| (target, ClusterState::default())).collect();
-        let projects = clusters.keys().map(|target| (target.project_id.clone(), None)).collect();
-        Self { stale_after, state: Mutex::new(State { projects, clusters }) }
+    /// A board of nothing yet. Reports older than `stale_after` are withdrawn.
+    #[must_use]
+    pub fn new(stale_after: Duration) -> Self {
+        Self(Mutex::new(State { stale_after, ..State::default() }))
+    }
+
+    /// Sets the age at which reports are withdrawn.
+    pub fn set_stale_after(&self, stale_after: Duration) {
+        self.state().stale_after = stale_after;
+    }
+
+    /// Shows how the discovery of an organization goes, from now on.
+    pub fn watch_organization(&self, id: &OrganizationId) {
+        self.state().organizations.entry(id.clone()).or_default();
+    }
+
+    /// Shows an organization no longer.
+    pub fn forget_organization(&self, id: &OrganizationId) {
+        self.state().organizations.remove(id);
+    }
+
+    /// Shows how the discovery of a project goes, from now on.
+    pub fn watch_project(&self, id: &ProjectId) {
+        self.state().projects.entry(id.clone()).or_default();
+    }
+
+    /// Shows a project and its clusters no longer.
+    pub fn forget_project(&self, id: &ProjectId) {
+        let mut state = self.state();
+        state.projects.remove(id);
+        state.clusters.retain(|target, _| target.project_id != *id);
+    }
+
+    /// Shows a cluster, from now on, with what is expected of it. What is known of it already stays.
+    pub fn watch(&self, target: &Target, expected: Expected) {
+        self.state().clusters.entry(target.clone()).or_default().expected = expected;
+    }
+
+    /// Shows a cluster no longer.
+    pub fn forget(&self, target: &Target) {
+        self.state().clusters.remove(target);
+    }
+
+    /// Takes in how the projects of an organization were listed.
+    pub fn list_projects(&self, id: &OrganizationId, at: Timestamp, outcome: Result<(), PollError>) {
+        if let Some(discovery) = self.state().organizations.get_mut(id) {
+            discovery.take_in(at, outcome);
+        }
+    }
+
+    /// Takes in how a project's name and clusters were read.
+    pub fn discover(&self, id: &ProjectId, at: Timestamp, outcome: Result<(), PollError>) {
+        if let Some(project) = self.state().projects.get_mut(id) {
+            project.discovery.take_in(at, outcome);
+        }
+    }
+
+    /// Sets how many clusters of a project are left out, by reason.
+    pub fn leave_out(&self, id: &ProjectId, left_out: BTreeMap<Unexportable, u64>) {
+        if let Some(project) = self.state().projects.get_mut(id) {
+            project.left_out = Some(left_out);
+        }
+    }
+
+    /// Takes in how a cluster stands in its project's listing, `None` if it is not there, and whether its schedule is read.
+    pub fn describe(&self, target: &Target, listed: Option<&ListedCluster>, scheduled: bool) {
+        if let Some(cluster) = self.state().clusters.get_mut(target) {
+            cluster.paused = listed.and_then(|listed| listed.paused);
+            cluster.created_at = listed.and_then(|listed| listed.created_at);
+            cluster.scheduled = scheduled;
+            if !scheduled {
+                (cluster.schedule, cluster.schedule_error) = (None, None);
+            }
+        }
+    }
+
+    /// Takes in a cluster's backup schedule. One that could not be read leaves the last one standing.
+    pub fn schedule(&self, target: &Target, outcome: Result<Schedule, PollError>) {
+        let mut state = self.state();
+        let Some(cluster) = state.clusters.get_mut(target) else { return };
+        match outcome {
+            Ok(schedule) => (cluster.schedule, cluster.schedule_error) = (Some(schedule), None),
+            Err(error) => cluster.schedule_error = Some(error),
+        }
+    }
+
+    /// Sets what is left of a project's budget.
+    pub fn set_budget(&self, id: &ProjectId, budget: Option<Budget>) {
+        if let Some(project) = self.state().projects.get_mut(id) {
+            project.budget = budget;
+        }
     }
 
     /// Sets the name that the clusters of a project are shown under.
     pub fn name_project(&self, id: &ProjectId, name: String) {
-        self.state().projects.insert(id.clone(), Some(name));
+        if let Some(project) = self.state().projects.get_mut(id) {
+            project.name = Some(name);
+        }
     }
 
     /// Whether a project has a name to be shown under.
     #[must_use]
     pub fn is_named(&self, id: &ProjectId) -> bool {
-        self.state().projects.get(id).is_some_and(Option::is_some)
+        self.state().projects.get(id).is_some_and(|project| project.name.is_some())
     }
-
     /// Takes in a poll that has finished: what it found, or why it failed.
     pub fn publish(
         &self,
@@ -152,31 +239,27 @@ impl Board {
         cluster.last = Some(LastPoll { finished_at, duration, error });
     }
 
-    /// Whether every cluster had its first poll finished, well or badly, and can be shown.
+    /// Whether everything was asked for once, well or badly: organizations, projects, clusters and their schedules.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let state = self.state();
-        state.projects.values().all(Option::is_some)
-            && state.clusters.values().all(|cluster| cluster.last.is_some())
+        let asked = |cluster: &ClusterState| {
+            cluster.last.is_some()
+                && (!cluster.scheduled || cluster.schedule.is_some() || cluster.schedule_error.is_some())
+        };
+        state.organizations.values().all(|organization| organization.tried)
+            && state.projects.values().all(|project| project.name.is_some() && project.discovery.tried)
+            && state.clusters.values().all(asked)
     }
 
     /// The board at `now`.
     #[must_use]
     pub fn view(&self, now: Instant) -> View {
-        let state = self.state();
-        let shown = state.clusters.iter().filter_map(|(target, cluster)| {
-            let project = state.projects.get(&target.project_id)?.clone()?;
-            let fresh = cluster
-                .good
-                .as_ref()
-                .is_some_and(|good| now.duration_since(good.finished) <= self.stale_after);
-            Some(ClusterView { target: target.clone(), project, state: cluster.clone(), fresh })
-        });
-        View { clusters: shown.collect(), targets: state.clusters.len() }
+        View::of(&self.state(), now)
     }
 
     /// A panic elsewhere ends the process; until then the last whole write is what stands here.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

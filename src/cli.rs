@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use atlas_backup_exporter::config::Source;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
@@ -26,9 +27,21 @@ pub(crate) struct Cli {
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = telemetry_path, global = true)]
     pub(crate) telemetry_path: String,
 
-    /// Least severe messages to log: error, warn, info, debug or trace.
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", value_parser = level, global = true)]
-    pub(crate) log_level: String,
+    /// Answer POST /-/reload; SIGHUP always reads the configuration again.
+    #[arg(long = "web.enable-lifecycle", global = true)]
+    pub(crate) lifecycle: bool,
+
+    /// Which shard this is, from 0 on, or auto: the number that the host name ends in. Wins over [shard] index.
+    #[arg(long = "shard.index", value_name = "INDEX", global = true)]
+    pub(crate) shard_index: Option<String>,
+
+    /// Ask everything once, print the metrics and exit; 1 if anything was not well.
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// Least severe messages to log: error, warn, info, debug or trace. [default: info; error for check]
+    #[arg(long = "log.level", value_name = "LEVEL", value_parser = level, global = true)]
+    pub(crate) log_level: Option<String>,
 
     /// Form of the log on standard error.
     #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", global = true)]
@@ -39,6 +52,33 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run an embedded Atlas and the exporter watching it; needs no account and no file.
     Demo,
+    /// Ask every project and cluster of the configuration once, and say what to do about those that cannot be watched.
+    Check {
+        /// A table for people, or JSON for scripts.
+        #[arg(long, value_name = "FORM", default_value = "table")]
+        output: Output,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Table,
+    Json,
+}
+
+impl Cli {
+    /// The filter of the log.
+    pub(crate) fn filter(&self) -> String {
+        let default = match self.command {
+            Some(Command::Check { .. }) => tracing::Level::ERROR,
+            _ => tracing::Level::INFO,
+        };
+        self.log_level.clone().unwrap_or_else(|| filter(default))
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        Source { file: self.config_file.clone(), shard_index: self.shard_index.clone() }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -109,9 +149,13 @@ fn telemetry_path(text: &str) -> Result<String, &'static str> {
 /// One of the five levels, for the exporter alone: its libraries speak up only when something is wrong.
 fn level(text: &str) -> Result<String, String> {
     let level: tracing::Level = text.parse().map_err(|_| "error, warn, info, debug or trace".to_owned())?;
-    let filter = format!("warn,atlas_backup_exporter={level}").to_lowercase();
+    let filter = filter(level);
     EnvFilter::try_new(&filter).map_err(|error| error.to_string())?;
     Ok(filter)
+}
+
+fn filter(level: tracing::Level) -> String {
+    format!("warn,atlas_backup_exporter={level}").to_lowercase()
 }
 
 #[cfg(test)]

@@ -1,27 +1,31 @@
 //! TOML and environment, read once into typed values. The only room that knows TOML.
 //!
-//! Layers, later ones win: defaults, the file, `ATLAS_BACKUP_EXPORTER__SECTION__KEY`. Flags name nothing that the
-//! file names, so they never disagree. The `MONGODB_ATLAS_*` names of Atlas's own tools are read as the
-//! credentials of the environment layer.
+//! Layers, later ones win: defaults, the file, `ATLAS_BACKUP_EXPORTER__SECTION__KEY`, flags. The `MONGODB_ATLAS_*` names of
+//! Atlas's own tools are read as the credentials of the environment layer.
 
 mod read;
 mod section;
+mod selection;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Environment, File, FileFormat, Value, ValueKind};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::model::ProjectId;
+use crate::model::{Expected, OrganizationId, ProjectId, Shard};
+pub use selection::Selection;
 
 /// Where Atlas is, unless someone says otherwise.
 const BASE_URL: &str = "https://cloud.mongodb.com";
 
 /// What every variable of the environment layer begins with, two underscores after it.
 pub const ENV_PREFIX: &str = "ATLAS_BACKUP_EXPORTER";
+
+/// The flag that wins over `shard.index`.
+const SHARD_FLAG: &str = "--shard.index";
 
 /// Names that Atlas's own command line and Terraform provider use, and the key each stands for.
 const ATLAS_NAMES: [(&str, &str, &str); 4] = [
@@ -34,27 +38,31 @@ const ATLAS_NAMES: [(&str, &str, &str); 4] = [
 /// Everything the exporter was told.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where Atlas is and who asks.
-    pub atlas: AtlasConfig,
-    /// How clusters are polled.
-    pub poll: PollConfig,
-    /// How often projects are asked for their names.
-    pub discovery_interval: Duration,
-    /// What to watch; each project once.
-    pub projects: Vec<ProjectConfig>,
-}
-
-/// `[atlas]`
-#[derive(Debug, Clone)]
-pub struct AtlasConfig {
     /// The root of the API, with neither query nor credentials in it; its path ends in a slash.
     pub base_url: Url,
-    /// Who asks.
-    pub credentials: Credentials,
+    /// How clusters are polled.
+    pub poll: PollConfig,
+    /// How often organizations, projects and schedules are read.
+    pub discovery_interval: Duration,
+    /// What to watch; each project once. They win over `organizations` where both name a project.
+    pub projects: Vec<ProjectConfig>,
+    /// What to watch as a whole; each organization once.
+    pub organizations: Vec<OrganizationConfig>,
+    /// Which of all clusters are this exporter's.
+    pub shard: Shard,
+}
+
+/// Where a configuration is read from, and what the command line adds to it.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The file.
+    pub file: PathBuf,
+    /// `--shard.index`: a number, or `auto`.
+    pub shard_index: Option<String>,
 }
 
 /// The two ways to sign in to Atlas.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// OAuth 2.0 client credentials.
     ServiceAccount {
@@ -72,6 +80,16 @@ pub enum Credentials {
     },
 }
 
+impl fmt::Display for Credentials {
+    /// Who signs in, for a person; the secret is not in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServiceAccount { client_id, .. } => write!(f, "service account {client_id}"),
+            Self::ApiKey { public_key, .. } => write!(f, "API key {public_key}"),
+        }
+    }
+}
+
 /// A secret, or the file it is in.
 #[derive(Debug, Clone)]
 pub enum SecretSource {
@@ -80,6 +98,18 @@ pub enum SecretSource {
     /// Read anew whenever it is needed, so that it can be rotated under a running exporter.
     File(PathBuf),
 }
+
+impl PartialEq for SecretSource {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Inline(one), Self::Inline(other)) => one.expose_secret() == other.expose_secret(),
+            (Self::File(one), Self::File(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for SecretSource {}
 
 /// Where the secret is, never what it is.
 impl fmt::Display for SecretSource {
@@ -141,8 +171,23 @@ pub const DISCOVERY_INTERVAL: Duration = Duration::from_mins(10);
 pub struct ProjectConfig {
     /// The project.
     pub id: ProjectId,
-    /// Its clusters, each once, at least one.
-    pub clusters: Vec<String>,
+    /// Which of its clusters.
+    pub clusters: Selection,
+    /// What is expected of them.
+    pub expected: Expected,
+    /// Who asks for them.
+    pub credentials: Credentials,
+}
+
+/// `[[organizations]]`
+#[derive(Debug, Clone)]
+pub struct OrganizationConfig {
+    /// The organization.
+    pub id: OrganizationId,
+    /// What is expected of the clusters of its projects.
+    pub expected: Expected,
+    /// Who asks for them.
+    pub credentials: Credentials,
 }
 
 /// Why a configuration was refused. Displays as one sentence for the person who wrote it; no secret is in it.
@@ -164,20 +209,21 @@ impl ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// Reads `file` and the environment of this process.
-    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+    /// Reads `source` and the environment of this process.
+    pub fn load(source: &Source) -> Result<Self, ConfigError> {
         Self::layered(
-            file,
+            source,
             std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
         )
     }
 
-    /// Reads `file` under the variables of `environment`.
+    /// Reads `source` under the variables of `environment`.
     pub fn layered(
-        file: &Path,
+        source: &Source,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        let file = source.file.as_path();
         let variables: config::Map<String, String> = environment.into_iter().collect();
         let text = std::fs::read_to_string(file).map_err(|error| {
             ConfigError(format!(
@@ -208,6 +254,11 @@ impl Config {
                     .map_err(|error| refused(name, &error))?;
             }
         }
+        if let Some(index) = &source.shard_index {
+            let value = Value::new(Some(&SHARD_FLAG.to_owned()), ValueKind::String(index.clone()));
+            builder =
+                builder.set_override("shard.index", value).map_err(|error| refused(SHARD_FLAG, &error))?;
+        }
         let merged = builder.build().map_err(|error| {
             // The parser draws a picture of the line; its first and last line say where and what.
             let text = error.to_string();
@@ -216,7 +267,10 @@ impl Config {
             let what = lines.next_back().map(|what| format!(": {what}")).unwrap_or_default();
             ConfigError(format!("{}: not TOML {place}{what}", file.display()))
         })?;
-        read::config(file, merged.cache)
+        let host_name = variables.get("HOSTNAME").filter(|name| !name.is_empty()).cloned();
+        let host_name =
+            host_name.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
+        read::config(file, merged.cache, &host_name)
     }
 }
 

@@ -8,13 +8,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::config::{
-    AtlasConfig, Config, Credentials, DISCOVERY_INTERVAL, PollConfig, ProjectConfig, SecretSource,
-};
-use crate::model::ProjectId;
+use crate::config::{Config, Credentials, OrganizationConfig, PollConfig, SecretSource};
+use crate::model::{Expected, OrganizationId, Shard};
+use crate::reload::Reloads;
 use crate::run::{Error, Options};
 use crate::simulator::{
-    Account, Cluster, End, Entry, Job, Project, Recurring, Scheme, Shape, Simulator, World, object_id,
+    Account, Cluster, End, Entry, Job, Kind, ORGANIZATION, Project, Recurring, Schedule, Scheme, Shape,
+    Simulator, World, object_id,
 };
 
 /// The demo is in a hurry: a poll every two seconds, exports of some seconds.
@@ -24,6 +24,9 @@ const POLL: PollConfig = PollConfig {
     stale_after: Duration::from_secs(30),
     concurrency: 8,
 };
+
+/// New clusters of the demo are found soon.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(10);
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -35,32 +38,27 @@ const ANALYTICS: &str = "65f1c0ffee5eed0000000002";
 pub async fn run(
     options: Options,
     listeners: Vec<TcpListener>,
+    reloads: Reloads,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let world = world(Timestamp::now());
-    let projects = projects(&world);
     let simulator = Simulator::start(TcpListener::bind(("127.0.0.1", 0)).await?, world)?;
     let base_url = Url::parse(simulator.url()).map_err(std::io::Error::other)?;
     let credentials = Credentials::ServiceAccount {
         client_id: "mdb_sa_id_demo".to_owned(),
         client_secret: SecretSource::Inline(SecretString::from("mdb_sa_sk_demo")),
     };
+    let organization =
+        |id| OrganizationConfig { id, expected: Expected::default(), credentials: credentials.clone() };
     let config = Config {
-        atlas: AtlasConfig { base_url, credentials },
+        base_url,
         poll: POLL,
         discovery_interval: DISCOVERY_INTERVAL,
-        projects,
+        projects: Vec::new(),
+        organizations: OrganizationId::parse(ORGANIZATION).map(organization).into_iter().collect(),
+        shard: Shard::default(),
     };
-    crate::run(config, options, listeners, shutdown).await
-}
-
-/// Every project and cluster of the world, as a configuration would name them.
-fn projects(world: &World) -> Vec<ProjectConfig> {
-    let project = |(id, project): (&String, &Project)| {
-        let clusters = project.clusters.keys().cloned().collect();
-        ProjectId::parse(id).map(|id| ProjectConfig { id, clusters })
-    };
-    world.projects.iter().filter_map(project).collect()
+    crate::run(config, options, listeners, reloads, shutdown).await
 }
 
 /// One cluster for each thing that can be seen.
@@ -83,18 +81,19 @@ fn world(now: Timestamp) -> World {
     let analytics = Project::new("analytics")
         .with("warehouse", and_one(now, Job { end: End::Never, ..job(now, Duration::from_hours(3)) }))
         .with("reporting", and_one(now, Job { queued: DAY, ..job(now, Duration::from_mins(5)) }))
-        .with("sandbox", Cluster::default());
+        .with("sandbox", Cluster { paused: true, schedule: never(), ..Cluster::default() })
+        .with("playground", Cluster { kind: Kind::SharedTier, ..Cluster::default() });
     World {
-        accounts: vec![Account {
-            scheme: Scheme::ServiceAccount,
-            id: "mdb_sa_id_demo".to_owned(),
-            secret: "mdb_sa_sk_demo".to_owned(),
-            backup_manager: true,
-        }],
+        accounts: vec![Account::new(Scheme::ServiceAccount, "mdb_sa_id_demo", "mdb_sa_sk_demo")],
         projects: [(PAYMENTS.to_owned(), unhurried(payments)), (ANALYTICS.to_owned(), unhurried(analytics))]
             .into(),
         ..World::default()
     }
+}
+
+/// No exports by themselves.
+fn never() -> Schedule {
+    Schedule { auto_export: false, frequency: None }
 }
 
 /// Polls every two seconds are thirty times what Atlas grants; the demo's Atlas grants as much more.

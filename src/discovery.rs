@@ -1,40 +1,225 @@
-//! What the projects are called: asked at the start, and again on an interval.
+//! What there is to watch: the projects of organizations, the clusters of projects, the schedules of clusters.
+//!
+//! Each organization, project and schedule is read by a task of its own, at once and then on an interval; what could not be read
+//! is tried again soon, and what was known of it stays. Tasks tell what they found and decide nothing: [`crate::fleet`] does.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+use tracing::field::display;
 
 use crate::atlas::Atlas;
 use crate::board::Board;
-use crate::model::ProjectId;
+use crate::model::{
+    FailureReason, Frequency, ListedCluster, OrganizationId, PollError, ProjectId, Schedule, Target,
+};
+use crate::settings::{Follow, Settings, rest};
+
+/// One listing may take this long, all pages and retries.
+pub const LISTING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longest time that a project's name may keep its clusters from being shown.
 const NAME_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A name that cannot be read is asked for again after this time.
+/// What cannot be read is tried again after this time.
 const RETRY: Duration = Duration::from_mins(1);
 
-/// Keeps the name of one project up to date; never ends.
-///
-/// Where the name cannot be read, the id stands in for it until it can; a name once read stays.
-pub async fn name_project(atlas: Arc<Atlas>, board: Arc<Board>, id: ProjectId, interval: Duration) {
-    let mut failing = false;
-    loop {
-        match atlas.project_name(&id, Instant::now() + NAME_TIMEOUT).await {
-            Ok(name) => {
-                failing = false;
-                board.name_project(&id, name);
+/// What a task found, or why it did not.
+#[derive(Debug)]
+pub enum Finding {
+    /// The projects of an organization.
+    Projects(OrganizationId, Result<Vec<ProjectId>, PollError>),
+    /// What there is in a project.
+    Clusters {
+        /// Which project.
+        project_id: ProjectId,
+        /// All that Atlas lists, whatever they are; `None` if it could not be read.
+        listed: Option<Vec<ListedCluster>>,
+        /// Whether the listing and the project's name could be read.
+        outcome: Result<(), PollError>,
+    },
+}
+
+/// What every task of discovery needs.
+#[derive(Debug)]
+pub struct Scout {
+    board: Arc<Board>,
+    follow: Follow,
+    found: mpsc::Sender<Finding>,
+}
+
+impl Scout {
+    /// Prepares to read; nothing is sent yet.
+    #[must_use]
+    pub fn new(board: Arc<Board>, follow: Follow, found: mpsc::Sender<Finding>) -> Self {
+        Self { board, follow, found }
+    }
+
+    /// Lists the projects of an organization, for ever.
+    pub async fn watch_organization(self: Arc<Self>, id: OrganizationId) {
+        let client = |settings: &Settings| settings.organizations.get(&id).cloned();
+        let place = Place { organization: Some(&id), ..Place::default() };
+        self.repeat(Duration::ZERO, place, "the organization's projects", client, |atlas| {
+            self.organization(atlas, &id)
+        })
+        .await;
+    }
+
+    /// Reads a project's name and lists its clusters, for ever, the first time after `delay`.
+    pub async fn watch_project(self: Arc<Self>, id: ProjectId, delay: Duration) {
+        let client = |settings: &Settings| settings.projects.get(&id).cloned();
+        let place = Place { project: Some(&id), ..Place::default() };
+        self.repeat(delay, place, "the project's name and clusters", client, |atlas| {
+            self.project(atlas, &id)
+        })
+        .await;
+    }
+
+    /// Reads a cluster's backup schedule, for ever, the first time after `delay`.
+    pub async fn watch_schedule(self: Arc<Self>, target: Target, delay: Duration) {
+        let client = |settings: &Settings| settings.projects.get(&target.project_id).cloned();
+        let place = Place {
+            project: Some(&target.project_id),
+            cluster: Some(&target.cluster_name),
+            ..Place::default()
+        };
+        let unknown = Mutex::new(None);
+        self.repeat(delay, place, "the cluster's backup schedule", client, |atlas| {
+            self.schedule(atlas, &target, &unknown)
+        })
+        .await;
+    }
+
+    /// Reads after `delay`, and again on the interval, or sooner after a failure. Failures are logged when they begin, change
+    /// and end.
+    async fn repeat<F: Future<Output = Result<(), PollError>>>(
+        &self,
+        delay: Duration,
+        place: Place<'_>,
+        what: &str,
+        client: impl Fn(&Settings) -> Option<Atlas>,
+        read: impl Fn(Atlas) -> F,
+    ) {
+        sleep(delay).await;
+        let mut follow = self.follow.clone();
+        let (mut slow, mut failing) = (false, None);
+        loop {
+            let began = Instant::now();
+            let settings = follow.borrow_and_update().clone();
+            if let Some(atlas) = client(&settings) {
+                let outcome = settings.readings.pass(&mut slow, read(atlas)).await;
+                log(&mut failing, outcome.err().as_ref(), place, what);
             }
-            Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(project_id = %id, reason = error.reason().as_str(), error = %error, "cannot read the project's name; the id stands in for it");
+            let pause = |settings: &Settings| {
+                if failing.is_some() {
+                    RETRY.min(settings.discovery_interval)
+                } else {
+                    settings.discovery_interval
                 }
-                if !board.is_named(&id) {
-                    board.name_project(&id, id.to_string());
-                }
-            }
+            };
+            rest(&mut follow, began, &client, pause).await;
         }
-        tokio::time::sleep(if failing { interval.min(RETRY) } else { interval }).await;
+    }
+
+    async fn organization(&self, atlas: Atlas, id: &OrganizationId) -> Result<(), PollError> {
+        let listed = atlas.projects(id, Instant::now() + LISTING_TIMEOUT).await.map_err(PollError::from);
+        let outcome = listed.as_ref().map(|_| ()).map_err(PollError::clone);
+        // The fleet goes away only as a whole, and this task with it.
+        let _ = self.found.send(Finding::Projects(id.clone(), listed)).await;
+        outcome
+    }
+
+    /// Where the name cannot be read, the id stands in for it until it can; a name once read stays.
+    async fn project(&self, atlas: Atlas, id: &ProjectId) -> Result<(), PollError> {
+        let named = atlas.project_name(id, Instant::now() + NAME_TIMEOUT).await;
+        match &named {
+            Ok(name) => self.board.name_project(id, name.clone()),
+            Err(_) if self.board.is_named(id) => {}
+            Err(_) => self.board.name_project(id, id.to_string()),
+        }
+        let listed = atlas.clusters(id, Instant::now() + LISTING_TIMEOUT).await;
+        let outcome = match (&listed, named) {
+            (Err(error), _) => Err(error.clone().into()),
+            (Ok(_), Err(error)) => Err(error.into()),
+            (Ok(_), Ok(_)) => Ok(()),
+        };
+        let finding =
+            Finding::Clusters { project_id: id.clone(), listed: listed.ok(), outcome: outcome.clone() };
+        let _ = self.found.send(finding).await;
+        outcome
+    }
+
+    /// `unknown` is the word that was logged last because nobody knows it.
+    async fn schedule(
+        &self,
+        atlas: Atlas,
+        target: &Target,
+        unknown: &Mutex<Option<String>>,
+    ) -> Result<(), PollError> {
+        let schedule =
+            atlas.schedule(target, Instant::now() + LISTING_TIMEOUT).await.map_err(PollError::from);
+        if let Ok(Schedule { auto_export: Some(true), frequency: Some(word) }) = &schedule
+            && Frequency::parse(word).is_none()
+            && unknown.lock().unwrap_or_else(PoisonError::into_inner).replace(word.clone()).as_ref()
+                != Some(word)
+        {
+            tracing::warn!(
+                project_id = %target.project_id,
+                cluster_name = target.cluster_name,
+                frequency = word,
+                "the export policy has a frequency that this version does not know; set expected_interval for the cluster's project"
+            );
+        }
+        let outcome = schedule.as_ref().map(|_| ()).map_err(PollError::clone);
+        self.board.schedule(target, schedule);
+        self.board.set_budget(&target.project_id, atlas.budget(&target.project_id));
+        outcome
+    }
+}
+
+/// What a message is about.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place<'a> {
+    organization: Option<&'a OrganizationId>,
+    project: Option<&'a ProjectId>,
+    cluster: Option<&'a str>,
+}
+
+fn log(failing: &mut Option<FailureReason>, error: Option<&PollError>, place: Place<'_>, what: &str) {
+    let reason = error.map(|error| error.reason);
+    let Place { organization, project, cluster } = place;
+    let (organization, project) = (organization.map(display), project.map(display));
+    match (std::mem::replace(failing, reason), error) {
+        (None, None) => {}
+        (Some(_), None) => {
+            tracing::info!(
+                organization_id = organization,
+                project_id = project,
+                cluster_name = cluster,
+                "{what} can be read again"
+            );
+        }
+        (before, Some(error)) if before != reason => {
+            tracing::warn!(
+                organization_id = organization,
+                project_id = project,
+                cluster_name = cluster,
+                reason = error.reason.as_str(),
+                error = error.text,
+                "cannot read {what}; what is known stays"
+            );
+        }
+        (_, Some(error)) => {
+            tracing::debug!(
+                organization_id = organization,
+                project_id = project,
+                cluster_name = cluster,
+                reason = error.reason.as_str(),
+                error = error.text,
+                "cannot read {what} again"
+            );
+        }
     }
 }

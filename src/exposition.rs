@@ -3,6 +3,7 @@
 //! No figure is invented: a value that is not known has no sample, and a family without samples has no header.
 
 mod families;
+mod own;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use prometheus_client::encoding::{DescriptorEncoder, prometheus_text, text};
 use prometheus_client::registry::Registry;
 
 use crate::board::View;
+use crate::self_metrics::SelfMetrics;
 
 /// The formats that Prometheus reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +36,15 @@ impl Format {
     }
 }
 
-/// Renders a view and the poll interval that it was made under.
-pub fn render(view: Arc<View>, poll_interval: Duration, format: Format) -> Result<String, fmt::Error> {
+/// Renders a view, the poll interval that it was made under, and what the exporter counts of itself.
+pub fn render(
+    view: Arc<View>,
+    metrics: Arc<SelfMetrics>,
+    poll_interval: Duration,
+    format: Format,
+) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Exposition { view, poll_interval }));
+    registry.register_collector(Box::new(Exposition { view, metrics, poll_interval }));
     let mut out = String::new();
     match format {
         Format::Text => prometheus_text::encode(&mut out, &registry)?,
@@ -49,13 +56,17 @@ pub fn render(view: Arc<View>, poll_interval: Duration, format: Format) -> Resul
 #[derive(Debug)]
 struct Exposition {
     view: Arc<View>,
+    metrics: Arc<SelfMetrics>,
     poll_interval: Duration,
 }
 
 impl Collector for Exposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        families::exporter(&mut encoder, &self.view, self.poll_interval)?;
+        own::exporter(&mut encoder, &self.view, &self.metrics, self.poll_interval)?;
+        own::requests(&mut encoder, &self.view, &self.metrics)?;
+        own::discovery(&mut encoder, &self.view)?;
         families::jobs(&mut encoder, &self.view.clusters)?;
+        families::expectation(&mut encoder, &self.view.clusters)?;
         families::polls(&mut encoder, &self.view.clusters)
     }
 }

@@ -4,28 +4,34 @@ mod accept;
 mod page;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::time::Instant;
 use tower_http::compression::CompressionLayer;
 
 use crate::board::Board;
 use crate::exposition;
+use crate::reload::ReloadHandle;
+use crate::self_metrics::SelfMetrics;
+use crate::settings::Follow;
 
 /// What the pages show.
 #[derive(Debug, Clone)]
 pub struct Pages {
     /// The state of every cluster.
     pub board: Arc<Board>,
-    /// The configured interval, for the exposition.
-    pub poll_interval: Duration,
+    /// What the exporter counts of itself.
+    pub metrics: Arc<SelfMetrics>,
+    /// The settings in force.
+    pub settings: Follow,
     /// The path of the metrics, `/metrics` by default.
     pub telemetry_path: String,
+    /// Where a reload is asked for; `None` if no page may.
+    pub reload: Option<ReloadHandle>,
 }
 
 /// The router of every page.
@@ -33,7 +39,8 @@ pub fn router(pages: Pages) -> Router {
     let mut router = Router::new()
         .route(&pages.telemetry_path, get(metrics))
         .route("/-/healthy", get(async || "atlas-backup-exporter is healthy.\n"))
-        .route("/-/ready", get(ready));
+        .route("/-/ready", get(ready))
+        .route("/-/reload", post(reload).put(reload));
     if pages.telemetry_path != "/" {
         router = router.route("/", get(landing));
     }
@@ -43,7 +50,8 @@ pub fn router(pages: Pages) -> Router {
 async fn metrics(State(pages): State<Arc<Pages>>, headers: HeaderMap) -> Response {
     let format = accept::format(headers.get_all(header::ACCEPT));
     let view = Arc::new(pages.board.view(Instant::now()));
-    match exposition::render(view, pages.poll_interval, format) {
+    let poll_interval = pages.settings.borrow().poll.interval;
+    match exposition::render(view, pages.metrics.clone(), poll_interval, format) {
         Ok(body) => {
             let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept")];
             (headers, body).into_response()
@@ -54,9 +62,22 @@ async fn metrics(State(pages): State<Arc<Pages>>, headers: HeaderMap) -> Respons
 
 async fn ready(State(pages): State<Arc<Pages>>) -> Response {
     if pages.board.is_ready() {
-        "Every cluster was polled.\n".into_response()
+        "Every project was discovered, every cluster polled.\n".into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "Not every cluster was polled yet.\n").into_response()
+        (StatusCode::SERVICE_UNAVAILABLE, "Not every project was discovered and every cluster polled yet.\n")
+            .into_response()
+    }
+}
+
+/// As Prometheus answers it.
+async fn reload(State(pages): State<Arc<Pages>>) -> Response {
+    let Some(handle) = &pages.reload else {
+        let text = "Reloading by request is off; it needs --web.enable-lifecycle.\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    };
+    match handle.reload().await {
+        Ok(()) => "The configuration was read anew.\n".into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
 

@@ -2,19 +2,30 @@
 //!
 //! The modules in the order in which data flows through them; nothing flows back. `ARCHITECTURE.md` has the law.
 
-pub mod atlas;
-pub mod board;
-pub mod collect;
 pub mod config;
+
 pub mod discovery;
-pub mod exposition;
-pub mod http;
-pub mod model;
+pub mod fleet;
+pub mod plan;
+pub mod settings;
+
+pub mod atlas;
+pub mod collect;
 pub mod poll;
 
+pub mod board;
+pub mod model;
+
+pub mod exposition;
+pub mod http;
+pub mod self_metrics;
+
+pub mod check;
 pub mod demo;
 pub mod simulator;
 
+mod reload;
 mod run;
 
-pub use run::{Error, Options, run};
+pub use reload::{ReloadHandle, Reloads};
+pub use run::{Error, Options, once, run};

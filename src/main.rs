@@ -8,23 +8,23 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use atlas_backup_exporter::config::Config;
-use atlas_backup_exporter::{Options, demo, run};
+use atlas_backup_exporter::{Options, ReloadHandle, Reloads, check, demo, once, run};
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use cli::{Cli, Command, ListenAddress};
+use cli::{Cli, Command, ListenAddress, Output};
 
 /// A wrong configuration, and clap's code for a wrong command line.
 const BAD_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    logs::init(&cli.log_level, cli.log_format);
+    logs::init(&cli.filter(), cli.log_format);
     let config = match cli.command {
         Some(Command::Demo) => None,
-        None => match Config::load(&cli.config_file) {
+        _ => match Config::load(&cli.source()) {
             Ok(config) => Some(config),
             Err(error) => {
                 // To a person at a terminal, as clap reports a wrong command line.
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     // A look-up of a name that hangs cannot be ended, so it is not waited for.
     runtime.shutdown_background();
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the exporter ends");
             ExitCode::FAILURE
@@ -52,9 +52,49 @@ fn main() -> ExitCode {
     }
 }
 
-async fn start(cli: &Cli, config: Option<Config>) -> anyhow::Result<()> {
+async fn start(cli: &Cli, config: Option<Config>) -> anyhow::Result<ExitCode> {
     let shutdown = CancellationToken::new();
     stop_on_signals(shutdown.clone())?;
+    match (&cli.command, config) {
+        (Some(Command::Check { output }), Some(config)) => preflight(&config, *output, &shutdown).await,
+        (None, Some(config)) if cli.once => {
+            let (text, well) = once(config, shutdown).await?;
+            print(&text)?;
+            Ok(exit_code(well))
+        }
+        (_, config) => serve(cli, config, shutdown).await,
+    }
+}
+
+async fn preflight(
+    config: &Config,
+    output: Output,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<ExitCode> {
+    let report = tokio::select! {
+        report = check::check(config) => report?,
+        () = shutdown.cancelled() => return Ok(ExitCode::FAILURE),
+    };
+    let text = match output {
+        Output::Table => report.table(terminal_size::terminal_size().map(|(width, _)| width.0)),
+        Output::Json => report.json(),
+    };
+    print(&text)?;
+    Ok(exit_code(report.is_well()))
+}
+
+fn exit_code(well: bool) -> ExitCode {
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
+}
+
+async fn serve(cli: &Cli, config: Option<Config>, shutdown: CancellationToken) -> anyhow::Result<ExitCode> {
+    let reloads = Reloads::default();
+    reload_on_signal(reloads.handle())?;
     let mut listeners = Vec::new();
     for address in &cli.listen_addresses {
         let listener = bind(address).await.with_context(|| {
@@ -63,15 +103,19 @@ async fn start(cli: &Cli, config: Option<Config>) -> anyhow::Result<()> {
         tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
         listeners.push(listener);
     }
-    let options = Options { telemetry_path: cli.telemetry_path.clone() };
+    let options = Options {
+        telemetry_path: cli.telemetry_path.clone(),
+        source: config.is_some().then(|| cli.source()),
+        lifecycle: cli.lifecycle,
+    };
     if let Some(config) = config {
-        run(config, options, listeners, shutdown).await?;
+        run(config, options, listeners, reloads, shutdown).await?;
     } else {
         show_where_to_look(cli, &listeners);
-        demo::run(options, listeners, shutdown).await?;
+        demo::run(options, listeners, reloads, shutdown).await?;
     }
     tracing::info!("stopped");
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `:10027` means every address of both families, as in Prometheus; where IPv6 is switched off, those of IPv4.
@@ -93,6 +137,17 @@ fn stop_on_signals(shutdown: CancellationToken) -> std::io::Result<()> {
             _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
         }
         shutdown.cancel();
+    });
+    Ok(())
+}
+
+fn reload_on_signal(reload: ReloadHandle) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        // What comes of it is in the log.
+        while hangup.recv().await.is_some() {
+            let _ = reload.reload().await;
+        }
     });
     Ok(())
 }

@@ -2,39 +2,60 @@
 //!
 //! This room knows neither JSON nor sockets nor clocks: what happened is handed to it, `now` included.
 
+mod expectation;
+mod failure;
 mod fold;
 mod movement;
+mod shard;
 
 use std::fmt;
 
 use jiff::Timestamp;
 
+pub use expectation::{Expected, Frequency, ListedCluster, Schedule, Unexportable};
+pub use failure::{FailureReason, PollError};
 pub use fold::{Fold, Sighting};
 pub use movement::Movements;
+pub use shard::Shard;
 
-/// An Atlas project ("group" in the API), named by 24 lower-case hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProjectId(String);
+/// An id as Atlas makes them, in a type of its own for each kind of thing.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
 
-impl ProjectId {
-    /// Reads an id; `None` unless it is 24 lower-case hexadecimal digits.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        (text.len() == 24 && text.bytes().all(hex)).then(|| Self(text.to_owned()))
-    }
+        impl $name {
+            /// Reads an id; `None` unless it is 24 lower-case hexadecimal digits.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+                (text.len() == 24 && text.bytes().all(hex)).then(|| Self(text.to_owned()))
+            }
 
-    /// The id as Atlas writes it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+            /// The id as Atlas writes it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
 }
 
-impl fmt::Display for ProjectId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+id! {
+    /// An Atlas project ("group" in the API), named by 24 lower-case hexadecimal digits.
+    ProjectId
+}
+
+id! {
+    /// An Atlas organization, named likewise.
+    OrganizationId
 }
 
 /// One cluster to watch. Ordered by project, then name: the order of the exposition.
@@ -247,51 +268,13 @@ impl ClusterReport {
     }
 }
 
-/// Why a poll failed: a closed set, since it is a label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FailureReason {
-    /// The credentials were refused.
-    Unauthorized,
-    /// The credentials are good, but not for this.
-    Forbidden,
-    /// No such project or cluster.
-    NotFound,
-    /// Too many requests.
-    RateLimited,
-    /// Any other 4xx.
-    BadRequest,
-    /// No answer in time.
-    Timeout,
-    /// No connection, or one that broke before an answer.
-    Connect,
-    /// The server could not prove who it is.
-    Tls,
-    /// 5xx.
-    ServerError,
-    /// An answer that is not what Atlas documents.
-    InvalidResponse,
-    /// An answer larger than any listing can be.
-    TooLarge,
-}
-
-impl FailureReason {
-    /// The label value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unauthorized => "unauthorized",
-            Self::Forbidden => "forbidden",
-            Self::NotFound => "not_found",
-            Self::RateLimited => "rate_limited",
-            Self::BadRequest => "bad_request",
-            Self::Timeout => "timeout",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::ServerError => "server_error",
-            Self::InvalidResponse => "invalid_response",
-            Self::TooLarge => "too_large",
-        }
-    }
+/// What is left of a project's budget of requests, as Atlas last told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Requests that can be saved up; at least 1.
+    pub limit: u64,
+    /// Requests left.
+    pub remaining: u64,
 }
 
 #[cfg(test)]

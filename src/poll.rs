@@ -1,82 +1,75 @@
 //! When each cluster is polled.
 //!
-//! Every cluster has its own task, so none waits for another. The first poll comes at once, spread over a few seconds;
-//! each later one an interval after the previous one *began*, give or take a tenth. A poll that outlasts its interval is
+//! Every cluster has its own task, so none waits for another. Each poll comes an interval after the previous one *began*, give
+//! or take a tenth; later while the project's budget of requests is scarce. A poll that outlasts its interval is
 //! followed by the next at once: ticks missed meanwhile are dropped, never made up for.
 
 use std::collections::HashSet;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::atlas::{Atlas, Error};
-use crate::board::{Board, GoodPoll, PollError};
+use crate::board::{Board, GoodPoll};
 use crate::collect;
-use crate::config::PollConfig;
-use crate::model::{ClusterReport, FailedJob, FailureReason, Movements, Target};
-
-/// First polls are spread over this time, or over an interval where that is shorter.
-const FIRST_SPREAD: Duration = Duration::from_secs(3);
-
-/// Later polls come this part of the interval early or late, so that clusters do not fall into step.
-const JITTER: f64 = 0.1;
-
-/// A poll that takes longer gives its slot to the next and goes on without: `poll.concurrency` bounds how many begin at
-/// once, and clusters that hang do not hold up the rest. A cluster whose last poll took that long begins its next one in a
-/// lane of its own kind, so that it takes not even this second from the quick ones.
-const SLOT_PATIENCE: Duration = Duration::from_secs(1);
+use crate::model::{ClusterReport, FailedJob, FailureReason, Movements, PollError, ProjectId, Target};
+use crate::settings::{Follow, Settings, rest};
 
 /// What every poll needs.
 #[derive(Debug)]
 pub struct Poller {
-    atlas: Arc<Atlas>,
     board: Arc<Board>,
-    config: PollConfig,
-    quick: Semaphore,
-    slow: Semaphore,
+    follow: Follow,
 }
 
 impl Poller {
     /// Prepares to poll; nothing is sent yet.
     #[must_use]
-    pub fn new(atlas: Arc<Atlas>, board: Arc<Board>, config: PollConfig) -> Self {
-        let lane = || Semaphore::new(config.concurrency);
-        Self { atlas, board, quick: lane(), slow: lane(), config }
+    pub fn new(board: Arc<Board>, follow: Follow) -> Self {
+        Self { board, follow }
     }
 
-    /// Polls the cluster that is number `index` of `count` for ever.
-    pub async fn watch(self: Arc<Self>, target: Target, index: usize, count: usize) {
-        sleep(first_delay(index, count, self.config.interval)).await;
+    /// Polls a cluster for ever, the first time after `delay`.
+    pub async fn watch(self: Arc<Self>, target: Target, delay: Duration) {
+        sleep(delay).await;
+        let mut follow = self.follow.clone();
         let mut memory = Memory::default();
         loop {
             let began = Instant::now();
-            self.poll(&target, &mut memory).await;
-            sleep_until(began + jittered(self.config.interval, fastrand::f64())).await;
+            let settings = follow.borrow_and_update().clone();
+            if let Some(atlas) = settings.projects.get(&target.project_id) {
+                self.poll(&target, &settings, atlas, &mut memory).await;
+            }
+            let client = |settings: &Settings| settings.projects.get(&target.project_id).cloned();
+            rest(&mut follow, began, client, |settings| pause(settings, &target.project_id)).await;
         }
     }
 
-    async fn poll(&self, target: &Target, memory: &mut Memory) {
-        let slot = if memory.slow { &self.slow } else { &self.quick }.acquire().await;
-        let began = Instant::now();
-        let mut listing = pin!(collect::cluster(&self.atlas, target, began + self.config.timeout));
-        let outcome = if let Ok(outcome) = timeout(SLOT_PATIENCE, &mut listing).await {
-            outcome
-        } else {
-            drop(slot);
-            listing.await
+    async fn poll(&self, target: &Target, settings: &Settings, atlas: &Atlas, memory: &mut Memory) {
+        let timed = async {
+            let began = Instant::now();
+            let outcome = collect::cluster(atlas, target, began + settings.poll.timeout).await;
+            (outcome, began.elapsed())
         };
+        let (outcome, duration) = settings.polls.pass(&mut memory.slow, timed).await;
         let (now, finished) = (Timestamp::now(), Instant::now());
-        memory.slow = finished - began > SLOT_PATIENCE;
         let outcome = match outcome {
             Ok(report) => Ok(memory.take_in(target, report, now, finished)),
             Err(error) => Err(memory.fail(target, &error)),
         };
-        self.board.publish(target, now, finished - began, outcome);
+        self.board.publish(target, now, duration, outcome);
+        self.board.set_budget(&target.project_id, atlas.budget(&target.project_id));
     }
+}
+
+/// From one poll of a project's clusters to the next: the interval, stretched while the project's budget is nearly used up, but
+/// not so far that figures go stale for that alone.
+fn pause(settings: &Settings, project: &ProjectId) -> Duration {
+    let stretch = settings.projects.get(project).map_or(1.0, |atlas| atlas.stretch(project));
+    let most = settings.poll.interval.max(settings.poll.stale_after / 2);
+    settings.poll.interval.mul_f64(stretch).min(most)
 }
 
 /// What a cluster's next poll must know of its last ones.
@@ -88,7 +81,7 @@ struct Memory {
     logged: Option<HashSet<Box<str>>>,
     /// Why the last poll failed, if it did.
     failing: Option<FailureReason>,
-    /// Whether the last poll outlasted [`SLOT_PATIENCE`].
+    /// Whether the last poll was slow.
     slow: bool,
 }
 
@@ -117,7 +110,7 @@ impl Memory {
     }
 
     fn fail(&mut self, target: &Target, error: &Error) -> PollError {
-        let (reason, text) = (error.reason(), error.to_string());
+        let PollError { reason, text } = error.clone().into();
         // The counter has every failure; the log has every change, so that an outage does not bury it.
         if self.failing.replace(reason) == Some(reason) {
             tracing::debug!(project_id = %target.project_id, cluster_name = target.cluster_name, reason = reason.as_str(), error = text, "the poll failed again");
@@ -145,39 +138,4 @@ fn log_failed_job(target: &Target, job: &FailedJob) {
 fn printable(text: Option<&str>) -> String {
     let obeyed = |c: char| ('\u{7f}'..='\u{9f}').contains(&c) || matches!(c, '\u{2028}' | '\u{2029}');
     text.unwrap_or_default().replace(obeyed, "\u{fffd}")
-}
-
-fn first_delay(index: usize, count: usize, interval: Duration) -> Duration {
-    #[allow(clippy::cast_precision_loss)] // clusters, far below 2^52
-    let part = index as f64 / count.max(1) as f64;
-    FIRST_SPREAD.min(interval).mul_f64(part)
-}
-
-/// `interval`, moved by up to [`JITTER`] of it as `random` (0 to 1) says.
-fn jittered(interval: Duration, random: f64) -> Duration {
-    interval.mul_f64(1.0 + JITTER * (2.0 * random - 1.0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn first_polls_are_spread_and_the_very_first_is_at_once() {
-        let minute = Duration::from_mins(1);
-        assert_eq!(first_delay(0, 30, minute), Duration::ZERO);
-        assert_eq!(first_delay(15, 30, minute), FIRST_SPREAD / 2);
-        assert!(first_delay(29, 30, minute) < FIRST_SPREAD);
-        assert!(first_delay(29, 30, Duration::from_millis(100)) < Duration::from_millis(100));
-    }
-
-    #[test]
-    fn later_polls_come_up_to_a_tenth_early_or_late() {
-        let check = |random, seconds| {
-            assert_eq!(jittered(Duration::from_mins(1), random), Duration::from_secs(seconds));
-        };
-        check(0.0, 54);
-        check(0.5, 60);
-        check(1.0, 66);
-    }
 }

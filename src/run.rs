@@ -4,19 +4,25 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::atlas::{self, Atlas};
 use crate::board::Board;
-use crate::config::Config;
-use crate::model::Target;
-use crate::poll::Poller;
-use crate::{discovery, http};
+use crate::config::{Config, Source};
+use crate::exposition::{self, Format};
+use crate::fleet::Fleet;
+use crate::reload::Reloads;
+use crate::self_metrics::SelfMetrics;
+use crate::{atlas, http};
 
 /// Requests that are under way at shutdown may take this long; a scrape takes far less.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether everything was asked once.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Why the exporter ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -30,13 +36,23 @@ pub enum Error {
     /// A task that should run for ever has ended. Its figures would go on being served, so nothing goes on.
     #[error("a task has ended: {0}")]
     TaskEnded(String),
+    /// The exposition could not be written.
+    #[error("cannot write the exposition")]
+    Write(#[from] std::fmt::Error),
+    /// It was told to stop before it had asked everything once.
+    #[error("told to stop before everything was asked once")]
+    Stopped,
 }
 
 /// What the command line decides.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The path of the metrics.
     pub telemetry_path: String,
+    /// Where the configuration is read from again; `None` if it came from nowhere.
+    pub source: Option<Source>,
+    /// Whether `POST /-/reload` is answered.
+    pub lifecycle: bool,
 }
 
 /// Polls and serves until `shutdown`, then drains. Ends with an error if any of its tasks ends before that.
@@ -44,124 +60,128 @@ pub async fn run(
     config: Config,
     options: Options,
     listeners: Vec<TcpListener>,
+    mut reloads: Reloads,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let atlas = Arc::new(Atlas::new(&config.atlas)?);
-    let targets = targets(&config);
-    let board = Arc::new(Board::new(targets.iter().cloned(), config.poll.stale_after));
+    let (board, metrics, mut fleet) = begin(config)?;
     let router = http::router(http::Pages {
-        board: board.clone(),
-        poll_interval: config.poll.interval,
+        board,
+        metrics: metrics.clone(),
+        settings: fleet.settings(),
         telemetry_path: options.telemetry_path,
+        reload: options.lifecycle.then(|| reloads.handle()),
     });
-
-    tracing::info!(clusters = targets.len(), projects = config.projects.len(), atlas = %config.atlas.base_url, "polling");
-    let mut tasks = JoinSet::new();
-    for project in &config.projects {
-        tasks.spawn(discovery::name_project(
-            atlas.clone(),
-            board.clone(),
-            project.id.clone(),
-            config.discovery_interval,
-        ));
-    }
-    let poller = Arc::new(Poller::new(atlas, board, config.poll));
-    let count = targets.len();
-    for (index, target) in targets.into_iter().enumerate() {
-        tasks.spawn(poller.clone().watch(target, index, count));
-    }
 
     let mut servers = JoinSet::new();
     for listener in listeners {
         let stop = shutdown.clone().cancelled_owned();
         servers.spawn(axum::serve(listener, router.clone()).with_graceful_shutdown(stop).into_future());
     }
-    supervise(tasks, servers, &shutdown).await
-}
-
-fn targets(config: &Config) -> Vec<Target> {
-    let of_project = |project: &crate::config::ProjectConfig| {
-        let id = project.id.clone();
-        project
-            .clusters
-            .clone()
-            .into_iter()
-            .map(move |cluster_name| Target { project_id: id.clone(), cluster_name })
-    };
-    config.projects.iter().flat_map(of_project).collect()
-}
-
-/// Waits for `shutdown`, then for the requests that are under way; an error once any task ends or panics before that, since
-/// none of them should.
-async fn supervise(
-    mut tasks: JoinSet<()>,
-    mut servers: JoinSet<std::io::Result<()>>,
-    shutdown: &CancellationToken,
-) -> Result<(), Error> {
-    tokio::select! {
-        biased;
-        () = shutdown.cancelled() => {}
-        Some(ended) = tasks.join_next() => return Err(Error::TaskEnded(match ended {
-            Ok(()) => "it returned".to_owned(),
-            Err(error) => error.to_string(),
-        })),
-        Some(ended) = servers.join_next() => return Err(match ended {
-            Ok(Err(error)) => Error::Serve(error),
-            Ok(Ok(())) => Error::TaskEnded("a server returned".to_owned()),
-            Err(error) => Error::TaskEnded(error.to_string()),
-        }),
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            ended = fleet.run() => return Err(task_ended(ended)),
+            Some(ended) = servers.join_next() => return Err(server_ended(ended)),
+            Some(ask) = reloads.next() => {
+                let outcome = reload(options.source.as_ref(), &mut fleet);
+                metrics.count_reload(outcome.is_ok(), Timestamp::now());
+                match &outcome {
+                    Ok(()) => tracing::info!("the configuration was read anew"),
+                    Err(error) => tracing::error!(error, "the configuration was refused; the one in force stays"),
+                }
+                // Whoever asked may have gone.
+                let _ = ask.send(outcome);
+            }
+        }
     }
-    tasks.abort_all();
+    fleet.stop();
+    drain(servers).await;
+    Ok(())
+}
+
+/// Asks everything once, well or badly, and returns the exposition and whether all was well. An error if it is told to stop
+/// before that.
+pub async fn once(config: Config, shutdown: CancellationToken) -> Result<(String, bool), Error> {
+    let (board, metrics, mut fleet) = begin(config)?;
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Err(Error::Stopped),
+            ended = fleet.run() => return Err(task_ended(ended)),
+            () = tokio::time::sleep(LOOK_EVERY) => if board.is_ready() { break },
+        }
+    }
+    let view = Arc::new(board.view(Instant::now()));
+    let well = view.is_well();
+    let interval = fleet.settings().borrow().poll.interval;
+    Ok((exposition::render(view, metrics, interval, Format::Text)?, well))
+}
+
+fn begin(config: Config) -> Result<(Arc<Board>, Arc<SelfMetrics>, Fleet), Error> {
+    tracing::info!(
+        projects = config.projects.len(),
+        organizations = config.organizations.len(),
+        shard = config.shard.index,
+        shards = config.shard.total,
+        atlas = %config.base_url,
+        "watching"
+    );
+    let metrics = Arc::new(SelfMetrics::new(&atlas::ENDPOINTS, Timestamp::now()));
+    let board = Arc::new(Board::new(config.poll.stale_after));
+    let fleet = Fleet::new(config, board.clone(), metrics.clone())?;
+    Ok((board, metrics, fleet))
+}
+
+fn reload(source: Option<&Source>, fleet: &mut Fleet) -> Result<(), String> {
+    let source = source.ok_or("there is no configuration file to read again")?;
+    let config = Config::load(source).map_err(|error| error.to_string())?;
+    fleet.reload(config).map_err(|error| error.to_string())
+}
+
+fn task_ended(ended: Result<(), JoinError>) -> Error {
+    Error::TaskEnded(match ended {
+        Ok(()) => "it returned".to_owned(),
+        Err(error) => error.to_string(),
+    })
+}
+
+fn server_ended(ended: Result<std::io::Result<()>, JoinError>) -> Error {
+    match ended {
+        Ok(Err(error)) => Error::Serve(error),
+        Ok(Ok(())) => Error::TaskEnded("a server returned".to_owned()),
+        Err(error) => Error::TaskEnded(error.to_string()),
+    }
+}
+
+/// Waits for the requests that are under way, but not for ever.
+async fn drain(mut servers: JoinSet<std::io::Result<()>>) {
     let drained = async { while servers.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!(seconds = DRAIN.as_secs(), "requests are still under way; they are cut off");
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::future::Future;
-
     use super::*;
 
-    async fn outcome(task: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        let mut tasks = JoinSet::new();
-        tasks.spawn(std::future::pending());
-        tasks.spawn(task);
-        let shutdown = CancellationToken::new();
-        let supervised = supervise(tasks, JoinSet::new(), &shutdown);
-        tokio::time::timeout(Duration::from_secs(5), supervised).await.expect("the end of a task is noticed")
-    }
-
-    #[tokio::test]
-    async fn a_task_that_returns_or_panics_ends_the_exporter() {
-        assert!(matches!(outcome(async {}).await, Err(Error::TaskEnded(_))));
-        let error = outcome(async { panic!("a poll task died") }).await.unwrap_err().to_string();
-        assert!(error.contains("panicked") && error.contains("a poll task died"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn a_server_that_ends_ends_the_exporter() {
-        for result in [Ok(()), Err(std::io::Error::other("no more sockets"))] {
-            let mut servers = JoinSet::new();
-            servers.spawn(async { result });
-            assert!(supervise(JoinSet::new(), servers, &CancellationToken::new()).await.is_err());
-        }
+    #[test]
+    fn a_server_that_ends_ends_the_exporter() {
+        assert!(matches!(server_ended(Ok(Ok(()))), Error::TaskEnded(_)));
+        assert!(matches!(server_ended(Ok(Err(std::io::Error::other("no more sockets")))), Error::Serve(_)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn shutdown_is_no_error_and_waits_for_requests_but_not_for_ever() {
+    async fn requests_under_way_are_waited_for_but_not_for_ever() {
         for (takes, expected) in [(1, 1), (3600, DRAIN.as_secs())] {
             let mut servers = JoinSet::new();
             servers.spawn(async move {
                 tokio::time::sleep(Duration::from_secs(takes)).await;
                 Ok(())
             });
-            let shutdown = CancellationToken::new();
-            shutdown.cancel();
-            let start = tokio::time::Instant::now();
-            assert!(supervise(JoinSet::new(), servers, &shutdown).await.is_ok());
+            let start = Instant::now();
+            drain(servers).await;
             assert_eq!(start.elapsed().as_secs(), expected);
         }
     }

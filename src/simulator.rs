@@ -17,8 +17,12 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use auth::{Account, Scheme};
+pub use limit::Bucket;
 pub use misbehave::{Fault, Misbehaviour};
-pub use world::{Cluster, End, Entry, Job, Kind, Order, Project, Recurring, Seen, Shape, World, object_id};
+pub use world::{
+    Cluster, End, Entry, Job, Kind, ORGANIZATION, Order, Project, Recurring, Schedule, Seen, Shape, World,
+    object_id,
+};
 
 /// A simulator that serves until it is dropped.
 #[derive(Debug)]

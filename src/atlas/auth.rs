@@ -5,9 +5,12 @@ mod token;
 
 use reqwest::{Request, Response, StatusCode};
 
+use url::Url;
+
 use super::Error;
 use super::door::Door;
-use crate::config::{AtlasConfig, Credentials};
+use super::endpoint::Route;
+use crate::config::Credentials;
 use digest::DigestAuth;
 use token::TokenAuth;
 
@@ -18,10 +21,10 @@ pub(super) enum Auth {
 }
 
 impl Auth {
-    pub(super) fn new(config: &AtlasConfig) -> Self {
-        match config.credentials.clone() {
+    pub(super) fn new(base: &Url, credentials: &Credentials) -> Self {
+        match credentials.clone() {
             Credentials::ServiceAccount { client_id, client_secret } => {
-                Self::Token(TokenAuth::new(&config.base_url, client_id, client_secret))
+                Self::Token(TokenAuth::new(base, client_id, client_secret))
             }
             Credentials::ApiKey { public_key, private_key } => {
                 Self::Digest(DigestAuth::new(public_key, private_key))
@@ -30,10 +33,15 @@ impl Auth {
     }
 
     /// Sends `request`, which has no body, signed; signs anew where Atlas asks for it.
-    pub(super) async fn send(&self, door: &Door, request: &Request) -> Result<Response, Error> {
+    pub(super) async fn send(
+        &self,
+        door: &Door,
+        route: &Route,
+        request: &Request,
+    ) -> Result<Response, Error> {
         match self {
-            Self::Token(token) => token.send(door, request).await,
-            Self::Digest(digest) => digest.send(door, request).await,
+            Self::Token(token) => token.send(door, route, request).await,
+            Self::Digest(digest) => digest.send(door, route, request).await,
         }
     }
 }

@@ -1,15 +1,18 @@
 //! The one way out: every wire request passes [`Door::send`], every body [`body`].
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::Error;
+use super::endpoint::Route;
+use super::pace::Pacer;
+use crate::self_metrics::SelfMetrics;
 
 /// Largest body that is read, after decompression. A page of 500 jobs takes about 400 KB; forty times that leaves
 /// room for much `customData`, while a body without an end, or a small one that inflates, stops here.
@@ -25,10 +28,12 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub(super) struct Door {
     client: Client,
+    pub(super) pacer: Pacer,
+    metrics: Arc<SelfMetrics>,
 }
 
 impl Door {
-    pub(super) fn new(base: &Url) -> Result<Self, Error> {
+    pub(super) fn new(base: &Url, metrics: Arc<SelfMetrics>) -> Result<Self, Error> {
         // The first to choose a provider wins; another choice of the same process is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = Client::builder()
@@ -40,7 +45,7 @@ impl Door {
             // That is this machine: no proxy should hear the credentials, and no certificate authority is needed.
             client = client.no_proxy().tls_certs_only([]);
         }
-        Ok(Self { client: client.build().map_err(Error::transport)? })
+        Ok(Self { client: client.build().map_err(Error::transport)?, pacer: Pacer::default(), metrics })
     }
 
     /// Begins a POST; [`Door::send`] sends it.
@@ -48,9 +53,29 @@ impl Door {
         self.client.post(url)
     }
 
-    /// Sends one request; any answer is `Ok`, whatever its status.
-    pub(super) async fn send(&self, request: Request) -> Result<Response, Error> {
-        self.client.execute(request).await.map_err(Error::transport)
+    /// Sends one request, unless Atlas asked to wait; any answer is `Ok`, whatever its status.
+    pub(super) async fn send(&self, route: &Route, request: Request) -> Result<Response, Error> {
+        self.pacer.admit(route, Instant::now())?;
+        let mut count = Count { metrics: &self.metrics, route, began: Instant::now(), status: None };
+        let response = self.client.execute(request).await.map_err(Error::transport)?;
+        count.status = Some(response.status());
+        self.pacer.observe(route, response.status(), response.headers(), Instant::now());
+        Ok(response)
+    }
+}
+
+/// Counts a request when it is over, one that was given up included.
+struct Count<'a> {
+    metrics: &'a SelfMetrics,
+    route: &'a Route,
+    began: Instant,
+    status: Option<StatusCode>,
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        let status = self.status.map(|status| status.as_u16());
+        self.metrics.count_request(self.route.endpoint.as_str(), status, self.began.elapsed());
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use crate::model::FailureReason;
+use crate::model::{FailureReason, PollError};
 
 /// Longest text of Atlas's that an error repeats, in characters.
 const MOST_DETAIL: usize = 300;
@@ -47,6 +47,12 @@ pub enum Error {
     /// The secret cannot be read from its file.
     #[error("the secret cannot be used: {0}")]
     Secret(String),
+    /// Not asked: Atlas wants no request of this project for a while.
+    #[error("not asked, since Atlas wants no request for another {} s: the project's budget is used up", .left.as_secs() + 1)]
+    Paced {
+        /// How long still.
+        left: Duration,
+    },
     /// Nothing was heard before the deadline.
     #[error("no answer from Atlas in time")]
     Timeout,
@@ -65,6 +71,12 @@ pub enum Error {
     /// More than any listing can be.
     #[error("the answer is too large: {0}")]
     TooLarge(String),
+}
+
+impl From<Error> for PollError {
+    fn from(error: Error) -> Self {
+        Self { reason: error.reason(), text: error.to_string() }
+    }
 }
 
 fn said(code: Option<&str>, detail: Option<&str>) -> String {
@@ -94,11 +106,21 @@ impl Error {
                 }
             }
             Self::TokenRefused { .. } | Self::Secret(_) => FailureReason::Unauthorized,
+            Self::Paced { .. } => FailureReason::RateLimited,
             Self::Timeout => FailureReason::Timeout,
             Self::Connect(_) => FailureReason::Connect,
             Self::Tls(_) => FailureReason::Tls,
             Self::Broken(_) | Self::Invalid(_) => FailureReason::InvalidResponse,
             Self::TooLarge(_) => FailureReason::TooLarge,
+        }
+    }
+
+    /// Atlas's own code, if it gave one.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Answer { code, .. } | Self::TokenRefused { code, .. } => code.as_deref(),
+            _ => None,
         }
     }
 
@@ -108,7 +130,7 @@ impl Error {
             Self::Answer { status, .. } => {
                 *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
             }
-            Self::Connect(_) | Self::Broken(_) => true,
+            Self::Connect(_) | Self::Broken(_) | Self::Paced { .. } => true,
             _ => false,
         }
     }
@@ -116,6 +138,7 @@ impl Error {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Answer { retry_after, .. } => *retry_after,
+            Self::Paced { left } => Some(*left),
             _ => None,
         }
     }
@@ -127,10 +150,7 @@ impl Error {
             status,
             code: code.map(|code| tidy(&code)),
             detail: detail.map(|detail| tidy(&detail)),
-            retry_after: headers
-                .get(RETRY_AFTER)
-                .and_then(|value| value.to_str().ok())
-                .and_then(|value| retry_after(value, SystemTime::now())),
+            retry_after: wait_asked_for(headers, SystemTime::now()),
         }
     }
 
@@ -158,6 +178,11 @@ impl Error {
     }
 }
 
+/// The wait that an answer asks for.
+pub(super) fn wait_asked_for(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, now)
+}
+
 /// Seconds, or a date of HTTP; a date that has passed is no wait at all. RFC 9110, section 10.2.3.
 fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
@@ -170,7 +195,7 @@ fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// One line of at most [`MOST_DETAIL`] characters: texts of others go to logs and pages.
-fn tidy(text: &str) -> String {
+pub(super) fn tidy(text: &str) -> String {
     let mut line: String =
         text.chars().take(MOST_DETAIL).map(|c| if breaks_a_line(c) { ' ' } else { c }).collect();
     if text.chars().nth(MOST_DETAIL).is_some() {

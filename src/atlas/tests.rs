@@ -60,6 +60,16 @@ async fn a_retry_waits_at_least_what_atlas_asks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_not_sent_is_no_try() {
+    let paced = || Err(Error::Paced { left: Duration::from_secs(2) });
+    let script = vec![paced(), paced(), paced(), paced(), paced(), Err(answer(503, None)), Ok(())];
+    let (outcome, tries, seconds) = play(script.clone(), 60).await;
+    assert_eq!((outcome, tries), (Ok(()), 7));
+    assert!((12..18).contains(&seconds), "{seconds}");
+    assert_eq!(play(script, 5).await.0, Err(Error::Paced { left: Duration::from_secs(2) }));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wait_beyond_the_deadline_is_given_up_at_once() {
     for wait in [60, 3600, u64::MAX] {
         let (outcome, tries, seconds) = play(vec![Err(answer(429, Some(wait))), Ok(())], 30).await;

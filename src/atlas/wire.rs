@@ -2,6 +2,7 @@
 //! null, and what is unknown is skipped; but a value of another type is an error, since a figure would hang on it.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,8 +10,12 @@ use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
+use super::error::tidy;
 use super::{Error, PAGE_SIZE};
-use crate::model::{Counts, ExportJob, JobState, StateReason};
+use crate::model::{
+    Counts, ExportJob, JobState, ListedCluster, ProjectId, Schedule as ExportSchedule, StateReason,
+    Unexportable,
+};
 
 /// Ids are 24 digits; this leaves room, but not for memory to be filled with them.
 const LONGEST_ID: usize = 128;
@@ -34,44 +39,47 @@ pub(super) fn token(body: &[u8]) -> Result<Token, Error> {
     })
 }
 
-/// `GET .../backup/exports`. Without `results` it is no listing: a listing that says nothing must not read as one
-/// that lists nothing.
+/// A page of a listing. Without `results` it is no listing: a listing that says nothing must not read as one that lists
+/// nothing.
 #[derive(Deserialize)]
-pub(super) struct ExportsPage {
+#[serde(bound = "T: Deserialize<'de>")]
+pub(super) struct Page<T> {
     #[serde(deserialize_with = "a_page_at_most")]
-    pub(super) results: Vec<Job>,
+    pub(super) results: Vec<T>,
     links: Option<Vec<Link>>,
 }
 
-impl ExportsPage {
+impl<T> Page<T> {
     pub(super) fn promises_more(&self) -> bool {
         self.links.iter().flatten().any(|link| link.rel.as_deref() == Some("next"))
     }
 }
 
-/// As many jobs as were asked for, and no more: a page of a few bytes a job would fill the memory long before its body is
-/// too large.
-fn a_page_at_most<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Job>, D::Error> {
-    struct Jobs;
-    impl<'de> Visitor<'de> for Jobs {
-        type Value = Vec<Job>;
+/// As much as was asked for, and no more: a page of a few bytes a thing would fill the memory long before its body is too
+/// large.
+fn a_page_at_most<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    struct Things<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Things<T> {
+        type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "an array of at most {PAGE_SIZE} jobs")
+            write!(f, "an array of at most {PAGE_SIZE} entries")
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut jobs: A) -> Result<Vec<Job>, A::Error> {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut things: A) -> Result<Vec<T>, A::Error> {
             let mut page = Vec::new();
-            while let Some(job) = jobs.next_element()? {
+            while let Some(thing) = things.next_element()? {
                 if page.len() == PAGE_SIZE {
                     return Err(A::Error::invalid_length(PAGE_SIZE + 1, &self));
                 }
-                page.push(job);
+                page.push(thing);
             }
             Ok(page)
         }
     }
-    deserializer.deserialize_seq(Jobs)
+    deserializer.deserialize_seq(Things(PhantomData))
 }
 
 #[derive(Deserialize)]
@@ -153,6 +161,94 @@ fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, Error> {
 #[derive(Deserialize)]
 pub(super) struct Project {
     pub(super) name: String,
+}
+
+/// One of `GET /orgs/{orgId}/groups`
+#[derive(Deserialize)]
+pub(super) struct ListedProject {
+    id: String,
+}
+
+impl ListedProject {
+    /// A project that cannot be asked for is an error: left out, it would be missing without a word.
+    pub(super) fn id(&self) -> Result<ProjectId, Error> {
+        ProjectId::parse(&self.id).ok_or_else(|| Error::invalid(&format!("{:?} is no project id", self.id)))
+    }
+}
+
+/// One of `GET /groups/{groupId}/clusters`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Cluster {
+    name: String,
+    backup_enabled: Option<bool>,
+    paused: Option<bool>,
+    create_date: Option<String>,
+    state_name: Option<String>,
+    replication_specs: Option<Vec<ReplicationSpec>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReplicationSpec {
+    region_configs: Option<Vec<RegionConfig>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RegionConfig {
+    provider_name: Option<String>,
+}
+
+impl Cluster {
+    /// The cluster; `None` where it is listed, but gone.
+    ///
+    /// What Atlas does not say is not held against a cluster: only `backupEnabled: false` is a backup that is off.
+    pub(super) fn listed(self) -> Result<Option<ListedCluster>, Error> {
+        if self.name.is_empty() || matches!(self.name.as_str(), "." | "..") {
+            return Err(Error::invalid(&format!("a cluster called {:?}", self.name)));
+        }
+        if self.state_name.as_deref() == Some("DELETED") {
+            return Ok(None);
+        }
+        let specs = self.replication_specs.iter().flatten();
+        let mut regions = specs.flat_map(|spec| spec.region_configs.iter().flatten());
+        let kind = regions.find_map(|region| match region.provider_name.as_deref() {
+            Some("TENANT") => Some(Unexportable::SharedTier),
+            Some("FLEX") => Some(Unexportable::Flex),
+            _ => None,
+        });
+        let disabled = (self.backup_enabled == Some(false)).then_some(Unexportable::BackupDisabled);
+        Ok(Some(ListedCluster {
+            unexportable: kind.or(disabled),
+            paused: self.paused,
+            created_at: time("createDate", self.create_date.as_deref())?,
+            name: self.name,
+        }))
+    }
+}
+
+/// `GET .../backup/schedule`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Schedule {
+    auto_export_enabled: Option<bool>,
+    export: Option<ExportPolicy>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ExportPolicy {
+    frequency_type: Option<String>,
+}
+
+impl From<Schedule> for ExportSchedule {
+    fn from(schedule: Schedule) -> Self {
+        Self {
+            auto_export: schedule.auto_export_enabled,
+            frequency: schedule.export.and_then(|export| export.frequency_type).map(|word| tidy(&word)),
+        }
+    }
 }
 
 /// `POST /api/oauth/token`
@@ -249,11 +345,11 @@ mod tests {
     #[test]
     fn a_page_without_results_is_no_listing() {
         for json in ["{}", r#"{"results":null}"#, r#"{"error":500}"#, "<html>", ""] {
-            assert!(decode::<ExportsPage>(json.as_bytes()).is_err(), "{json}");
+            assert!(decode::<Page<Job>>(json.as_bytes()).is_err(), "{json}");
         }
-        assert!(!decode::<ExportsPage>(br#"{"results":[]}"#).unwrap().promises_more());
+        assert!(!decode::<Page<Job>>(br#"{"results":[]}"#).unwrap().promises_more());
         let links = br#"{"results":[],"links":[{"rel":"self"},{"href":"x"},{"rel":"next"}]}"#;
-        assert!(decode::<ExportsPage>(links).unwrap().promises_more());
+        assert!(decode::<Page<Job>>(links).unwrap().promises_more());
     }
 
     #[test]
@@ -274,11 +370,47 @@ mod tests {
     #[test]
     fn a_page_holds_no_more_than_was_asked_for() {
         let page = |jobs: usize| format!(r#"{{"results":[{}]}}"#, vec!["{}"; jobs].join(","));
-        assert_eq!(decode::<ExportsPage>(page(PAGE_SIZE).as_bytes()).unwrap().results.len(), PAGE_SIZE);
-        assert!(decode::<ExportsPage>(page(PAGE_SIZE + 1).as_bytes()).is_err());
+        assert_eq!(decode::<Page<Job>>(page(PAGE_SIZE).as_bytes()).unwrap().results.len(), PAGE_SIZE);
+        assert!(decode::<Page<Job>>(page(PAGE_SIZE + 1).as_bytes()).is_err());
         assert!(job(&format!(r#"{{"id":"{}"}}"#, "a".repeat(LONGEST_ID + 1))).is_err());
         let reason = format!(r#"{{"stateReason":{{"message":"{}"}}}}"#, "ä".repeat(LONGEST_REASON));
         assert!(job(&reason).unwrap().reason.message.unwrap().len() <= LONGEST_REASON);
+    }
+
+    #[test]
+    fn a_cluster_is_what_its_regions_and_its_backup_say() {
+        let listed = |json: &str| decode::<Cluster>(json.as_bytes())?.listed();
+        let region = |provider: &str| {
+            format!(r#""replicationSpecs":[{{"regionConfigs":[{{"providerName":"{provider}"}}]}}]"#)
+        };
+        let check = |rest: &str, expected: Option<Unexportable>| {
+            let json = format!(r#"{{"name":"a"{rest}}}"#);
+            assert_eq!(listed(&json).unwrap().unwrap().unexportable, expected, "{json}");
+        };
+        check("", None);
+        check(r#","backupEnabled":null,"paused":null,"replicationSpecs":null"#, None);
+        check(&format!(r#","backupEnabled":true,{}"#, region("AWS")), None);
+        check(r#","backupEnabled":false"#, Some(Unexportable::BackupDisabled));
+        check(&format!(r#","backupEnabled":false,{}"#, region("TENANT")), Some(Unexportable::SharedTier));
+        check(&format!(",{}", region("FLEX")), Some(Unexportable::Flex));
+        let whole =
+            listed(r#"{"name":"a","paused":true,"createDate":"2026-01-02T03:04:05Z","stateName":"IDLE"}"#);
+        let whole = whole.unwrap().unwrap();
+        assert_eq!((whole.paused, whole.created_at), (Some(true), "2026-01-02T03:04:05Z".parse().ok()));
+        assert_eq!(listed(r#"{"name":"a","stateName":"DELETED"}"#), Ok(None));
+        for json in [r"{}", r#"{"name":""}"#, r#"{"name":".."}"#, r#"{"name":"a","paused":"no"}"#] {
+            assert!(listed(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_says_what_it_says() {
+        let schedule = |json: &str| ExportSchedule::from(decode::<Schedule>(json.as_bytes()).unwrap());
+        assert_eq!(schedule("{}"), ExportSchedule::default());
+        assert_eq!(schedule(r#"{"autoExportEnabled":null,"export":null}"#), ExportSchedule::default());
+        let whole =
+            schedule(r#"{"autoExportEnabled":true,"export":{"exportBucketId":"b","frequencyType":"daily"}}"#);
+        assert_eq!((whole.auto_export, whole.frequency.as_deref()), (Some(true), Some("daily")));
     }
 
     #[test]

@@ -8,39 +8,69 @@ use url::Url;
 
 use super::section::Section;
 use super::{
-    AtlasConfig, Config, ConfigError, Credentials, DISCOVERY_INTERVAL, PollConfig, ProjectConfig,
-    SecretSource,
+    Config, ConfigError, Credentials, DISCOVERY_INTERVAL, OrganizationConfig, PollConfig, ProjectConfig,
+    SecretSource, Selection,
 };
-use crate::model::ProjectId;
+use crate::model::{Expected, OrganizationId, ProjectId, Shard};
 
-pub(super) fn config(file: &Path, root: Value) -> Result<Config, ConfigError> {
-    let mut root = Section::root(file, root, &["atlas", "poll", "discovery", "projects"])?;
+/// Keys that `[[projects]]` and `[[organizations]]` share.
+const ENTRY: [&str; 5] = ["id", "expected_interval", "export_expected", "service_account", "api_key"];
+const PROJECT: [&str; 6] =
+    ["id", "clusters", "expected_interval", "export_expected", "service_account", "api_key"];
+
+/// More shards than this are a slip.
+const MOST_SHARDS: u32 = 1000;
+
+pub(super) fn config(file: &Path, root: Value, host_name: &str) -> Result<Config, ConfigError> {
+    let known = ["atlas", "poll", "discovery", "projects", "organizations", "shard"];
+    let mut root = Section::root(file, root, &known)?;
     let mut atlas = root.section("atlas", &["base_url", "service_account", "api_key"])?;
     let base_url = atlas.required(
         "base_url",
         "an https URL without the path of the API, such as \"https://cloud.mongodb.com\" (http only to this machine)",
         |value| base_url(text(value)?),
     )?;
-    let credentials = credentials(file, &mut atlas)?;
+    let default = credentials(file, &mut atlas)?;
 
+    let poll = poll(&mut root)?;
+    let mut section = root.section("discovery", &["interval"])?;
+    let discovery_interval = section.duration("interval")?.unwrap_or(DISCOVERY_INTERVAL);
+    let shard = which_shard(&mut root, host_name)?;
+
+    let missing = || {
+        atlas.error(
+            "service_account",
+            "is missing, and so is atlas.api_key; set one of them, or MONGODB_ATLAS_CLIENT_ID and MONGODB_ATLAS_CLIENT_SECRET in the environment",
+        )
+    };
+    let who = |section: &mut Section<'_>| match credentials(file, section)? {
+        Some(own) => Ok(own),
+        None => default.clone().ok_or_else(missing),
+    };
+    let projects = projects(&mut root, who)?;
+    let organizations = organizations(&mut root, who)?;
+    if projects.is_empty() && organizations.is_empty() {
+        if default.is_none() {
+            return Err(missing());
+        }
+        return Err(root.error(
+            "projects",
+            "is missing, and so is organizations; name at least one project with [[projects]] and its id, or an organization with [[organizations]] and its id",
+        ));
+    }
+    Ok(Config { base_url, poll, discovery_interval, projects, organizations, shard })
+}
+
+fn poll(root: &mut Section<'_>) -> Result<PollConfig, ConfigError> {
     let mut section = root.section("poll", &["interval", "timeout", "stale_after", "concurrency"])?;
     let default = PollConfig::default();
     let interval = section.duration("interval")?.unwrap_or(default.interval);
+    let concurrency = section.number("concurrency", "a whole number from 1 to 1000", 1..=1000)?;
     let poll = PollConfig {
         interval,
         timeout: section.duration("timeout")?.unwrap_or(default.timeout),
         stale_after: section.duration("stale_after")?.unwrap_or(default.stale_after.max(interval * 3)),
-        concurrency: section
-            .optional("concurrency", "a whole number from 1 to 1000", |value| {
-                let number = match &value.kind {
-                    ValueKind::I64(number) => usize::try_from(*number).ok(),
-                    // The environment has only text.
-                    ValueKind::String(text) => text.trim().parse().ok(),
-                    _ => None,
-                };
-                number.filter(|number| (1..=1000).contains(number))
-            })?
-            .unwrap_or(default.concurrency),
+        concurrency: concurrency.map_or(default.concurrency, |number| number as usize),
     };
     if poll.stale_after < poll.interval * 2 {
         return Err(section.error(
@@ -51,90 +81,155 @@ pub(super) fn config(file: &Path, root: Value) -> Result<Config, ConfigError> {
             ),
         ));
     }
-
-    let mut section = root.section("discovery", &["interval"])?;
-    let discovery_interval = section.duration("interval")?.unwrap_or(DISCOVERY_INTERVAL);
-
-    let projects = projects(&mut root)?;
-    Ok(Config { atlas: AtlasConfig { base_url, credentials }, poll, discovery_interval, projects })
+    Ok(poll)
 }
 
-fn projects(root: &mut Section<'_>) -> Result<Vec<ProjectConfig>, ConfigError> {
+fn which_shard(root: &mut Section<'_>, host_name: &str) -> Result<Shard, ConfigError> {
+    let mut section = root.section("shard", &["index", "total"])?;
+    let total = format!("the number of shards, from 1 to {MOST_SHARDS}");
+    let total = section.number("total", &total, 1..=MOST_SHARDS)?;
+    if !section.has("index") {
+        return match total {
+            None | Some(1) => Ok(Shard::default()),
+            Some(total) => Err(section.error(
+                "index",
+                &format!(
+                    "is missing; of {total} shards, say which this is: 0 to {}, or \"auto\" in a StatefulSet",
+                    total - 1
+                ),
+            )),
+        };
+    }
+    let origin = section.error("index", "").to_string();
+    let complain = |problem: &str| ConfigError::new(format!("{} {problem}", origin.trim_end()));
+    let index =
+        section.required(
+            "index",
+            "the number of this shard, from 0 on, or \"auto\"",
+            |value| match &value.kind {
+                ValueKind::I64(number) => u32::try_from(*number).ok().map(Some),
+                ValueKind::String(text) if text.trim() == "auto" => Some(None),
+                ValueKind::String(text) => text.trim().parse().ok().map(Some),
+                _ => None,
+            },
+        )?;
+    let ordinal = || host_name.rsplit_once('-').and_then(|(_, ordinal)| ordinal.parse().ok());
+    let Some(index) = index.or_else(ordinal) else {
+        return Err(complain(&format!(
+            "is \"auto\", but the host name {host_name:?} does not end in a number, as \"exporter-0\" of a StatefulSet does; write the number"
+        )));
+    };
+    let Some(total) = total else {
+        return Err(section.error("total", "is missing; it should be the number of shards"));
+    };
+    if index >= total {
+        return Err(complain(&format!("is {index}, but of {total} shards the last is {}", total - 1)));
+    }
+    Ok(Shard { index, total })
+}
+
+fn projects(
+    root: &mut Section<'_>,
+    who: impl Fn(&mut Section<'_>) -> Result<Credentials, ConfigError>,
+) -> Result<Vec<ProjectConfig>, ConfigError> {
     let mut projects = Vec::new();
     let mut ids = BTreeSet::new();
-    for mut section in root.sections("projects", &["id", "clusters"])? {
+    for mut section in root.sections("projects", &PROJECT)? {
         let id = section.required(
             "id",
             "a project id: 24 lower-case hexadecimal digits, as in the project's address in Atlas",
             |value| ProjectId::parse(text(value)?),
         )?;
-        let clusters: Vec<String> = section.required(
-            "clusters",
-            "a list of cluster names, such as [\"prod-eu\", \"reporting\"]",
-            |value| match &value.kind {
-                ValueKind::Array(names) if !names.is_empty() => names
-                    .iter()
-                    .map(|name| text(name).filter(|name| is_name(name)).map(str::to_owned))
-                    .collect(),
-                _ => None,
-            },
-        )?;
-        let mut seen = BTreeSet::new();
-        for name in &clusters {
-            if name.contains(['*', '?', '[', ']', '{', '}']) {
-                return Err(section.error(
-                    "clusters",
-                    &format!("has {name:?}, a pattern; write each cluster's name in full"),
-                ));
-            }
-            if !seen.insert(name) {
-                return Err(section.error("clusters", &format!("names {name:?} twice; once is enough")));
-            }
-        }
         if !ids.insert(id.clone()) {
             return Err(section.error(
                 "id",
                 &format!("is \"{id}\" a second time; put all clusters of a project in one [[projects]]"),
             ));
         }
-        projects.push(ProjectConfig { id, clusters });
-    }
-    if projects.is_empty() {
-        return Err(root.error(
-            "projects",
-            "is missing; name at least one project with [[projects]], its id and its clusters",
-        ));
+        let clusters = clusters(&mut section)?;
+        let (expected, credentials) = (expected(&mut section)?, who(&mut section)?);
+        projects.push(ProjectConfig { id, clusters, expected, credentials });
     }
     Ok(projects)
 }
 
-fn credentials(file: &Path, atlas: &mut Section<'_>) -> Result<Credentials, ConfigError> {
-    let account = atlas.has("service_account");
-    let key = atlas.has("api_key");
+fn organizations(
+    root: &mut Section<'_>,
+    who: impl Fn(&mut Section<'_>) -> Result<Credentials, ConfigError>,
+) -> Result<Vec<OrganizationConfig>, ConfigError> {
+    let mut organizations = Vec::new();
+    let mut ids = BTreeSet::new();
+    for mut section in root.sections("organizations", &ENTRY)? {
+        let id = section.required(
+            "id",
+            "an organization id: 24 lower-case hexadecimal digits, as in the organization's address in Atlas",
+            |value| OrganizationId::parse(text(value)?),
+        )?;
+        if !ids.insert(id.clone()) {
+            return Err(section.error("id", &format!("is \"{id}\" a second time; once is enough")));
+        }
+        let (expected, credentials) = (expected(&mut section)?, who(&mut section)?);
+        organizations.push(OrganizationConfig { id, expected, credentials });
+    }
+    Ok(organizations)
+}
+
+fn clusters(section: &mut Section<'_>) -> Result<Selection, ConfigError> {
+    let entries: Option<Vec<String>> = section.optional(
+        "clusters",
+        "a list of cluster names or patterns, such as [\"prod-eu\", \"reporting-*\"]; left out, it is every cluster",
+        |value| match &value.kind {
+            ValueKind::Array(names) if !names.is_empty() => names
+                .iter()
+                .map(|name| text(name).filter(|name| is_name(name)).map(str::to_owned))
+                .collect(),
+            _ => None,
+        },
+    )?;
+    let Some(entries) = entries else { return Ok(Selection::default()) };
+    Selection::parse(entries.iter().map(String::as_str))
+        .map_err(|problem| section.error("clusters", &problem))
+}
+
+fn expected(section: &mut Section<'_>) -> Result<Expected, ConfigError> {
+    let interval = section.duration("expected_interval")?;
+    let export =
+        section.optional("export_expected", "\"auto\", true or false", |value| match &value.kind {
+            ValueKind::Boolean(expected) => Some(Some(*expected)),
+            ValueKind::String(text) if text == "auto" => Some(None),
+            _ => None,
+        })?;
+    Ok(Expected { interval, export: export.flatten() })
+}
+
+/// The credentials of a table, `None` where it has none of its own.
+fn credentials(file: &Path, table: &mut Section<'_>) -> Result<Option<Credentials>, ConfigError> {
+    let account = table.has("service_account");
+    let key = table.has("api_key");
     match (account, key) {
-        (true, true) => Err(atlas.error(
+        (true, true) => Err(table.error(
             "service_account",
             &format!(
-                "({}) and atlas.api_key ({}) are both set; Atlas takes one kind of credentials, so remove one",
-                atlas.origin_of("service_account"),
-                atlas.origin_of("api_key")
+                "({}) and {} ({}) are both set; Atlas takes one kind of credentials, so remove one",
+                table.origin_of("service_account"),
+                table.path_of("api_key"),
+                table.origin_of("api_key")
             ),
         )),
-        (false, false) => Err(atlas.error(
-            "service_account",
-            "is missing, and so is atlas.api_key; set one of them, or MONGODB_ATLAS_CLIENT_ID and MONGODB_ATLAS_CLIENT_SECRET in the environment",
-        )),
+        (false, false) => Ok(None),
         (true, false) => {
-            let mut section = atlas.section("service_account", &["client_id", "client_secret", "client_secret_file"])?;
-            let client_id = section.required("client_id", "the client id, such as \"mdb_sa_id_...\"", filled)?;
+            let mut section =
+                table.section("service_account", &["client_id", "client_secret", "client_secret_file"])?;
+            let client_id =
+                section.required("client_id", "the client id, such as \"mdb_sa_id_...\"", filled)?;
             let client_secret = secret(file, &mut section, "client_secret", "client_secret_file")?;
-            Ok(Credentials::ServiceAccount { client_id, client_secret })
+            Ok(Some(Credentials::ServiceAccount { client_id, client_secret }))
         }
         (false, true) => {
-            let mut section = atlas.section("api_key", &["public_key", "private_key", "private_key_file"])?;
+            let mut section = table.section("api_key", &["public_key", "private_key", "private_key_file"])?;
             let public_key = section.required("public_key", "the public part of the API key", filled)?;
             let private_key = secret(file, &mut section, "private_key", "private_key_file")?;
-            Ok(Credentials::ApiKey { public_key, private_key })
+            Ok(Some(Credentials::ApiKey { public_key, private_key }))
         }
     }
 }

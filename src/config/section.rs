@@ -1,5 +1,6 @@
 //! One table of the configuration: unknown keys are refused when it is opened, known ones are taken out one by one.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -119,6 +120,23 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A whole number of `range`, told as `expected`. The environment has only text.
+    pub(super) fn number(
+        &mut self,
+        key: &str,
+        expected: &str,
+        range: RangeInclusive<u32>,
+    ) -> Result<Option<u32>, ConfigError> {
+        self.optional(key, expected, |value| {
+            let number = match &value.kind {
+                ValueKind::I64(number) => u32::try_from(*number).ok(),
+                ValueKind::String(text) => text.trim().parse().ok(),
+                _ => None,
+            };
+            number.filter(|number| range.contains(number))
+        })
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }
@@ -144,7 +162,8 @@ impl<'a> Section<'a> {
         ConfigError::new(format!("{}: {} {problem}", self.origin_of(key), self.path_of(key)))
     }
 
-    fn path_of(&self, key: &str) -> String {
+    /// The full name of `key`.
+    pub(super) fn path_of(&self, key: &str) -> String {
         let key = key.escape_debug();
         if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) }
     }

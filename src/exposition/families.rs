@@ -1,7 +1,6 @@
 //! Every metric family, in the order of the exposition, with the HELP that people read.
 
 use std::fmt;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus_client::encoding::{
@@ -12,7 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use crate::board::{ClusterView, GoodPoll, View};
+use crate::board::{ClusterView, GoodPoll};
 use crate::model::{ClusterReport, FailedJob, JobState};
 
 /// Labels beyond those of the cluster, where there are none.
@@ -20,38 +19,6 @@ const NO_LABELS: [(&str, &str); 0] = [];
 
 /// Error codes of at most this length are label values as they are.
 const LONGEST_CODE: usize = 64;
-
-/// The exporter itself.
-pub(super) fn exporter(
-    encoder: &mut DescriptorEncoder<'_>,
-    view: &View,
-    poll_interval: Duration,
-) -> fmt::Result {
-    let build = [
-        ("version", env!("CARGO_PKG_VERSION")),
-        ("revision", option_env!("BUILD_REVISION").unwrap_or("unknown")),
-        ("rustversion", env!("BUILD_RUST_VERSION")),
-    ];
-    encoder
-        .encode_descriptor(
-            "mongodbatlas_backup_exporter_build",
-            "The running exporter. Always 1.",
-            None,
-            MetricType::Info,
-        )?
-        .encode_info(&build)?;
-    let mut gauge = |name, help, value: f64| {
-        let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        ConstGauge::new(Plain(value)).encode(metric)
-    };
-    #[allow(clippy::cast_precision_loss)] // clusters, far below 2^52
-    gauge("mongodbatlas_backup_exporter_targets", "Clusters that are watched.", view.targets as f64)?;
-    gauge(
-        "mongodbatlas_backup_exporter_poll_interval_seconds",
-        "Configured time from one poll of a cluster to its next.",
-        poll_interval.as_secs_f64(),
-    )
-}
 
 /// What the listings say. A cluster without a report that is young enough has no sample here.
 pub(super) fn jobs(encoder: &mut DescriptorEncoder<'_>, clusters: &[ClusterView]) -> fmt::Result {
@@ -121,6 +88,36 @@ pub(super) fn jobs(encoder: &mut DescriptorEncoder<'_>, clusters: &[ClusterView]
         "mongodbatlas_backup_export_last_progress_timestamp_seconds",
         "When the active job that has not moved for longest last changed its state or counts, in seconds since the epoch, as of the last good poll; its creation until a movement was seen. No sample while no job is active.",
         |cluster| current(cluster, |good| good.last_progress).map(seconds),
+    )
+}
+
+/// What a cluster is held to. As of the last discovery; it does not go stale with the polls.
+pub(super) fn expectation(encoder: &mut DescriptorEncoder<'_>, clusters: &[ClusterView]) -> fmt::Result {
+    let mut out = Families { encoder, clusters };
+    out.per_cluster(
+        "mongodbatlas_backup_export_auto_export_enabled",
+        "1 if Atlas exports snapshots of the cluster by itself, 0 if not, as of the last discovery. No sample while its backup schedule was not read.",
+        |cluster| Some(f64::from(cluster.state.schedule.as_ref()?.auto_export?)),
+    )?;
+    out.per_cluster(
+        "mongodbatlas_backup_export_expected_interval_seconds",
+        "Longest time from one export to the next: as configured, or that of the export policy as of the last discovery. No sample where it is unknown, or where auto export is off and nothing is configured.",
+        |cluster| Some(cluster.expected_interval()?.as_secs_f64()),
+    )?;
+    out.per_cluster(
+        "mongodbatlas_backup_export_export_expected",
+        "1 if the configuration expects exports of the cluster even without auto export, 0 if it does not. No sample where it leaves that open.",
+        |cluster| cluster.state.expected.export.map(f64::from),
+    )?;
+    out.per_cluster(
+        "mongodbatlas_backup_export_cluster_paused",
+        "1 if the cluster is paused, 0 if not, as of the last discovery.",
+        |cluster| cluster.state.paused.map(f64::from),
+    )?;
+    out.per_cluster(
+        "mongodbatlas_backup_export_cluster_created_timestamp_seconds",
+        "When the cluster was created, in seconds since the epoch, as of the last discovery.",
+        |cluster| cluster.state.created_at.map(seconds),
     )
 }
 
@@ -289,7 +286,7 @@ impl EncodeLabelSet for Labels<'_> {
 
 /// A value that is written as people write it: `1`, not `1.0`.
 #[derive(Debug)]
-struct Plain(f64);
+pub(super) struct Plain(pub(super) f64);
 
 impl EncodeGaugeValue for Plain {
     fn encode(&self, encoder: &mut GaugeValueEncoder<'_>) -> fmt::Result {
@@ -317,12 +314,12 @@ fn error_code(job: &FailedJob) -> &str {
     }
 }
 
-fn seconds(at: Timestamp) -> f64 {
+pub(super) fn seconds(at: Timestamp) -> f64 {
     at.as_duration().as_secs_f64()
 }
 
 #[allow(clippy::cast_precision_loss)] // exact up to 2^53 jobs or collections
-fn count(number: u64) -> f64 {
+pub(super) fn count(number: u64) -> f64 {
     number as f64
 }
 

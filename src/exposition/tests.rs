@@ -2,9 +2,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::*;
-use crate::board::{Board, GoodPoll, PollError};
+use crate::board::{Board, GoodPoll};
 use crate::model::{
-    Counts, ExportJob, FailureReason, Fold, JobState, Movements, ProjectId, StateReason, Target,
+    Budget, Counts, Expected, ExportJob, FailureReason, Fold, JobState, ListedCluster, Movements,
+    OrganizationId, PollError, ProjectId, Schedule, StateReason, Target, Unexportable,
 };
 
 const STALE_AFTER: Duration = Duration::from_mins(15);
@@ -37,9 +38,22 @@ fn failed(code: Option<&str>) -> ExportJob {
 }
 
 fn board(names: &[&str]) -> Board {
-    let board = Board::new(names.iter().map(|name| target(name)), STALE_AFTER);
+    let board = unnamed(names);
     board.name_project(&target("").project_id, "payments".to_owned());
     board
+}
+
+fn unnamed(names: &[&str]) -> Board {
+    let board = Board::new(STALE_AFTER);
+    board.watch_project(&target("").project_id);
+    for name in names {
+        board.watch(&target(name), Expected::default());
+    }
+    board
+}
+
+fn metrics() -> Arc<SelfMetrics> {
+    Arc::new(SelfMetrics::new(&["exports"], at(0)))
 }
 
 fn good(board: &Board, name: &str, jobs: impl IntoIterator<Item = ExportJob>) {
@@ -59,7 +73,7 @@ fn bad(board: &Board, name: &str, reason: FailureReason) {
 }
 
 fn text(board: &Board) -> String {
-    render(Arc::new(board.view(Instant::now())), Duration::from_mins(1), Format::Text).unwrap()
+    render(Arc::new(board.view(Instant::now())), metrics(), Duration::from_mins(1), Format::Text).unwrap()
 }
 
 /// The samples of `name` without the labels that every sample has.
@@ -75,6 +89,118 @@ fn samples(text: &str, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// What discovery tells of the project and of `prod` and `sharded`.
+fn discovered(board: &Board) {
+    let id = target("").project_id;
+    board.discover(&id, at(90), Ok(()));
+    board.leave_out(&id, Unexportable::ALL.into_iter().map(|reason| (reason, 0)).collect());
+    board.set_budget(&id, Some(Budget { limit: 1200, remaining: 1180 }));
+    let listed = |paused| ListedCluster {
+        name: String::new(),
+        unexportable: None,
+        paused: Some(paused),
+        created_at: Some(at(-1000)),
+    };
+    board
+        .watch(&target("sharded"), Expected { interval: Some(Duration::from_hours(12)), export: Some(true) });
+    board.describe(&target("prod"), Some(&listed(false)), true);
+    board.describe(&target("sharded"), Some(&listed(true)), true);
+    let schedule =
+        |auto_export| Schedule { auto_export: Some(auto_export), frequency: Some("daily".to_owned()) };
+    board.schedule(&target("prod"), Ok(schedule(true)));
+    board.schedule(&target("sharded"), Ok(schedule(false)));
+    let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
+    board.watch_organization(&organization);
+    board.list_projects(&organization, at(80), Ok(()));
+}
+
+fn no() -> PollError {
+    PollError { reason: FailureReason::Forbidden, text: "no".to_owned() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_discovery_that_fails_says_so_and_keeps_what_is_known() {
+    let board = board(&["prod", "sharded"]);
+    let id = target("").project_id;
+    let success = |board: &Board| samples(&text(board), "discovery_success");
+    let project = "{project_id=\"32b6e34b3d91647abb20e7b8\"}";
+    assert!(success(&board).is_empty(), "not tried yet");
+    discovered(&board);
+    assert_eq!(success(&board), [format!("{project} 1")]);
+    let known = text(&board);
+    board.discover(&id, at(95), Err(no()));
+    assert_eq!(success(&board), [format!("{project} 0")]);
+    assert_eq!(
+        text(&board).replace(
+            "_success{project_id=\"32b6e34b3d91647abb20e7b8\"} 0",
+            "_success{project_id=\"32b6e34b3d91647abb20e7b8\"} 1"
+        ),
+        known,
+        "all else stays"
+    );
+    board.discover(&id, at(96), Ok(()));
+    assert_eq!(
+        samples(&text(&board), "last_discovery_success_timestamp_seconds"),
+        [format!("{project} 1700005760")]
+    );
+    // A schedule that cannot be read is a part of the project that is not seen.
+    board.schedule(&target("prod"), Err(no()));
+    assert_eq!(success(&board), [format!("{project} 0")]);
+    assert_eq!(samples(&text(&board), "auto_export_enabled"), ["{prod\"} 1", "{sharded\"} 0"]);
+    board.schedule(&target("prod"), Ok(Schedule::default()));
+    assert_eq!(success(&board), [format!("{project} 1")]);
+    assert_eq!(samples(&text(&board), "auto_export_enabled"), ["{sharded\"} 0"], "not told is not known");
+    let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
+    board.list_projects(&organization, at(97), Err(no()));
+    assert_eq!(
+        samples(&text(&board), "organization_discovery_success"),
+        ["{organization_id=\"5f0e5a3b9c1d4e6f8a7b0000\"} 0"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_forgotten_is_gone_and_what_stays_keeps_its_counters() {
+    let board = board(&["prod", "old"]);
+    discovered(&board);
+    good(&board, "prod", []);
+    good(&board, "old", []);
+    board.watch(&target("prod"), Expected { interval: None, export: Some(false) });
+    assert_eq!(samples(&text(&board), "polls_total"), ["{old\"} 1", "{prod\"} 1", "{sharded\"} 0"]);
+    board.forget(&target("old"));
+    assert!(!text(&board).contains("\"old\""));
+    // A poll that ends after that brings nothing back.
+    good(&board, "old", []);
+    assert!(!text(&board).contains("\"old\""));
+    board.forget_project(&target("").project_id);
+    board.discover(&target("").project_id, at(99), Ok(()));
+    assert!(!text(&board).contains("32b6e34b3d91647abb20e7b8"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_is_when_everything_was_asked_for_once() {
+    let board = Board::new(STALE_AFTER);
+    let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
+    let id = target("").project_id;
+    board.watch_organization(&organization);
+    assert!(!board.is_ready());
+    board.list_projects(&organization, at(0), Err(no()));
+    assert!(board.is_ready(), "asked, if in vain");
+    board.watch_project(&id);
+    assert!(!board.is_ready());
+    board.name_project(&id, "payments".to_owned());
+    board.discover(&id, at(0), Ok(()));
+    assert!(board.is_ready());
+    board.watch(&target("prod"), Expected::default());
+    assert!(!board.is_ready());
+    bad(&board, "prod", FailureReason::NotFound);
+    assert!(board.is_ready());
+    board.describe(&target("prod"), None, true);
+    assert!(!board.is_ready(), "its schedule is to be read");
+    board.schedule(&target("prod"), Err(no()));
+    assert!(board.is_ready());
+    assert!(!board.view(Instant::now()).is_well());
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_exposition_is_the_golden_one() {
     let board = board(&["prod", "sharded", "empty", "broken", "waiting"]);
@@ -87,6 +213,7 @@ async fn the_exposition_is_the_golden_one() {
     good(&board, "sharded", [sharded]);
     good(&board, "empty", []);
     bad(&board, "broken", FailureReason::Forbidden);
+    discovered(&board);
     let text = text(&board);
     let rust = env!("BUILD_RUST_VERSION");
     let build =
@@ -103,13 +230,12 @@ async fn the_exposition_is_the_golden_one() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_shown_before_the_projects_name_was_asked_for() {
-    let board = Board::new([target("prod")], STALE_AFTER);
+    let board = unnamed(&["prod"]);
     good(&board, "prod", [job("a", 0, JobState::Successful)]);
     assert!(!board.is_ready());
     assert!(!text(&board).contains("cluster_name"));
     assert!(text(&board).contains("mongodbatlas_backup_exporter_targets 1"));
     board.name_project(&target("").project_id, "payments".to_owned());
-    assert!(board.is_ready());
     assert_eq!(samples(&text(&board), "up"), ["{prod\"} 1"]);
 }
 
@@ -192,7 +318,7 @@ async fn an_error_code_is_a_bounded_label() {
 
 #[tokio::test]
 async fn names_are_escaped() {
-    let board = Board::new([target("we\"ird\\\n\0")], STALE_AFTER);
+    let board = unnamed(&["we\"ird\\\n\0"]);
     board.name_project(&target("").project_id, "a\"b\\c\nd\0".to_owned());
     good(&board, "we\"ird\\\n\0", []);
     let text = text(&board);
@@ -212,13 +338,13 @@ async fn both_formats_tell_the_same_and_are_whole() {
         [job("a", 0, JobState::Successful), failed(None), job("r", 30, JobState::InProgress)],
     );
     let view = Arc::new(board.view(Instant::now()));
-    let open = render(view, Duration::from_mins(1), Format::OpenMetrics).unwrap();
+    let open = render(view, metrics(), Duration::from_mins(1), Format::OpenMetrics).unwrap();
     assert!(open.ends_with("# EOF\n"));
     assert!(open.contains("# TYPE mongodbatlas_backup_export_polls counter\n"));
     assert!(text(&board).contains("# TYPE mongodbatlas_backup_export_polls_total counter\n"));
-    let samples = |text: &str| {
-        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
-    };
+    // The bounds of a histogram are written "1" in the one and "1.0" in the other.
+    let compared = |line: &&str| !line.starts_with('#') && !line.contains("_request_duration_");
+    let samples = |text: &str| text.lines().filter(compared).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(samples(&open), samples(&text(&board)));
     let mut names: Vec<_> =
         samples(&open).iter().map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect();

@@ -36,6 +36,29 @@ pub struct Account {
     pub secret: String,
     /// Whether it has the role Project Backup Manager, without which exports cannot be listed.
     pub backup_manager: bool,
+    /// Whether it is a member of the organizations, without which their projects cannot be listed.
+    pub organization_member: bool,
+    /// The projects that it is in; `None` for all.
+    pub projects: Option<Vec<String>>,
+}
+
+impl Account {
+    /// An account that may read everything.
+    #[must_use]
+    pub fn new(scheme: Scheme, id: &str, secret: &str) -> Self {
+        Self {
+            scheme,
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+            backup_manager: true,
+            organization_member: true,
+            projects: None,
+        }
+    }
+
+    pub(super) fn is_in(&self, project: &str) -> bool {
+        self.projects.as_ref().is_none_or(|projects| projects.iter().any(|known| known == project))
+    }
 }
 
 /// Tokens and nonces that are out.

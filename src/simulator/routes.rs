@@ -1,6 +1,7 @@
 //! Requests in, answers out, in Atlas's order: who are you, which version, is there budget left, what do you want.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
@@ -11,8 +12,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::auth::{Minted, Verdict, authorization, nonce_count};
+use super::limit::Bucket;
 use super::misbehave::{add_headers, json};
-use super::world::{Kind, Project, Seen, World};
+use super::world::{Cluster, Kind, Project, Seen, World};
 use super::{lock, wire};
 
 /// The oldest version of the API; later dates resolve to the newest version before them.
@@ -114,42 +116,107 @@ fn resource(world: &mut World, method: &Method, uri: &Uri, headers: &HeaderMap) 
     let decoded = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
     let segments: Vec<String> = uri.path().split('/').skip(1).map(decoded).collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let ["api", "atlas", "v2", "groups", id, rest @ ..] = segments.as_slice() else {
-        return refuse(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", "Cannot find the resource.");
+    let Some(account) = world.accounts.iter().find(|known| known.id == account) else {
+        return refuse(StatusCode::UNAUTHORIZED, "UNEXPECTED_ERROR", "The account is gone.");
     };
-    if id.len() != 24 || !id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return refuse(StatusCode::BAD_REQUEST, "INVALID_GROUP_ID", "An invalid group ID was specified.");
-    }
-    let backup_manager = world.accounts.iter().any(|known| known.id == account && known.backup_manager);
-    let Some(project) = world.projects.get_mut(*id) else {
-        return refuse(StatusCode::NOT_FOUND, "GROUP_NOT_FOUND", "No group with that ID exists.");
-    };
-    match rest {
-        [] => json(StatusCode::OK, &wire::project(id, &project.name, project.clusters.len()).to_string()),
-        ["clusters", name, "backup", "exports"] => {
-            let taken = project.budget.take();
-            let mut response = match taken {
-                Ok(()) if !backup_manager => refuse(
-                    StatusCode::FORBIDDEN,
-                    "USER_UNAUTHORIZED",
-                    "Current user is not authorized to perform this action.",
-                ),
-                Ok(()) => exports(project, name, uri),
-                Err(_) => {
-                    refuse(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED_TOKEN_BUCKET", "Too many requests.")
-                }
-            };
-            if let Err(wait) = taken {
-                set(&mut response, "retry-after", wait.as_secs() + 1);
-            }
-            set(&mut response, "ratelimit-limit", u64::from(project.budget.capacity));
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            // whole requests, never below 0
-            set(&mut response, "ratelimit-remaining", project.budget.left as u64);
-            response
+    match segments.as_slice() {
+        ["api", "atlas", "v2", "orgs", id, "groups"] if is_id(id) => {
+            let member = account.organization_member;
+            let of_organization: Vec<_> = world
+                .projects
+                .iter()
+                .filter(|(project, known)| known.organization == *id && account.is_in(project))
+                .map(|(id, project)| wire::project(id, project))
+                .collect();
+            if member { listing(&of_organization, uri, &Quirks::default()) } else { unauthorized() }
         }
-        _ => refuse(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", "Cannot find the resource."),
+        ["api", "atlas", "v2", "groups", id, rest @ ..] if is_id(id) => {
+            let (may_enter, backup_manager) = (account.is_in(id), account.backup_manager);
+            match world.projects.get_mut(*id) {
+                None => refuse(StatusCode::NOT_FOUND, "GROUP_NOT_FOUND", "No group with that ID exists."),
+                Some(_) if !may_enter => refuse(
+                    StatusCode::UNAUTHORIZED,
+                    "NOT_IN_GROUP",
+                    "The current user is not in the group, or the group does not exist.",
+                ),
+                Some(project) => group(project, id, rest, backup_manager, uri),
+            }
+        }
+        ["api", "atlas", "v2", "groups" | "orgs", _, ..] => {
+            refuse(StatusCode::BAD_REQUEST, "INVALID_GROUP_ID", "An invalid ID was specified.")
+        }
+        _ => not_found(),
     }
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == 24 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// What is asked of a project.
+fn group(project: &mut Project, id: &str, rest: &[&str], backup_manager: bool, uri: &Uri) -> Response {
+    match rest {
+        [] => json(StatusCode::OK, &wire::project(id, project).to_string()),
+        ["clusters"] => {
+            let outcome = project.clusters_budget.take().map(|()| {
+                let clusters = project.clusters.iter().map(|(name, cluster)| wire::cluster(name, cluster));
+                listing(&clusters.collect::<Vec<_>>(), uri, &Quirks::default())
+            });
+            budgeted(&project.clusters_budget, outcome)
+        }
+        ["clusters", name, "backup", resource @ ("exports" | "schedule")] => {
+            let outcome = project.budget.take().map(|()| match dedicated(project, name) {
+                Err(refusal) => *refusal,
+                Ok(cluster) if *resource == "schedule" => {
+                    json(StatusCode::OK, &wire::schedule(name, cluster).to_string())
+                }
+                Ok(_) if !backup_manager => unauthorized(),
+                Ok(cluster) => exports(cluster, uri),
+            });
+            budgeted(&project.budget, outcome)
+        }
+        _ => not_found(),
+    }
+}
+
+/// An answer from a budget, or the refusal of one that is used up; either tells what is left.
+fn budgeted(budget: &Bucket, outcome: Result<Response, Duration>) -> Response {
+    let mut response = outcome.unwrap_or_else(|wait| {
+        let code = "RATE_LIMITED_TOKEN_BUCKET";
+        let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, code, "Too many requests.");
+        set(&mut response, "retry-after", wait.as_secs() + 1);
+        response
+    });
+    set(&mut response, "ratelimit-limit", u64::from(budget.capacity));
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // whole requests, never below 0
+    set(&mut response, "ratelimit-remaining", budget.left as u64);
+    response
+}
+
+/// The cluster, if it is one that has backups of its own.
+fn dedicated<'a>(project: &'a Project, name: &str) -> Result<&'a Cluster, Box<Response>> {
+    let (status, code, detail) = match project.clusters.get(name) {
+        None => (StatusCode::NOT_FOUND, "CLUSTER_NOT_FOUND", "No cluster of that name exists in the group."),
+        Some(cluster) => match cluster.kind {
+            Kind::Dedicated => return Ok(cluster),
+            Kind::SharedTier => {
+                (StatusCode::BAD_REQUEST, "BACKUP_NOT_SUPPORTED", "This cluster is of a shared tier.")
+            }
+            Kind::Flex => {
+                (StatusCode::BAD_REQUEST, "CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API", "This is a flex cluster.")
+            }
+        },
+    };
+    Err(Box::new(refuse(status, code, detail)))
+}
+
+fn unauthorized() -> Response {
+    let detail = "Current user is not authorized to perform this action.";
+    refuse(StatusCode::FORBIDDEN, "USER_UNAUTHORIZED", detail)
+}
+
+fn not_found() -> Response {
+    refuse(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", "Cannot find the resource.")
 }
 
 /// A dated media type is mandatory, and no date lies before the first version.
@@ -169,21 +236,24 @@ fn version(headers: &HeaderMap) -> Result<(), Box<Response>> {
     }
 }
 
-fn exports(project: &Project, name: &str, uri: &Uri) -> Response {
-    let Some(cluster) = project.clusters.get(name) else {
-        return refuse(
-            StatusCode::NOT_FOUND,
-            "CLUSTER_NOT_FOUND",
-            "No cluster of that name exists in the group.",
-        );
-    };
-    if cluster.kind == Kind::Flex {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API",
-            "This is a flex cluster.",
-        );
-    }
+fn exports(cluster: &Cluster, uri: &Uri) -> Response {
+    let quirks = Quirks { overlap: cluster.overlap, total: cluster.total_count, unlinked: cluster.unlinked };
+    listing(&cluster.listing(Timestamp::now()), uri, &quirks)
+}
+
+/// How a listing differs from a plain one.
+#[derive(Default)]
+struct Quirks {
+    /// So many entries of each page stand on the next one again.
+    overlap: usize,
+    /// `totalCount` where it should lie.
+    total: Option<i64>,
+    /// Whether pages come without links.
+    unlinked: bool,
+}
+
+/// One page of everything, as the query asks.
+fn listing(all: &[Value], uri: &Uri, quirks: &Quirks) -> Response {
     let size = number(uri, "itemsPerPage", 100).filter(|size| (1..=500).contains(size));
     let page = number(uri, "pageNum", 1).filter(|page| *page >= 1);
     let (Some(size), Some(page)) = (size, page) else {
@@ -193,14 +263,12 @@ fn exports(project: &Project, name: &str, uri: &Uri) -> Response {
             "itemsPerPage is 1 to 500, pageNum at least 1.",
         );
     };
-    let jobs = cluster.listing(Timestamp::now());
-    let step = size - cluster.overlap.min(size - 1);
-    let start = ((page - 1) * step).min(jobs.len());
-    let end = (start + size).min(jobs.len());
-    let results: &[Value] = &jobs[start..end];
-    let total = cluster.total_count.unwrap_or(i64::try_from(jobs.len()).unwrap_or(i64::MAX));
-    let mut body = wire::page(results, uri.path(), page, size, end < jobs.len(), total);
-    if cluster.unlinked {
+    let step = size - quirks.overlap.min(size - 1);
+    let start = ((page - 1) * step).min(all.len());
+    let end = (start + size).min(all.len());
+    let total = quirks.total.unwrap_or(i64::try_from(all.len()).unwrap_or(i64::MAX));
+    let mut body = wire::page(&all[start..end], uri.path(), page, size, end < all.len(), total);
+    if quirks.unlinked {
         body["links"] = Value::Array(Vec::new());
     }
     json(StatusCode::OK, &body.to_string())

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::world::{End, Job, Shape, signed};
+use super::world::{Cluster, End, Job, Kind, Project, Shape, signed};
 
 /// A job at `now`. What does not apply is left out, not null, as Atlas does.
 pub(super) fn job(job: &Job, now: Timestamp) -> Value {
@@ -105,6 +105,44 @@ pub(super) fn token(text: &str, life: u64) -> Value {
 }
 
 /// A project.
-pub(super) fn project(id: &str, name: &str, clusters: usize) -> Value {
-    json!({"id": id, "name": name, "orgId": "5f0e5a3b9c1d4e6f8a7b0000", "created": "2020-01-01T00:00:00Z", "clusterCount": clusters, "links": []})
+pub(super) fn project(id: &str, project: &Project) -> Value {
+    json!({"id": id, "name": project.name, "orgId": project.organization, "created": "2020-01-01T00:00:00Z", "clusterCount": project.clusters.len(), "links": []})
+}
+
+/// A cluster in the listing of its project.
+pub(super) fn cluster(name: &str, cluster: &Cluster) -> Value {
+    let (provider, tier) = match cluster.kind {
+        Kind::Dedicated => ("AWS", "M30"),
+        Kind::SharedTier => ("TENANT", "M0"),
+        Kind::Flex => ("FLEX", "FLEX"),
+    };
+    json!({
+        "name": name,
+        "backupEnabled": cluster.kind == Kind::Dedicated && !cluster.backup_disabled,
+        "clusterType": "REPLICASET",
+        "createDate": cluster.created_at.map_or_else(|| "2024-01-02T03:04:05Z".to_owned(), whole),
+        "paused": cluster.paused,
+        "replicationSpecs": [{
+            "id": "65a1f0b2c3d4e5f60718293a",
+            "regionConfigs": [{"providerName": provider, "regionName": "EU_WEST_1", "priority": 7, "electableSpecs": {"instanceSize": tier}}],
+        }],
+        "stateName": "IDLE",
+        "links": [],
+    })
+}
+
+/// A backup schedule.
+pub(super) fn schedule(name: &str, cluster: &Cluster) -> Value {
+    let mut json = json!({
+        "autoExportEnabled": cluster.schedule.auto_export,
+        "clusterId": "65a1f0b2c3d4e5f60718293b",
+        "clusterName": name,
+        "policies": [{"id": "65a1f0b2c3d4e5f60718293c", "policyItems": [{"frequencyType": "daily", "frequencyInterval": 1, "retentionUnit": "days", "retentionValue": 7}]}],
+        "referenceHourOfDay": 3,
+        "links": [],
+    });
+    if let Some(frequency) = &cluster.schedule.frequency {
+        json["export"] = json!({"exportBucketId": "5f0e5a3b9c1d4e6f8a7b6c5d", "frequencyType": frequency});
+    }
+    json
 }

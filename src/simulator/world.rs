@@ -11,6 +11,9 @@ use super::limit::Bucket;
 use super::misbehave::Fault;
 use super::wire;
 
+/// The organization of a project that names no other.
+pub const ORGANIZATION: &str = "5f0e5a3b9c1d4e6f8a7b0000";
+
 /// Requests that are remembered; the oldest are forgotten.
 const MOST_SEEN: usize = 10_000;
 
@@ -28,8 +31,10 @@ pub struct World {
     pub faults: Vec<Fault>,
     /// Headers that every good answer carries besides its own.
     pub headers: Vec<(&'static str, String)>,
-    /// Every request, in order.
+    /// The last requests, in order.
     pub seen: VecDeque<Seen>,
+    /// All requests there ever were.
+    pub answered: u64,
     /// Tokens and nonces that are out.
     pub sessions: Sessions,
 }
@@ -40,6 +45,7 @@ impl World {
             self.seen.pop_front();
         }
         self.seen.push_back(seen);
+        self.answered += 1;
     }
 }
 
@@ -61,17 +67,27 @@ pub struct Seen {
 pub struct Project {
     /// Its name.
     pub name: String,
+    /// The id of its organization.
+    pub organization: String,
     /// By name.
     pub clusters: BTreeMap<String, Cluster>,
     /// The request budget of its Cloud Backup endpoints.
     pub budget: Bucket,
+    /// The request budget of its cluster endpoints.
+    pub clusters_budget: Bucket,
 }
 
 impl Project {
-    /// A project without clusters, with the budget that Atlas documents.
+    /// A project of [`ORGANIZATION`] without clusters, with the budgets that Atlas documents.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), clusters: BTreeMap::new(), budget: Bucket::new(1200, 500) }
+        Self {
+            name: name.to_owned(),
+            organization: ORGANIZATION.to_owned(),
+            clusters: BTreeMap::new(),
+            budget: Bucket::new(1200, 500),
+            clusters_budget: Bucket::new(10_000, 5000),
+        }
     }
 
     /// The project with one cluster more.
@@ -88,8 +104,26 @@ pub enum Kind {
     /// M10 and up.
     #[default]
     Dedicated,
-    /// Refused by every cluster endpoint.
+    /// On servers that are shared with others; it has no exports.
+    SharedTier,
+    /// Listed, and refused by every endpoint of a cluster.
     Flex,
+}
+
+/// A cluster's backup schedule, as far as exports go.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    /// Whether snapshots are exported by themselves.
+    pub auto_export: bool,
+    /// How often, in Atlas's word; `None` for no export policy.
+    pub frequency: Option<String>,
+}
+
+impl Default for Schedule {
+    /// Daily exports.
+    fn default() -> Self {
+        Self { auto_export: true, frequency: Some("daily".to_owned()) }
+    }
 }
 
 /// The order of a listing. Atlas documents none.
@@ -109,6 +143,14 @@ pub enum Order {
 pub struct Cluster {
     /// What it is.
     pub kind: Kind,
+    /// Whether cloud backup is off.
+    pub backup_disabled: bool,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// When it was created; a while ago if nobody says.
+    pub created_at: Option<Timestamp>,
+    /// When it is backed up and exported.
+    pub schedule: Schedule,
     /// Its jobs, in any order.
     pub jobs: Vec<Entry>,
     /// Jobs that begin by themselves.

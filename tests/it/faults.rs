@@ -5,7 +5,7 @@ use std::time::Duration;
 use atlas_backup_exporter::simulator::{Cluster, End, Fault, Job, Kind, Misbehaviour, World};
 use tokio::net::TcpListener;
 
-use crate::harness::{PROJECT, Setup, requests, simulator, world};
+use crate::harness::{PROJECT, Setup, exports, requests, simulator, world};
 
 fn one_success() -> Cluster {
     Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)])
@@ -21,7 +21,6 @@ fn status(status: u16, code: &'static str) -> Misbehaviour {
 async fn every_fault_has_its_reason_and_harms_nobody_else() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let redirect = Misbehaviour::Redirect(format!("http://{}/elsewhere", elsewhere.local_addr().unwrap()));
-    let long_wait = Misbehaviour::Status(429, "RATE_LIMITED", vec![("retry-after", "3600".to_owned())]);
     let faults = [
         ("bad-request", status(400, "VALIDATION_ERROR"), "bad_request"),
         ("unauthorized", status(401, "UNEXPECTED_ERROR"), "unauthorized"),
@@ -29,7 +28,7 @@ async fn every_fault_has_its_reason_and_harms_nobody_else() {
         ("address", status(403, "IP_ADDRESS_NOT_ON_ACCESS_LIST"), "forbidden"),
         ("deleted", status(404, "CLUSTER_NOT_FOUND"), "not_found"),
         ("sunset", status(410, "VERSION_GONE"), "bad_request"),
-        ("limited", long_wait, "rate_limited"),
+        ("limited", status(429, "RATE_LIMITED"), "rate_limited"),
         ("broken", status(500, "UNEXPECTED_ERROR"), "server_error"),
         ("hanging", Misbehaviour::Hang, "timeout"),
         ("truncated", Misbehaviour::Truncated, "invalid_response"),
@@ -53,7 +52,7 @@ async fn every_fault_has_its_reason_and_harms_nobody_else() {
     ];
     let mut world = world([("healthy", one_success())]);
     for (name, what, _) in &faults {
-        world.faults.push(Fault::lasting(&format!("/{name}/"), what.clone()));
+        world.faults.push(Fault::lasting(&exports(name), what.clone()));
         world.projects.get_mut(PROJECT).unwrap().clusters.insert((*name).to_owned(), one_success());
     }
     let simulator = simulator(world).await;
@@ -80,7 +79,7 @@ async fn every_fault_has_its_reason_and_harms_nobody_else() {
         "the healthy one was held up: {scrape:#?}"
     );
     assert_eq!(
-        requests(&simulator, "/deleted/"),
+        requests(&simulator, &exports("deleted")),
         scrape.value("polls_total", "deleted", "").unwrap() as usize
     );
     let nobody = tokio::time::timeout(Duration::from_millis(100), elsewhere.accept()).await;
@@ -104,9 +103,9 @@ async fn what_passes_is_tried_again_within_the_poll() {
     };
     let mut world = world([("thrice", one_success()), ("wait", one_success()), ("half", one_success())]);
     world.faults = vec![
-        Fault::passing("/thrice/", status(503, "E"), 3),
-        Fault::passing("/wait/", limited("2"), 1),
-        Fault::passing("/half/", Misbehaviour::Truncated, 1),
+        Fault::passing(&exports("thrice"), status(503, "E"), 3),
+        Fault::passing(&exports("wait"), limited("2"), 1),
+        Fault::passing(&exports("half"), Misbehaviour::Truncated, 1),
     ];
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
@@ -114,7 +113,7 @@ async fn what_passes_is_tried_again_within_the_poll() {
     let scrape = setup.start().await.polled().await;
     for (name, tries) in [("thrice", 4), ("wait", 2), ("half", 2)] {
         assert_eq!(scrape.up(name), Some(1.0), "{name}");
-        assert_eq!(requests(&simulator, &format!("/{name}/")), tries, "{name}");
+        assert_eq!(requests(&simulator, &exports(name)), tries, "{name}");
         assert_eq!(scrape.value("polls_total", name, ""), Some(1.0), "{name}");
     }
     let waited = scrape.value("last_poll_duration_seconds", "wait", "").unwrap();
@@ -124,7 +123,7 @@ async fn what_passes_is_tried_again_within_the_poll() {
 #[tokio::test]
 async fn a_listing_of_endless_pages_ends() {
     let mut world = world([("prod", one_success())]);
-    world.faults = vec![Fault::lasting("/prod/", Misbehaviour::EndlessPages)];
+    world.faults = vec![Fault::lasting(&exports("prod"), Misbehaviour::EndlessPages)];
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
     setup.poll = "interval = \"60s\"\ntimeout = \"20s\"\n".to_owned();
@@ -134,7 +133,7 @@ async fn a_listing_of_endless_pages_ends() {
         Some(1.0),
         "{scrape:#?}"
     );
-    assert_eq!(requests(&simulator, "/prod/"), 1000);
+    assert_eq!(requests(&simulator, &exports("prod")), 1000);
 }
 
 #[tokio::test]

@@ -20,21 +20,11 @@ pub(crate) const PRIVATE_KEY: &str = "5ec4e7-never-to-be-seen";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn service_account() -> Account {
-    Account {
-        scheme: Scheme::ServiceAccount,
-        id: "mdb_sa_id_1".to_owned(),
-        secret: SECRET.to_owned(),
-        backup_manager: true,
-    }
+    Account::new(Scheme::ServiceAccount, "mdb_sa_id_1", SECRET)
 }
 
 pub(crate) fn api_key() -> Account {
-    Account {
-        scheme: Scheme::ApiKey,
-        id: "pubkey".to_owned(),
-        secret: PRIVATE_KEY.to_owned(),
-        backup_manager: true,
-    }
+    Account::new(Scheme::ApiKey, "pubkey", PRIVATE_KEY)
 }
 
 /// One project, both accounts.
@@ -70,7 +60,10 @@ pub(crate) struct Setup {
     pub(crate) base_url: String,
     pub(crate) credentials: String,
     pub(crate) poll: String,
+    pub(crate) discovery: String,
     pub(crate) clusters: Vec<String>,
+    /// `[[projects]]` and all that follows, instead of [`PROJECT`] with `clusters`.
+    pub(crate) watched: Option<String>,
     pub(crate) flags: Vec<&'static str>,
 }
 
@@ -81,15 +74,22 @@ impl Setup {
             base_url: simulator.url().to_owned(),
             credentials: by_service_account(),
             poll: "interval = \"200ms\"\ntimeout = \"5s\"\n".to_owned(),
+            discovery: "interval = \"10m\"\n".to_owned(),
             clusters,
+            watched: None,
             flags: Vec::new(),
         }
     }
 
     pub(crate) fn toml(&self) -> String {
+        let of_project = || format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = {:?}\n", self.clusters);
         format!(
-            "[atlas]\nbase_url = \"{}\"\n{}\n[poll]\n{}\n[[projects]]\nid = \"{PROJECT}\"\nclusters = {:?}\n",
-            self.base_url, self.credentials, self.poll, self.clusters
+            "[atlas]\nbase_url = \"{}\"\n{}\n[poll]\n{}\n[discovery]\n{}\n{}",
+            self.base_url,
+            self.credentials,
+            self.poll,
+            self.discovery,
+            self.watched.clone().unwrap_or_else(of_project)
         )
     }
 
@@ -194,6 +194,16 @@ impl Exporter {
             let polls = scrape.of("mongodbatlas_backup_export_polls_total");
             !polls.is_empty() && polls.iter().all(|(_, polls)| *polls >= 1.0)
         })
+    }
+
+    /// Scrapes once everything was asked for.
+    pub(crate) async fn ready(&self) -> Scrape {
+        let start = Instant::now();
+        while self.get("/-/ready").await.status() != 200 {
+            assert!(start.elapsed() < PATIENCE, "it does not get ready: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.scrape().await
     }
 
     /// Scrapes until every cluster was polled `more` times more.
@@ -303,6 +313,11 @@ impl Scrape {
         self.value("failures_since_last_success", cluster, "").is_some()
             || self.value("jobs", cluster, "state=\"Failed\"").is_some()
     }
+}
+
+/// The end of the path of a cluster's export jobs.
+pub(crate) fn exports(cluster: &str) -> String {
+    format!("/{cluster}/backup/exports")
 }
 
 /// The requests a simulator has seen whose line contains `part`.

@@ -6,7 +6,7 @@ use atlas_backup_exporter::simulator::{Cluster, End, Entry, Fault, Job, Misbehav
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::harness::{PROJECT, Setup, requests, simulator, world};
+use crate::harness::{PROJECT, Setup, exports, requests, simulator, world};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -171,7 +171,7 @@ async fn every_page_is_read_whatever_the_order_the_overlap_and_the_count() {
         assert_eq!((count("Failed"), count("Successful")), (Some(1.0), Some(1202.0)), "{name}");
         assert_eq!(scrape.latest_state(name), Some("Failed"), "{name}");
         assert_eq!(scrape.value("failures_since_last_success", name, ""), Some(1.0), "{name}");
-        assert_eq!(requests(&simulator, &format!("/{name}/")), 3, "{name}");
+        assert_eq!(requests(&simulator, &exports(name)), 3, "{name}");
     }
     assert_eq!(scrape.value("jobs", "whole-pages", "Successful"), Some(999.0));
     assert!(
@@ -208,9 +208,11 @@ async fn a_restart_in_the_middle_of_a_failure_changes_no_figure() {
     let mut seen = Vec::new();
     for _ in 0..2 {
         let exporter = Setup::new(&simulator).start().await;
-        let mut scrape = exporter.polled().await;
+        let mut scrape = exporter.ready().await;
         scrape.0.retain(|series, _| {
-            series.starts_with("mongodbatlas_backup_export_") && !series.contains("poll")
+            series.starts_with("mongodbatlas_backup_export_")
+                && !series.contains("poll")
+                && !series.contains("discovery_success_timestamp")
         });
         seen.push(scrape.0);
     }

@@ -49,10 +49,12 @@ async fn the_exposition_is_the_golden_one() {
     setup.clusters.push("gone".to_owned());
     setup.poll = "interval = \"10m\"\nstale_after = \"1h\"\n".to_owned();
     let exporter = setup.start().await;
-    exporter.polled().await;
+    exporter.ready().await;
     let text = exporter.get_with("/metrics", "accept", OPEN_METRICS).await.text().await.unwrap();
+    let timed = ["_last_poll_", "_success_timestamp_", "_request_duration_seconds_", "_remaining"];
+    let is_timed = |name: &str| timed.iter().any(|part| name.contains(part)) && !name.ends_with("_info");
     let blank = |line: &str| match line.split_once(['{', ' ']) {
-        Some((name, _)) if name.contains("_last_poll_") && !name.ends_with("_info") => {
+        Some((name, _)) if is_timed(name) => {
             format!("{} ...", line.rsplit_once(' ').unwrap().0)
         }
         Some(("mongodbatlas_backup_exporter_build_info", _)) => {

@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 use super::{copy, is_unauthorized, sensitive};
 use crate::atlas::Error;
 use crate::atlas::door::Door;
+use crate::atlas::endpoint::Route;
 use crate::config::SecretSource;
 
 /// One request is sent at most this often: without a nonce, with one that has just gone stale, with a fresh one.
@@ -29,12 +30,17 @@ impl DigestAuth {
         Self { public_key, private_key, challenge: Mutex::new(None) }
     }
 
-    pub(super) async fn send(&self, door: &Door, request: &Request) -> Result<Response, Error> {
+    pub(super) async fn send(
+        &self,
+        door: &Door,
+        route: &Route,
+        request: &Request,
+    ) -> Result<Response, Error> {
         // The nonce that the previous round was given, if any.
         let mut given: Option<String> = None;
         for _ in 1..MOST_ROUNDS {
             let (signed, nonce) = self.sign(request)?;
-            let response = door.send(signed).await?;
+            let response = door.send(route, signed).await?;
             if !is_unauthorized(&response) {
                 return Ok(response);
             }
@@ -46,7 +52,7 @@ impl DigestAuth {
             given = Some(challenge.nonce.clone());
             *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge);
         }
-        door.send(self.sign(request)?.0).await
+        door.send(route, self.sign(request)?.0).await
     }
 
     /// The request with the next answer to the challenge in use, and that challenge's nonce; as it is while there is

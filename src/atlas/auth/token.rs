@@ -17,6 +17,7 @@ use url::Url;
 
 use super::{copy, is_unauthorized, sensitive};
 use crate::atlas::door::{self, Door};
+use crate::atlas::endpoint::{Endpoint, Route};
 use crate::atlas::{Error, wire};
 use crate::config::SecretSource;
 use crate::model::FailureReason;
@@ -101,10 +102,15 @@ impl TokenAuth {
         Self { minter: Arc::new(minter) }
     }
 
-    pub(super) async fn send(&self, door: &Door, request: &Request) -> Result<Response, Error> {
+    pub(super) async fn send(
+        &self,
+        door: &Door,
+        route: &Route,
+        request: &Request,
+    ) -> Result<Response, Error> {
         let path = request.url().path();
         let token = self.token(door).await?;
-        let response = door.send(signed(request, &token)?).await?;
+        let response = door.send(route, signed(request, &token)?).await?;
         if !is_unauthorized(&response) {
             self.minter.state().uncured.remove(path);
             return Ok(response);
@@ -115,7 +121,7 @@ impl TokenAuth {
             return Err(refusal);
         }
         let Some(newer) = self.newer(door, &token, path).await else { return Err(refusal) };
-        let response = door.send(signed(request, &newer)?).await?;
+        let response = door.send(route, signed(request, &newer)?).await?;
         if is_unauthorized(&response) {
             self.minter.state().uncured.insert(path.to_owned());
         }
@@ -210,12 +216,13 @@ impl Minter {
     async fn ask(&self, door: &Door, secret: &SecretString) -> Result<wire::Token, Error> {
         let request = door
             .post(self.url.clone())
-            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .header(ACCEPT, HeaderValue::from_static(Endpoint::Token.media_type()))
             .basic_auth(&self.client_id, Some(secret.expose_secret()))
             .form(&[("grant_type", "client_credentials")])
             .build()
             .map_err(Error::transport)?;
-        match door::body(door.send(request).await?).await {
+        let route = Route { endpoint: Endpoint::Token, project: None };
+        match door::body(door.send(&route, request).await?).await {
             Ok(body) => wire::token(&body),
             Err(error) => Err(refused(error)),
         }

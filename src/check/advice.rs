@@ -1,0 +1,73 @@
+//! What a person can do about an error, told by Atlas's own code where there is one.
+
+use crate::atlas::Error;
+use crate::config::Credentials;
+use crate::model::FailureReason;
+
+/// What was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    Organization,
+    Project,
+    Clusters,
+    Exports,
+    Schedule,
+}
+
+/// What to do about `error`, which came when `credentials` asked for something.
+pub(super) fn on(error: &Error, asked: Asked, credentials: &Credentials) -> String {
+    if let Error::Secret(text) = error {
+        return format!("the secret of the {credentials} cannot be read: {text}");
+    }
+    if error.code() == Some("IP_ADDRESS_NOT_ON_ACCESS_LIST") {
+        return format!(
+            "this machine's address is not on the API access list of the {credentials}: add it there, or turn off the organization's requirement for one"
+        );
+    }
+    match (error.reason(), asked) {
+        (FailureReason::Unauthorized, _) => match credentials {
+            Credentials::ServiceAccount { client_secret, .. } => format!(
+                "the {credentials} is unknown, or its secret (taken {client_secret}) is wrong or has expired: create a new secret in Atlas"
+            ),
+            Credentials::ApiKey { private_key, .. } => {
+                format!("the {credentials} is unknown, or its private key (taken {private_key}) is wrong")
+            }
+        },
+        (FailureReason::Forbidden, Asked::Organization) => {
+            format!("the {credentials} needs the role Organization Member in this organization")
+        }
+        (FailureReason::Forbidden, Asked::Project) => format!(
+            "the {credentials} is not in this project: invite it with the role Project Backup Manager"
+        ),
+        (FailureReason::Forbidden, _) => {
+            format!("the {credentials} needs the role Project Backup Manager in this project")
+        }
+        (FailureReason::NotFound, Asked::Organization) => {
+            "no such organization: copy the id from its address in Atlas".to_owned()
+        }
+        (FailureReason::NotFound, Asked::Project) => {
+            "no such project: copy the id from its address in Atlas (https://cloud.mongodb.com/v2/<id>)"
+                .to_owned()
+        }
+        (FailureReason::NotFound, _) => "no such cluster: is its name spelled as in Atlas?".to_owned(),
+        (FailureReason::BadRequest, _) if error.code() == Some("CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API") => {
+            "a flex cluster has no exports: take it out of clusters".to_owned()
+        }
+        (FailureReason::RateLimited, _) => {
+            "the project's budget of requests is used up, perhaps by others: try again in a few minutes"
+                .to_owned()
+        }
+        (FailureReason::Connect | FailureReason::Timeout, _) => format!(
+            "no connection to Atlas: name resolution, firewall, or a proxy that is missing (HTTPS_PROXY)? {error}"
+        ),
+        (FailureReason::Tls, _) => format!(
+            "the certificate is not trusted: is something in between that signs its own? SSL_CERT_FILE names its authority. {error}"
+        ),
+        (FailureReason::ServerError, _) => format!("Atlas has a fault of its own: try again later. {error}"),
+        (FailureReason::BadRequest | FailureReason::InvalidResponse | FailureReason::TooLarge, _) => {
+            format!(
+                "this is not what Atlas documents: is atlas.base_url right, and no proxy in between? {error}"
+            )
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! Who is watched: keeps one task for each organization, project, cluster and schedule that the configuration and the findings of
+//! discovery ask for, and ends the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+
+use crate::atlas::{Atlas, Error};
+use crate::board::Board;
+use crate::config::{Config, Credentials, Selection};
+use crate::discovery::{Finding, Scout};
+use crate::model::{ListedCluster, OrganizationId, ProjectId, Target};
+use crate::plan::{self, Project, Selected};
+use crate::poll::Poller;
+use crate::self_metrics::SelfMetrics;
+use crate::settings::{Follow, Lanes, Settings};
+
+/// First polls are spread over this time, or over an interval where that is shorter.
+const FIRST_SPREAD: Duration = Duration::from_secs(3);
+
+/// Findings that may wait to be taken in.
+const WAITING: usize = 64;
+
+/// Everyone who is watched.
+#[derive(Debug)]
+pub struct Fleet {
+    config: Config,
+    clients: Clients,
+    board: Arc<Board>,
+    settings: watch::Sender<Arc<Settings>>,
+    findings: mpsc::Receiver<Finding>,
+    scout: Arc<Scout>,
+    poller: Arc<Poller>,
+    /// The projects of each organization, as they were listed last.
+    organizations: BTreeMap<OrganizationId, BTreeSet<ProjectId>>,
+    /// The projects that are watched.
+    projects: BTreeMap<ProjectId, Watched>,
+    clusters: BTreeMap<Target, Tasks>,
+    listing: BTreeMap<OrganizationId, AbortHandle>,
+    tasks: JoinSet<()>,
+}
+
+/// A project that is watched.
+#[derive(Debug)]
+struct Watched {
+    plan: Project,
+    task: AbortHandle,
+    /// Its clusters, as they were listed last.
+    listed: Option<Vec<ListedCluster>>,
+    /// What was said in the log of names and patterns that lead nowhere.
+    said: BTreeSet<String>,
+}
+
+/// The tasks of a cluster.
+#[derive(Debug)]
+struct Tasks {
+    poll: AbortHandle,
+    schedule: Option<AbortHandle>,
+}
+
+impl Fleet {
+    /// Begins to watch what `config` names.
+    pub fn new(config: Config, board: Arc<Board>, metrics: Arc<SelfMetrics>) -> Result<Self, Error> {
+        let clients = Clients::new(metrics, &config)?;
+        let settings = Settings {
+            poll: config.poll.clone(),
+            discovery_interval: config.discovery_interval,
+            projects: BTreeMap::new(),
+            organizations: BTreeMap::new(),
+            polls: Lanes::new(config.poll.concurrency),
+            readings: Lanes::new(config.poll.concurrency),
+        };
+        let (sender, follow) = watch::channel(Arc::new(settings));
+        let (found, findings) = mpsc::channel(WAITING);
+        let mut fleet = Self {
+            scout: Arc::new(Scout::new(board.clone(), follow.clone(), found)),
+            poller: Arc::new(Poller::new(board.clone(), follow)),
+            config,
+            clients,
+            board,
+            settings: sender,
+            findings,
+            organizations: BTreeMap::new(),
+            projects: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            listing: BTreeMap::new(),
+            tasks: JoinSet::new(),
+        };
+        fleet.follow_config();
+        Ok(fleet)
+    }
+
+    /// Follows another configuration. Clusters that stay keep their state; an error changes nothing.
+    pub fn reload(&mut self, config: Config) -> Result<(), Error> {
+        self.clients.prepare(&config)?;
+        self.config = config;
+        self.follow_config();
+        Ok(())
+    }
+
+    /// Takes in what is found, for ever; returns when a task has ended, which none should.
+    pub async fn run(&mut self) -> Result<(), JoinError> {
+        loop {
+            tokio::select! {
+                Some(finding) = self.findings.recv() => self.take_in(finding),
+                ended = ended(&mut self.tasks) => return ended,
+            }
+        }
+    }
+
+    /// What every task follows.
+    #[must_use]
+    pub fn settings(&self) -> Follow {
+        self.settings.subscribe()
+    }
+
+    /// Ends every task.
+    pub fn stop(&mut self) {
+        self.tasks.abort_all();
+    }
+
+    fn take_in(&mut self, finding: Finding) {
+        match finding {
+            Finding::Projects(id, listed) => {
+                let outcome = listed.map(|listed| {
+                    self.organizations.insert(id.clone(), listed.into_iter().collect());
+                    self.follow_projects();
+                });
+                self.board.list_projects(&id, Timestamp::now(), outcome);
+            }
+            Finding::Clusters { project_id, listed, outcome } => {
+                if let (Some(project), Some(listed)) = (self.projects.get_mut(&project_id), listed) {
+                    project.listed = Some(listed);
+                    self.follow_clusters(&project_id);
+                }
+                self.board.discover(&project_id, Timestamp::now(), outcome);
+            }
+        }
+    }
+
+    fn follow_config(&mut self) {
+        self.board.set_stale_after(self.config.poll.stale_after);
+        let wanted: BTreeSet<_> = self.config.organizations.iter().map(|entry| entry.id.clone()).collect();
+        self.organizations.retain(|id, _| wanted.contains(id));
+        self.follow_projects();
+        self.listing.retain(|id, task| {
+            let stays = wanted.contains(id);
+            if !stays {
+                task.abort();
+                self.board.forget_organization(id);
+            }
+            stays
+        });
+        for id in wanted {
+            if !self.listing.contains_key(&id) {
+                self.board.watch_organization(&id);
+                let task = self.tasks.spawn(self.scout.clone().watch_organization(id.clone()));
+                self.listing.insert(id, task);
+            }
+        }
+    }
+
+    /// Brings the watched projects, and what everyone follows, up to date.
+    fn follow_projects(&mut self) {
+        let plans = plan::projects(&self.config, &self.organizations);
+        self.publish_settings(&plans);
+        let gone: Vec<_> = self.projects.keys().filter(|id| !plans.contains_key(id)).cloned().collect();
+        for id in gone {
+            self.forget_project(&id);
+        }
+        let fresh = plans.keys().filter(|id| !self.projects.contains_key(id)).count();
+        let mut begun = 0;
+        for (id, plan) in plans {
+            if let Some(project) = self.projects.get_mut(&id) {
+                project.plan = plan;
+            } else {
+                self.board.watch_project(&id);
+                let delay = first_delay(begun, fresh, self.config.discovery_interval);
+                begun += 1;
+                let task = self.tasks.spawn(self.scout.clone().watch_project(id.clone(), delay));
+                let project = Watched { plan, task, listed: None, said: BTreeSet::new() };
+                self.projects.insert(id.clone(), project);
+            }
+            self.follow_clusters(&id);
+        }
+    }
+
+    fn publish_settings(&self, plans: &BTreeMap<ProjectId, Project>) {
+        let Config { poll, discovery_interval, organizations, .. } = &self.config;
+        let before = self.settings.borrow().clone();
+        let (polls, readings) = if before.polls.width() == poll.concurrency {
+            (before.polls.clone(), before.readings.clone())
+        } else {
+            (Lanes::new(poll.concurrency), Lanes::new(poll.concurrency))
+        };
+        let client = |credentials| self.clients.of(credentials);
+        self.settings.send_replace(Arc::new(Settings {
+            poll: poll.clone(),
+            discovery_interval: *discovery_interval,
+            projects: plans
+                .iter()
+                .filter_map(|(id, plan)| Some((id.clone(), client(&plan.credentials)?)))
+                .collect(),
+            organizations: organizations
+                .iter()
+                .filter_map(|entry| Some((entry.id.clone(), client(&entry.credentials)?)))
+                .collect(),
+            polls,
+            readings,
+        }));
+    }
+
+    /// Brings the watched clusters of a project up to date.
+    fn follow_clusters(&mut self, id: &ProjectId) {
+        let Some(project) = self.projects.get_mut(id) else { return };
+        let listed = project.listed.as_deref();
+        let selected = plan::clusters(&project.plan.selection, listed);
+        complain(id, &project.plan.selection, listed, &selected, &mut project.said);
+        if listed.is_some() {
+            self.board.leave_out(id, selected.counts());
+        }
+        let target = |name: &str| Target { project_id: id.clone(), cluster_name: name.to_owned() };
+        let mut wanted: BTreeMap<Target, Option<&ListedCluster>> =
+            selected.watched.iter().map(|(name, listed)| (target(name), *listed)).collect();
+        wanted.retain(|target, _| self.config.shard.holds(target));
+
+        let (board, scout, poller) = (&self.board, &self.scout, &self.poller);
+        self.clusters.retain(|target, tasks| {
+            let stays = target.project_id != *id || wanted.contains_key(target);
+            if !stays {
+                tracing::info!(project_id = %id, cluster_name = target.cluster_name, "the cluster is watched no longer");
+                tasks.end();
+                board.forget(target);
+            }
+            stays
+        });
+        let fresh = wanted.keys().filter(|target| !self.clusters.contains_key(target)).count();
+        let mut begun = 0;
+        for (target, listed) in wanted {
+            board.watch(&target, project.plan.expected);
+            let delay = first_delay(begun, fresh, self.config.poll.interval);
+            let tasks = self.clusters.entry(target.clone()).or_insert_with(|| {
+                begun += 1;
+                Tasks { poll: self.tasks.spawn(poller.clone().watch(target.clone(), delay)), schedule: None }
+            });
+            let scheduled = listed.is_some_and(|listed| listed.unexportable.is_none());
+            match (&tasks.schedule, scheduled) {
+                (None, true) => {
+                    let watch = scout.clone().watch_schedule(target.clone(), delay);
+                    tasks.schedule = Some(self.tasks.spawn(watch));
+                }
+                (Some(task), false) => {
+                    task.abort();
+                    tasks.schedule = None;
+                }
+                _ => {}
+            }
+            // While nobody knows the listing, what it said before stands.
+            if project.listed.is_some() {
+                board.describe(&target, listed, scheduled);
+            }
+        }
+    }
+
+    fn forget_project(&mut self, id: &ProjectId) {
+        let Some(project) = self.projects.remove(id) else { return };
+        tracing::info!(project_id = %id, "the project is watched no longer");
+        project.task.abort();
+        self.clusters.retain(|target, tasks| {
+            let stays = target.project_id != *id;
+            if !stays {
+                tasks.end();
+            }
+            stays
+        });
+        self.board.forget_project(id);
+    }
+}
+
+impl Tasks {
+    fn end(&self) {
+        self.poll.abort();
+        self.schedule.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Every client in use: one for each set of credentials, so that there is one token for a client id, one nonce for a key.
+#[derive(Debug)]
+pub struct Clients {
+    metrics: Arc<SelfMetrics>,
+    known: Vec<(Credentials, Atlas)>,
+}
+
+impl Clients {
+    /// The clients that `config` needs.
+    pub fn new(metrics: Arc<SelfMetrics>, config: &Config) -> Result<Self, Error> {
+        let mut clients = Self { metrics, known: Vec::new() };
+        clients.prepare(config)?;
+        Ok(clients)
+    }
+
+    /// Sets up a client for each set of credentials of `config`, and drops those without one. Clients of the same Atlas share
+    /// connections and pacer.
+    fn prepare(&mut self, config: &Config) -> Result<(), Error> {
+        let mut fresh: Vec<(Credentials, Atlas)> = Vec::new();
+        let of_projects = config.projects.iter().map(|project| &project.credentials);
+        let of_organizations = config.organizations.iter().map(|organization| &organization.credentials);
+        let usable = |known: &&(Credentials, Atlas)| *known.1.base_url() == config.base_url;
+        for credentials in of_projects.chain(of_organizations) {
+            if fresh.iter().any(|(known, _)| known == credentials) {
+                continue;
+            }
+            let same = self.known.iter().filter(usable).find(|(known, _)| known == credentials);
+            let sibling = fresh.first().or(self.known.iter().find(usable));
+            let client = match (same, sibling) {
+                (Some((_, client)), _) => client.clone(),
+                (None, Some((_, sibling))) => sibling.with(credentials),
+                (None, None) => Atlas::new(&config.base_url, credentials, self.metrics.clone())?,
+            };
+            fresh.push((credentials.clone(), client));
+        }
+        self.known = fresh;
+        Ok(())
+    }
+
+    /// The client for `credentials`, if the configuration has them.
+    #[must_use]
+    pub fn of(&self, credentials: &Credentials) -> Option<Atlas> {
+        self.known.iter().find(|(known, _)| known == credentials).map(|(_, client)| client.clone())
+    }
+}
+
+/// Says once what leads nowhere: names that the project does not list, or that cannot be exported, and patterns without a match.
+fn complain(
+    id: &ProjectId,
+    selection: &Selection,
+    listed: Option<&[ListedCluster]>,
+    selected: &Selected<'_>,
+    said: &mut BTreeSet<String>,
+) {
+    let Some(listed) = listed else { return };
+    let mut saying = BTreeSet::new();
+    for (name, cluster) in &selected.watched {
+        let why = match cluster {
+            None => "is configured, but Atlas lists no such cluster".to_owned(),
+            Some(ListedCluster { unexportable: Some(reason), .. }) => {
+                format!("is configured, but {}", reason.phrase())
+            }
+            Some(_) => continue,
+        };
+        let (name, meant) = (*name, plan::meant(name, listed).filter(|_| cluster.is_none()));
+        let text = format!("the cluster {why}");
+        if !said.contains(&format!("{name}: {text}")) {
+            tracing::error!(project_id = %id, cluster_name = name, did_you_mean = meant, "{text}");
+        }
+        saying.insert(format!("{name}: {text}"));
+    }
+    for pattern in selection.patterns.iter().flatten() {
+        if !listed.iter().any(|cluster| pattern.matches(&cluster.name)) {
+            let pattern = pattern.as_str();
+            if !said.contains(pattern) {
+                tracing::warn!(project_id = %id, pattern, "no cluster of the project matches the pattern");
+            }
+            saying.insert(pattern.to_owned());
+        }
+    }
+    *said = saying;
+}
+
+/// How the next task ends by itself; those that are ended do not count.
+async fn ended(tasks: &mut JoinSet<()>) -> Result<(), JoinError> {
+    loop {
+        match tasks.join_next().await {
+            Some(Err(error)) if error.is_cancelled() => {}
+            Some(ended) => return ended,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// When to begin with number `index` of `count`.
+fn first_delay(index: usize, count: usize, interval: Duration) -> Duration {
+    #[allow(clippy::cast_precision_loss)] // clusters, far below 2^52
+    let part = index as f64 / count.max(1) as f64;
+    FIRST_SPREAD.min(interval).mul_f64(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_returns_or_panics_is_noticed_and_one_that_is_ended_is_not() {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(std::future::pending()).abort();
+        tasks.spawn(std::future::pending());
+        let soon = Duration::from_millis(50);
+        assert!(tokio::time::timeout(soon, ended(&mut tasks)).await.is_err());
+        tasks.spawn(async {});
+        assert!(ended(&mut tasks).await.is_ok());
+        tasks.spawn(async { panic!("a poll task died") });
+        assert!(ended(&mut tasks).await.unwrap_err().to_string().contains("a poll task died"));
+    }
+
+    #[test]
+    fn first_polls_are_spread_and_the_very_first_is_at_once() {
+        let minute = Duration::from_mins(1);
+        assert_eq!(first_delay(0, 30, minute), Duration::ZERO);
+        assert_eq!(first_delay(15, 30, minute), FIRST_SPREAD / 2);
+        assert!(first_delay(29, 30, minute) < FIRST_SPREAD);
+        assert!(first_delay(29, 30, Duration::from_millis(100)) < Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,89 @@
+//! Which of several exporters watches a cluster.
+
+use md5::{Digest, Md5};
+
+use super::Target;
+
+/// One of several exporters that share the clusters of a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// This one, from 0 on; less than `total`.
+    pub index: u32,
+    /// How many there are, at least 1.
+    pub total: u32,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self { index: 0, total: 1 }
+    }
+}
+
+impl Shard {
+    /// Whether this exporter watches `target`. Of the same `total`, exactly one does.
+    ///
+    /// By rendezvous hashing: the shard whose number, hashed with the cluster, gives the highest value. When `total` grows by
+    /// one, only the clusters of the new shard move. The hash is MD5 of `{project id}/{cluster name}/{shard}`, so that it never
+    /// changes with a compiler or a library.
+    #[must_use]
+    pub fn holds(self, target: &Target) -> bool {
+        if self.total <= 1 {
+            return true;
+        }
+        let weight = |shard: u32| -> [u8; 16] {
+            Md5::digest(format!("{}/{}/{shard}", target.project_id, target.cluster_name)).into()
+        };
+        (0..self.total).max_by_key(|shard| weight(*shard)) == Some(self.index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ProjectId;
+    use super::*;
+
+    fn targets() -> Vec<Target> {
+        let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();
+        let target = |i| Target { project_id: project_id.clone(), cluster_name: format!("cluster-{i}") };
+        (0..1000).map(target).collect()
+    }
+
+    fn holder(target: &Target, total: u32) -> u32 {
+        let holders: Vec<_> =
+            (0..total).filter(|index| Shard { index: *index, total }.holds(target)).collect();
+        assert_eq!(holders.len(), 1, "{target:?} is on {holders:?}");
+        holders[0]
+    }
+
+    #[test]
+    fn every_cluster_is_on_exactly_one_shard_and_shards_are_even() {
+        for total in [1, 2, 3, 7] {
+            let mut held = vec![0_u32; total as usize];
+            for target in targets() {
+                held[holder(&target, total) as usize] += 1;
+            }
+            let fair = 1000 / total;
+            assert!(held.iter().all(|count| count.abs_diff(fair) <= fair / 3 + 1), "{held:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_clusters_of_a_new_shard_move() {
+        let mut moved = 0;
+        for target in targets() {
+            let (before, after) = (holder(&target, 3), holder(&target, 4));
+            assert!(before == after || after == 3);
+            moved += u32::from(before != after);
+        }
+        assert!((150..350).contains(&moved), "{moved}");
+    }
+
+    #[test]
+    fn the_hash_is_what_it_is_said_to_be() {
+        // printf '%s' 32b6e34b3d91647abb20e7b8/cluster-0/$shard | md5sum
+        assert_eq!(holder(&targets()[0], 3), HOLDER_OF_THE_FIRST);
+    }
+
+    /// As `md5sum` says: the highest of three.
+    const HOLDER_OF_THE_FIRST: u32 = 0;
+}

@@ -1,0 +1,91 @@
+//! What the exporter counts of itself: requests to Atlas, and readings of its configuration.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_client::metrics::histogram::Histogram;
+
+/// Bounds of the histogram of requests, in seconds: from a quick answer to the default time-out of a poll.
+const BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// The code of a request that was never answered.
+const NO_ANSWER: &str = "none";
+
+/// The code that every endpoint counts from the start.
+const GOOD: &str = "200";
+
+/// Counters and gauges of the process; cloned handles would be one and the same, so it is shared as a whole.
+#[derive(Debug)]
+pub struct SelfMetrics {
+    requests: Mutex<BTreeMap<(&'static str, String), u64>>,
+    durations: BTreeMap<&'static str, Histogram>,
+    reload: Mutex<Reload>,
+}
+
+/// How the configuration was read last.
+#[derive(Debug, Clone, Copy)]
+pub struct Reload {
+    /// Whether the last reading was good.
+    pub successful: bool,
+    /// When the last good one was.
+    pub succeeded_at: Timestamp,
+    /// Readings refused since the start.
+    pub failures: u64,
+}
+
+impl SelfMetrics {
+    /// Nothing counted yet, for these endpoints; the configuration was read well at `started`.
+    #[must_use]
+    pub fn new(endpoints: &[&'static str], started: Timestamp) -> Self {
+        Self {
+            requests: Mutex::new(
+                endpoints.iter().map(|endpoint| ((*endpoint, GOOD.to_owned()), 0)).collect(),
+            ),
+            durations: endpoints.iter().map(|endpoint| (*endpoint, Histogram::new(BOUNDS))).collect(),
+            reload: Mutex::new(Reload { successful: true, succeeded_at: started, failures: 0 }),
+        }
+    }
+
+    /// Counts a request to `endpoint`: its status, or `None` if none came in `elapsed`.
+    pub fn count_request(&self, endpoint: &'static str, status: Option<u16>, elapsed: Duration) {
+        let code = status.map_or_else(|| NO_ANSWER.to_owned(), |status| status.to_string());
+        *lock(&self.requests).entry((endpoint, code)).or_default() += 1;
+        if let Some(histogram) = self.durations.get(endpoint) {
+            histogram.observe(elapsed.as_secs_f64());
+        }
+    }
+
+    /// Takes in that the configuration was read anew at `now`, well or badly.
+    pub fn count_reload(&self, good: bool, now: Timestamp) {
+        let mut reload = lock(&self.reload);
+        reload.successful = good;
+        if good {
+            reload.succeeded_at = now;
+        } else {
+            reload.failures += 1;
+        }
+    }
+
+    /// Requests by endpoint and code.
+    #[must_use]
+    pub fn requests(&self) -> BTreeMap<(&'static str, String), u64> {
+        lock(&self.requests).clone()
+    }
+
+    /// Durations of requests by endpoint.
+    pub fn durations(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
+        self.durations.iter().map(|(endpoint, histogram)| (*endpoint, histogram))
+    }
+
+    /// How the configuration was read last.
+    #[must_use]
+    pub fn reload(&self) -> Reload {
+        *lock(&self.reload)
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
