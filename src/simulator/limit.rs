@@ -23,6 +23,12 @@ impl Bucket {
         Self { capacity, per_minute, left: f64::from(capacity), filled: None }
     }
 
+    /// The bucket with so many requests left.
+    #[must_use]
+    pub fn with(self, left: f64) -> Self {
+        Self { left, ..self }
+    }
+
     /// Takes one request out, or says how long to wait for it.
     pub(super) fn take(&mut self) -> Result<(), Duration> {
         let now = Instant::now();

@@ -11,13 +11,17 @@
 )]
 
 mod auth;
+mod budget;
 mod cli;
 mod demo;
+mod discovery;
 mod faults;
 mod harness;
 mod law;
 mod listing;
 mod logs;
+mod preflight;
+mod reload;
 mod scheduling;
 mod serving;
 mod shutdown;

@@ -1,0 +1,337 @@
+//! What is found by itself, what is left out, and what a failed discovery changes: nothing.
+
+use std::time::Duration;
+
+use atlas_backup_exporter::simulator::{
+    Cluster, End, Fault, Job, Kind, Misbehaviour, ORGANIZATION, Project, Schedule,
+};
+
+use crate::harness::{Exporter, PROJECT, Scrape, Setup, exports, requests, simulator, world};
+
+const ANALYTICS: &str = "32b6e34b3d91647abb20e7b9";
+const FOREIGN: &str = "32b6e34b3d91647abb20e7ba";
+
+fn cluster() -> Cluster {
+    Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)])
+}
+
+/// All of a project, discovered three times a second.
+fn all_of_project(mut setup: Setup) -> Setup {
+    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n"));
+    setup.discovery = "interval = \"300ms\"\n".to_owned();
+    setup
+}
+
+fn all_of_organization(mut setup: Setup) -> Setup {
+    setup.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    setup.discovery = "interval = \"300ms\"\n".to_owned();
+    setup
+}
+
+fn by_project(scrape: &Scrape, name: &str, project: &str) -> Option<f64> {
+    let name = format!("mongodbatlas_backup_export_{name}");
+    scrape.0.get(&format!("{name}{{project_id=\"{project}\"}}")).copied()
+}
+
+fn left_out(scrape: &Scrape, reason: &str) -> Option<f64> {
+    let name = "mongodbatlas_backup_export_clusters_left_out";
+    scrape.0.get(&format!("{name}{{project_id=\"{PROJECT}\",reason=\"{reason}\"}}")).copied()
+}
+
+fn names(scrape: &Scrape) -> Vec<String> {
+    let up = scrape.of("mongodbatlas_backup_export_up");
+    up.iter()
+        .map(|(labels, _)| labels.split("cluster_name=\"").nth(1).unwrap().trim_end_matches("\"}").to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_cluster_with_cloud_backup_is_found_and_the_others_are_counted() {
+    let simulator = simulator(world([
+        ("prod", cluster()),
+        ("asleep", Cluster { paused: true, ..cluster() }),
+        ("free", Cluster { kind: Kind::SharedTier, ..cluster() }),
+        ("free-too", Cluster { kind: Kind::SharedTier, ..cluster() }),
+        ("flex", Cluster { kind: Kind::Flex, ..cluster() }),
+        ("careless", Cluster { backup_disabled: true, ..cluster() }),
+    ]))
+    .await;
+    let exporter = all_of_project(Setup::new(&simulator)).start().await;
+    let scrape = exporter.ready().await;
+    assert_eq!(names(&scrape), ["asleep", "prod"]);
+    assert!(
+        scrape.0.contains_key("mongodbatlas_backup_exporter_targets") && !exporter.log().contains("ERROR")
+    );
+    let paused = |name| scrape.value("cluster_paused", name, "");
+    assert_eq!((paused("prod"), paused("asleep")), (Some(0.0), Some(1.0)));
+    assert_eq!(scrape.latest_state("asleep"), Some("Successful"), "paused, and watched all the same");
+    for (reason, count) in [("shared_tier", 2.0), ("flex", 1.0), ("backup_disabled", 1.0)] {
+        assert_eq!(left_out(&scrape, reason), Some(count), "{reason}");
+    }
+    assert_eq!(by_project(&scrape, "discovery_success", PROJECT), Some(1.0));
+    let at = by_project(&scrape, "last_discovery_success_timestamp_seconds", PROJECT).unwrap();
+    let now = jiff::Timestamp::now().as_second() as f64;
+    assert!((now - 30.0..=now + 1.0).contains(&at), "{at}");
+    assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains("project=\"payments\""));
+    assert_eq!(
+        requests(&simulator, &exports("free")) + requests(&simulator, "/flex/"),
+        0,
+        "nobody asks for those"
+    );
+}
+
+#[tokio::test]
+async fn patterns_take_what_they_match_and_names_what_they_name() {
+    let simulator = simulator(world([
+        ("prod", cluster()),
+        ("report-eu", cluster()),
+        ("report-us", cluster()),
+        ("report-free", Cluster { kind: Kind::SharedTier, ..cluster() }),
+        ("careless", Cluster { backup_disabled: true, ..cluster() }),
+        ("other", cluster()),
+    ]))
+    .await;
+    let mut setup = all_of_project(Setup::new(&simulator));
+    setup.watched = Some(format!(
+        "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\", \"prod-ue\", \"report-*\", \"careless\", \"nothing-*\"]\n"
+    ));
+    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.insert("prod-eu".to_owned(), cluster());
+    let exporter = setup.start().await;
+    let scrape = exporter.ready().await;
+    assert_eq!(names(&scrape), ["careless", "prod", "prod-ue", "report-eu", "report-us"]);
+    assert_eq!(left_out(&scrape, "shared_tier"), Some(1.0));
+    assert_eq!(left_out(&scrape, "backup_disabled"), Some(0.0), "it is named, so it is watched");
+    assert_eq!(scrape.up("prod-ue"), Some(0.0));
+    assert_eq!(scrape.value("last_poll_error_info", "prod-ue", "reason=\"not_found\""), Some(1.0));
+    assert_eq!(by_project(&scrape, "discovery_success", PROJECT), Some(1.0), "a slip is no failed discovery");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let log = exporter.log();
+    let said = |parts: &[&str]| {
+        let lines: Vec<_> = log.lines().filter(|line| parts.iter().all(|part| line.contains(part))).collect();
+        assert_eq!(lines.len(), 1, "{parts:?}: {log}");
+    };
+    said(&["level=error", "Atlas lists no such cluster", "cluster_name=prod-ue", "did_you_mean=prod-eu"]);
+    said(&["level=error", "has its cloud backup switched off", "cluster_name=careless"]);
+    said(&["level=warn", "no cluster of the project matches", "pattern=nothing-*"]);
+}
+
+#[tokio::test]
+async fn an_organization_brings_every_project_and_a_projects_own_entry_wins() {
+    let mut world = world([("prod", cluster()), ("test", cluster())]);
+    world.projects.insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
+    let foreign = Project { organization: "5f0e5a3b9c1d4e6f8a7bffff".to_owned(), ..Project::new("foreign") };
+    world.projects.insert(FOREIGN.to_owned(), foreign.with("abroad", cluster()));
+    let simulator = simulator(world).await;
+    let mut setup = all_of_organization(Setup::new(&simulator));
+    let own =
+        format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\nexpected_interval = \"12h\"\n");
+    setup.watched =
+        Some(own + &setup.watched.unwrap() + "expected_interval = \"2d\"\nexport_expected = true\n");
+    let exporter = setup.start().await;
+    let scrape = exporter.ready().await;
+    assert_eq!(names(&scrape), ["prod", "warehouse"]);
+    let expected = |name| scrape.value("expected_interval_seconds", name, "");
+    assert_eq!((expected("prod"), expected("warehouse")), (Some(43_200.0), Some(172_800.0)));
+    let must = |name| scrape.value("export_expected", name, "");
+    assert_eq!((must("prod"), must("warehouse")), (None, Some(1.0)));
+    assert!(scrape.value("up", "warehouse", "project=\"analytics\"").is_some());
+    let organization = format!(
+        "mongodbatlas_backup_export_organization_discovery_success{{organization_id=\"{ORGANIZATION}\"}}"
+    );
+    assert_eq!(scrape.0.get(&organization), Some(&1.0));
+}
+
+#[tokio::test]
+async fn what_is_new_appears_and_what_is_gone_vanishes() {
+    let simulator = simulator(world([("stays", cluster()), ("goes", cluster())])).await;
+    let exporter = all_of_organization(Setup::new(&simulator)).start().await;
+    let before = exporter.ready().await;
+    assert_eq!(names(&before), ["goes", "stays"]);
+    {
+        let mut world = simulator.world();
+        let project = world.projects.get_mut(PROJECT).unwrap();
+        project.clusters.remove("goes");
+        project.clusters.insert("new".to_owned(), cluster());
+        world.projects.insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
+    }
+    let after = exporter.until(|scrape| names(scrape) == ["new", "stays", "warehouse"]).await;
+    assert!(!after.0.keys().any(|series| series.contains("\"goes\"")), "{after:#?}");
+    let polls = |scrape: &Scrape| scrape.value("polls_total", "stays", "").unwrap();
+    assert!(polls(&after) > polls(&before), "it was polled all the while");
+    assert_eq!(after.0["mongodbatlas_backup_exporter_targets"], 3.0);
+    // Backups are switched off: no longer a cluster that can be exported.
+    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.get_mut("new").unwrap().backup_disabled =
+        true;
+    let off = exporter.until(|scrape| names(scrape) == ["stays", "warehouse"]).await;
+    assert_eq!(left_out(&off, "backup_disabled"), Some(1.0));
+    // The project leaves with all that is in it.
+    simulator.world().projects.remove(PROJECT);
+    let gone = exporter.until(|scrape| names(scrape) == ["warehouse"]).await;
+    assert!(!gone.0.keys().any(|series| series.contains(PROJECT)), "{gone:#?}");
+    let asked = requests(&simulator, &exports("stays"));
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(requests(&simulator, &exports("stays")), asked, "nobody asks for it any more");
+}
+
+async fn keeps_its_figures(exporter: &Exporter) {
+    let scrape = exporter.polled_again(3.0).await;
+    assert_eq!(names(&scrape), ["a", "b"]);
+    assert_eq!(scrape.latest_state("a"), Some("Successful"));
+    assert_eq!(scrape.value("cluster_paused", "a", ""), Some(0.0));
+    assert_eq!(scrape.value("expected_interval_seconds", "a", ""), Some(86_400.0));
+}
+
+#[tokio::test]
+async fn a_failed_discovery_keeps_what_is_known_and_says_so() {
+    let simulator = simulator(world([("a", cluster()), ("b", cluster())])).await;
+    let exporter = all_of_organization(Setup::new(&simulator)).start().await;
+    let good = exporter.ready().await;
+    let at =
+        |scrape: &Scrape| by_project(scrape, "last_discovery_success_timestamp_seconds", PROJECT).unwrap();
+    let refused = || Misbehaviour::Status(403, "USER_UNAUTHORIZED", Vec::new());
+    for path in
+        [format!("groups/{PROJECT}/clusters$"), format!("groups/{PROJECT}$"), "/a/backup/schedule".to_owned()]
+    {
+        simulator.world().faults = vec![Fault::lasting(&path, refused())];
+        let failed =
+            exporter.until(|scrape| by_project(scrape, "discovery_success", PROJECT) == Some(0.0)).await;
+        assert!(at(&failed) >= at(&good), "{path}");
+        keeps_its_figures(&exporter).await;
+        simulator.world().faults.clear();
+        exporter.until(|scrape| by_project(scrape, "discovery_success", PROJECT) == Some(1.0)).await;
+    }
+    let organization = format!(
+        "mongodbatlas_backup_export_organization_discovery_success{{organization_id=\"{ORGANIZATION}\"}}"
+    );
+    for fault in [refused(), Misbehaviour::Html, Misbehaviour::Body("{\"results\":[{\"id\":\"nonsense\"}]}")]
+    {
+        simulator.world().faults = vec![Fault::lasting("/orgs/", fault)];
+        exporter.until(|scrape| scrape.0.get(&organization) == Some(&0.0)).await;
+        keeps_its_figures(&exporter).await;
+        simulator.world().faults.clear();
+        exporter.until(|scrape| scrape.0.get(&organization) == Some(&1.0)).await;
+    }
+    let log = exporter.log();
+    for what in
+        ["the project's name and clusters", "the cluster's backup schedule", "the organization's projects"]
+    {
+        assert!(log.contains(&format!("cannot read {what}; what is known stays")), "{what}: {log}");
+        assert!(log.contains(&format!("{what} can be read again")), "{what}: {log}");
+    }
+    // A listing that cannot be read from the first time on: the names that are configured are watched all the same.
+    simulator.world().faults = vec![Fault::lasting("/clusters$", refused())];
+    let mut setup = Setup::new(&simulator);
+    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\", \"b*\"]\n"));
+    let scrape = setup.start().await.ready().await;
+    assert_eq!(names(&scrape), ["a"]);
+    assert_eq!(by_project(&scrape, "discovery_success", PROJECT), Some(0.0));
+    assert_eq!(by_project(&scrape, "last_discovery_success_timestamp_seconds", PROJECT), None);
+    assert_eq!(left_out(&scrape, "flex"), None);
+}
+
+#[tokio::test]
+async fn nothing_is_ready_or_empty_before_the_first_discovery() {
+    let mut world = world([("a", cluster())]);
+    world.faults = vec![Fault::passing("/clusters$", Misbehaviour::Slow(Duration::from_secs(2)), 1)];
+    let simulator = simulator(world).await;
+    let exporter = all_of_organization(Setup::new(&simulator)).start().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(exporter.get("/-/ready").await.status(), 503);
+    assert_eq!(names(&exporter.ready().await), ["a"]);
+}
+
+#[tokio::test]
+async fn a_long_listing_is_read_to_its_end() {
+    let mut world = world([]);
+    let project = world.projects.get_mut(PROJECT).unwrap();
+    for i in 0..1100 {
+        project.clusters.insert(format!("c{i:04}"), Cluster { kind: Kind::SharedTier, ..Cluster::default() });
+    }
+    project.clusters.insert("zzz-the-last".to_owned(), cluster());
+    let simulator = simulator(world).await;
+    let mut setup = all_of_project(Setup::new(&simulator));
+    setup.discovery.clear();
+    let scrape = setup.start().await.ready().await;
+    assert_eq!(names(&scrape), ["zzz-the-last"]);
+    assert_eq!(left_out(&scrape, "shared_tier"), Some(1100.0));
+    assert_eq!(requests(&simulator, "/clusters?"), 3);
+}
+
+#[tokio::test]
+async fn the_schedule_says_what_is_expected() {
+    let scheduled = |auto_export, frequency: Option<&str>| Cluster {
+        schedule: Schedule { auto_export, frequency: frequency.map(str::to_owned) },
+        created_at: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+        ..cluster()
+    };
+    let simulator = simulator(world([
+        ("daily", scheduled(true, Some("daily"))),
+        ("weekly", scheduled(true, Some("WEEKLY"))),
+        ("monthly", scheduled(true, Some("monthly"))),
+        ("yearly", scheduled(true, Some("yearly"))),
+        ("odd", scheduled(true, Some("fortnightly"))),
+        ("silent", scheduled(true, None)),
+        ("off", scheduled(false, Some("daily"))),
+    ]))
+    .await;
+    let exporter = all_of_project(Setup::new(&simulator)).start().await;
+    let scrape = exporter.ready().await;
+    for (name, auto, days) in [
+        ("daily", 1.0, Some(1.0)),
+        ("weekly", 1.0, Some(7.0)),
+        ("monthly", 1.0, Some(31.0)),
+        ("yearly", 1.0, Some(366.0)),
+        ("odd", 1.0, None),
+        ("silent", 1.0, None),
+        ("off", 0.0, None),
+    ] {
+        assert_eq!(scrape.value("auto_export_enabled", name, ""), Some(auto), "{name}");
+        assert_eq!(
+            scrape.value("expected_interval_seconds", name, ""),
+            days.map(|days| days * 86_400.0),
+            "{name}"
+        );
+        assert_eq!(
+            scrape.value("cluster_created_timestamp_seconds", name, ""),
+            Some(1_767_323_045.0),
+            "{name}"
+        );
+        assert_eq!(scrape.value("export_expected", name, ""), None, "{name}");
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let log = exporter.log();
+    let unknown: Vec<_> = log.lines().filter(|line| line.contains("does not know")).collect();
+    assert!(unknown.len() == 1 && unknown[0].contains("fortnightly"), "{log}");
+    // What someone changes is seen at the next discovery.
+    simulator
+        .world()
+        .projects
+        .get_mut(PROJECT)
+        .unwrap()
+        .clusters
+        .get_mut("daily")
+        .unwrap()
+        .schedule
+        .auto_export = false;
+    let off = exporter.until(|scrape| scrape.value("auto_export_enabled", "daily", "") == Some(0.0)).await;
+    assert_eq!(off.value("expected_interval_seconds", "daily", ""), None);
+}
+
+#[tokio::test]
+async fn the_configuration_has_the_last_word_on_what_is_expected() {
+    let off = Cluster { schedule: Schedule { auto_export: false, frequency: None }, ..cluster() };
+    for (entry, daily, without, must) in [
+        ("expected_interval = \"1d 6h\"\n", Some(108_000.0), Some(108_000.0), None),
+        ("export_expected = \"auto\"\n", Some(86_400.0), None, None),
+        ("export_expected = true\n", Some(86_400.0), None, Some(1.0)),
+        ("export_expected = false\nexpected_interval = \"1d 6h\"\n", Some(108_000.0), None, Some(0.0)),
+    ] {
+        let simulator = simulator(world([("daily", cluster()), ("off", off.clone())])).await;
+        let mut setup = all_of_project(Setup::new(&simulator));
+        setup.watched = setup.watched.map(|watched| watched + entry);
+        let scrape = setup.start().await.ready().await;
+        assert_eq!(scrape.value("expected_interval_seconds", "daily", ""), daily, "{entry}");
+        assert_eq!(scrape.value("expected_interval_seconds", "off", ""), without, "{entry}");
+        assert_eq!(scrape.value("export_expected", "off", ""), must, "{entry}");
+    }
+}

@@ -1,0 +1,288 @@
+//! `check`, `--once`, and shards: the binary where it does not run for ever, or not alone.
+
+use std::time::Duration;
+
+use atlas_backup_exporter::simulator::{
+    Account, Cluster, End, Fault, Job, Kind, Misbehaviour, ORGANIZATION, Project, Schedule, Scheme,
+    Simulator, World,
+};
+use serde_json::Value;
+
+use crate::harness::{
+    Exporter, PRIVATE_KEY, PROJECT, SECRET, Scrape, Setup, command, requests, simulator, world,
+};
+
+const OTHER: &str = "32b6e34b3d91647abb20e7b9";
+const UNKNOWN: &str = "32b6e34b3d91647abb20e7bf";
+
+/// Runs it with the configuration of `setup`; returns the exit code, standard output and standard error.
+async fn run(setup: &Setup, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
+    let mut command = command();
+    command.current_dir(folder.path()).args(arguments);
+    let output = tokio::time::timeout(Duration::from_secs(40), command.output()).await.unwrap().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    assert!(!out.contains(SECRET) && !err.contains(SECRET) && !out.contains(PRIVATE_KEY), "{out}{err}");
+    (output.status.code(), out, err)
+}
+
+/// The line of the table for a cluster, or for a project, with its cells.
+fn line<'a>(table: &'a str, start: &str, cluster: &str) -> &'a str {
+    let of_cluster = |line: &&str| {
+        let line = line.trim_start();
+        line.starts_with(start) && line[start.len()..].trim_start().starts_with(cluster)
+    };
+    table.lines().find(of_cluster).unwrap_or_else(|| panic!("no line for {start} {cluster}:\n{table}"))
+}
+
+fn watched(mut setup: Setup, watched: &str) -> Setup {
+    setup.watched = Some(watched.to_owned());
+    setup
+}
+
+fn cluster() -> Cluster {
+    Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)])
+}
+
+fn mixed() -> World {
+    let mut world = world([
+        ("prod-eu", cluster()),
+        ("prod-us", Cluster { paused: true, ..cluster() }),
+        ("manual", Cluster { schedule: Schedule { auto_export: false, frequency: None }, ..cluster() }),
+        ("free", Cluster { kind: Kind::SharedTier, ..cluster() }),
+        ("careless", Cluster { backup_disabled: true, ..cluster() }),
+    ]);
+    world.projects.insert(OTHER.to_owned(), Project::new("analytics").with("warehouse", cluster()));
+    world
+}
+
+#[tokio::test]
+async fn check_says_that_all_is_well() {
+    let simulator = simulator(mixed()).await;
+    let setup = watched(Setup::new(&simulator), &format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    let (code, table, err) = run(&setup, &["check"]).await;
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{table}");
+    assert!(
+        line(&table, "payments", "prod-eu").contains(" ok ")
+            && line(&table, "payments", "prod-eu").contains("exported daily"),
+        "{table}"
+    );
+    assert!(line(&table, "payments", "prod-us").contains("paused"), "{table}");
+    assert!(line(&table, "payments", "manual").contains("auto export is off"), "{table}");
+    assert!(line(&table, "payments", "free").contains("left out"), "{table}");
+    assert!(line(&table, "payments", "careless").contains("cloud backup switched off"), "{table}");
+    assert!(line(&table, "analytics", "warehouse").contains(" ok "), "{table}");
+    assert!(table.contains("All 4 clusters can be watched."), "{table}");
+    let exports = requests(&simulator, "/backup/exports");
+    assert_eq!(exports, 4, "each cluster is asked once");
+}
+
+#[tokio::test]
+async fn check_says_what_to_do_about_each_trouble() {
+    let simulator = simulator(mixed()).await;
+    simulator.world().accounts.push(Account {
+        backup_manager: false,
+        ..Account::new(Scheme::ServiceAccount, "mdb_sa_id_poor", "poor")
+    });
+    let entries = format!(
+        "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod-ue\", \"prod-eu\", \"free\", \"careless\", \"none-*\"]\n
+         [[projects]]\nid = \"{UNKNOWN}\"\n
+         [[projects]]\nid = \"{OTHER}\"\n[projects.service_account]\nclient_id = \"mdb_sa_id_poor\"\nclient_secret = \"poor\"\n
+         [[organizations]]\nid = \"{ORGANIZATION}\"\n[organizations.api_key]\npublic_key = \"nobody\"\nprivate_key = \"x\"\n"
+    );
+    let setup = watched(Setup::new(&simulator), &entries);
+    let (code, table, _) = run(&setup, &["check"]).await;
+    assert_eq!(code, Some(1), "{table}");
+    let says = |start: &str, cluster: &str, parts: &[&str]| {
+        let line = line(&table, start, cluster);
+        assert!(parts.iter().all(|part| line.contains(part)), "{parts:?} in {line}");
+    };
+    says("payments", "prod-ue", &["not found", "CLUSTER_NOT_FOUND", "did you mean \"prod-eu\"?"]);
+    says("payments", "prod-eu", &["ok"]);
+    says("payments", "free", &["bad request", "BACKUP_NOT_SUPPORTED", "shared tier"]);
+    says("payments", "careless", &["failed", "cloud backup switched off", "switch it on"]);
+    says("payments", "none-*", &["warning", "no cluster of the project matches"]);
+    says(UNKNOWN, "-", &["not found", "GROUP_NOT_FOUND", "no such project"]);
+    says(
+        "analytics",
+        "warehouse",
+        &[
+            "forbidden",
+            "USER_UNAUTHORIZED",
+            "service account mdb_sa_id_poor needs the role Project Backup Manager",
+        ],
+    );
+    says(
+        &format!("organization {ORGANIZATION}"),
+        "-",
+        &["unauthorized", "UNEXPECTED_ERROR", "API key nobody is unknown"],
+    );
+    assert!(table.contains("4 of 5 clusters cannot be watched."), "{table}");
+
+    let (code, json, _) = run(&setup, &["check", "--output=json"]).await;
+    assert_eq!(code, Some(1));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["ok"], false);
+    let rows = json["rows"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["cluster_name"] == "prod-ue").unwrap();
+    assert_eq!(
+        (&row["verdict"], &row["reason"], &row["error_code"], &row["project_id"], &row["project"]),
+        (
+            &"failed".into(),
+            &"not_found".into(),
+            &"CLUSTER_NOT_FOUND".into(),
+            &PROJECT.into(),
+            &"payments".into()
+        )
+    );
+    assert!(
+        row["advice"].as_str().unwrap().contains("did you mean")
+            && row["error"].as_str().unwrap().contains("404")
+    );
+    assert_eq!(rows.iter().find(|row| row["cluster_name"] == "prod-eu").unwrap()["verdict"], "ok");
+}
+
+async fn advice_on(simulator: &Simulator, path: &str, what: Misbehaviour) -> String {
+    simulator.world().faults = vec![Fault::lasting(path, what)];
+    let entry = format!(
+        "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod-eu\"]\n[[projects]]\nid = \"{OTHER}\"\nclusters = [\"warehouse\"]\n"
+    );
+    let mut setup = watched(Setup::new(simulator), &entry);
+    setup.poll = "timeout = \"2s\"\n".to_owned();
+    let (code, table, _) = run(&setup, &["check"]).await;
+    assert_eq!(code, Some(1), "{table}");
+    table
+}
+
+#[tokio::test]
+async fn check_tells_the_usual_causes_apart() {
+    let simulator = simulator(mixed()).await;
+    let refused = |status, code| Misbehaviour::Status(status, code, Vec::new());
+    let of = async |path: &str, what, parts: &[&str]| {
+        let table = advice_on(&simulator, path, what).await;
+        for part in parts {
+            assert!(table.contains(part), "{part} is not in\n{table}");
+        }
+        table
+    };
+    let address = of(
+        "/groups/",
+        refused(403, "IP_ADDRESS_NOT_ON_ACCESS_LIST"),
+        &["access list of the service account mdb_sa_id_1"],
+    )
+    .await;
+    assert_eq!(address.matches("access list").count(), 1, "one cause is told once: {address}");
+    of(
+        "/oauth/",
+        refused(401, "invalid_client"),
+        &["service account mdb_sa_id_1 is unknown, or its secret", "create a new secret"],
+    )
+    .await;
+    of(
+        "prod-eu/backup/exports",
+        refused(403, "USER_UNAUTHORIZED"),
+        &["Project Backup Manager", "1 of 2 clusters"],
+    )
+    .await;
+    of(
+        "prod-eu/backup/schedule",
+        refused(403, "USER_UNAUTHORIZED"),
+        &["Project Backup Manager", "1 of 2 clusters"],
+    )
+    .await;
+    of(
+        "/clusters$",
+        refused(403, "USER_UNAUTHORIZED"),
+        &["Project Backup Manager", "2 projects or organizations cannot be read"],
+    )
+    .await;
+    of("/exports", refused(429, "RATE_LIMITED"), &["budget of requests is used up"]).await;
+    of("/groups/", Misbehaviour::Hang, &["no connection to Atlas"]).await;
+    of("/groups/", Misbehaviour::Html, &["is atlas.base_url right"]).await;
+    of("/groups/", refused(500, "UNEXPECTED_ERROR"), &["a fault of its own"]).await;
+    let mut setup = Setup::new(&simulator);
+    setup.base_url = "http://127.0.0.1:9".to_owned();
+    setup.poll = "timeout = \"1s\"\n".to_owned();
+    let (code, table, _) = run(&setup, &["check"]).await;
+    assert!(
+        code == Some(1) && table.contains("no connection to Atlas") && table.contains("127.0.0.1:9"),
+        "{table}"
+    );
+}
+
+#[tokio::test]
+async fn check_refuses_a_wrong_configuration_as_ever() {
+    let simulator = simulator(mixed()).await;
+    let (code, out, err) =
+        run(&watched(Setup::new(&simulator), "[[projects]]\nid = \"x\"\n"), &["check"]).await;
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(err.contains("config.toml: projects[0].id is \"x\""), "{err}");
+}
+
+#[tokio::test]
+async fn once_prints_the_exposition_and_says_whether_all_was_well() {
+    let simulator = simulator(mixed()).await;
+    let setup = watched(Setup::new(&simulator), &format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    let (code, out, err) = run(&setup, &["--once"]).await;
+    assert_eq!(code, Some(0), "{err}");
+    let scrape = Scrape::parse(&out);
+    for name in ["prod-eu", "prod-us", "manual", "warehouse"] {
+        assert_eq!(scrape.up(name), Some(1.0), "{name}");
+        assert!(scrape.value("auto_export_enabled", name, "").is_some(), "{name}");
+    }
+    assert_eq!(scrape.latest_state("prod-eu"), Some("Successful"));
+    assert!(out.starts_with("# HELP ") && out.ends_with('\n') && !out.contains("# EOF"), "text format 0.0.4");
+
+    for path in ["prod-eu/backup/exports", "prod-eu/backup/schedule", "/orgs/", "/clusters$"] {
+        let refusal = Misbehaviour::Status(403, "USER_UNAUTHORIZED", Vec::new());
+        simulator.world().faults = vec![Fault::lasting(path, refusal)];
+        let (code, out, err) = run(&setup, &["--once"]).await;
+        assert_eq!(code, Some(1), "{path}: {err}");
+        assert!(out.contains("_success{") || out.contains("mongodbatlas_backup_export_up{"), "{path}: {out}");
+        if path.ends_with("exports") {
+            assert_eq!(Scrape::parse(&out).up("prod-eu"), Some(0.0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn once_can_be_told_to_stop() {
+    let simulator = simulator(mixed()).await;
+    simulator.world().faults = vec![Fault::lasting("/exports", Misbehaviour::Hang)];
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), Setup::new(&simulator).toml()).unwrap();
+    let mut child = command().current_dir(folder.path()).arg("--once").spawn().unwrap();
+    while requests(&simulator, "/schedule") == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let pid = child.id().unwrap().to_string();
+    std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(2), child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn every_cluster_is_on_exactly_one_shard() {
+    let names: Vec<&'static str> = (0..30).map(|i| &*format!("c{i:02}").leak()).collect();
+    let simulator = simulator(world(names.iter().map(|name| (*name, cluster())))).await;
+    let mut held = Vec::new();
+    for (index, host) in [("0", ""), ("auto", "exporter-1"), ("auto", "atlas-backup-exporter-2")] {
+        let folder = tempfile::tempdir().unwrap();
+        let all = format!("[[projects]]\nid = \"{PROJECT}\"\n[shard]\ntotal = 3\n");
+        std::fs::write(folder.path().join("config.toml"), watched(Setup::new(&simulator), &all).toml())
+            .unwrap();
+        let mut command = command();
+        command.current_dir(folder.path()).env("HOSTNAME", host);
+        command.args(["--web.listen-address=127.0.0.1:0", &format!("--shard.index={index}")]);
+        let scrape = Exporter::spawn(command, folder).await.ready().await;
+        let up = scrape.of("mongodbatlas_backup_export_up");
+        assert!(up.len() > 3, "{index} holds {}", up.len());
+        held.extend(up.iter().map(|(labels, _)| (*labels).to_owned()));
+    }
+    held.sort();
+    assert_eq!(held.len(), 30, "{held:#?}");
+    held.dedup();
+    assert_eq!(held.len(), 30, "{held:#?}");
+}
