@@ -25,6 +25,8 @@ pub struct Board(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     stale_after: Duration,
+    /// Whether everything was asked for once. What comes later does not take it back.
+    ready: bool,
     organizations: BTreeMap<OrganizationId, Discovery>,
     projects: BTreeMap<ProjectId, ProjectState>,
     clusters: BTreeMap<Target, ClusterState>,
@@ -189,7 +191,10 @@ impl Board {
     /// Takes in a cluster's backup schedule. One that could not be read leaves the last one standing.
     pub fn schedule(&self, target: &Target, outcome: Result<Schedule, PollError>) {
         let mut state = self.state();
-        let Some(cluster) = state.clusters.get_mut(target) else { return };
+        // A reading that was under way when it was ended says nothing.
+        let Some(cluster) = state.clusters.get_mut(target).filter(|cluster| cluster.scheduled) else {
+            return;
+        };
         match outcome {
             Ok(schedule) => (cluster.schedule, cluster.schedule_error) = (Some(schedule), None),
             Err(error) => cluster.schedule_error = Some(error),
@@ -239,17 +244,13 @@ impl Board {
         cluster.last = Some(LastPoll { finished_at, duration, error });
     }
 
-    /// Whether everything was asked for once, well or badly: organizations, projects, clusters and their schedules.
+    /// Whether everything was asked for once, well or badly: organizations, projects, clusters and their schedules. Once true, it
+    /// stays true: a new cluster must not take the exporter out of service.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let state = self.state();
-        let asked = |cluster: &ClusterState| {
-            cluster.last.is_some()
-                && (!cluster.scheduled || cluster.schedule.is_some() || cluster.schedule_error.is_some())
-        };
-        state.organizations.values().all(|organization| organization.tried)
-            && state.projects.values().all(|project| project.name.is_some() && project.discovery.tried)
-            && state.clusters.values().all(asked)
+        let mut state = self.state();
+        state.ready = state.ready || state.is_complete();
+        state.ready
     }
 
     /// The board at `now`.
@@ -261,5 +262,17 @@ impl Board {
     /// A panic elsewhere ends the process; until then the last whole write is what stands here.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_complete(&self) -> bool {
+        let asked = |cluster: &ClusterState| {
+            cluster.last.is_some()
+                && (!cluster.scheduled || cluster.schedule.is_some() || cluster.schedule_error.is_some())
+        };
+        self.organizations.values().all(|organization| organization.tried)
+            && self.projects.values().all(|project| project.name.is_some() && project.discovery.tried)
+            && self.clusters.values().all(asked)
     }
 }

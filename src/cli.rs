@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use atlas_backup_exporter::config::Source;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 /// Tells Prometheus whether MongoDB Atlas really exports its backup snapshots.
@@ -67,6 +68,14 @@ pub(crate) enum Output {
 }
 
 impl Cli {
+    /// `--once` is for the exporter alone; clap cannot say so of a flag and a command.
+    pub(crate) fn refuse_what_does_not_go_together(&self) {
+        if self.once && self.command.is_some() {
+            let text = "--once goes without a command";
+            Self::command().error(ErrorKind::ArgumentConflict, text).exit();
+        }
+    }
+
     /// The filter of the log.
     pub(crate) fn filter(&self) -> String {
         let default = match self.command {
@@ -164,7 +173,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 

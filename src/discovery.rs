@@ -108,8 +108,9 @@ impl Scout {
         loop {
             let began = Instant::now();
             let settings = follow.borrow_and_update().clone();
-            if let Some(atlas) = client(&settings) {
-                let outcome = settings.readings.pass(&mut slow, read(atlas)).await;
+            let atlas = client(&settings);
+            if let Some(atlas) = &atlas {
+                let outcome = settings.readings.pass(&mut slow, read(atlas.clone())).await;
                 log(&mut failing, outcome.err().as_ref(), place, what);
             }
             let pause = |settings: &Settings| {
@@ -119,7 +120,7 @@ impl Scout {
                     settings.discovery_interval
                 }
             };
-            rest(&mut follow, began, &client, pause).await;
+            rest(&mut follow, began, atlas.as_ref(), &client, pause).await;
         }
     }
 

@@ -248,6 +248,10 @@ impl Fleet {
                 Tasks { poll: self.tasks.spawn(poller.clone().watch(target.clone(), delay)), schedule: None }
             });
             let scheduled = listed.is_some_and(|listed| listed.unexportable.is_none());
+            // While nobody knows the listing, what it said before stands.
+            if project.listed.is_some() {
+                board.describe(&target, listed, scheduled);
+            }
             match (&tasks.schedule, scheduled) {
                 (None, true) => {
                     let watch = scout.clone().watch_schedule(target.clone(), delay);
@@ -259,10 +263,10 @@ impl Fleet {
                 }
                 _ => {}
             }
-            // While nobody knows the listing, what it said before stands.
-            if project.listed.is_some() {
-                board.describe(&target, listed, scheduled);
-            }
+        }
+        if begun > 0 {
+            let left_out = selected.left_out.len();
+            tracing::info!(project_id = %id, clusters = begun, left_out, "watching further clusters");
         }
     }
 

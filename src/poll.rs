@@ -39,11 +39,13 @@ impl Poller {
         loop {
             let began = Instant::now();
             let settings = follow.borrow_and_update().clone();
-            if let Some(atlas) = settings.projects.get(&target.project_id) {
+            let client = |settings: &Settings| settings.projects.get(&target.project_id).cloned();
+            let atlas = client(&settings);
+            if let Some(atlas) = &atlas {
                 self.poll(&target, &settings, atlas, &mut memory).await;
             }
-            let client = |settings: &Settings| settings.projects.get(&target.project_id).cloned();
-            rest(&mut follow, began, client, |settings| pause(settings, &target.project_id)).await;
+            let pause = |settings: &Settings| pause(settings, &target.project_id);
+            rest(&mut follow, began, atlas.as_ref(), client, pause).await;
         }
     }
 

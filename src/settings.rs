@@ -77,17 +77,25 @@ impl Lanes {
     }
 }
 
-/// Waits until the `pause` after `began` is over, give or take a tenth, or until another client is to be used; follows the
-/// settings meanwhile. `client` and `pause` read them.
+/// Waits until the `pause` after `began` is over, give or take a tenth, or until another client than the one that was `used` is
+/// in force; follows the settings meanwhile. `client` and `pause` read them.
 pub async fn rest(
     follow: &mut Follow,
     began: Instant,
+    used: Option<&Atlas>,
     client: impl Fn(&Settings) -> Option<Atlas>,
     pause: impl Fn(&Settings) -> Duration,
 ) {
     let random = fastrand::f64();
-    let used = client(&follow.borrow());
     loop {
+        let same = match (used, client(&follow.borrow())) {
+            (Some(used), Some(now)) => used.is(&now),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            return;
+        }
         let until = began + jittered(pause(&follow.borrow_and_update()), random);
         tokio::select! {
             () = sleep_until(until) => return,
@@ -95,13 +103,6 @@ pub async fn rest(
                 // The settings are gone: so is everything, in a moment.
                 return std::future::pending().await;
             },
-        }
-        let same = match (&used, client(&follow.borrow())) {
-            (Some(used), Some(now)) => used.is(&now),
-            _ => false,
-        };
-        if !same {
-            return;
         }
     }
 }

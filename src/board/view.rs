@@ -124,10 +124,11 @@ impl View {
         }
     }
 
-    /// Whether everything shown is well: every cluster's last poll and every discovery was good.
+    /// Whether all is well: there are clusters, and every last poll and discovery was good.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        self.clusters.len() == self.targets
+        self.targets > 0
+            && self.clusters.len() == self.targets
             && self.clusters.iter().all(|cluster| cluster.state.last.is_some() && cluster.error().is_none())
             && self.projects.iter().all(|project| project.success == Some(true))
             && self.organizations.iter().all(|organization| {

@@ -178,27 +178,53 @@ async fn what_is_forgotten_is_gone_and_what_stays_keeps_its_counters() {
 
 #[tokio::test(start_paused = true)]
 async fn ready_is_when_everything_was_asked_for_once() {
-    let board = Board::new(STALE_AFTER);
     let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
     let id = target("").project_id;
-    board.watch_organization(&organization);
-    assert!(!board.is_ready());
-    board.list_projects(&organization, at(0), Err(no()));
-    assert!(board.is_ready(), "asked, if in vain");
-    board.watch_project(&id);
-    assert!(!board.is_ready());
-    board.name_project(&id, "payments".to_owned());
-    board.discover(&id, at(0), Ok(()));
-    assert!(board.is_ready());
-    board.watch(&target("prod"), Expected::default());
-    assert!(!board.is_ready());
-    bad(&board, "prod", FailureReason::NotFound);
-    assert!(board.is_ready());
-    board.describe(&target("prod"), None, true);
-    assert!(!board.is_ready(), "its schedule is to be read");
+    let steps: [&dyn Fn(&Board); 6] = [
+        &|board| board.list_projects(&organization, at(0), Err(no())),
+        &|board| board.name_project(&id, "payments".to_owned()),
+        &|board| board.discover(&id, at(0), Ok(())),
+        &|board| bad(board, "prod", FailureReason::NotFound),
+        &|board| good(board, "other", []),
+        &|board| board.schedule(&target("prod"), Err(no())),
+    ];
+    for missing in 0..steps.len() {
+        let board = unnamed(&["prod", "other"]);
+        board.watch_organization(&organization);
+        board.describe(&target("prod"), None, true);
+        for (number, step) in steps.iter().enumerate() {
+            assert!(!board.is_ready());
+            if number != missing {
+                step(&board);
+            }
+        }
+        assert!(!board.is_ready(), "without step {missing}");
+        steps[missing](&board);
+        assert!(board.is_ready());
+        assert!(!board.view(Instant::now()).is_well(), "asked, if in vain");
+        board.watch(&target("new"), Expected::default());
+        assert!(board.is_ready(), "a new cluster takes nobody out of service");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_is_well_when_everything_was_read() {
+    let board = board(&["prod", "sharded"]);
+    let well = |board: &Board| board.view(Instant::now()).is_well();
+    discovered(&board);
+    good(&board, "prod", []);
+    assert!(!well(&board), "one was not polled");
+    good(&board, "sharded", []);
+    assert!(well(&board));
     board.schedule(&target("prod"), Err(no()));
-    assert!(board.is_ready());
-    assert!(!board.view(Instant::now()).is_well());
+    assert!(!well(&board));
+    board.schedule(&target("prod"), Ok(Schedule::default()));
+    board.discover(&target("").project_id, at(99), Err(no()));
+    assert!(!well(&board));
+    board.discover(&target("").project_id, at(99), Ok(()));
+    bad(&board, "prod", FailureReason::Timeout);
+    assert!(!well(&board));
+    assert!(!well(&Board::new(STALE_AFTER)), "nothing at all");
 }
 
 #[tokio::test(start_paused = true)]

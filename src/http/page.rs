@@ -38,6 +38,7 @@ pub(super) fn render(view: &View, telemetry_path: &str, now: Timestamp) -> Marku
                     a href="/-/healthy" { "Health" } " · "
                     a href="/-/ready" { "Readiness" } " · as of " (now.strftime("%F %T UTC")) " · version " (env!("CARGO_PKG_VERSION"))
                 }
+                (troubles(view))
                 @if view.clusters.len() < view.targets {
                     p { (view.targets - view.clusters.len()) " of " (view.targets) " clusters wait for the name of their project." }
                 }
@@ -56,13 +57,37 @@ pub(super) fn render(view: &View, telemetry_path: &str, now: Timestamp) -> Marku
     }
 }
 
+/// Organizations and projects that cannot be discovered at present.
+fn troubles(view: &View) -> Markup {
+    let organizations = view.organizations.iter().filter_map(|organization| {
+        Some((
+            format!("the projects of organization {}", organization.id),
+            organization.discovery.error.as_ref()?,
+        ))
+    });
+    let projects = view.projects.iter().filter_map(|project| {
+        Some((
+            format!("all of project {}", project.name.as_deref().unwrap_or(project.id.as_str())),
+            project.error.as_ref()?,
+        ))
+    });
+    html! {
+        @for (what, error) in organizations.chain(projects) {
+            p class="bad" { "Cannot read " (what) ": " (error.text) ". What was known stays." }
+        }
+    }
+}
+
 fn row(cluster: &ClusterView, now: Timestamp) -> Markup {
     let report = cluster.current().map(|good| &good.report);
     let latest = report.and_then(|report| report.latest.as_ref());
     html! {
         tr {
             td { (cluster.project) }
-            th scope="row" { (cluster.target.cluster_name) }
+            th scope="row" {
+                (cluster.target.cluster_name)
+                @if cluster.state.paused == Some(true) { small { "paused" } }
+            }
             @match (latest, report) {
                 (Some(latest), _) => td {
                     span class=(class_of(latest.state)) { (latest.state.as_str()) }
@@ -81,8 +106,8 @@ fn row(cluster: &ClusterView, now: Timestamp) -> Markup {
                 None => td class="none" { "–" },
             }
             @match (report, report.and_then(|report| report.last_finished[JobState::Successful])) {
-                (_, Some(at)) => td title=(at) { (ago(at, now)) },
-                (Some(_), None) => td { "none listed" },
+                (_, Some(at)) => td title=(at) { (ago(at, now)) (expectation(cluster)) },
+                (Some(_), None) => td { "none listed" (expectation(cluster)) },
                 (None, None) => td class="none" { "unknown" },
             }
             @match report {
@@ -99,6 +124,19 @@ fn row(cluster: &ClusterView, now: Timestamp) -> Markup {
                 None => td class="none" { "–" },
             }
         }
+    }
+}
+
+/// What the time since the last success is held against.
+fn expectation(cluster: &ClusterView) -> Markup {
+    let off = cluster.state.schedule.as_ref().and_then(|schedule| schedule.auto_export) == Some(false);
+    let every = cluster.expected_interval().and_then(|interval| {
+        let round = SpanRound::new().largest(Unit::Day).days_are_24_hours();
+        jiff::Span::try_from(interval).and_then(|span| span.round(round)).ok()
+    });
+    html! {
+        @if let Some(every) = every { small { "expected: " (format!("{every:#}")) } }
+        @if off { small { "auto export is off" } }
     }
 }
 

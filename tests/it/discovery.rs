@@ -16,16 +16,16 @@ fn cluster() -> Cluster {
 }
 
 /// All of a project, discovered three times a second.
-fn all_of_project(mut setup: Setup) -> Setup {
-    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n"));
-    setup.discovery = "interval = \"300ms\"\n".to_owned();
-    setup
+fn all_of_project(setup: Setup) -> Setup {
+    watching(setup, format!("[[projects]]\nid = \"{PROJECT}\"\n"))
 }
 
-fn all_of_organization(mut setup: Setup) -> Setup {
-    setup.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
-    setup.discovery = "interval = \"300ms\"\n".to_owned();
-    setup
+fn all_of_organization(setup: Setup) -> Setup {
+    watching(setup, format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"))
+}
+
+fn watching(setup: Setup, watched: String) -> Setup {
+    Setup { watched: Some(watched), discovery: "interval = \"300ms\"\n".to_owned(), ..setup }
 }
 
 fn by_project(scrape: &Scrape, name: &str, project: &str) -> Option<f64> {

@@ -150,7 +150,7 @@ async fn advice_on(simulator: &Simulator, path: &str, what: Misbehaviour) -> Str
         "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod-eu\"]\n[[projects]]\nid = \"{OTHER}\"\nclusters = [\"warehouse\"]\n"
     );
     let mut setup = watched(Setup::new(simulator), &entry);
-    setup.poll = "timeout = \"2s\"\n".to_owned();
+    "timeout = \"2s\"\n".clone_into(&mut setup.poll);
     let (code, table, _) = run(&setup, &["check"]).await;
     assert_eq!(code, Some(1), "{table}");
     table

@@ -85,7 +85,7 @@ async fn what_a_cluster_moved_is_remembered_over_a_reload() {
     let simulator = three_clusters().await;
     simulator.world().projects.get_mut(PROJECT).unwrap().clusters.insert(
         "a".to_owned(),
-        Cluster::with([Job { queued: Duration::ZERO, ..Job::ended(Duration::from_secs(60), End::Never) }]),
+        Cluster::with([Job { queued: Duration::ZERO, ..Job::ended(Duration::from_mins(1), End::Never) }]),
     );
     let exporter = watching(&simulator, &["a"]).start().await;
     let created = exporter.polled().await.value("latest_job_created_timestamp_seconds", "a", "").unwrap();

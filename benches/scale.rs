@@ -1,0 +1,238 @@
+//! Many clusters in many projects: what a round of polls costs, and whether any poll is missed. See `README.md` beside this.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counts and seconds of a benchmark
+
+use std::collections::BTreeMap;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use atlas_backup_exporter::simulator::{
+    Account, Cluster, End, Fault, Job, Misbehaviour, ORGANIZATION, Project, Scheme, Simulator, World,
+};
+use clap::Parser;
+use tokio::net::TcpListener;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[arg(long, default_value_t = 2000)]
+    clusters: u32,
+    #[arg(long, default_value_t = 100)]
+    projects: u32,
+    /// Export jobs that each cluster lists.
+    #[arg(long, default_value_t = 60)]
+    jobs: u32,
+    /// Seconds from one poll of a cluster to its next.
+    #[arg(long, default_value_t = 60)]
+    interval: u64,
+    /// Rounds that are measured, after one that is not.
+    #[arg(long, default_value_t = 10)]
+    rounds: u64,
+    /// Milliseconds that Atlas takes to answer.
+    #[arg(long, default_value_t = 100)]
+    latency: u64,
+    /// What cargo passes to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// Runs as the peer: bare requests to the clusters of this simulator.
+    #[arg(long, hide = true)]
+    peer: Option<String>,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    match arguments.peer.clone() {
+        Some(url) => runtime.block_on(peer(&arguments, &url)),
+        None => runtime.block_on(measure(&arguments)),
+    }
+}
+
+async fn measure(arguments: &Arguments) {
+    let Arguments { clusters, projects, interval, rounds, .. } = *arguments;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let simulator = Simulator::start(listener, world(arguments)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "[atlas]\nbase_url = \"{}\"\n[atlas.service_account]\nclient_id = \"bench\"\nclient_secret = \"bench\"\n[poll]\ninterval = \"{interval}s\"\n[[organizations]]\nid = \"{ORGANIZATION}\"\n",
+        simulator.url()
+    );
+    std::fs::write(folder.path().join("config.toml"), config).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let exporter = Running(
+        Command::new(env!("CARGO_BIN_EXE_atlas-backup-exporter"))
+            .current_dir(folder.path())
+            .args([&format!("--web.listen-address=127.0.0.1:{port}"), "--log.level=warn"])
+            .spawn()
+            .unwrap(),
+    );
+    let url = format!("http://127.0.0.1:{port}");
+    let began = Instant::now();
+    while !ready(&url).await {
+        assert!(began.elapsed() < Duration::from_mins(5), "it does not get ready");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let ready_after = began.elapsed();
+    println!(
+        "{clusters} clusters in {projects} projects, {} jobs each, polled every {interval} s; Atlas takes {} ms",
+        arguments.jobs, arguments.latency
+    );
+    println!("ready after            {:8.1} s", ready_after.as_secs_f64());
+
+    // The first round, discovery and all, is not measured.
+    tokio::time::sleep(Duration::from_secs(interval)).await;
+    let (before, cpu, answered) =
+        (scrape(&url).await, cpu_seconds(exporter.pid()), simulator.world().answered);
+    let (start, window) = (Instant::now(), Duration::from_secs(interval * rounds));
+    let mut oldest: f64 = 0.0;
+    while start.elapsed() < window {
+        tokio::time::sleep(Duration::from_secs(5).min(window.saturating_sub(start.elapsed()))).await;
+        let now = jiff::Timestamp::now().as_duration().as_secs_f64();
+        let scrape = scrape(&url).await;
+        let ages =
+            of(&scrape, "mongodbatlas_backup_export_last_poll_timestamp_seconds").map(|(_, at)| now - at);
+        oldest = oldest.max(ages.fold(0.0, f64::max));
+    }
+    let after = scrape(&url).await;
+    let cpu = (cpu_seconds(exporter.pid()) - cpu) / rounds as f64;
+    let requests = (simulator.world().answered - answered) / rounds;
+    let polls = |scrape: &BTreeMap<String, f64>| -> BTreeMap<String, f64> {
+        of(scrape, "mongodbatlas_backup_export_polls_total")
+            .map(|(labels, polls)| (labels.to_owned(), polls))
+            .collect()
+    };
+    let before = polls(&before);
+    let fewest = polls(&after)
+        .iter()
+        .map(|(labels, polls)| polls - before.get(labels).unwrap_or(&0.0))
+        .fold(f64::MAX, f64::min);
+    let failed: f64 =
+        of(&after, "mongodbatlas_backup_export_poll_failures_total").map(|(_, count)| count).sum();
+    // An interval may come a tenth late, so of so many rounds this many polls must be there.
+    let due = (rounds as f64 / 1.1).floor();
+    let missed = if fewest >= due { "none was missed" } else { "SOME WERE MISSED" };
+    println!("polls a cluster, fewest{fewest:8.0}   in {rounds} rounds: {missed}; {failed} failed");
+    println!(
+        "age of the oldest poll {oldest:8.1} s  seen at any time; an interval and its jitter are {:.1} s",
+        interval as f64 * 1.1
+    );
+    println!("requests a round       {requests:8}  discovery included, which comes once in ten minutes");
+    println!(
+        "CPU a round            {cpu:8.2} s  ({:.2} ms a cluster), scrapes every 5 s included",
+        cpu * 1000.0 / f64::from(clusters)
+    );
+    println!("peak memory            {:8.1} MiB", peak_mebibytes(exporter.pid()));
+
+    let per_request = |total: f64, requests: f64| total * 1_000_000.0 / requests;
+    let mut bare = Vec::new();
+    for _ in 0..5 {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--peer", simulator.url(), "--latency", "0"])
+            .args([format!("--clusters={clusters}"), format!("--projects={projects}")])
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap();
+        bare.push(String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap());
+    }
+    bare.sort_by(f64::total_cmp);
+    let (ours, theirs) = (per_request(cpu, requests as f64), per_request(bare[2], f64::from(clusters)));
+    println!(
+        "CPU a request          {ours:8.0} µs, {:.2} times that of a bare client ({theirs:.0} µs, median of five)",
+        ours / theirs
+    );
+}
+
+/// Asks for each listing once, eight at a time, and drops what comes; prints its CPU seconds.
+async fn peer(arguments: &Arguments, url: &str) {
+    let client = reqwest::Client::new();
+    let minted = client.post(format!("{url}/api/oauth/token")).basic_auth("bench", Some("bench"));
+    let minted = minted.form(&[("grant_type", "client_credentials")]).send().await.unwrap();
+    let minted: serde_json::Value = serde_json::from_slice(&minted.bytes().await.unwrap()).unwrap();
+    let token = minted["access_token"].as_str().unwrap().to_owned();
+    let before = cpu_seconds(std::process::id());
+    let (client, token) = (&client, &token);
+    let lane = |lane: u32| async move {
+        for i in (lane..arguments.clusters).step_by(8) {
+            let (project, cluster) = place(arguments, i);
+            let path = format!("api/atlas/v2/groups/{project}/clusters/{cluster}/backup/exports");
+            let request = client.get(format!("{url}/{path}?itemsPerPage=500&pageNum=1"));
+            let request =
+                request.bearer_auth(token).header("accept", "application/vnd.atlas.2024-05-30+json");
+            let answer = request.send().await.unwrap();
+            assert!(answer.status().is_success(), "{answer:?}");
+            answer.bytes().await.unwrap();
+        }
+    };
+    futures_util::future::join_all((0..8).map(lane)).await;
+    println!("{}", cpu_seconds(std::process::id()) - before);
+}
+
+/// The project id and the name of cluster number `i`.
+fn place(arguments: &Arguments, i: u32) -> (String, String) {
+    (format!("65f1c0ffee5eed{:010x}", i % arguments.projects), format!("cluster-{i}"))
+}
+
+fn world(arguments: &Arguments) -> World {
+    let mut world = World {
+        accounts: vec![Account::new(Scheme::ServiceAccount, "bench", "bench")],
+        faults: vec![Fault::lasting("", Misbehaviour::Slow(Duration::from_millis(arguments.latency)))],
+        ..World::default()
+    };
+    for i in 0..arguments.clusters {
+        let (id, name) = place(arguments, i);
+        let jobs =
+            (1..=arguments.jobs).map(|days| Job::ended(Duration::from_hours(24) * days, End::Successful));
+        let project =
+            world.projects.entry(id).or_insert_with_key(|id| Project::new(&format!("project {id}")));
+        project.clusters.insert(name, Cluster::with(jobs));
+    }
+    world
+}
+
+async fn ready(url: &str) -> bool {
+    let answer = reqwest::get(format!("{url}/-/ready")).await;
+    answer.is_ok_and(|answer| answer.status().is_success())
+}
+
+async fn scrape(url: &str) -> BTreeMap<String, f64> {
+    let text = reqwest::get(format!("{url}/metrics")).await.unwrap().text().await.unwrap();
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    samples
+        .map(|line| line.rsplit_once(' ').unwrap())
+        .map(|(series, value)| (series.to_owned(), value.parse().unwrap()))
+        .collect()
+}
+
+fn of<'a>(scrape: &'a BTreeMap<String, f64>, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
+    scrape.iter().filter_map(move |(series, value)| Some((series.strip_prefix(name)?, *value)))
+}
+
+/// User and system time of a process; Linux counts it in hundredths of a second.
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
+fn peak_mebibytes(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}
+
+/// Ended with the benchmark.
+struct Running(Child);
+
+impl Running {
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
