@@ -132,13 +132,13 @@ impl Scout {
         outcome
     }
 
-    /// Where the name cannot be read, the id stands in for it until it can; a name once read stays.
+    /// Where the name cannot be read, or is none, the id stands in for it until it can; a name once read stays.
     async fn project(&self, atlas: Atlas, id: &ProjectId) -> Result<(), PollError> {
         let named = atlas.project_name(id, Instant::now() + NAME_TIMEOUT).await;
         match &named {
-            Ok(name) => self.board.name_project(id, name.clone()),
-            Err(_) if self.board.is_named(id) => {}
-            Err(_) => self.board.name_project(id, id.to_string()),
+            Ok(name) if !name.trim().is_empty() => self.board.name_project(id, name.clone()),
+            _ if self.board.is_named(id) => {}
+            _ => self.board.name_project(id, id.to_string()),
         }
         let listed = atlas.clusters(id, Instant::now() + LISTING_TIMEOUT).await;
         let outcome = match (&listed, named) {

@@ -283,7 +283,9 @@ pub(super) fn error_body(body: &[u8]) -> (Option<String>, Option<String>) {
         Some(serde_json::Value::String(error)) => Some(error),
         _ => None,
     };
-    (body.error_code.or(oauth), body.detail.or(body.error_description).or(body.reason))
+    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let detail = filled(body.detail).or(filled(body.error_description)).or(filled(body.reason));
+    (filled(body.error_code).or(filled(oauth)), detail)
 }
 
 #[cfg(test)]
@@ -364,6 +366,7 @@ mod tests {
             read(r#"{"error":"invalid_client","error_description":"d"}"#),
             (some("invalid_client"), some("d"))
         );
+        assert_eq!(read(r#"{"errorCode":"","detail":"","reason":"r"}"#), (None, some("r")));
         assert_eq!(read("<html>"), (None, None));
     }
 

@@ -136,6 +136,9 @@ impl Report {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_header(["PROJECT", "CLUSTER", "VERDICT", "ATLAS SAYS", "WHAT TO DO"]);
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
         if let Some(width) = width {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
         }
@@ -176,6 +179,7 @@ impl Report {
         match (all, failed) {
             (0, _) => format!("{unread}There is no cluster to watch."),
             (1, 0) => format!("{unread}The one cluster can be watched."),
+            (1, 1) => format!("{unread}The one cluster cannot be watched."),
             (all, 0) => format!("{unread}All {all} clusters can be watched."),
             (all, failed) => format!("{unread}{failed} of {all} clusters cannot be watched."),
         }

@@ -103,9 +103,13 @@ async fn usage_is_told_and_misuse_is_exit_code_2() {
         "--config.file",
         "--web.listen-address",
         "--web.telemetry-path",
+        "--web.enable-lifecycle",
+        "--once",
+        "--shard.index",
         "--log.level",
         "--log.format",
         "demo",
+        "check",
         ":10027",
     ] {
         assert!(out.contains(flag), "{flag} is not in {out}");
@@ -113,6 +117,8 @@ async fn usage_is_told_and_misuse_is_exit_code_2() {
     let (code, out, _) = run(None, &["--version"], &[]).await;
     assert_eq!((code, out.trim()), (Some(0), concat!("atlas-backup-exporter ", env!("CARGO_PKG_VERSION"))));
     for wrong in [
+        "--once check",
+        "check --output=xml",
         "--web.listen-adress=:1",
         "--web.listen-address=10027",
         "--log.format=xml",
@@ -120,7 +126,7 @@ async fn usage_is_told_and_misuse_is_exit_code_2() {
         "--web.telemetry-path=metrics",
         "serve",
     ] {
-        let (code, _, err) = run(None, &[wrong], &[]).await;
+        let (code, _, err) = run(None, &wrong.split(' ').collect::<Vec<_>>(), &[]).await;
         assert_eq!(code, Some(2), "{wrong}: {err}");
     }
 }

@@ -246,4 +246,8 @@ async fn the_id_stands_in_for_a_project_name_that_cannot_be_read() {
     let simulator = simulator(world).await;
     let scrape = Setup::new(&simulator).start().await.polled().await;
     assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains(&format!("project=\"{PROJECT}\"")));
+    simulator.world().faults.clear();
+    " ".clone_into(&mut simulator.world().projects.get_mut(PROJECT).unwrap().name);
+    let scrape = Setup::new(&simulator).start().await.polled().await;
+    assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains(&format!("project=\"{PROJECT}\"")));
 }

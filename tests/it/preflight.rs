@@ -210,6 +210,7 @@ async fn check_tells_the_usual_causes_apart() {
         code == Some(1) && table.contains("no connection to Atlas") && table.contains("127.0.0.1:9"),
         "{table}"
     );
+    assert!(table.starts_with("PROJECT  "), "{table}");
 }
 
 #[tokio::test]
