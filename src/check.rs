@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::atlas::{self, Atlas, Error};
+use crate::clients::Clients;
 use crate::config::Config;
-use crate::fleet::Clients;
 use crate::model::{
     Expected, Frequency, ListedCluster, OrganizationId, ProjectId, Schedule, Target, Unexportable,
 };
-use crate::plan::{self, Project};
+use crate::plan::{self, Complaint, Project};
 use crate::self_metrics::SelfMetrics;
 use advice::Asked;
 pub use report::{Report, Row, Verdict};
@@ -98,9 +98,9 @@ async fn project(atlas: &Atlas, id: &ProjectId, plan: &Project, patience: Durati
     rows.extend(asked.collect::<Vec<_>>().await);
     rows.extend(selected.left_out.iter().map(|(cluster, reason)| row(cluster).leave_out(*reason)));
     if let Some(listed) = &listed {
-        for pattern in plan.selection.patterns.iter().flatten() {
-            if !listed.iter().any(|cluster| pattern.matches(&cluster.name)) {
-                rows.push(row(pattern.as_str()).warn("no cluster of the project matches this pattern"));
+        for complaint in plan::complaints(&plan.selection, listed, &selected) {
+            if let Complaint::NoMatch { pattern } = complaint {
+                rows.push(row(&pattern).warn("no cluster of the project matches this pattern"));
             }
         }
         if rows.is_empty() {

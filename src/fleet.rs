@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
-use crate::atlas::{Atlas, Error};
+use crate::atlas::Error;
 use crate::board::Board;
-use crate::config::{Config, Credentials, Selection};
+use crate::clients::Clients;
+use crate::config::Config;
 use crate::discovery::{Finding, Scout};
 use crate::model::{ListedCluster, OrganizationId, ProjectId, Target};
-use crate::plan::{self, Project, Selected};
+use crate::plan::{self, Complaint, Project};
 use crate::poll::Poller;
 use crate::self_metrics::SelfMetrics;
 use crate::settings::{Follow, Lanes, Settings};
@@ -52,7 +53,7 @@ struct Watched {
     /// Its clusters, as they were listed last.
     listed: Option<Vec<ListedCluster>>,
     /// What was said in the log of names and patterns that lead nowhere.
-    said: BTreeSet<String>,
+    said: BTreeSet<Complaint>,
 }
 
 /// The tasks of a cluster.
@@ -219,8 +220,9 @@ impl Fleet {
         let Some(project) = self.projects.get_mut(id) else { return };
         let listed = project.listed.as_deref();
         let selected = plan::clusters(&project.plan.selection, listed);
-        complain(id, &project.plan.selection, listed, &selected, &mut project.said);
-        if listed.is_some() {
+        if let Some(listed) = listed {
+            let found = plan::complaints(&project.plan.selection, listed, &selected);
+            complain(id, found, &mut project.said);
             self.board.leave_out(id, selected.counts());
         }
         let target = |name: &str| Target { project_id: id.clone(), cluster_name: name.to_owned() };
@@ -292,87 +294,22 @@ impl Tasks {
     }
 }
 
-/// Every client in use: one for each set of credentials, so that there is one token for a client id, one nonce for a key.
-#[derive(Debug)]
-pub struct Clients {
-    metrics: Arc<SelfMetrics>,
-    known: Vec<(Credentials, Atlas)>,
-}
-
-impl Clients {
-    /// The clients that `config` needs.
-    pub fn new(metrics: Arc<SelfMetrics>, config: &Config) -> Result<Self, Error> {
-        let mut clients = Self { metrics, known: Vec::new() };
-        clients.prepare(config)?;
-        Ok(clients)
-    }
-
-    /// Sets up a client for each set of credentials of `config`, and drops those without one. Clients of the same Atlas share
-    /// connections and pacer.
-    fn prepare(&mut self, config: &Config) -> Result<(), Error> {
-        let mut fresh: Vec<(Credentials, Atlas)> = Vec::new();
-        let of_projects = config.projects.iter().map(|project| &project.credentials);
-        let of_organizations = config.organizations.iter().map(|organization| &organization.credentials);
-        let usable = |known: &&(Credentials, Atlas)| *known.1.base_url() == config.base_url;
-        for credentials in of_projects.chain(of_organizations) {
-            if fresh.iter().any(|(known, _)| known == credentials) {
-                continue;
+/// Says once what leads nowhere.
+fn complain(id: &ProjectId, found: BTreeSet<Complaint>, said: &mut BTreeSet<Complaint>) {
+    for complaint in found.difference(said) {
+        match complaint {
+            Complaint::Unknown { name, meant } => {
+                tracing::error!(project_id = %id, cluster_name = name, did_you_mean = meant, "the cluster is configured, but Atlas lists no such cluster");
             }
-            let same = self.known.iter().filter(usable).find(|(known, _)| known == credentials);
-            let sibling = fresh.first().or(self.known.iter().find(usable));
-            let client = match (same, sibling) {
-                (Some((_, client)), _) => client.clone(),
-                (None, Some((_, sibling))) => sibling.with(credentials),
-                (None, None) => Atlas::new(&config.base_url, credentials, self.metrics.clone())?,
-            };
-            fresh.push((credentials.clone(), client));
-        }
-        self.known = fresh;
-        Ok(())
-    }
-
-    /// The client for `credentials`, if the configuration has them.
-    #[must_use]
-    pub fn of(&self, credentials: &Credentials) -> Option<Atlas> {
-        self.known.iter().find(|(known, _)| known == credentials).map(|(_, client)| client.clone())
-    }
-}
-
-/// Says once what leads nowhere: names that the project does not list, or that cannot be exported, and patterns without a match.
-fn complain(
-    id: &ProjectId,
-    selection: &Selection,
-    listed: Option<&[ListedCluster]>,
-    selected: &Selected<'_>,
-    said: &mut BTreeSet<String>,
-) {
-    let Some(listed) = listed else { return };
-    let mut saying = BTreeSet::new();
-    for (name, cluster) in &selected.watched {
-        let why = match cluster {
-            None => "is configured, but Atlas lists no such cluster".to_owned(),
-            Some(ListedCluster { unexportable: Some(reason), .. }) => {
-                format!("is configured, but {}", reason.phrase())
+            Complaint::Unexportable { name, reason } => {
+                tracing::error!(project_id = %id, cluster_name = name, "the cluster is configured, but {}", reason.phrase());
             }
-            Some(_) => continue,
-        };
-        let (name, meant) = (*name, plan::meant(name, listed).filter(|_| cluster.is_none()));
-        let text = format!("the cluster {why}");
-        if !said.contains(&format!("{name}: {text}")) {
-            tracing::error!(project_id = %id, cluster_name = name, did_you_mean = meant, "{text}");
-        }
-        saying.insert(format!("{name}: {text}"));
-    }
-    for pattern in selection.patterns.iter().flatten() {
-        if !listed.iter().any(|cluster| pattern.matches(&cluster.name)) {
-            let pattern = pattern.as_str();
-            if !said.contains(pattern) {
+            Complaint::NoMatch { pattern } => {
                 tracing::warn!(project_id = %id, pattern, "no cluster of the project matches the pattern");
             }
-            saying.insert(pattern.to_owned());
         }
     }
-    *said = saying;
+    *said = found;
 }
 
 /// How the next task ends by itself; those that are ended do not count.

@@ -4,6 +4,7 @@
 
 pub mod config;
 
+pub mod clients;
 pub mod discovery;
 pub mod fleet;
 pub mod plan;

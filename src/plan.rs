@@ -84,6 +84,56 @@ pub fn clusters<'a>(selection: &'a Selection, listed: Option<&'a [ListedCluster]
     selected
 }
 
+/// A name or a pattern of the configuration that leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Complaint {
+    /// A name that the project does not list.
+    Unknown {
+        /// The name.
+        name: String,
+        /// The one that may have been meant.
+        meant: Option<String>,
+    },
+    /// A name whose cluster cannot be exported.
+    Unexportable {
+        /// The name.
+        name: String,
+        /// Why it cannot.
+        reason: Unexportable,
+    },
+    /// A pattern that matches nothing.
+    NoMatch {
+        /// The pattern.
+        pattern: String,
+    },
+}
+
+/// What of a selection leads nowhere.
+#[must_use]
+pub fn complaints(
+    selection: &Selection,
+    listed: &[ListedCluster],
+    selected: &Selected<'_>,
+) -> BTreeSet<Complaint> {
+    let of_names = selected.watched.iter().filter_map(|(name, cluster)| {
+        let name = (*name).to_owned();
+        match cluster {
+            None => {
+                let meant = meant(&name, listed).map(str::to_owned);
+                Some(Complaint::Unknown { name, meant })
+            }
+            Some(cluster) => cluster.unexportable.map(|reason| Complaint::Unexportable { name, reason }),
+        }
+    });
+    let of_patterns = selection
+        .patterns
+        .iter()
+        .flatten()
+        .filter(|pattern| !listed.iter().any(|cluster| pattern.matches(&cluster.name)))
+        .map(|pattern| Complaint::NoMatch { pattern: pattern.as_str().to_owned() });
+    of_names.chain(of_patterns).collect()
+}
+
 /// The listed name that `name` may be a slip of.
 #[must_use]
 pub fn meant<'a>(name: &str, listed: &'a [ListedCluster]) -> Option<&'a str> {

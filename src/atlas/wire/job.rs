@@ -1,0 +1,143 @@
+//! Export jobs.
+
+use serde::Deserialize;
+use serde_json::Number;
+
+use super::time;
+use crate::atlas::Error;
+use crate::model::{Counts, ExportJob, JobState, StateReason};
+
+/// Ids are 24 digits; this leaves room, but not for memory to be filled with them.
+const LONGEST_ID: usize = 128;
+
+/// Longest code or message that is kept, in bytes. Atlas's are a sentence.
+const LONGEST_REASON: usize = 16 * 1024;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::atlas) struct Job {
+    id: Option<Box<str>>,
+    snapshot_id: Option<Box<str>>,
+    created_at: Option<String>,
+    finished_at: Option<String>,
+    state: Option<String>,
+    export_status: Option<ExportStatus>,
+    state_reason: Option<Reason>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ExportStatus {
+    exported_collections: Option<Number>,
+    total_collections: Option<Number>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Reason {
+    error_code: Option<String>,
+    message: Option<String>,
+}
+
+impl TryFrom<Job> for ExportJob {
+    type Error = Error;
+
+    /// A time that cannot be read is an error: without it a job would silently lose its place, and perhaps hide that
+    /// the newest one failed.
+    fn try_from(job: Job) -> Result<Self, Error> {
+        // A number that counts nothing (negative, broken, beyond all bounds) is as good as none.
+        let count = |count: &Option<Number>| count.as_ref().and_then(Number::as_u64);
+        let status = job.export_status.as_ref();
+        if job.id.as_ref().is_some_and(|id| id.len() > LONGEST_ID) {
+            return Err(Error::invalid("a job whose id is longer than any id"));
+        }
+        Ok(Self {
+            id: job.id.filter(|id| !id.is_empty()),
+            snapshot_id: job.snapshot_id,
+            created_at: time("createdAt", job.created_at.as_deref())?,
+            finished_at: time("finishedAt", job.finished_at.as_deref())?,
+            state: job.state.as_deref().map_or(JobState::Unknown, JobState::parse),
+            counts: Counts {
+                exported: status.and_then(|status| count(&status.exported_collections)),
+                total: status.and_then(|status| count(&status.total_collections)),
+            },
+            reason: job.state_reason.map_or_else(StateReason::default, |reason| StateReason {
+                error_code: reason.error_code.map(shortened),
+                message: reason.message.map(shortened),
+            }),
+        })
+    }
+}
+
+/// Cuts what would be a book.
+fn shortened(text: String) -> String {
+    if text.len() <= LONGEST_REASON {
+        return text;
+    }
+    text.chars().take(LONGEST_REASON / 4 - 1).chain("...".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode;
+    use super::*;
+
+    fn job(json: &str) -> Result<ExportJob, Error> {
+        decode::<Job>(json.as_bytes())?.try_into()
+    }
+
+    #[test]
+    fn a_job_of_today_is_read_whole() {
+        let job = job(r#"{"id":"65a1","snapshotId":"65a0","exportBucketId":"6","createdAt":"2026-01-02T03:04:05Z",
+            "finishedAt":"2026-01-02T03:24:05.5+00:00","state":"failed","exportStatus":{"exportedCollections":3,"totalCollections":9},
+            "stateReason":{"errorCode":"E","message":"m"},"components":[],"customData":[{"key":"a","value":"b"}],"prefix":"p","links":[]}"#)
+        .unwrap();
+        assert_eq!(job.state, JobState::Failed);
+        assert_eq!(job.counts, Counts { exported: Some(3), total: Some(9) });
+        assert_eq!(job.reason.error_code.as_deref(), Some("E"));
+        assert_eq!(job.finished_at.unwrap().as_millisecond() % 1000, 500);
+    }
+
+    #[test]
+    fn what_is_missing_or_null_or_new_is_absent() {
+        for json in [
+            "{}",
+            r#"{"id":null,"state":null,"createdAt":null,"exportStatus":null,"stateReason":null}"#,
+            r#"{"region":{"a":[1]}}"#,
+        ] {
+            let job = job(json).unwrap();
+            assert_eq!((job.id, job.created_at, job.state), (None, None, JobState::Unknown));
+        }
+    }
+
+    #[test]
+    fn numbers_that_count_nothing_are_absent() {
+        for number in ["-2147483648", "1.5", "1e300"] {
+            let json = format!(
+                r#"{{"exportStatus":{{"exportedCollections":{number},"totalCollections":{number}}}}}"#
+            );
+            assert_eq!(job(&json).unwrap().counts, Counts::default(), "{number}");
+        }
+    }
+
+    #[test]
+    fn another_type_or_an_unreadable_time_is_an_error() {
+        for json in [
+            r#"{"state":3}"#,
+            r#"{"createdAt":17}"#,
+            r#"{"createdAt":"yesterday"}"#,
+            r#"{"finishedAt":""}"#,
+            "[]",
+            "null",
+        ] {
+            assert!(matches!(job(json), Err(Error::Invalid(_))), "{json}");
+        }
+    }
+
+    #[test]
+    fn ids_and_reasons_have_bounds() {
+        assert!(job(&format!(r#"{{"id":"{}"}}"#, "a".repeat(LONGEST_ID + 1))).is_err());
+        let reason = format!(r#"{{"stateReason":{{"message":"{}"}}}}"#, "ä".repeat(LONGEST_REASON));
+        assert!(job(&reason).unwrap().reason.message.unwrap().len() <= LONGEST_REASON);
+    }
+}

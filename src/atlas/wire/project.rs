@@ -1,0 +1,144 @@
+//! Projects, their clusters, and the backup schedules of those.
+
+use serde::Deserialize;
+
+use super::time;
+use crate::atlas::Error;
+use crate::atlas::error::tidy;
+use crate::model::{ListedCluster, ProjectId, Schedule as ExportSchedule, Unexportable};
+
+/// `GET /groups/{groupId}`
+#[derive(Deserialize)]
+pub(in crate::atlas) struct Project {
+    pub(in crate::atlas) name: String,
+}
+
+/// One of `GET /orgs/{orgId}/groups`
+#[derive(Deserialize)]
+pub(in crate::atlas) struct ListedProject {
+    id: String,
+}
+
+impl ListedProject {
+    /// A project that cannot be asked for is an error: left out, it would be missing without a word.
+    pub(in crate::atlas) fn id(&self) -> Result<ProjectId, Error> {
+        ProjectId::parse(&self.id).ok_or_else(|| Error::invalid(&format!("{:?} is no project id", self.id)))
+    }
+}
+
+/// One of `GET /groups/{groupId}/clusters`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::atlas) struct Cluster {
+    name: String,
+    backup_enabled: Option<bool>,
+    paused: Option<bool>,
+    create_date: Option<String>,
+    state_name: Option<String>,
+    replication_specs: Option<Vec<ReplicationSpec>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReplicationSpec {
+    region_configs: Option<Vec<RegionConfig>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RegionConfig {
+    provider_name: Option<String>,
+}
+
+impl Cluster {
+    /// The cluster; `None` where it is listed, but gone.
+    ///
+    /// What Atlas does not say is not held against a cluster: only `backupEnabled: false` is a backup that is off.
+    pub(in crate::atlas) fn listed(self) -> Result<Option<ListedCluster>, Error> {
+        if self.name.is_empty() || matches!(self.name.as_str(), "." | "..") {
+            return Err(Error::invalid(&format!("a cluster called {:?}", self.name)));
+        }
+        if self.state_name.as_deref() == Some("DELETED") {
+            return Ok(None);
+        }
+        let specs = self.replication_specs.iter().flatten();
+        let mut regions = specs.flat_map(|spec| spec.region_configs.iter().flatten());
+        let kind = regions.find_map(|region| match region.provider_name.as_deref() {
+            Some("TENANT") => Some(Unexportable::SharedTier),
+            Some("FLEX") => Some(Unexportable::Flex),
+            _ => None,
+        });
+        let disabled = (self.backup_enabled == Some(false)).then_some(Unexportable::BackupDisabled);
+        Ok(Some(ListedCluster {
+            unexportable: kind.or(disabled),
+            paused: self.paused,
+            created_at: time("createDate", self.create_date.as_deref())?,
+            name: self.name,
+        }))
+    }
+}
+
+/// `GET .../backup/schedule`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::atlas) struct Schedule {
+    auto_export_enabled: Option<bool>,
+    export: Option<ExportPolicy>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ExportPolicy {
+    frequency_type: Option<String>,
+}
+
+impl From<Schedule> for ExportSchedule {
+    fn from(schedule: Schedule) -> Self {
+        Self {
+            auto_export: schedule.auto_export_enabled,
+            frequency: schedule.export.and_then(|export| export.frequency_type).map(|word| tidy(&word)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode;
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_what_its_regions_and_its_backup_say() {
+        let listed = |json: &str| decode::<Cluster>(json.as_bytes())?.listed();
+        let region = |provider: &str| {
+            format!(r#""replicationSpecs":[{{"regionConfigs":[{{"providerName":"{provider}"}}]}}]"#)
+        };
+        let check = |rest: &str, expected: Option<Unexportable>| {
+            let json = format!(r#"{{"name":"a"{rest}}}"#);
+            assert_eq!(listed(&json).unwrap().unwrap().unexportable, expected, "{json}");
+        };
+        check("", None);
+        check(r#","backupEnabled":null,"paused":null,"replicationSpecs":null"#, None);
+        check(&format!(r#","backupEnabled":true,{}"#, region("AWS")), None);
+        check(r#","backupEnabled":false"#, Some(Unexportable::BackupDisabled));
+        check(&format!(r#","backupEnabled":false,{}"#, region("TENANT")), Some(Unexportable::SharedTier));
+        check(&format!(",{}", region("FLEX")), Some(Unexportable::Flex));
+        let whole =
+            listed(r#"{"name":"a","paused":true,"createDate":"2026-01-02T03:04:05Z","stateName":"IDLE"}"#);
+        let whole = whole.unwrap().unwrap();
+        assert_eq!((whole.paused, whole.created_at), (Some(true), "2026-01-02T03:04:05Z".parse().ok()));
+        assert_eq!(listed(r#"{"name":"a","stateName":"DELETED"}"#), Ok(None));
+        for json in [r"{}", r#"{"name":""}"#, r#"{"name":".."}"#, r#"{"name":"a","paused":"no"}"#] {
+            assert!(listed(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_says_what_it_says() {
+        let schedule = |json: &str| ExportSchedule::from(decode::<Schedule>(json.as_bytes()).unwrap());
+        assert_eq!(schedule("{}"), ExportSchedule::default());
+        assert_eq!(schedule(r#"{"autoExportEnabled":null,"export":null}"#), ExportSchedule::default());
+        let whole =
+            schedule(r#"{"autoExportEnabled":true,"export":{"exportBucketId":"b","frequencyType":"daily"}}"#);
+        assert_eq!((whole.auto_export, whole.frequency.as_deref()), (Some(true), Some("daily")));
+    }
+}

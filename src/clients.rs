@@ -1,0 +1,53 @@
+//! Who asks Atlas: one client for each set of credentials.
+
+use std::sync::Arc;
+
+use crate::atlas::{Atlas, Error};
+use crate::config::{Config, Credentials};
+use crate::self_metrics::SelfMetrics;
+
+/// Every client in use. Since there is one for each set of credentials, there is one token for a client id and one nonce for a key.
+#[derive(Debug)]
+pub struct Clients {
+    metrics: Arc<SelfMetrics>,
+    known: Vec<(Credentials, Atlas)>,
+}
+
+impl Clients {
+    /// The clients that `config` needs.
+    pub fn new(metrics: Arc<SelfMetrics>, config: &Config) -> Result<Self, Error> {
+        let mut clients = Self { metrics, known: Vec::new() };
+        clients.prepare(config)?;
+        Ok(clients)
+    }
+
+    /// Sets up a client for each set of credentials of `config`, and drops those without one. Clients of the same Atlas share
+    /// connections and pacer.
+    pub fn prepare(&mut self, config: &Config) -> Result<(), Error> {
+        let mut fresh: Vec<(Credentials, Atlas)> = Vec::new();
+        let of_projects = config.projects.iter().map(|project| &project.credentials);
+        let of_organizations = config.organizations.iter().map(|organization| &organization.credentials);
+        let usable = |known: &&(Credentials, Atlas)| *known.1.base_url() == config.base_url;
+        for credentials in of_projects.chain(of_organizations) {
+            if fresh.iter().any(|(known, _)| known == credentials) {
+                continue;
+            }
+            let same = self.known.iter().filter(usable).find(|(known, _)| known == credentials);
+            let sibling = fresh.first().or(self.known.iter().find(usable));
+            let client = match (same, sibling) {
+                (Some((_, client)), _) => client.clone(),
+                (None, Some((_, sibling))) => sibling.with(credentials),
+                (None, None) => Atlas::new(&config.base_url, credentials, self.metrics.clone())?,
+            };
+            fresh.push((credentials.clone(), client));
+        }
+        self.known = fresh;
+        Ok(())
+    }
+
+    /// The client for `credentials`, if the configuration has them.
+    #[must_use]
+    pub fn of(&self, credentials: &Credentials) -> Option<Atlas> {
+        self.known.iter().find(|(known, _)| known == credentials).map(|(_, client)| client.clone())
+    }
+}
