@@ -13,6 +13,9 @@ use atlas_backup_exporter::simulator::{
 use clap::Parser;
 use tokio::net::TcpListener;
 
+/// As Prometheus does.
+const SCRAPE_EVERY: Duration = Duration::from_secs(30);
+
 #[derive(Debug, Parser)]
 struct Arguments {
     #[arg(long, default_value_t = 2000)]
@@ -87,7 +90,7 @@ async fn measure(arguments: &Arguments) {
     let (start, window) = (Instant::now(), Duration::from_secs(interval * rounds));
     let mut oldest: f64 = 0.0;
     while start.elapsed() < window {
-        tokio::time::sleep(Duration::from_secs(5).min(window.saturating_sub(start.elapsed()))).await;
+        tokio::time::sleep(SCRAPE_EVERY.min(window.saturating_sub(start.elapsed()))).await;
         let now = jiff::Timestamp::now().as_duration().as_secs_f64();
         let scrape = scrape(&url).await;
         let ages =
@@ -119,7 +122,7 @@ async fn measure(arguments: &Arguments) {
     );
     println!("requests a round       {requests:8}  discovery included, which comes once in ten minutes");
     println!(
-        "CPU a round            {cpu:8.2} s  ({:.2} ms a cluster), scrapes every 5 s included",
+        "CPU a round            {cpu:8.2} s  ({:.2} ms a cluster), a scrape every 30 s included",
         cpu * 1000.0 / f64::from(clusters)
     );
     println!("peak memory            {:8.1} MiB", peak_mebibytes(exporter.pid()));
