@@ -114,10 +114,12 @@ impl Scout {
                 log(&mut failing, outcome.err().as_ref(), place, what);
             }
             let pause = |settings: &Settings| {
-                if failing.is_some() {
-                    RETRY.min(settings.discovery_interval)
-                } else {
-                    settings.discovery_interval
+                let interval = settings.discovery_interval;
+                let interval = if failing.is_some() { RETRY.min(interval) } else { interval };
+                // Schedules are read on the budget of the polls, and give way as these do.
+                match (place.cluster, place.project, client(settings)) {
+                    (Some(_), Some(project), Some(atlas)) => interval.mul_f64(atlas.stretch(project)),
+                    _ => interval,
                 }
             };
             rest(&mut follow, began, atlas.as_ref(), &client, pause).await;

@@ -96,6 +96,8 @@ pub async fn run(
         }
     }
     fleet.stop();
+    // Whoever waits for a reload is told that there is none.
+    drop(reloads);
     drain(servers).await;
     Ok(())
 }

@@ -113,21 +113,25 @@ async fn polls_slow_down_while_the_budget_is_scarce() {
     let mut setup = Setup::new(&simulator);
     setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{OTHER}\"\n"));
     setup.poll = "interval = \"200ms\"\nstale_after = \"1m\"\n".to_owned();
+    setup.discovery = "interval = \"500ms\"\n".to_owned();
     let exporter = setup.start().await;
     exporter.ready().await;
     let time = Duration::from_secs(4);
     let plenty = asked_within(&simulator, time).await;
     assert!(plenty >= 12, "{plenty}");
-    // A hundredth is left, as when someone else has used up the rest.
-    simulator.world().projects.get_mut(PROJECT).unwrap().budget = budget(10.0);
+    // About a hundredth is left, as when someone else has used up the rest.
+    simulator.world().projects.get_mut(PROJECT).unwrap().budget = budget(12.0);
     exporter.polled_again(1.0).await;
+    let schedules = requests(&simulator, "/a/backup/schedule");
     let scarce = asked_within(&simulator, time).await;
     assert!((1..=4).contains(&scarce), "{scarce}");
+    let schedules = requests(&simulator, "/a/backup/schedule") - schedules;
+    assert!(schedules <= 2, "schedules are on the same budget: {schedules}");
     let scrape = exporter.scrape().await;
     assert_eq!((scrape.up("a"), scrape.up("b")), (Some(1.0), Some(1.0)), "slow, and not blind");
     let label = format!("project_id=\"{PROJECT}\"");
     assert_eq!(of("mongodbatlas_api_ratelimit_limit", &scrape, &label), 1000.0);
-    assert!(of("mongodbatlas_api_ratelimit_remaining", &scrape, &label) < 10.0);
+    assert!(of("mongodbatlas_api_ratelimit_remaining", &scrape, &label) < 12.0);
     let label = format!("project_id=\"{OTHER}\"");
     assert!(of("mongodbatlas_api_ratelimit_remaining", &scrape, &label) > 1000.0);
     let other = requests(&simulator, &exports("b"));
