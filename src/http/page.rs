@@ -17,7 +17,7 @@ table { border-collapse: collapse; width: 100%; }
 th, td { padding: .4rem .7rem; text-align: left; border-bottom: 1px solid color-mix(in srgb, CanvasText 20%, transparent); vertical-align: top; }
 th { font-weight: 600; } td.none { opacity: .6; } progress { width: 7rem; vertical-align: middle; }
 td, th { white-space: nowrap; } td:last-child { white-space: normal; }
-small { display: block; opacity: .75; max-width: 18rem; white-space: normal; overflow-wrap: anywhere; }
+small { display: block; opacity: .75; max-width: 18rem; white-space: normal; overflow-wrap: anywhere; font-weight: 400; }
 .bad { color: light-dark(#b3261e, #ff8a80); font-weight: 600; } .good { color: light-dark(#1b6e33, #7fd99a); }
 ";
 
@@ -136,7 +136,7 @@ fn expectation(cluster: &ClusterView) -> Markup {
     });
     html! {
         @if let Some(every) = every { small { "expected: " (format!("{every:#}")) } }
-        @if off { small { "auto export is off" } }
+        @if off { small { "no auto export" } }
     }
 }
 
