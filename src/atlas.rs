@@ -9,7 +9,7 @@ mod error;
 mod pace;
 mod wire;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use reqwest::header::{ACCEPT, HeaderValue};
 use reqwest::{Method, Request};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -39,7 +40,7 @@ const MOST_PAGES: usize = 1000;
 /// it, which can repeat a page or two; three are a circle.
 const MOST_REPEATED_PAGES: usize = 3;
 
-/// Tries of one request: the first and three more.
+/// Tries of one request, unless someone says otherwise: the first and three more.
 const RETRIES: usize = 3;
 
 /// First pause between two tries, doubled each time and jittered.
@@ -56,12 +57,23 @@ pub const ENDPOINTS: [&str; Endpoint::ALL.len()] = {
     words
 };
 
+/// What a listing holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing<T> {
+    /// What could be read, each once, in order.
+    pub found: Vec<T>,
+    /// What is wrong with the first entry that could not; what it stands for may be something that is known.
+    pub flaw: Option<Error>,
+}
+
 /// One Atlas, asked with one set of credentials. Clones share the token or nonce, the connections and the pacer.
 #[derive(Debug, Clone)]
 pub struct Atlas {
     door: Door,
     auth: Arc<Auth>,
     base: Url,
+    /// Tries of a request after the first.
+    retries: usize,
 }
 
 impl Atlas {
@@ -71,7 +83,14 @@ impl Atlas {
             door: Door::new(base, metrics)?,
             auth: Arc::new(Auth::new(base, credentials)),
             base: base.clone(),
+            retries: RETRIES,
         })
+    }
+
+    /// The same, but each request is tried once. What failed a moment ago is asked for no more often than when all is well.
+    #[must_use]
+    pub fn without_retries(&self) -> Self {
+        Self { retries: 0, ..self.clone() }
     }
 
     /// The same Atlas, asked with other credentials.
@@ -112,7 +131,8 @@ impl Atlas {
         mut each: impl FnMut(ExportJob) -> Sighting,
     ) -> Result<(), Error> {
         let call = self.backup(Endpoint::Exports, target, "exports")?;
-        self.pages(call, deadline, |job: wire::Job| Ok(each(job.try_into()?))).await
+        self.pages(call, deadline, |job: wire::Job| Ok(each(job.try_into()?))).await?;
+        Ok(())
     }
 
     /// Asks for one job of a cluster's listing, to see whether it may be listed at all.
@@ -132,59 +152,74 @@ impl Atlas {
 
     /// A project's name.
     pub async fn project_name(&self, id: &ProjectId, deadline: Instant) -> Result<String, Error> {
-        let call = self.call(Endpoint::Project, Some(id), &["groups", id.as_str()])?;
+        let call = self.call(Endpoint::Project, id.as_str(), &["groups", id.as_str()])?;
         let project: wire::Project = self.get(&call, deadline).await?;
         Ok(project.name)
     }
 
     /// Every cluster of a project, those that cannot be exported included.
-    pub async fn clusters(&self, id: &ProjectId, deadline: Instant) -> Result<Vec<ListedCluster>, Error> {
-        let call = self.call(Endpoint::Clusters, Some(id), &["groups", id.as_str(), "clusters"])?;
-        let mut clusters = BTreeMap::new();
-        self.pages(call, deadline, |cluster: wire::Cluster| {
-            let Some(cluster) = cluster.listed()? else { return Ok(Sighting::Again) };
-            Ok(match clusters.insert(cluster.name.clone(), cluster) {
-                None => Sighting::First,
-                Some(_) => Sighting::Again,
-            })
-        })
-        .await?;
-        Ok(clusters.into_values().collect())
+    pub async fn clusters(&self, id: &ProjectId, deadline: Instant) -> Result<Listing<ListedCluster>, Error> {
+        let call = self.call(Endpoint::Clusters, id.as_str(), &["groups", id.as_str(), "clusters"])?;
+        self.listing(call, deadline, wire::Cluster::listed).await
     }
 
     /// Every project of an organization that the credentials may see.
-    pub async fn projects(&self, id: &OrganizationId, deadline: Instant) -> Result<Vec<ProjectId>, Error> {
-        let call = self.call(Endpoint::OrganizationProjects, None, &["orgs", id.as_str(), "groups"])?;
-        let mut ids = HashSet::new();
-        self.pages(call, deadline, |project: wire::ListedProject| {
-            let id = project.id()?;
-            Ok(if ids.insert(id) { Sighting::First } else { Sighting::Again })
-        })
-        .await?;
-        Ok(ids.into_iter().collect())
+    pub async fn projects(
+        &self,
+        id: &OrganizationId,
+        deadline: Instant,
+    ) -> Result<Listing<ProjectId>, Error> {
+        let call =
+            self.call(Endpoint::OrganizationProjects, id.as_str(), &["orgs", id.as_str(), "groups"])?;
+        self.listing(call, deadline, |project: wire::ListedProject| project.id().map(Some)).await
+    }
+
+    /// Collects a listing. An entry that cannot be read costs itself and no other, but is told.
+    async fn listing<W: DeserializeOwned, T: Ord>(
+        &self,
+        call: Call,
+        deadline: Instant,
+        read: impl Fn(W) -> Result<Option<T>, Error>,
+    ) -> Result<Listing<T>, Error> {
+        let (mut found, mut flaw) = (BTreeSet::new(), None);
+        let promised = self
+            .pages(call, deadline, |entry: Value| match wire::entry(entry).and_then(&read) {
+                Ok(Some(entry)) => Ok(if found.insert(entry) { Sighting::First } else { Sighting::Again }),
+                Ok(None) => Ok(Sighting::Again),
+                Err(error) => {
+                    flaw.get_or_insert(error);
+                    Ok(Sighting::Again)
+                }
+            })
+            .await?;
+        if found.is_empty() && flaw.is_none() && promised > 0 {
+            return Err(Error::invalid(&format!("a listing of nothing that counts {promised}")));
+        }
+        Ok(Listing { found: found.into_iter().collect(), flaw })
     }
 
     /// Hands everything that a listing holds to `each`, page by page, before `deadline`.
     ///
-    /// Whether more pages follow is told by the `next` link and by full pages; `totalCount` is an estimate and is not
-    /// read. The link's address is not used: it could lead elsewhere, with our credentials.
+    /// Whether more pages follow is told by the `next` link and by full pages; `totalCount` is an estimate, and only returned.
+    /// The link's address is not used: it could lead elsewhere, with our credentials.
     async fn pages<T: DeserializeOwned>(
         &self,
         mut call: Call,
         deadline: Instant,
         mut each: impl FnMut(T) -> Result<Sighting, Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let mut repeated = 0;
         for number in 1..=MOST_PAGES {
             call.url.set_query(Some(&format!("itemsPerPage={PAGE_SIZE}&pageNum={number}")));
             let page: wire::Page<T> = self.get(&call, deadline).await?;
             let more = page.promises_more() || page.results.len() >= PAGE_SIZE;
+            let count = page.count();
             let mut fresh = false;
             for one in page.results {
                 fresh |= each(one)? == Sighting::First;
             }
             if !more {
-                return Ok(());
+                return Ok(count);
             }
             repeated = if fresh { 0 } else { repeated + 1 };
             if repeated == MOST_REPEATED_PAGES {
@@ -198,18 +233,14 @@ impl Atlas {
 
     /// A resource below a cluster's `backup`.
     fn backup(&self, endpoint: Endpoint, target: &Target, resource: &str) -> Result<Call, Error> {
-        let project = &target.project_id;
-        let segments = ["groups", project.as_str(), "clusters", &target.cluster_name, "backup", resource];
-        self.call(endpoint, Some(project), &segments)
+        let project = target.project_id.as_str();
+        let segments = ["groups", project, "clusters", &target.cluster_name, "backup", resource];
+        self.call(endpoint, project, &segments)
     }
 
-    fn call(
-        &self,
-        endpoint: Endpoint,
-        project: Option<&ProjectId>,
-        segments: &[&str],
-    ) -> Result<Call, Error> {
-        Ok(Call { route: Route { endpoint, project: project.cloned() }, url: self.url(segments)? })
+    /// A resource of the project or organization `owner`.
+    fn call(&self, endpoint: Endpoint, owner: &str, segments: &[&str]) -> Result<Call, Error> {
+        Ok(Call { route: Route { endpoint, owner: Some(owner.to_owned()) }, url: self.url(segments)? })
     }
 
     /// The address of a resource; each segment is escaped.
@@ -225,7 +256,7 @@ impl Atlas {
 
     /// Asks until an answer is final, the tries are used up, or `deadline` comes.
     async fn get<T: DeserializeOwned>(&self, call: &Call, deadline: Instant) -> Result<T, Error> {
-        retry(|| self.once(call), deadline).await
+        retry(|| self.once(call), self.retries, deadline).await
     }
 
     async fn once<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
@@ -242,18 +273,18 @@ struct Call {
     url: Url,
 }
 
-/// Repeats `once` while its error may pass: at most [`RETRIES`] times more, each after at least what Atlas asks for,
+/// Repeats `once` while its error may pass: at most `retries` times more, each after at least what Atlas asks for,
 /// and not at all where that lies beyond `deadline`.
 ///
 /// The error returned is the last thing that was heard; [`Error::Timeout`] only if nothing was.
-async fn retry<T, F>(once: impl Fn() -> F, deadline: Instant) -> Result<T, Error>
+async fn retry<T, F>(once: impl Fn() -> F, retries: usize, deadline: Instant) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
     let mut heard = None;
     let mut pauses = ExponentialBuilder::default()
         .with_min_delay(FIRST_PAUSE)
-        .with_max_times(RETRIES)
+        .with_max_times(retries)
         .with_jitter()
         .build();
     loop {

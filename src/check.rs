@@ -12,46 +12,70 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::atlas::{self, Atlas, Error};
+use crate::atlas::{self, Atlas, Error, Listing};
 use crate::clients::Clients;
 use crate::config::Config;
-use crate::model::{
-    Expected, Frequency, ListedCluster, OrganizationId, ProjectId, Schedule, Target, Unexportable,
-};
+use crate::model::{Expected, ListedCluster, OrganizationId, ProjectId, Schedule, Target, Unexportable};
 use crate::plan::{self, Complaint, Project};
 use crate::self_metrics::SelfMetrics;
 use advice::Asked;
 pub use report::{Report, Row, Verdict};
 
-/// Questions that are under way at once.
+/// Questions that are under way at once, to as many projects each.
 const AT_ONCE: usize = 8;
 
 /// Nobody waits longer for one answer at a terminal; less where the configuration says so.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// Nobody waits longer for all of them.
+const PATIENCE_IN_ALL: Duration = Duration::from_mins(2);
+
+/// How long answers may take.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    each: Duration,
+    until: Instant,
+}
+
+impl Patience {
+    fn deadline(self) -> Instant {
+        (Instant::now() + self.each).min(self.until)
+    }
+
+    fn is_over(self) -> bool {
+        Instant::now() >= self.until
+    }
+}
+
 /// Asks everything once. The shard does not matter: all clusters are asked.
 pub async fn check(config: &Config) -> Result<Report, Error> {
     let metrics = Arc::new(SelfMetrics::new(&atlas::ENDPOINTS, Timestamp::now()));
-    let clients = Clients::new(metrics, config)?;
-    let patience = PATIENCE.min(config.poll.timeout);
+    let clients = &Clients::new(metrics, config)?;
+    let patience =
+        Patience { each: PATIENCE.min(config.poll.timeout), until: Instant::now() + PATIENCE_IN_ALL };
+    let asked = stream::iter(&config.organizations)
+        .filter_map(|entry| async move { Some((entry, clients.of(&entry.credentials)?)) })
+        .map(|(entry, atlas)| async move { (entry, atlas.projects(&entry.id, patience.deadline()).await) })
+        .buffered(AT_ONCE);
     let mut rows = Vec::new();
     let mut listed: BTreeMap<OrganizationId, BTreeSet<ProjectId>> = BTreeMap::new();
-    for organization in &config.organizations {
-        let Some(atlas) = clients.of(&organization.credentials) else { continue };
-        match atlas.projects(&organization.id, Instant::now() + patience).await {
-            Ok(projects) => {
-                if projects.is_empty() {
-                    rows.push(Row::of_organization(&organization.id).warn(
-                        "Atlas lists no project: add the credentials to each project with the role Project Backup Manager",
-                    ));
-                }
-                listed.insert(organization.id.clone(), projects.into_iter().collect());
+    for (entry, answer) in asked.collect::<Vec<_>>().await {
+        let row = Row::of_organization(&entry.id);
+        rows.push(match answer {
+            Ok(Listing { flaw: Some(error), .. }) | Err(error) => {
+                row.fail(&error, advice::on(&error, Asked::Organization, &entry.credentials))
             }
-            Err(error) => {
-                let advice = advice::on(&error, Asked::Organization, &organization.credentials);
-                rows.push(Row::of_organization(&organization.id).fail(&error, advice));
+            Ok(Listing { found, .. }) if found.is_empty() => row.warn(
+                "no project is listed: is the id an organization's, and are the credentials in its projects?",
+            ),
+            Ok(Listing { found, .. }) => {
+                let count = found.len();
+                listed.insert(entry.id.clone(), found.into_iter().collect());
+                row.note(&format!(
+                    "lists {count} projects; those that the credentials are not in are not listed"
+                ))
             }
-        }
+        });
     }
     let projects = plan::projects(config, &listed);
     let asked = stream::iter(&projects)
@@ -67,9 +91,9 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
 }
 
 /// The rows of a project: its own if it cannot be read, those of its clusters otherwise.
-async fn project(atlas: &Atlas, id: &ProjectId, plan: &Project, patience: Duration) -> Vec<Row> {
+async fn project(atlas: &Atlas, id: &ProjectId, plan: &Project, patience: Patience) -> Vec<Row> {
     let row = |name: Option<&str>| Row::of_project(id, name);
-    let name = match atlas.project_name(id, Instant::now() + patience).await {
+    let name = match atlas.project_name(id, patience.deadline()).await {
         Ok(name) => name,
         Err(error) => {
             let advice = advice::on(&error, Asked::Project, &plan.credentials);
@@ -77,14 +101,12 @@ async fn project(atlas: &Atlas, id: &ProjectId, plan: &Project, patience: Durati
         }
     };
     let mut rows = Vec::new();
-    let listed = match atlas.clusters(id, Instant::now() + patience).await {
-        Ok(listed) => Some(listed),
-        Err(error) => {
-            let advice = advice::on(&error, Asked::Clusters, &plan.credentials);
-            rows.push(row(Some(&name)).fail(&error, advice));
-            None
-        }
-    };
+    let answer = atlas.clusters(id, patience.deadline()).await;
+    if let Ok(Listing { flaw: Some(error), .. }) | Err(error) = &answer {
+        let advice = advice::on(error, Asked::Clusters, &plan.credentials);
+        rows.push(row(Some(&name)).fail(error, advice));
+    }
+    let listed = answer.ok().map(|listing| listing.found);
     let selected = plan::clusters(&plan.selection, listed.as_deref());
     let row = |cluster: &str| Row::of_project(id, Some(&name)).cluster(cluster);
     let asked = stream::iter(&selected.watched)
@@ -100,7 +122,8 @@ async fn project(atlas: &Atlas, id: &ProjectId, plan: &Project, patience: Durati
     if let Some(listed) = &listed {
         for complaint in plan::complaints(&plan.selection, listed, &selected) {
             if let Complaint::NoMatch { pattern } = complaint {
-                rows.push(row(&pattern).warn("no cluster of the project matches this pattern"));
+                let advice = format!("no cluster of the project matches; it has {}", names_of(listed));
+                rows.push(row(&pattern).warn(&advice).pattern());
             }
         }
         if rows.is_empty() {
@@ -118,10 +141,13 @@ async fn cluster_row(
     listed: Option<&[ListedCluster]>,
     plan: &Project,
     row: Row,
-    patience: Duration,
+    patience: Patience,
 ) -> Row {
+    if patience.is_over() {
+        return row.refuse("not asked: the answers before it took too long".to_owned());
+    }
     let unexportable = known.and_then(|known| known.unexportable);
-    match atlas.try_export_jobs(target, Instant::now() + patience).await {
+    match atlas.try_export_jobs(target, patience.deadline()).await {
         Err(error) => {
             let advice = match (unexportable, known, listed) {
                 (Some(reason), ..) => advice_on_unexportable(reason),
@@ -132,11 +158,11 @@ async fn cluster_row(
         }
         Ok(()) => {
             if let Some(reason) = unexportable {
-                return row.refuse(advice_on_unexportable(reason));
+                return row.warn(&advice_on_unexportable(reason));
             }
         }
     }
-    match atlas.schedule(target, Instant::now() + patience).await {
+    match atlas.schedule(target, patience.deadline()).await {
         Err(error) => {
             let advice = advice::on(&error, Asked::Schedule, &plan.credentials);
             row.fail(&error, advice)
@@ -150,22 +176,35 @@ async fn cluster_row(
 
 /// A cluster that can be read: is what is expected of it clear?
 fn judge(row: Row, expected: Expected, schedule: &Schedule, paused: bool) -> Row {
-    let configured = expected.interval.is_some();
-    let frequency = schedule.frequency.as_deref().filter(|word| !word.is_empty());
-    match (schedule.auto_export, expected.export, frequency) {
-        _ if paused => row.note("the cluster is paused"),
-        (Some(false), Some(true), _) => row.warn("auto export is off, but export_expected is true: switch it on in the cluster's backup policy"),
-        (Some(false), None, _) if !configured => row.note("auto export is off: Atlas exports nothing by itself; export_expected = true or expected_interval would call that a fault"),
-        (Some(true), _, Some(word)) if !configured && Frequency::parse(word).is_none() => row.warn(&format!(
-            "exports come {word:?}, which this version cannot count: set expected_interval for the project"
-        )),
-        (Some(true), _, None) if !configured => {
-            row.warn("auto export is on, but no frequency is told: set expected_interval for the project")
+    if paused {
+        return row.note("the cluster is paused");
+    }
+    let every = expected.interval_under(Some(schedule)).map(|interval| {
+        let day = Duration::from_hours(24);
+        let days = (interval.as_secs() % day.as_secs() == 0).then_some(interval.as_secs() / day.as_secs());
+        days.map_or_else(|| format!("{interval:?}"), |days| format!("{days}d"))
+    });
+    match (schedule.auto_export, expected.export, every) {
+        (Some(false), Some(true), _) => row.warn(
+            "auto export is off, but export_expected is true: switch it on in the cluster's backup policy",
+        ),
+        (Some(false), Some(false), _) => row.note("auto export is off, and no export is expected"),
+        (Some(false), None, Some(every)) => {
+            row.warn(&format!("auto export is off, but an export is expected every {every}"))
         }
-        (Some(true), _, Some(word)) if !configured => row.note(&format!("exported {}", word.to_lowercase())),
-        _ => row.note(&expected.interval.map_or_else(String::new, |interval| {
-            format!("an export is expected every {:#}", jiff::SignedDuration::try_from(interval).unwrap_or_default())
-        })),
+        (Some(false), None, None) => row.note(
+            "auto export is off: Atlas exports nothing by itself; export_expected = true would call that a fault",
+        ),
+        (_, _, Some(every)) if expected.interval.is_some() => {
+            row.note(&format!("an export is expected every {every}, as configured"))
+        }
+        (_, _, Some(every)) => row.note(&format!("by its policy, an export is expected every {every}")),
+        (_, _, None) => row.warn(&match schedule.frequency.as_deref() {
+            Some(word) => format!(
+                "its policy exports {word:?}, which this version cannot count: set expected_interval for the project"
+            ),
+            None => "no frequency is told: set expected_interval for the project".to_owned(),
+        }),
     }
 }
 
@@ -185,11 +224,13 @@ fn no_such_cluster(name: &str, listed: &[ListedCluster]) -> String {
     if let Some(meant) = plan::meant(name, listed) {
         return format!("no such cluster; did you mean {meant:?}?");
     }
+    format!("no such cluster; the project has {}", names_of(listed))
+}
+
+fn names_of(listed: &[ListedCluster]) -> String {
     let mut names: Vec<_> = listed.iter().take(MOST_NAMES).map(|cluster| cluster.name.as_str()).collect();
-    match listed.len() {
-        0 => return "no such cluster: the project has none".to_owned(),
-        more if more > MOST_NAMES => names.push("..."),
-        _ => {}
+    if listed.len() > MOST_NAMES {
+        names.push("...");
     }
-    format!("no such cluster; the project has {}", names.join(", "))
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

@@ -8,6 +8,7 @@ mod section;
 mod selection;
 
 use std::fmt;
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use config::{Environment, File, FileFormat, Value, ValueKind};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use crate::mask::mask;
 use crate::model::{Expected, OrganizationId, ProjectId, Shard};
 pub use selection::Selection;
 
@@ -23,6 +25,9 @@ const BASE_URL: &str = "https://cloud.mongodb.com";
 
 /// What every variable of the environment layer begins with, two underscores after it.
 pub const ENV_PREFIX: &str = "ATLAS_BACKUP_EXPORTER";
+
+/// More of a secret's file is not read.
+const LARGEST_SECRET: u64 = 64 * 1024;
 
 /// The flag that wins over `shard.index`.
 const SHARD_FLAG: &str = "--shard.index";
@@ -94,7 +99,12 @@ impl fmt::Display for Credentials {
 #[derive(Debug, Clone)]
 pub enum SecretSource {
     /// Written in the configuration or the environment.
-    Inline(SecretString),
+    Inline {
+        /// The secret.
+        secret: SecretString,
+        /// The file or the variable that it is from.
+        origin: String,
+    },
     /// Read anew whenever it is needed, so that it can be rotated under a running exporter.
     File(PathBuf),
 }
@@ -102,7 +112,9 @@ pub enum SecretSource {
 impl PartialEq for SecretSource {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Inline(one), Self::Inline(other)) => one.expose_secret() == other.expose_secret(),
+            (Self::Inline { secret: one, .. }, Self::Inline { secret: other, .. }) => {
+                one.expose_secret() == other.expose_secret()
+            }
             (Self::File(one), Self::File(other)) => one == other,
             _ => false,
         }
@@ -115,8 +127,8 @@ impl Eq for SecretSource {}
 impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Inline(_) => f.write_str("from the configuration"),
-            Self::File(path) => write!(f, "from {}", path.display()),
+            Self::Inline { origin, .. } => write!(f, "from {origin}"),
+            Self::File(path) => write!(f, "from the file {}", path.display()),
         }
     }
 }
@@ -125,9 +137,11 @@ impl SecretSource {
     /// The secret as it is now, without white space around it. Errors name the file, never what is in it.
     pub fn read(&self) -> Result<SecretString, String> {
         match self {
-            Self::Inline(secret) => Ok(secret.clone()),
+            Self::Inline { secret, .. } => Ok(secret.clone()),
             Self::File(path) => {
-                let text = std::fs::read_to_string(path)
+                let mut text = String::new();
+                std::fs::File::open(path)
+                    .and_then(|file| file.take(LARGEST_SECRET).read_to_string(&mut text))
                     .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
                 let secret = SecretString::from(text.trim());
                 if secret.expose_secret().is_empty() {
@@ -201,8 +215,8 @@ impl fmt::Display for ConfigError {
 }
 
 impl ConfigError {
-    fn new(sentence: String) -> Self {
-        Self(sentence)
+    fn new(sentence: &str) -> Self {
+        Self(mask(sentence))
     }
 }
 
@@ -226,12 +240,13 @@ impl Config {
         let file = source.file.as_path();
         let variables: config::Map<String, String> = environment.into_iter().collect();
         let text = std::fs::read_to_string(file).map_err(|error| {
-            ConfigError(format!(
+            ConfigError::new(&format!(
                 "{}: cannot read the configuration file: {error}; name another with --config.file, or start from config.example.toml",
                 file.display()
             ))
         })?;
-        let refused = |origin: &str, error: &dyn fmt::Display| ConfigError(format!("{origin}: {error}"));
+        let refused =
+            |origin: &str, error: &dyn fmt::Display| ConfigError::new(&format!("{origin}: {error}"));
         let mut builder = config::Config::builder()
             .set_default("atlas.base_url", BASE_URL)
             .map_err(|error| refused("atlas.base_url", &error))?
@@ -265,7 +280,7 @@ impl Config {
             let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
             let place = lines.next().unwrap_or_default().trim_start_matches("TOML parse error ");
             let what = lines.next_back().map(|what| format!(": {what}")).unwrap_or_default();
-            ConfigError(format!("{}: not TOML {place}{what}", file.display()))
+            ConfigError::new(&format!("{}: not TOML {place}{what}", file.display()))
         })?;
         let host_name = variables.get("HOSTNAME").filter(|name| !name.is_empty()).cloned();
         let host_name =

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tracing::field::display;
 
-use crate::atlas::Atlas;
+use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
 use crate::model::{
     FailureReason, Frequency, ListedCluster, OrganizationId, PollError, ProjectId, Schedule, Target,
@@ -29,15 +29,22 @@ const RETRY: Duration = Duration::from_mins(1);
 /// What a task found, or why it did not.
 #[derive(Debug)]
 pub enum Finding {
-    /// The projects of an organization.
-    Projects(OrganizationId, Result<Vec<ProjectId>, PollError>),
+    /// What there is in an organization.
+    Projects {
+        /// Which organization.
+        organization_id: OrganizationId,
+        /// The projects that Atlas lists; `None` if it could not be read.
+        listed: Option<Listing<ProjectId>>,
+        /// Whether all of it could be read.
+        outcome: Result<(), PollError>,
+    },
     /// What there is in a project.
     Clusters {
         /// Which project.
         project_id: ProjectId,
         /// All that Atlas lists, whatever they are; `None` if it could not be read.
-        listed: Option<Vec<ListedCluster>>,
-        /// Whether the listing and the project's name could be read.
+        listed: Option<Listing<ListedCluster>>,
+        /// Whether all of it, and the project's name, could be read.
         outcome: Result<(), PollError>,
     },
 }
@@ -110,7 +117,9 @@ impl Scout {
             let settings = follow.borrow_and_update().clone();
             let atlas = client(&settings);
             if let Some(atlas) = &atlas {
-                let outcome = settings.readings.pass(&mut slow, read(atlas.clone())).await;
+                let atlas = if failing.is_some() { atlas.without_retries() } else { atlas.clone() };
+                let lanes = if place.cluster.is_some() { &settings.schedules } else { &settings.listings };
+                let outcome = lanes.pass(&mut slow, read(atlas)).await;
                 log(&mut failing, outcome.err().as_ref(), place, what);
             }
             let pause = |settings: &Settings| {
@@ -127,10 +136,12 @@ impl Scout {
     }
 
     async fn organization(&self, atlas: Atlas, id: &OrganizationId) -> Result<(), PollError> {
-        let listed = atlas.projects(id, Instant::now() + LISTING_TIMEOUT).await.map_err(PollError::from);
-        let outcome = listed.as_ref().map(|_| ()).map_err(PollError::clone);
+        let listed = atlas.projects(id, Instant::now() + LISTING_TIMEOUT).await;
+        let outcome = outcome_of(&listed);
+        let finding =
+            Finding::Projects { organization_id: id.clone(), listed: listed.ok(), outcome: outcome.clone() };
         // The fleet goes away only as a whole, and this task with it.
-        let _ = self.found.send(Finding::Projects(id.clone(), listed)).await;
+        let _ = self.found.send(finding).await;
         outcome
     }
 
@@ -143,11 +154,7 @@ impl Scout {
             _ => self.board.name_project(id, id.to_string()),
         }
         let listed = atlas.clusters(id, Instant::now() + LISTING_TIMEOUT).await;
-        let outcome = match (&listed, named) {
-            (Err(error), _) => Err(error.clone().into()),
-            (Ok(_), Err(error)) => Err(error.into()),
-            (Ok(_), Ok(_)) => Ok(()),
-        };
+        let outcome = outcome_of(&listed).and(named.map(|_| ()).map_err(PollError::from));
         let finding =
             Finding::Clusters { project_id: id.clone(), listed: listed.ok(), outcome: outcome.clone() };
         let _ = self.found.send(finding).await;
@@ -179,6 +186,14 @@ impl Scout {
         self.board.schedule(target, schedule);
         self.board.set_budget(&target.project_id, atlas.budget(&target.project_id));
         outcome
+    }
+}
+
+/// Whether all of a listing could be read.
+fn outcome_of<T>(listed: &Result<Listing<T>, Error>) -> Result<(), PollError> {
+    match listed {
+        Ok(Listing { flaw: None, .. }) => Ok(()),
+        Ok(Listing { flaw: Some(error), .. }) | Err(error) => Err(error.clone().into()),
     }
 }
 

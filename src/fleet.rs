@@ -40,7 +40,6 @@ pub struct Fleet {
     organizations: BTreeMap<OrganizationId, BTreeSet<ProjectId>>,
     /// The projects that are watched.
     projects: BTreeMap<ProjectId, Watched>,
-    clusters: BTreeMap<Target, Tasks>,
     listing: BTreeMap<OrganizationId, AbortHandle>,
     tasks: JoinSet<()>,
 }
@@ -52,6 +51,8 @@ struct Watched {
     task: AbortHandle,
     /// Its clusters, as they were listed last.
     listed: Option<Vec<ListedCluster>>,
+    /// Those that are watched.
+    clusters: BTreeMap<Target, Tasks>,
     /// What was said in the log of names and patterns that lead nowhere.
     said: BTreeSet<Complaint>,
 }
@@ -73,7 +74,8 @@ impl Fleet {
             projects: BTreeMap::new(),
             organizations: BTreeMap::new(),
             polls: Lanes::new(config.poll.concurrency),
-            readings: Lanes::new(config.poll.concurrency),
+            listings: Lanes::new(config.poll.concurrency),
+            schedules: Lanes::new(config.poll.concurrency),
         };
         let (sender, follow) = watch::channel(Arc::new(settings));
         let (found, findings) = mpsc::channel(WAITING);
@@ -87,7 +89,6 @@ impl Fleet {
             findings,
             organizations: BTreeMap::new(),
             projects: BTreeMap::new(),
-            clusters: BTreeMap::new(),
             listing: BTreeMap::new(),
             tasks: JoinSet::new(),
         };
@@ -126,19 +127,33 @@ impl Fleet {
 
     fn take_in(&mut self, finding: Finding) {
         match finding {
-            Finding::Projects(id, listed) => {
-                let outcome = listed.map(|listed| {
-                    self.organizations.insert(id.clone(), listed.into_iter().collect());
+            Finding::Projects { organization_id: id, listed, outcome } => {
+                if let Some(listed) = listed
+                    && self.listing.contains_key(&id)
+                {
+                    let known = self.organizations.entry(id.clone()).or_default();
+                    let before = std::mem::replace(known, listed.found.into_iter().collect());
+                    // An entry that could not be read may stand for anything that is missing.
+                    if listed.flaw.is_some() {
+                        known.extend(before);
+                    }
                     self.follow_projects();
-                });
+                }
                 self.board.list_projects(&id, Timestamp::now(), outcome);
             }
-            Finding::Clusters { project_id, listed, outcome } => {
-                if let (Some(project), Some(listed)) = (self.projects.get_mut(&project_id), listed) {
-                    project.listed = Some(listed);
-                    self.follow_clusters(&project_id);
+            Finding::Clusters { project_id: id, listed, outcome } => {
+                if let (Some(project), Some(listed)) = (self.projects.get_mut(&id), listed) {
+                    let before = project.listed.replace(listed.found).unwrap_or_default();
+                    if listed.flaw.is_some() {
+                        let known = project.listed.get_or_insert_default();
+                        let is_missing =
+                            |cluster: &ListedCluster| known.iter().all(|listed| listed.name != cluster.name);
+                        let missing: Vec<_> = before.into_iter().filter(is_missing).collect();
+                        known.extend(missing);
+                    }
+                    self.follow_clusters(&id);
                 }
-                self.board.discover(&project_id, Timestamp::now(), outcome);
+                self.board.discover(&id, Timestamp::now(), outcome);
             }
         }
     }
@@ -183,7 +198,8 @@ impl Fleet {
                 let delay = first_delay(begun, fresh, self.config.discovery_interval);
                 begun += 1;
                 let task = self.tasks.spawn(self.scout.clone().watch_project(id.clone(), delay));
-                let project = Watched { plan, task, listed: None, said: BTreeSet::new() };
+                let project =
+                    Watched { plan, task, listed: None, clusters: BTreeMap::new(), said: BTreeSet::new() };
                 self.projects.insert(id.clone(), project);
             }
             self.follow_clusters(&id);
@@ -193,10 +209,8 @@ impl Fleet {
     fn publish_settings(&self, plans: &BTreeMap<ProjectId, Project>) {
         let Config { poll, discovery_interval, organizations, .. } = &self.config;
         let before = self.settings.borrow().clone();
-        let (polls, readings) = if before.polls.width() == poll.concurrency {
-            (before.polls.clone(), before.readings.clone())
-        } else {
-            (Lanes::new(poll.concurrency), Lanes::new(poll.concurrency))
+        let lanes = |before: &Arc<Lanes>| {
+            if before.width() == poll.concurrency { before.clone() } else { Lanes::new(poll.concurrency) }
         };
         let client = |credentials| self.clients.of(credentials);
         self.settings.send_replace(Arc::new(Settings {
@@ -210,8 +224,9 @@ impl Fleet {
                 .iter()
                 .filter_map(|entry| Some((entry.id.clone(), client(&entry.credentials)?)))
                 .collect(),
-            polls,
-            readings,
+            polls: lanes(&before.polls),
+            listings: lanes(&before.listings),
+            schedules: lanes(&before.schedules),
         }));
     }
 
@@ -231,8 +246,8 @@ impl Fleet {
         wanted.retain(|target, _| self.config.shard.holds(target));
 
         let (board, scout, poller) = (&self.board, &self.scout, &self.poller);
-        self.clusters.retain(|target, tasks| {
-            let stays = target.project_id != *id || wanted.contains_key(target);
+        project.clusters.retain(|target, tasks| {
+            let stays = wanted.contains_key(target);
             if !stays {
                 tracing::info!(project_id = %id, cluster_name = target.cluster_name, "the cluster is watched no longer");
                 tasks.end();
@@ -240,12 +255,11 @@ impl Fleet {
             }
             stays
         });
-        let fresh = wanted.keys().filter(|target| !self.clusters.contains_key(target)).count();
-        let mut begun = 0;
-        for (target, listed) in wanted {
+        let (count, mut begun) = (wanted.len(), 0);
+        for (index, (target, listed)) in wanted.into_iter().enumerate() {
             board.watch(&target, project.plan.expected);
-            let delay = first_delay(begun, fresh, self.config.poll.interval);
-            let tasks = self.clusters.entry(target.clone()).or_insert_with(|| {
+            let delay = first_delay(index, count, self.config.poll.interval);
+            let tasks = project.clusters.entry(target.clone()).or_insert_with(|| {
                 begun += 1;
                 Tasks { poll: self.tasks.spawn(poller.clone().watch(target.clone(), delay)), schedule: None }
             });
@@ -276,13 +290,7 @@ impl Fleet {
         let Some(project) = self.projects.remove(id) else { return };
         tracing::info!(project_id = %id, "the project is watched no longer");
         project.task.abort();
-        self.clusters.retain(|target, tasks| {
-            let stays = target.project_id != *id;
-            if !stays {
-                tasks.end();
-            }
-            stays
-        });
+        project.clusters.values().for_each(Tasks::end);
         self.board.forget_project(id);
     }
 }

@@ -62,10 +62,9 @@ async fn metrics(State(pages): State<Arc<Pages>>, headers: HeaderMap) -> Respons
 
 async fn ready(State(pages): State<Arc<Pages>>) -> Response {
     if pages.board.is_ready() {
-        "Every project was discovered, every cluster polled.\n".into_response()
+        "Everything was asked for, well or badly, at least once.\n".into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "Not every project was discovered and every cluster polled yet.\n")
-            .into_response()
+        (StatusCode::SERVICE_UNAVAILABLE, "Not everything was asked for yet.\n").into_response()
     }
 }
 
@@ -83,5 +82,13 @@ async fn reload(State(pages): State<Arc<Pages>>) -> Response {
 
 async fn landing(State(pages): State<Arc<Pages>>) -> Html<String> {
     let view = pages.board.view(Instant::now());
-    Html(page::render(&view, &pages.telemetry_path, jiff::Timestamp::now()).into_string())
+    Html(
+        page::render(
+            &view,
+            pages.metrics.reload().error.as_deref(),
+            &pages.telemetry_path,
+            jiff::Timestamp::now(),
+        )
+        .into_string(),
+    )
 }

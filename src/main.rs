@@ -34,6 +34,9 @@ fn main() -> ExitCode {
             }
         },
     };
+    // One connection for each poll under way, and those of the scrapers: soft limits are made for older programs. Where it
+    // cannot be raised, polls fail with a reason when it is reached.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -77,7 +80,7 @@ async fn preflight(
         () = shutdown.cancelled() => return Ok(ExitCode::FAILURE),
     };
     let text = match output {
-        Output::Table => report.table(terminal_size::terminal_size().map(|(width, _)| width.0)),
+        Output::Table => report.text(terminal_size::terminal_size().map(|(width, _)| width.0)),
         Output::Json => report.json(),
     };
     print(&text)?;

@@ -50,6 +50,7 @@ impl Poller {
     }
 
     async fn poll(&self, target: &Target, settings: &Settings, atlas: &Atlas, memory: &mut Memory) {
+        let atlas = &if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
         let timed = async {
             let began = Instant::now();
             let outcome = collect::cluster(atlas, target, began + settings.poll.timeout).await;
@@ -70,7 +71,8 @@ impl Poller {
 /// not so far that figures go stale for that alone.
 fn pause(settings: &Settings, project: &ProjectId) -> Duration {
     let stretch = settings.projects.get(project).map_or(1.0, |atlas| atlas.stretch(project));
-    let most = settings.poll.interval.max(settings.poll.stale_after / 2);
+    // The configuration sees to it that this is an interval at least.
+    let most = settings.poll.stale_after / 2;
     settings.poll.interval.mul_f64(stretch).min(most)
 }
 

@@ -14,12 +14,18 @@ use crate::board::Board;
 use crate::config::{Config, Source};
 use crate::exposition::{self, Format};
 use crate::fleet::Fleet;
-use crate::reload::Reloads;
+use crate::reload::{Ask, Reloads};
 use crate::self_metrics::SelfMetrics;
 use crate::{atlas, http};
 
 /// Requests that are under way at shutdown may take this long; a scrape takes far less.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// No process lives this long.
+const NEVER: Duration = Duration::from_hours(24 * 3650);
+
+/// Longest time that reading the configuration again may take.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether everything was asked once.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -83,9 +89,9 @@ pub async fn run(
             () = shutdown.cancelled() => break,
             ended = fleet.run() => return Err(task_ended(ended)),
             Some(ended) = servers.join_next() => return Err(server_ended(ended)),
-            Some(ask) = reloads.next() => {
-                let outcome = reload(options.source.as_ref(), &mut fleet);
-                metrics.count_reload(outcome.is_ok(), Timestamp::now());
+            (ask, config) = next_configuration(&mut reloads, options.source.as_ref()) => {
+                let outcome = config.and_then(|config| fleet.reload(config).map_err(|error| error.to_string()));
+                metrics.count_reload(outcome.as_ref().err().cloned(), Timestamp::now());
                 match &outcome {
                     Ok(()) => tracing::info!("the configuration was read anew"),
                     Err(error) => tracing::error!(error, "the configuration was refused; the one in force stays"),
@@ -104,7 +110,9 @@ pub async fn run(
 
 /// Asks everything once, well or badly, and returns the exposition and whether all was well. An error if it is told to stop
 /// before that.
-pub async fn once(config: Config, shutdown: CancellationToken) -> Result<(String, bool), Error> {
+pub async fn once(mut config: Config, shutdown: CancellationToken) -> Result<(String, bool), Error> {
+    // What is found in the meantime is for the next time: a listing that never stands still must not keep this one from ending.
+    config.discovery_interval = NEVER;
     let (board, metrics, mut fleet) = begin(config)?;
     loop {
         tokio::select! {
@@ -135,10 +143,22 @@ fn begin(config: Config) -> Result<(Arc<Board>, Arc<SelfMetrics>, Fleet), Error>
     Ok((board, metrics, fleet))
 }
 
-fn reload(source: Option<&Source>, fleet: &mut Fleet) -> Result<(), String> {
+/// Waits until someone asks for a reload, and reads the configuration. Whoever asked is dropped, and so told, when the wait is.
+async fn next_configuration(reloads: &mut Reloads, source: Option<&Source>) -> (Ask, Result<Config, String>) {
+    match reloads.next().await {
+        Some(ask) => (ask, read_again(source.cloned()).await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads the configuration again, on a thread of its own: a file that hangs must not hold up anything.
+async fn read_again(source: Option<Source>) -> Result<Config, String> {
     let source = source.ok_or("there is no configuration file to read again")?;
-    let config = Config::load(source).map_err(|error| error.to_string())?;
-    fleet.reload(config).map_err(|error| error.to_string())
+    let read = tokio::task::spawn_blocking(move || Config::load(&source).map_err(|error| error.to_string()));
+    match tokio::time::timeout(RELOAD_TIMEOUT, read).await {
+        Ok(read) => read.map_err(|error| error.to_string())?,
+        Err(_) => Err("reading the configuration takes too long".to_owned()),
+    }
 }
 
 fn task_ended(ended: Result<(), JoinError>) -> Error {

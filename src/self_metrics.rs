@@ -25,10 +25,10 @@ pub struct SelfMetrics {
 }
 
 /// How the configuration was read last.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Reload {
-    /// Whether the last reading was good.
-    pub successful: bool,
+    /// Why the last reading was refused; `None` if it was good.
+    pub error: Option<String>,
     /// When the last good one was.
     pub succeeded_at: Timestamp,
     /// Readings refused since the start.
@@ -44,7 +44,7 @@ impl SelfMetrics {
                 endpoints.iter().map(|endpoint| ((*endpoint, GOOD.to_owned()), 0)).collect(),
             ),
             durations: endpoints.iter().map(|endpoint| (*endpoint, Histogram::new(BOUNDS))).collect(),
-            reload: Mutex::new(Reload { successful: true, succeeded_at: started, failures: 0 }),
+            reload: Mutex::new(Reload { error: None, succeeded_at: started, failures: 0 }),
         }
     }
 
@@ -57,15 +57,14 @@ impl SelfMetrics {
         }
     }
 
-    /// Takes in that the configuration was read anew at `now`, well or badly.
-    pub fn count_reload(&self, good: bool, now: Timestamp) {
+    /// Takes in that the configuration was read anew at `now`, and why it was refused, if it was.
+    pub fn count_reload(&self, error: Option<String>, now: Timestamp) {
         let mut reload = lock(&self.reload);
-        reload.successful = good;
-        if good {
-            reload.succeeded_at = now;
-        } else {
-            reload.failures += 1;
+        match error {
+            None => reload.succeeded_at = now,
+            Some(_) => reload.failures += 1,
         }
+        reload.error = error;
     }
 
     /// Requests by endpoint and code.
@@ -82,7 +81,7 @@ impl SelfMetrics {
     /// How the configuration was read last.
     #[must_use]
     pub fn reload(&self) -> Reload {
-        *lock(&self.reload)
+        lock(&self.reload).clone()
     }
 }
 

@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::atlas::Atlas;
 use crate::config::PollConfig;
 use crate::model::{OrganizationId, ProjectId};
 
-/// Work that takes longer gives its slot to the next and goes on without: a lane bounds how much begins at once, and what hangs
-/// does not hold up the rest. Whoever took that long begins its next work among its like, so that it takes not even this second
-/// from the quick ones.
-const SLOT_PATIENCE: Duration = Duration::from_secs(1);
+/// Work that takes longer is slow. It gives its place to the next and goes on without, and begins its next time among its like,
+/// so that it takes not even this second from the quick ones.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// A place is held no shorter than this, however long the queue: with eight places, 320 begin in a second.
+const LEAST_PATIENCE: Duration = Duration::from_millis(25);
 
 /// Repeated work comes this part of its interval early or late, so that clusters do not fall into step.
 const JITTER: f64 = 0.1;
@@ -36,23 +39,53 @@ pub struct Settings {
     pub organizations: BTreeMap<OrganizationId, Atlas>,
     /// Where polls wait for their turn.
     pub polls: Arc<Lanes>,
-    /// Where discovery waits for its turn.
-    pub readings: Arc<Lanes>,
+    /// Where the readings of organizations and projects wait for their turn.
+    pub listings: Arc<Lanes>,
+    /// Where those of schedules do.
+    pub schedules: Arc<Lanes>,
 }
 
-/// Bounds how much work begins at once.
+/// Bounds how much work begins at once, and sees to it that what hangs does not hold up the rest.
 #[derive(Debug)]
 pub struct Lanes {
     width: usize,
-    quick: Semaphore,
-    slow: Semaphore,
+    quick: Lane,
+    slow: Lane,
+}
+
+/// A queue for so many places. While work waits long for its turn or takes long, places are lent for a shorter and shorter time.
+#[derive(Debug)]
+struct Lane {
+    places: Semaphore,
+    patience_ms: AtomicU64,
+}
+
+impl Lane {
+    fn new(width: usize) -> Self {
+        Self { places: Semaphore::new(width), patience_ms: AtomicU64::new(millis(SLOW)) }
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.patience_ms.load(Ordering::Relaxed))
+    }
+
+    /// Takes in whether a piece of work was held up. Two at once may count as one: it is a matter of degree.
+    fn learn(&self, held_up: bool) {
+        let patience = self.patience();
+        let patience = if held_up { patience / 2 } else { patience * 2 };
+        self.patience_ms.store(millis(patience.clamp(LEAST_PATIENCE, SLOW)), Ordering::Relaxed);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Lanes {
     /// Lanes in which `width` may begin at once, slow ones apart.
     #[must_use]
     pub fn new(width: usize) -> Arc<Self> {
-        Arc::new(Self { width, quick: Semaphore::new(width), slow: Semaphore::new(width) })
+        Arc::new(Self { width, quick: Lane::new(width), slow: Lane::new(width) })
     }
 
     /// How much may begin at once.
@@ -63,17 +96,23 @@ impl Lanes {
 
     /// Does `work` when it has its turn. `slow` tells whether it was slow the last time, and is told whether it was now.
     pub async fn pass<T>(&self, slow: &mut bool, work: impl Future<Output = T>) -> T {
-        let place = if *slow { &self.slow } else { &self.quick }.acquire().await;
+        let lane = if *slow { &self.slow } else { &self.quick };
+        let asked = Instant::now();
+        let place = lane.places.acquire().await;
         let began = Instant::now();
+        let waited = began - asked > SLOW;
         let mut work = pin!(work);
-        let outcome = if let Ok(outcome) = timeout(SLOT_PATIENCE, &mut work).await {
-            outcome
-        } else {
-            drop(place);
-            work.await
-        };
-        *slow = began.elapsed() > SLOT_PATIENCE;
-        outcome
+        let mut outcome = timeout_at(began + lane.patience(), &mut work).await;
+        drop(place);
+        if outcome.is_err() {
+            outcome = timeout_at(began + SLOW, &mut work).await;
+        }
+        *slow = outcome.is_err();
+        lane.learn(waited || *slow);
+        match outcome {
+            Ok(outcome) => outcome,
+            Err(_) => work.await,
+        }
     }
 }
 
@@ -88,15 +127,18 @@ pub async fn rest(
 ) {
     let random = fastrand::f64();
     loop {
-        let same = match (used, client(&follow.borrow())) {
-            (Some(used), Some(now)) => used.is(&now),
-            (None, None) => true,
-            _ => false,
+        let until = {
+            let settings = follow.borrow_and_update();
+            let same = match (used, client(&settings)) {
+                (Some(used), Some(now)) => used.is(&now),
+                (None, None) => true,
+                _ => false,
+            };
+            if !same {
+                return;
+            }
+            began + jittered(pause(&settings), random)
         };
-        if !same {
-            return;
-        }
-        let until = began + jittered(pause(&follow.borrow_and_update()), random);
         tokio::select! {
             () = sleep_until(until) => return,
             changed = follow.changed() => if changed.is_err() {
@@ -137,7 +179,7 @@ mod tests {
             start.elapsed()
         };
         let ((), waited) = tokio::join!(hang, next);
-        assert_eq!(waited, SLOT_PATIENCE);
+        assert_eq!(waited, SLOW);
         assert!(slow && !quick);
         let begun = Instant::now();
         let hang = lanes.pass(&mut slow, tokio::time::sleep(Duration::from_mins(1)));
@@ -146,5 +188,67 @@ mod tests {
             begun.elapsed()
         };
         assert_eq!(tokio::join!(hang, next).1, Duration::ZERO, "a slow one is in a lane of its own");
+    }
+
+    /// `hanging` pieces of work that hang for a minute, and then a quick one, all in lanes of eight: how long that waits.
+    async fn wait_behind(hanging: usize) -> Duration {
+        let lanes = Lanes::new(8);
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..hanging {
+            let lanes = lanes.clone();
+            tasks.spawn(async move {
+                lanes.pass(&mut false, tokio::time::sleep(Duration::from_mins(1))).await;
+            });
+        }
+        tokio::task::yield_now().await;
+        let start = Instant::now();
+        lanes.pass(&mut false, async {}).await;
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_that_hangs_is_passed_quickly() {
+        assert!(wait_behind(8).await <= SLOW);
+        let waited = wait_behind(2000).await;
+        assert!(waited < Duration::from_secs(12), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_grows_is_worked_off() {
+        // A thousand answers of 900 ms each minute would take eight places 112 seconds.
+        let lanes = Lanes::new(8);
+        let start = Instant::now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..1000 {
+            let lanes = lanes.clone();
+            tasks.spawn(async move {
+                let mut slow = false;
+                lanes.pass(&mut slow, tokio::time::sleep(Duration::from_millis(900))).await;
+                assert!(!slow);
+            });
+        }
+        while tasks.join_next().await.is_some() {}
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn places_are_held_while_nobody_waits_long() {
+        let lanes = Lanes::new(2);
+        let under_way = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let (lanes, under_way) = (lanes.clone(), under_way.clone());
+            tasks.spawn(async move {
+                let work = async {
+                    assert!(under_way.fetch_add(1, Ordering::Relaxed) < 2);
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    under_way.fetch_sub(1, Ordering::Relaxed);
+                };
+                lanes.pass(&mut false, work).await;
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
     }
 }

@@ -3,14 +3,18 @@
 mod digest;
 mod token;
 
+use std::time::Duration;
+
 use reqwest::{Request, Response, StatusCode};
+use secrecy::SecretString;
+use tokio::time::timeout;
 
 use url::Url;
 
 use super::Error;
 use super::door::Door;
 use super::endpoint::Route;
-use crate::config::Credentials;
+use crate::config::{Credentials, SecretSource};
 use digest::DigestAuth;
 use token::TokenAuth;
 
@@ -53,6 +57,23 @@ fn copy(request: &Request) -> Result<Request, Error> {
 
 fn is_unauthorized(response: &Response) -> bool {
     response.status() == StatusCode::UNAUTHORIZED
+}
+
+/// Longest time that a secret's file may take: a pipe that nobody fills, or a share that is gone, is no secret.
+const SECRET_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The secret as it is now. Files are read on a thread of their own: one that hangs holds up nobody else.
+async fn secret(source: &SecretSource) -> Result<SecretString, Error> {
+    if let SecretSource::Inline { secret, .. } = source {
+        return Ok(secret.clone());
+    }
+    let file = source.clone();
+    let read = tokio::task::spawn_blocking(move || file.read());
+    match timeout(SECRET_TIMEOUT, read).await {
+        Ok(Ok(read)) => read.map_err(Error::Secret),
+        Ok(Err(error)) => Err(Error::Secret(error.to_string())),
+        Err(_) => Err(Error::Secret(format!("reading it {source} takes too long"))),
+    }
 }
 
 /// A header value that no log shows.

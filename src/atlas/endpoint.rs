@@ -1,7 +1,5 @@
 //! The resources that are read, and what each request must know of its own.
 
-use crate::model::ProjectId;
-
 /// A resource of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -68,6 +66,6 @@ pub(super) enum EndpointSet {
 #[derive(Debug, Clone)]
 pub(super) struct Route {
     pub(super) endpoint: Endpoint,
-    /// The project that is asked for; none for tokens and organizations.
-    pub(super) project: Option<ProjectId>,
+    /// The id of the project or organization that is asked for; none for tokens.
+    pub(super) owner: Option<String>,
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
+use crate::mask::mask;
 use crate::model::{FailureReason, PollError};
 
 /// Longest text of Atlas's that an error repeats, in characters.
@@ -44,14 +45,19 @@ pub enum Error {
         /// OAuth's `error_description`.
         detail: Option<String>,
     },
+    /// The token endpoint did not give a token, for another reason.
+    #[error("no access token: {0}")]
+    NoToken(Box<Self>),
     /// The secret cannot be read from its file.
     #[error("the secret cannot be used: {0}")]
     Secret(String),
-    /// Not asked: Atlas wants no request of this project for a while.
-    #[error("not asked, since Atlas wants no request for another {} s: the project's budget is used up", .left.as_secs() + 1)]
+    /// Not asked: Atlas wants no such request for a while.
+    #[error("not asked, since Atlas wants no request for another {} s{}", .left.as_secs() + 1, if *.limited { ": the budget of requests is used up" } else { "" })]
     Paced {
         /// How long still.
         left: Duration,
+        /// Whether a budget is used up (429); else Atlas is out of service (503).
+        limited: bool,
     },
     /// Nothing was heard before the deadline.
     #[error("no answer from Atlas in time")]
@@ -106,7 +112,9 @@ impl Error {
                 }
             }
             Self::TokenRefused { .. } | Self::Secret(_) => FailureReason::Unauthorized,
-            Self::Paced { .. } => FailureReason::RateLimited,
+            Self::NoToken(error) => error.reason(),
+            Self::Paced { limited: true, .. } => FailureReason::RateLimited,
+            Self::Paced { limited: false, .. } => FailureReason::ServerError,
             Self::Timeout => FailureReason::Timeout,
             Self::Connect(_) => FailureReason::Connect,
             Self::Tls(_) => FailureReason::Tls,
@@ -120,6 +128,7 @@ impl Error {
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Answer { code, .. } | Self::TokenRefused { code, .. } => code.as_deref(),
+            Self::NoToken(error) => error.code(),
             _ => None,
         }
     }
@@ -131,14 +140,18 @@ impl Error {
                 *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
             }
             Self::Connect(_) | Self::Broken(_) | Self::Paced { .. } => true,
+            Self::NoToken(error) => error.may_pass(),
             _ => false,
         }
     }
 
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    /// How long Atlas asks to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Answer { retry_after, .. } => *retry_after,
-            Self::Paced { left } => Some(*left),
+            Self::Paced { left, .. } => Some(*left),
+            Self::NoToken(error) => error.retry_after(),
             _ => None,
         }
     }
@@ -194,8 +207,9 @@ fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
-/// One line of at most [`MOST_DETAIL`] characters: texts of others go to logs and pages.
+/// One line of at most [`MOST_DETAIL`] characters, without credentials: texts of others go to logs and pages.
 pub(super) fn tidy(text: &str) -> String {
+    let text = &mask(text);
     let mut line: String =
         text.chars().take(MOST_DETAIL).map(|c| if breaks_a_line(c) { ' ' } else { c }).collect();
     if text.chars().nth(MOST_DETAIL).is_some() {

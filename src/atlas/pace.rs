@@ -25,60 +25,70 @@ const MOST_STRETCH: f64 = 10.0;
 /// Longest wait that is believed.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
-/// The paces of every project; clones are the same.
+/// The paces of every project and organization, by id; clones are the same.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pacer(Arc<Mutex<BTreeMap<(ProjectId, EndpointSet), Pace>>>);
+pub(super) struct Pacer(Arc<Mutex<BTreeMap<(String, EndpointSet), Pace>>>);
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Pace {
     budget: Option<Budget>,
-    /// Atlas asked to wait until then.
-    closed_until: Option<Instant>,
+    closed: Option<Closed>,
+}
+
+/// Atlas asked to wait.
+#[derive(Debug, Clone, Copy)]
+struct Closed {
+    until: Instant,
+    /// Because the budget is used up; else because it is out of service.
+    limited: bool,
 }
 
 impl Pacer {
     /// Whether a request may be sent at `now`; if not, the error says how long to wait.
     pub(super) fn admit(&self, route: &Route, now: Instant) -> Result<(), Error> {
-        let Some(project) = &route.project else { return Ok(()) };
-        match self.pace(project, route.endpoint.set()).closed_until {
-            Some(until) if now < until => Err(Error::Paced { left: until - now }),
+        let Some(owner) = &route.owner else { return Ok(()) };
+        match self.pace(owner, route.endpoint.set()).closed {
+            Some(Closed { until, limited }) if now < until => {
+                Err(Error::Paced { left: until - now, limited })
+            }
             _ => Ok(()),
         }
     }
 
     /// Takes in what an answer tells of the budget it was taken from.
     pub(super) fn observe(&self, route: &Route, status: StatusCode, headers: &HeaderMap, now: Instant) {
-        let Some(project) = route.project.clone() else { return };
+        let Some(owner) = route.owner.clone() else { return };
         let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
         let (limit, remaining) = (number("ratelimit-limit"), number("ratelimit-remaining"));
-        let wait = (status == StatusCode::TOO_MANY_REQUESTS)
+        let limited = status == StatusCode::TOO_MANY_REQUESTS;
+        let wait = (limited || status == StatusCode::SERVICE_UNAVAILABLE)
             .then(|| wait_asked_for(headers, SystemTime::now()))
             .flatten();
         if remaining.is_none() && wait.is_none() {
             return;
         }
         let mut paces = self.paces();
-        let pace = paces.entry((project, route.endpoint.set())).or_default();
+        let pace = paces.entry((owner, route.endpoint.set())).or_default();
         // A limit of nothing says nothing, and one that was told before still holds.
         let limit = limit.or(pace.budget.map(|budget| budget.limit)).filter(|limit| *limit > 0);
         if let (Some(limit), Some(remaining)) = (limit, remaining) {
             pace.budget = Some(Budget { limit, remaining: remaining.min(limit) });
         }
         if let Some(wait) = wait {
-            pace.closed_until = Some(now + wait.min(LONGEST_WAIT));
+            pace.closed = Some(Closed { until: now + wait.min(LONGEST_WAIT), limited });
         }
     }
 
     /// What is left of the budget that a project's polls are taken from.
     pub(super) fn budget(&self, project: &ProjectId) -> Option<Budget> {
-        self.pace(project, EndpointSet::CloudBackups).budget
+        self.pace(project.as_str(), EndpointSet::CloudBackups).budget
     }
 
-    fn pace(&self, project: &ProjectId, set: EndpointSet) -> Pace {
-        self.paces().get(&(project.clone(), set)).copied().unwrap_or_default()
+    fn pace(&self, owner: &str, set: EndpointSet) -> Pace {
+        self.paces().get(&(owner.to_owned(), set)).copied().unwrap_or_default()
     }
 
-    fn paces(&self) -> MutexGuard<'_, BTreeMap<(ProjectId, EndpointSet), Pace>> {
+    fn paces(&self) -> MutexGuard<'_, BTreeMap<(String, EndpointSet), Pace>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -98,8 +108,10 @@ mod tests {
     use super::super::endpoint::Endpoint;
     use super::*;
 
+    const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
+
     fn route(endpoint: Endpoint) -> Route {
-        Route { endpoint, project: ProjectId::parse("32b6e34b3d91647abb20e7b8") }
+        Route { endpoint, owner: Some(PROJECT.to_owned()) }
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -127,7 +139,7 @@ mod tests {
         let exports = route(Endpoint::Exports);
         let told = |pairs: &[(&'static str, &str)]| {
             pacer.observe(&exports, StatusCode::OK, &headers(pairs), Instant::now());
-            pacer.budget(exports.project.as_ref().unwrap()).map(|budget| (budget.remaining, budget.limit))
+            pacer.budget(&ProjectId::parse(PROJECT).unwrap()).map(|budget| (budget.remaining, budget.limit))
         };
         assert_eq!(told(&[]), None);
         assert_eq!(told(&[("ratelimit-remaining", "7")]), None, "of how many?");
@@ -147,13 +159,25 @@ mod tests {
         pacer.observe(&route(Endpoint::Exports), StatusCode::TOO_MANY_REQUESTS, &limited, now);
         let later = |seconds| now + Duration::from_secs(seconds);
         let left = Duration::from_secs(15);
-        assert_eq!(pacer.admit(&route(Endpoint::Exports), later(5)), Err(Error::Paced { left }));
-        assert_eq!(pacer.admit(&route(Endpoint::Schedule), later(5)), Err(Error::Paced { left }));
+        assert_eq!(
+            pacer.admit(&route(Endpoint::Exports), later(5)),
+            Err(Error::Paced { left, limited: true })
+        );
+        assert_eq!(
+            pacer.admit(&route(Endpoint::Schedule), later(5)),
+            Err(Error::Paced { left, limited: true })
+        );
         assert!(pacer.admit(&route(Endpoint::Clusters), later(5)).is_ok());
         assert!(pacer.admit(&route(Endpoint::Exports), later(20)).is_ok());
         // Only a refusal asks for it.
         pacer.observe(&route(Endpoint::Clusters), StatusCode::OK, &limited, now);
         assert!(pacer.admit(&route(Endpoint::Clusters), later(5)).is_ok());
+        // A service that is down asks for it, too.
+        pacer.observe(&route(Endpoint::Clusters), StatusCode::SERVICE_UNAVAILABLE, &limited, now);
+        assert_eq!(
+            pacer.admit(&route(Endpoint::Clusters), later(5)),
+            Err(Error::Paced { left, limited: false })
+        );
         let for_ever = headers(&[("retry-after", "99999999999999999999")]);
         pacer.observe(&route(Endpoint::Exports), StatusCode::TOO_MANY_REQUESTS, &for_ever, now);
         assert!(pacer.admit(&route(Endpoint::Exports), now + LONGEST_WAIT).is_ok());

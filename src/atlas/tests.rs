@@ -23,7 +23,7 @@ async fn play(script: Vec<Result<(), Error>>, timeout: u64) -> (Result<(), Error
         Some(outcome) => outcome.clone(),
         None => std::future::pending().await,
     };
-    let outcome = retry(once, start + Duration::from_secs(timeout)).await;
+    let outcome = retry(once, RETRIES, start + Duration::from_secs(timeout)).await;
     (outcome, tries.load(Ordering::Relaxed), start.elapsed().as_secs())
 }
 
@@ -61,12 +61,12 @@ async fn a_retry_waits_at_least_what_atlas_asks() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_not_sent_is_no_try() {
-    let paced = || Err(Error::Paced { left: Duration::from_secs(2) });
+    let paced = || Err(Error::Paced { left: Duration::from_secs(2), limited: true });
     let script = vec![paced(), paced(), paced(), paced(), paced(), Err(answer(503, None)), Ok(())];
     let (outcome, tries, seconds) = play(script.clone(), 60).await;
     assert_eq!((outcome, tries), (Ok(()), 7));
     assert!((12..18).contains(&seconds), "{seconds}");
-    assert_eq!(play(script, 5).await.0, Err(Error::Paced { left: Duration::from_secs(2) }));
+    assert_eq!(play(script, 5).await.0, Err(Error::Paced { left: Duration::from_secs(2), limited: true }));
 }
 
 #[tokio::test(start_paused = true)]

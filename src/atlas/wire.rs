@@ -21,6 +21,11 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| Error::invalid(&error.to_string()))
 }
 
+/// One entry of a listing, read apart from the others.
+pub(super) fn entry<T: DeserializeOwned>(entry: serde_json::Value) -> Result<T, Error> {
+    serde_json::from_value(entry).map_err(|error| Error::invalid(&format!("an entry of a listing: {error}")))
+}
+
 /// The answer to a token request. What is wrong with it is told without a word of it, since it may hold a token.
 pub(super) fn token(body: &[u8]) -> Result<Token, Error> {
     serde_json::from_slice(body).map_err(|error| {
@@ -41,9 +46,16 @@ pub(super) struct Page<T> {
     #[serde(deserialize_with = "a_page_at_most")]
     pub(super) results: Vec<T>,
     links: Option<Vec<Link>>,
+    #[serde(rename = "totalCount")]
+    total_count: Option<Number>,
 }
 
 impl<T> Page<T> {
+    /// How much there is in all, by an estimate of Atlas.
+    pub(super) fn count(&self) -> u64 {
+        self.total_count.as_ref().and_then(Number::as_u64).unwrap_or_default()
+    }
+
     pub(super) fn promises_more(&self) -> bool {
         self.links.iter().flatten().any(|link| link.rel.as_deref() == Some("next"))
     }

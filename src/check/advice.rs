@@ -21,29 +21,44 @@ pub(super) fn on(error: &Error, asked: Asked, credentials: &Credentials) -> Stri
     }
     if error.code() == Some("IP_ADDRESS_NOT_ON_ACCESS_LIST") {
         return format!(
-            "this machine's address is not on the API access list of the {credentials}: add it there, or turn off the organization's requirement for one"
+            "this machine's address is not on the API access list that holds for the {credentials}: whoever owns that adds it in Atlas (it is not the project's IP access list)"
+        );
+    }
+    if let Error::NoToken(inner) = error
+        && inner.reason() == FailureReason::RateLimited
+    {
+        let wait = inner.retry_after().map(|wait| format!(" in {} s", wait.as_secs())).unwrap_or_default();
+        return format!(
+            "the {credentials} has asked for too many tokens, which Atlas counts by the minute: try again{wait}"
         );
     }
     match (error.reason(), asked) {
         (FailureReason::Unauthorized, _) => match credentials {
-            Credentials::ServiceAccount { client_secret, .. } => format!(
-                "the {credentials} is unknown, or its secret (taken {client_secret}) is wrong or has expired: create a new secret in Atlas"
-            ),
-            Credentials::ApiKey { private_key, .. } => {
-                format!("the {credentials} is unknown, or its private key (taken {private_key}) is wrong")
+            Credentials::ServiceAccount { client_id, client_secret } => {
+                let odd = if client_id.starts_with("mdb_sa_id_") {
+                    ""
+                } else {
+                    " (ids of service accounts begin with mdb_sa_id_)"
+                };
+                format!(
+                    "the {credentials} is unknown{odd}, or its secret ({client_secret}) is wrong or has expired: compare the id, or create a new secret in Atlas"
+                )
             }
+            Credentials::ApiKey { private_key, .. } => format!(
+                "the {credentials} is unknown, or its private key ({private_key}) is wrong: compare it, or create a new key in Atlas"
+            ),
         },
         (FailureReason::Forbidden, Asked::Organization) => {
             format!("the {credentials} needs the role Organization Member in this organization")
         }
         (FailureReason::Forbidden, Asked::Project) => format!(
-            "the {credentials} is not in this project: invite it with the role Project Backup Manager"
+            "the {credentials} is not in this project: an owner of the project adds it with the role Project Backup Manager"
         ),
-        (FailureReason::Forbidden, _) => {
-            format!("the {credentials} needs the role Project Backup Manager in this project")
-        }
+        (FailureReason::Forbidden, _) => format!(
+            "the {credentials} needs the role Project Backup Manager in this project, which its owner can give"
+        ),
         (FailureReason::NotFound, Asked::Organization) => {
-            "no such organization: copy the id from its address in Atlas".to_owned()
+            "no such organization: copy the id from its address in Atlas (is this a project's?)".to_owned()
         }
         (FailureReason::NotFound, Asked::Project) => {
             "no such project: copy the id from its address in Atlas (https://cloud.mongodb.com/v2/<id>)"
@@ -57,11 +72,14 @@ pub(super) fn on(error: &Error, asked: Asked, credentials: &Credentials) -> Stri
             "the project's budget of requests is used up, perhaps by others: try again in a few minutes"
                 .to_owned()
         }
-        (FailureReason::Connect | FailureReason::Timeout, _) => format!(
+        (FailureReason::Connect, _) => format!(
             "no connection to Atlas: name resolution, firewall, or a proxy that is missing (HTTPS_PROXY)? {error}"
         ),
+        (FailureReason::Timeout, _) => {
+            "no answer in time: is a firewall or a proxy in between that swallows requests?".to_owned()
+        }
         (FailureReason::Tls, _) => format!(
-            "the certificate is not trusted: is something in between that signs its own? SSL_CERT_FILE names its authority. {error}"
+            "no trusted connection: is something in between that signs its own certificates (SSL_CERT_FILE names its authority), or is this no https at all? {error}"
         ),
         (FailureReason::ServerError, _) => format!("Atlas has a fault of its own: try again later. {error}"),
         (FailureReason::BadRequest | FailureReason::InvalidResponse | FailureReason::TooLarge, _) => {

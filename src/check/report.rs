@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::atlas::Error;
 use crate::model::{OrganizationId, PollError, ProjectId, Unexportable};
 
-/// Projects with the same trouble that are named; the rest is counted.
-const MOST_NAMED: usize = 3;
+/// A terminal that is narrower gets a list: a table would break ids and codes, which people copy.
+const TABLE_WIDTH: u16 = 120;
 
 /// What is to be said of an organization, a project or a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,6 +30,8 @@ pub struct Row {
     pub error_code: Option<String>,
     /// What to do, or what to know.
     pub advice: String,
+    /// Whether `cluster_name` is a pattern that matches no cluster.
+    pub is_pattern: bool,
 }
 
 /// How something stands.
@@ -78,6 +80,10 @@ impl Row {
         Self { verdict: Verdict::Warning, ..self.note(advice) }
     }
 
+    pub(super) fn pattern(self) -> Self {
+        Self { is_pattern: true, ..self }
+    }
+
     pub(super) fn leave_out(self, reason: Unexportable) -> Self {
         Self { verdict: Verdict::LeftOut, ..self.note(&format!("the cluster {}", reason.phrase())) }
     }
@@ -124,65 +130,86 @@ impl Report {
         self.rows.iter().all(|row| row.verdict != Verdict::Failed) && self.watched().next().is_some()
     }
 
+    /// Clusters that are to be watched.
     fn watched(&self) -> impl Iterator<Item = &Row> {
-        let watched = |row: &&Row| row.cluster_name.is_some() && row.verdict != Verdict::LeftOut;
-        // A pattern without a match is no cluster.
-        self.rows.iter().filter(watched).filter(|row| row.verdict != Verdict::Warning || !is_pattern(row))
+        let watched =
+            |row: &&Row| row.cluster_name.is_some() && !row.is_pattern && row.verdict != Verdict::LeftOut;
+        self.rows.iter().filter(watched)
     }
 
-    /// A table, `width` characters wide at most where that is known, and a sentence.
+    /// A table and a sentence; a list where the terminal is `width` characters wide and that is not enough for a table.
     #[must_use]
-    pub fn table(&self, width: Option<u16>) -> String {
+    pub fn text(&self, width: Option<u16>) -> String {
+        let narrow = width.is_some_and(|width| width < TABLE_WIDTH);
+        let rows = if narrow { self.list() } else { self.table(width) };
+        format!("{rows}\n{}\n", self.sentence())
+    }
+
+    fn table(&self, width: Option<u16>) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_header(["PROJECT", "CLUSTER", "VERDICT", "ATLAS SAYS", "WHAT TO DO"]);
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
         if let Some(width) = width {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
         }
-        let mut rows = self.rows.iter().peekable();
-        while let Some(row) = rows.next() {
-            let mut projects = vec![row.project_called()];
-            // Wrong credentials fail every project in the same way, which is said once.
-            while row.cluster_name.is_none()
-                && let Some(next) =
-                    rows.next_if(|next| next.cluster_name.is_none() && same_trouble(row, next))
-            {
-                projects.push(next.project_called());
-            }
-            let more = projects.len().saturating_sub(MOST_NAMED);
-            projects.truncate(MOST_NAMED);
-            let mut project = projects.join(", ");
-            if more > 0 {
-                let _ = write!(project, " and {more} more");
-            }
+        let mut above: Option<&Row> = None;
+        for row in &self.rows {
             let cluster = row.cluster_name.as_deref().unwrap_or("-");
             let code = row.error_code.as_deref().unwrap_or("-");
-            table.add_row([&project, cluster, &row.verdict_called(), code, &row.advice]);
+            // Wrong credentials fail every project in the same way, which is said once.
+            let same = above.is_some_and(|above| same_trouble(above, row));
+            let advice = if same { "as above" } else { &row.advice };
+            table.add_row([&row.project_called(), cluster, &row.verdict_called(), code, advice]);
+            above = Some(row);
         }
-        let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect::<String>();
-        format!("{lines}\n{}\n", self.sentence())
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+    }
+
+    fn list(&self) -> String {
+        let mut list = String::new();
+        let mut above: Option<&Row> = None;
+        for row in &self.rows {
+            let cluster = row.cluster_name.as_ref().map(|name| format!(" / {name}")).unwrap_or_default();
+            let code = row.error_code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
+            let same = above.is_some_and(|above| same_trouble(above, row));
+            let advice = if same { "as above" } else { &row.advice };
+            let advice = if advice.is_empty() { String::new() } else { format!("    {advice}\n") };
+            let _ =
+                write!(list, "{}{cluster}: {}{code}\n{advice}", row.project_called(), row.verdict_called());
+            above = Some(row);
+        }
+        list
     }
 
     fn sentence(&self) -> String {
-        let (all, failed) =
-            (self.watched().count(), self.watched().filter(|row| row.verdict == Verdict::Failed).count());
-        let unread =
-            self.rows.iter().filter(|row| row.cluster_name.is_none() && row.verdict == Verdict::Failed);
-        let unread = match unread.count() {
-            0 => String::new(),
-            1 => "One project or organization cannot be read. ".to_owned(),
-            count => format!("{count} projects or organizations cannot be read. "),
+        let failed = |row: &&Row| row.verdict == Verdict::Failed;
+        let (all, bad) = (self.watched().count(), self.watched().filter(failed).count());
+        let unread = self.rows.iter().filter(|row| row.cluster_name.is_none()).filter(failed).count();
+        let warnings = self.rows.iter().filter(|row| row.verdict == Verdict::Warning).count();
+        let known = if unread > 0 { " that are known" } else { "" };
+        let mut sentence = match (all, bad) {
+            (0, _) => "There is no cluster to watch.".to_owned(),
+            (1, 0) => format!("1 cluster{}, and it can be watched.", known.replace("are", "is")),
+            (all, 0) => format!("{all} clusters{known}, and all can be watched."),
+            (all, bad) => format!("{bad} of {all} clusters{known} cannot be watched."),
         };
-        match (all, failed) {
-            (0, _) => format!("{unread}There is no cluster to watch."),
-            (1, 0) => format!("{unread}The one cluster can be watched."),
-            (1, 1) => format!("{unread}The one cluster cannot be watched."),
-            (all, 0) => format!("{unread}All {all} clusters can be watched."),
-            (all, failed) => format!("{unread}{failed} of {all} clusters cannot be watched."),
-        }
+        let mut add = |count: usize, one: &str, many: &str| match count {
+            0 => {}
+            1 => sentence.push_str(one),
+            count => {
+                let _ = write!(sentence, " {count} {many}");
+            }
+        };
+        add(
+            unread,
+            " 1 project or organization cannot be read.",
+            "projects or organizations cannot be read.",
+        );
+        add(warnings, " 1 warning.", "warnings.");
+        sentence
     }
 
     /// The same for scripts: an object with `ok` and `rows`; what does not apply is null.
@@ -206,10 +233,7 @@ impl Report {
     }
 }
 
-fn is_pattern(row: &Row) -> bool {
-    row.cluster_name.as_ref().is_some_and(|name| name.contains(['*', '?', '[']))
-}
-
+/// Whether a row that follows another says the same.
 fn same_trouble(one: &Row, other: &Row) -> bool {
     one.verdict == Verdict::Failed
         && (one.verdict, &one.error_code, &one.advice) == (other.verdict, &other.error_code, &other.advice)

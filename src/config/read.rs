@@ -11,6 +11,7 @@ use super::{
     Config, ConfigError, Credentials, DISCOVERY_INTERVAL, OrganizationConfig, PollConfig, ProjectConfig,
     SecretSource, Selection,
 };
+use crate::mask::holds_secret;
 use crate::model::{Expected, OrganizationId, ProjectId, Shard};
 
 /// Keys that `[[projects]]` and `[[organizations]]` share.
@@ -101,7 +102,7 @@ fn which_shard(root: &mut Section<'_>, host_name: &str) -> Result<Shard, ConfigE
         };
     }
     let origin = section.error("index", "").to_string();
-    let complain = |problem: &str| ConfigError::new(format!("{} {problem}", origin.trim_end()));
+    let complain = |problem: &str| ConfigError::new(&format!("{} {problem}", origin.trim_end()));
     let index =
         section.required(
             "index",
@@ -220,8 +221,11 @@ fn credentials(file: &Path, table: &mut Section<'_>) -> Result<Option<Credential
         (true, false) => {
             let mut section =
                 table.section("service_account", &["client_id", "client_secret", "client_secret_file"])?;
-            let client_id =
-                section.required("client_id", "the client id, such as \"mdb_sa_id_...\"", filled)?;
+            let client_id = section.required(
+                "client_id",
+                "the client id, such as \"mdb_sa_id_...\", not the secret",
+                |value| filled(value).filter(|id| !holds_secret(id)),
+            )?;
             let client_secret = secret(file, &mut section, "client_secret", "client_secret_file")?;
             Ok(Some(Credentials::ServiceAccount { client_id, client_secret }))
         }
@@ -249,8 +253,8 @@ fn secret(
         }
     }
     if section.has(key) {
-        let secret = section.secret(key)?;
-        return Ok(SecretSource::Inline(secret));
+        let origin = section.origin_of(key);
+        return Ok(SecretSource::Inline { secret: section.secret(key)?, origin });
     }
     if !section.has(file_key) {
         return Err(section.error(key, &format!("is missing; set it or {file_key}")));
@@ -263,7 +267,7 @@ fn secret(
         .read()
         .map_err(|error| {
             let hint = "put the secret there, or name another file; a relative path is looked up beside the configuration";
-            ConfigError::new(format!("{}: {error}; {hint}", message.to_string().trim_end()))
+            ConfigError::new(&format!("{}: {error}; {hint}", message.to_string().trim_end()))
         })?;
     Ok(source)
 }

@@ -15,6 +15,9 @@ type Values = Map<String, Value>;
 /// What the `config` crate calls the environment as an origin.
 const ENVIRONMENT: &str = "the environment";
 
+/// How alike two keys must be for one to be a slip of the other, from 0 to 1.
+const ALIKE: f64 = 0.8;
+
 /// Anything shorter would ask Atlas without a pause.
 const SHORTEST: Duration = Duration::from_millis(100);
 
@@ -26,6 +29,8 @@ pub(super) struct Section<'a> {
     file: &'a Path,
     /// `poll`, `projects[1]`; empty at the top.
     path: String,
+    /// The file or the variable that the table is from.
+    origin: String,
     values: Values,
 }
 
@@ -36,17 +41,22 @@ impl<'a> Section<'a> {
     }
 
     fn open(file: &'a Path, path: String, value: Value, known: &[&str]) -> Result<Self, ConfigError> {
+        let origin = origin(file, &path, &value);
         let values = match value.kind {
             ValueKind::Table(values) => values,
             ValueKind::Nil => Values::new(),
             _ => return Err(wrong(file, &path, &value, &format!("a table, written [{path}]"))),
         };
-        let section = Self { file, path, values };
+        let section = Self { file, path, origin, values };
         match section.values.keys().filter(|key| !known.contains(&key.as_str())).min() {
             None => Ok(section),
             Some(key) => {
-                Err(section
-                    .error(key, &format!("is no key of this version; known here: {}", known.join(", "))))
+                let like = |known: &str| strsim::jaro_winkler(known, key);
+                let meant = known.iter().copied().max_by(|one, other| like(one).total_cmp(&like(other)));
+                let meant = meant.filter(|known| like(known) >= ALIKE);
+                let meant = meant.map(|known| format!("did you mean {known}? ")).unwrap_or_default();
+                let problem = format!("is no key of this version; {meant}known here: {}", known.join(", "));
+                Err(section.error(key, &problem))
             }
         }
     }
@@ -152,14 +162,12 @@ impl<'a> Section<'a> {
     /// Where `key` was set: the file, or the variable.
     pub(super) fn origin_of(&self, key: &str) -> String {
         let path = self.path_of(key);
-        self.values
-            .get(key)
-            .map_or_else(|| self.file.display().to_string(), |value| origin(self.file, &path, value))
+        self.values.get(key).map_or_else(|| self.origin.clone(), |value| origin(self.file, &path, value))
     }
 
     /// An error about `key`: `problem` continues the sentence that begins with its name.
     pub(super) fn error(&self, key: &str, problem: &str) -> ConfigError {
-        ConfigError::new(format!("{}: {} {problem}", self.origin_of(key), self.path_of(key)))
+        ConfigError::new(&format!("{}: {} {problem}", self.origin_of(key), self.path_of(key)))
     }
 
     /// The full name of `key`.
@@ -172,7 +180,7 @@ impl<'a> Section<'a> {
 /// The error that a value is not what it should be.
 fn wrong(file: &Path, path: &str, value: &Value, expected: &str) -> ConfigError {
     let (place, told) = (origin(file, path, value), told(path, value));
-    ConfigError::new(format!("{place}: {path} is {told}; it should be {expected}"))
+    ConfigError::new(&format!("{place}: {path} is {told}; it should be {expected}"))
 }
 
 /// Where a value comes from. A table made by the environment has no origin of its own; its first value tells.
@@ -202,8 +210,11 @@ fn told(path: &str, value: &Value) -> String {
 
 fn shown(value: &Value) -> String {
     match &value.kind {
+        ValueKind::String(text) if text.contains("://") && text.contains('?') => {
+            "a URL with a query".to_owned()
+        }
         ValueKind::String(text) => match text.rsplit_once('@') {
-            // Perhaps a URL with a password in it.
+            // Perhaps a URL with a password in it, or with a query.
             Some((_, rest)) => {
                 format!("{:?}", format!("...@{}", rest.chars().take(SHOWN).collect::<String>()))
             }

@@ -46,7 +46,7 @@ pub(super) fn exporter(
     gauge(
         "mongodbatlas_backup_exporter_config_last_reload_successful",
         "1 if the configuration could be used when it was read last, 0 if it was refused and an older one is in force.",
-        f64::from(reload.successful),
+        f64::from(reload.error.is_none()),
     )?;
     gauge(
         "mongodbatlas_backup_exporter_config_last_reload_success_timestamp_seconds",

@@ -21,7 +21,7 @@ small { display: block; opacity: .75; max-width: 18rem; white-space: normal; ove
 .bad { color: light-dark(#b3261e, #ff8a80); font-weight: 600; } .good { color: light-dark(#1b6e33, #7fd99a); }
 ";
 
-pub(super) fn render(view: &View, telemetry_path: &str, now: Timestamp) -> Markup {
+pub(super) fn render(view: &View, refused: Option<&str>, telemetry_path: &str, now: Timestamp) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -37,6 +37,9 @@ pub(super) fn render(view: &View, telemetry_path: &str, now: Timestamp) -> Marku
                     a href=(telemetry_path) { "Metrics" } " · "
                     a href="/-/healthy" { "Health" } " · "
                     a href="/-/ready" { "Readiness" } " · as of " (now.strftime("%F %T UTC")) " · version " (env!("CARGO_PKG_VERSION"))
+                }
+                @if let Some(error) = refused {
+                    p class="bad" { "The configuration was refused when it was read last, and an older one is in force: " (error) }
                 }
                 (troubles(view))
                 @if view.clusters.len() < view.targets {
@@ -73,7 +76,7 @@ fn troubles(view: &View) -> Markup {
     });
     html! {
         @for (what, error) in organizations.chain(projects) {
-            p class="bad" { "Cannot read " (what) ": " (error.text) ". What was known stays." }
+            p class="bad" { "Cannot read " (what) ": " (error.text) "; what is known stays" }
         }
     }
 }

@@ -118,7 +118,7 @@ impl Unexportable {
 }
 
 /// A cluster as its project lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListedCluster {
     /// Its name, unique in its project.
     pub name: String,

@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use digest_auth::{AuthContext, WwwAuthenticateHeader};
 use reqwest::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use reqwest::{Request, Response};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::{copy, is_unauthorized, sensitive};
+use super::{copy, is_unauthorized, secret, sensitive};
 use crate::atlas::Error;
 use crate::atlas::door::Door;
 use crate::atlas::endpoint::Route;
@@ -39,7 +39,7 @@ impl DigestAuth {
         // The nonce that the previous round was given, if any.
         let mut given: Option<String> = None;
         for _ in 1..MOST_ROUNDS {
-            let (signed, nonce) = self.sign(request)?;
+            let (signed, nonce) = self.sign(request, &secret(&self.private_key).await?)?;
             let response = door.send(route, signed).await?;
             if !is_unauthorized(&response) {
                 return Ok(response);
@@ -52,12 +52,17 @@ impl DigestAuth {
             given = Some(challenge.nonce.clone());
             *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge);
         }
-        door.send(route, self.sign(request)?.0).await
+        let (signed, _) = self.sign(request, &secret(&self.private_key).await?)?;
+        door.send(route, signed).await
     }
 
     /// The request with the next answer to the challenge in use, and that challenge's nonce; as it is while there is
     /// none, so that Atlas gives one.
-    fn sign(&self, request: &Request) -> Result<(Request, Option<String>), Error> {
+    fn sign(
+        &self,
+        request: &Request,
+        private_key: &SecretString,
+    ) -> Result<(Request, Option<String>), Error> {
         let mut signed = copy(request)?;
         let mut challenge = self.challenge.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(challenge) = challenge.as_mut() else { return Ok((signed, None)) };
@@ -66,7 +71,6 @@ impl DigestAuth {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
         };
-        let private_key = self.private_key.read().map_err(Error::Secret)?;
         let context = AuthContext::new(self.public_key.as_str(), private_key.expose_secret(), uri);
         let answer = challenge
             .respond(&context)

@@ -4,7 +4,7 @@
 //! tokens are minted one at a time, well before the old one ends, and seldom where that does not help. While a token is good,
 //! nobody waits for the next one.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::{copy, is_unauthorized, sensitive};
+use super::{copy, is_unauthorized, secret, sensitive};
 use crate::atlas::door::{self, Door};
 use crate::atlas::endpoint::{Endpoint, Route};
 use crate::atlas::{Error, wire};
@@ -37,9 +37,12 @@ const MINT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A 401 makes a token doubtful, but may mean something that no new token cures: at most one a minute is minted for doubts.
 const DOUBT_EVERY: Duration = Duration::from_mins(1);
 
-/// Pause after a refused secret, doubled with each refusal; a secret that has changed on disk is tried at once.
+/// What a new token did not cure may be cured by a later one: an outage of the sign-in ends.
+const UNCURED_FOR: Duration = Duration::from_mins(5);
+
+/// Pause after a refused secret, doubled with the second refusal; a secret that has changed on disk is tried at once.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
-const REFUSED_PAUSE_MOST: Duration = Duration::from_mins(5);
+const REFUSED_PAUSE_MOST: Duration = Duration::from_mins(1);
 
 /// Pause after a mint that failed otherwise, doubled each time: six attempts in the first minute, then one a minute.
 const FAILED_PAUSE: Duration = Duration::from_secs(1);
@@ -71,8 +74,8 @@ struct State {
     failure: Option<Failure>,
     failures: u32,
     doubted_at: Option<Instant>,
-    /// Paths whose 401 a new token did not cure: their next ones raise no doubt.
-    uncured: HashSet<String>,
+    /// Paths whose 401 a new token did not cure, and when: for a while, their next ones raise no doubt.
+    uncured: HashMap<String, Instant>,
 }
 
 #[derive(Debug, Clone)]
@@ -123,7 +126,7 @@ impl TokenAuth {
         let Some(newer) = self.newer(door, &token, path).await else { return Err(refusal) };
         let response = door.send(route, signed(request, &newer)?).await?;
         if is_unauthorized(&response) {
-            self.minter.state().uncured.insert(path.to_owned());
+            self.minter.state().uncured.insert(path.to_owned(), Instant::now());
         }
         Ok(response)
     }
@@ -170,7 +173,7 @@ impl TokenAuth {
 
 impl Minter {
     async fn mint(self: Arc<Self>, door: Door, _turn: OwnedMutexGuard<()>) -> Result<Token, Error> {
-        let secret = self.client_secret.read().map_err(Error::Secret)?;
+        let secret = secret(&self.client_secret).await?;
         if let Some(error) = self.state().pausing(&secret) {
             return Err(error);
         }
@@ -221,7 +224,7 @@ impl Minter {
             .form(&[("grant_type", "client_credentials")])
             .build()
             .map_err(Error::transport)?;
-        let route = Route { endpoint: Endpoint::Token, project: None };
+        let route = Route { endpoint: Endpoint::Token, owner: None };
         match door::body(door.send(&route, request).await?).await {
             Ok(body) => wire::token(&body),
             Err(error) => Err(refused(error)),
@@ -240,7 +243,8 @@ impl State {
 
     /// Whether the 401 of a path at `now` is reason enough for a new token.
     fn may_doubt(&mut self, path: &str, now: Instant) -> bool {
-        if self.uncured.contains(path) || self.doubted_at.is_some_and(|at| now < at + DOUBT_EVERY) {
+        self.uncured.retain(|_, since| now < *since + UNCURED_FOR);
+        if self.uncured.contains_key(path) || self.doubted_at.is_some_and(|at| now < at + DOUBT_EVERY) {
             return false;
         }
         self.doubted_at = Some(now);
@@ -271,7 +275,8 @@ impl Failure {
     }
 }
 
-/// 400 and 401 of the token endpoint are about the client, whatever OAuth calls them.
+/// 400 and 401 of the token endpoint are about the client, whatever OAuth calls them; all else is not about the project that is
+/// asked for, either.
 fn refused(error: Error) -> Error {
     match error {
         Error::Answer { status, code, detail, .. }
@@ -279,7 +284,7 @@ fn refused(error: Error) -> Error {
         {
             Error::TokenRefused { status, code, detail }
         }
-        other => other,
+        other => Error::NoToken(Box::new(other)),
     }
 }
 
@@ -303,13 +308,15 @@ mod tests {
     #[test]
     fn doubts_are_rare_and_not_raised_by_what_no_token_cures() {
         let start = Instant::now();
-        let mut state = State { uncured: HashSet::from(["/no/role".to_owned()]), ..State::default() };
+        let mut state =
+            State { uncured: HashMap::from([("/no/role".to_owned(), start)]), ..State::default() };
         for (path, seconds, expected) in [
             ("/no/role", 0, false),
             ("/a", 0, true),
             ("/b", 59, false),
             ("/b", 60, true),
-            ("/no/role", 999, false),
+            ("/no/role", 299, false),
+            ("/no/role", 301, true),
             ("/a", 999, true),
         ] {
             assert_eq!(
@@ -324,7 +331,7 @@ mod tests {
     async fn pauses_grow_to_a_bound() {
         assert_eq!(pauses(&Error::Timeout), [1, 2, 4, 8, 16, 32, 60, 60]);
         let refused = Error::TokenRefused { status: StatusCode::UNAUTHORIZED, code: None, detail: None };
-        assert_eq!(pauses(&refused), [30, 60, 120, 240, 300, 300, 300, 300]);
+        assert_eq!(pauses(&refused), [30, 60, 60, 60, 60, 60, 60, 60]);
     }
 
     #[tokio::test(start_paused = true)]

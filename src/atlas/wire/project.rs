@@ -55,7 +55,8 @@ impl Cluster {
     ///
     /// What Atlas does not say is not held against a cluster: only `backupEnabled: false` is a backup that is off.
     pub(in crate::atlas) fn listed(self) -> Result<Option<ListedCluster>, Error> {
-        if self.name.is_empty() || matches!(self.name.as_str(), "." | "..") {
+        // What cannot stand in a path as it is would lead elsewhere.
+        if matches!(self.name.trim(), "" | "." | "..") || self.name.contains(char::is_control) {
             return Err(Error::invalid(&format!("a cluster called {:?}", self.name)));
         }
         if self.state_name.as_deref() == Some("DELETED") {
@@ -72,7 +73,8 @@ impl Cluster {
         Ok(Some(ListedCluster {
             unexportable: kind.or(disabled),
             paused: self.paused,
-            created_at: time("createDate", self.create_date.as_deref())?,
+            // A date that cannot be read costs itself.
+            created_at: time("createDate", self.create_date.as_deref()).ok().flatten(),
             name: self.name,
         }))
     }
@@ -126,8 +128,16 @@ mod tests {
             listed(r#"{"name":"a","paused":true,"createDate":"2026-01-02T03:04:05Z","stateName":"IDLE"}"#);
         let whole = whole.unwrap().unwrap();
         assert_eq!((whole.paused, whole.created_at), (Some(true), "2026-01-02T03:04:05Z".parse().ok()));
+        assert_eq!(listed(r#"{"name":"a","createDate":"soon"}"#).unwrap().unwrap().created_at, None);
         assert_eq!(listed(r#"{"name":"a","stateName":"DELETED"}"#), Ok(None));
-        for json in [r"{}", r#"{"name":""}"#, r#"{"name":".."}"#, r#"{"name":"a","paused":"no"}"#] {
+        for json in [
+            r"{}",
+            r#"{"name":""}"#,
+            r#"{"name":".."}"#,
+            r#"{"name":"..\t"}"#,
+            r#"{"name":"pr\nod"}"#,
+            r#"{"name":"a","paused":"no"}"#,
+        ] {
             assert!(listed(json).is_err(), "{json}");
         }
     }

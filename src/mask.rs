@@ -1,0 +1,62 @@
+//! Texts that others wrote, without what looks like a credential: the one place that knows how those look.
+
+/// What a secret of a service account begins with.
+const SECRET_PREFIX: &str = "mdb_sa_sk_";
+
+/// Schemes whose next word is a credential.
+const SCHEMES: [&str; 2] = ["bearer", "basic"];
+
+const MASKED: &str = "[REDACTED]";
+
+/// Whether `text` is, or holds, a secret of a service account.
+pub(crate) fn holds_secret(text: &str) -> bool {
+    text.contains(SECRET_PREFIX)
+}
+
+/// `text` with secrets of service accounts, and the word after `Bearer` or `Basic`, replaced; "basic authentication" stays.
+pub(crate) fn mask(text: &str) -> String {
+    let in_word =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '+' | '/' | '=' | ':');
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut after_scheme = false;
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c| in_word(c) != in_word(first)).unwrap_or(rest.len());
+        let (run, tail) = rest.split_at(end);
+        rest = tail;
+        if !in_word(first) {
+            after_scheme &= run.trim().is_empty();
+            out.push_str(run);
+        } else if after_scheme && !run.bytes().all(|b| b.is_ascii_lowercase()) {
+            out.push_str(MASKED);
+            after_scheme = false;
+        } else {
+            match run.find(SECRET_PREFIX) {
+                Some(at) => out.extend([&run[..at], MASKED]),
+                None => out.push_str(run),
+            }
+            let word = run.trim_end_matches(':');
+            after_scheme = SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_masked_and_all_else_is_kept() {
+        let check = |text: &str, expected: &str| assert_eq!(mask(text), expected);
+        check("", "");
+        check("No cluster named prod-eu: \"a b\".", "No cluster named prod-eu: \"a b\".");
+        check("secret mdb_sa_sk_abc-DEF.1 is wrong", "secret [REDACTED] is wrong");
+        check("https://u:mdb_sa_sk_x@host/", "https://u:[REDACTED]@host/");
+        check("Authorization: Bearer eyJhb.x_y-z, Accept", "Authorization: Bearer [REDACTED], Accept");
+        check("BASIC aWQ6c2VjcmV0== and more", "BASIC [REDACTED] and more");
+        check("the bearer", "the bearer");
+        check("Basic authentication needed: 5", "Basic authentication needed: 5");
+        check("ä \u{1f512} bearer T1 ö", "ä \u{1f512} bearer [REDACTED] ö");
+    }
+}
