@@ -234,3 +234,45 @@ fn names_of(listed: &[ListedCluster]) -> String {
     }
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Verdict::{Ok, Warning};
+    use super::*;
+
+    #[test]
+    fn what_is_expected_of_a_cluster_is_judged() {
+        let check = |auto: Option<bool>,
+                     word: Option<&str>,
+                     days: Option<u32>,
+                     must: Option<bool>,
+                     verdict,
+                     part: &str| {
+            let schedule = Schedule { auto_export: auto, frequency: word.map(str::to_owned) };
+            let interval = days.map(|days| Duration::from_hours(24) * days);
+            let row = judge(Row::default(), Expected { interval, export: must }, &schedule, false);
+            assert!(
+                row.verdict == verdict && row.advice.contains(part),
+                "{schedule:?} {days:?} {must:?}: {row:?}"
+            );
+        };
+        check(Some(true), Some("weekly"), None, None, Ok, "by its policy, an export is expected every 7d");
+        check(Some(true), Some("weekly"), Some(1), None, Ok, "every 1d, as configured");
+        check(Some(true), Some("hourly"), None, None, Warning, "\"hourly\", which this version cannot count");
+        check(Some(true), Some("hourly"), Some(1), None, Ok, "as configured");
+        check(Some(true), None, None, None, Warning, "no frequency is told");
+        check(Some(false), Some("daily"), None, None, Ok, "auto export is off: Atlas exports nothing");
+        check(
+            Some(false),
+            None,
+            Some(1),
+            None,
+            Warning,
+            "auto export is off, but an export is expected every 1d",
+        );
+        check(Some(false), None, None, Some(true), Warning, "export_expected is true");
+        check(Some(false), None, Some(1), Some(false), Ok, "no export is expected");
+        let row = judge(Row::default(), Expected::default(), &Schedule::default(), true);
+        assert!(row.verdict == Ok && row.advice.contains("paused"));
+    }
+}

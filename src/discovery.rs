@@ -123,12 +123,11 @@ impl Scout {
                 log(&mut failing, outcome.err().as_ref(), place, what);
             }
             let pause = |settings: &Settings| {
-                let interval = settings.discovery_interval;
-                let interval = if failing.is_some() { RETRY.min(interval) } else { interval };
+                let pause = pause(failing.is_some(), settings.discovery_interval);
                 // Schedules are read on the budget of the polls, and give way as these do.
                 match (place.cluster, place.project, client(settings)) {
-                    (Some(_), Some(project), Some(atlas)) => interval.mul_f64(atlas.stretch(project)),
-                    _ => interval,
+                    (Some(_), Some(project), Some(atlas)) => pause.mul_f64(atlas.stretch(project)),
+                    _ => pause,
                 }
             };
             rest(&mut follow, began, atlas.as_ref(), &client, pause).await;
@@ -189,6 +188,11 @@ impl Scout {
     }
 }
 
+/// From one reading to the next.
+fn pause(failing: bool, interval: Duration) -> Duration {
+    if failing { RETRY.min(interval) } else { interval }
+}
+
 /// Whether all of a listing could be read.
 fn outcome_of<T>(listed: &Result<Listing<T>, Error>) -> Result<(), PollError> {
     match listed {
@@ -238,6 +242,19 @@ fn log(failing: &mut Option<FailureReason>, error: Option<&PollError>, place: Pl
                 error = error.text,
                 "cannot read {what} again"
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_read_again_after_a_minute_at_most() {
+        for (failing, interval, expected) in [(true, 3600, 60), (true, 10, 10), (false, 3600, 3600)] {
+            let pause = pause(failing, Duration::from_secs(interval));
+            assert_eq!(pause.as_secs(), expected, "{failing} {interval}");
         }
     }
 }

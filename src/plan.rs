@@ -191,6 +191,24 @@ mod tests {
     }
 
     #[test]
+    fn what_leads_nowhere_is_a_complaint() {
+        let there = listed(&[("prod-eu", None), ("free-a", Some(Unexportable::SharedTier))]);
+        let selection = Selection::parse(["prod-ue", "free-a", "free-*", "none-*"]).unwrap();
+        let found = complaints(&selection, &there, &clusters(&selection, Some(&there)));
+        let name = |name: &str| name.to_owned();
+        let expected = [
+            Complaint::Unknown { name: name("prod-ue"), meant: Some(name("prod-eu")) },
+            Complaint::Unexportable { name: name("free-a"), reason: Unexportable::SharedTier },
+            Complaint::NoMatch { pattern: name("none-*") },
+        ];
+        assert_eq!(
+            found,
+            BTreeSet::from(expected),
+            "a pattern that matches what cannot be exported has a match"
+        );
+    }
+
+    #[test]
     fn a_slip_is_told_from_another_name() {
         let there = listed(&[("prod-eu", None), ("prod-us", None), ("reporting", None)]);
         for (name, expected) in [

@@ -89,3 +89,60 @@ pub(super) fn on(error: &Error, asked: Asked, credentials: &Credentials) -> Stri
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+
+    use super::*;
+    use crate::config::SecretSource;
+
+    fn account(client_id: &str) -> Credentials {
+        let client_secret = SecretSource::File("secrets/atlas".into());
+        Credentials::ServiceAccount { client_id: client_id.to_owned(), client_secret }
+    }
+
+    fn answer(status: StatusCode, code: &str) -> Error {
+        Error::Answer { status, code: Some(code.to_owned()), detail: None, retry_after: None }
+    }
+
+    #[test]
+    fn each_error_has_its_advice() {
+        let check = |error: &Error, asked, part: &str| {
+            let advice = on(error, asked, &account("mdb_sa_id_1"));
+            assert!(advice.contains(part), "{error} {asked:?}: {advice}");
+        };
+        let forbidden = answer(StatusCode::FORBIDDEN, "USER_UNAUTHORIZED");
+        check(&forbidden, Asked::Organization, "role Organization Member");
+        check(&forbidden, Asked::Project, "is not in this project");
+        check(&forbidden, Asked::Clusters, "needs the role Project Backup Manager");
+        check(&forbidden, Asked::Exports, "needs the role Project Backup Manager");
+        check(&forbidden, Asked::Schedule, "needs the role Project Backup Manager");
+        let missing = answer(StatusCode::NOT_FOUND, "X");
+        check(&missing, Asked::Organization, "no such organization");
+        check(&missing, Asked::Project, "no such project");
+        check(&missing, Asked::Exports, "no such cluster");
+        check(&answer(StatusCode::TOO_MANY_REQUESTS, "X"), Asked::Exports, "budget of requests is used up");
+        check(
+            &Error::Secret("cannot read x".to_owned()),
+            Asked::Project,
+            "the secret of the service account mdb_sa_id_1 cannot be read",
+        );
+        check(&Error::Timeout, Asked::Project, "no answer in time");
+        check(&Error::Connect("refused".to_owned()), Asked::Project, "refused");
+        check(&Error::Tls("unknown issuer".to_owned()), Asked::Project, "unknown issuer");
+        let mut limited = answer(StatusCode::TOO_MANY_REQUESTS, "rate_limited");
+        if let Error::Answer { retry_after, .. } = &mut limited {
+            *retry_after = Some(std::time::Duration::from_mins(1));
+        }
+        check(
+            &Error::NoToken(Box::new(limited)),
+            Asked::Project,
+            "too many tokens, which Atlas counts by the minute: try again in 60 s",
+        );
+        let refused = Error::TokenRefused { status: StatusCode::UNAUTHORIZED, code: None, detail: None };
+        check(&refused, Asked::Project, "its secret (from the file secrets/atlas) is wrong");
+        let advice = on(&refused, Asked::Project, &account("abcdefgh"));
+        assert!(advice.contains("begin with mdb_sa_id_"), "{advice}");
+    }
+}

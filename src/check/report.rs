@@ -238,3 +238,50 @@ fn same_trouble(one: &Row, other: &Row) -> bool {
     one.verdict == Verdict::Failed
         && (one.verdict, &one.error_code, &one.advice) == (other.verdict, &other.error_code, &other.advice)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(project: &str, cluster: Option<&str>) -> Row {
+        Row { project: Some(project.to_owned()), cluster_name: cluster.map(str::to_owned), ..Row::default() }
+    }
+
+    fn report() -> Report {
+        let rows = vec![
+            row("a", None).refuse("do this".to_owned()),
+            row("b", None).refuse("do this".to_owned()),
+            row("c", None).refuse("do that".to_owned()),
+            row("d", Some("prod")).note("fine"),
+            row("d", Some("none-*")).warn("no match").pattern(),
+        ];
+        Report { rows }
+    }
+
+    #[test]
+    fn one_trouble_is_told_once_and_every_row_stands() {
+        let table = report().text(None);
+        let advice: Vec<_> =
+            table.lines().skip(1).take(5).map(|line| line.rsplit("  ").next().unwrap()).collect();
+        assert_eq!(advice, ["do this", "as above", "do that", "fine", "no match"], "{table}");
+        assert!(table.ends_with("\n1 cluster that is known, and it can be watched. 3 projects or organizations cannot be read. 1 warning.\n"), "{table}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_a_list_with_whole_words() {
+        let list = report().text(Some(80));
+        assert!(list.starts_with("a: failed\n    do this\nb: failed\n    as above\n"), "{list}");
+        assert!(list.contains("d / prod: ok\n    fine\n"), "{list}");
+        assert!(report().text(Some(TABLE_WIDTH)).starts_with("PROJECT "));
+    }
+
+    #[test]
+    fn nothing_to_watch_is_not_well_and_a_warning_is() {
+        let well = |rows: &[Row]| Report { rows: rows.to_vec() }.is_well();
+        assert!(!well(&[]));
+        assert!(!well(&[row("a", Some("x-*")).warn("no match").pattern()]), "a pattern is no cluster");
+        assert!(!well(&[row("a", Some("free")).leave_out(Unexportable::SharedTier)]));
+        assert!(well(&[row("a", Some("x")).warn("w")]));
+        assert!(!well(&[row("a", Some("x")), row("b", Some("y")).refuse(String::new())]));
+    }
+}

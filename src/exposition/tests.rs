@@ -124,7 +124,9 @@ async fn a_discovery_that_fails_says_so_and_keeps_what_is_known() {
     let id = target("").project_id;
     let success = |board: &Board| samples(&text(board), "discovery_success");
     let project = "{project_id=\"32b6e34b3d91647abb20e7b8\"}";
+    board.watch_organization(&OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap());
     assert!(success(&board).is_empty(), "not tried yet");
+    assert!(samples(&text(&board), "organization_discovery_success").is_empty());
     discovered(&board);
     assert_eq!(success(&board), [format!("{project} 1")]);
     let known = text(&board);
@@ -171,7 +173,11 @@ async fn what_is_forgotten_is_gone_and_what_stays_keeps_its_counters() {
     // A poll that ends after that brings nothing back.
     good(&board, "old", []);
     assert!(!text(&board).contains("\"old\""));
+    board.describe(&target("prod"), None, false);
+    board.schedule(&target("prod"), Ok(Schedule { auto_export: Some(true), frequency: None }));
+    assert_eq!(samples(&text(&board), "auto_export_enabled"), ["{sharded\"} 0"], "it is no longer read");
     board.forget_project(&target("").project_id);
+    assert_eq!(board.view(Instant::now()).targets, 0);
     board.discover(&target("").project_id, at(99), Ok(()));
     assert!(!text(&board).contains("32b6e34b3d91647abb20e7b8"));
 }
@@ -222,6 +228,11 @@ async fn all_is_well_when_everything_was_read() {
     board.discover(&target("").project_id, at(99), Err(no()));
     assert!(!well(&board));
     board.discover(&target("").project_id, at(99), Ok(()));
+    let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
+    assert!(well(&board));
+    board.list_projects(&organization, at(99), Err(no()));
+    assert!(!well(&board));
+    board.list_projects(&organization, at(99), Ok(()));
     bad(&board, "prod", FailureReason::Timeout);
     assert!(!well(&board));
     assert!(!well(&Board::new(STALE_AFTER)), "nothing at all");

@@ -26,6 +26,7 @@ const TOKEN_PATH: &str = "/api/oauth/token";
 const LARGEST_REQUEST: usize = 64 * 1024;
 
 pub(super) async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Response {
+    let _waits = Waits::begin(&world);
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, LARGEST_REQUEST).await.unwrap_or_default();
     let fault = fault(&mut lock(&world), parts.uri.path());
@@ -50,11 +51,34 @@ pub(super) async fn answer(State(world): State<Arc<Mutex<World>>>, request: Requ
     let authorization = authorization(&parts.headers).unwrap_or_default();
     lock(&world).remember(Seen {
         line: format!("{} {}", parts.method, parts.uri),
+        accept: accept(&parts.headers).to_owned(),
         nonce_count: nonce_count(&authorization),
         scheme: authorization.split(' ').next().unwrap_or_default().to_owned(),
         status: response.status().as_u16(),
     });
     response
+}
+
+fn accept(headers: &HeaderMap) -> &str {
+    headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// A request that waits for its answer, or until whoever asked is gone.
+struct Waits(Arc<Mutex<World>>);
+
+impl Waits {
+    fn begin(world: &Arc<Mutex<World>>) -> Self {
+        let mut known = lock(world);
+        known.under_way += 1;
+        known.most_under_way = known.most_under_way.max(known.under_way);
+        Self(world.clone())
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        lock(&self.0).under_way -= 1;
+    }
 }
 
 /// The fault that a request meets, used up by one.
@@ -221,8 +245,8 @@ fn not_found() -> Response {
 
 /// A dated media type is mandatory, and no date lies before the first version.
 fn version(headers: &HeaderMap) -> Result<(), Box<Response>> {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let date = accept.strip_prefix("application/vnd.atlas.").and_then(|rest| rest.strip_suffix("+json"));
+    let date =
+        accept(headers).strip_prefix("application/vnd.atlas.").and_then(|rest| rest.strip_suffix("+json"));
     let Some(date) = date else {
         return Err(Box::new(refuse(
             StatusCode::NOT_ACCEPTABLE,

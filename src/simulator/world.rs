@@ -35,6 +35,10 @@ pub struct World {
     pub seen: VecDeque<Seen>,
     /// All requests there ever were.
     pub answered: u64,
+    /// Requests that wait for their answer.
+    pub under_way: usize,
+    /// The most there ever were of those.
+    pub most_under_way: usize,
     /// Tokens and nonces that are out.
     pub sessions: Sessions,
 }
@@ -54,6 +58,8 @@ impl World {
 pub struct Seen {
     /// Method, path and query.
     pub line: String,
+    /// The `Accept` header.
+    pub accept: String,
     /// The scheme of the `Authorization` header, empty without one.
     pub scheme: String,
     /// The nonce count of a digest.

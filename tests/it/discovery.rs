@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use atlas_backup_exporter::simulator::{
-    Cluster, End, Fault, Job, Kind, Misbehaviour, ORGANIZATION, Project, Schedule,
+    Account, Cluster, End, Fault, Job, Kind, Misbehaviour, ORGANIZATION, Project, Schedule, Scheme,
 };
 
-use crate::harness::{Exporter, PROJECT, Scrape, Setup, exports, requests, simulator, world};
+use crate::harness::{Exporter, PROJECT, SECRET, Scrape, Setup, exports, requests, simulator, world};
 
 const ANALYTICS: &str = "32b6e34b3d91647abb20e7b9";
 const FOREIGN: &str = "32b6e34b3d91647abb20e7ba";
@@ -89,16 +89,17 @@ async fn patterns_take_what_they_match_and_names_what_they_name() {
         ("report-free", Cluster { kind: Kind::SharedTier, ..cluster() }),
         ("careless", Cluster { backup_disabled: true, ..cluster() }),
         ("other", cluster()),
+        ("flex", Cluster { kind: Kind::Flex, ..cluster() }),
     ]))
     .await;
     let mut setup = all_of_project(Setup::new(&simulator));
     setup.watched = Some(format!(
-        "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\", \"prod-ue\", \"report-*\", \"careless\", \"nothing-*\"]\n"
+        "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\", \"prod-ue\", \"report-*\", \"careless\", \"flex\", \"nothing-*\"]\n"
     ));
     simulator.world().projects.get_mut(PROJECT).unwrap().clusters.insert("prod-eu".to_owned(), cluster());
     let exporter = setup.start().await;
     let scrape = exporter.ready().await;
-    assert_eq!(names(&scrape), ["careless", "prod", "prod-ue", "report-eu", "report-us"]);
+    assert_eq!(names(&scrape), ["careless", "flex", "prod", "prod-ue", "report-eu", "report-us"]);
     assert_eq!(left_out(&scrape, "shared_tier"), Some(1.0));
     assert_eq!(left_out(&scrape, "backup_disabled"), Some(0.0), "it is named, so it is watched");
     assert_eq!(scrape.up("prod-ue"), Some(0.0));
@@ -112,6 +113,12 @@ async fn patterns_take_what_they_match_and_names_what_they_name() {
     };
     said(&["level=error", "Atlas lists no such cluster", "cluster_name=prod-ue", "did_you_mean=prod-eu"]);
     said(&["level=error", "has its cloud backup switched off", "cluster_name=careless"]);
+    said(&["level=error", "is a flex cluster", "cluster_name=flex"]);
+    assert_eq!(
+        requests(&simulator, "/flex/backup/schedule"),
+        0,
+        "it has none, so that is no failed discovery"
+    );
     said(&["level=warn", "no cluster of the project matches", "pattern=nothing-*"]);
 }
 
@@ -159,6 +166,9 @@ async fn what_is_new_appears_and_what_is_gone_vanishes() {
     let polls = |scrape: &Scrape| scrape.value("polls_total", "stays", "").unwrap();
     assert!(polls(&after) > polls(&before), "it was polled all the while");
     assert_eq!(after.0["mongodbatlas_backup_exporter_targets"], 3.0);
+    let asked = requests(&simulator, "/goes/");
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert_eq!(requests(&simulator, "/goes/"), asked, "neither for its exports nor for its schedule");
     // Backups are switched off: no longer a cluster that can be exported.
     simulator.world().projects.get_mut(PROJECT).unwrap().clusters.get_mut("new").unwrap().backup_disabled =
         true;
@@ -171,12 +181,17 @@ async fn what_is_new_appears_and_what_is_gone_vanishes() {
     let asked = requests(&simulator, &exports("stays"));
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(requests(&simulator, &exports("stays")), asked, "nobody asks for it any more");
+    assert_eq!(exporter.scrape().await.0["mongodbatlas_backup_exporter_targets"], 1.0);
 }
 
 async fn keeps_its_figures(exporter: &Exporter) {
     let scrape = exporter.polled_again(3.0).await;
     assert_eq!(names(&scrape), ["a", "b"]);
     assert_eq!(scrape.latest_state("a"), Some("Successful"));
+    assert!(
+        scrape.value("up", "a", "project=\"payments\"").is_some(),
+        "its project has its name: {scrape:#?}"
+    );
     assert_eq!(scrape.value("cluster_paused", "a", ""), Some(0.0));
     assert_eq!(scrape.value("expected_interval_seconds", "a", ""), Some(86_400.0));
 }
@@ -215,7 +230,9 @@ async fn a_failed_discovery_keeps_what_is_known_and_says_so() {
     for what in
         ["the project's name and clusters", "the cluster's backup schedule", "the organization's projects"]
     {
-        assert!(log.contains(&format!("cannot read {what}; what is known stays")), "{what}: {log}");
+        let said = log.matches(&format!("cannot read {what}; what is known stays")).count();
+        // Once for each outage and reason, however often it is tried.
+        assert!((1..=3).contains(&said), "{what}, {said} times: {log}");
         assert!(log.contains(&format!("{what} can be read again")), "{what}: {log}");
     }
     // A listing that cannot be read from the first time on: the names that are configured are watched all the same.
@@ -271,7 +288,7 @@ async fn the_schedule_says_what_is_expected() {
         ("yearly", scheduled(true, Some("yearly"))),
         ("odd", scheduled(true, Some("fortnightly"))),
         ("silent", scheduled(true, None)),
-        ("off", scheduled(false, Some("daily"))),
+        ("off", scheduled(false, Some("now and then"))),
     ]))
     .await;
     let exporter = all_of_project(Setup::new(&simulator)).start().await;
@@ -333,5 +350,108 @@ async fn the_configuration_has_the_last_word_on_what_is_expected() {
         assert_eq!(scrape.value("expected_interval_seconds", "daily", ""), daily, "{entry}");
         assert_eq!(scrape.value("expected_interval_seconds", "off", ""), without, "{entry}");
         assert_eq!(scrape.value("export_expected", "off", ""), must, "{entry}");
+    }
+}
+
+#[tokio::test]
+async fn two_organizations_are_two() {
+    let mut world = world([("a", cluster())]);
+    let other = "5f0e5a3b9c1d4e6f8a7bffff";
+    let foreign = Project { organization: other.to_owned(), ..Project::new("foreign") };
+    world.projects.insert(FOREIGN.to_owned(), foreign.with("abroad", cluster()));
+    world.accounts = vec![
+        Account {
+            projects: Some(vec![PROJECT.to_owned()]),
+            ..Account::new(Scheme::ServiceAccount, "mdb_sa_id_1", SECRET)
+        },
+        Account {
+            projects: Some(vec![FOREIGN.to_owned()]),
+            ..Account::new(Scheme::ServiceAccount, "mdb_sa_id_2", "other")
+        },
+    ];
+    let simulator = simulator(world).await;
+    let both = format!(
+        "[[organizations]]\nid = \"{ORGANIZATION}\"\n[[organizations]]\nid = \"{other}\"\n[organizations.service_account]\nclient_id = \"mdb_sa_id_2\"\nclient_secret = \"other\"\n"
+    );
+    let scrape = watching(Setup::new(&simulator), both).start().await.ready().await;
+    assert_eq!((scrape.up("a"), scrape.up("abroad")), (Some(1.0), Some(1.0)), "{scrape:#?}");
+    assert_eq!(scrape.of("mongodbatlas_backup_export_organization_discovery_success").len(), 2);
+}
+
+#[tokio::test]
+async fn a_named_cluster_that_goes_and_comes_back_has_its_schedule_back() {
+    let simulator = simulator(world([("a", cluster()), ("b", cluster())])).await;
+    let named = format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\", \"b\"]\n");
+    let exporter = watching(Setup::new(&simulator), named).start().await;
+    exporter.ready().await;
+    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.remove("a");
+    let gone = exporter.until(|scrape| scrape.value("auto_export_enabled", "a", "").is_none()).await;
+    assert_eq!(gone.value("cluster_paused", "a", ""), None);
+    exporter.until(|scrape| by_project(scrape, "discovery_success", PROJECT) == Some(1.0)).await;
+    let asked = requests(&simulator, "/a/backup/schedule");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(requests(&simulator, "/a/backup/schedule"), asked);
+    assert_eq!(exporter.scrape().await.up("a"), Some(0.0), "it is configured, so it is watched");
+    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.insert("a".to_owned(), cluster());
+    exporter.until(|scrape| scrape.value("auto_export_enabled", "a", "") == Some(1.0)).await;
+}
+
+#[tokio::test]
+async fn an_odd_entry_of_a_listing_costs_itself_and_no_other() {
+    let simulator = simulator(world([("a", cluster()), ("b", cluster()), ("new", cluster())])).await;
+    let exporter = all_of_organization(Setup::new(&simulator)).start().await;
+    exporter.ready().await;
+    // "b" has become unreadable, and "c" has come.
+    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.insert("c".to_owned(), cluster());
+    let odd =
+        r#"{"results":[{"name":"a","createDate":"soon"},{"paused":"who knows"},{"name":".."},{"name":"c"}]}"#;
+    simulator.world().faults = vec![Fault::lasting("/clusters$", Misbehaviour::Body(odd))];
+    let scrape = exporter.until(|scrape| scrape.up("c") == Some(1.0)).await;
+    assert_eq!(names(&scrape), ["a", "b", "c", "new"], "what could not be read may be any of those known");
+    assert_eq!(by_project(&scrape, "discovery_success", PROJECT), Some(0.0));
+    let odd = format!(r#"{{"results":[{{"id":"NONSENSE"}},{{"id":"{ANALYTICS}"}}]}}"#).leak();
+    simulator
+        .world()
+        .projects
+        .insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
+    simulator.world().faults = vec![Fault::lasting("/orgs/", Misbehaviour::Body(odd))];
+    let scrape = exporter.until(|scrape| scrape.up("warehouse") == Some(1.0)).await;
+    assert!(scrape.up("a").is_some());
+    let nothing = r#"{"results":[],"totalCount":7}"#;
+    simulator.world().faults = vec![Fault::lasting("/orgs/", Misbehaviour::Body(nothing))];
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let scrape = exporter.scrape().await;
+    assert!(scrape.up("a").is_some() && scrape.up("warehouse").is_some(), "nothing of seven is no listing");
+    simulator.world().faults.clear();
+    exporter.until(|scrape| names(scrape) == ["a", "b", "c", "new", "warehouse"]).await;
+}
+
+#[tokio::test]
+async fn listings_that_go_round_in_circles_end() {
+    let mut world = world([("a", cluster())]);
+    world.faults = vec![Fault::lasting("/clusters$", Misbehaviour::CirclingPages)];
+    let simulator = simulator(world).await;
+    let mut setup = all_of_project(Setup::new(&simulator));
+    setup.discovery.clear();
+    let scrape = setup.start().await;
+    scrape.ready().await;
+    assert!(requests(&simulator, "/clusters?") <= 4, "{}", requests(&simulator, "/clusters?"));
+}
+
+#[tokio::test]
+async fn each_resource_is_asked_for_in_its_version() {
+    let simulator = simulator(world([("a", cluster())])).await;
+    all_of_organization(Setup::new(&simulator)).start().await.ready().await;
+    let version = |date: &str| format!("application/vnd.atlas.{date}+json");
+    let world = simulator.world();
+    for (part, date) in [
+        ("/orgs/", "2023-01-01"),
+        ("/clusters?", "2024-08-05"),
+        ("/schedule", "2024-08-05"),
+        ("/exports", "2024-05-30"),
+    ] {
+        let mut seen = world.seen.iter().filter(|seen| seen.line.contains(part)).peekable();
+        assert!(seen.peek().is_some(), "{part}");
+        assert!(seen.all(|seen| seen.accept == version(date)), "{part}");
     }
 }

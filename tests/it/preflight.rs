@@ -64,19 +64,21 @@ async fn check_says_that_all_is_well() {
     let setup = watched(Setup::new(&simulator), &format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
     let (code, table, err) = run(&setup, &["check"]).await;
     assert_eq!((code, err.as_str()), (Some(0), ""), "{table}");
-    assert!(
-        line(&table, "payments", "prod-eu").contains(" ok ")
-            && line(&table, "payments", "prod-eu").contains("exported daily"),
-        "{table}"
-    );
-    assert!(line(&table, "payments", "prod-us").contains("paused"), "{table}");
-    assert!(line(&table, "payments", "manual").contains("auto export is off"), "{table}");
-    assert!(line(&table, "payments", "free").contains("left out"), "{table}");
-    assert!(line(&table, "payments", "careless").contains("cloud backup switched off"), "{table}");
-    assert!(line(&table, "analytics", "warehouse").contains(" ok "), "{table}");
-    assert!(table.contains("All 4 clusters can be watched."), "{table}");
-    let exports = requests(&simulator, "/backup/exports");
-    assert_eq!(exports, 4, "each cluster is asked once");
+    let says = |start: &str, cluster: &str, verdict: &str, part: &str| {
+        let line = line(&table, start, cluster);
+        assert!(line.contains(&format!(" {verdict} ")) && line.contains(part), "{verdict}, {part}: {line}");
+    };
+    says(&format!("organization {ORGANIZATION}"), "-", "ok", "lists 2 projects");
+    says("payments", "prod-eu", "ok", "by its policy, an export is expected every 1d");
+    says("payments", "prod-us", "ok", "paused");
+    says("payments", "manual", "ok", "auto export is off");
+    says("payments", "free", "left out", "shared tier");
+    says("payments", "careless", "left out", "cloud backup switched off");
+    says("analytics", "warehouse", "ok", "every 1d");
+    assert!(table.ends_with("\n4 clusters, and all can be watched.\n"), "{table}");
+    assert_eq!(requests(&simulator, "/backup/exports"), 4, "each cluster is asked once");
+    let names: Vec<_> = table.lines().filter(|line| line.starts_with("payments")).collect();
+    assert!(names.is_sorted(), "{table}");
 }
 
 #[tokio::test]
@@ -101,9 +103,13 @@ async fn check_says_what_to_do_about_each_trouble() {
     };
     says("payments", "prod-ue", &["not found", "CLUSTER_NOT_FOUND", "did you mean \"prod-eu\"?"]);
     says("payments", "prod-eu", &["ok"]);
-    says("payments", "free", &["bad request", "BACKUP_NOT_SUPPORTED", "shared tier"]);
-    says("payments", "careless", &["failed", "cloud backup switched off", "switch it on"]);
-    says("payments", "none-*", &["warning", "no cluster of the project matches"]);
+    says("payments", "free", &["bad request", "BACKUP_NOT_SUPPORTED", "take it out of clusters"]);
+    says("payments", "careless", &["warning", "cloud backup switched off", "switch it on"]);
+    says(
+        "payments",
+        "none-*",
+        &["warning", "no cluster of the project matches; it has careless, free, manual"],
+    );
     says(UNKNOWN, "-", &["not found", "GROUP_NOT_FOUND", "no such project"]);
     says(
         "analytics",
@@ -119,7 +125,7 @@ async fn check_says_what_to_do_about_each_trouble() {
         "-",
         &["unauthorized", "UNEXPECTED_ERROR", "API key nobody is unknown"],
     );
-    assert!(table.contains("4 of 5 clusters cannot be watched."), "{table}");
+    assert!(table.contains("3 of 5 clusters that are known cannot be watched. 2 projects or organizations cannot be read. 2 warnings."), "{table}");
 
     let (code, json, _) = run(&setup, &["check", "--output=json"]).await;
     assert_eq!(code, Some(1));
@@ -170,10 +176,10 @@ async fn check_tells_the_usual_causes_apart() {
     let address = of(
         "/groups/",
         refused(403, "IP_ADDRESS_NOT_ON_ACCESS_LIST"),
-        &["access list of the service account mdb_sa_id_1"],
+        &["access list that holds for the service account mdb_sa_id_1"],
     )
     .await;
-    assert_eq!(address.matches("access list").count(), 1, "one cause is told once: {address}");
+    assert_eq!(address.matches("API access list").count(), 1, "one cause is told once: {address}");
     of(
         "/oauth/",
         refused(401, "invalid_client"),
@@ -199,7 +205,7 @@ async fn check_tells_the_usual_causes_apart() {
     )
     .await;
     of("/exports", refused(429, "RATE_LIMITED"), &["budget of requests is used up"]).await;
-    of("/groups/", Misbehaviour::Hang, &["no connection to Atlas"]).await;
+    of("/groups/", Misbehaviour::Hang, &["no answer in time"]).await;
     of("/groups/", Misbehaviour::Html, &["is atlas.base_url right"]).await;
     of("/groups/", refused(500, "UNEXPECTED_ERROR"), &["a fault of its own"]).await;
     let mut setup = Setup::new(&simulator);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, End, Fault, Job, Misbehaviour, Project, Simulator};
+use atlas_backup_exporter::simulator::{
+    Account, Cluster, End, Fault, Job, Misbehaviour, ORGANIZATION, Project, Scheme, Simulator,
+};
 use reqwest::StatusCode;
 
 use crate::harness::{Exporter, PROJECT, SECRET, Setup, exports, requests, simulator, world};
@@ -199,4 +201,161 @@ async fn reloads_by_the_dozen_harm_nothing() {
     assert_eq!(own(&scrape, "targets"), 3.0);
     assert_eq!(own(&scrape, "config_reload_failures_total"), 0.0);
     assert_eq!(requests(&simulator, "POST /api/oauth/token"), 1);
+}
+
+/// How often a path is asked for in a while.
+async fn asked_within(simulator: &Simulator, path: &str, time: Duration) -> usize {
+    let before = requests(simulator, path);
+    tokio::time::sleep(time).await;
+    requests(simulator, path) - before
+}
+
+#[tokio::test]
+async fn every_setting_can_be_reloaded() {
+    let simulator = three_clusters().await;
+    let mut setup = watching(&simulator, &["a", "b", "c*"]);
+    setup.poll = "interval = \"1h\"\n".to_owned();
+    setup.discovery = "interval = \"1h\"\n".to_owned();
+    let exporter = setup.start().await;
+    assert_eq!(exporter.ready().await.value("expected_interval_seconds", "a", ""), Some(86_400.0));
+    let mut next = watching(&simulator, &["a", "b", "c*"]);
+    next.poll = "interval = \"300ms\"\nstale_after = \"1s\"\nconcurrency = 3\n".to_owned();
+    next.discovery = "interval = \"300ms\"\n".to_owned();
+    write(&exporter, &(next.toml() + "expected_interval = \"2d\"\nexport_expected = true\n"));
+    assert_eq!(post(&exporter).await.0, StatusCode::OK);
+    let after = exporter.until(|scrape| scrape.value("polls_total", "a", "") >= Some(4.0)).await;
+    assert_eq!(after.value("expected_interval_seconds", "a", ""), Some(172_800.0));
+    assert_eq!(after.value("export_expected", "a", ""), Some(1.0));
+    simulator
+        .world()
+        .projects
+        .get_mut(PROJECT)
+        .unwrap()
+        .clusters
+        .insert("c-new".to_owned(), Cluster::default());
+    exporter.until(|scrape| scrape.up("c-new") == Some(1.0)).await;
+    simulator.world().faults =
+        vec![Fault::lasting(&exports("a"), Misbehaviour::Status(404, "X", Vec::new()))];
+    exporter.until(|scrape| scrape.up("a") == Some(0.0) && !scrape.has_figures("a")).await;
+}
+
+#[tokio::test]
+async fn a_reload_that_changes_nothing_asks_nothing() {
+    let simulator = three_clusters().await;
+    let mut setup = watching(&simulator, &["a", "b"]);
+    setup.poll = "interval = \"1h\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    let asked = simulator.world().answered;
+    for _ in 0..5 {
+        assert_eq!(post(&exporter).await.0, StatusCode::OK);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(simulator.world().answered, asked);
+}
+
+#[tokio::test]
+async fn another_atlas_is_asked_from_then_on_and_the_old_one_no_more() {
+    let (old, new) = (three_clusters().await, three_clusters().await);
+    let exporter = watching(&old, &["a"]).start().await;
+    exporter.ready().await;
+    write(&exporter, &watching(&new, &["a"]).toml());
+    assert_eq!(post(&exporter).await.0, StatusCode::OK);
+    exporter.polled_again(3.0).await;
+    assert!(requests(&new, &exports("a")) >= 2);
+    assert_eq!(asked_within(&old, "", Duration::from_secs(1)).await, 0);
+}
+
+#[tokio::test]
+async fn a_reload_mints_nothing_whoever_asks() {
+    let simulator = three_clusters().await;
+    let other = "mdb_sa_id_2";
+    simulator.world().accounts.push(Account::new(Scheme::ServiceAccount, other, "other"));
+    let setup = watching(&simulator, &["a"]);
+    let own = format!(
+        "[[projects]]\nid = \"{OTHER}\"\n[projects.service_account]\nclient_id = \"{other}\"\nclient_secret = \"other\"\n"
+    );
+    let toml = setup.toml() + &own;
+    let exporter = setup.start().await;
+    write(&exporter, &toml);
+    assert_eq!(post(&exporter).await.0, StatusCode::OK);
+    exporter.until(|scrape| scrape.up("d") == Some(1.0)).await;
+    for _ in 0..3 {
+        assert_eq!(post(&exporter).await.0, StatusCode::OK);
+    }
+    exporter.polled_again(2.0).await;
+    assert_eq!(requests(&simulator, "POST /api/oauth/token"), 2);
+}
+
+#[tokio::test]
+async fn what_went_and_came_back_is_asked_as_often_as_before() {
+    let simulator = three_clusters().await;
+    let mut by_organization = watching(&simulator, &[]);
+    by_organization.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    let mut by_project = watching(&simulator, &[]);
+    by_project.watched = Some(format!("[[projects]]\nid = \"{OTHER}\"\n"));
+    for setup in [&mut by_organization, &mut by_project] {
+        setup.discovery = "interval = \"400ms\"\n".to_owned();
+    }
+    let (first, second) = (by_organization.toml(), by_project.toml());
+    let exporter = by_organization.start().await;
+    exporter.ready().await;
+    let time = Duration::from_secs(4);
+    let rates = async || {
+        let paths = ["/orgs/", &format!("groups/{PROJECT} "), "/a/backup/exports", "/a/backup/schedule"]
+            .map(|path| path.trim_end().to_owned());
+        let count = |path: &String| requests(&simulator, path);
+        let before: Vec<_> = paths.iter().map(count).collect();
+        tokio::time::sleep(time).await;
+        paths.iter().zip(before).map(|(path, before)| requests(&simulator, path) - before).collect::<Vec<_>>()
+    };
+    let before = rates().await;
+    for _ in 0..2 {
+        write(&exporter, &second);
+        assert_eq!(post(&exporter).await.0, StatusCode::OK);
+        let away = exporter.until(|scrape| scrape.up("a").is_none()).await;
+        assert!(
+            !away.0.keys().any(|series| series.contains(ORGANIZATION) || series.contains(PROJECT)),
+            "{away:#?}"
+        );
+        write(&exporter, &first);
+        assert_eq!(post(&exporter).await.0, StatusCode::OK);
+        exporter.until(|scrape| scrape.up("a").is_some()).await;
+    }
+    let after = rates().await;
+    for (before, after) in before.iter().zip(&after) {
+        assert!((*after as f64) < *before as f64 * 1.5, "{before} and then {after}");
+    }
+}
+
+#[tokio::test]
+async fn files_that_hang_hold_up_nobody() {
+    let simulator = three_clusters().await;
+    let mut setup = watching(&simulator, &["a"]);
+    let fifo = |exporter: &Exporter, name: &str| {
+        let path = exporter.folder.path().join(name);
+        let _ = std::fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for number in 1..=3 {
+        std::fs::write(folder.path().join(format!("secret-{number}")), SECRET).unwrap();
+    }
+    // Tokens that end at once: the secrets are needed again and again.
+    simulator.world().sessions.token_life = Duration::from_secs(1);
+    let own = |id: &str, number: u32| {
+        format!(
+            "[[projects]]\nid = \"{id}\"\n[projects.service_account]\nclient_id = \"mdb_sa_id_1\"\nclient_secret_file = \"secret-{number}\"\n"
+        )
+    };
+    setup.watched = Some(own(PROJECT, 1) + &own(OTHER, 2));
+    let mut exporter = setup.start_in(folder).await;
+    exporter.ready().await;
+    for name in ["secret-1", "secret-2", "config.toml"] {
+        fifo(&exporter, name);
+    }
+    exporter.signal("HUP");
+    exporter.until(|scrape| scrape.up("a") == Some(0.0) && scrape.up("d") == Some(0.0)).await;
+    exporter.signal("TERM");
+    assert_eq!(exporter.exit().await.code(), Some(0));
 }

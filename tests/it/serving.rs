@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use atlas_backup_exporter::simulator::{Cluster, End, Entry, Fault, Job, Misbehaviour};
 
-use crate::harness::{Setup, simulator, world};
+use crate::harness::{Setup, exports, simulator, world};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -122,7 +122,7 @@ async fn ready_means_that_every_cluster_was_polled_well_or_badly() {
     let mut world = world([("bad", Cluster::default()), ("slow", Cluster::default())]);
     world.faults = vec![
         Fault::lasting("/bad/", Misbehaviour::Status(404, "CLUSTER_NOT_FOUND", Vec::new())),
-        Fault::lasting("/slow/", Misbehaviour::Slow(Duration::from_secs(3))),
+        Fault::lasting(&exports("slow"), Misbehaviour::Slow(Duration::from_secs(3))),
     ];
     let simulator = simulator(world).await;
     let exporter = Setup::new(&simulator).start().await;

@@ -124,6 +124,10 @@ mod tests {
         check(r#","backupEnabled":false"#, Some(Unexportable::BackupDisabled));
         check(&format!(r#","backupEnabled":false,{}"#, region("TENANT")), Some(Unexportable::SharedTier));
         check(&format!(",{}", region("FLEX")), Some(Unexportable::Flex));
+        check(
+            r#","replicationSpecs":[{"regionConfigs":[]},{"regionConfigs":[{},{"providerName":"TENANT"}]}]"#,
+            Some(Unexportable::SharedTier),
+        );
         let whole =
             listed(r#"{"name":"a","paused":true,"createDate":"2026-01-02T03:04:05Z","stateName":"IDLE"}"#);
         let whole = whole.unwrap().unwrap();
