@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atlas_backup_exporter::simulator::{
-    Account, Bucket, Cluster, Fault, Misbehaviour, Project, Scheme, Simulator, World,
+    Account, Bucket, Cluster, Fault, Misbehaviour, ORGANIZATION, Project, Scheme, Simulator, World,
 };
 
 use crate::harness::{PRIVATE_KEY, PROJECT, SECRET, Scrape, Setup, exports, requests, simulator, world};
@@ -165,8 +165,7 @@ async fn every_request_is_counted_once_by_endpoint_and_code() {
         simulator.world().seen.clear();
         let mut setup = Setup::new(&simulator);
         setup.credentials = credentials;
-        setup.watched =
-            Some(format!("[[organizations]]\nid = \"{}\"\n", atlas_backup_exporter::simulator::ORGANIZATION));
+        setup.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
         setup.poll = "interval = \"1h\"\n".to_owned();
         let exporter = setup.start().await;
         let scrape = exporter.ready().await;
@@ -200,4 +199,62 @@ async fn a_request_without_an_answer_is_counted_too() {
     assert_eq!(asked(&scrape, "exports", "200"), 0.0);
     let long = of("mongodbatlas_api_request_duration_seconds_sum", &scrape, "endpoint=\"exports\"");
     assert!((0.7..1.5).contains(&long), "{long}");
+}
+
+#[tokio::test]
+async fn a_wait_is_kept_by_every_listing_and_over_a_change_of_credentials() {
+    let simulator = simulator(three_projects()).await;
+    let mut setup = Setup::new(&simulator);
+    setup.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    setup.discovery = "interval = \"200ms\"\n".to_owned();
+    let toml = setup.toml();
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    let long = |status| Misbehaviour::Status(status, "X", vec![("retry-after", "3600".to_owned())]);
+    let paths = ["/orgs/".to_owned(), format!("{PROJECT}/clusters$"), exports("a")];
+    simulator.world().faults = paths
+        .iter()
+        .zip([429, 503, 429])
+        .map(|(path, status)| Fault::passing(path, long(status), 1))
+        .collect();
+    exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let toml = toml.replace(&crate::harness::by_service_account(), &crate::harness::by_api_key());
+    std::fs::write(exporter.folder.path().join("config.toml"), toml).unwrap();
+    exporter.signal("HUP");
+    exporter.polled_again(2.0).await;
+    let count = || {
+        let of_project = format!("{PROJECT}/clusters?");
+        ["/orgs/", of_project.as_str(), "/a/backup/"].map(|path| requests(&simulator, path))
+    };
+    let before = count();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(count(), before, "nobody knocks for an hour, whoever signs");
+    assert_eq!(exporter.scrape().await.up("b"), Some(1.0));
+}
+
+#[tokio::test]
+async fn what_fails_is_asked_for_no_more_often_than_what_is_well() {
+    let mut world = three_projects();
+    let broken = || Misbehaviour::Status(503, "E", Vec::new());
+    world.faults = vec![
+        Fault::lasting(&exports("a"), broken()),
+        Fault::lasting("/a/backup/schedule", broken()),
+        Fault::lasting(&format!("{PROJECT}/clusters$"), broken()),
+    ];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.watched = Some(format!(
+        "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\"]\n[[projects]]\nid = \"{OTHER}\"\n"
+    ));
+    setup.discovery = "interval = \"500ms\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.until(|scrape| scrape.value("poll_failures_total", "a", "") >= Some(2.0)).await;
+    let paths = [exports("a"), exports("b"), format!("{PROJECT}/clusters?"), format!("{OTHER}/clusters?")];
+    let count = || paths.clone().map(|path| requests(&simulator, &path));
+    let before = count();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let asked: Vec<_> = count().iter().zip(before).map(|(after, before)| after - before).collect();
+    assert!(asked[0] <= asked[1] + 4 && asked[0] > 5, "polls: {asked:?}");
+    assert!(asked[2] <= asked[3] + 3 && asked[2] > 2, "listings: {asked:?}");
 }

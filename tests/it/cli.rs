@@ -80,6 +80,21 @@ async fn a_secret_in_the_wrong_place_is_not_repeated() {
         assert_eq!(code, Some(2), "{atlas}: {err}");
         assert!(err.contains("config.toml: atlas.") && !err.contains("hush"), "{atlas}: {err}");
     }
+    // What looks like a secret is repeated nowhere, wherever it stands.
+    let secret = "mdb_sa_sk_hush";
+    for toml in [
+        format!("atlas = \"{secret}\"{rest}"),
+        format!("[atlas]\nbase_url = \"https://example.com/?token=hush\"{rest}"),
+        format!("[atlas.service_account]\nclient_id = \"{secret}\"\nclient_secret = \"mdb_sa_id_1\"{rest}"),
+        format!("[atlas.service_account]\nclient_id = \"a\"\nclient_secret_file = \"{secret}\"{rest}"),
+        format!("[atlas.service_account]\n{secret} = 1{rest}"),
+        format!("[poll]\ninterval = \"{secret}\"{rest}"),
+        format!("projects = \"{secret}\""),
+        rest.replace(PROJECT, secret),
+    ] {
+        let (code, _, err) = run(Some(&toml), &[], &[]).await;
+        assert!(code == Some(2) && !err.contains("hush"), "{toml}: {err}");
+    }
     let (code, _, err) = run(Some(&rest), &[], &[("ATLAS_BACKUP_EXPORTER__ATLAS__API_KEY", "hush")]).await;
     assert_eq!(code, Some(2));
     assert!(err.contains("ATLAS_BACKUP_EXPORTER__ATLAS__API_KEY") && !err.contains("hush"), "{err}");

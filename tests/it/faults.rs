@@ -234,3 +234,22 @@ async fn figures_are_withdrawn_when_they_are_stale_and_come_back() {
     simulator.world().faults.clear();
     exporter.until(|scrape| scrape.has_figures("prod") && scrape.up("prod") == Some(1.0)).await;
 }
+
+#[tokio::test]
+async fn an_answer_that_repeats_credentials_is_masked() {
+    let mut world = world([("prod", one_success())]);
+    world.faults = vec![Fault::lasting(
+        &exports("prod"),
+        Misbehaviour::Body(r#"{"error":"Authorization: Bearer eyJ0b2tlbg and mdb_sa_sk_never_to_be_seen"}"#),
+    )];
+    world
+        .faults
+        .push(Fault::lasting("/schedule", Misbehaviour::Status(403, "Bearer eyJ0b2tlbg==", Vec::new())));
+    let simulator = simulator(world).await;
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.ready().await;
+    assert!(exporter.get("/").await.text().await.unwrap().contains("REDACTED"));
+    for page in [exporter.log(), exporter.get("/").await.text().await.unwrap()] {
+        assert!(!page.contains("eyJ0") && !page.contains("never_to_be_seen"), "{page}");
+    }
+}

@@ -293,3 +293,79 @@ async fn every_cluster_is_on_exactly_one_shard() {
     held.dedup();
     assert_eq!(held.len(), 30, "{held:#?}");
 }
+
+#[tokio::test]
+async fn check_ends_in_time_and_can_be_told_to_stop() {
+    let simulator = simulator(mixed()).await;
+    simulator.world().faults = vec![Fault::lasting("/exports", Misbehaviour::Hang)];
+    let mut setup = watched(Setup::new(&simulator), &format!("[[projects]]\nid = \"{PROJECT}\"\n"));
+    "timeout = \"1s\"\n".clone_into(&mut setup.poll);
+    let start = std::time::Instant::now();
+    assert_eq!(run(&setup, &["check"]).await.0, Some(1));
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+
+    setup.poll.clear();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
+    let asked = requests(&simulator, "/clusters?");
+    let mut child = command().current_dir(folder.path()).arg("check").spawn().unwrap();
+    while requests(&simulator, "/clusters?") == asked {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let pid = child.id().unwrap().to_string();
+    std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(2), child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn check_of_nothing_is_not_well_and_says_why() {
+    let mut world = world([]);
+    world.accounts.push(Account {
+        projects: Some(Vec::new()),
+        ..Account::new(Scheme::ServiceAccount, "mdb_sa_id_new", "new")
+    });
+    let simulator = simulator(world).await;
+    let (code, table, _) =
+        run(&watched(Setup::new(&simulator), &format!("[[projects]]\nid = \"{PROJECT}\"\n")), &["check"])
+            .await;
+    assert!(code == Some(1) && table.contains("the project has no clusters"), "{table}");
+    let own = "[organizations.service_account]\nclient_id = \"mdb_sa_id_new\"\nclient_secret = \"new\"\n";
+    let entry = format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n{own}");
+    let (code, table, _) = run(&watched(Setup::new(&simulator), &entry), &["check"]).await;
+    assert!(code == Some(1) && table.contains("no project is listed"), "{table}");
+}
+
+#[tokio::test]
+async fn a_warning_is_no_failure() {
+    let simulator = simulator(mixed()).await;
+    let entry = format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod-eu\", \"none-*\"]\n");
+    let (code, table, _) = run(&watched(Setup::new(&simulator), &entry), &["check"]).await;
+    assert!(code == Some(0) && table.contains("1 warning."), "{table}");
+}
+
+#[tokio::test]
+async fn once_ends_while_clusters_come_and_go() {
+    let simulator = std::sync::Arc::new(simulator(mixed()).await);
+    let mut setup = watched(Setup::new(&simulator), &format!("[[projects]]\nid = \"{PROJECT}\"\n"));
+    setup.discovery = "interval = \"100ms\"\n".to_owned();
+    simulator.world().faults = vec![Fault::lasting("/fickle-", Misbehaviour::Hang)];
+    setup.poll = "timeout = \"2s\"\n".to_owned();
+    let world = simulator.clone();
+    let fickle = tokio::spawn(async move {
+        for number in 0.. {
+            world
+                .world()
+                .projects
+                .get_mut(PROJECT)
+                .unwrap()
+                .clusters
+                .insert(format!("fickle-{number}"), cluster());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let (code, out, err) = run(&setup, &["--once"]).await;
+    fickle.abort();
+    assert_eq!(code, Some(1), "{err}");
+    assert_eq!(Scrape::parse(&out).up("prod-eu"), Some(1.0));
+}

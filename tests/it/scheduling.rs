@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour};
+use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour, ORGANIZATION, Project};
 
-use crate::harness::{Exporter, Setup, simulator, world};
+use crate::harness::{Exporter, PROJECT, Setup, requests, simulator, world};
 
 /// How many polls of a cluster finish in a while.
 async fn polls_within(exporter: &Exporter, cluster: &str, time: Duration) -> f64 {
@@ -78,4 +78,82 @@ async fn polls_keep_their_interval() {
     exporter.polled().await;
     let polls = polls_within(&exporter, "a", Duration::from_secs(10)).await;
     assert!((8.0..=12.0).contains(&polls), "{polls}");
+}
+
+#[tokio::test]
+async fn no_more_begins_at_once_than_is_configured() {
+    let names: Vec<&'static str> = (0..20).map(|i| &*format!("c{i}").leak()).collect();
+    let mut world = world(names.iter().map(|name| (*name, Cluster::default())));
+    world.faults = vec![
+        Fault::lasting("/exports", Misbehaviour::Slow(Duration::from_millis(100))),
+        Fault::lasting("/schedule", Misbehaviour::Slow(Duration::from_millis(100))),
+    ];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"100ms\"\nstale_after = \"10s\"\nconcurrency = 2\n".to_owned();
+    setup.discovery = "interval = \"100ms\"\n".to_owned();
+    let exporter = setup.start().await;
+    // Two polls, two schedules, two listings.
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let most = simulator.world().most_under_way;
+    assert!((3..=6).contains(&most), "{most}");
+    exporter.polled().await;
+}
+
+#[tokio::test]
+async fn first_requests_are_spread() {
+    let names: Vec<&'static str> = (0..30).map(|i| &*format!("c{i:02}").leak()).collect();
+    let simulator = simulator(world(names.iter().map(|name| (*name, Cluster::default())))).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"10m\"\nstale_after = \"1h\"\n".to_owned();
+    let exporter = setup.start().await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    for part in ["/exports", "/schedule"] {
+        let early = requests(&simulator, part);
+        assert!((5..=20).contains(&early), "{early} of 30 {part} in the first of three seconds");
+    }
+    exporter.ready().await;
+    assert_eq!((requests(&simulator, "/exports"), requests(&simulator, "/schedule")), (30, 30));
+}
+
+#[tokio::test]
+async fn schedules_that_hang_hold_up_neither_polls_nor_discovery() {
+    let names: Vec<&'static str> = (0..40).map(|i| &*format!("c{i}").leak()).collect();
+    let mut world = world(names.iter().map(|name| (*name, Cluster::default())));
+    world.faults = vec![Fault::lasting("/schedule", Misbehaviour::Hang)];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n"));
+    setup.poll = "interval = \"1s\"\nconcurrency = 1\n".to_owned();
+    setup.discovery = "interval = \"500ms\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.until(|scrape| scrape.up("c7") == Some(1.0)).await;
+    simulator
+        .world()
+        .projects
+        .get_mut(PROJECT)
+        .unwrap()
+        .clusters
+        .insert("new".to_owned(), Cluster::default());
+    let start = Instant::now();
+    exporter.until(|scrape| scrape.up("new") == Some(1.0)).await;
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn many_projects_that_hang_hold_up_no_other() {
+    let mut world = world([("good", Cluster::default())]);
+    for i in 0..150 {
+        world.projects.insert(format!("65f1c0ffee5eed{i:010x}"), Project::new("hanging"));
+    }
+    world.faults = vec![Fault::lasting("/65f1c0ffee5eed", Misbehaviour::Hang)];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    // The hanging ones come first in every order there is.
+    setup.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    let start = Instant::now();
+    let exporter = setup.start().await;
+    // With a second for each, eight at a time, it would be the nineteenth.
+    exporter.until(|scrape| scrape.up("good") == Some(1.0)).await;
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
