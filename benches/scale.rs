@@ -110,8 +110,9 @@ async fn measure(arguments: &Arguments) {
         .iter()
         .map(|(labels, polls)| polls - before.get(labels).unwrap_or(&0.0))
         .fold(f64::MAX, f64::min);
-    let failed: f64 =
-        of(&after, "mongodbatlas_backup_export_poll_failures_total").map(|(_, count)| count).sum();
+    let failed = of(&after, "mongodbatlas_backup_export_poll_failures_total")
+        .map(|(_, count)| count as u64)
+        .sum::<u64>();
     // An interval may come a tenth late, so of so many rounds this many polls must be there.
     let due = (rounds as f64 / 1.1).floor();
     let missed = if fewest >= due { "none was missed" } else { "SOME WERE MISSED" };

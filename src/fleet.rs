@@ -74,8 +74,7 @@ impl Fleet {
             projects: BTreeMap::new(),
             organizations: BTreeMap::new(),
             polls: Lanes::new(config.poll.concurrency),
-            listings: Lanes::new(config.poll.concurrency),
-            schedules: Lanes::new(config.poll.concurrency),
+            readings: Lanes::new(config.poll.concurrency),
         };
         let (sender, follow) = watch::channel(Arc::new(settings));
         let (found, findings) = mpsc::channel(WAITING);
@@ -225,8 +224,7 @@ impl Fleet {
                 .filter_map(|entry| Some((entry.id.clone(), client(&entry.credentials)?)))
                 .collect(),
             polls: lanes(&before.polls),
-            listings: lanes(&before.listings),
-            schedules: lanes(&before.schedules),
+            readings: lanes(&before.readings),
         }));
     }
 

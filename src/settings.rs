@@ -39,10 +39,8 @@ pub struct Settings {
     pub organizations: BTreeMap<OrganizationId, Atlas>,
     /// Where polls wait for their turn.
     pub polls: Arc<Lanes>,
-    /// Where the readings of organizations and projects wait for their turn.
-    pub listings: Arc<Lanes>,
-    /// Where those of schedules do.
-    pub schedules: Arc<Lanes>,
+    /// Where the readings of discovery wait for their turn.
+    pub readings: Arc<Lanes>,
 }
 
 /// Bounds how much work begins at once, and sees to it that what hangs does not hold up the rest.

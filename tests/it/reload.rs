@@ -302,8 +302,8 @@ async fn what_went_and_came_back_is_asked_as_often_as_before() {
     exporter.ready().await;
     let time = Duration::from_secs(4);
     let rates = async || {
-        let paths = ["/orgs/", &format!("groups/{PROJECT} "), "/a/backup/exports", "/a/backup/schedule"]
-            .map(|path| path.trim_end().to_owned());
+        let paths = ["/orgs/", &format!("{PROJECT}/clusters?"), "/a/backup/exports", "/a/backup/schedule"]
+            .map(str::to_owned);
         let count = |path: &String| requests(&simulator, path);
         let before: Vec<_> = paths.iter().map(count).collect();
         tokio::time::sleep(time).await;
