@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
@@ -18,10 +17,7 @@ use crate::model::{ListedCluster, OrganizationId, ProjectId, Target};
 use crate::plan::{self, Complaint, Project};
 use crate::poll::Poller;
 use crate::self_metrics::SelfMetrics;
-use crate::settings::{Follow, Lanes, Settings};
-
-/// First polls are spread over this time, or over an interval where that is shorter.
-const FIRST_SPREAD: Duration = Duration::from_secs(3);
+use crate::settings::{Follow, Lanes, Settings, first_delay};
 
 /// Findings that may wait to be taken in.
 const WAITING: usize = 64;
@@ -329,15 +325,10 @@ async fn ended(tasks: &mut JoinSet<()>) -> Result<(), JoinError> {
     }
 }
 
-/// When to begin with number `index` of `count`.
-fn first_delay(index: usize, count: usize, interval: Duration) -> Duration {
-    #[allow(clippy::cast_precision_loss)] // clusters, far below 2^52
-    let part = index as f64 / count.max(1) as f64;
-    FIRST_SPREAD.min(interval).mul_f64(part)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -351,14 +342,5 @@ mod tests {
         assert!(ended(&mut tasks).await.is_ok());
         tasks.spawn(async { panic!("a poll task died") });
         assert!(ended(&mut tasks).await.unwrap_err().to_string().contains("a poll task died"));
-    }
-
-    #[test]
-    fn first_polls_are_spread_and_the_very_first_is_at_once() {
-        let minute = Duration::from_mins(1);
-        assert_eq!(first_delay(0, 30, minute), Duration::ZERO);
-        assert_eq!(first_delay(15, 30, minute), FIRST_SPREAD / 2);
-        assert!(first_delay(29, 30, minute) < FIRST_SPREAD);
-        assert!(first_delay(29, 30, Duration::from_millis(100)) < Duration::from_millis(100));
     }
 }

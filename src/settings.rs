@@ -20,6 +20,9 @@ const SLOW: Duration = Duration::from_secs(1);
 /// A place is held no shorter than this, however long the queue: with eight places, 320 begin in a second.
 const LEAST_PATIENCE: Duration = Duration::from_millis(25);
 
+/// First work is spread over this time, or over an interval where that is shorter.
+const FIRST_SPREAD: Duration = Duration::from_secs(3);
+
 /// Repeated work comes this part of its interval early or late, so that clusters do not fall into step.
 const JITTER: f64 = 0.1;
 
@@ -114,6 +117,14 @@ impl Lanes {
     }
 }
 
+/// When to begin with number `index` of `count`.
+#[must_use]
+pub fn first_delay(index: usize, count: usize, interval: Duration) -> Duration {
+    #[allow(clippy::cast_precision_loss)] // clusters, far below 2^52
+    let part = index as f64 / count.max(1) as f64;
+    FIRST_SPREAD.min(interval).mul_f64(part)
+}
+
 /// Waits until the `pause` after `began` is over, give or take a tenth, or until another client than the one that was `used` is
 /// in force; follows the settings meanwhile. `client` and `pause` read them.
 pub async fn rest(
@@ -155,6 +166,15 @@ fn jittered(interval: Duration, random: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn first_polls_are_spread_and_the_very_first_is_at_once() {
+        let minute = Duration::from_mins(1);
+        assert_eq!(first_delay(0, 30, minute), Duration::ZERO);
+        assert_eq!(first_delay(15, 30, minute), FIRST_SPREAD / 2);
+        assert!(first_delay(29, 30, minute) < FIRST_SPREAD);
+        assert!(first_delay(29, 30, Duration::from_millis(100)) < Duration::from_millis(100));
+    }
 
     #[test]
     fn repeated_work_comes_up_to_a_tenth_early_or_late() {

@@ -18,7 +18,7 @@ async fn the_demo_needs_neither_a_certificate_nor_a_proxy() {
     let scrape = exporter.polled().await;
     assert_eq!(scrape.up("prod-eu"), Some(1.0), "{}", exporter.log());
     // A configuration that happens to lie there is none of the demo's.
-    let real = "[atlas.service_account]\nclient_id = \"a\"\nclient_secret = \"b\"\n[[projects]]\nid = \"32b6e34b3d91647abb20e7b8\"\n";
+    let real = "[atlas]\nbase_url = \"http://127.0.0.1:9\"\n[atlas.service_account]\nclient_id = \"a\"\nclient_secret = \"b\"\n[[projects]]\nid = \"32b6e34b3d91647abb20e7b8\"\n";
     std::fs::write(exporter.folder.path().join("config.toml"), real).unwrap();
     exporter.signal("HUP");
     let scrape = exporter
