@@ -54,7 +54,7 @@ pub struct Lanes {
     slow: Lane,
 }
 
-/// A queue for so many places. While work waits long for its turn or takes long, places are lent for a shorter and shorter time.
+/// A queue for so many places. While work waits long for its turn, places are lent for a shorter and shorter time.
 #[derive(Debug)]
 struct Lane {
     places: Semaphore,
@@ -70,10 +70,10 @@ impl Lane {
         Duration::from_millis(self.patience_ms.load(Ordering::Relaxed))
     }
 
-    /// Takes in whether a piece of work was held up. Two at once may count as one: it is a matter of degree.
-    fn learn(&self, held_up: bool) {
+    /// Takes in whether a piece of work waited long. Two at once may count as one: it is a matter of degree.
+    fn learn(&self, waited: bool) {
         let patience = self.patience();
-        let patience = if held_up { patience / 2 } else { patience * 2 };
+        let patience = if waited { patience / 2 } else { patience * 2 };
         self.patience_ms.store(millis(patience.clamp(LEAST_PATIENCE, SLOW)), Ordering::Relaxed);
     }
 }
@@ -109,7 +109,7 @@ impl Lanes {
             outcome = timeout_at(began + SLOW, &mut work).await;
         }
         *slow = outcome.is_err();
-        lane.learn(waited || *slow);
+        lane.learn(waited);
         match outcome {
             Ok(outcome) => outcome,
             Err(_) => work.await,
@@ -215,10 +215,11 @@ mod tests {
         for _ in 0..hanging {
             let lanes = lanes.clone();
             tasks.spawn(async move {
-                lanes.pass(&mut false, tokio::time::sleep(Duration::from_mins(1))).await;
+                lanes.pass(&mut false, async { tokio::time::sleep(Duration::from_mins(1)).await }).await;
             });
         }
-        tokio::task::yield_now().await;
+        // Everyone stands in the queue when time has passed.
+        tokio::time::sleep(Duration::from_millis(1)).await;
         let start = Instant::now();
         lanes.pass(&mut false, async {}).await;
         start.elapsed()
@@ -241,11 +242,14 @@ mod tests {
             let lanes = lanes.clone();
             tasks.spawn(async move {
                 let mut slow = false;
-                lanes.pass(&mut slow, tokio::time::sleep(Duration::from_millis(900))).await;
+                let answer = async { tokio::time::sleep(Duration::from_millis(900)).await };
+                lanes.pass(&mut slow, answer).await;
                 assert!(!slow);
             });
         }
-        while tasks.join_next().await.is_some() {}
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
         assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     }
 
