@@ -58,10 +58,10 @@ pub(super) fn on(error: &Error, asked: Asked, credentials: &Credentials) -> Stri
             "the {credentials} needs the role Project Backup Manager in this project, which its owner can give"
         ),
         (FailureReason::NotFound, Asked::Organization) => {
-            "no such organization: copy the id from its address in Atlas (is this a project's?)".to_owned()
+            "no such organization: copy the id from its address in Atlas; or is this a project's?".to_owned()
         }
         (FailureReason::NotFound, Asked::Project) => {
-            "no such project: copy the id from its address in Atlas (https://cloud.mongodb.com/v2/<id>)"
+            "no such project: copy the id from its address in Atlas (https://cloud.mongodb.com/v2/<id>); or is this an organization's?"
                 .to_owned()
         }
         (FailureReason::NotFound, _) => "no such cluster: is its name spelled as in Atlas?".to_owned(),
