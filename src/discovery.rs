@@ -18,7 +18,7 @@ use crate::model::{
 use crate::settings::{Follow, Settings, rest};
 
 /// One listing may take this long, all pages and retries.
-pub const LISTING_TIMEOUT: Duration = Duration::from_secs(30);
+const LISTING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longest time that a project's name may keep its clusters from being shown.
 const NAME_TIMEOUT: Duration = Duration::from_secs(10);
