@@ -6,7 +6,7 @@ use atlas_backup_exporter::simulator::{
     Account, Cluster, End, Fault, Job, Kind, Misbehaviour, ORGANIZATION, Project, Schedule, Scheme,
 };
 
-use crate::harness::{Exporter, PROJECT, SECRET, Scrape, Setup, exports, requests, simulator, world};
+use crate::harness::{Exporter, PROJECT, SECRET, Scrape, Setup, add, exports, requests, simulator, world};
 
 const ANALYTICS: &str = "32b6e34b3d91647abb20e7b9";
 const FOREIGN: &str = "32b6e34b3d91647abb20e7ba";
@@ -96,7 +96,7 @@ async fn patterns_take_what_they_match_and_names_what_they_name() {
     setup.watched = Some(format!(
         "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\", \"prod-ue\", \"report-*\", \"careless\", \"flex\", \"nothing-*\"]\n"
     ));
-    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.insert("prod-eu".to_owned(), cluster());
+    add(&simulator, "prod-eu", cluster());
     let exporter = setup.start().await;
     let scrape = exporter.ready().await;
     assert_eq!(names(&scrape), ["careless", "flex", "prod", "prod-ue", "report-eu", "report-us"]);
@@ -392,7 +392,7 @@ async fn a_named_cluster_that_goes_and_comes_back_has_its_schedule_back() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(requests(&simulator, "/a/backup/schedule"), asked);
     assert_eq!(exporter.scrape().await.up("a"), Some(0.0), "it is configured, so it is watched");
-    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.insert("a".to_owned(), cluster());
+    add(&simulator, "a", cluster());
     exporter.until(|scrape| scrape.value("auto_export_enabled", "a", "") == Some(1.0)).await;
 }
 
@@ -402,7 +402,7 @@ async fn an_odd_entry_of_a_listing_costs_itself_and_no_other() {
     let exporter = all_of_organization(Setup::new(&simulator)).start().await;
     exporter.ready().await;
     // "b" has become unreadable, and "c" has come.
-    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.insert("c".to_owned(), cluster());
+    add(&simulator, "c", cluster());
     let odd =
         r#"{"results":[{"name":"a","createDate":"soon"},{"paused":"who knows"},{"name":".."},{"name":"c"}]}"#;
     simulator.world().faults = vec![Fault::lasting("/clusters$", Misbehaviour::Body(odd))];

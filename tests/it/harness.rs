@@ -45,6 +45,13 @@ pub(crate) async fn simulator(world: World) -> Simulator {
     Simulator::start(listener, world).unwrap()
 }
 
+/// Adds a cluster to [`PROJECT`].
+pub(crate) fn add(simulator: &Simulator, name: &str, cluster: Cluster) {
+    let mut world = simulator.world();
+    let project = world.projects.get_mut(PROJECT).unwrap();
+    project.clusters.insert(name.to_owned(), cluster);
+}
+
 /// The credentials of [`service_account`], as TOML.
 pub(crate) fn by_service_account() -> String {
     format!("[atlas.service_account]\nclient_id = \"mdb_sa_id_1\"\nclient_secret = \"{SECRET}\"\n")

@@ -7,7 +7,7 @@ use atlas_backup_exporter::simulator::{
 };
 use reqwest::StatusCode;
 
-use crate::harness::{Exporter, PROJECT, SECRET, Setup, exports, requests, simulator, world};
+use crate::harness::{Exporter, PROJECT, SECRET, Setup, add, exports, requests, simulator, world};
 
 const OTHER: &str = "32b6e34b3d91647abb20e7b9";
 
@@ -226,13 +226,7 @@ async fn every_setting_can_be_reloaded() {
     let after = exporter.until(|scrape| scrape.value("polls_total", "a", "") >= Some(4.0)).await;
     assert_eq!(after.value("expected_interval_seconds", "a", ""), Some(172_800.0));
     assert_eq!(after.value("export_expected", "a", ""), Some(1.0));
-    simulator
-        .world()
-        .projects
-        .get_mut(PROJECT)
-        .unwrap()
-        .clusters
-        .insert("c-new".to_owned(), Cluster::default());
+    add(&simulator, "c-new", Cluster::default());
     exporter.until(|scrape| scrape.up("c-new") == Some(1.0)).await;
     simulator.world().faults =
         vec![Fault::lasting(&exports("a"), Misbehaviour::Status(404, "X", Vec::new()))];

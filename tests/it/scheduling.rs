@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour, ORGANIZATION, Project};
 
-use crate::harness::{Exporter, PROJECT, Setup, requests, simulator, world};
+use crate::harness::{Exporter, PROJECT, Setup, add, requests, simulator, world};
 
 /// How many polls of a cluster finish in a while.
 async fn polls_within(exporter: &Exporter, cluster: &str, time: Duration) -> f64 {
@@ -128,13 +128,7 @@ async fn schedules_that_hang_hold_up_neither_polls_nor_discovery() {
     setup.discovery = "interval = \"500ms\"\n".to_owned();
     let exporter = setup.start().await;
     exporter.until(|scrape| scrape.up("c7") == Some(1.0)).await;
-    simulator
-        .world()
-        .projects
-        .get_mut(PROJECT)
-        .unwrap()
-        .clusters
-        .insert("new".to_owned(), Cluster::default());
+    add(&simulator, "new", Cluster::default());
     let start = Instant::now();
     exporter.until(|scrape| scrape.up("new") == Some(1.0)).await;
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
