@@ -93,8 +93,6 @@ pub struct LastPoll {
 /// How projects or clusters were listed last.
 #[derive(Debug, Clone, Default)]
 pub struct Discovery {
-    /// Whether it was tried at all.
-    pub tried: bool,
     /// Why it failed; `None` if it was good.
     pub error: Option<PollError>,
     /// When it was good last.
@@ -102,8 +100,13 @@ pub struct Discovery {
 }
 
 impl Discovery {
+    /// Whether it was tried at all.
+    #[must_use]
+    pub fn was_tried(&self) -> bool {
+        self.error.is_some() || self.last_success.is_some()
+    }
+
     fn take_in(&mut self, at: Timestamp, outcome: Result<(), PollError>) {
-        self.tried = true;
         self.error = outcome.err();
         if self.error.is_none() {
             self.last_success = Some(at);
@@ -271,8 +274,8 @@ impl State {
             cluster.last.is_some()
                 && (!cluster.scheduled || cluster.schedule.is_some() || cluster.schedule_error.is_some())
         };
-        self.organizations.values().all(|organization| organization.tried)
-            && self.projects.values().all(|project| project.name.is_some() && project.discovery.tried)
+        self.organizations.values().all(Discovery::was_tried)
+            && self.projects.values().all(|project| project.name.is_some() && project.discovery.was_tried())
             && self.clusters.values().all(asked)
     }
 }

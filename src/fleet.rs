@@ -258,10 +258,7 @@ impl Fleet {
                 Tasks { poll: self.tasks.spawn(poller.clone().watch(target.clone(), delay)), schedule: None }
             });
             let scheduled = listed.is_some_and(|listed| listed.unexportable.is_none());
-            // While nobody knows the listing, what it said before stands.
-            if project.listed.is_some() {
-                board.describe(&target, listed, scheduled);
-            }
+            board.describe(&target, listed, scheduled);
             match (&tasks.schedule, scheduled) {
                 (None, true) => {
                     let watch = scout.clone().watch_schedule(target.clone(), delay);

@@ -25,6 +25,7 @@ pub mod check;
 pub mod demo;
 pub mod simulator;
 
+mod likeness;
 mod mask;
 mod reload;
 mod run;

@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{Config, Credentials, Selection};
+use crate::likeness;
 use crate::model::{Expected, ListedCluster, OrganizationId, ProjectId, Unexportable};
-
-/// How alike two names must be for one to be a slip of the other, from 0 to 1.
-const ALIKE: f64 = 0.8;
 
 /// A project that is watched, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,13 +135,7 @@ pub fn complaints(
 /// The listed name that `name` may be a slip of.
 #[must_use]
 pub fn meant<'a>(name: &str, listed: &'a [ListedCluster]) -> Option<&'a str> {
-    let likeness = |other: &str| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());
-    listed
-        .iter()
-        .map(|cluster| (likeness(&cluster.name), cluster.name.as_str()))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
-        .map(|(_, name)| name)
+    likeness::meant(name, listed.iter().map(|cluster| cluster.name.as_str()))
 }
 
 #[cfg(test)]

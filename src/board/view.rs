@@ -105,7 +105,7 @@ impl View {
             ProjectView {
                 id: id.clone(),
                 name: project.name.clone(),
-                success: project.discovery.tried.then_some(error.is_none()),
+                success: project.discovery.was_tried().then_some(error.is_none()),
                 error: error.cloned(),
                 last_success: project.discovery.last_success,
                 left_out: project.left_out.clone(),

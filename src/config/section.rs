@@ -9,14 +9,12 @@ use jiff::{Span, SpanRelativeTo};
 use secrecy::SecretString;
 
 use super::{ConfigError, ENV_PREFIX};
+use crate::likeness;
 
 type Values = Map<String, Value>;
 
 /// What the `config` crate calls the environment as an origin.
 const ENVIRONMENT: &str = "the environment";
-
-/// How alike two keys must be for one to be a slip of the other, from 0 to 1.
-const ALIKE: f64 = 0.8;
 
 /// Anything shorter would ask Atlas without a pause.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -51,9 +49,7 @@ impl<'a> Section<'a> {
         match section.values.keys().filter(|key| !known.contains(&key.as_str())).min() {
             None => Ok(section),
             Some(key) => {
-                let like = |known: &str| strsim::jaro_winkler(known, key);
-                let meant = known.iter().copied().max_by(|one, other| like(one).total_cmp(&like(other)));
-                let meant = meant.filter(|known| like(known) >= ALIKE);
+                let meant = likeness::meant(key, known.iter().copied());
                 let meant = meant.map(|known| format!("did you mean {known}? ")).unwrap_or_default();
                 let problem = format!("is no key of this version; {meant}known here: {}", known.join(", "));
                 Err(section.error(key, &problem))

@@ -127,7 +127,7 @@ pub(super) fn discovery(encoder: &mut DescriptorEncoder<'_>, view: &View) -> fmt
         "mongodbatlas_backup_export_organization_discovery_success",
         "1 if the projects of the organization could be listed last, 0 if not. Those known before are kept.",
         "organization_id",
-        organizations().filter(|organization| organization.discovery.tried).map(|organization| {
+        organizations().filter(|organization| organization.discovery.was_tried()).map(|organization| {
             (organization.id.as_str(), f64::from(organization.discovery.error.is_none()))
         }),
     )?;
