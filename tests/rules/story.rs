@@ -1,0 +1,363 @@
+//! Incidents for the alert rules, told in minutes. What the exporter would expose in each minute comes from its own fold, board and
+//! exposition; what the rules make of it comes from `promtool test rules`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use atlas_backup_exporter::board::{Board, GoodPoll};
+use atlas_backup_exporter::exposition::{Format, render};
+use atlas_backup_exporter::model::{
+    Budget, Counts, Expected, ExportJob, FailureReason, Fold, JobState, ListedCluster, Movements, PollError,
+    ProjectId, Schedule, StateReason, Target,
+};
+use atlas_backup_exporter::self_metrics::SelfMetrics;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+pub(crate) const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
+pub(crate) const HOUR: i64 = 60;
+pub(crate) const DAY: i64 = 24 * HOUR;
+
+/// How an export job ends.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    Successful,
+    Failed,
+    /// Every collection is exported within half an hour, and it goes on.
+    Never,
+}
+
+/// An export job: created, queued for some minutes, then running.
+#[derive(Clone)]
+pub(crate) struct Job {
+    pub(crate) created: i64,
+    pub(crate) queued: i64,
+    pub(crate) running: i64,
+    pub(crate) collections: Option<u64>,
+    pub(crate) end: End,
+}
+
+/// Five minutes in the queue, twenty running.
+pub(crate) fn job(created: i64, end: End) -> Job {
+    Job { created, queued: 5, running: 20, collections: Some(100), end }
+}
+
+impl Job {
+    fn at(&self, minute: i64) -> Option<ExportJob> {
+        let started = self.created + self.queued;
+        let ended = started + self.running;
+        let state = match self.end {
+            _ if minute < self.created => return None,
+            _ if minute < started => JobState::Queued,
+            End::Successful if minute >= ended => JobState::Successful,
+            End::Failed if minute >= ended => JobState::Failed,
+            _ => JobState::InProgress,
+        };
+        let pace = if matches!(self.end, End::Never) { 30 } else { self.running };
+        let exported = |total: u64| {
+            let share = u64::try_from((minute - started).clamp(0, pace)).unwrap();
+            total * share / u64::try_from(pace).unwrap().max(1)
+        };
+        let code = matches!(state, JobState::Failed).then(|| "EXPORT_BUCKET_ACCESS_DENIED".to_owned());
+        Some(ExportJob {
+            id: Some(format!("{:024}", self.created + 1_000_000).into()),
+            snapshot_id: None,
+            created_at: Some(at(self.created)),
+            finished_at: state.is_terminal().then(|| at(ended)),
+            state,
+            counts: Counts { exported: self.collections.map(exported), total: self.collections },
+            reason: StateReason { error_code: code, message: None },
+        })
+    }
+}
+
+/// A cluster, and what Atlas lists of it.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    pub(crate) name: &'static str,
+    pub(crate) created: i64,
+    pub(crate) frequency: &'static str,
+    pub(crate) expected: Expected,
+    pub(crate) jobs: Vec<Job>,
+    /// Minutes in which it is not watched.
+    pub(crate) unwatched: Vec<Range<i64>>,
+    pub(crate) paused: Vec<Range<i64>>,
+    /// Minutes in which Atlas does not export by itself.
+    pub(crate) auto_export_off: Vec<Range<i64>>,
+}
+
+/// A daily cluster, a year old.
+pub(crate) fn cluster(name: &'static str, jobs: impl IntoIterator<Item = Job>) -> Cluster {
+    Cluster {
+        name,
+        created: -365 * DAY,
+        frequency: "daily",
+        expected: Expected::default(),
+        jobs: jobs.into_iter().collect(),
+        unwatched: Vec::new(),
+        paused: Vec::new(),
+        auto_export_off: Vec::new(),
+    }
+}
+
+/// Successful exports of every day in `days`, at two o'clock.
+pub(crate) fn daily(days: Range<i64>) -> impl Iterator<Item = Job> {
+    days.map(|day| job(day * DAY + 2 * HOUR, End::Successful))
+}
+
+/// An exporter that is scraped.
+#[derive(Clone)]
+pub(crate) struct Exporter {
+    pub(crate) instance: &'static str,
+    /// Minutes in which it cannot be scraped; it starts anew after each.
+    pub(crate) down: Vec<Range<i64>>,
+    /// Minutes in which its polls fail.
+    pub(crate) failing: Vec<(Range<i64>, FailureReason)>,
+    /// From when on Prometheus does not know the target any more.
+    pub(crate) gone: i64,
+    /// The clusters it watches; empty for all.
+    pub(crate) shard: &'static [&'static str],
+}
+
+pub(crate) fn exporter(instance: &'static str) -> Exporter {
+    Exporter { instance, down: Vec::new(), failing: Vec::new(), gone: i64::MAX, shard: &[] }
+}
+
+impl Exporter {
+    /// Whether it is there all the time, and sees.
+    pub(crate) fn is_well(&self) -> bool {
+        self.down.is_empty() && self.failing.is_empty() && self.gone == i64::MAX
+    }
+}
+
+/// What Prometheus should say: an alert that fires from its first minute on, and no more in its last.
+pub(crate) struct Firing {
+    pub(crate) labels: String,
+    pub(crate) minutes: Range<i64>,
+}
+
+/// An alert about a cluster.
+pub(crate) fn fires(alert: &str, severity: &str, cluster: &str, minutes: Range<i64>) -> Firing {
+    let about = format!("cluster_name=\"{cluster}\",project_id=\"{PROJECT}\"");
+    fires_with(alert, severity, &about, minutes)
+}
+
+pub(crate) fn fires_with(alert: &str, severity: &str, labels: &str, minutes: Range<i64>) -> Firing {
+    let labels = format!("alertname=\"{alert}\",alertstate=\"firing\",{labels},severity=\"{severity}\"");
+    Firing { labels, minutes }
+}
+
+/// An incident: who watches what, for how long, and every alert that fires in it.
+pub(crate) struct Story {
+    pub(crate) name: &'static str,
+    pub(crate) minutes: i64,
+    /// From one scrape and evaluation to the next.
+    pub(crate) step: i64,
+    pub(crate) exporters: Vec<Exporter>,
+    pub(crate) clusters: Vec<Cluster>,
+    pub(crate) firing: Vec<Firing>,
+}
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_second(minute * 60).unwrap()
+}
+
+fn within(ranges: &[Range<i64>], minute: i64) -> bool {
+    ranges.iter().any(|range| range.contains(&minute))
+}
+
+/// What an exporter keeps from poll to poll, and loses when it ends.
+struct Running {
+    board: Board,
+    movements: BTreeMap<&'static str, Movements>,
+}
+
+impl Running {
+    fn start() -> Self {
+        let board = Board::new(Duration::from_mins(15));
+        let project = ProjectId::parse(PROJECT).unwrap();
+        board.watch_project(&project);
+        board.name_project(&project, "payments".to_owned());
+        board.set_budget(&project, Some(Budget { limit: 1200, remaining: 1100 }));
+        Self { board, movements: BTreeMap::new() }
+    }
+
+    /// Polls and discovers `cluster`, and forgets it while it is not watched.
+    fn poll(&mut self, cluster: &Cluster, minute: i64, now: Instant, failing: Option<FailureReason>) {
+        let project_id = ProjectId::parse(PROJECT).unwrap();
+        let target = Target { project_id: project_id.clone(), cluster_name: cluster.name.to_owned() };
+        if within(&cluster.unwatched, minute) {
+            self.movements.remove(cluster.name);
+            return self.board.forget(&target);
+        }
+        self.board.watch(&target, cluster.expected.clone());
+        self.board.discover(&project_id, at(minute), Ok(()));
+        let listed = ListedCluster {
+            name: cluster.name.to_owned(),
+            unexportable: None,
+            paused: Some(within(&cluster.paused, minute)),
+            created_at: Some(at(cluster.created)),
+        };
+        self.board.describe(&target, Some(&listed), true);
+        let auto_export = Some(!within(&cluster.auto_export_off, minute));
+        self.board
+            .schedule(&target, Ok(Schedule { auto_export, frequency: Some(cluster.frequency.to_owned()) }));
+        let outcome = match failing {
+            Some(reason) => Err(PollError { reason, text: String::new() }),
+            None => {
+                let mut fold = Fold::default();
+                for job in cluster.jobs.iter().filter_map(|job| job.at(minute)) {
+                    fold.add(job);
+                }
+                let report = fold.finish();
+                let movements = self.movements.entry(cluster.name).or_default();
+                let last_progress = movements.observe(&report.active, at(minute));
+                Ok(GoodPoll { report, last_progress, finished_at: at(minute), finished: now })
+            }
+        };
+        self.board.publish(&target, at(minute), Duration::from_millis(250), outcome);
+    }
+}
+
+impl Story {
+    /// Every series that the rules can see, one value a step; `None` where there is none.
+    fn series(&self, rules: &str) -> BTreeMap<String, Vec<Option<String>>> {
+        let steps = usize::try_from(self.minutes / self.step + 1).unwrap();
+        let metrics = Arc::new(SelfMetrics::new(&["exports"], at(0)));
+        let start = Instant::now();
+        let mut series: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
+        let mut set = |name: String, step: usize, value: String| {
+            series.entry(name).or_insert_with(|| vec![None; steps])[step] = Some(value);
+        };
+        for exporter in &self.exporters {
+            let target = format!("job=\"atlas-backup-exporter\",instance=\"{}\"", exporter.instance);
+            let mut running = None;
+            for step in 0..steps {
+                let minute = i64::try_from(step).unwrap() * self.step;
+                if minute >= exporter.gone {
+                    break;
+                }
+                let up = !within(&exporter.down, minute);
+                set(format!("up{{{target}}}"), step, u8::from(up).to_string());
+                if !up {
+                    running = None;
+                    continue;
+                }
+                let running = running.get_or_insert_with(Running::start);
+                let now = start + Duration::from_mins(u64::try_from(minute).unwrap());
+                let failing = exporter.failing.iter().find(|(range, _)| range.contains(&minute));
+                for cluster in &self.clusters {
+                    if exporter.shard.is_empty() || exporter.shard.contains(&cluster.name) {
+                        running.poll(cluster, minute, now, failing.map(|(_, reason)| *reason));
+                    }
+                }
+                let view = Arc::new(running.board.view(now));
+                let text = render(view, metrics.clone(), Duration::from_mins(1), Format::Text).unwrap();
+                for line in text.lines().filter(|line| !line.starts_with('#')) {
+                    let (name, value) = line.rsplit_once(' ').unwrap();
+                    let (family, labels) = name.split_once('{').unwrap_or((name, "}"));
+                    if rules.contains(family) {
+                        let comma = if labels == "}" { "" } else { "," };
+                        set(format!("{family}{{{target}{comma}{labels}"), step, value.to_owned());
+                    }
+                }
+            }
+        }
+        series
+    }
+
+    /// The minutes in which all that fires is compared: around every change, and many between.
+    fn looks(&self) -> Vec<i64> {
+        let changes = self.firing.iter().flat_map(|firing| [firing.minutes.start, firing.minutes.end]);
+        let around = changes.flat_map(|minute| [minute - self.step, minute]);
+        let between = (0..=100).map(|part| self.minutes * part / 100);
+        let mut looks: Vec<_> = around
+            .chain(between)
+            .map(|minute| minute / self.step * self.step)
+            .filter(|minute| (0..=self.minutes).contains(minute))
+            .collect();
+        looks.sort_unstable();
+        looks.dedup();
+        looks
+    }
+
+    /// The story as a test file for promtool.
+    fn yaml(&self, rules: &Path) -> String {
+        let text = std::fs::read_to_string(rules).unwrap();
+        let mut yaml = format!(
+            "rule_files: ['{}']\nevaluation_interval: {step}m\ntests:\n- name: '{}'\n  interval: {step}m\n  input_series:\n",
+            rules.display(),
+            self.name,
+            step = self.step
+        );
+        for (name, values) in self.series(&text) {
+            writeln!(yaml, "  - series: '{name}'\n    values: '{}'", notation(&values)).unwrap();
+        }
+        yaml.push_str("  promql_expr_test:\n");
+        for minute in self.looks() {
+            writeln!(
+                yaml,
+                "  - expr: 'ALERTS{{alertstate=\"firing\"}}'\n    eval_time: {minute}m\n    exp_samples:"
+            )
+            .unwrap();
+            for firing in self.firing.iter().filter(|firing| firing.minutes.contains(&minute)) {
+                writeln!(yaml, "    - {{labels: 'ALERTS{{{}}}', value: 1}}", firing.labels).unwrap();
+            }
+        }
+        yaml
+    }
+
+    /// What promtool has against the story; empty if nothing.
+    pub(crate) fn complaints(&self, rules: &Path, folder: &Path) -> String {
+        let file = folder.join(format!("{}.yml", self.name.replace(' ', "-")));
+        std::fs::write(&file, self.yaml(rules)).unwrap();
+        let output =
+            std::process::Command::new("promtool").args(["test", "rules"]).arg(&file).output().unwrap();
+        if output.status.success() {
+            return String::new();
+        }
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        let lines = said.lines().filter(|line| !line.trim().is_empty()).take(40);
+        format!("{}\n{}", self.name, lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// Values in promtool's notation. A series that ends is marked stale, as Prometheus does it.
+fn notation(values: &[Option<String>]) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut rest = values;
+    let mut before = false;
+    while let Some(first) = rest.first() {
+        let Some(first) = first else {
+            let missing = rest.iter().take_while(|value| value.is_none()).count();
+            words.push(if before { "stale".to_owned() } else { "_".to_owned() });
+            if missing > 1 {
+                words.push(format!("_x{}", missing - 1));
+            }
+            before = false;
+            rest = &rest[missing..];
+            continue;
+        };
+        // Whole numbers that grow evenly are told as such; anything else only repeated.
+        let whole = |value: &Option<String>| value.as_deref().and_then(|value| value.parse::<i64>().ok());
+        let growth = match (whole(&rest[0]), rest.get(1).and_then(whole)) {
+            (Some(first), Some(second)) => second - first,
+            _ => 0,
+        };
+        let run = rest
+            .windows(2)
+            .take_while(|pair| match (whole(&pair[0]), whole(&pair[1])) {
+                (Some(one), Some(next)) => next - one == growth,
+                _ => pair[0] == pair[1],
+            })
+            .count();
+        words.push(format!("{first}{growth:+}x{run}"));
+        before = true;
+        rest = &rest[run + 1..];
+    }
+    words.join(" ")
+}
