@@ -1,5 +1,5 @@
-//! The real Prometheus against the real binary. These tests need Debian's `prometheus`, which `tests/run` installs; a plain
-//! `cargo test` skips them.
+//! The real Prometheus and the real Alertmanager against the real binary. These tests need Debian's `prometheus` and
+//! `prometheus-alertmanager`, which `tests/run` installs; a plain `cargo test` skips them.
 
 #![allow(clippy::unwrap_used, clippy::float_cmp, missing_docs)]
 
@@ -8,13 +8,15 @@
 #[path = "../it/harness.rs"]
 mod harness;
 
+mod alerting;
+mod servers;
+
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use harness::{Exporter, command};
-use serde_json::Value;
+use servers::Prometheus;
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 async fn demo() -> Exporter {
     let folder = tempfile::tempdir().unwrap();
@@ -44,60 +46,12 @@ async fn promtool_finds_nothing_to_say() {
     assert!(output.status.success() && said.is_empty(), "{said}");
 }
 
-struct Prometheus {
-    url: String,
-    http: reqwest::Client,
-    _child: Child,
-}
-
-impl Prometheus {
-    /// Scrapes `target` every second.
-    fn scraping(target: &str, folder: &std::path::Path) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let target = target.strip_prefix("http://").unwrap();
-        let config = format!(
-            "scrape_configs:\n- job_name: atlas-backup-exporter\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  static_configs:\n  - targets: ['{target}']\n"
-        );
-        std::fs::write(folder.join("prometheus.yml"), config).unwrap();
-        let child = Command::new("prometheus")
-            .current_dir(folder)
-            .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"])
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        Self { url: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new(), _child: child }
-    }
-
-    /// The value of an instant query with one result; `None` while there is none.
-    async fn value(&self, query: &str) -> Option<f64> {
-        let url = format!("{}/api/v1/query", self.url);
-        let answer = self.http.get(url).query(&[("query", query)]).send().await.ok()?;
-        let answer: Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
-        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
-    }
-
-    async fn until(&self, query: &str, done: impl Fn(f64) -> bool) -> f64 {
-        let start = Instant::now();
-        loop {
-            let value = self.value(query).await;
-            if let Some(value) = value.filter(|value| done(*value)) {
-                return value;
-            }
-            assert!(start.elapsed() < Duration::from_secs(30), "{query} is {value:?}");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-}
-
 #[tokio::test]
 #[ignore = "needs Debian's prometheus; tests/run installs it"]
 async fn a_real_prometheus_stores_every_sample() {
     let demo = demo().await;
     let folder = tempfile::tempdir().unwrap();
-    let prometheus = Prometheus::scraping(&demo.url, folder.path());
+    let prometheus = Prometheus::start(&[&demo.url], None, folder.path());
     prometheus.until("up{job=\"atlas-backup-exporter\"}", |up| up == 1.0).await;
     // One instant, one scrape: what was scraped is what is stored, and nothing stands twice.
     prometheus

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod mutation;
 mod story;
 
 use std::ops::Range;
@@ -27,6 +28,10 @@ const BLIND: &str = "AtlasBackupExporterBlind";
 const DOWN: &str = "AtlasBackupExporterDown";
 const CRITICAL: &str = "critical";
 const WARNING: &str = "warning";
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules")
+}
 
 fn rules() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts/atlas-backup-export.rules.yml")

@@ -1,0 +1,188 @@
+//! From a failed export to a notification, and back.
+
+use std::time::Duration;
+
+use atlas_backup_exporter::simulator::{Cluster, End, Entry, Job, Simulator};
+use serde_json::{Value, json};
+
+use super::harness::{PROJECT, Setup, simulator, world};
+use super::servers::{Alertmanager, Prometheus, Receiver, eventually, shipped};
+
+fn cluster() -> Cluster {
+    Cluster::with([Job::ended(Duration::from_hours(2), End::Successful)])
+}
+
+fn export(simulator: &Simulator, name: &str, minutes_ago: u64, end: End) {
+    let job = Job::ended(Duration::from_mins(minutes_ago), end);
+    let mut world = simulator.world();
+    let project = world.projects.get_mut(PROJECT).unwrap();
+    project.clusters.get_mut(name).unwrap().jobs.push(Entry::Job(job));
+}
+
+/// Waits until a cluster's alert was sent with a status, and returns to whom, and the alert.
+async fn sent(receiver: &Receiver, status: &str) -> (String, Value) {
+    let look = || async {
+        let sent = receiver.alerts().into_iter().find(|(_, as_what, _)| as_what == status);
+        sent.map(|(path, _, alert)| (path, alert))
+    };
+    eventually(&format!("an alert is {status}"), look).await
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's prometheus and prometheus-alertmanager; tests/run installs them"]
+async fn a_failed_export_pages_and_a_success_resolves_it() {
+    let simulator = simulator(world([("prod", cluster()), ("healthy", cluster())])).await;
+    let exporter = Setup::new(&simulator).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start().await;
+    let alertmanager = Alertmanager::start(&receiver, folder.path());
+    let prometheus = Prometheus::start(&[&exporter.url], Some(&alertmanager), folder.path());
+
+    // All is well, and every rule has something to say of it: that there is nothing.
+    prometheus.until("count(mongodbatlas_backup_export_up == 1)", |clusters| clusters == 2.0).await;
+    let evaluated = || async {
+        let groups = prometheus.api("rules", &[]).await?;
+        let rules = groups["data"]["groups"][0]["rules"].as_array()?.clone();
+        rules.iter().all(|rule| rule["health"] != "unknown").then_some(())
+    };
+    eventually("every rule is evaluated", evaluated).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let groups = prometheus.api("rules", &[]).await.unwrap();
+    let rules = groups["data"]["groups"][0]["rules"].as_array().unwrap();
+    assert!(rules.len() > 15, "{groups}");
+    for rule in rules {
+        assert_eq!((&rule["health"], &rule["lastError"]), (&json!("ok"), &Value::Null), "{rule}");
+        assert!(rule["alerts"].as_array().is_none_or(Vec::is_empty), "not even pending: {rule}");
+    }
+    assert!(receiver.alerts().is_empty(), "{:?}", receiver.alerts());
+
+    export(
+        &simulator,
+        "prod",
+        30,
+        End::Failed("EXPORT_BUCKET_ACCESS_DENIED".to_owned(), "access denied".to_owned()),
+    );
+    let (path, alert) = sent(&receiver, "firing").await;
+    assert_eq!(path, "/pager");
+    let labels = json!({
+        "alertname": "AtlasBackupExportFailed",
+        "severity": "critical",
+        "project_id": PROJECT,
+        "cluster_name": "prod",
+    });
+    assert_eq!(alert["labels"], labels);
+    let description = alert["annotations"]["description"].as_str().unwrap();
+    assert!(
+        description.starts_with(
+            "payments/prod: the newest export failed with EXPORT_BUCKET_ACCESS_DENIED. Failed since the last success: 1. The last success ended 1h 3"
+        ),
+        "{description}"
+    );
+    assert!(description.ends_with("ago. Atlas does not retry it."), "{description}");
+
+    export(&simulator, "prod", 25, End::Successful);
+    let (path, alert) = sent(&receiver, "resolved").await;
+    assert_eq!((path.as_str(), &alert["labels"]), ("/pager", &labels));
+    assert!(receiver.alerts().iter().all(|(path, _, _)| path == "/pager"), "{:?}", receiver.alerts());
+}
+
+fn alert(name: &str, more: &Value) -> Value {
+    let mut labels = json!({"alertname": name});
+    for (label, value) in more.as_object().unwrap() {
+        labels[label] = value.clone();
+    }
+    json!({"labels": labels})
+}
+
+/// Whether `quiet` is kept quiet while `loud` fires.
+async fn inhibits(loud: &Value, quiet: &Value) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start().await;
+    let alertmanager = Alertmanager::start(&receiver, folder.path());
+    alertmanager.post(&json!([loud, quiet])).await;
+    // Alertmanager learns of the two one after the other; what it thinks after a while is what counts.
+    let mut suppressed = [false; 2];
+    for _ in 0..15 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let alerts = alertmanager.alerts().await;
+        suppressed = [loud, quiet].map(|alert| {
+            let known = alerts.iter().find(|known| known["labels"] == alert["labels"]);
+            known.is_some_and(|known| known["status"]["state"] == "suppressed")
+        });
+    }
+    assert!(!suppressed[0], "{loud} is kept quiet");
+    suppressed[1]
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's prometheus-alertmanager; tests/run installs it"]
+async fn what_says_less_is_kept_quiet() {
+    let prod = json!({"project_id": PROJECT, "cluster_name": "prod", "severity": "critical"});
+    let other = json!({"project_id": PROJECT, "cluster_name": "other", "severity": "critical"});
+    let warning = json!({"project_id": PROJECT, "cluster_name": "prod", "severity": "warning"});
+    let down = alert("AtlasBackupExporterDown", &json!({"job": "atlas-backup-exporter"}));
+    let one = json!({"job": "atlas-backup-exporter", "instance": "a:10027"});
+    let one_down = alert("AtlasBackupExporterDown", &one);
+    let blind = alert("AtlasBackupExporterBlind", &warning);
+    let blind_for_long = alert("AtlasBackupExporterBlind", &prod);
+    let overdue = alert("AtlasBackupExportOverdue", &prod);
+    let failed = alert("AtlasBackupExportFailed", &prod);
+    let unresolved = |about| alert("AtlasBackupExportFailureUnresolved", about);
+
+    let auth = alert("AtlasBackupExporterAuthFailing", &prod);
+    let cases = [
+        (&down, &failed, true),
+        (&down, &one_down, false),
+        (&one_down, &failed, false),
+        (&blind, &overdue, true),
+        (&blind, &alert("AtlasBackupExportOverdue", &other), false),
+        (&blind, &failed, false),
+        (&blind_for_long, &overdue, false),
+        (&auth, &blind, true),
+        (&failed, &unresolved(&prod), true),
+        (&failed, &unresolved(&other), false),
+        (&failed, &alert("AtlasBackupExportNeverSucceeded", &prod), true),
+        (&failed, &overdue, false),
+    ];
+    let outcomes = cases.iter().map(|(loud, quiet, _)| inhibits(loud, quiet));
+    let outcomes = futures_util::future::join_all(outcomes).await;
+    for ((loud, quiet, expected), outcome) in cases.iter().zip(outcomes) {
+        assert_eq!(outcome, *expected, "{loud} {quiet}");
+    }
+}
+
+/// To whom the example sends an alert of a severity.
+fn route(severity: &str) -> String {
+    let config = shipped("alerts/alertmanager.example.yml");
+    let mut amtool = std::process::Command::new("amtool");
+    amtool.args(["config", "routes", "test", "--config.file"]).arg(config);
+    let output = amtool.arg(format!("severity={severity}")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+#[ignore = "needs Debian's prometheus-alertmanager; tests/run installs it"]
+fn each_severity_has_its_receiver() {
+    assert_eq!(["critical", "warning", "info"].map(route), ["pager", "chat", "nobody"]);
+}
+
+#[test]
+#[ignore = "needs Debian's prometheus and prometheus-alertmanager; tests/run installs them"]
+fn the_tools_find_nothing_to_say() {
+    let said = |program: &str, arguments: &[&str]| {
+        let output = std::process::Command::new(program)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        said.into_owned()
+    };
+    let rules = "alerts/atlas-backup-export.rules.yml";
+    let rules = said("promtool", &["check", "rules", "--lint=all", "--lint-fatal", rules]);
+    assert!(rules.contains("SUCCESS") && rules.trim().lines().count() == 2, "{rules}");
+    let config = said("amtool", &["check-config", "alerts/alertmanager.example.yml"]);
+    assert!(config.contains("SUCCESS"), "{config}");
+}

@@ -1,0 +1,203 @@
+//! The servers around the exporter: Debian's Prometheus and Alertmanager, and a receiver of notifications.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::Uri;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+
+/// How long anything may take to come true.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A file of the repository.
+pub(crate) fn shipped(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn spawn(program: &str, folder: &Path, arguments: &[String]) -> Child {
+    let log = std::fs::File::create(folder.join(format!("{program}.log"))).unwrap();
+    Command::new(program)
+        .current_dir(folder)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program}: {error}"))
+}
+
+/// Asks until there is an answer.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "{what} does not come true");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn get(http: &reqwest::Client, url: &str, query: &[(&str, &str)]) -> Option<Value> {
+    let answer = http.get(url).query(query).send().await.ok()?;
+    serde_json::from_slice(&answer.bytes().await.ok()?).ok()
+}
+
+/// A Prometheus that scrapes and evaluates every second.
+pub(crate) struct Prometheus {
+    pub(crate) url: String,
+    http: reqwest::Client,
+    _child: Child,
+}
+
+impl Prometheus {
+    /// Scrapes `targets`, evaluates the shipped rules, and tells `alertmanager` if there is one.
+    pub(crate) fn start(targets: &[&str], alertmanager: Option<&Alertmanager>, folder: &Path) -> Self {
+        let host = |url: &str| format!("'{}'", url.strip_prefix("http://").unwrap());
+        let targets: Vec<_> = targets.iter().map(|url| host(url)).collect();
+        let mut config = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
+             rule_files: ['{}']\n\
+             scrape_configs:\n\
+             - job_name: atlas-backup-exporter\n  static_configs: [{{targets: [{}]}}]\n",
+            shipped("alerts/atlas-backup-export.rules.yml").display(),
+            targets.join(", ")
+        );
+        if let Some(alertmanager) = alertmanager {
+            config += &format!(
+                "alerting:\n  alertmanagers:\n  - static_configs: [{{targets: [{}]}}]\n",
+                host(&alertmanager.url)
+            );
+        }
+        std::fs::write(folder.join("prometheus.yml"), config).unwrap();
+        let port = free_port();
+        let child = spawn(
+            "prometheus",
+            folder,
+            &[
+                "--config.file=prometheus.yml".to_owned(),
+                "--storage.tsdb.path=prometheus".to_owned(),
+                format!("--web.listen-address=127.0.0.1:{port}"),
+            ],
+        );
+        Self { url: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new(), _child: child }
+    }
+
+    /// What an endpoint of the API answers; `None` while nobody does.
+    pub(crate) async fn api(&self, path: &str, query: &[(&str, &str)]) -> Option<Value> {
+        get(&self.http, &format!("{}/api/v1/{path}", self.url), query).await
+    }
+
+    /// The value of an instant query with one result; `None` while there is none.
+    pub(crate) async fn value(&self, query: &str) -> Option<f64> {
+        let answer = self.api("query", &[("query", query)]).await?;
+        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+    }
+
+    pub(crate) async fn until(&self, query: &str, done: impl Fn(f64) -> bool) -> f64 {
+        let value = || async { self.value(query).await.filter(|value| done(*value)) };
+        eventually(query, value).await
+    }
+}
+
+/// An Alertmanager with the shipped example, in a hurry.
+pub(crate) struct Alertmanager {
+    pub(crate) url: String,
+    http: reqwest::Client,
+    _child: Child,
+}
+
+impl Alertmanager {
+    /// Notifies `receiver`, in whose place the example has webhooks.
+    pub(crate) fn start(receiver: &Receiver, folder: &Path) -> Self {
+        let mut config = std::fs::read_to_string(shipped("alerts/alertmanager.example.yml")).unwrap();
+        for (old, new) in [
+            ("http://127.0.0.1:9095", receiver.url.as_str()),
+            ("group_wait: 30s", "group_wait: 1s"),
+            ("group_interval: 5m", "group_interval: 1s"),
+        ] {
+            assert!(config.contains(old), "the example has no {old}");
+            config = config.replace(old, new);
+        }
+        std::fs::write(folder.join("alertmanager.yml"), config).unwrap();
+        let port = free_port();
+        let child = spawn(
+            "prometheus-alertmanager",
+            folder,
+            &[
+                "--config.file=alertmanager.yml".to_owned(),
+                "--storage.path=alertmanager".to_owned(),
+                format!("--web.listen-address=127.0.0.1:{port}"),
+                "--cluster.listen-address=".to_owned(),
+            ],
+        );
+        Self { url: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new(), _child: child }
+    }
+
+    /// Tells it of alerts as Prometheus does.
+    pub(crate) async fn post(&self, alerts: &Value) {
+        let url = format!("{}/api/v2/alerts", self.url);
+        let body = alerts.to_string();
+        let posted = || async {
+            let request = self.http.post(&url).header("content-type", "application/json").body(body.clone());
+            request.send().await.ok().filter(|answer| answer.status() == 200)
+        };
+        eventually("posting alerts", posted).await;
+    }
+
+    /// The alerts it has, with their status.
+    pub(crate) async fn alerts(&self) -> Vec<Value> {
+        let url = format!("{}/api/v2/alerts", self.url);
+        get(&self.http, &url, &[]).await.and_then(|alerts| alerts.as_array().cloned()).unwrap_or_default()
+    }
+}
+
+/// Takes what Alertmanager sends.
+pub(crate) struct Receiver {
+    pub(crate) url: String,
+    taken: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+impl Receiver {
+    pub(crate) async fn start() -> Self {
+        let taken = Arc::default();
+        let take = |State(taken): State<Arc<Mutex<Vec<(String, Value)>>>>, uri: Uri, body: Bytes| async move {
+            let message = serde_json::from_slice(&body).unwrap();
+            taken.lock().unwrap().push((uri.path().to_owned(), message));
+        };
+        let router = Router::new().fallback(take).with_state(Arc::clone(&taken));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, taken }
+    }
+
+    /// Every alert that was sent: to whom, its status, and itself.
+    pub(crate) fn alerts(&self) -> Vec<(String, String, Value)> {
+        let taken = self.taken.lock().unwrap();
+        let mut alerts = Vec::new();
+        for (path, message) in taken.iter() {
+            for alert in message["alerts"].as_array().unwrap() {
+                let status = alert["status"].as_str().unwrap().to_owned();
+                alerts.push((path.clone(), status, alert.clone()));
+            }
+        }
+        alerts
+    }
+}

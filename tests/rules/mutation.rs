@@ -1,0 +1,199 @@
+//! Every small change of a rule must turn some test red: thresholds, durations, comparisons, operators, labels, severities and texts,
+//! one at a time.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{incidents, rules, tests};
+
+/// Changes that no test can see, and why that is right. A line of the rule, what is changed in it, and the reason.
+const UNSEEN: [(&str, &str, &str); 0] = [];
+
+/// A rules file with one change.
+pub(crate) struct Mutant {
+    /// The alert or record that is changed.
+    pub(crate) rule: String,
+    pub(crate) line: String,
+    pub(crate) change: String,
+    pub(crate) text: String,
+}
+
+/// What a word of an expression or a field may become.
+const CHANGES: [(&str, &str); 27] = [
+    (" == ", " != "),
+    (" > ", " <= "),
+    (" < ", " >= "),
+    (" >= ", " < "),
+    (" - ", " + "),
+    (" + ", " - "),
+    (" * ", " / "),
+    (" / ", " * "),
+    ("unless ", "and "),
+    ("and ", "unless "),
+    ("or\n", "and\n"),
+    ("or ", "and "),
+    ("max by", "min by"),
+    ("min by", "max by"),
+    ("sum by", "min by"),
+    ("max_over_time", "min_over_time"),
+    ("(project_id, cluster_name) (", "(project_id, cluster_name, instance) ("),
+    ("(project_id, cluster_name) (", "(project_id) ("),
+    ("by (job, instance)", "by (job)"),
+    ("by (job)", "by (job, instance)"),
+    ("by (project_id)", "by (project_id, instance)"),
+    ("\"Failed\"", "\"Successful\""),
+    ("\"Successful\"", "\"Failed\""),
+    ("\"Queued\"", "\"InProgress\""),
+    ("\"InProgress\"", "\"Queued\""),
+    ("\"firing\"", "\"pending\""),
+    ("unauthorized|forbidden", "unauthorized"),
+];
+
+const FIELDS: [(&str, &str); 6] = [
+    ("severity: critical", "severity: warning"),
+    ("severity: warning", "severity: critical"),
+    ("severity: info", "severity: warning"),
+    ("summary: ", "summary: Perhaps "),
+    (".md#atlas", ".md#"),
+    ("{{ . | first", "{{ . | last"),
+];
+
+/// Every mutant of a rules file.
+pub(crate) fn mutants(text: &str) -> Vec<Mutant> {
+    let mut mutants = Vec::new();
+    let mut rule = String::new();
+    let mut offset = 0;
+    let mut within = "";
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim();
+        if let Some(name) = trimmed.strip_prefix("- alert: ").or(trimmed.strip_prefix("- record: ")) {
+            name.clone_into(&mut rule);
+        }
+        within = match trimmed.split(':').next() {
+            Some("expr") => "expr",
+            Some("for" | "labels" | "annotations" | "- alert" | "- record") => "fields",
+            _ => within,
+        };
+        if trimmed.starts_with('#') || rule.is_empty() {
+            offset += line.len();
+            continue;
+        }
+        let mut change = |at: usize, old: &str, new: &str| {
+            let start = offset + at;
+            mutants.push(Mutant {
+                rule: rule.clone(),
+                line: trimmed.to_owned(),
+                change: format!("{:?} at {at} -> {new:?}", old),
+                text: format!("{}{new}{}", &text[..start], &text[start + old.len()..]),
+            });
+        };
+        let words: &[_] = if within == "expr" { &CHANGES } else { &FIELDS };
+        for (old, new) in words {
+            for (at, _) in line.match_indices(old) {
+                // `or ` and `and ` as words of their own.
+                if at == 0 || !line.as_bytes()[at - 1].is_ascii_alphanumeric() {
+                    change(at, old, new);
+                }
+            }
+        }
+        if within == "expr" || trimmed.starts_with("for:") {
+            for (at, number, unit) in numbers(line) {
+                if trimmed.starts_with("for:") || !unit.is_empty() || number != "0" {
+                    let value: f64 = number.parse().unwrap();
+                    let twice = if value == 0.0 { 7.0 } else { value * 2.0 };
+                    change(at, number, &format!("{twice}"));
+                    if value > 1.0 && unit.is_empty() {
+                        change(at, number, &format!("{}", value * 0.5));
+                    } else if value > 1.0 {
+                        change(at, number, &format!("{}", (value / 2.0).floor()));
+                    }
+                }
+            }
+        }
+        offset += line.len();
+    }
+    mutants
+}
+
+/// Numbers of a line, with their place and unit of time.
+fn numbers(line: &str) -> Vec<(usize, &str, &str)> {
+    let bytes = line.as_bytes();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < line.len() {
+        let begins = bytes[at].is_ascii_digit() && (at == 0 || b" ([:".contains(&bytes[at - 1]));
+        let length = line[at..].bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+        if begins {
+            let rest = &line[at + length..];
+            let unit: usize = rest.bytes().take_while(|byte| b"smhd".contains(byte)).count();
+            if rest[unit..].starts_with([' ', ')', ']', ',', ':', '\n']) {
+                found.push((at, &line[at..at + length], &rest[..unit]));
+            }
+        }
+        at += length.max(1);
+    }
+    found
+}
+
+/// The tests of `alerts.yml` and `alerts-slow.yml` that are about `rule`, as files in `folder`; all of them for a record.
+fn own_tests(rule: &str, rules: &Path, folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for name in ["alerts.yml", "alerts-slow.yml"] {
+        let text = std::fs::read_to_string(tests().join(name)).unwrap();
+        let mut parts = text.split("\n- name: ");
+        let head = parts
+            .next()
+            .unwrap()
+            .replace("../../alerts/atlas-backup-export.rules.yml", &rules.display().to_string());
+        let about = |part: &&str| rule.contains(':') || part.split(['\n', ' ']).next() == Some(rule);
+        let chosen: String = parts.filter(about).map(|part| format!("\n- name: {part}")).collect();
+        if !chosen.is_empty() {
+            let file = folder.join(name);
+            std::fs::write(&file, head + &chosen).unwrap();
+            files.push(file);
+        }
+    }
+    files
+}
+
+fn is_green(file: &Path) -> bool {
+    let mut promtool = Command::new("promtool");
+    promtool.args(["test", "rules"]).arg(file).stdout(Stdio::null()).stderr(Stdio::null());
+    promtool.status().unwrap().success()
+}
+
+fn survives(mutant: &Mutant, folder: &Path) -> bool {
+    let rules = folder.join("rules.yml");
+    std::fs::write(&rules, &mutant.text).unwrap();
+    own_tests(&mutant.rule, &rules, folder).iter().all(|file| is_green(file))
+        && (std::env::var_os("QUICK").is_some()
+            || incidents().iter().all(|story| story.complaints(&rules, folder).is_empty()))
+}
+
+#[test]
+#[ignore = "needs promtool; tests/run installs it"]
+fn every_small_change_of_a_rule_is_seen() {
+    let text = std::fs::read_to_string(rules()).unwrap();
+    let only = std::env::var("ONLY").unwrap_or_default();
+    let mutants: Vec<_> = mutants(&text).into_iter().filter(|mutant| mutant.rule.contains(&only)).collect();
+    let next = AtomicUsize::new(0);
+    let survivors = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let folder = tempfile::tempdir().unwrap();
+                while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if survives(mutant, folder.path()) {
+                        let told = format!("{}\n    {}\n    {}", mutant.rule, mutant.line, mutant.change);
+                        eprintln!("survived: {told}");
+                        survivors.lock().unwrap().push(told);
+                    }
+                }
+            });
+        }
+    });
+    let survivors = survivors.into_inner().unwrap();
+    assert!(survivors.is_empty(), "{} of {} changes were not seen", survivors.len(), mutants.len());
+}
