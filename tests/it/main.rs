@@ -21,6 +21,7 @@ mod law;
 mod listing;
 mod logs;
 mod preflight;
+mod promql;
 mod reload;
 mod scheduling;
 mod serving;
