@@ -13,6 +13,7 @@
 mod auth;
 mod budget;
 mod cli;
+mod dashboards;
 mod demo;
 mod discovery;
 mod faults;

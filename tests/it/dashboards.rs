@@ -1,0 +1,278 @@
+//! The Grafana dashboards: what they may ask of Prometheus, and that they fit the metrics that are exposed.
+
+mod lint;
+
+use crate::promql;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Series that Prometheus itself makes for a target.
+const SCRAPE_SERIES: [&str; 5] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+];
+/// Labels that Prometheus puts on every series of a target.
+const TARGET_LABELS: [&str; 2] = ["job", "instance"];
+/// The golden exposition leaves out the labels of this one, which change with every build.
+const BUILD_INFO: (&str, [&str; 3]) =
+    ("mongodbatlas_backup_exporter_build_info", ["version", "revision", "rustversion"]);
+/// Stands for `$__rate_interval`: no other range has this length.
+const RATE_INTERVAL: &str = "11m13s";
+
+#[derive(Debug)]
+struct Dashboard {
+    uid: String,
+    text: String,
+    json: Value,
+}
+
+#[derive(Debug)]
+struct Query<'a> {
+    panel: &'a str,
+    target: &'a Value,
+    /// With the variables that stand for a length of time replaced.
+    text: String,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards")
+}
+
+fn dashboards() -> Vec<Dashboard> {
+    let mut paths: Vec<_> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    let found: Vec<_> = paths
+        .iter()
+        .map(|path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            let json: Value = serde_json::from_str(&text).unwrap();
+            Dashboard { uid: json["uid"].as_str().unwrap().to_owned(), text, json }
+        })
+        .collect();
+    assert_eq!(
+        found.iter().map(|d| d.uid.as_str()).collect::<Vec<_>>(),
+        ["atlas-backup-export-cluster", "atlas-backup-export-overview"]
+    );
+    found
+}
+
+impl Dashboard {
+    /// Every panel, rows included, wherever it is kept.
+    fn everything(&self) -> Vec<&Value> {
+        let top = self.json["panels"].as_array().unwrap();
+        top.iter()
+            .flat_map(|panel| std::iter::once(panel).chain(panel["panels"].as_array().into_iter().flatten()))
+            .collect()
+    }
+
+    /// Every panel that shows something.
+    fn panels(&self) -> Vec<&Value> {
+        self.everything().into_iter().filter(|panel| panel["type"] != "row").collect()
+    }
+
+    fn variables(&self) -> &Vec<Value> {
+        self.json["templating"]["list"].as_array().unwrap()
+    }
+
+    fn queries(&self) -> Vec<Query<'_>> {
+        let mut queries = Vec::new();
+        for panel in self.panels() {
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                let text = timeless(target["expr"].as_str().unwrap_or_default());
+                queries.push(Query { panel: title(panel), target, text });
+            }
+        }
+        assert!(queries.len() > 20, "{} has hardly a query", self.uid);
+        queries
+    }
+}
+
+fn title(panel: &Value) -> &str {
+    panel["title"].as_str().unwrap_or_default()
+}
+
+/// Variables within quotes are valid PromQL as they are; those in place of a length of time are not.
+fn timeless(query: &str) -> String {
+    query.replace("$__rate_interval", RATE_INTERVAL).replace("$__range", "7d")
+}
+
+/// Every metric of the golden exposition with its labels and their values; counters and histograms by suffix.
+struct Exposed {
+    labels: BTreeMap<String, BTreeSet<String>>,
+    values: BTreeSet<(String, String)>,
+    counters: BTreeSet<String>,
+}
+
+fn exposed() -> Exposed {
+    let golden = include_str!("../../src/exposition/golden.txt");
+    let mut exposed = Exposed { labels: BTreeMap::new(), values: BTreeSet::new(), counters: BTreeSet::new() };
+    for line in golden.lines() {
+        if let Some(family) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = family.split_once(' ').unwrap();
+            match kind {
+                "counter" => _ = exposed.counters.insert(name.to_owned()),
+                "histogram" => exposed
+                    .counters
+                    .extend(["_bucket", "_sum", "_count"].map(|suffix| format!("{name}{suffix}"))),
+                _ => {}
+            }
+        } else if !line.starts_with('#') && !line.starts_with(BUILD_INFO.0) {
+            let expr = promql::parse(line.rsplit_once(' ').unwrap().0).unwrap();
+            for selector in promql::selectors(&expr) {
+                let labels = exposed.labels.entry(selector.metric).or_default();
+                labels.extend(selector.matchers.iter().map(|m| m.label.clone()));
+                exposed.values.extend(selector.matchers.into_iter().map(|m| (m.label, m.value)));
+            }
+        }
+    }
+    exposed.labels.insert(BUILD_INFO.0.to_owned(), BUILD_INFO.1.map(str::to_owned).into());
+    for series in SCRAPE_SERIES {
+        exposed.labels.insert(series.to_owned(), BTreeSet::new());
+    }
+    for labels in exposed.labels.values_mut() {
+        labels.extend(TARGET_LABELS.map(str::to_owned));
+    }
+    assert!(exposed.labels.len() > 40 && exposed.counters.len() > 5);
+    exposed
+}
+
+#[test]
+fn every_metric_label_and_state_of_a_query_is_exposed() {
+    let exposed = exposed();
+    for dashboard in dashboards() {
+        for query in dashboard.queries() {
+            let expr = promql::parse(&query.text).unwrap();
+            let mut known = promql::made_labels(&expr);
+            let place = format!("{}, {}: {}", dashboard.uid, query.panel, query.text);
+            for selector in promql::selectors(&expr) {
+                let Some(labels) = exposed.labels.get(&selector.metric) else {
+                    panic!("{} is not exposed: {place}", selector.metric)
+                };
+                for m in &selector.matchers {
+                    assert!(labels.contains(&m.label), "{} has no {}: {place}", selector.metric, m.label);
+                    let fixed = m.op == "=" && !m.value.starts_with('$');
+                    let seen = exposed.values.contains(&(m.label.clone(), m.value.clone()));
+                    assert!(!fixed || seen, "{} is never {}: {place}", m.label, m.value);
+                }
+                known.extend(labels.clone());
+            }
+            let grouped = promql::grouping_labels(&expr);
+            for label in &grouped {
+                assert!(known.contains(label), "no metric has {label}: {place}");
+            }
+            let legend = query.target["legendFormat"].as_str().unwrap_or_default();
+            for label in legend.split("{{").skip(1).map(|rest| rest.split("}}").next().unwrap()) {
+                assert!(
+                    grouped.contains(label),
+                    "the legend names {label}, by which nothing is grouped: {place}"
+                );
+            }
+        }
+    }
+}
+
+/// Two exporters of one cluster must not count or show it twice, and a dead one must not leave a 0 behind.
+#[test]
+fn a_query_aggregates_over_exporters_and_invents_nothing() {
+    let exposed = exposed();
+    for dashboard in dashboards() {
+        for query in dashboard.queries() {
+            let expr = promql::parse(&query.text).unwrap();
+            for selector in promql::selectors(&expr) {
+                assert!(
+                    selector.aggregated,
+                    "{}, {}: {} is not aggregated",
+                    dashboard.uid, query.panel, selector.metric
+                );
+                let picks = ["project", "cluster"].map(|variable| {
+                    let label = if variable == "project" { "project_id" } else { "cluster_name" };
+                    let (op, value) =
+                        (if dashboard.uid.ends_with("cluster") { "=" } else { "=~" }, format!("${variable}"));
+                    !exposed.labels[&selector.metric].contains(label) || selector.matches(label, op, &value)
+                });
+                // The budget and the discovery of a project are shown on the overview only.
+                assert_eq!(picks, [true, true], "{}: {} forgets a variable", query.panel, selector.metric);
+                assert!(!selector.moved, "{}: {} is not of the time shown", query.panel, selector.metric);
+            }
+            for function in ["vector", "absent", "absent_over_time"] {
+                let invents = promql::functions(&expr).contains(function);
+                assert!(
+                    !invents,
+                    "{}, {}: {function} has a value without any exporter",
+                    dashboard.uid, query.panel
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn panels_have_ids_of_their_own_and_a_place_of_their_own() {
+    for dashboard in dashboards() {
+        let mut ids = BTreeSet::new();
+        let mut cells = BTreeMap::new();
+        for panel in dashboard.everything() {
+            assert!(
+                ids.insert(panel["id"].as_u64().unwrap()),
+                "{} has an id twice: {}",
+                dashboard.uid,
+                title(panel)
+            );
+            let [x, y, w, h] = ["x", "y", "w", "h"].map(|side| panel["gridPos"][side].as_u64().unwrap());
+            assert!(w > 0 && h > 0 && x + w <= 24, "{}: {} leaves the grid", dashboard.uid, title(panel));
+            for cell in (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y))) {
+                let other = cells.insert(cell, title(panel));
+                assert_eq!(other, None, "{}: {} covers it", dashboard.uid, title(panel));
+            }
+        }
+    }
+}
+
+/// The names in `$name`, `${name}`, `${name:format}` and `${name.field}`.
+fn variables_in(text: &str) -> BTreeSet<String> {
+    let word =
+        |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
+    let mut found: BTreeSet<_> =
+        text.split('$').skip(1).map(|rest| word(rest.strip_prefix('{').unwrap_or(rest))).collect();
+    found.remove("");
+    found
+}
+
+#[test]
+fn every_variable_that_is_used_is_defined_and_every_one_that_is_defined_is_used() {
+    // `__all` is the value of All.
+    let own = ["__rate_interval", "__range", "__all", "__data", "__field", "__value", "__url_time_range"];
+    for dashboard in dashboards() {
+        let defined: BTreeSet<_> =
+            dashboard.variables().iter().map(|v| v["name"].as_str().unwrap().to_owned()).collect();
+        let mut used = variables_in(&dashboard.text);
+        used.retain(|name| !own.contains(&name.as_str()));
+        assert_eq!(used, defined, "{}", dashboard.uid);
+    }
+}
+
+#[test]
+fn links_lead_to_dashboards_and_variables_that_exist() {
+    let dashboards = dashboards();
+    for dashboard in &dashboards {
+        let links: Vec<_> =
+            dashboard.text.split("\"/d/").skip(1).map(|rest| rest.split("\",").next().unwrap()).collect();
+        assert!(!links.is_empty(), "{} leads nowhere", dashboard.uid);
+        for link in links {
+            let (uid, variables) = link.split_once('?').unwrap();
+            let target = dashboards.iter().find(|other| other.uid == uid);
+            let Some(target) = target else { panic!("{} has a link to {uid}", dashboard.uid) };
+            let carried = variables.split("var-").skip(1).map(|rest| rest.split('=').next().unwrap());
+            let whole = variables_in(&variables.replace("${__", "")).into_iter();
+            for name in carried.map(str::to_owned).chain(whole) {
+                let known = target.variables().iter().any(|v| v["name"] == name.as_str());
+                assert!(known, "{uid} has no variable {name}: {link}");
+            }
+        }
+    }
+}
