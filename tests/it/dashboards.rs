@@ -96,7 +96,7 @@ fn title(panel: &Value) -> &str {
     panel["title"].as_str().unwrap_or_default()
 }
 
-/// Variables within quotes are valid PromQL as they are; those in place of a length of time are not.
+/// Variables within quotes are valid `PromQL` as they are; those in place of a length of time are not.
 fn timeless(query: &str) -> String {
     query.replace("$__rate_interval", RATE_INTERVAL).replace("$__range", "7d")
 }

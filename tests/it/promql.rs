@@ -1,4 +1,4 @@
-//! What the tests of dashboards and rules ask of a PromQL query.
+//! What the tests of dashboards and rules ask of a query to Prometheus.
 
 use promql_parser::label::{MatchOp, Matchers};
 use promql_parser::parser::{self, Expr, VectorSelector};
