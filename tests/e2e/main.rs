@@ -9,6 +9,7 @@
 mod harness;
 
 mod alerting;
+mod dashboards;
 mod servers;
 
 use std::process::Stdio;

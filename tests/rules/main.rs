@@ -1,33 +1,23 @@
 //! The alert rules: incidents, a silent month, and every small change of a rule seen by some test. These tests need Debian's
 //! `promtool`, which `tests/run` installs; a plain `cargo test` skips them.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+// A list of one stretch of time is what is meant.
+#![allow(clippy::unwrap_used, clippy::single_range_in_vec_init, missing_docs)]
 
+mod incidents;
 mod mutation;
+mod promtool;
 mod story;
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use atlas_backup_exporter::model::{Expected, FailureReason};
+use incidents::{END, story};
+use promtool::promtool_test;
+use story::{Cluster, DAY, End, Exporter, HOUR, Job, Story, cluster, daily, exporter, job};
 
-use story::{
-    Cluster, DAY, End, Exporter, HOUR, Job, Story, cluster, daily, exporter, fires, fires_with, job,
-};
-
-const FAILED: &str = "AtlasBackupExportFailed";
-const UNRESOLVED: &str = "AtlasBackupExportFailureUnresolved";
-const OVERDUE: &str = "AtlasBackupExportOverdue";
-const NEVER: &str = "AtlasBackupExportNeverSucceeded";
-const STALLED: &str = "AtlasBackupExportStalled";
-const QUEUED: &str = "AtlasBackupExportQueuedTooLong";
-const AUTO: &str = "AtlasBackupAutoExportDisabled";
-const SLOW: &str = "AtlasBackupExportSlow";
-const AUTH: &str = "AtlasBackupExporterAuthFailing";
-const BLIND: &str = "AtlasBackupExporterBlind";
-const DOWN: &str = "AtlasBackupExporterDown";
-const CRITICAL: &str = "critical";
-const WARNING: &str = "warning";
+/// Tests in promtool's own format, each named after the rule that it is about.
+const RULE_TESTS: [&str; 6] =
+    ["facts.yml", "conclusions.yml", "holds.yml", "thirty-days.yml", "alerts.yml", "alerts-slow.yml"];
 
 fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules")
@@ -35,358 +25,6 @@ fn tests() -> PathBuf {
 
 fn rules() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts/atlas-backup-export.rules.yml")
-}
-
-/// An incident of some hours, seen by one exporter.
-fn story(name: &'static str, hours: i64, clusters: impl IntoIterator<Item = Cluster>) -> Story {
-    Story {
-        name,
-        minutes: hours * HOUR,
-        step: 5,
-        exporters: vec![exporter("a:10027")],
-        clusters: clusters.into_iter().collect(),
-        firing: Vec::new(),
-    }
-}
-
-/// An exporter whose polls fail in some minutes.
-fn failing(minutes: Range<i64>, reason: FailureReason) -> Exporter {
-    Exporter { failing: vec![(minutes, reason)], ..exporter("a:10027") }
-}
-
-fn down(instance: &'static str, minutes: Range<i64>) -> Exporter {
-    Exporter { down: vec![minutes], ..exporter(instance) }
-}
-
-/// The last success of the clusters of most stories ended at 2:25 of the day before: the next one is overdue 30 hours later,
-/// which is said a quarter of an hour after that.
-const OVERDUE_AT: i64 = 30 * HOUR - (DAY - 145) + 5 + 15;
-
-/// The job of two o'clock has failed then.
-const FAILED_AT: i64 = 2 * HOUR + 25;
-
-/// And is too old then.
-const UNRESOLVED_AT: i64 = 14 * HOUR + 5;
-
-const END: i64 = i64::MAX;
-
-fn with_failure(name: &'static str) -> Cluster {
-    cluster(name, daily(-3..0).chain([job(2 * HOUR, End::Failed)]))
-}
-
-fn healthy() -> Cluster {
-    cluster("healthy", daily(-3..5))
-}
-
-fn incidents() -> Vec<Story> {
-    let failed = |minutes| fires(FAILED, CRITICAL, "prod", minutes);
-    let overdue = |minutes| fires(OVERDUE, CRITICAL, "prod", minutes);
-    let unresolved = |minutes| fires(UNRESOLVED, CRITICAL, "prod", minutes);
-    let blind = |cluster, minutes| fires(BLIND, WARNING, cluster, minutes);
-    let down_all = |minutes| fires_with(DOWN, CRITICAL, "job=\"atlas-backup-exporter\"", minutes);
-    let down_one =
-        |minutes| fires_with(DOWN, CRITICAL, "instance=\"b:10027\",job=\"atlas-backup-exporter\"", minutes);
-    let never = |name| cluster(name, []);
-    vec![
-        Story {
-            firing: vec![failed(FAILED_AT..END), overdue(OVERDUE_AT..END), unresolved(UNRESOLVED_AT..END)],
-            ..story("a first failure", 16, [with_failure("prod"), healthy()])
-        },
-        Story {
-            firing: vec![failed(25..END)],
-            ..story("the first job ever fails", 6, [cluster("prod", [job(0, End::Failed)])])
-        },
-        Story {
-            // The retry is in the queue from three o'clock on.
-            firing: vec![
-                failed(FAILED_AT..3 * HOUR),
-                fires(QUEUED, WARNING, "prod", 5 * HOUR + 15..END),
-                overdue(OVERDUE_AT..END),
-                unresolved(UNRESOLVED_AT..END),
-            ],
-            ..story(
-                "a failure hidden behind a queued retry",
-                16,
-                [
-                    {
-                        let mut prod = with_failure("prod");
-                        prod.jobs.push(Job { queued: DAY, ..job(3 * HOUR, End::Successful) });
-                        prod
-                    },
-                    healthy(),
-                ],
-            )
-        },
-        Story {
-            firing: vec![
-                failed(FAILED_AT..DAY + 2 * HOUR),
-                overdue(OVERDUE_AT..DAY + FAILED_AT),
-                unresolved(UNRESOLVED_AT..DAY + FAILED_AT),
-            ],
-            ..story(
-                "recovery on the next day",
-                28,
-                [cluster("prod", daily(-3..0).chain([job(2 * HOUR, End::Failed)]).chain(daily(1..2)))],
-            )
-        },
-        Story {
-            firing: vec![fires(NEVER, CRITICAL, "prod", 30 * HOUR + 15..END)],
-            ..story("never exported beside a healthy cluster", 32, [never("prod"), healthy()])
-        },
-        Story {
-            // Both are created after an hour, and found at once; one exports on the next day.
-            firing: vec![fires(NEVER, CRITICAL, "prod", 31 * HOUR + 20..END)],
-            ..story(
-                "the grace of a new cluster",
-                33,
-                [
-                    Cluster { created: HOUR, unwatched: vec![0..HOUR], ..never("prod") },
-                    Cluster { created: HOUR, unwatched: vec![0..HOUR], ..cluster("new", daily(1..2)) },
-                    healthy(),
-                ],
-            )
-        },
-        Story {
-            // Weekly: overdue eight days and eighteen hours after its last success.
-            firing: vec![overdue(OVERDUE_AT..END), fires(OVERDUE, CRITICAL, "weekly", 66 * HOUR + 45..END)],
-            ..story(
-                "weekly beside daily",
-                68,
-                [
-                    cluster("prod", daily(-3..0)),
-                    healthy(),
-                    Cluster { frequency: "weekly", ..cluster("weekly", [job(-6 * DAY, End::Successful)]) },
-                ],
-            )
-        },
-        Story {
-            // The last collection is exported at 2:35.
-            firing: vec![fires(STALLED, WARNING, "prod", 4 * HOUR + 50..END)],
-            ..story(
-                "105 of 105 for hours",
-                8,
-                [
-                    cluster(
-                        "prod",
-                        daily(-3..0).chain([Job { collections: Some(105), ..job(2 * HOUR, End::Never) }]),
-                    ),
-                    healthy(),
-                ],
-            )
-        },
-        Story {
-            // The last success took two hours and five minutes: three times that is long, six hours are not.
-            firing: vec![fires(STALLED, WARNING, "prod", 2 * HOUR + 5 + 6 * HOUR + 15 + 5 + 10..END)],
-            ..story(
-                "a sharded cluster that takes its time and then too long",
-                10,
-                [cluster(
-                    "prod",
-                    [
-                        Job { running: 2 * HOUR, collections: None, ..job(-12 * HOUR, End::Successful) },
-                        Job { collections: None, ..job(2 * HOUR, End::Never) },
-                    ],
-                )],
-            )
-        },
-        Story {
-            firing: vec![fires(SLOW, "info", "prod", 2 * HOUR + 605..END)],
-            ..story(
-                "slow but moving",
-                14,
-                [cluster(
-                    "prod",
-                    [
-                        job(-HOUR, End::Successful),
-                        Job { running: 600, collections: Some(600), ..job(2 * HOUR, End::Successful) },
-                    ],
-                )],
-            )
-        },
-        Story {
-            firing: vec![
-                fires(QUEUED, WARNING, "prod", 6 * HOUR + 15..2 * HOUR + 605),
-                fires(SLOW, "info", "prod", 2 * HOUR + 605..END),
-            ],
-            ..story(
-                "one waits while another is slow but moving",
-                13,
-                [cluster(
-                    "prod",
-                    [
-                        job(-HOUR, End::Successful),
-                        Job { running: 600, collections: Some(600), ..job(2 * HOUR, End::Successful) },
-                        Job { queued: 485, ..job(4 * HOUR, End::Successful) },
-                    ],
-                )],
-            )
-        },
-        Story {
-            // Nothing new is said of what nobody sees, and nothing is taken back.
-            exporters: vec![failing(200..700, FailureReason::Timeout)],
-            firing: vec![
-                failed(FAILED_AT..END),
-                blind("prod", 220..700),
-                blind("healthy", 220..700),
-                overdue(715..END),
-                unresolved(UNRESOLVED_AT..END),
-            ],
-            ..story("polls fail while the newest job is a failed one", 16, [with_failure("prod"), healthy()])
-        },
-        Story {
-            exporters: vec![failing(600..1000, FailureReason::ServerError)],
-            firing: vec![overdue(OVERDUE_AT..1000), blind("prod", 620..1000), blind("healthy", 620..1000)],
-            ..story(
-                "made good while nobody sees",
-                18,
-                [cluster("prod", daily(-3..0).chain([job(780, End::Successful)])), healthy()],
-            )
-        },
-        Story {
-            // Six hours without sight, for six hours.
-            exporters: vec![failing(100..END, FailureReason::Connect)],
-            firing: vec![blind("prod", 120..820), fires(BLIND, CRITICAL, "prod", 820..END)],
-            ..story("blind for long", 34, [cluster("prod", daily(-3..0))])
-        },
-        Story {
-            exporters: vec![failing(0..END, FailureReason::Connect)],
-            firing: vec![blind("prod", 10..6 * HOUR), fires(BLIND, CRITICAL, "prod", 6 * HOUR..END)],
-            ..story("blind from the start", 8, [cluster("prod", daily(-3..0))])
-        },
-        Story {
-            exporters: vec![failing(100..400, FailureReason::Unauthorized)],
-            firing: vec![
-                fires(AUTH, CRITICAL, "prod", 105..400),
-                fires(AUTH, CRITICAL, "healthy", 105..400),
-                blind("prod", 120..400),
-                blind("healthy", 120..400),
-            ],
-            ..story("the secret expires", 8, [cluster("prod", daily(-3..5)), healthy()])
-        },
-        Story {
-            firing: vec![failed(FAILED_AT..310)],
-            ..story(
-                "a removed cluster",
-                16,
-                [Cluster { unwatched: vec![300..END], ..with_failure("prod") }, healthy()],
-            )
-        },
-        Story {
-            exporters: vec![exporter("a:10027"), exporter("b:10027")],
-            firing: vec![failed(FAILED_AT..END), overdue(OVERDUE_AT..END), unresolved(UNRESOLVED_AT..END)],
-            ..story("two exporters of one cluster", 16, [with_failure("prod"), healthy()])
-        },
-        Story {
-            exporters: vec![exporter("a:10027"), down("b:10027", 200..800)],
-            firing: vec![failed(FAILED_AT..END), down_one(205..800), overdue(OVERDUE_AT..END)],
-            ..story("one of two exporters is down", 13, [with_failure("prod"), healthy()])
-        },
-        Story {
-            exporters: vec![
-                Exporter { instance: "b:10027", ..failing(200..800, FailureReason::Timeout) },
-                exporter("a:10027"),
-            ],
-            firing: vec![failed(FAILED_AT..END), overdue(OVERDUE_AT..END)],
-            ..story("one of two exporters is blind", 13, [with_failure("prod"), healthy()])
-        },
-        Story {
-            exporters: vec![down("a:10027", 300..700)],
-            firing: vec![failed(FAILED_AT..END), down_all(305..700), overdue(715..END)],
-            ..story("the exporter is down", 13, [with_failure("prod"), healthy()])
-        },
-        Story {
-            exporters: vec![down("a:10027", 300..700)],
-            firing: vec![failed(FAILED_AT..700), down_all(305..700)],
-            ..story(
-                "made good while the exporter is down",
-                13,
-                [cluster(
-                    "prod",
-                    daily(-3..0).chain([job(2 * HOUR, End::Failed), job(400, End::Successful)]),
-                )],
-            )
-        },
-        Story {
-            exporters: vec![Exporter { gone: 300, ..exporter("a:10027") }],
-            firing: vec![failed(FAILED_AT..END), down_all(305..END)],
-            ..story("the exporter is gone", 16, [with_failure("prod"), healthy()])
-        },
-        Story {
-            exporters: vec![
-                Exporter { shard: &["healthy"], ..exporter("a:10027") },
-                Exporter { shard: &["prod"], ..down("b:10027", 300..700) },
-            ],
-            firing: vec![failed(FAILED_AT..END), down_one(305..700), overdue(715..END)],
-            ..story("the exporter of a shard is down", 13, [with_failure("prod"), healthy()])
-        },
-        Story {
-            firing: vec![
-                fires(AUTO, WARNING, "prod", 360..END),
-                fires(AUTO, WARNING, "young", 360..END),
-                fires(AUTO, WARNING, "wanted", 60..END),
-            ],
-            ..story(
-                "automatic export switched off",
-                12,
-                [
-                    Cluster { auto_export_off: vec![300..END], ..cluster("prod", daily(-3..0)) },
-                    // It has not exported yet, but it was to.
-                    Cluster { auto_export_off: vec![300..END], created: -HOUR, ..never("young") },
-                    Cluster {
-                        auto_export_off: vec![0..END],
-                        expected: Expected { export: Some(true), ..Expected::default() },
-                        ..never("wanted")
-                    },
-                    Cluster {
-                        auto_export_off: vec![300..END],
-                        expected: Expected { export: Some(false), ..Expected::default() },
-                        ..cluster("unwanted", daily(-3..0))
-                    },
-                    Cluster { auto_export_off: vec![0..END], ..never("nobody-knows") },
-                ],
-            )
-        },
-        Story {
-            // One stays paused; one is resumed after ten hours, and has thirty to make its first export.
-            firing: vec![
-                overdue(585 + 30 * HOUR + 20..END),
-                fires(NEVER, CRITICAL, "empty", 585 + 30 * HOUR + 20..END),
-            ],
-            ..story(
-                "paused and resumed",
-                42,
-                [
-                    Cluster { paused: vec![0..600], ..cluster("prod", daily(-9..-5)) },
-                    Cluster { paused: vec![0..600], ..never("empty") },
-                    Cluster { paused: vec![0..END], ..cluster("archive", daily(-9..-5)) },
-                    Cluster { paused: vec![0..END], ..never("unused") },
-                ],
-            )
-        },
-    ]
-}
-
-/// The incidents once more, with restarts in the middle: nothing else may be said.
-fn incidents_with_restarts() -> Vec<Story> {
-    let mut stories = incidents();
-    for story in &mut stories {
-        // Where movement decides, or something else is wrong with the exporter, one restart at a time that tells; elsewhere many.
-        let restarts: Vec<i64> = match story.name {
-            "105 of 105 for hours" => vec![285, 400],
-            "a sharded cluster that takes its time and then too long" => vec![505, 520],
-            "slow but moving" | "one waits while another is slow but moving" => vec![400, 500],
-            // A restart forgets when a poll was good last, and six hours begin anew with it.
-            "blind for long" => vec![900, 1200],
-            _ if story.exporters.iter().all(|exporter| exporter.is_well()) => {
-                (35..story.minutes).step_by(35).collect()
-            }
-            _ => vec![390, 450],
-        };
-        for exporter in story.exporters.iter_mut().filter(|exporter| exporter.down.is_empty()) {
-            exporter.down = restarts.iter().map(|minute| *minute..minute + 5).collect();
-        }
-    }
-    stories
 }
 
 #[track_caller]
@@ -403,12 +41,71 @@ fn hold(stories: &[Story]) {
 
 #[test]
 #[ignore = "needs promtool; tests/run installs it"]
+fn each_rule_does_what_it_says() {
+    for name in RULE_TESTS {
+        let (holds, said) = promtool_test(&tests().join(name));
+        assert!(holds, "{said}");
+    }
+}
+
+#[test]
+#[ignore = "needs promtool; tests/run installs it"]
+fn another_job_name_takes_one_replacement() {
+    let folder = tempfile::tempdir().unwrap();
+    let renamed = folder.path().join("rules.yml");
+    let text = std::fs::read_to_string(rules()).unwrap();
+    std::fs::write(&renamed, text.replace("job=\"atlas-backup-exporter\"", "job=\"backups\"")).unwrap();
+    let text = std::fs::read_to_string(tests().join("alerts.yml")).unwrap();
+    let text = text
+        .replace("../../alerts/atlas-backup-export.rules.yml", &renamed.display().to_string())
+        .replace("job=\"atlas-backup-exporter\"", "job=\"backups\"")
+        .replace("job: atlas-backup-exporter", "job: backups")
+        .replace("the job atlas-backup-exporter", "the job backups");
+    let file = folder.path().join("alerts.yml");
+    std::fs::write(&file, text).unwrap();
+    let (holds, said) = promtool_test(&file);
+    assert!(holds, "{said}");
+}
+
+#[test]
+#[ignore = "needs promtool; tests/run installs it"]
+fn a_month_without_incident_is_silent() {
+    let sharded = daily(-3..32).map(|job| Job { collections: None, ..job });
+    let weekly = (-2..5).map(|week| job(week * 7 * DAY + 3 * HOUR, End::Successful));
+    hold(&[Story {
+        minutes: 31 * DAY,
+        step: 30,
+        exporters: vec![
+            // Restarted every week.
+            Exporter {
+                down: (1..5).map(|week| week * 7 * DAY..week * 7 * DAY + 30).collect(),
+                ..exporter("a:10027")
+            },
+            exporter("b:10027"),
+        ],
+        ..story(
+            "a month without incident",
+            0,
+            [
+                cluster("prod", daily(-3..32)),
+                cluster("sharded", sharded),
+                Cluster { frequency: "weekly", ..cluster("weekly", weekly) },
+                // Created in the second week, exported from its first night on.
+                Cluster { created: 9 * DAY, unwatched: vec![0..9 * DAY], ..cluster("new", daily(10..32)) },
+                Cluster { auto_export_off: vec![0..END], ..cluster("unexported", []) },
+            ],
+        )
+    }]);
+}
+
+#[test]
+#[ignore = "needs promtool; tests/run installs it"]
 fn each_incident_is_told_as_it_deserves() {
-    hold(&incidents());
+    hold(&incidents::all());
 }
 
 #[test]
 #[ignore = "needs promtool; tests/run installs it"]
 fn a_restart_in_the_middle_changes_nothing() {
-    hold(&incidents_with_restarts());
+    hold(&incidents::all_with_restarts());
 }

@@ -6,10 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{incidents, rules, tests};
-
-/// Changes that no test can see, and why that is right. A line of the rule, what is changed in it, and the reason.
-const UNSEEN: [(&str, &str, &str); 0] = [];
+use super::{RULE_TESTS, rules, tests};
 
 /// A rules file with one change.
 pub(crate) struct Mutant {
@@ -85,13 +82,20 @@ pub(crate) fn mutants(text: &str) -> Vec<Mutant> {
             mutants.push(Mutant {
                 rule: rule.clone(),
                 line: trimmed.to_owned(),
-                change: format!("{:?} at {at} -> {new:?}", old),
+                change: format!("{old:?} at {at} -> {new:?}"),
                 text: format!("{}{new}{}", &text[..start], &text[start + old.len()..]),
             });
         };
         let words: &[_] = if within == "expr" { &CHANGES } else { &FIELDS };
         for (old, new) in words {
             for (at, _) in line.match_indices(old) {
+                // What is concluded has no label `instance` that could slip in.
+                if new.contains("cluster_name, instance")
+                    && !line.contains("(mongodbatlas")
+                    && !trimmed.ends_with("max by (project_id, cluster_name) (")
+                {
+                    continue;
+                }
                 // `or ` and `and ` as words of their own.
                 if at == 0 || !line.as_bytes()[at - 1].is_ascii_alphanumeric() {
                     change(at, old, new);
@@ -137,21 +141,21 @@ fn numbers(line: &str) -> Vec<(usize, &str, &str)> {
     found
 }
 
-/// The tests of `alerts.yml` and `alerts-slow.yml` that are about `rule`, as files in `folder`; all of them for a record.
+/// The tests that are about `rule`, as files in `folder`.
 fn own_tests(rule: &str, rules: &Path, folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for name in ["alerts.yml", "alerts-slow.yml"] {
+    for name in RULE_TESTS {
         let text = std::fs::read_to_string(tests().join(name)).unwrap();
         let mut parts = text.split("\n- name: ");
         let head = parts
             .next()
             .unwrap()
             .replace("../../alerts/atlas-backup-export.rules.yml", &rules.display().to_string());
-        let about = |part: &&str| rule.contains(':') || part.split(['\n', ' ']).next() == Some(rule);
-        let chosen: String = parts.filter(about).map(|part| format!("\n- name: {part}")).collect();
+        let about = |part: &&str| part.split(['\n', ' ']).next() == Some(rule);
+        let chosen: Vec<_> = parts.filter(about).collect();
         if !chosen.is_empty() {
             let file = folder.join(name);
-            std::fs::write(&file, head + &chosen).unwrap();
+            std::fs::write(&file, head + "\n- name: " + &chosen.join("\n- name: ")).unwrap();
             files.push(file);
         }
     }
@@ -168,16 +172,14 @@ fn survives(mutant: &Mutant, folder: &Path) -> bool {
     let rules = folder.join("rules.yml");
     std::fs::write(&rules, &mutant.text).unwrap();
     own_tests(&mutant.rule, &rules, folder).iter().all(|file| is_green(file))
-        && (std::env::var_os("QUICK").is_some()
-            || incidents().iter().all(|story| story.complaints(&rules, folder).is_empty()))
 }
 
 #[test]
 #[ignore = "needs promtool; tests/run installs it"]
 fn every_small_change_of_a_rule_is_seen() {
     let text = std::fs::read_to_string(rules()).unwrap();
-    let only = std::env::var("ONLY").unwrap_or_default();
-    let mutants: Vec<_> = mutants(&text).into_iter().filter(|mutant| mutant.rule.contains(&only)).collect();
+    let mutants = mutants(&text);
+    assert!(mutants.len() > 300, "only {} changes", mutants.len());
     let next = AtomicUsize::new(0);
     let survivors = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -186,8 +188,7 @@ fn every_small_change_of_a_rule_is_seen() {
                 let folder = tempfile::tempdir().unwrap();
                 while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if survives(mutant, folder.path()) {
-                        let told = format!("{}\n    {}\n    {}", mutant.rule, mutant.line, mutant.change);
-                        eprintln!("survived: {told}");
+                        let told = format!("{}: {}: {}", mutant.rule, mutant.line, mutant.change);
                         survivors.lock().unwrap().push(told);
                     }
                 }
@@ -195,5 +196,5 @@ fn every_small_change_of_a_rule_is_seen() {
         }
     });
     let survivors = survivors.into_inner().unwrap();
-    assert!(survivors.is_empty(), "{} of {} changes were not seen", survivors.len(), mutants.len());
+    assert!(survivors.is_empty(), "not seen:\n{}", survivors.join("\n"));
 }

@@ -1,0 +1,136 @@
+//! Every query of every dashboard against a real Prometheus that scrapes the demo.
+
+use serde_json::Value;
+
+use super::servers::{Prometheus, shipped};
+
+/// The project and the cluster that the page of one cluster is looked at with: the demo's exports of it all fail.
+const PROJECT: &str = "65f1c0ffee5eed0000000001";
+const CLUSTER: &str = "prod-us";
+
+/// Queries that find nothing in the demo, and why that is right. Every other one must find something.
+const EMPTY: [(&str, &str, &str); 9] = [
+    ("overview: Oldest success, of its expected interval", "BZ", NOBODY_IS_BLIND),
+    ("overview: Failed", "BZ", NOBODY_IS_BLIND),
+    ("overview: Never exported", "BZ", NOBODY_IS_BLIND),
+    ("overview: Stalled", "BZ", NOBODY_IS_BLIND),
+    ("overview: Blind", "B", "every project is listed"),
+    ("overview: Clusters", "Z", NOBODY_IS_BLIND),
+    ("overview: Last duration, of the median of 30 days", "A", NO_HOUR_YET),
+    ("cluster: Duration of the last success", "B", NO_HOUR_YET),
+    ("cluster: Age of what has not moved", "B", "no export of this cluster may be queued just now"),
+];
+const NOBODY_IS_BLIND: &str = "shown only while a cluster is not seen";
+const NO_HOUR_YET: &str = "the median looks once an hour";
+
+struct Dashboard {
+    name: &'static str,
+    json: Value,
+    /// Variables with the values to look at it with.
+    variables: [(&'static str, &'static str); 6],
+}
+
+fn dashboard(name: &'static str, project: &'static str, cluster: &'static str) -> Dashboard {
+    let text = std::fs::read_to_string(shipped(&format!("dashboards/{name}.json"))).unwrap();
+    let variables = [
+        ("$__rate_interval", "20s"),
+        ("$__range", "1h"),
+        ("$job", ".+"),
+        ("$instance", ".+"),
+        ("$project", project),
+        ("$cluster", cluster),
+    ];
+    Dashboard { name, json: serde_json::from_str(&text).unwrap(), variables }
+}
+
+impl Dashboard {
+    fn filled(&self, query: &str) -> String {
+        let mut filled = query.to_owned();
+        for (variable, value) in self.variables {
+            filled = filled.replace(variable, value);
+        }
+        filled
+    }
+
+    /// The title, the letter, the query, and whether it is asked for one moment.
+    fn targets(&self) -> Vec<(String, String, String, bool)> {
+        let panels = self.json["panels"].as_array().unwrap().iter();
+        let within = |panel: &Value| panel["panels"].as_array().cloned().unwrap_or_default();
+        panels
+            .flat_map(|panel| std::iter::once(panel.clone()).chain(within(panel)))
+            .flat_map(|panel| {
+                let title = panel["title"].as_str().unwrap().to_owned();
+                let targets = panel["targets"].as_array().cloned().unwrap_or_default();
+                targets.into_iter().map(move |target| {
+                    let text = |key: &str| target[key].as_str().unwrap().to_owned();
+                    (title.clone(), text("refId"), text("expr"), target["instant"] == true)
+                })
+            })
+            .collect()
+    }
+}
+
+/// What Prometheus finds; it must neither fail nor warn.
+async fn ask(prometheus: &Prometheus, path: &str, query: &[(&str, &str)]) -> Vec<Value> {
+    let answer = prometheus.api(path, query).await.unwrap();
+    assert_eq!(answer["status"], "success", "{query:?}: {answer}");
+    assert!(answer["warnings"].is_null() && answer["infos"].is_null(), "{query:?}: {answer}");
+    let data = answer["data"].get("result").unwrap_or(&answer["data"]);
+    data.as_array().unwrap().clone()
+}
+
+async fn find(prometheus: &Prometheus, query: &str, instant: bool) -> Vec<Value> {
+    if instant {
+        return ask(prometheus, "query", &[("query", query)]).await;
+    }
+    let now = jiff::Timestamp::now().as_second();
+    let (start, end) = ((now - 60).to_string(), now.to_string());
+    ask(prometheus, "query_range", &[("query", query), ("start", &start), ("end", &end), ("step", "5")]).await
+}
+
+/// The values that a variable offers, as Grafana asks for them.
+async fn options(prometheus: &Prometheus, query: &str) -> Vec<Value> {
+    let (function, arguments) = query.strip_suffix(')').unwrap().split_once('(').unwrap();
+    match function {
+        "query_result" => ask(prometheus, "query", &[("query", arguments)]).await,
+        "label_values" => {
+            let (selector, label) = arguments.rsplit_once(", ").unwrap();
+            ask(prometheus, &format!("label/{label}/values"), &[("match[]", selector)]).await
+        }
+        _ => panic!("{function} is asked for nowhere else"),
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's prometheus; tests/run installs it"]
+async fn every_query_of_every_panel_and_variable_runs_and_finds_what_there_is() {
+    let demo = super::demo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let prometheus = Prometheus::start(&[&demo.url], None, folder.path());
+    prometheus.until("count(mongodbatlas_backup_export_up == 1)", |clusters| clusters == 7.0).await;
+    // Rates need a while.
+    prometheus.until("sum(rate(mongodbatlas_backup_export_polls_total[20s]))", |rate| rate > 0.5).await;
+    let mut wrong = Vec::new();
+    let mut asked = 0;
+    for dashboard in [dashboard("overview", ".+", ".+"), dashboard("cluster", PROJECT, CLUSTER)] {
+        for variable in dashboard.json["templating"]["list"].as_array().unwrap() {
+            if variable["type"] == "query" {
+                let query = variable["query"].as_str().or(variable["query"]["query"].as_str()).unwrap();
+                let found = options(&prometheus, &dashboard.filled(query)).await;
+                assert!(!found.is_empty(), "{}: {} offers nothing", dashboard.name, variable["name"]);
+            }
+        }
+        for (title, letter, query, instant) in dashboard.targets() {
+            let found = !find(&prometheus, &dashboard.filled(&query), instant).await.is_empty();
+            let place = format!("{}: {title}", dashboard.name);
+            let excused =
+                EMPTY.iter().any(|(panel, letters, _)| *panel == place && letters.contains(&letter));
+            if found == excused {
+                wrong.push(format!("{place} {letter}: {}", if found { "something" } else { "nothing" }));
+            }
+            asked += 1;
+        }
+    }
+    assert!(asked > 60, "only {asked} queries");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
