@@ -71,20 +71,17 @@ impl Prometheus {
     pub(crate) fn start(targets: &[&str], alertmanager: Option<&Alertmanager>, folder: &Path) -> Self {
         let host = |url: &str| format!("'{}'", url.strip_prefix("http://").unwrap());
         let targets: Vec<_> = targets.iter().map(|url| host(url)).collect();
-        let mut config = format!(
+        let alertmanagers: Vec<_> = alertmanager.iter().map(|known| host(&known.url)).collect();
+        let config = format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
              rule_files: ['{}']\n\
+             alerting: {{alertmanagers: [{{static_configs: [{{targets: [{}]}}]}}]}}\n\
              scrape_configs:\n\
              - job_name: atlas-backup-exporter\n  static_configs: [{{targets: [{}]}}]\n",
             shipped("alerts/atlas-backup-export.rules.yml").display(),
+            alertmanagers.join(", "),
             targets.join(", ")
         );
-        if let Some(alertmanager) = alertmanager {
-            config += &format!(
-                "alerting:\n  alertmanagers:\n  - static_configs: [{{targets: [{}]}}]\n",
-                host(&alertmanager.url)
-            );
-        }
         std::fs::write(folder.join("prometheus.yml"), config).unwrap();
         let port = free_port();
         let child = spawn(
@@ -171,13 +168,16 @@ impl Alertmanager {
 /// Takes what Alertmanager sends.
 pub(crate) struct Receiver {
     pub(crate) url: String,
-    taken: Arc<Mutex<Vec<(String, Value)>>>,
+    taken: Taken,
 }
+
+/// Messages, each with the path it came to.
+type Taken = Arc<Mutex<Vec<(String, Value)>>>;
 
 impl Receiver {
     pub(crate) async fn start() -> Self {
-        let taken = Arc::default();
-        let take = |State(taken): State<Arc<Mutex<Vec<(String, Value)>>>>, uri: Uri, body: Bytes| async move {
+        let taken = Taken::default();
+        let take = |State(taken): State<Taken>, uri: Uri, body: Bytes| async move {
             let message = serde_json::from_slice(&body).unwrap();
             taken.lock().unwrap().push((uri.path().to_owned(), message));
         };

@@ -8,12 +8,14 @@ mod incidents;
 mod mutation;
 mod promtool;
 mod story;
+mod verdict;
 
 use std::path::{Path, PathBuf};
 
 use incidents::{END, story};
-use promtool::promtool_test;
+use promtool::{Alerts, Questions, promtool_test};
 use story::{Cluster, DAY, End, Exporter, HOUR, Job, Story, cluster, daily, exporter, job};
+use verdict::Verdict;
 
 /// Tests in promtool's own format, each named after the rule that it is about.
 const RULE_TESTS: [&str; 6] =
@@ -28,10 +30,10 @@ fn rules() -> PathBuf {
 }
 
 #[track_caller]
-fn hold(stories: &[Story]) {
+fn hold(stories: &[Story], questions: &(impl Questions + Sync)) {
     let folder = tempfile::tempdir().unwrap();
     let complaints: Vec<_> = std::thread::scope(|scope| {
-        let told = |story: &Story| story.complaints(&rules(), folder.path());
+        let told = |story: &Story| story.complaints(&rules(), questions, folder.path());
         let (first, second) = stories.split_at(stories.len() / 2);
         let second = scope.spawn(move || second.iter().map(told).collect::<Vec<_>>());
         first.iter().map(told).chain(second.join().unwrap()).filter(|said| !said.is_empty()).collect()
@@ -67,12 +69,11 @@ fn another_job_name_takes_one_replacement() {
     assert!(holds, "{said}");
 }
 
-#[test]
-#[ignore = "needs promtool; tests/run installs it"]
-fn a_month_without_incident_is_silent() {
+/// Thirty-one days in which all goes well, seen by two exporters.
+fn calm_month() -> Story {
     let sharded = daily(-3..32).map(|job| Job { collections: None, ..job });
     let weekly = (-2..5).map(|week| job(week * 7 * DAY + 3 * HOUR, End::Successful));
-    hold(&[Story {
+    Story {
         minutes: 31 * DAY,
         step: 30,
         exporters: vec![
@@ -95,17 +96,31 @@ fn a_month_without_incident_is_silent() {
                 Cluster { auto_export_off: vec![0..END], ..cluster("unexported", []) },
             ],
         )
-    }]);
+    }
+}
+
+#[test]
+#[ignore = "needs promtool; tests/run installs it"]
+fn a_month_without_incident_is_silent() {
+    hold(&[calm_month()], &Alerts);
 }
 
 #[test]
 #[ignore = "needs promtool; tests/run installs it"]
 fn each_incident_is_told_as_it_deserves() {
-    hold(&incidents::all());
+    hold(&incidents::all(), &Alerts);
 }
 
 #[test]
 #[ignore = "needs promtool; tests/run installs it"]
 fn a_restart_in_the_middle_changes_nothing() {
-    hold(&incidents::all_with_restarts());
+    hold(&incidents::all_with_restarts(), &Alerts);
+}
+
+#[test]
+#[ignore = "needs promtool; tests/run installs it"]
+fn the_dashboard_is_no_calmer_than_the_alerts_and_calm_when_all_is_well() {
+    let mut stories = incidents::all();
+    stories.push(calm_month());
+    hold(&stories, &Verdict::of_the_overview());
 }

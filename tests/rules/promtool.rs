@@ -12,52 +12,66 @@ pub(crate) fn promtool_test(file: &Path) -> (bool, String) {
     (output.status.success(), said.into_owned())
 }
 
-impl Story {
-    /// The minutes in which all that fires is compared: around every change, and many between.
-    fn looks(&self) -> Vec<i64> {
-        let changes = self.firing.iter().flat_map(|firing| [firing.minutes.start, firing.minutes.end]);
-        let around = changes.flat_map(|minute| [minute - self.step, minute]);
-        let between = (0..=100).map(|part| self.minutes * part / 100);
-        let mut looks: Vec<_> = around
-            .chain(between)
-            .map(|minute| minute / self.step * self.step)
-            .filter(|minute| (0..=self.minutes).contains(minute))
-            .collect();
+/// What is asked of a story in promtool.
+pub(crate) trait Questions {
+    /// Adds questions and answers in promtool's format.
+    fn write(&self, story: &Story, yaml: &mut String);
+}
+
+/// Whether the alerts fire that should, from their first minute to their last, and no other at any time.
+pub(crate) struct Alerts;
+
+impl Questions for Alerts {
+    fn write(&self, story: &Story, yaml: &mut String) {
+        let changes = story.firing.iter().flat_map(|firing| [firing.minutes.start, firing.minutes.end]);
+        let mut looks: Vec<_> = changes.flat_map(|minute| [minute - story.step, minute]).collect();
         looks.sort_unstable();
         looks.dedup();
-        looks
+        for minute in looks.into_iter().filter(|minute| (0..=story.minutes).contains(minute)) {
+            ask(yaml, "ALERTS{alertstate=\"firing\"}", minute);
+            for firing in story.firing.iter().filter(|firing| firing.minutes.contains(&minute)) {
+                writeln!(yaml, "    - {{labels: 'ALERTS{{{}}}', value: 1}}", firing.labels).unwrap();
+            }
+        }
+        // Counted, nothing that fires between two looks is missed.
+        let range = story.minutes + story.step;
+        ask(yaml, &format!("count_over_time(ALERTS{{alertstate=\"firing\"}}[{range}m])"), story.minutes);
+        for firing in &story.firing {
+            let evaluations = (0..=story.minutes / story.step).map(|number| number * story.step);
+            let fired = evaluations.filter(|minute| firing.minutes.contains(minute)).count();
+            writeln!(yaml, "    - {{labels: '{{{}}}', value: {fired}}}", firing.labels).unwrap();
+        }
     }
+}
 
-    /// The story as a test file for promtool.
-    fn yaml(&self, rules: &Path) -> String {
-        let text = std::fs::read_to_string(rules).unwrap();
+/// Asks for `query` at `minute`; answers may follow.
+pub(crate) fn ask(yaml: &mut String, query: &str, minute: i64) {
+    let query = query.replace('\n', " ");
+    writeln!(yaml, "  - expr: '{query}'\n    eval_time: {minute}m\n    exp_samples:").unwrap();
+}
+
+impl Story {
+    /// The story as a test file for promtool, with the series that `rules` and `questions` can see.
+    fn yaml(&self, rules: &Path, questions: &impl Questions) -> String {
+        let mut asked = String::new();
+        questions.write(self, &mut asked);
+        let seen = std::fs::read_to_string(rules).unwrap() + &asked;
         let mut yaml = format!(
             "rule_files: ['{}']\nevaluation_interval: {step}m\ntests:\n- name: '{}'\n  interval: {step}m\n  input_series:\n",
             rules.display(),
             self.name,
             step = self.step
         );
-        for (name, values) in self.series(&text) {
+        for (name, values) in self.series(&seen) {
             writeln!(yaml, "  - series: '{name}'\n    values: '{}'", notation(&values)).unwrap();
         }
-        yaml.push_str("  promql_expr_test:\n");
-        for minute in self.looks() {
-            writeln!(
-                yaml,
-                "  - expr: 'ALERTS{{alertstate=\"firing\"}}'\n    eval_time: {minute}m\n    exp_samples:"
-            )
-            .unwrap();
-            for firing in self.firing.iter().filter(|firing| firing.minutes.contains(&minute)) {
-                writeln!(yaml, "    - {{labels: 'ALERTS{{{}}}', value: 1}}", firing.labels).unwrap();
-            }
-        }
-        yaml
+        yaml + "  promql_expr_test:\n" + &asked
     }
 
     /// What promtool has against the story; empty if nothing.
-    pub(crate) fn complaints(&self, rules: &Path, folder: &Path) -> String {
+    pub(crate) fn complaints(&self, rules: &Path, questions: &impl Questions, folder: &Path) -> String {
         let file = folder.join(format!("{}.yml", self.name.replace(' ', "-")));
-        std::fs::write(&file, self.yaml(rules)).unwrap();
+        std::fs::write(&file, self.yaml(rules, questions)).unwrap();
         let (holds, said) = promtool_test(&file);
         if holds {
             return String::new();

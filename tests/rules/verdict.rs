@@ -1,0 +1,61 @@
+//! What the dashboard says of a cluster in one word, against the alerts.
+
+use std::path::Path;
+
+use super::promtool::{Questions, ask};
+use super::story::Story;
+
+/// Whether the dashboard's verdict is in keeping with the alerts: the same where a cluster is seen, and never calm.
+pub(crate) struct Verdict(String);
+
+/// What the verdict of the overview's table is called in its query.
+const TROUBLE: [(&str, u8); 7] = [
+    ("AtlasBackupExportFailed", 11),
+    ("AtlasBackupExportFailureUnresolved", 11),
+    ("AtlasBackupExportOverdue", 10),
+    ("AtlasBackupExportNeverSucceeded", 9),
+    ("AtlasBackupExportStalled", 7),
+    ("AtlasBackupExportQueuedTooLong", 6),
+    ("AtlasBackupAutoExportDisabled", 5),
+];
+const BLIND: u8 = 8;
+const LEAST_TROUBLE: u8 = 5;
+/// How often each story is looked at.
+const LOOKS: i64 = 8;
+
+impl Verdict {
+    pub(crate) fn of_the_overview() -> Self {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards/overview.json");
+        let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let panels = json["panels"].as_array().unwrap();
+        let table = panels.iter().find(|panel| panel["title"] == "Clusters, trouble first").unwrap();
+        let mut query = table["targets"][0]["expr"].as_str().unwrap().to_owned();
+        assert_eq!((&table["targets"][0]["refId"], query.starts_with("11 * ")), (&"A".into(), true));
+        // Everything is looked at; matchers that say so would only cost time.
+        let all = r#"job=~"$job", instance=~"$instance", project_id=~"$project", cluster_name=~"$cluster""#;
+        for matchers in [all, r#"job=~"$job", instance=~"$instance""#] {
+            query = query.replace(&format!("{matchers}, "), "").replace(matchers, "");
+        }
+        assert!(!query.contains('$'), "{query}");
+        Self(query)
+    }
+}
+
+impl Questions for Verdict {
+    fn write(&self, story: &Story, yaml: &mut String) {
+        let verdict = &self.0;
+        let on = "on (project_id, cluster_name)";
+        for minute in (1..=LOOKS).map(|part| story.minutes * part / LOOKS / story.step * story.step) {
+            // The worst that fires, as a number.
+            let fires = TROUBLE.map(|(alert, code)| {
+                format!("{code} * max by (project_id, cluster_name) (ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}})")
+            });
+            let fires = fires.join(" or ");
+            // The verdict may be ahead of an alert, and says that a cluster is not seen instead of what it was last seen in.
+            ask(yaml, &format!("(({fires}) > {on} ({verdict})) unless {on} ({verdict}) == {BLIND}"), minute);
+            if story.firing.is_empty() {
+                ask(yaml, &format!("({verdict}) >= {LEAST_TROUBLE}"), minute);
+            }
+        }
+    }
+}
