@@ -183,6 +183,8 @@ fn the_tools_find_nothing_to_say() {
     let rules = "alerts/atlas-backup-export.rules.yml";
     let rules = said("promtool", &["check", "rules", "--lint=all", "--lint-fatal", rules]);
     assert!(rules.contains("SUCCESS") && rules.trim().lines().count() == 2, "{rules}");
+    // The example configuration, with the rules that it names.
+    said("promtool", &["check", "config", "dashboards/provisioning/prometheus.yml"]);
     let config = said("amtool", &["check-config", "alerts/alertmanager.example.yml"]);
     assert!(config.contains("SUCCESS"), "{config}");
 }

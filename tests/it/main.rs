@@ -10,12 +10,14 @@
     missing_docs
 )]
 
+mod alerts;
 mod auth;
 mod budget;
 mod cli;
 mod dashboards;
 mod demo;
 mod discovery;
+mod exposed;
 mod faults;
 mod harness;
 mod law;

@@ -1,0 +1,58 @@
+//! What the exporter exposes, as the golden exposition shows it: what a query may name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::promql;
+
+/// Series that Prometheus itself makes for a target.
+const SCRAPE_SERIES: [&str; 5] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+];
+/// Labels that Prometheus puts on every series of a target.
+const TARGET_LABELS: [&str; 2] = ["job", "instance"];
+/// The golden exposition leaves out the labels of this one, which change with every build.
+const BUILD_INFO: (&str, [&str; 3]) =
+    ("mongodbatlas_backup_exporter_build_info", ["version", "revision", "rustversion"]);
+/// Every metric of the golden exposition with its labels and their values; counters and histograms by suffix.
+pub(crate) struct Exposed {
+    pub(crate) labels: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) values: BTreeSet<(String, String)>,
+    pub(crate) counters: BTreeSet<String>,
+}
+
+pub(crate) fn exposed() -> Exposed {
+    let golden = include_str!("../../src/exposition/golden.txt");
+    let mut exposed = Exposed { labels: BTreeMap::new(), values: BTreeSet::new(), counters: BTreeSet::new() };
+    for line in golden.lines() {
+        if let Some(family) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = family.split_once(' ').unwrap();
+            match kind {
+                "counter" => _ = exposed.counters.insert(name.to_owned()),
+                "histogram" => exposed
+                    .counters
+                    .extend(["_bucket", "_sum", "_count"].map(|suffix| format!("{name}{suffix}"))),
+                _ => {}
+            }
+        } else if !line.starts_with('#') && !line.starts_with(BUILD_INFO.0) {
+            let expr = promql::parse(line.rsplit_once(' ').unwrap().0).unwrap();
+            for selector in promql::selectors(&expr) {
+                let labels = exposed.labels.entry(selector.metric).or_default();
+                labels.extend(selector.matchers.iter().map(|m| m.label.clone()));
+                exposed.values.extend(selector.matchers.into_iter().map(|m| (m.label, m.value)));
+            }
+        }
+    }
+    exposed.labels.insert(BUILD_INFO.0.to_owned(), BUILD_INFO.1.map(str::to_owned).into());
+    for series in SCRAPE_SERIES {
+        exposed.labels.insert(series.to_owned(), BTreeSet::new());
+    }
+    for labels in exposed.labels.values_mut() {
+        labels.extend(TARGET_LABELS.map(str::to_owned));
+    }
+    assert!(exposed.labels.len() > 40 && exposed.counters.len() > 5);
+    exposed
+}
