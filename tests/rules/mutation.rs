@@ -18,7 +18,7 @@ pub(crate) struct Mutant {
 }
 
 /// What a word of an expression or a field may become.
-const CHANGES: [(&str, &str); 27] = [
+const CHANGES: [(&str, &str); 28] = [
     (" == ", " != "),
     (" > ", " <= "),
     (" < ", " >= "),
@@ -35,6 +35,7 @@ const CHANGES: [(&str, &str); 27] = [
     ("min by", "max by"),
     ("sum by", "min by"),
     ("max_over_time", "min_over_time"),
+    ("min_over_time", "max_over_time"),
     ("(project_id, cluster_name) (", "(project_id, cluster_name, instance) ("),
     ("(project_id, cluster_name) (", "(project_id) ("),
     ("by (job, instance)", "by (job)"),
@@ -54,7 +55,7 @@ const FIELDS: [(&str, &str); 6] = [
     ("severity: info", "severity: warning"),
     ("summary: ", "summary: Perhaps "),
     (".md#atlas", ".md#"),
-    ("{{ . | first", "{{ . | last"),
+    ("humanizeDuration", "humanize"),
 ];
 
 /// Every mutant of a rules file.
@@ -189,6 +190,7 @@ fn every_small_change_of_a_rule_is_seen() {
                 while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if survives(mutant, folder.path()) {
                         let told = format!("{}: {}: {}", mutant.rule, mutant.line, mutant.change);
+                        eprintln!("{told}");
                         survivors.lock().unwrap().push(told);
                     }
                 }
