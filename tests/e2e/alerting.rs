@@ -74,7 +74,7 @@ async fn a_failed_export_pages_and_a_success_resolves_it() {
     let description = alert["annotations"]["description"].as_str().unwrap();
     assert!(
         description.starts_with(
-            "payments/prod: the newest export failed with EXPORT_BUCKET_ACCESS_DENIED. Failed since the last success: 1. The last success ended 1h 3"
+            "payments/prod: an export failed with EXPORT_BUCKET_ACCESS_DENIED, and no newer one is under way. Failed since the last success: 1. The last success ended 1h 3"
         ),
         "{description}"
     );
@@ -139,6 +139,8 @@ async fn what_says_less_is_kept_quiet() {
         (&blind, &failed, false),
         (&blind_for_long, &overdue, false),
         (&auth, &blind, true),
+        (&auth, &alert("AtlasBackupExporterDiscoveryFailing", &json!({"project_id": PROJECT})), true),
+        (&auth, &alert("AtlasBackupExporterDiscoveryFailing", &json!({"organization_id": "o"})), false),
         (&failed, &unresolved(&prod), true),
         (&failed, &unresolved(&other), false),
         (&failed, &alert("AtlasBackupExportNeverSucceeded", &prod), true),
