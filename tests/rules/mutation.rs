@@ -18,7 +18,7 @@ pub(crate) struct Mutant {
 }
 
 /// What a word of an expression or a field may become.
-const CHANGES: [(&str, &str); 28] = [
+const CHANGES: [(&str, &str); 29] = [
     (" == ", " != "),
     (" > ", " <= "),
     (" < ", " >= "),
@@ -45,6 +45,7 @@ const CHANGES: [(&str, &str); 28] = [
     ("\"Successful\"", "\"Failed\""),
     ("\"Queued\"", "\"InProgress\""),
     ("\"InProgress\"", "\"Queued\""),
+    ("\"Cancelled\"", "\"Failed\""),
     ("\"firing\"", "\"pending\""),
     ("unauthorized|forbidden", "unauthorized"),
 ];
