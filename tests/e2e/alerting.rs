@@ -36,13 +36,13 @@ async fn a_failed_export_pages_and_a_success_resolves_it() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;
     let alertmanager = Alertmanager::start(&receiver, folder.path());
-    let prometheus = Prometheus::start(&[&exporter.url], Some(&alertmanager), folder.path());
+    let prometheus = Prometheus::start(&exporter.url, Some(&alertmanager), folder.path());
 
     // All is well, and every rule has something to say of it: that there is nothing.
     prometheus.until("count(mongodbatlas_backup_export_up == 1)", |clusters| clusters == 2.0).await;
     let evaluated = || async {
         let groups = prometheus.api("rules", &[]).await?;
-        let rules = groups["data"]["groups"][0]["rules"].as_array()?.clone();
+        let rules = groups["data"]["groups"][0]["rules"].as_array()?;
         rules.iter().all(|rule| rule["health"] != "unknown").then_some(())
     };
     eventually("every rule is evaluated", evaluated).await;

@@ -52,7 +52,7 @@ async fn promtool_finds_nothing_to_say() {
 async fn a_real_prometheus_stores_every_sample() {
     let demo = demo().await;
     let folder = tempfile::tempdir().unwrap();
-    let prometheus = Prometheus::start(&[&demo.url], None, folder.path());
+    let prometheus = Prometheus::start(&demo.url, None, folder.path());
     prometheus.until("up{job=\"atlas-backup-exporter\"}", |up| up == 1.0).await;
     // One instant, one scrape: what was scraped is what is stored, and nothing stands twice.
     prometheus

@@ -26,17 +26,21 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn spawn(program: &str, folder: &Path, arguments: &[String]) -> Child {
+/// Starts a server that keeps its files and its log in `folder`, and returns its address.
+fn serve(program: &str, folder: &Path, arguments: &[&str]) -> (String, Child) {
+    let port = free_port();
     let log = std::fs::File::create(folder.join(format!("{program}.log"))).unwrap();
-    Command::new(program)
+    let child = Command::new(program)
         .current_dir(folder)
         .args(arguments)
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
         .kill_on_drop(true)
         .spawn()
-        .unwrap_or_else(|error| panic!("{program}: {error}"))
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    (format!("http://127.0.0.1:{port}"), child)
 }
 
 /// Asks until there is an answer.
@@ -67,10 +71,9 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes `targets`, evaluates the shipped rules, and tells `alertmanager` if there is one.
-    pub(crate) fn start(targets: &[&str], alertmanager: Option<&Alertmanager>, folder: &Path) -> Self {
+    /// Scrapes `target`, evaluates the shipped rules, and tells `alertmanager` if there is one.
+    pub(crate) fn start(target: &str, alertmanager: Option<&Alertmanager>, folder: &Path) -> Self {
         let host = |url: &str| format!("'{}'", url.strip_prefix("http://").unwrap());
-        let targets: Vec<_> = targets.iter().map(|url| host(url)).collect();
         let alertmanagers: Vec<_> = alertmanager.iter().map(|known| host(&known.url)).collect();
         let config = format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
@@ -80,20 +83,12 @@ impl Prometheus {
              - job_name: atlas-backup-exporter\n  static_configs: [{{targets: [{}]}}]\n",
             shipped("alerts/atlas-backup-export.rules.yml").display(),
             alertmanagers.join(", "),
-            targets.join(", ")
+            host(target)
         );
         std::fs::write(folder.join("prometheus.yml"), config).unwrap();
-        let port = free_port();
-        let child = spawn(
-            "prometheus",
-            folder,
-            &[
-                "--config.file=prometheus.yml".to_owned(),
-                "--storage.tsdb.path=prometheus".to_owned(),
-                format!("--web.listen-address=127.0.0.1:{port}"),
-            ],
-        );
-        Self { url: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new(), _child: child }
+        let arguments = ["--config.file=prometheus.yml", "--storage.tsdb.path=prometheus"];
+        let (url, child) = serve("prometheus", folder, &arguments);
+        Self { url, http: reqwest::Client::new(), _child: child }
     }
 
     /// What an endpoint of the API answers; `None` while nobody does.
@@ -133,18 +128,10 @@ impl Alertmanager {
             config = config.replace(old, new);
         }
         std::fs::write(folder.join("alertmanager.yml"), config).unwrap();
-        let port = free_port();
-        let child = spawn(
-            "prometheus-alertmanager",
-            folder,
-            &[
-                "--config.file=alertmanager.yml".to_owned(),
-                "--storage.path=alertmanager".to_owned(),
-                format!("--web.listen-address=127.0.0.1:{port}"),
-                "--cluster.listen-address=".to_owned(),
-            ],
-        );
-        Self { url: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new(), _child: child }
+        let arguments =
+            ["--config.file=alertmanager.yml", "--storage.path=alertmanager", "--cluster.listen-address="];
+        let (url, child) = serve("prometheus-alertmanager", folder, &arguments);
+        Self { url, http: reqwest::Client::new(), _child: child }
     }
 
     /// Tells it of alerts as Prometheus does.

@@ -112,11 +112,10 @@ fn every_metric_and_label_of_a_rule_is_exposed() {
             if metric == "ALERTS" {
                 continue;
             }
-            let labels = exposed.labels.get(metric).unwrap_or_else(|| panic!("{metric} is not exposed"));
-            for m in &selector.matchers {
-                assert!(labels.contains(&m.label), "{metric} has no {}", m.label);
-                let fixed = m.op == "=" && m.label != "job";
-                assert!(!fixed || exposed.values.contains(&(m.label.clone(), m.value.clone())), "{m:?}");
+            exposed.labels_of(metric).unwrap_or_else(|error| panic!("{error}: {rule:?}"));
+            // The job's name is the site's.
+            for m in selector.matchers.iter().filter(|m| m.label != "job") {
+                exposed.fits(metric, m).unwrap_or_else(|error| panic!("{error}: {rule:?}"));
             }
             let job = selector.matchers.iter().any(|m| m.label == "job");
             assert_eq!(job, metric == "up", "only the target's own rule depends on the job: {rule:?}");

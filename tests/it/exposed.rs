@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::promql;
+use crate::promql::{self, Matcher};
 
 /// Series that Prometheus itself makes for a target.
 const SCRAPE_SERIES: [&str; 5] = [
@@ -17,11 +17,31 @@ const TARGET_LABELS: [&str; 2] = ["job", "instance"];
 /// The golden exposition leaves out the labels of this one, which change with every build.
 const BUILD_INFO: (&str, [&str; 3]) =
     ("mongodbatlas_backup_exporter_build_info", ["version", "revision", "rustversion"]);
+
 /// Every metric of the golden exposition with its labels and their values; counters and histograms by suffix.
 pub(crate) struct Exposed {
     pub(crate) labels: BTreeMap<String, BTreeSet<String>>,
-    pub(crate) values: BTreeSet<(String, String)>,
+    values: BTreeSet<(String, String)>,
     pub(crate) counters: BTreeSet<String>,
+}
+
+impl Exposed {
+    /// The labels of a metric, or that there is no such metric.
+    pub(crate) fn labels_of(&self, metric: &str) -> Result<&BTreeSet<String>, String> {
+        self.labels.get(metric).ok_or_else(|| format!("{metric} is not exposed"))
+    }
+
+    /// Whether a metric has the label of a matcher, and ever the value, unless that is a variable.
+    pub(crate) fn fits(&self, metric: &str, m: &Matcher) -> Result<(), String> {
+        if !self.labels_of(metric)?.contains(&m.label) {
+            return Err(format!("{metric} has no {}", m.label));
+        }
+        let fixed = m.op == "=" && !m.value.starts_with('$');
+        if fixed && !self.values.contains(&(m.label.clone(), m.value.clone())) {
+            return Err(format!("{} is never {}", m.label, m.value));
+        }
+        Ok(())
+    }
 }
 
 pub(crate) fn exposed() -> Exposed {

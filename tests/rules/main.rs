@@ -29,6 +29,12 @@ fn rules() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts/atlas-backup-export.rules.yml")
 }
 
+/// A file of [`RULE_TESTS`], asked of other rules.
+fn rule_tests(name: &str, rules: &Path) -> String {
+    let text = std::fs::read_to_string(tests().join(name)).unwrap();
+    text.replace("../../alerts/atlas-backup-export.rules.yml", &rules.display().to_string())
+}
+
 #[track_caller]
 fn hold(stories: &[Story], questions: &(impl Questions + Sync)) {
     let folder = tempfile::tempdir().unwrap();
@@ -60,9 +66,7 @@ fn another_job_name_takes_one_replacement() {
     let renamed = folder.path().join("rules.yml");
     let text = std::fs::read_to_string(rules()).unwrap();
     std::fs::write(&renamed, text.replace("job=\"atlas-backup-exporter\"", "job=\"backups\"")).unwrap();
-    let text = std::fs::read_to_string(tests().join("alerts.yml")).unwrap();
-    let text = text
-        .replace("../../alerts/atlas-backup-export.rules.yml", &renamed.display().to_string())
+    let text = rule_tests("alerts.yml", &renamed)
         .replace("job=\"atlas-backup-exporter\"", "job=\"backups\"")
         .replace("job: atlas-backup-exporter", "job: backups")
         .replace("the job atlas-backup-exporter", "the job backups");

@@ -3,19 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{RULE_TESTS, rules, tests};
+use super::promtool::promtool_test;
+use super::{RULE_TESTS, rule_tests, rules};
 
 /// A rules file with one change.
-pub(crate) struct Mutant {
+struct Mutant {
     /// The alert or record that is changed.
-    pub(crate) rule: String,
-    pub(crate) line: String,
-    pub(crate) change: String,
-    pub(crate) text: String,
+    rule: String,
+    line: String,
+    change: String,
+    text: String,
 }
 
 /// What a word of an expression or a field may become.
@@ -61,7 +61,7 @@ const FIELDS: [(&str, &str); 6] = [
 ];
 
 /// Every mutant of a rules file.
-pub(crate) fn mutants(text: &str) -> Vec<Mutant> {
+fn mutants(text: &str) -> Vec<Mutant> {
     let mut mutants = Vec::new();
     let mut rule = String::new();
     let mut offset = 0;
@@ -170,27 +170,18 @@ fn pruned(text: &str, wanted: &str) -> String {
 fn own_tests(rule: &str, rules: &Path, folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for name in RULE_TESTS {
-        let text = std::fs::read_to_string(tests().join(name)).unwrap();
+        let text = rule_tests(name, rules);
         let mut parts = text.split("\n- name: ");
-        let head = parts
-            .next()
-            .unwrap()
-            .replace("../../alerts/atlas-backup-export.rules.yml", &rules.display().to_string());
+        let head = parts.next().unwrap();
         let about = |part: &&str| part.split(['\n', ' ']).next() == Some(rule);
         let chosen: Vec<_> = parts.filter(about).collect();
         if !chosen.is_empty() {
             let file = folder.join(name);
-            std::fs::write(&file, head + "\n- name: " + &chosen.join("\n- name: ")).unwrap();
+            std::fs::write(&file, head.to_owned() + "\n- name: " + &chosen.join("\n- name: ")).unwrap();
             files.push(file);
         }
     }
     files
-}
-
-fn is_green(file: &Path) -> bool {
-    let mut promtool = Command::new("promtool");
-    promtool.args(["test", "rules"]).arg(file).stdout(Stdio::null()).stderr(Stdio::null());
-    promtool.status().unwrap().success()
 }
 
 /// Whether all tests about `rule` are green with the rules in `text`.
@@ -200,7 +191,7 @@ fn are_green(rule: &str, text: &str, folder: &Path) -> bool {
     files.iter().all(|file| {
         let wanted = std::fs::read_to_string(file).unwrap() + rule;
         std::fs::write(&rules, pruned(text, &wanted)).unwrap();
-        is_green(file)
+        promtool_test(file).0
     })
 }
 

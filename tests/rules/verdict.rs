@@ -5,7 +5,7 @@ use std::path::Path;
 use super::promtool::{Questions, ask};
 use super::story::Story;
 
-/// Whether the dashboard's verdict is in keeping with the alerts: the same where a cluster is seen, and never calm.
+/// Whether the dashboard's verdict is no calmer than the alerts, and calm where none fires.
 pub(crate) struct Verdict(String);
 
 /// What the verdict of the overview's table is called in its query.
