@@ -3,13 +3,14 @@
 //! Every request, token requests and digest challenges included, leaves through one door, `Door::send`.
 
 mod auth;
+mod detail;
 mod door;
 mod endpoint;
 mod error;
+mod listing;
 mod pace;
 mod wire;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,6 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use reqwest::header::{ACCEPT, HeaderValue};
 use reqwest::{Method, Request};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -28,17 +28,8 @@ use auth::Auth;
 use door::Door;
 use endpoint::{Endpoint, Route};
 pub use error::Error;
-
-/// Things a page: the most that Atlas allows.
-const PAGE_SIZE: usize = 500;
-
-/// No listing is longer: half a million jobs are daily exports for thirteen centuries. Without an end, a server that
-/// always promises one more page would be read for ever.
-const MOST_PAGES: usize = 1000;
-
-/// Pages in a row that bring nothing new although more are promised. Things that appear while a listing is read shift
-/// it, which can repeat a page or two; three are a circle.
-const MOST_REPEATED_PAGES: usize = 3;
+pub use listing::Listing;
+use listing::PAGE_SIZE;
 
 /// Tries of one request, unless someone says otherwise: the first and three more.
 const RETRIES: usize = 3;
@@ -56,15 +47,6 @@ pub const ENDPOINTS: [&str; Endpoint::ALL.len()] = {
     }
     words
 };
-
-/// What a listing holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listing<T> {
-    /// What could be read, each once, in order.
-    pub found: Vec<T>,
-    /// What is wrong with the first entry that could not; what it stands for may be something that is known.
-    pub flaw: Option<Error>,
-}
 
 /// One Atlas, asked with one set of credentials. Clones share the token or nonce, the connections and the pacer.
 #[derive(Debug, Clone)]
@@ -172,63 +154,6 @@ impl Atlas {
         let call =
             self.call(Endpoint::OrganizationProjects, id.as_str(), &["orgs", id.as_str(), "groups"])?;
         self.listing(call, deadline, |project: wire::ListedProject| project.id().map(Some)).await
-    }
-
-    /// Collects a listing. An entry that cannot be read costs itself and no other, but is told.
-    async fn listing<W: DeserializeOwned, T: Ord>(
-        &self,
-        call: Call,
-        deadline: Instant,
-        read: impl Fn(W) -> Result<Option<T>, Error>,
-    ) -> Result<Listing<T>, Error> {
-        let (mut found, mut flaw) = (BTreeSet::new(), None);
-        let promised = self
-            .pages(call, deadline, |entry: Value| match wire::entry(entry).and_then(&read) {
-                Ok(Some(entry)) => Ok(if found.insert(entry) { Sighting::First } else { Sighting::Again }),
-                Ok(None) => Ok(Sighting::Again),
-                Err(error) => {
-                    flaw.get_or_insert(error);
-                    Ok(Sighting::Again)
-                }
-            })
-            .await?;
-        if found.is_empty() && flaw.is_none() && promised > 0 {
-            return Err(Error::invalid(&format!("a listing of nothing that counts {promised}")));
-        }
-        Ok(Listing { found: found.into_iter().collect(), flaw })
-    }
-
-    /// Hands everything that a listing holds to `each`, page by page, before `deadline`.
-    ///
-    /// Whether more pages follow is told by the `next` link and by full pages; `totalCount` is an estimate, and only returned.
-    /// The link's address is not used: it could lead elsewhere, with our credentials.
-    async fn pages<T: DeserializeOwned>(
-        &self,
-        mut call: Call,
-        deadline: Instant,
-        mut each: impl FnMut(T) -> Result<Sighting, Error>,
-    ) -> Result<u64, Error> {
-        let mut repeated = 0;
-        for number in 1..=MOST_PAGES {
-            call.url.set_query(Some(&format!("itemsPerPage={PAGE_SIZE}&pageNum={number}")));
-            let page: wire::Page<T> = self.get(&call, deadline).await?;
-            let more = page.promises_more() || page.results.len() >= PAGE_SIZE;
-            let count = page.count();
-            let mut fresh = false;
-            for one in page.results {
-                fresh |= each(one)? == Sighting::First;
-            }
-            if !more {
-                return Ok(count);
-            }
-            repeated = if fresh { 0 } else { repeated + 1 };
-            if repeated == MOST_REPEATED_PAGES {
-                return Err(Error::invalid(&format!(
-                    "the listing goes round in circles: page {number} is the third in a row with nothing new, and another is promised"
-                )));
-            }
-        }
-        Err(Error::TooLarge(format!("the listing has more than {MOST_PAGES} pages")))
     }
 
     /// A resource below a cluster's `backup`.

@@ -3,6 +3,7 @@
 //! Discovery and polls write what they found, readers take a [`View`], in which the two rules of truth are applied already: a
 //! cluster is not shown before its project's name was asked for, and a report that is too old is withdrawn.
 
+mod detail;
 mod view;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use crate::model::{
     Budget, ClusterReport, Expected, FailureReason, ListedCluster, OrganizationId, PollError, ProjectId,
     Schedule, Target, Unexportable,
 };
+pub use detail::ClusterDetails;
+use detail::ProjectDetails;
 pub use view::{ClusterView, OrganizationView, ProjectView, View};
 
 /// The shared state.
@@ -25,6 +28,9 @@ pub struct Board(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     stale_after: Duration,
+    detail_stale_after: Duration,
+    /// When the secret of a service account ends, by the short form of its id.
+    expiries: BTreeMap<String, Timestamp>,
     /// Whether everything was asked for once. What comes later does not take it back.
     ready: bool,
     organizations: BTreeMap<OrganizationId, Discovery>,
@@ -39,6 +45,7 @@ struct ProjectState {
     discovery: Discovery,
     left_out: Option<BTreeMap<Unexportable, u64>>,
     budget: Option<Budget>,
+    details: ProjectDetails,
 }
 
 /// What is known of one cluster.
@@ -64,6 +71,8 @@ pub struct ClusterState {
     pub paused: Option<bool>,
     /// When it was created.
     pub created_at: Option<Timestamp>,
+    /// What is known of it besides.
+    pub details: ClusterDetails,
 }
 
 /// What a good poll found.
@@ -118,7 +127,7 @@ impl Board {
     /// A board of nothing yet. Reports older than `stale_after` are withdrawn.
     #[must_use]
     pub fn new(stale_after: Duration) -> Self {
-        Self(Mutex::new(State { stale_after, ..State::default() }))
+        Self(Mutex::new(State { stale_after, detail_stale_after: stale_after, ..State::default() }))
     }
 
     /// Sets the age at which reports are withdrawn.
@@ -187,6 +196,7 @@ impl Board {
             cluster.scheduled = scheduled;
             if !scheduled {
                 (cluster.schedule, cluster.schedule_error) = (None, None);
+                cluster.details.forget_snapshots();
             }
         }
     }
@@ -199,7 +209,12 @@ impl Board {
             return;
         };
         match outcome {
-            Ok(schedule) => (cluster.schedule, cluster.schedule_error) = (Some(schedule), None),
+            Ok(schedule) => {
+                if cluster.schedule.as_ref().is_some_and(|before| !before.exports_like(&schedule)) {
+                    cluster.details.forget_snapshots();
+                }
+                (cluster.schedule, cluster.schedule_error) = (Some(schedule), None);
+            }
             Err(error) => cluster.schedule_error = Some(error),
         }
     }
@@ -235,7 +250,8 @@ impl Board {
         let Some(cluster) = state.clusters.get_mut(target) else { return };
         cluster.polls += 1;
         let error = match outcome {
-            Ok(good) => {
+            Ok(mut good) => {
+                cluster.details.take_in(&mut good.report);
                 cluster.good = Some(Arc::new(good));
                 None
             }

@@ -248,7 +248,8 @@ mod tests {
                      must: Option<bool>,
                      verdict,
                      part: &str| {
-            let schedule = Schedule { auto_export: auto, frequency: word.map(str::to_owned) };
+            let schedule =
+                Schedule { auto_export: auto, frequency: word.map(str::to_owned), bucket_id: None };
             let interval = days.map(|days| Duration::from_hours(24) * days);
             let row = judge(Row::default(), Expected { interval, export: must }, &schedule, false);
             assert!(

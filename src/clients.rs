@@ -1,9 +1,13 @@
 //! Who asks Atlas: one client for each set of credentials.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use jiff::Timestamp;
 
 use crate::atlas::{Atlas, Error};
 use crate::config::{Config, Credentials};
+use crate::model::short_client_id;
 use crate::self_metrics::SelfMetrics;
 
 /// Every client in use. Since there is one for each set of credentials, there is one token for a client id and one nonce for a key.
@@ -25,10 +29,8 @@ impl Clients {
     /// connections and pacer.
     pub fn prepare(&mut self, config: &Config) -> Result<(), Error> {
         let mut fresh: Vec<(Credentials, Atlas)> = Vec::new();
-        let of_projects = config.projects.iter().map(|project| &project.credentials);
-        let of_organizations = config.organizations.iter().map(|organization| &organization.credentials);
         let usable = |known: &&(Credentials, Atlas)| *known.1.base_url() == config.base_url;
-        for credentials in of_projects.chain(of_organizations) {
+        for credentials in config.credentials() {
             if fresh.iter().any(|(known, _)| known == credentials) {
                 continue;
             }
@@ -50,4 +52,17 @@ impl Clients {
     pub fn of(&self, credentials: &Credentials) -> Option<Atlas> {
         self.known.iter().find(|(known, _)| known == credentials).map(|(_, client)| client.clone())
     }
+}
+
+/// When the secrets of service accounts end, by the short forms of their ids; of two that look alike, the first to end.
+#[must_use]
+pub fn expiries(config: &Config) -> BTreeMap<String, Timestamp> {
+    let mut expiries = BTreeMap::new();
+    for credentials in config.credentials() {
+        if let Credentials::ServiceAccount { client_id, expires_at: Some(at), .. } = credentials {
+            let known = expiries.entry(short_client_id(client_id)).or_insert(*at);
+            *known = (*known).min(*at);
+        }
+    }
+    expiries
 }

@@ -13,11 +13,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Environment, File, FileFormat, Value, ValueKind};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::mask::mask;
-use crate::model::{Expected, OrganizationId, ProjectId, Shard};
+use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
 pub use selection::Selection;
 
 /// Where Atlas is, unless someone says otherwise.
@@ -49,6 +50,8 @@ pub struct Config {
     pub poll: PollConfig,
     /// How often organizations, projects and schedules are read.
     pub discovery_interval: Duration,
+    /// What is read besides the export jobs.
+    pub detail: DetailConfig,
     /// What to watch; each project once. They win over `organizations` where both name a project.
     pub projects: Vec<ProjectConfig>,
     /// What to watch as a whole; each organization once.
@@ -75,6 +78,8 @@ pub enum Credentials {
         client_id: String,
         /// `mdb_sa_sk_...`
         client_secret: SecretSource,
+        /// When that ends, if the configuration says so.
+        expires_at: Option<Timestamp>,
     },
     /// HTTP Digest.
     ApiKey {
@@ -180,6 +185,29 @@ impl Default for PollConfig {
 /// `[discovery] interval` when nobody sets it.
 pub const DISCOVERY_INTERVAL: Duration = Duration::from_mins(10);
 
+/// `[detail]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DetailConfig {
+    /// From one reading of a detail to its next.
+    pub interval: Duration,
+    /// The details that are switched off.
+    pub off: Vec<Detail>,
+}
+
+impl Default for DetailConfig {
+    fn default() -> Self {
+        Self { interval: Duration::from_mins(10), off: Vec::new() }
+    }
+}
+
+impl DetailConfig {
+    /// Age at which what was read is withdrawn: two readings may fail.
+    #[must_use]
+    pub fn stale_after(&self) -> Duration {
+        self.interval * 3
+    }
+}
+
 /// `[[projects]]`
 #[derive(Debug, Clone)]
 pub struct ProjectConfig {
@@ -223,6 +251,12 @@ impl ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
+    /// Whoever asks for something, each as often as it is configured.
+    pub fn credentials(&self) -> impl Iterator<Item = &Credentials> {
+        let of_projects = self.projects.iter().map(|project| &project.credentials);
+        of_projects.chain(self.organizations.iter().map(|organization| &organization.credentials))
+    }
+
     /// Reads `source` and the environment of this process.
     pub fn load(source: &Source) -> Result<Self, ConfigError> {
         Self::layered(

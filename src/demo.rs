@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::config::{Config, Credentials, OrganizationConfig, PollConfig, SecretSource};
+use crate::config::{Config, Credentials, DetailConfig, OrganizationConfig, PollConfig, SecretSource};
 use crate::model::{Expected, OrganizationId, Shard};
 use crate::reload::Reloads;
 use crate::run::{Error, Options};
@@ -28,6 +28,12 @@ const POLL: PollConfig = PollConfig {
 /// New clusters of the demo are found soon.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(10);
 
+/// So are new snapshots.
+const DETAIL_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A secret that nobody needs to rotate soon.
+const SECRET_LIFE: SignedDuration = SignedDuration::from_hours(90 * 24);
+
 const DAY: Duration = Duration::from_hours(24);
 
 /// Ids in the form of Atlas's.
@@ -41,7 +47,8 @@ pub async fn run(
     reloads: Reloads,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let world = world(Timestamp::now());
+    let now = Timestamp::now();
+    let world = world(now);
     let simulator = Simulator::start(TcpListener::bind(("127.0.0.1", 0)).await?, world)?;
     let base_url = Url::parse(simulator.url()).map_err(std::io::Error::other)?;
     let credentials = Credentials::ServiceAccount {
@@ -50,6 +57,7 @@ pub async fn run(
             secret: SecretString::from("mdb_sa_sk_demo"),
             origin: "the demo".to_owned(),
         },
+        expires_at: Some(now + SECRET_LIFE),
     };
     let organization =
         |id| OrganizationConfig { id, expected: Expected::default(), credentials: credentials.clone() };
@@ -57,6 +65,7 @@ pub async fn run(
         base_url,
         poll: POLL,
         discovery_interval: DISCOVERY_INTERVAL,
+        detail: DetailConfig { interval: DETAIL_INTERVAL, off: Vec::new() },
         projects: Vec::new(),
         organizations: OrganizationId::parse(ORGANIZATION).map(organization).into_iter().collect(),
         shard: Shard::default(),

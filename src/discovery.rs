@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
-use tracing::field::display;
 
 use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
-use crate::model::{
-    FailureReason, Frequency, ListedCluster, OrganizationId, PollError, ProjectId, Schedule, Target,
-};
+use crate::model::{Frequency, ListedCluster, OrganizationId, PollError, ProjectId, Schedule, Target};
 use crate::settings::{Follow, Settings, rest};
+use crate::telling::{Place, log};
 
 /// One listing may take this long, all pages and retries.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(30);
@@ -46,6 +44,13 @@ pub enum Finding {
         listed: Option<Listing<ListedCluster>>,
         /// Whether all of it, and the project's name, could be read.
         outcome: Result<(), PollError>,
+    },
+    /// What a cluster's backup schedule says.
+    Schedule {
+        /// Which cluster.
+        target: Target,
+        /// Whether Atlas exports its snapshots by itself.
+        auto_export: bool,
     },
 }
 
@@ -168,7 +173,7 @@ impl Scout {
     ) -> Result<(), PollError> {
         let schedule =
             atlas.schedule(target, Instant::now() + LISTING_TIMEOUT).await.map_err(PollError::from);
-        if let Ok(Schedule { auto_export: Some(true), frequency: Some(word) }) = &schedule
+        if let Ok(Schedule { auto_export: Some(true), frequency: Some(word), .. }) = &schedule
             && Frequency::parse(word).is_none()
             && unknown.lock().unwrap_or_else(PoisonError::into_inner).replace(word.clone()).as_ref()
                 != Some(word)
@@ -181,7 +186,11 @@ impl Scout {
             );
         }
         let outcome = schedule.as_ref().map(|_| ()).map_err(PollError::clone);
+        let auto_export = schedule.as_ref().ok().map(|schedule| schedule.auto_export == Some(true));
         self.board.schedule(target, schedule);
+        if let Some(auto_export) = auto_export {
+            let _ = self.found.send(Finding::Schedule { target: target.clone(), auto_export }).await;
+        }
         self.board.set_budget(&target.project_id, atlas.budget(&target.project_id));
         outcome
     }
@@ -197,51 +206,6 @@ fn outcome_of<T>(listed: &Result<Listing<T>, Error>) -> Result<(), PollError> {
     match listed {
         Ok(Listing { flaw: None, .. }) => Ok(()),
         Ok(Listing { flaw: Some(error), .. }) | Err(error) => Err(error.clone().into()),
-    }
-}
-
-/// What a message is about.
-#[derive(Debug, Clone, Copy, Default)]
-struct Place<'a> {
-    organization: Option<&'a OrganizationId>,
-    project: Option<&'a ProjectId>,
-    cluster: Option<&'a str>,
-}
-
-fn log(failing: &mut Option<FailureReason>, error: Option<&PollError>, place: Place<'_>, what: &str) {
-    let reason = error.map(|error| error.reason);
-    let Place { organization, project, cluster } = place;
-    let (organization, project) = (organization.map(display), project.map(display));
-    match (std::mem::replace(failing, reason), error) {
-        (None, None) => {}
-        (Some(_), None) => {
-            tracing::info!(
-                organization_id = organization,
-                project_id = project,
-                cluster_name = cluster,
-                "{what} can be read again"
-            );
-        }
-        (before, Some(error)) if before != reason => {
-            tracing::warn!(
-                organization_id = organization,
-                project_id = project,
-                cluster_name = cluster,
-                reason = error.reason.as_str(),
-                error = error.text,
-                "cannot read {what}; what is known stays"
-            );
-        }
-        (_, Some(error)) => {
-            tracing::debug!(
-                organization_id = organization,
-                project_id = project,
-                cluster_name = cluster,
-                reason = error.reason.as_str(),
-                error = error.text,
-                "cannot read {what} again"
-            );
-        }
     }
 }
 

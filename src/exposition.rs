@@ -2,6 +2,7 @@
 //!
 //! No figure is invented: a value that is not known has no sample, and a family without samples has no header.
 
+mod details;
 mod families;
 mod own;
 
@@ -65,8 +66,10 @@ impl Collector for Exposition {
         own::exporter(&mut encoder, &self.view, &self.metrics, self.poll_interval)?;
         own::requests(&mut encoder, &self.view, &self.metrics)?;
         own::discovery(&mut encoder, &self.view)?;
+        details::projects(&mut encoder, &self.view)?;
         families::jobs(&mut encoder, &self.view.clusters)?;
         families::expectation(&mut encoder, &self.view.clusters)?;
+        details::clusters(&mut encoder, &self.view)?;
         families::polls(&mut encoder, &self.view.clusters)
     }
 }

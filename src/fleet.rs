@@ -1,6 +1,8 @@
 //! Who is watched: keeps one task for each organization, project, cluster and schedule that the configuration and the findings of
 //! discovery ask for, and ends the others.
 
+mod watched;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,14 +12,16 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use crate::atlas::Error;
 use crate::board::Board;
-use crate::clients::Clients;
+use crate::clients::{Clients, expiries};
 use crate::config::Config;
+use crate::detail::{Reader, Subject};
 use crate::discovery::{Finding, Scout};
 use crate::model::{ListedCluster, OrganizationId, ProjectId, Target};
-use crate::plan::{self, Complaint, Project};
+use crate::plan::{self, Project};
 use crate::poll::Poller;
 use crate::self_metrics::SelfMetrics;
 use crate::settings::{Follow, Lanes, Settings, first_delay};
+use watched::{Tasks, Watched, complain};
 
 /// Findings that may wait to be taken in.
 const WAITING: usize = 64;
@@ -32,32 +36,13 @@ pub struct Fleet {
     findings: mpsc::Receiver<Finding>,
     scout: Arc<Scout>,
     poller: Arc<Poller>,
+    reader: Arc<Reader>,
     /// The projects of each organization, as they were listed last.
     organizations: BTreeMap<OrganizationId, BTreeSet<ProjectId>>,
     /// The projects that are watched.
     projects: BTreeMap<ProjectId, Watched>,
     listing: BTreeMap<OrganizationId, AbortHandle>,
     tasks: JoinSet<()>,
-}
-
-/// A project that is watched.
-#[derive(Debug)]
-struct Watched {
-    plan: Project,
-    task: AbortHandle,
-    /// Its clusters, as they were listed last.
-    listed: Option<Vec<ListedCluster>>,
-    /// Those that are watched.
-    clusters: BTreeMap<Target, Tasks>,
-    /// What was said in the log of names and patterns that lead nowhere.
-    said: BTreeSet<Complaint>,
-}
-
-/// The tasks of a cluster.
-#[derive(Debug)]
-struct Tasks {
-    poll: AbortHandle,
-    schedule: Option<AbortHandle>,
 }
 
 impl Fleet {
@@ -67,6 +52,7 @@ impl Fleet {
         let settings = Settings {
             poll: config.poll.clone(),
             discovery_interval: config.discovery_interval,
+            detail: config.detail.clone(),
             projects: BTreeMap::new(),
             organizations: BTreeMap::new(),
             polls: Lanes::new(config.poll.concurrency),
@@ -76,7 +62,8 @@ impl Fleet {
         let (found, findings) = mpsc::channel(WAITING);
         let mut fleet = Self {
             scout: Arc::new(Scout::new(board.clone(), follow.clone(), found)),
-            poller: Arc::new(Poller::new(board.clone(), follow)),
+            poller: Arc::new(Poller::new(board.clone(), follow.clone())),
+            reader: Arc::new(Reader::new(board.clone(), follow)),
             config,
             clients,
             board,
@@ -148,13 +135,22 @@ impl Fleet {
                     }
                     self.follow_clusters(&id);
                 }
+                self.read_details(&id);
                 self.board.discover(&id, Timestamp::now(), outcome);
+            }
+            Finding::Schedule { target, auto_export } => {
+                let project = self.projects.get_mut(&target.project_id);
+                if let Some(tasks) = project.and_then(|project| project.clusters.get_mut(&target)) {
+                    tasks.follow_snapshots(&self.reader, &mut self.tasks, &target, auto_export);
+                }
             }
         }
     }
 
     fn follow_config(&mut self) {
         self.board.set_stale_after(self.config.poll.stale_after);
+        self.board.set_detail_stale_after(self.config.detail.stale_after());
+        self.board.set_expiries(expiries(&self.config));
         let wanted: BTreeSet<_> = self.config.organizations.iter().map(|entry| entry.id.clone()).collect();
         self.organizations.retain(|id, _| wanted.contains(id));
         self.follow_projects();
@@ -193,16 +189,14 @@ impl Fleet {
                 let delay = first_delay(begun, fresh, self.config.discovery_interval);
                 begun += 1;
                 let task = self.tasks.spawn(self.scout.clone().watch_project(id.clone(), delay));
-                let project =
-                    Watched { plan, task, listed: None, clusters: BTreeMap::new(), said: BTreeSet::new() };
-                self.projects.insert(id.clone(), project);
+                self.projects.insert(id.clone(), Watched::new(plan, task));
             }
             self.follow_clusters(&id);
         }
     }
 
     fn publish_settings(&self, plans: &BTreeMap<ProjectId, Project>) {
-        let Config { poll, discovery_interval, organizations, .. } = &self.config;
+        let Config { poll, discovery_interval, detail, organizations, .. } = &self.config;
         let before = self.settings.borrow().clone();
         let lanes = |before: &Arc<Lanes>| {
             if before.width() == poll.concurrency { before.clone() } else { Lanes::new(poll.concurrency) }
@@ -211,6 +205,7 @@ impl Fleet {
         self.settings.send_replace(Arc::new(Settings {
             poll: poll.clone(),
             discovery_interval: *discovery_interval,
+            detail: detail.clone(),
             projects: plans
                 .iter()
                 .filter_map(|(id, plan)| Some((id.clone(), client(&plan.credentials)?)))
@@ -255,9 +250,10 @@ impl Fleet {
             let delay = first_delay(index, count, self.config.poll.interval);
             let tasks = project.clusters.entry(target.clone()).or_insert_with(|| {
                 begun += 1;
-                Tasks { poll: self.tasks.spawn(poller.clone().watch(target.clone(), delay)), schedule: None }
+                Tasks::new(self.tasks.spawn(poller.clone().watch(target.clone(), delay)))
             });
             let scheduled = listed.is_some_and(|listed| listed.unexportable.is_none());
+            tasks.sharded = listed.is_some_and(|listed| listed.sharded);
             board.describe(&target, listed, scheduled);
             match (&tasks.schedule, scheduled) {
                 (None, true) => {
@@ -270,6 +266,8 @@ impl Fleet {
                 }
                 _ => {}
             }
+            let exports = scheduled && tasks.snapshots.is_some();
+            tasks.follow_snapshots(&self.reader, &mut self.tasks, &target, exports);
         }
         if begun > 0 {
             let left_out = selected.left_out.len();
@@ -277,38 +275,23 @@ impl Fleet {
         }
     }
 
+    /// Has the events and buckets of a project read, once its clusters are known.
+    fn read_details(&mut self, id: &ProjectId) {
+        if let Some(project) = self.projects.get_mut(id).filter(|project| project.details.is_empty()) {
+            let reader = &self.reader;
+            project.details = vec![
+                self.tasks.spawn(reader.clone().watch(Subject::Buckets(id.clone()))),
+                self.tasks.spawn(reader.clone().watch(Subject::Events(id.clone()))),
+            ];
+        }
+    }
+
     fn forget_project(&mut self, id: &ProjectId) {
         let Some(project) = self.projects.remove(id) else { return };
         tracing::info!(project_id = %id, "the project is watched no longer");
-        project.task.abort();
-        project.clusters.values().for_each(Tasks::end);
+        project.end();
         self.board.forget_project(id);
     }
-}
-
-impl Tasks {
-    fn end(&self) {
-        self.poll.abort();
-        self.schedule.iter().for_each(AbortHandle::abort);
-    }
-}
-
-/// Says once what leads nowhere.
-fn complain(id: &ProjectId, found: BTreeSet<Complaint>, said: &mut BTreeSet<Complaint>) {
-    for complaint in found.difference(said) {
-        match complaint {
-            Complaint::Unknown { name, meant } => {
-                tracing::error!(project_id = %id, cluster_name = name, did_you_mean = meant, "the cluster is configured, but Atlas lists no such cluster");
-            }
-            Complaint::Unexportable { name, reason } => {
-                tracing::error!(project_id = %id, cluster_name = name, "the cluster is configured, but {}", reason.phrase());
-            }
-            Complaint::NoMatch { pattern } => {
-                tracing::warn!(project_id = %id, pattern, "no cluster of the project matches the pattern");
-            }
-        }
-    }
-    *said = found;
 }
 
 /// How the next task ends by itself; those that are ended do not count.

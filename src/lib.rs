@@ -5,6 +5,7 @@
 pub mod config;
 
 pub mod clients;
+pub mod detail;
 pub mod discovery;
 pub mod fleet;
 pub mod plan;
@@ -29,6 +30,7 @@ mod likeness;
 mod mask;
 mod reload;
 mod run;
+mod telling;
 
 pub use reload::{ReloadHandle, Reloads};
 pub use run::{Error, Options, once, run};

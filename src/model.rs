@@ -2,21 +2,25 @@
 //!
 //! This room knows neither JSON nor sockets nor clocks: what happened is handed to it, `now` included.
 
+mod detail;
 mod expectation;
 mod failure;
 mod fold;
 mod movement;
 mod shard;
+mod snapshot;
 
 use std::fmt;
 
 use jiff::Timestamp;
 
+pub use detail::{Detail, EventKind, ExportBucket, ProjectEvent, short_client_id};
 pub use expectation::{Expected, Frequency, ListedCluster, Schedule, Unexportable};
 pub use failure::{FailureReason, PollError};
 pub use fold::{Fold, Sighting};
 pub use movement::Movements;
 pub use shard::Shard;
+pub use snapshot::{Awaiting, Exports, Recovery, Snapshot, SnapshotId, Snapshots};
 
 /// An id as Atlas makes them, in a type of its own for each kind of thing.
 macro_rules! id {
@@ -248,6 +252,8 @@ pub struct ClusterReport {
     pub last_finished: ByState<Option<Timestamp>>,
     /// Seconds from creation to end of the newest successful job, the queue included.
     pub last_success_seconds: Option<i64>,
+    /// Creation of that job.
+    pub last_success_created: Option<Timestamp>,
     /// Failed jobs newer than the newest successful one.
     pub failures_since_success: u64,
     /// Creation of the oldest of those.
@@ -258,6 +264,8 @@ pub struct ClusterReport {
     pub oldest_active_created: ByState<Option<Timestamp>>,
     /// Every active job that can be followed from poll to poll, oldest first.
     pub active: Vec<ActiveJob>,
+    /// Which snapshots the jobs are about.
+    pub exports: Exports,
 }
 
 impl ClusterReport {

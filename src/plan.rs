@@ -150,6 +150,7 @@ mod tests {
                 unexportable: *unexportable,
                 paused: None,
                 created_at: None,
+                sharded: false,
             })
             .collect()
     }

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::atlas::Atlas;
-use crate::config::PollConfig;
+use crate::config::{DetailConfig, PollConfig};
 use crate::model::{OrganizationId, ProjectId};
 
 /// Work that takes longer is slow. It gives its place to the next and goes on without, and begins its next time among its like,
@@ -36,13 +36,15 @@ pub struct Settings {
     pub poll: PollConfig,
     /// How often organizations, projects and schedules are read.
     pub discovery_interval: Duration,
+    /// How details are read.
+    pub detail: DetailConfig,
     /// Who asks for a project.
     pub projects: BTreeMap<ProjectId, Atlas>,
     /// Who asks for an organization.
     pub organizations: BTreeMap<OrganizationId, Atlas>,
     /// Where polls wait for their turn.
     pub polls: Arc<Lanes>,
-    /// Where the readings of discovery wait for their turn.
+    /// Where the readings of discovery and of details wait for their turn.
     pub readings: Arc<Lanes>,
 }
 

@@ -27,7 +27,7 @@ pub(super) enum Auth {
 impl Auth {
     pub(super) fn new(base: &Url, credentials: &Credentials) -> Self {
         match credentials.clone() {
-            Credentials::ServiceAccount { client_id, client_secret } => {
+            Credentials::ServiceAccount { client_id, client_secret, .. } => {
                 Self::Token(TokenAuth::new(base, client_id, client_secret))
             }
             Credentials::ApiKey { public_key, private_key } => {

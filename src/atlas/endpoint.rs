@@ -9,16 +9,22 @@ pub(super) enum Endpoint {
     Clusters,
     Schedule,
     Exports,
+    Snapshots,
+    ExportBuckets,
+    Events,
 }
 
 impl Endpoint {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Token,
         Self::OrganizationProjects,
         Self::Project,
         Self::Clusters,
         Self::Schedule,
         Self::Exports,
+        Self::Snapshots,
+        Self::ExportBuckets,
+        Self::Events,
     ];
 
     /// The label value.
@@ -30,6 +36,9 @@ impl Endpoint {
             Self::Clusters => "clusters",
             Self::Schedule => "schedule",
             Self::Exports => "exports",
+            Self::Snapshots => "snapshots",
+            Self::ExportBuckets => "export_buckets",
+            Self::Events => "events",
         }
     }
 
@@ -37,17 +46,22 @@ impl Endpoint {
     pub(super) const fn media_type(self) -> &'static str {
         match self {
             Self::Token => "application/json",
-            Self::OrganizationProjects | Self::Project => "application/vnd.atlas.2023-01-01+json",
+            Self::OrganizationProjects | Self::Project | Self::Snapshots | Self::Events => {
+                "application/vnd.atlas.2023-01-01+json"
+            }
             Self::Clusters | Self::Schedule => "application/vnd.atlas.2024-08-05+json",
-            Self::Exports => "application/vnd.atlas.2024-05-30+json",
+            Self::Exports | Self::ExportBuckets => "application/vnd.atlas.2024-05-30+json",
         }
     }
 
     /// Which of a project's budgets its requests are taken from: Atlas has one for each set of endpoints.
     pub(super) const fn set(self) -> EndpointSet {
         match self {
-            Self::Schedule | Self::Exports => EndpointSet::CloudBackups,
+            Self::Schedule | Self::Exports | Self::Snapshots | Self::ExportBuckets => {
+                EndpointSet::CloudBackups
+            }
             Self::Clusters => EndpointSet::Clusters,
+            Self::Events => EndpointSet::Events,
             Self::Token | Self::OrganizationProjects | Self::Project => EndpointSet::Other,
         }
     }
@@ -59,6 +73,7 @@ pub(super) enum EndpointSet {
     /// Exports, schedules, snapshots and buckets.
     CloudBackups,
     Clusters,
+    Events,
     Other,
 }
 

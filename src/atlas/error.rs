@@ -20,6 +20,9 @@ const MISSING_ROLE: [&str; 5] = [
     "IP_ADDRESS_NOT_ON_ACCESS_LIST",
 ];
 
+/// Codes of 401 and 403 that no role would cure: the credentials, or the address, are not accepted at all.
+const NO_ROLE: [&str; 2] = ["UNEXPECTED_ERROR", "IP_ADDRESS_NOT_ON_ACCESS_LIST"];
+
 /// Why Atlas could not be read. No variant holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -130,6 +133,17 @@ impl Error {
             Self::Answer { code, .. } | Self::TokenRefused { code, .. } => code.as_deref(),
             Self::NoToken(error) => error.code(),
             _ => None,
+        }
+    }
+
+    /// Whether the credentials are good, but lack a role for what was asked: Atlas says so with 401 or 403 and a code.
+    #[must_use]
+    pub fn is_missing_role(&self) -> bool {
+        match self {
+            Self::Answer { status, code: Some(code), .. } => {
+                matches!(status.as_u16(), 401 | 403) && !NO_ROLE.contains(&code.as_str())
+            }
+            _ => false,
         }
     }
 
@@ -289,6 +303,23 @@ mod tests {
         }
         check(503, "", FailureReason::ServerError);
         check(302, "", FailureReason::InvalidResponse);
+    }
+
+    #[test]
+    fn a_missing_role_is_told_from_wrong_keys() {
+        let check = |status: u16, code: &str, expected: bool| {
+            let body = format!(r#"{{"error":{status},"errorCode":"{code}"}}"#);
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = Error::answer(status, &HeaderMap::new(), body.as_bytes());
+            assert_eq!(error.is_missing_role(), expected, "{error}");
+        };
+        check(403, "USER_UNAUTHORIZED", true);
+        check(401, "NOT_IN_GROUP", true);
+        check(401, "SOMETHING_NEW", true);
+        check(401, "UNEXPECTED_ERROR", false);
+        check(403, "IP_ADDRESS_NOT_ON_ACCESS_LIST", false);
+        check(403, "", false);
+        check(404, "USER_UNAUTHORIZED", false);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Atlas's JSON. Fields come and go within one version of the API, so all but the essential may be missing or
 //! null, and what is unknown is skipped; but a value of another type is an error, since a figure would hang on it.
 
+mod detail;
 mod job;
 mod project;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
 use super::{Error, PAGE_SIZE};
+pub(super) use detail::{Bucket, Event, Snapshot};
 pub(super) use job::Job;
 pub(super) use project::{Cluster, ListedProject, Project, Schedule};
 
@@ -38,19 +40,22 @@ pub(super) fn token(body: &[u8]) -> Result<Token, Error> {
     })
 }
 
-/// A page of a listing. Without `results` it is no listing: a listing that says nothing must not read as one that lists
+/// Snapshots in a list without pages. Hourly ones of a year are 8,784.
+pub(super) const LONGEST_LIST: usize = 20_000;
+
+/// A page of a listing, with at most `MOST` entries. Without `results` it is no listing: a listing that says nothing must not read as one that lists
 /// nothing.
 #[derive(Deserialize)]
 #[serde(bound = "T: Deserialize<'de>")]
-pub(super) struct Page<T> {
-    #[serde(deserialize_with = "a_page_at_most")]
+pub(super) struct Page<T, const MOST: usize = PAGE_SIZE> {
+    #[serde(deserialize_with = "at_most::<T, MOST, _>")]
     pub(super) results: Vec<T>,
     links: Option<Vec<Link>>,
     #[serde(rename = "totalCount")]
     total_count: Option<Number>,
 }
 
-impl<T> Page<T> {
+impl<T, const MOST: usize> Page<T, MOST> {
     /// How much there is in all, by an estimate of Atlas.
     pub(super) fn count(&self) -> u64 {
         self.total_count.as_ref().and_then(Number::as_u64).unwrap_or_default()
@@ -63,29 +68,29 @@ impl<T> Page<T> {
 
 /// As much as was asked for, and no more: a page of a few bytes a thing would fill the memory long before its body is too
 /// large.
-fn a_page_at_most<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+fn at_most<'de, T: Deserialize<'de>, const MOST: usize, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
-    struct Things<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Things<T> {
+    struct Things<T, const MOST: usize>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Things<T, MOST> {
         type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "an array of at most {PAGE_SIZE} entries")
+            write!(f, "an array of at most {MOST} entries")
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut things: A) -> Result<Vec<T>, A::Error> {
             let mut page = Vec::new();
             while let Some(thing) = things.next_element()? {
-                if page.len() == PAGE_SIZE {
-                    return Err(A::Error::invalid_length(PAGE_SIZE + 1, &self));
+                if page.len() == MOST {
+                    return Err(A::Error::invalid_length(MOST + 1, &self));
                 }
                 page.push(thing);
             }
             Ok(page)
         }
     }
-    deserializer.deserialize_seq(Things(PhantomData))
+    deserializer.deserialize_seq(Things::<T, MOST>(PhantomData))
 }
 
 #[derive(Deserialize)]

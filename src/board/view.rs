@@ -1,13 +1,17 @@
 //! The board at one moment, with the rules of truth applied: what a reader may show.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{ClusterState, Discovery, GoodPoll, ProjectState, State};
-use crate::model::{Budget, OrganizationId, PollError, ProjectId, Target, Unexportable};
+use crate::model::{
+    Budget, Detail, ExportBucket, OrganizationId, PollError, ProjectId, Recovery, Schedule, Target,
+    Unexportable,
+};
 
 /// The board at one moment, each list sorted by id and name.
 #[derive(Debug, Clone)]
@@ -20,6 +24,14 @@ pub struct View {
     pub organizations: Vec<OrganizationView>,
     /// Clusters watched, shown or not.
     pub targets: usize,
+    /// When the secrets of service accounts end, by the short forms of their ids.
+    pub expiries: BTreeMap<String, Timestamp>,
+}
+
+/// Whether the bucket of an export policy is none of those that the project has.
+fn bucket_missing(schedule: Option<&Schedule>, buckets: Option<&[ExportBucket]>) -> Option<bool> {
+    let id = schedule.filter(|schedule| schedule.auto_export == Some(true))?.bucket_id.as_ref()?;
+    Some(buckets?.iter().all(|bucket| bucket.id != *id))
 }
 
 /// One cluster at one moment.
@@ -33,6 +45,14 @@ pub struct ClusterView {
     pub state: ClusterState,
     /// Whether the last good poll is young enough for its figures to be shown.
     pub fresh: bool,
+    /// When the newest snapshot that its policy exports was taken, as far as its snapshots were read of late.
+    pub newest_snapshot: Option<Timestamp>,
+    /// How far its bucket is behind its snapshots, as far as both were read of late.
+    pub recovery: Option<Recovery>,
+    /// When an automatic export failed last, by the events of its project.
+    pub failed_event: Option<Timestamp>,
+    /// Whether the bucket that its policy exports to is gone; `None` where nobody knows, or it exports nothing by itself.
+    pub bucket_missing: Option<bool>,
 }
 
 impl ClusterView {
@@ -72,6 +92,12 @@ pub struct ProjectView {
     pub left_out: Option<BTreeMap<Unexportable, u64>>,
     /// What is left of its budget.
     pub budget: Option<Budget>,
+    /// Whether each detail could be read last; those that were not asked for are not in it.
+    pub details: BTreeMap<Detail, bool>,
+    /// Its export buckets, if they were read of late.
+    pub buckets: Option<Arc<[ExportBucket]>>,
+    /// When Atlas said that a secret of a service account ends soon; `None` if it did not, or took it back.
+    pub secrets_expiring: Option<Timestamp>,
 }
 
 /// How the discovery of an organization goes.
@@ -86,14 +112,34 @@ pub struct OrganizationView {
 impl View {
     pub(super) fn of(state: &State, now: Instant) -> Self {
         let shown = state.clusters.iter().filter_map(|(target, cluster)| {
-            let project = state.projects.get(&target.project_id)?.name.clone()?;
+            let known = state.projects.get(&target.project_id)?;
+            let project = known.name.clone()?;
             let fresh = cluster
                 .good
                 .as_ref()
                 .is_some_and(|good| now.duration_since(good.finished) <= state.stale_after);
-            Some(ClusterView { target: target.clone(), project, state: cluster.clone(), fresh })
+            let buckets = known.details.buckets.as_ref();
+            let buckets = buckets.and_then(|read| read.current(state.detail_stale_after, now));
+            let snapshots = cluster.details.snapshots.as_ref();
+            let snapshots = snapshots.and_then(|read| read.current(state.detail_stale_after, now));
+            Some(ClusterView {
+                target: target.clone(),
+                project,
+                state: cluster.clone(),
+                fresh,
+                newest_snapshot: snapshots.and_then(|snapshots| snapshots.newest()),
+                recovery: cluster.details.recovery.filter(|_| fresh && snapshots.is_some()),
+                failed_event: cluster.details.failed_event,
+                bucket_missing: bucket_missing(cluster.schedule.as_ref(), buckets.map(|buckets| &**buckets)),
+            })
         });
         let clusters = shown.collect();
+        let mut details: BTreeMap<&ProjectId, bool> = BTreeMap::new();
+        for (target, cluster) in &state.clusters {
+            if let Some(up) = cluster.details.snapshots_up {
+                *details.entry(&target.project_id).or_insert(true) &= up;
+            }
+        }
         let mut unread: BTreeMap<&ProjectId, &PollError> = BTreeMap::new();
         for (target, cluster) in &state.clusters {
             if let Some(error) = &cluster.schedule_error {
@@ -110,6 +156,20 @@ impl View {
                 last_success: project.discovery.last_success,
                 left_out: project.left_out.clone(),
                 budget: project.budget,
+                details: project
+                    .details
+                    .up
+                    .iter()
+                    .map(|(detail, up)| (*detail, *up))
+                    .chain(details.get(id).map(|up| (Detail::Snapshots, *up)))
+                    .collect(),
+                buckets: project
+                    .details
+                    .buckets
+                    .as_ref()
+                    .and_then(|read| read.current(state.detail_stale_after, now))
+                    .cloned(),
+                secrets_expiring: project.details.secrets_expiring(),
             }
         };
         let organization = |(id, discovery): (&OrganizationId, &Discovery)| OrganizationView {
@@ -121,6 +181,7 @@ impl View {
             projects: state.projects.iter().map(project).collect(),
             organizations: state.organizations.iter().map(organization).collect(),
             targets: state.clusters.len(),
+            expiries: state.expiries.clone(),
         }
     }
 

@@ -34,7 +34,7 @@ pub(super) fn on(error: &Error, asked: Asked, credentials: &Credentials) -> Stri
     }
     match (error.reason(), asked) {
         (FailureReason::Unauthorized, _) => match credentials {
-            Credentials::ServiceAccount { client_id, client_secret } => {
+            Credentials::ServiceAccount { client_id, client_secret, .. } => {
                 let odd = if client_id.starts_with("mdb_sa_id_") {
                     ""
                 } else {
@@ -99,7 +99,7 @@ mod tests {
 
     fn account(client_id: &str) -> Credentials {
         let client_secret = SecretSource::File("secrets/atlas".into());
-        Credentials::ServiceAccount { client_id: client_id.to_owned(), client_secret }
+        Credentials::ServiceAccount { client_id: client_id.to_owned(), client_secret, expires_at: None }
     }
 
     fn answer(status: StatusCode, code: &str) -> Error {

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use config::{Value, ValueKind};
+use jiff::Timestamp;
 use url::Url;
 
 use super::section::Section;
 use super::{
-    Config, ConfigError, Credentials, DISCOVERY_INTERVAL, OrganizationConfig, PollConfig, ProjectConfig,
-    SecretSource, Selection,
+    Config, ConfigError, Credentials, DISCOVERY_INTERVAL, DetailConfig, OrganizationConfig, PollConfig,
+    ProjectConfig, SecretSource, Selection,
 };
 use crate::mask::holds_secret;
-use crate::model::{Expected, OrganizationId, ProjectId, Shard};
+use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
 
 /// Keys that `[[projects]]` and `[[organizations]]` share.
 const ENTRY: [&str; 5] = ["id", "expected_interval", "export_expected", "service_account", "api_key"];
@@ -23,7 +24,7 @@ const PROJECT: [&str; 6] =
 const MOST_SHARDS: u32 = 1000;
 
 pub(super) fn config(file: &Path, root: Value, host_name: &str) -> Result<Config, ConfigError> {
-    let known = ["atlas", "poll", "discovery", "projects", "organizations", "shard"];
+    let known = ["atlas", "poll", "discovery", "detail", "projects", "organizations", "shard"];
     let mut root = Section::root(file, root, &known)?;
     let mut atlas = root.section("atlas", &["base_url", "service_account", "api_key"])?;
     let base_url = atlas.required(
@@ -36,6 +37,7 @@ pub(super) fn config(file: &Path, root: Value, host_name: &str) -> Result<Config
     let poll = poll(&mut root)?;
     let mut section = root.section("discovery", &["interval"])?;
     let discovery_interval = section.duration("interval")?.unwrap_or(DISCOVERY_INTERVAL);
+    let detail = detail(&mut root)?;
     let shard = which_shard(&mut root, host_name)?;
 
     let missing = || {
@@ -59,7 +61,7 @@ pub(super) fn config(file: &Path, root: Value, host_name: &str) -> Result<Config
             "is missing, and so is organizations; name at least one project with [[projects]] and its id, or an organization with [[organizations]] and its id",
         ));
     }
-    Ok(Config { base_url, poll, discovery_interval, projects, organizations, shard })
+    Ok(Config { base_url, poll, discovery_interval, detail, projects, organizations, shard })
 }
 
 fn poll(root: &mut Section<'_>) -> Result<PollConfig, ConfigError> {
@@ -83,6 +85,20 @@ fn poll(root: &mut Section<'_>) -> Result<PollConfig, ConfigError> {
         ));
     }
     Ok(poll)
+}
+
+fn detail(root: &mut Section<'_>) -> Result<DetailConfig, ConfigError> {
+    let mut section = root.section("detail", &["interval", "snapshots", "events", "buckets"])?;
+    let mut detail = DetailConfig::default();
+    if let Some(interval) = section.duration("interval")? {
+        detail.interval = interval;
+    }
+    for one in Detail::ALL {
+        if section.flag(one.as_str())? == Some(false) {
+            detail.off.push(one);
+        }
+    }
+    Ok(detail)
 }
 
 fn which_shard(root: &mut Section<'_>, host_name: &str) -> Result<Shard, ConfigError> {
@@ -219,15 +235,22 @@ fn credentials(file: &Path, table: &mut Section<'_>) -> Result<Option<Credential
         )),
         (false, false) => Ok(None),
         (true, false) => {
-            let mut section =
-                table.section("service_account", &["client_id", "client_secret", "client_secret_file"])?;
+            let mut section = table.section(
+                "service_account",
+                &["client_id", "client_secret", "client_secret_file", "expires_at"],
+            )?;
             let client_id = section.required(
                 "client_id",
                 "the client id, such as \"mdb_sa_id_...\", not the secret",
                 |value| filled(value).filter(|id| !holds_secret(id)),
             )?;
             let client_secret = secret(file, &mut section, "client_secret", "client_secret_file")?;
-            Ok(Some(Credentials::ServiceAccount { client_id, client_secret }))
+            let expires_at = section.optional(
+                "expires_at",
+                "the day or the time at which the secret ends, such as \"2027-01-31\" or \"2027-01-31T12:00:00Z\"",
+                |value| text(value).and_then(expiry),
+            )?;
+            Ok(Some(Credentials::ServiceAccount { client_id, client_secret, expires_at }))
         }
         (false, true) => {
             let mut section = table.section("api_key", &["public_key", "private_key", "private_key_file"])?;
@@ -287,6 +310,12 @@ fn text(value: &Value) -> Option<&str> {
 
 fn filled(value: &Value) -> Option<String> {
     text(value).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// A time, or a day, of which the first moment counts (UTC): what ends in its course may end then.
+fn expiry(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).ok()
 }
 
 /// Credentials go wherever this points, so plain http is for this machine only.

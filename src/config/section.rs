@@ -143,6 +143,15 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// True or false. The environment has only text.
+    pub(super) fn flag(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
+        self.optional(key, "true or false", |value| match &value.kind {
+            ValueKind::Boolean(flag) => Some(*flag),
+            ValueKind::String(text) => text.trim().parse().ok(),
+            _ => None,
+        })
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }

@@ -15,7 +15,7 @@ use crate::board::{ClusterView, GoodPoll};
 use crate::model::{ClusterReport, FailedJob, JobState};
 
 /// Labels beyond those of the cluster, where there are none.
-const NO_LABELS: [(&str, &str); 0] = [];
+pub(super) const NO_LABELS: [(&str, &str); 0] = [];
 
 /// Error codes of at most this length are label values as they are.
 const LONGEST_CODE: usize = 64;
@@ -62,6 +62,11 @@ pub(super) fn jobs(encoder: &mut DescriptorEncoder<'_>, clusters: &[ClusterView]
         "mongodbatlas_backup_export_last_success_duration_seconds",
         "Creation to end of the newest successful job, time in the queue included, as of the last good poll.",
         |report| report.last_success_seconds.map(whole_seconds),
+    )?;
+    out.per_report(
+        "mongodbatlas_backup_export_last_success_created_timestamp_seconds",
+        "When the newest successful job was created, in seconds since the epoch, as of the last good poll.",
+        |report| report.last_success_created.map(seconds),
     )?;
     out.per_report(
         "mongodbatlas_backup_export_failures_since_last_success",
@@ -166,14 +171,14 @@ pub(super) fn polls(encoder: &mut DescriptorEncoder<'_>, clusters: &[ClusterView
 }
 
 /// Writes families whose samples carry the labels of a cluster.
-struct Families<'a, 'e> {
-    encoder: &'a mut DescriptorEncoder<'e>,
-    clusters: &'a [ClusterView],
+pub(super) struct Families<'a, 'e> {
+    pub(super) encoder: &'a mut DescriptorEncoder<'e>,
+    pub(super) clusters: &'a [ClusterView],
 }
 
 impl<'a> Families<'a, '_> {
     /// At most one sample a cluster.
-    fn per_cluster(
+    pub(super) fn per_cluster(
         &mut self,
         name: &str,
         help: &str,

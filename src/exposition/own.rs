@@ -161,7 +161,7 @@ pub(super) fn discovery(encoder: &mut DescriptorEncoder<'_>, view: &View) -> fmt
 }
 
 /// A gauge with an id as its only label; without samples, nothing.
-fn by_id<'a>(
+pub(super) fn by_id<'a>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,

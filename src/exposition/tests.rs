@@ -4,8 +4,9 @@ use tokio::time::Instant;
 use super::*;
 use crate::board::{Board, GoodPoll};
 use crate::model::{
-    Budget, Counts, Expected, ExportJob, FailureReason, Fold, JobState, ListedCluster, Movements,
-    OrganizationId, PollError, ProjectId, Schedule, StateReason, Target, Unexportable,
+    Budget, Counts, EventKind, Expected, ExportBucket, ExportJob, FailureReason, Fold, JobState,
+    ListedCluster, Movements, OrganizationId, PollError, ProjectEvent, ProjectId, Schedule, Snapshot,
+    SnapshotId, Snapshots, StateReason, Target, Unexportable,
 };
 
 const STALE_AFTER: Duration = Duration::from_mins(15);
@@ -100,18 +101,50 @@ fn discovered(board: &Board) {
         unexportable: None,
         paused: Some(paused),
         created_at: Some(at(-1000)),
+        sharded: false,
     };
     board
         .watch(&target("sharded"), Expected { interval: Some(Duration::from_hours(12)), export: Some(true) });
     board.describe(&target("prod"), Some(&listed(false)), true);
     board.describe(&target("sharded"), Some(&listed(true)), true);
-    let schedule =
-        |auto_export| Schedule { auto_export: Some(auto_export), frequency: Some("daily".to_owned()) };
+    let schedule = |auto_export| Schedule {
+        auto_export: Some(auto_export),
+        frequency: Some("daily".to_owned()),
+        bucket_id: Some("b1".to_owned()),
+    };
     board.schedule(&target("prod"), Ok(schedule(true)));
     board.schedule(&target("sharded"), Ok(schedule(false)));
     let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
     board.watch_organization(&organization);
     board.list_projects(&organization, at(80), Ok(()));
+}
+
+/// The id and the entry of a daily snapshot that was taken at a minute.
+fn snapshot(minute: i64) -> (String, Snapshot) {
+    let id = format!("{:024x}", 0xffff + minute);
+    let frequency = Some("daily".to_owned());
+    let snapshot = Snapshot { id: SnapshotId::parse(&id).unwrap(), created_at: at(minute), frequency };
+    (id, snapshot)
+}
+
+/// What is read besides of the project and of `prod`.
+fn detailed(board: &Board) {
+    let id = target("").project_id;
+    let listed: Vec<_> = [-1, 20, 50].into_iter().map(|minute| snapshot(minute).1).collect();
+    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&listed, Some("daily"))));
+    board.export_buckets(&id, Instant::now(), Some(vec![bucket("b1"), bucket("b2")]));
+    board.failed_event(&target("prod"), at(60));
+    board.project_events(&id, &[event(EventKind::SecretsExpiring, 70)]);
+    board.events_up(&id, false);
+    board.set_expiries([("234567".to_owned(), at(100_000))].into());
+}
+
+fn bucket(id: &str) -> ExportBucket {
+    ExportBucket { id: id.to_owned(), name: format!("backups-{id}"), cloud_provider: "AWS".to_owned() }
+}
+
+fn event(kind: EventKind, minute: i64) -> ProjectEvent {
+    ProjectEvent { created_at: at(minute), id: format!("e{minute}"), kind: Some(kind) }
 }
 
 fn no() -> PollError {
@@ -174,7 +207,7 @@ async fn what_is_forgotten_is_gone_and_what_stays_keeps_its_counters() {
     good(&board, "old", []);
     assert!(!text(&board).contains("\"old\""));
     board.describe(&target("prod"), None, false);
-    board.schedule(&target("prod"), Ok(Schedule { auto_export: Some(true), frequency: None }));
+    board.schedule(&target("prod"), Ok(Schedule { auto_export: Some(true), ..Schedule::default() }));
     assert_eq!(samples(&text(&board), "auto_export_enabled"), ["{sharded\"} 0"], "it is no longer read");
     board.forget_project(&target("").project_id);
     assert_eq!(board.view(Instant::now()).targets, 0);
@@ -241,16 +274,15 @@ async fn all_is_well_when_everything_was_read() {
 #[tokio::test(start_paused = true)]
 async fn the_exposition_is_the_golden_one() {
     let board = board(&["prod", "sharded", "empty", "broken", "waiting"]);
-    good(
-        &board,
-        "prod",
-        [job("a", 0, JobState::Successful), failed(Some("NO_ACCESS")), job("r", 30, JobState::InProgress)],
-    );
+    discovered(&board);
+    detailed(&board);
+    let exported =
+        ExportJob { snapshot_id: Some(snapshot(-1).0.into()), ..job("a", 0, JobState::Successful) };
+    good(&board, "prod", [exported, failed(Some("NO_ACCESS")), job("r", 30, JobState::InProgress)]);
     let sharded = ExportJob { counts: Counts::default(), ..job("s", 5, JobState::InProgress) };
     good(&board, "sharded", [sharded]);
     good(&board, "empty", []);
     bad(&board, "broken", FailureReason::Forbidden);
-    discovered(&board);
     let text = text(&board);
     let rust = env!("BUILD_RUST_VERSION");
     let build =
@@ -390,3 +422,5 @@ async fn both_formats_tell_the_same_and_are_whole() {
     names.dedup();
     assert_eq!(names.len(), count, "a series stands twice");
 }
+
+mod details;

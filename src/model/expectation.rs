@@ -51,6 +51,16 @@ pub struct Schedule {
     pub auto_export: Option<bool>,
     /// How often, in Atlas's word.
     pub frequency: Option<String>,
+    /// Atlas's id of the bucket to export to.
+    pub bucket_id: Option<String>,
+}
+
+impl Schedule {
+    /// Whether two schedules export the same snapshots.
+    #[must_use]
+    pub fn exports_like(&self, other: &Self) -> bool {
+        (self.auto_export, &self.frequency) == (other.auto_export, &other.frequency)
+    }
 }
 
 /// What the configuration says is expected of a cluster.
@@ -128,6 +138,8 @@ pub struct ListedCluster {
     pub paused: Option<bool>,
     /// When it was created.
     pub created_at: Option<Timestamp>,
+    /// Whether it is sharded; such clusters have snapshots of another kind.
+    pub sharded: bool,
 }
 
 #[cfg(test)]
@@ -135,7 +147,7 @@ mod tests {
     use super::*;
 
     fn schedule(auto_export: impl Into<Option<bool>>, frequency: &str) -> Schedule {
-        Schedule { auto_export: auto_export.into(), frequency: Some(frequency.to_owned()) }
+        Schedule { auto_export: auto_export.into(), frequency: Some(frequency.to_owned()), bucket_id: None }
     }
 
     #[test]
@@ -154,7 +166,7 @@ mod tests {
             check(Some(2), Some(schedule(true, word)), Some(2));
         }
         check(None, Some(schedule(true, "fortnightly")), None);
-        check(None, Some(Schedule { auto_export: Some(true), frequency: None }), None);
+        check(None, Some(Schedule { auto_export: Some(true), ..Schedule::default() }), None);
         check(None, Some(schedule(false, "daily")), None);
         check(None, Some(schedule(None, "daily")), None);
         check(None, None, None);

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use super::{ActiveJob, ClusterReport, Counts, ExportJob, FailedJob, JobKey, JobState, LatestJob};
+use super::{
+    ActiveJob, ClusterReport, Counts, ExportJob, FailedJob, JobKey, JobState, LatestJob, SnapshotId,
+};
 
 /// How many failed jobs keep their reason, the newest ones. Counts are exact beyond it.
 pub(super) const FAILURES_KEPT: usize = 20;
@@ -37,12 +39,13 @@ struct Seen {
     finished_at: Option<Timestamp>,
     counts: Counts,
     created_at: Option<Timestamp>,
+    snapshot: Option<SnapshotId>,
 }
 
 impl Seen {
     /// What is greater in the sighting that is further on.
     fn advance(&self) -> impl Ord {
-        (stage(self.state), self.finished_at, self.counts, self.created_at)
+        (stage(self.state), self.finished_at, self.counts, self.created_at, self.snapshot)
     }
 }
 
@@ -54,6 +57,7 @@ impl Fold {
             finished_at: job.finished_at,
             counts: job.counts,
             created_at: job.created_at,
+            snapshot: job.snapshot_id.as_deref().and_then(SnapshotId::parse),
         };
         let Some(id) = job.id.clone() else {
             self.nameless.push(seen);
@@ -128,6 +132,11 @@ impl Tally {
     /// The figures for which a job need not be placed.
     fn count(&mut self, job: &Seen) {
         let report = &mut self.report;
+        match (job.state, job.snapshot) {
+            (JobState::Successful, Some(snapshot)) => drop(report.exports.successful.insert(snapshot)),
+            (state, Some(snapshot)) if state.is_active() => drop(report.exports.active.insert(snapshot)),
+            _ => {}
+        }
         report.jobs[job.state] += 1;
         if job.state.is_terminal() {
             let newest = &mut report.last_finished[job.state];
@@ -150,6 +159,7 @@ impl Tally {
                 // An end before the beginning is a broken clock, not a duration.
                 let seconds =
                     job.finished_at.map(|finished| finished.duration_since(key.created_at).as_secs());
+                self.report.exports.newest = Some((key.created_at, job.snapshot));
                 self.success = Some((key.clone(), seconds.filter(|seconds| *seconds >= 0)));
             }
             JobState::Queued | JobState::InProgress => {
@@ -167,6 +177,7 @@ impl Tally {
         if let Some((success, seconds)) = self.success {
             self.failures = self.failures.split_off(&success);
             self.report.last_success_seconds = seconds;
+            self.report.last_success_created = Some(success.created_at);
         }
         self.report.active.sort_by(|a, b| a.key.cmp(&b.key));
         ClusterReport {

@@ -199,11 +199,12 @@ impl Running {
             unexportable: None,
             paused: Some(within(&cluster.paused, minute)),
             created_at: Some(at(cluster.created)),
+            sharded: false,
         };
         self.board.describe(&target, Some(&listed), true);
         let auto_export = Some(!within(&cluster.auto_export_off, minute));
-        self.board
-            .schedule(&target, Ok(Schedule { auto_export, frequency: Some(cluster.frequency.to_owned()) }));
+        let frequency = Some(cluster.frequency.to_owned());
+        self.board.schedule(&target, Ok(Schedule { auto_export, frequency, bucket_id: None }));
         let outcome = if let Some(reason) = failing {
             Err(PollError { reason, text: String::new() })
         } else {

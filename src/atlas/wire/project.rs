@@ -34,6 +34,8 @@ pub(in crate::atlas) struct Cluster {
     backup_enabled: Option<bool>,
     paused: Option<bool>,
     create_date: Option<String>,
+    #[serde(rename = "clusterType")]
+    kind: Option<String>,
     state_name: Option<String>,
     replication_specs: Option<Vec<ReplicationSpec>>,
 }
@@ -75,6 +77,7 @@ impl Cluster {
             paused: self.paused,
             // A date that cannot be read costs itself.
             created_at: time("createDate", self.create_date.as_deref()).ok().flatten(),
+            sharded: matches!(self.kind.as_deref(), Some("SHARDED" | "GEOSHARDED")),
             name: self.name,
         }))
     }
@@ -88,17 +91,20 @@ pub(in crate::atlas) struct Schedule {
     export: Option<ExportPolicy>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 struct ExportPolicy {
     frequency_type: Option<String>,
+    export_bucket_id: Option<String>,
 }
 
 impl From<Schedule> for ExportSchedule {
     fn from(schedule: Schedule) -> Self {
+        let ExportPolicy { frequency_type, export_bucket_id } = schedule.export.unwrap_or_default();
         Self {
             auto_export: schedule.auto_export_enabled,
-            frequency: schedule.export.and_then(|export| export.frequency_type).map(|word| tidy(&word)),
+            frequency: frequency_type.map(|word| tidy(&word)),
+            bucket_id: export_bucket_id.map(|id| tidy(&id)),
         }
     }
 }
@@ -132,6 +138,10 @@ mod tests {
             listed(r#"{"name":"a","paused":true,"createDate":"2026-01-02T03:04:05Z","stateName":"IDLE"}"#);
         let whole = whole.unwrap().unwrap();
         assert_eq!((whole.paused, whole.created_at), (Some(true), "2026-01-02T03:04:05Z".parse().ok()));
+        for (kind, sharded) in [("REPLICASET", false), ("SHARDED", true), ("GEOSHARDED", true)] {
+            let json = format!(r#"{{"name":"a","clusterType":"{kind}"}}"#);
+            assert_eq!(listed(&json).unwrap().unwrap().sharded, sharded, "{kind}");
+        }
         assert_eq!(listed(r#"{"name":"a","createDate":"soon"}"#).unwrap().unwrap().created_at, None);
         assert_eq!(listed(r#"{"name":"a","stateName":"DELETED"}"#), Ok(None));
         for json in [
@@ -154,5 +164,6 @@ mod tests {
         let whole =
             schedule(r#"{"autoExportEnabled":true,"export":{"exportBucketId":"b","frequencyType":"daily"}}"#);
         assert_eq!((whole.auto_export, whole.frequency.as_deref()), (Some(true), Some("daily")));
+        assert_eq!(whole.bucket_id.as_deref(), Some("b"));
     }
 }

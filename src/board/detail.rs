@@ -1,0 +1,174 @@
+//! What is known besides the export jobs: snapshots, events, export buckets, and when credentials end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{Board, ClusterState};
+use crate::model::{
+    ClusterReport, Detail, EventKind, ExportBucket, ProjectEvent, ProjectId, Recovery, Snapshots, Target,
+};
+
+/// Something that was read, and when: on the clock that nobody sets.
+#[derive(Debug, Clone)]
+pub(super) struct Read<T> {
+    pub(super) what: T,
+    at: Instant,
+}
+
+impl<T> Read<T> {
+    /// What was read, unless that is too long ago.
+    pub(super) fn current(&self, stale_after: Duration, now: Instant) -> Option<&T> {
+        (now.duration_since(self.at) <= stale_after).then_some(&self.what)
+    }
+}
+
+/// What is known of a project besides its clusters.
+#[derive(Debug, Default)]
+pub(super) struct ProjectDetails {
+    /// Its export buckets, all of them.
+    pub(super) buckets: Option<Read<Arc<[ExportBucket]>>>,
+    /// Whether its events and buckets could be read last.
+    pub(super) up: BTreeMap<Detail, bool>,
+    /// When it was said last that a secret of a service account ends soon, and that none does any longer.
+    expiring: Option<Timestamp>,
+    no_longer: Option<Timestamp>,
+}
+
+impl ProjectDetails {
+    /// When it was said that a secret ends soon; `None` where that was taken back.
+    pub(super) fn secrets_expiring(&self) -> Option<Timestamp> {
+        self.expiring.filter(|expiring| self.no_longer.is_none_or(|over| over < *expiring))
+    }
+}
+
+/// What is known of a cluster besides its export jobs.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterDetails {
+    pub(super) snapshots: Option<Read<Arc<Snapshots>>>,
+    /// Whether its snapshots could be read last; `None` if they were not asked for.
+    pub(super) snapshots_up: Option<bool>,
+    /// Its snapshots against its export jobs, as of the last good poll.
+    pub(super) recovery: Option<Recovery>,
+    /// The newest snapshot that was ever seen exported.
+    exported: Option<Timestamp>,
+    /// When an automatic export failed last, by the events of its project.
+    pub(super) failed_event: Option<Timestamp>,
+}
+
+impl ClusterDetails {
+    /// Matches the snapshots with the jobs of a report, which was read after them.
+    pub(super) fn take_in(&mut self, report: &mut ClusterReport) {
+        // Thousands of ids, which nobody needs once they are matched.
+        let exports = std::mem::take(&mut report.exports);
+        self.recovery = self.snapshots.as_ref().map(|read| Recovery::of(&read.what, &exports, self.exported));
+        self.exported = self.recovery.and_then(|recovery| recovery.newest_exported).max(self.exported);
+    }
+
+    /// Forgets the snapshots: they are not read any longer, or the policy exports others.
+    pub(super) fn forget_snapshots(&mut self) {
+        (self.snapshots, self.snapshots_up, self.recovery) = (None, None, None);
+    }
+}
+
+impl Board {
+    /// Sets the age at which details are withdrawn.
+    pub fn set_detail_stale_after(&self, stale_after: Duration) {
+        self.state().detail_stale_after = stale_after;
+    }
+
+    /// Sets when the secrets of service accounts end, by the short forms of their ids.
+    pub fn set_expiries(&self, expiries: BTreeMap<String, Timestamp>) {
+        self.state().expiries = expiries;
+    }
+
+    /// Takes in the snapshots of a cluster; `None` if they could not be read.
+    pub fn snapshots(&self, target: &Target, at: Instant, read: Option<Snapshots>) {
+        let mut state = self.state();
+        let Some(cluster) = state.clusters.get_mut(target).filter(|cluster| exports_itself(cluster)) else {
+            return;
+        };
+        cluster.details.snapshots_up = Some(read.is_some());
+        if let Some(snapshots) = read {
+            cluster.details.snapshots = Some(Read { what: Arc::new(snapshots), at });
+        }
+    }
+
+    /// Takes in the export buckets of a project; `None` if they could not be read.
+    pub fn export_buckets(&self, id: &ProjectId, at: Instant, read: Option<Vec<ExportBucket>>) {
+        if let Some(project) = self.state().projects.get_mut(id) {
+            project.details.up.insert(Detail::Buckets, read.is_some());
+            if let Some(buckets) = read {
+                project.details.buckets = Some(Read { what: buckets.into(), at });
+            }
+        }
+    }
+
+    /// Takes in whether the events of a project could be read.
+    pub fn events_up(&self, id: &ProjectId, up: bool) {
+        if let Some(project) = self.state().projects.get_mut(id) {
+            project.details.up.insert(Detail::Events, up);
+        }
+    }
+
+    /// Takes in events of a project that are about no cluster.
+    pub fn project_events(&self, id: &ProjectId, events: &[ProjectEvent]) {
+        if let Some(project) = self.state().projects.get_mut(id) {
+            let newest = |kind| {
+                let of_kind = events.iter().filter(move |event| event.kind == Some(kind));
+                of_kind.map(|event| event.created_at).max()
+            };
+            let details = &mut project.details;
+            details.expiring = details.expiring.max(newest(EventKind::SecretsExpiring));
+            details.no_longer = details.no_longer.max(newest(EventKind::SecretsNoLongerExpiring));
+        }
+    }
+
+    /// Takes in that an event told at `at` of an export of a cluster that failed.
+    pub fn failed_event(&self, target: &Target, at: Timestamp) {
+        if let Some(cluster) = self.state().clusters.get_mut(target) {
+            cluster.details.failed_event = cluster.details.failed_event.max(Some(at));
+        }
+    }
+
+    /// Forgets what a detail of a project said: it is switched off.
+    pub fn forget_detail(&self, id: &ProjectId, detail: Detail) {
+        if let Some(project) = self.state().projects.get_mut(id) {
+            project.details.up.remove(&detail);
+            if detail == Detail::Buckets {
+                project.details.buckets = None;
+            }
+        }
+    }
+
+    /// Forgets the snapshots of a cluster: they are read no longer.
+    pub fn forget_snapshots(&self, target: &Target) {
+        if let Some(cluster) = self.state().clusters.get_mut(target) {
+            cluster.details.forget_snapshots();
+        }
+    }
+
+    /// The names of the clusters of a project that are watched.
+    #[must_use]
+    pub fn clusters_of(&self, id: &ProjectId) -> Vec<String> {
+        let state = self.state();
+        let of_project = state.clusters.keys().filter(|target| target.project_id == *id);
+        of_project.map(|target| target.cluster_name.clone()).collect()
+    }
+
+    /// The frequency of the snapshots that a cluster exports by itself: `None` if it exports none, or nobody knows whether;
+    /// `Some(None)` if nobody knows which.
+    #[must_use]
+    pub fn exported_frequency(&self, target: &Target) -> Option<Option<String>> {
+        let state = self.state();
+        let cluster = state.clusters.get(target).filter(|cluster| exports_itself(cluster))?;
+        Some(cluster.schedule.as_ref()?.frequency.clone())
+    }
+}
+
+fn exports_itself(cluster: &ClusterState) -> bool {
+    cluster.schedule.as_ref().is_some_and(|schedule| schedule.auto_export == Some(true))
+}

@@ -1,0 +1,235 @@
+//! What the listing of export jobs cannot say: snapshots that nobody exports, exports that failed before there was a job, buckets
+//! that are gone.
+//!
+//! Each is read by a task of its own, for a project or a cluster, on an interval that is longer than that of the polls. Nothing
+//! here ever harms a poll: it may be switched off, and where the credentials lack a role for it, it switches itself off.
+
+mod events;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::atlas::{Atlas, Error, Listing};
+use crate::board::Board;
+use crate::model::{Detail, FailureReason, PollError, ProjectId, Snapshots, Target};
+use crate::settings::{Follow, Settings, rest};
+use crate::telling::{Place, log};
+use events::Cursor;
+
+/// One reading may take this long, all pages and retries.
+const READING_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A role that is missing is looked for again after this time, or after an interval where that is longer.
+const ROLE_PAUSE: Duration = Duration::from_hours(1);
+
+/// What is read.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// The export buckets of a project.
+    Buckets(ProjectId),
+    /// The events of a project.
+    Events(ProjectId),
+    /// The snapshots of a cluster.
+    Snapshots {
+        /// Which cluster.
+        target: Target,
+        /// Whether it is sharded; such clusters have snapshots of another kind.
+        sharded: bool,
+    },
+}
+
+impl Subject {
+    fn detail(&self) -> Detail {
+        match self {
+            Self::Buckets(_) => Detail::Buckets,
+            Self::Events(_) => Detail::Events,
+            Self::Snapshots { .. } => Detail::Snapshots,
+        }
+    }
+
+    fn project(&self) -> &ProjectId {
+        match self {
+            Self::Buckets(id) | Self::Events(id) => id,
+            Self::Snapshots { target, .. } => &target.project_id,
+        }
+    }
+
+    /// For a person.
+    fn what(&self) -> &'static str {
+        match self {
+            Self::Buckets(_) => "the project's export buckets",
+            Self::Events(_) => "the project's events",
+            Self::Snapshots { .. } => "the cluster's snapshots",
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        let cluster = match self {
+            Self::Snapshots { target, .. } => Some(target.cluster_name.as_str()),
+            _ => None,
+        };
+        Place { project: Some(self.project()), cluster, ..Place::default() }
+    }
+
+    /// Who asks; no one if the detail is switched off.
+    fn client(&self, settings: &Settings) -> Option<Atlas> {
+        let on = !settings.detail.off.contains(&self.detail());
+        settings.projects.get(self.project()).filter(|_| on).cloned()
+    }
+}
+
+/// What every reading needs.
+#[derive(Debug)]
+pub struct Reader {
+    board: Arc<Board>,
+    follow: Follow,
+    /// Who lacks the role for a detail of a project, and until when that is believed.
+    refused: Mutex<BTreeMap<(ProjectId, Detail), (Atlas, Instant)>>,
+}
+
+/// What a reading must know of the last one.
+#[derive(Debug, Default)]
+struct Memory {
+    cursor: Cursor,
+    failing: Option<FailureReason>,
+}
+
+impl Reader {
+    /// Prepares to read; nothing is sent yet.
+    #[must_use]
+    pub fn new(board: Arc<Board>, follow: Follow) -> Self {
+        Self { board, follow, refused: Mutex::default() }
+    }
+
+    /// Reads `subject` at once and then on the interval, for ever.
+    pub async fn watch(self: Arc<Self>, subject: Subject) {
+        let mut follow = self.follow.clone();
+        let (mut memory, mut slow) = (Memory::default(), false);
+        loop {
+            let began = Instant::now();
+            let settings = follow.borrow_and_update().clone();
+            let atlas = subject.client(&settings);
+            match &atlas {
+                None => self.forget(&subject),
+                Some(atlas) => {
+                    let turn = self.turn(&subject, atlas, &mut memory, &settings);
+                    settings.readings.pass(&mut slow, turn).await;
+                }
+            }
+            let pause = |settings: &Settings| self.pause(&subject, settings, began, atlas.as_ref());
+            rest(&mut follow, began, atlas.as_ref(), |settings| subject.client(settings), pause).await;
+        }
+    }
+
+    /// Reads, unless another reading has just found that the role is missing.
+    async fn turn(&self, subject: &Subject, atlas: &Atlas, memory: &mut Memory, settings: &Settings) {
+        if self.refused_until(subject, atlas).is_some() {
+            return;
+        }
+        let client = if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
+        let outcome = match subject {
+            Subject::Buckets(id) => self.buckets(&client, id).await,
+            Subject::Events(id) => self.events(&client, id, &mut memory.cursor).await,
+            Subject::Snapshots { target, sharded } => self.snapshots(&client, target, *sharded).await,
+        };
+        self.take_in(subject, atlas, outcome.err(), memory, settings.detail.interval);
+    }
+
+    async fn buckets(&self, atlas: &Atlas, id: &ProjectId) -> Result<(), Error> {
+        let at = Instant::now();
+        let buckets = atlas.export_buckets(id, at + READING_TIMEOUT).await.and_then(all);
+        let outcome = buckets.as_ref().map(|_| ()).map_err(Clone::clone);
+        self.board.export_buckets(id, at, buckets.ok());
+        outcome
+    }
+
+    async fn events(&self, atlas: &Atlas, id: &ProjectId, cursor: &mut Cursor) -> Result<(), Error> {
+        let outcome = cursor.read(atlas, &self.board, id).await;
+        self.board.events_up(id, outcome.is_ok());
+        outcome
+    }
+
+    async fn snapshots(&self, atlas: &Atlas, target: &Target, sharded: bool) -> Result<(), Error> {
+        // In between the policy may have come to export nothing.
+        let Some(frequency) = self.board.exported_frequency(target) else { return Ok(()) };
+        let at = Instant::now();
+        let listed = atlas.snapshots(target, sharded, at + READING_TIMEOUT).await.and_then(all);
+        let outcome = listed.as_ref().map(|_| ()).map_err(Clone::clone);
+        let snapshots = listed.ok().map(|listed| Snapshots::new(&listed, frequency.as_deref()));
+        self.board.snapshots(target, at, snapshots);
+        self.board.set_budget(&target.project_id, atlas.budget(&target.project_id));
+        outcome
+    }
+
+    /// From one reading to the next: later while the project's budget is scarce, but not so late that what was read goes stale;
+    /// and much later where a role is missing.
+    fn pause(
+        &self,
+        subject: &Subject,
+        settings: &Settings,
+        began: Instant,
+        atlas: Option<&Atlas>,
+    ) -> Duration {
+        if let Some(until) = atlas.and_then(|atlas| self.refused_until(subject, atlas)) {
+            return until.duration_since(began);
+        }
+        let stretch = atlas.map_or(1.0, |atlas| atlas.stretch(subject.project()));
+        settings.detail.interval.mul_f64(stretch).min(settings.detail.stale_after() / 2)
+    }
+
+    /// Until when it is believed that `atlas` lacks the role.
+    fn refused_until(&self, subject: &Subject, atlas: &Atlas) -> Option<Instant> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let (who, until) = refused.get(&(subject.project().clone(), subject.detail()))?;
+        (who.is(atlas) && Instant::now() < *until).then_some(*until)
+    }
+
+    fn take_in(
+        &self,
+        subject: &Subject,
+        atlas: &Atlas,
+        error: Option<Error>,
+        memory: &mut Memory,
+        interval: Duration,
+    ) {
+        let missing_role = error.as_ref().is_some_and(Error::is_missing_role);
+        let error = error.map(PollError::from);
+        let key = (subject.project().clone(), subject.detail());
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(error) = error.as_ref().filter(|_| missing_role) else {
+            refused.remove(&key);
+            return log(&mut memory.failing, error.as_ref(), subject.place(), subject.what());
+        };
+        let until = Instant::now() + ROLE_PAUSE.max(interval);
+        // The clusters of a project share the role, and the warning.
+        let known = refused.insert(key, (atlas.clone(), until)).is_some_and(|(who, _)| who.is(atlas));
+        if !known {
+            tracing::warn!(
+                project_id = %subject.project(),
+                detail = subject.detail().as_str(),
+                error = error.text,
+                "the credentials lack the role to read {}: this is switched off, and tried again in an hour; all else goes on", subject.what()
+            );
+        }
+        memory.failing = Some(error.reason);
+    }
+
+    /// What was read is shown no longer: the detail is switched off.
+    fn forget(&self, subject: &Subject) {
+        match subject {
+            Subject::Buckets(id) | Subject::Events(id) => self.board.forget_detail(id, subject.detail()),
+            Subject::Snapshots { target, .. } => self.board.forget_snapshots(target),
+        }
+    }
+}
+
+/// A listing of which every entry could be read: what is missing from it is not there.
+fn all<T>(listing: Listing<T>) -> Result<Vec<T>, Error> {
+    match listing.flaw {
+        None => Ok(listing.found),
+        Some(error) => Err(error),
+    }
+}

@@ -1,0 +1,118 @@
+//! What is known besides the export jobs, and for how long.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn details_are_withdrawn_when_they_were_not_read_for_long() {
+    const FIGURES: [&str; 6] = [
+        "newest_exported_snapshot_timestamp_seconds",
+        "snapshots_awaiting_export",
+        "oldest_snapshot_awaiting_export_timestamp_seconds",
+        "newest_snapshot_timestamp_seconds",
+        "bucket_missing",
+        "bucket_info",
+    ];
+    let shown = |board: &Board| -> Vec<_> {
+        let text = text(board);
+        FIGURES.into_iter().filter(|name| !samples(&text, name).is_empty()).collect()
+    };
+    let board = board(&["prod"]);
+    board.set_detail_stale_after(Duration::from_mins(30));
+    discovered(&board);
+    assert!(shown(&board).is_empty());
+    detailed(&board);
+    let exported =
+        || ExportJob { snapshot_id: Some(snapshot(20).0.into()), ..job("a", 21, JobState::Successful) };
+    good(&board, "prod", [exported()]);
+    assert_eq!(shown(&board), FIGURES);
+    let text_now = text(&board);
+    let check = |name: &str, expected: &str| assert_eq!(samples(&text_now, name), [expected], "{name}");
+    check("newest_exported_snapshot_timestamp_seconds", "{prod\"} 1700001200");
+    check("snapshots_awaiting_export", "{prod\"} 1");
+    check("oldest_snapshot_awaiting_export_timestamp_seconds", "{prod\"} 1700003000");
+    check("newest_snapshot_timestamp_seconds", "{prod\"} 1700003000");
+    check("last_auto_export_failure_event_timestamp_seconds", "{prod\"} 1700003600");
+    check("bucket_missing", "{prod\"} 0");
+
+    // Readings that fail withdraw nothing by themselves, and say so.
+    let id = target("").project_id;
+    board.snapshots(&target("prod"), Instant::now(), None);
+    board.export_buckets(&id, Instant::now(), None);
+    assert_eq!(shown(&board), FIGURES);
+    let up = |board: &Board| samples(&text(board), "detail_up");
+    let of = |detail: &str, up: u8| {
+        format!("{{project_id=\"32b6e34b3d91647abb20e7b8\",detail=\"{detail}\"}} {up}")
+    };
+    assert_eq!(up(&board), [of("snapshots", 0), of("events", 0), of("buckets", 0)]);
+    tokio::time::advance(Duration::from_mins(30)).await;
+    good(&board, "prod", [exported()]);
+    assert_eq!(shown(&board), FIGURES);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert!(shown(&board).is_empty());
+    assert_eq!(
+        samples(&text(&board), "last_auto_export_failure_event_timestamp_seconds").len(),
+        1,
+        "it happened"
+    );
+
+    // What was exported stays so, although its snapshot is gone by now.
+    detailed(&board);
+    let listed = [snapshot(50).1];
+    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&listed, Some("daily"))));
+    good(&board, "prod", []);
+    let exported = samples(&text(&board), "newest_exported_snapshot_timestamp_seconds");
+    assert_eq!(exported, ["{prod\"} 1700001200"]);
+    // Figures of jobs that are too old say nothing of snapshots, either.
+    board.set_detail_stale_after(STALE_AFTER * 9);
+    tokio::time::advance(STALE_AFTER + Duration::from_millis(1)).await;
+    assert_eq!(shown(&board), ["newest_snapshot_timestamp_seconds", "bucket_missing", "bucket_info"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_policy_makes_the_snapshots_unknown_until_they_are_read_again() {
+    let board = board(&["prod"]);
+    let schedule = |auto_export, frequency: &str, bucket: Option<&str>| Schedule {
+        auto_export: Some(auto_export),
+        frequency: Some(frequency.to_owned()),
+        bucket_id: bucket.map(str::to_owned),
+    };
+    let awaiting = |board: &Board| samples(&text(board), "snapshots_awaiting_export");
+    let missing = |board: &Board| samples(&text(board), "bucket_missing");
+    discovered(&board);
+    detailed(&board);
+    good(&board, "prod", []);
+    assert_eq!(awaiting(&board), ["{prod\"} 3"]);
+    board.schedule(&target("prod"), Ok(schedule(true, "daily", Some("b3"))));
+    assert_eq!((awaiting(&board).len(), missing(&board)), (1, vec!["{prod\"} 1".to_owned()]));
+    board.schedule(&target("prod"), Ok(schedule(true, "daily", None)));
+    assert!(missing(&board).is_empty());
+    for other in [schedule(true, "weekly", Some("b1")), schedule(false, "daily", Some("b1"))] {
+        detailed(&board);
+        good(&board, "prod", []);
+        board.schedule(&target("prod"), Ok(other));
+        good(&board, "prod", []);
+        assert!(awaiting(&board).is_empty());
+        assert!(samples(&text(&board), "newest_snapshot_timestamp_seconds").is_empty());
+    }
+    assert!(missing(&board).is_empty(), "without auto export no bucket is missed");
+    // A reading that was under way when auto export was switched off brings nothing back.
+    detailed(&board);
+    good(&board, "prod", []);
+    assert!(awaiting(&board).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_end_soon_until_that_is_taken_back() {
+    let board = board(&["prod"]);
+    let id = target("").project_id;
+    let told = |board: &Board| samples(&text(board), "secret_expiring_event_timestamp_seconds");
+    board.project_events(&id, &[event(EventKind::SecretsNoLongerExpiring, 1)]);
+    assert!(told(&board).is_empty());
+    board.project_events(&id, &[event(EventKind::SecretsExpiring, 3), event(EventKind::SecretsExpiring, 2)]);
+    assert_eq!(told(&board), ["{project_id=\"32b6e34b3d91647abb20e7b8\"} 1700000180"]);
+    board.project_events(&id, &[event(EventKind::SecretsNoLongerExpiring, 4)]);
+    assert!(told(&board).is_empty());
+    // An event that is read again brings nothing back.
+    board.project_events(&id, &[event(EventKind::SecretsExpiring, 3)]);
+    assert!(told(&board).is_empty());
+}

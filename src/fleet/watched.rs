@@ -1,0 +1,107 @@
+//! What is kept of each project and cluster that is watched.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::detail::{Reader, Subject};
+use crate::model::{ListedCluster, ProjectId, Target};
+use crate::plan::{Complaint, Project};
+
+/// A project that is watched.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) plan: Project,
+    pub(super) task: AbortHandle,
+    /// What reads its events and buckets, from its first listing on.
+    pub(super) details: Vec<AbortHandle>,
+    /// Its clusters, as they were listed last.
+    pub(super) listed: Option<Vec<ListedCluster>>,
+    /// Those that are watched.
+    pub(super) clusters: BTreeMap<Target, Tasks>,
+    /// What was said in the log of names and patterns that lead nowhere.
+    pub(super) said: BTreeSet<Complaint>,
+}
+
+/// The tasks of a cluster.
+#[derive(Debug)]
+pub(super) struct Tasks {
+    pub(super) poll: AbortHandle,
+    pub(super) schedule: Option<AbortHandle>,
+    /// What reads its snapshots while Atlas exports them by itself, and whether as those of a sharded cluster.
+    pub(super) snapshots: Option<(AbortHandle, bool)>,
+    /// Whether it is sharded.
+    pub(super) sharded: bool,
+}
+
+impl Watched {
+    /// A project of which nothing is known yet.
+    pub(super) fn new(plan: Project, task: AbortHandle) -> Self {
+        Self {
+            plan,
+            task,
+            details: Vec::new(),
+            listed: None,
+            clusters: BTreeMap::new(),
+            said: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn end(&self) {
+        self.task.abort();
+        self.details.iter().for_each(AbortHandle::abort);
+        self.clusters.values().for_each(Tasks::end);
+    }
+}
+
+impl Tasks {
+    pub(super) fn new(poll: AbortHandle) -> Self {
+        Self { poll, schedule: None, snapshots: None, sharded: false }
+    }
+
+    /// Has the snapshots read while Atlas exports them by itself.
+    pub(super) fn follow_snapshots(
+        &mut self,
+        reader: &Arc<Reader>,
+        all: &mut JoinSet<()>,
+        target: &Target,
+        exports: bool,
+    ) {
+        if exports && self.snapshots.as_ref().is_some_and(|(_, sharded)| *sharded == self.sharded) {
+            return;
+        }
+        if let Some((task, _)) = self.snapshots.take() {
+            task.abort();
+        }
+        if exports {
+            let subject = Subject::Snapshots { target: target.clone(), sharded: self.sharded };
+            let task = all.spawn(reader.clone().watch(subject));
+            self.snapshots = Some((task, self.sharded));
+        }
+    }
+
+    pub(super) fn end(&self) {
+        self.poll.abort();
+        self.schedule.iter().for_each(AbortHandle::abort);
+        self.snapshots.iter().for_each(|(task, _)| task.abort());
+    }
+}
+
+/// Says once what leads nowhere.
+pub(super) fn complain(id: &ProjectId, found: BTreeSet<Complaint>, said: &mut BTreeSet<Complaint>) {
+    for complaint in found.difference(said) {
+        match complaint {
+            Complaint::Unknown { name, meant } => {
+                tracing::error!(project_id = %id, cluster_name = name, did_you_mean = meant, "the cluster is configured, but Atlas lists no such cluster");
+            }
+            Complaint::Unexportable { name, reason } => {
+                tracing::error!(project_id = %id, cluster_name = name, "the cluster is configured, but {}", reason.phrase());
+            }
+            Complaint::NoMatch { pattern } => {
+                tracing::warn!(project_id = %id, pattern, "no cluster of the project matches the pattern");
+            }
+        }
+    }
+    *said = found;
+}

@@ -1,0 +1,215 @@
+//! Which snapshots have left Atlas: what the listing of export jobs alone cannot say.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+/// The id of a snapshot: 24 hexadecimal digits, kept in half as many bytes, since a project has thousands of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SnapshotId([u8; 12]);
+
+impl SnapshotId {
+    /// Reads an id; `None` unless it is 24 hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let mut id = [0; 12];
+        if text.len() != 2 * id.len() {
+            return None;
+        }
+        for (byte, pair) in id.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Some(Self(id))
+    }
+}
+
+/// A snapshot that was taken whole, and could be exported.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Snapshot {
+    /// Which snapshot.
+    pub id: SnapshotId,
+    /// When it was taken.
+    pub created_at: Timestamp,
+    /// Which policy item took it, in Atlas's word: `daily`, but also `ondemand`.
+    pub frequency: Option<String>,
+}
+
+/// The snapshots of a cluster, as they were listed last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Snapshots {
+    /// When each was taken, and whether the export policy exports it.
+    known: Vec<(SnapshotId, Timestamp, bool)>,
+    /// Whether the policy says which it exports.
+    policy: bool,
+}
+
+impl Snapshots {
+    /// A listing, under a policy that exports the snapshots of `frequency`; `None` if nobody knows which.
+    #[must_use]
+    pub fn new(listed: &[Snapshot], frequency: Option<&str>) -> Self {
+        let exported = |snapshot: &Snapshot| match (&snapshot.frequency, frequency) {
+            (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+            _ => false,
+        };
+        let known = listed.iter().map(|snapshot| (snapshot.id, snapshot.created_at, exported(snapshot)));
+        Self { known: known.collect(), policy: frequency.is_some() }
+    }
+
+    /// When the newest snapshot that the policy exports was taken.
+    #[must_use]
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.known.iter().filter(|known| known.2).map(|known| known.1).max()
+    }
+
+    fn taken_at(&self, id: SnapshotId) -> Option<Timestamp> {
+        self.known.iter().find(|known| known.0 == id).map(|known| known.1)
+    }
+}
+
+/// Which snapshots the export jobs of a cluster are about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Exports {
+    /// Those with a successful job.
+    pub successful: BTreeSet<SnapshotId>,
+    /// Those with a job that waits or works.
+    pub active: BTreeSet<SnapshotId>,
+    /// When the newest successful job was asked for, and its snapshot.
+    pub newest: Option<(Timestamp, Option<SnapshotId>)>,
+}
+
+/// How far the bucket is behind the snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recovery {
+    /// When the newest snapshot with a successful export was taken.
+    pub newest_exported: Option<Timestamp>,
+    /// The snapshots that the policy exports and that are newer, but neither exported nor being exported; `None` where the
+    /// policy does not say which it exports.
+    pub awaiting: Option<Awaiting>,
+}
+
+/// Snapshots that wait for an export that nothing promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Awaiting {
+    /// How many.
+    pub count: u64,
+    /// When the oldest of them was taken.
+    pub oldest: Option<Timestamp>,
+}
+
+impl Recovery {
+    /// Matches a listing of snapshots with the export jobs that were listed after it.
+    ///
+    /// What was exported stays so when Atlas deletes the snapshot, hence `before`: the newest one known until now.
+    #[must_use]
+    pub fn of(snapshots: &Snapshots, exports: &Exports, before: Option<Timestamp>) -> Self {
+        let exported = snapshots.known.iter().filter(|known| exports.successful.contains(&known.0));
+        let newest_exported = exported.map(|known| known.1).max().max(before);
+        // The newest success may be of a snapshot that is listed no longer. Whatever is older than that job may be older than its
+        // snapshot, and nobody knows that it is awaited.
+        let unlisted = exports.newest.filter(|(_, id)| id.and_then(|id| snapshots.taken_at(id)).is_none());
+        let since = newest_exported.max(unlisted.map(|(asked_for, _)| asked_for));
+        let awaiting = snapshots.known.iter().filter(|(id, taken, of_policy)| {
+            *of_policy
+                && since.is_none_or(|since| *taken > since)
+                && !exports.active.contains(id)
+                && !exports.successful.contains(id)
+        });
+        let awaiting = awaiting.fold(Awaiting::default(), |all, (_, taken, _)| Awaiting {
+            count: all.count + 1,
+            oldest: Some(all.oldest.map_or(*taken, |oldest| oldest.min(*taken))),
+        });
+        Self { newest_exported, awaiting: snapshots.policy.then_some(awaiting) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_second(hour * 3600).unwrap()
+    }
+
+    fn id(number: u8) -> SnapshotId {
+        SnapshotId([number; 12])
+    }
+
+    /// Daily snapshots, number `n` taken in hour `n`; those above 100 are on demand.
+    fn snapshots(numbers: &[u8]) -> Snapshots {
+        let snapshot = |number: &u8| Snapshot {
+            id: id(*number),
+            created_at: at(i64::from(*number)),
+            frequency: Some(if *number > 100 { "ondemand" } else { "DAILY" }.to_owned()),
+        };
+        Snapshots::new(&numbers.iter().map(snapshot).collect::<Vec<_>>(), Some("daily"))
+    }
+
+    fn exports(successful: &[u8], active: &[u8], newest: Option<(u8, Option<u8>)>) -> Exports {
+        let ids = |numbers: &[u8]| numbers.iter().map(|number| id(*number)).collect();
+        let newest = newest.map(|(hour, number)| (at(i64::from(hour)), number.map(id)));
+        Exports { successful: ids(successful), active: ids(active), newest }
+    }
+
+    fn recovery(numbers: &[u8], exports: &Exports) -> (Option<i64>, u64, Option<i64>) {
+        let hour = |at: Timestamp| at.as_second() / 3600;
+        let recovery = Recovery::of(&snapshots(numbers), exports, None);
+        let awaiting = recovery.awaiting.unwrap();
+        (recovery.newest_exported.map(hour), awaiting.count, awaiting.oldest.map(hour))
+    }
+
+    #[test]
+    fn awaited_is_what_is_newer_than_the_newest_exported_one_and_has_no_job_that_may_still_end_well() {
+        let check = |numbers: &[u8], exports: &Exports, expected: (Option<i64>, u64, Option<i64>)| {
+            assert_eq!(recovery(numbers, exports), expected, "{numbers:?} {exports:?}");
+        };
+        check(&[], &exports(&[], &[], None), (None, 0, None));
+        check(&[1, 2, 3], &exports(&[], &[], None), (None, 3, Some(1)));
+        check(&[1, 2, 3], &exports(&[3], &[], Some((3, Some(3)))), (Some(3), 0, None));
+        check(&[3, 1, 2, 4], &exports(&[1], &[3], Some((1, Some(1)))), (Some(1), 2, Some(2)));
+        // An older one that was left behind is not awaited: its successor is in the bucket.
+        check(&[1, 2, 3], &exports(&[2], &[], Some((2, Some(2)))), (Some(2), 1, Some(3)));
+        // On demand: in the bucket it is a recovery point, but nobody awaits it there.
+        check(&[1, 101], &exports(&[1], &[], Some((1, Some(1)))), (Some(1), 0, None));
+        check(&[1, 101], &exports(&[101], &[], Some((101, Some(101)))), (Some(101), 0, None));
+    }
+
+    #[test]
+    fn a_success_whose_snapshot_is_gone_leaves_no_older_one_awaited() {
+        let check = |numbers: &[u8], exports: &Exports, expected: (Option<i64>, u64, Option<i64>)| {
+            assert_eq!(recovery(numbers, exports), expected, "{numbers:?} {exports:?}");
+        };
+        check(&[4, 5, 9], &exports(&[6], &[], Some((7, Some(6)))), (None, 1, Some(9)));
+        check(&[4, 5, 9], &exports(&[], &[], Some((7, None))), (None, 1, Some(9)));
+        check(&[4, 5, 9], &exports(&[4], &[], Some((7, Some(6)))), (Some(4), 1, Some(9)));
+        // An old snapshot exported by hand hides none.
+        check(&[1, 4, 5, 9], &exports(&[4, 1], &[], Some((10, Some(1)))), (Some(4), 2, Some(5)));
+    }
+
+    #[test]
+    fn what_was_exported_stays_exported_when_atlas_deletes_the_snapshot() {
+        let gone = Recovery::of(&snapshots(&[5, 6]), &exports(&[], &[], None), Some(at(4)));
+        assert_eq!(gone.newest_exported, Some(at(4)));
+        assert_eq!(gone.awaiting, Some(Awaiting { count: 2, oldest: Some(at(5)) }));
+        let newer = Recovery::of(&snapshots(&[5, 6]), &exports(&[5], &[], None), Some(at(4)));
+        assert_eq!(newer.newest_exported, Some(at(5)));
+    }
+
+    #[test]
+    fn without_a_known_frequency_nobody_knows_what_is_awaited() {
+        let listed = [Snapshot { id: id(1), created_at: at(1), frequency: Some("daily".to_owned()) }];
+        let unknown = Snapshots::new(&listed, None);
+        assert_eq!(unknown.newest(), None);
+        let recovery = Recovery::of(&unknown, &exports(&[1], &[], None), None);
+        assert_eq!(recovery, Recovery { newest_exported: Some(at(1)), awaiting: None });
+        assert_eq!(snapshots(&[2, 101]).newest(), Some(at(2)));
+    }
+
+    #[test]
+    fn an_id_is_24_hexadecimal_digits() {
+        assert_eq!(SnapshotId::parse("0102030405060708090a0b0C").unwrap().0[9..], [10, 11, 12]);
+        for wrong in ["", "0102030405060708090a0b0", "0102030405060708090a0b0g", "ä102030405060708090a0b0"] {
+            assert_eq!(SnapshotId::parse(wrong), None, "{wrong}");
+        }
+    }
+}
