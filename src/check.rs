@@ -2,6 +2,7 @@
 //! that cannot be watched.
 
 mod advice;
+mod details;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::atlas::{self, Atlas, Error, Listing};
 use crate::clients::Clients;
-use crate::config::Config;
+use crate::config::{Config, DetailConfig};
 use crate::model::{Expected, ListedCluster, OrganizationId, ProjectId, Schedule, Target, Unexportable};
 use crate::plan::{self, Complaint, Project};
 use crate::self_metrics::SelfMetrics;
@@ -81,7 +82,7 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
     let asked = stream::iter(&projects)
         .map(|(id, plan)| async {
             match clients.of(&plan.credentials) {
-                Some(atlas) => project(&atlas, id, plan, patience).await,
+                Some(atlas) => project(&atlas, id, plan, &config.detail, patience).await,
                 None => Vec::new(),
             }
         })
@@ -91,7 +92,13 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
 }
 
 /// The rows of a project: its own if it cannot be read, those of its clusters otherwise.
-async fn project(atlas: &Atlas, id: &ProjectId, plan: &Project, patience: Patience) -> Vec<Row> {
+async fn project(
+    atlas: &Atlas,
+    id: &ProjectId,
+    plan: &Project,
+    detail: &DetailConfig,
+    patience: Patience,
+) -> Vec<Row> {
     let row = |name: Option<&str>| Row::of_project(id, name);
     let name = match atlas.project_name(id, patience.deadline()).await {
         Ok(name) => name,
@@ -114,10 +121,18 @@ async fn project(atlas: &Atlas, id: &ProjectId, plan: &Project, patience: Patien
             let target = Target { project_id: id.clone(), cluster_name: (*cluster).to_owned() };
             let row = row(cluster);
             let listed = listed.as_deref();
-            async move { cluster_row(atlas, &target, *known, listed, plan, row, patience).await }
+            async move {
+                let (row, exports) = cluster_row(atlas, &target, *known, listed, plan, row, patience).await;
+                (row, exports.then(|| (target, known.is_some_and(|known| known.sharded))))
+            }
         })
         .buffered(AT_ONCE);
-    rows.extend(asked.collect::<Vec<_>>().await);
+    let (of_clusters, exporting): (Vec<_>, Vec<_>) = asked.collect::<Vec<_>>().await.into_iter().unzip();
+    rows.extend(of_clusters);
+    let details = details::Asked { atlas, id, detail, exporting: exporting.into_iter().flatten().next() };
+    if let Some(row) = details.row(Row::of_project(id, Some(&name)), plan, patience).await {
+        rows.push(row);
+    }
     rows.extend(selected.left_out.iter().map(|(cluster, reason)| row(cluster).leave_out(*reason)));
     if let Some(listed) = &listed {
         for complaint in plan::complaints(&plan.selection, listed, &selected) {
@@ -134,6 +149,7 @@ async fn project(atlas: &Atlas, id: &ProjectId, plan: &Project, patience: Patien
     rows
 }
 
+/// The row of a cluster, and whether Atlas exports it by itself.
 async fn cluster_row(
     atlas: &Atlas,
     target: &Target,
@@ -142,9 +158,9 @@ async fn cluster_row(
     plan: &Project,
     row: Row,
     patience: Patience,
-) -> Row {
+) -> (Row, bool) {
     if patience.is_over() {
-        return row.refuse("not asked: the answers before it took too long".to_owned());
+        return (row.refuse("not asked: the answers before it took too long".to_owned()), false);
     }
     let unexportable = known.and_then(|known| known.unexportable);
     match atlas.try_export_jobs(target, patience.deadline()).await {
@@ -154,22 +170,22 @@ async fn cluster_row(
                 (None, None, Some(listed)) => no_such_cluster(&target.cluster_name, listed),
                 _ => advice::on(&error, Asked::Exports, &plan.credentials),
             };
-            return row.fail(&error, advice);
+            return (row.fail(&error, advice), false);
         }
         Ok(()) => {
             if let Some(reason) = unexportable {
-                return row.warn(&advice_on_unexportable(reason));
+                return (row.warn(&advice_on_unexportable(reason)), false);
             }
         }
     }
     match atlas.schedule(target, patience.deadline()).await {
         Err(error) => {
             let advice = advice::on(&error, Asked::Schedule, &plan.credentials);
-            row.fail(&error, advice)
+            (row.fail(&error, advice), false)
         }
         Ok(schedule) => {
             let paused = known.and_then(|known| known.paused) == Some(true);
-            judge(row, plan.expected, &schedule, paused)
+            (judge(row, plan.expected, &schedule, paused), schedule.auto_export == Some(true))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::atlas::Error;
 use crate::config::Credentials;
-use crate::model::FailureReason;
+use crate::model::{Detail, FailureReason};
 
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,7 @@ pub(super) enum Asked {
     Clusters,
     Exports,
     Schedule,
+    Detail(Detail),
 }
 
 /// What to do about `error`, which came when `credentials` asked for something.
@@ -53,6 +54,10 @@ pub(super) fn on(error: &Error, asked: Asked, credentials: &Credentials) -> Stri
         }
         (FailureReason::Forbidden, Asked::Project) => format!(
             "the {credentials} is not in this project: an owner of the project adds it with the role Project Backup Manager"
+        ),
+        (FailureReason::Forbidden, Asked::Detail(detail)) => format!(
+            "the {credentials} needs the role Project Read Only in this project for that; or switch it off with detail.{} = false",
+            detail.as_str()
         ),
         (FailureReason::Forbidden, _) => format!(
             "the {credentials} needs the role Project Backup Manager in this project, which its owner can give"
@@ -117,6 +122,7 @@ mod tests {
         check(&forbidden, Asked::Project, "is not in this project");
         check(&forbidden, Asked::Clusters, "needs the role Project Backup Manager");
         check(&forbidden, Asked::Exports, "needs the role Project Backup Manager");
+        check(&forbidden, Asked::Detail(Detail::Events), "switch it off with detail.events = false");
         check(&forbidden, Asked::Schedule, "needs the role Project Backup Manager");
         let missing = answer(StatusCode::NOT_FOUND, "X");
         check(&missing, Asked::Organization, "no such organization");

@@ -1,12 +1,13 @@
 //! What was found, as a table for people and as JSON for scripts.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
 use crate::atlas::Error;
-use crate::model::{OrganizationId, PollError, ProjectId, Unexportable};
+use crate::model::{Detail, OrganizationId, PollError, ProjectId, Unexportable};
 
 /// A terminal that is narrower gets a list: a table would break ids and codes, which people copy.
 const TABLE_WIDTH: u16 = 120;
@@ -32,6 +33,8 @@ pub struct Row {
     pub advice: String,
     /// Whether `cluster_name` is a pattern that matches no cluster.
     pub is_pattern: bool,
+    /// On the row of a project: whether each detail can be read.
+    pub details: BTreeMap<Detail, bool>,
 }
 
 /// How something stands.
@@ -226,6 +229,9 @@ impl Report {
                 "error_code": row.error_code,
                 "error": row.error.as_ref().map(|error| &error.text),
                 "advice": row.advice,
+                "details": (!row.details.is_empty()).then(|| {
+                    row.details.iter().map(|(detail, up)| (detail.as_str(), *up)).collect::<BTreeMap<_, _>>()
+                }),
             })
         };
         let rows: Vec<_> = self.rows.iter().map(row).collect();

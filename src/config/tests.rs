@@ -286,6 +286,7 @@ fn the_example_file_is_read_and_shows_the_defaults() {
     let default = PollConfig::default();
     assert_eq!(format!("{:?}", config.poll), format!("{default:?}"));
     assert_eq!(config.discovery_interval, DISCOVERY_INTERVAL);
+    assert_eq!(config.detail, DetailConfig::default());
     assert_eq!(config.base_url.as_str(), "https://cloud.mongodb.com/");
 }
 
@@ -305,6 +306,7 @@ fn every_key_the_example_shows_in_a_comment_is_read_too() {
         text.lines().map(|line| uncommented(line).unwrap_or_else(|| line.to_owned()) + "\n").collect();
     for key in [
         "clusters",
+        "expires_at",
         "expected_interval",
         "export_expected",
         "[projects.service_account]",
@@ -427,3 +429,5 @@ fn no_secret_is_in_the_debug_output() {
     let shown = format!("{:?}", load(GOOD, &[]).unwrap());
     assert!(!shown.contains("hush") && shown.contains("REDACTED"), "{shown}");
 }
+
+mod detail;

@@ -1,0 +1,73 @@
+//! Which details the credentials can read. What they cannot is a warning: the exports are watched all the same.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+
+use super::{Patience, Row, advice};
+use crate::atlas::{Atlas, Error, Listing};
+use crate::config::DetailConfig;
+use crate::model::{Detail, EventKind, ProjectId, Target};
+use crate::plan::Project;
+
+/// What is asked of a project.
+pub(super) struct Asked<'a> {
+    pub(super) atlas: &'a Atlas,
+    pub(super) id: &'a ProjectId,
+    pub(super) detail: &'a DetailConfig,
+    /// A cluster that Atlas exports by itself, and whether it is sharded; without one, no snapshots are read.
+    pub(super) exporting: Option<(Target, bool)>,
+}
+
+impl Asked<'_> {
+    /// Asks for each detail that is not switched off; `None` if nothing is asked.
+    pub(super) async fn row(&self, mut row: Row, plan: &Project, patience: Patience) -> Option<Row> {
+        let (mut fine, mut trouble) = (Vec::new(), String::new());
+        for detail in Detail::ALL {
+            if self.detail.off.contains(&detail) {
+                continue;
+            }
+            let Some(outcome) = self.ask(detail, patience).await else { continue };
+            row.details.insert(detail, outcome.is_ok());
+            match outcome {
+                Ok(()) => fine.push(detail.as_str()),
+                Err(error) => {
+                    let advice = advice::on(&error, advice::Asked::Detail(detail), &plan.credentials);
+                    let code = error.code().map(|code| format!(" ({code})")).unwrap_or_default();
+                    let _ = write!(trouble, "{} cannot be read{code}: {advice}. ", detail.as_str());
+                    row.error_code = row.error_code.or(error.code().map(str::to_owned));
+                }
+            }
+        }
+        if row.details.is_empty() {
+            return None;
+        }
+        let fine = if fine.is_empty() {
+            "no detail can be read".to_owned()
+        } else {
+            format!("details that can be read: {}", fine.join(", "))
+        };
+        let advice = format!("{trouble}{fine}");
+        Some(if trouble.is_empty() { row.note(&advice) } else { row.warn(&advice) })
+    }
+
+    /// `None` if there is nothing to ask for.
+    async fn ask(&self, detail: Detail, patience: Patience) -> Option<Result<(), Error>> {
+        let deadline = patience.deadline();
+        Some(match detail {
+            Detail::Snapshots => {
+                let (target, sharded) = self.exporting.as_ref()?;
+                all(self.atlas.snapshots(target, *sharded, deadline).await)
+            }
+            // Whether it may be asked at all shows as well in a list of nothing.
+            Detail::Events => {
+                all(self.atlas.events(self.id, &EventKind::ALL, Timestamp::now(), &[], deadline).await)
+            }
+            Detail::Buckets => all(self.atlas.export_buckets(self.id, deadline).await),
+        })
+    }
+}
+
+fn all<T>(listing: Result<Listing<T>, Error>) -> Result<(), Error> {
+    listing?.flaw.map_or(Ok(()), Err)
+}
