@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::model::{
-    Budget, ClusterReport, Expected, FailureReason, ListedCluster, OrganizationId, PollError, ProjectId,
-    Schedule, Target, Unexportable,
+    Budget, ClusterReport, Detail, Expected, FailureReason, ListedCluster, OrganizationId, PollError,
+    ProjectId, Schedule, Target, Unexportable,
 };
 pub use detail::ClusterDetails;
 use detail::ProjectDetails;
@@ -29,6 +29,8 @@ pub struct Board(Mutex<State>);
 struct State {
     stale_after: Duration,
     detail_stale_after: Duration,
+    /// The details that are switched off.
+    details_off: Vec<Detail>,
     /// When the secret of a service account ends, by the short form of its id.
     expiries: BTreeMap<String, Timestamp>,
     /// Whether everything was asked for once. What comes later does not take it back.
@@ -247,11 +249,14 @@ impl Board {
         outcome: Result<GoodPoll, PollError>,
     ) {
         let mut state = self.state();
+        let snapshots_on = !state.details_off.contains(&Detail::Snapshots);
         let Some(cluster) = state.clusters.get_mut(target) else { return };
         cluster.polls += 1;
         let error = match outcome {
             Ok(mut good) => {
-                cluster.details.take_in(&mut good.report);
+                let off =
+                    cluster.schedule.as_ref().is_some_and(|schedule| schedule.auto_export != Some(true));
+                cluster.details.take_in(&mut good.report, snapshots_on && !off);
                 cluster.good = Some(Arc::new(good));
                 None
             }

@@ -127,6 +127,9 @@ impl Reader {
     /// Reads, unless another reading has just found that the role is missing.
     async fn turn(&self, subject: &Subject, atlas: &Atlas, memory: &mut Memory, settings: &Settings) {
         if self.refused_until(subject, atlas).is_some() {
+            if let Subject::Snapshots { target, .. } = subject {
+                self.board.snapshots(target, Instant::now(), None);
+            }
             return;
         }
         let client = if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };

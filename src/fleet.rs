@@ -149,7 +149,7 @@ impl Fleet {
 
     fn follow_config(&mut self) {
         self.board.set_stale_after(self.config.poll.stale_after);
-        self.board.set_detail_stale_after(self.config.detail.stale_after());
+        self.board.set_details(self.config.detail.stale_after(), &self.config.detail.off);
         self.board.set_expiries(expiries(&self.config));
         let wanted: BTreeSet<_> = self.config.organizations.iter().map(|entry| entry.id.clone()).collect();
         self.organizations.retain(|id, _| wanted.contains(id));

@@ -30,6 +30,9 @@ const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked whether everything was asked once.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// How long it is waited for details when everything else was asked once.
+const DETAILS_WAIT: Duration = Duration::from_secs(10);
+
 /// Why the exporter ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -114,12 +117,19 @@ pub async fn once(mut config: Config, shutdown: CancellationToken) -> Result<(St
     // What is found in the meantime is for the next time: a listing that never stands still must not keep this one from ending.
     config.discovery_interval = NEVER;
     let (board, metrics, mut fleet) = begin(config)?;
+    let mut ready_at: Option<Instant> = None;
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return Err(Error::Stopped),
             ended = fleet.run() => return Err(task_ended(ended)),
-            () = tokio::time::sleep(LOOK_EVERY) => if board.is_ready() { break },
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        if board.is_ready() {
+            let since = *ready_at.get_or_insert_with(Instant::now);
+            if board.is_detailed() || since.elapsed() > DETAILS_WAIT {
+                break;
+            }
         }
     }
     let view = Arc::new(board.view(Instant::now()));

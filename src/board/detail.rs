@@ -7,9 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Board, ClusterState};
+use super::{Board, ClusterState, ProjectState};
 use crate::model::{
-    ClusterReport, Detail, EventKind, ExportBucket, ProjectEvent, ProjectId, Recovery, Snapshots, Target,
+    ClusterReport, Detail, EventKind, ExportBucket, Exports, ProjectEvent, ProjectId, Recovery, Snapshots,
+    Target,
 };
 
 /// Something that was read, and when: on the clock that nobody sets.
@@ -55,29 +56,56 @@ pub struct ClusterDetails {
     pub(super) recovery: Option<Recovery>,
     /// The newest snapshot that was ever seen exported.
     exported: Option<Timestamp>,
+    /// What the export jobs are about, until snapshots were asked for the first time.
+    unmatched: Option<Exports>,
     /// When an automatic export failed last, by the events of its project.
     pub(super) failed_event: Option<Timestamp>,
 }
 
 impl ClusterDetails {
-    /// Matches the snapshots with the jobs of a report, which was read after them.
-    pub(super) fn take_in(&mut self, report: &mut ClusterReport) {
+    /// Matches the snapshots with the jobs of a report, which was read after them; or, `until_read`, when they are read.
+    pub(super) fn take_in(&mut self, report: &mut ClusterReport, until_read: bool) {
         // Thousands of ids, which nobody needs once they are matched.
         let exports = std::mem::take(&mut report.exports);
-        self.recovery = self.snapshots.as_ref().map(|read| Recovery::of(&read.what, &exports, self.exported));
+        self.match_with(&exports);
+        self.unmatched = (until_read && self.snapshots_up.is_none()).then_some(exports);
+    }
+
+    fn match_with(&mut self, exports: &Exports) {
+        self.recovery = self.snapshots.as_ref().map(|read| Recovery::of(&read.what, exports, self.exported));
         self.exported = self.recovery.and_then(|recovery| recovery.newest_exported).max(self.exported);
     }
 
     /// Forgets the snapshots: they are not read any longer, or the policy exports others.
     pub(super) fn forget_snapshots(&mut self) {
-        (self.snapshots, self.snapshots_up, self.recovery) = (None, None, None);
+        (self.snapshots, self.snapshots_up, self.recovery, self.unmatched) = (None, None, None, None);
     }
 }
 
 impl Board {
-    /// Sets the age at which details are withdrawn.
-    pub fn set_detail_stale_after(&self, stale_after: Duration) {
-        self.state().detail_stale_after = stale_after;
+    /// Sets the age at which details are withdrawn, and which of them are not read at all.
+    pub fn set_details(&self, stale_after: Duration, off: &[Detail]) {
+        let mut state = self.state();
+        state.detail_stale_after = stale_after;
+        state.details_off = off.to_vec();
+    }
+
+    /// Whether every detail was asked for once, well or badly.
+    #[must_use]
+    pub fn is_detailed(&self) -> bool {
+        let state = self.state();
+        let on = |detail| !state.details_off.contains(&detail);
+        let asked = |project: &ProjectState| {
+            [Detail::Events, Detail::Buckets]
+                .iter()
+                .all(|detail| !on(*detail) || project.details.up.contains_key(detail))
+        };
+        state.projects.values().all(asked)
+            && (!on(Detail::Snapshots)
+                || state
+                    .clusters
+                    .values()
+                    .all(|cluster| !exports_itself(cluster) || cluster.details.snapshots_up.is_some()))
     }
 
     /// Sets when the secrets of service accounts end, by the short forms of their ids.
@@ -94,6 +122,9 @@ impl Board {
         cluster.details.snapshots_up = Some(read.is_some());
         if let Some(snapshots) = read {
             cluster.details.snapshots = Some(Read { what: Arc::new(snapshots), at });
+        }
+        if let Some(exports) = cluster.details.unmatched.take() {
+            cluster.details.match_with(&exports);
         }
     }
 

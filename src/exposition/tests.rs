@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::board::{Board, GoodPoll};
 use crate::model::{
-    Budget, Counts, EventKind, Expected, ExportBucket, ExportJob, FailureReason, Fold, JobState,
+    Budget, Counts, Detail, EventKind, Expected, ExportBucket, ExportJob, FailureReason, Fold, JobState,
     ListedCluster, Movements, OrganizationId, PollError, ProjectEvent, ProjectId, Schedule, Snapshot,
     SnapshotId, Snapshots, StateReason, Target, Unexportable,
 };

@@ -17,7 +17,7 @@ async fn details_are_withdrawn_when_they_were_not_read_for_long() {
         FIGURES.into_iter().filter(|name| !samples(&text, name).is_empty()).collect()
     };
     let board = board(&["prod"]);
-    board.set_detail_stale_after(Duration::from_mins(30));
+    board.set_details(Duration::from_mins(30), &[]);
     discovered(&board);
     assert!(shown(&board).is_empty());
     detailed(&board);
@@ -63,9 +63,31 @@ async fn details_are_withdrawn_when_they_were_not_read_for_long() {
     let exported = samples(&text(&board), "newest_exported_snapshot_timestamp_seconds");
     assert_eq!(exported, ["{prod\"} 1700001200"]);
     // Figures of jobs that are too old say nothing of snapshots, either.
-    board.set_detail_stale_after(STALE_AFTER * 9);
+    board.set_details(STALE_AFTER * 9, &[]);
     tokio::time::advance(STALE_AFTER + Duration::from_millis(1)).await;
     assert_eq!(shown(&board), ["newest_snapshot_timestamp_seconds", "bucket_missing", "bucket_info"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn snapshots_that_are_read_after_the_first_poll_are_matched_with_it() {
+    let awaiting = |board: &Board| samples(&text(board), "snapshots_awaiting_export");
+    let board = board(&["prod"]);
+    let exported =
+        || ExportJob { snapshot_id: Some(snapshot(20).0.into()), ..job("a", 21, JobState::Successful) };
+    good(&board, "prod", [exported()]);
+    discovered(&board);
+    assert!(!board.is_detailed());
+    detailed(&board);
+    assert!(board.is_detailed());
+    assert_eq!(awaiting(&board), ["{prod\"} 1"]);
+    // From then on a poll comes after the snapshots that it is matched with.
+    detailed(&board);
+    good(&board, "prod", []);
+    assert_eq!(awaiting(&board), ["{prod\"} 1"], "what was exported stays so");
+    board.set_details(STALE_AFTER, &Detail::ALL);
+    board.forget_snapshots(&target("prod"));
+    good(&board, "prod", [exported()]);
+    assert!(board.is_detailed() && awaiting(&board).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
