@@ -74,9 +74,16 @@ fn troubles(view: &View) -> Markup {
             project.error.as_ref()?,
         ))
     });
+    let details = view.projects.iter().flat_map(|project| {
+        let unread = project.details.iter().filter(|(_, up)| !**up);
+        unread.map(|(detail, _)| (detail.as_str(), project.name.as_deref().unwrap_or(project.id.as_str())))
+    });
     html! {
         @for (what, error) in organizations.chain(projects) {
             p class="bad" { "Cannot read " (what) ": " (error.text) "; what is known stays" }
+        }
+        @for (detail, project) in details {
+            p class="bad" { "Cannot read the " (detail) " of project " (project) ": see the log; its export jobs are watched all the same" }
         }
     }
 }
@@ -109,8 +116,8 @@ fn row(cluster: &ClusterView, now: Timestamp) -> Markup {
                 None => td class="none" { "–" },
             }
             @match (report, report.and_then(|report| report.last_finished[JobState::Successful])) {
-                (_, Some(at)) => td title=(at) { (ago(at, now)) (expectation(cluster)) },
-                (Some(_), None) => td { "none listed" (expectation(cluster)) },
+                (_, Some(at)) => td title=(at) { (ago(at, now)) (expectation(cluster)) (recovery(cluster, now)) },
+                (Some(_), None) => td { "none listed" (expectation(cluster)) (recovery(cluster, now)) },
                 (None, None) => td class="none" { "unknown" },
             }
             @match report {
@@ -140,6 +147,23 @@ fn expectation(cluster: &ClusterView) -> Markup {
     html! {
         @if let Some(every) = every { small { "expected: " (format!("{every:#}")) } }
         @if off { small { "no auto export" } }
+    }
+}
+
+/// What of it is in the bucket, and what should be.
+fn recovery(cluster: &ClusterView, now: Timestamp) -> Markup {
+    let newest = cluster.recovery.and_then(|recovery| recovery.newest_exported);
+    let awaiting = cluster.recovery.and_then(|recovery| recovery.awaiting);
+    let oldest = awaiting.and_then(|awaiting| Some((awaiting.count, awaiting.oldest?)));
+    let success = cluster.current().and_then(|good| good.report.last_success_created);
+    let failed = cluster.failed_event.filter(|at| success.is_none_or(|success| success < *at));
+    html! {
+        @if let Some(newest) = newest { small title=(newest) { "in the bucket: the snapshot of " (ago(newest, now)) } }
+        @if let Some((count, oldest)) = oldest {
+            small title=(oldest) { (count) @if count == 1 { " snapshot awaits" } @else { " snapshots await" } " export, the oldest of " (ago(oldest, now)) }
+        }
+        @if let Some(failed) = failed { small class="bad" title=(failed) { "Atlas told of a failed export " (ago(failed, now)) } }
+        @if cluster.bucket_missing == Some(true) { small class="bad" { "its export bucket is gone" } }
     }
 }
 
