@@ -54,10 +54,13 @@ fn rules() -> Vec<Rule> {
 }
 
 /// Every alert of the design, and those that were added.
-const ALERTS: [&str; 14] = [
+const ALERTS: [&str; 19] = [
     "AtlasBackupAutoExportDisabled",
+    "AtlasBackupAutoExportFailed",
+    "AtlasBackupExportBucketMissing",
     "AtlasBackupExportFailed",
     "AtlasBackupExportFailureUnresolved",
+    "AtlasBackupExportMissing",
     "AtlasBackupExportNeverSucceeded",
     "AtlasBackupExportOverdue",
     "AtlasBackupExportQueuedTooLong",
@@ -66,9 +69,11 @@ const ALERTS: [&str; 14] = [
     "AtlasBackupExporterAuthFailing",
     "AtlasBackupExporterBlind",
     "AtlasBackupExporterConfigReloadFailed",
+    "AtlasBackupExporterDetailFailing",
     "AtlasBackupExporterDiscoveryFailing",
     "AtlasBackupExporterDown",
     "AtlasBackupExporterRateLimitLow",
+    "AtlasCredentialExpiring",
 ];
 
 #[test]

@@ -18,8 +18,15 @@ use story::{Cluster, DAY, End, Exporter, HOUR, Job, Story, cluster, daily, expor
 use verdict::Verdict;
 
 /// Tests in promtool's own format, each named after the rule that it is about.
-const RULE_TESTS: [&str; 6] =
-    ["facts.yml", "conclusions.yml", "holds.yml", "thirty-days.yml", "alerts.yml", "alerts-slow.yml"];
+const RULE_TESTS: [&str; 7] = [
+    "facts.yml",
+    "conclusions.yml",
+    "holds.yml",
+    "thirty-days.yml",
+    "alerts.yml",
+    "alerts-slow.yml",
+    "details.yml",
+];
 
 fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules")
