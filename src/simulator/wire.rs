@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::world::{Cluster, End, Job, Kind, Project, Shape, signed};
 
-/// A job at `now`. What does not apply is left out, not null, as Atlas does.
-pub(super) fn job(job: &Job, now: Timestamp) -> Value {
+/// A job at `now`, exported to a bucket of that id. What does not apply is left out, not null, as Atlas does.
+pub(super) fn job(job: &Job, bucket: &str, now: Timestamp) -> Value {
     let begins = job.created_at + signed(job.queued);
     let ends = begins + signed(job.running);
     let state = if now < begins {
@@ -23,8 +23,8 @@ pub(super) fn job(job: &Job, now: Timestamp) -> Value {
     };
     let mut json = json!({
         "id": job.id,
-        "snapshotId": format!("{}{}", &job.id[8..], &job.id[..8]),
-        "exportBucketId": "5f0e5a3b9c1d4e6f8a7b6c5d",
+        "snapshotId": job.snapshot_id,
+        "exportBucketId": bucket,
         "createdAt": whole(job.created_at),
         "customData": [{"key": "exported by", "value": "myName"}],
         "prefix": format!("exported_snapshots/org/project/cluster/{}", whole(job.created_at)),
@@ -142,7 +142,7 @@ pub(super) fn schedule(name: &str, cluster: &Cluster) -> Value {
         "links": [],
     });
     if let Some(frequency) = &cluster.schedule.frequency {
-        json["export"] = json!({"exportBucketId": "5f0e5a3b9c1d4e6f8a7b6c5d", "frequencyType": frequency});
+        json["export"] = json!({"exportBucketId": cluster.schedule.bucket, "frequencyType": frequency});
     }
     json
 }

@@ -1,5 +1,7 @@
 //! What exists in the simulated Atlas, and what its export jobs look like at a given time.
 
+mod jobs;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -9,16 +11,17 @@ use serde_json::Value;
 use super::auth::{Account, Sessions};
 use super::limit::Bucket;
 use super::misbehave::Fault;
-use super::wire;
+
+pub use jobs::{End, Entry, Job, Recurring, Shape};
 
 /// The organization of a project that names no other.
 pub const ORGANIZATION: &str = "5f0e5a3b9c1d4e6f8a7b0000";
 
+/// The bucket of a project that names no other.
+const BUCKET: &str = "5f0e5a3b9c1d4e6f8a7b6c5d";
+
 /// Requests that are remembered; the oldest are forgotten.
 const MOST_SEEN: usize = 10_000;
-
-/// Jobs of a recurring export that stay listed.
-const RECURRING_LISTED: i64 = 60;
 
 /// The simulated Atlas.
 #[derive(Debug, Default)]
@@ -123,12 +126,14 @@ pub struct Schedule {
     pub auto_export: bool,
     /// How often, in Atlas's word; `None` for no export policy.
     pub frequency: Option<String>,
+    /// The id of the bucket that is exported to.
+    pub bucket: String,
 }
 
 impl Default for Schedule {
-    /// Daily exports.
+    /// Daily exports to the bucket of every project.
     fn default() -> Self {
-        Self { auto_export: true, frequency: Some("daily".to_owned()) }
+        Self { auto_export: true, frequency: Some("daily".to_owned()), bucket: BUCKET.to_owned() }
     }
 }
 
@@ -171,114 +176,6 @@ pub struct Cluster {
     pub overlap: usize,
 }
 
-/// One job of a listing.
-#[derive(Debug, Clone)]
-pub enum Entry {
-    /// A job that lives.
-    Job(Job),
-    /// JSON to be listed as it is.
-    Raw(Value),
-}
-
-/// What a job exports.
-#[derive(Debug, Clone, Copy)]
-pub enum Shape {
-    /// A replica set with this many collections.
-    ReplicaSet(u64),
-    /// This many shards: such jobs carry components and no counts.
-    Sharded(usize),
-}
-
-/// How a job ends.
-#[derive(Debug, Clone)]
-pub enum End {
-    /// Well.
-    Successful,
-    /// Badly, with a code and a message.
-    Failed(String, String),
-    /// By someone.
-    Cancelled,
-    /// Never: every collection is exported, and it goes on.
-    Never,
-}
-
-/// A job: queued, then running, then ended.
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// 24 hexadecimal digits.
-    pub id: String,
-    /// When it was asked for.
-    pub created_at: Timestamp,
-    /// How long it waits.
-    pub queued: Duration,
-    /// How long it runs.
-    pub running: Duration,
-    /// What it exports.
-    pub shape: Shape,
-    /// How it ends.
-    pub end: End,
-}
-
-impl Job {
-    /// A job that was asked for `age` ago, waited a minute and ran for twenty.
-    #[must_use]
-    pub fn ended(age: Duration, end: End) -> Self {
-        let created_at = Timestamp::now() - signed(age);
-        Self {
-            id: object_id(created_at, fastrand::u64(..)),
-            created_at,
-            queued: Duration::from_mins(1),
-            running: Duration::from_mins(20),
-            shape: Shape::ReplicaSet(105),
-            end,
-        }
-    }
-
-    pub(super) fn at(&self, now: Timestamp) -> Value {
-        wire::job(self, now)
-    }
-}
-
-/// A job every so often, its ends in turn.
-#[derive(Debug, Clone)]
-pub struct Recurring {
-    /// What tells the ids of its jobs from those of others.
-    pub salt: u64,
-    /// The first one.
-    pub since: Timestamp,
-    /// From one to the next.
-    pub every: Duration,
-    /// How long each waits.
-    pub queued: Duration,
-    /// How long each runs.
-    pub running: Duration,
-    /// What each exports.
-    pub shape: Shape,
-    /// How they end, in turn; not empty.
-    pub ends: Vec<End>,
-}
-
-impl Recurring {
-    fn jobs(&self, now: Timestamp) -> impl Iterator<Item = Job> {
-        let every = signed(self.every);
-        let last = (now.duration_since(self.since).as_secs_f64() / every.as_secs_f64()).floor();
-        #[allow(clippy::cast_possible_truncation)] // a count of exports since the start
-        let last = last as i64;
-        ((last - RECURRING_LISTED).max(0)..=last).filter_map(move |number| {
-            let created_at = self.since + every * i32::try_from(number).ok()?;
-            let turn = usize::try_from(number).ok()? % self.ends.len();
-            Some(Job {
-                id: object_id(created_at, self.salt ^ u64::try_from(number).ok()?),
-                created_at,
-                queued: self.queued,
-                running: self.running,
-                shape: self.shape,
-                end: self.ends[turn].clone(),
-            })
-        })
-    }
-}
-
 impl Cluster {
     /// A cluster with these jobs.
     #[must_use]
@@ -288,14 +185,16 @@ impl Cluster {
 
     /// The listing at `now`, unpaged.
     pub(super) fn listing(&self, now: Timestamp) -> Vec<Value> {
+        let bucket = &self.schedule.bucket;
+        let recurring = self.recurring.iter().flat_map(|recurring| recurring.jobs(now));
         let mut listed: Vec<Value> = self
             .jobs
             .iter()
             .map(|entry| match entry {
-                Entry::Job(job) => job.at(now),
+                Entry::Job(job) => job.at(bucket, now),
                 Entry::Raw(json) => json.clone(),
             })
-            .chain(self.recurring.iter().flat_map(|recurring| recurring.jobs(now)).map(|job| job.at(now)))
+            .chain(recurring.map(|job| job.at(bucket, now)))
             .collect();
         let created = |job: &Value| job["createdAt"].as_str().unwrap_or_default().to_owned();
         match self.order {
