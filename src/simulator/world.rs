@@ -1,5 +1,6 @@
 //! What exists in the simulated Atlas, and what its export jobs look like at a given time.
 
+mod backup;
 mod jobs;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,7 +12,9 @@ use serde_json::Value;
 use super::auth::{Account, Sessions};
 use super::limit::Bucket;
 use super::misbehave::Fault;
+use super::wire;
 
+pub use backup::{Event, ExportBucket, Snapshot};
 pub use jobs::{End, Entry, Job, Recurring, Shape};
 
 /// The organization of a project that names no other.
@@ -80,22 +83,35 @@ pub struct Project {
     pub organization: String,
     /// By name.
     pub clusters: BTreeMap<String, Cluster>,
+    /// The buckets that it exports to.
+    pub buckets: Vec<ExportBucket>,
+    /// What happened in it, in any order.
+    pub events: Vec<Event>,
     /// The request budget of its Cloud Backup endpoints.
     pub budget: Bucket,
     /// The request budget of its cluster endpoints.
     pub clusters_budget: Bucket,
+    /// The request budget of its events.
+    pub events_budget: Bucket,
 }
 
 impl Project {
-    /// A project of [`ORGANIZATION`] without clusters, with the budgets that Atlas documents.
+    /// A project of [`ORGANIZATION`] with a bucket and without clusters, and with the budgets that Atlas documents.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             organization: ORGANIZATION.to_owned(),
             clusters: BTreeMap::new(),
+            buckets: vec![ExportBucket {
+                id: BUCKET.to_owned(),
+                name: format!("backups-{name}"),
+                provider: "AWS".to_owned(),
+            }],
+            events: Vec::new(),
             budget: Bucket::new(1200, 500),
             clusters_budget: Bucket::new(10_000, 5000),
+            events_budget: Bucket::new(300, 100),
         }
     }
 
@@ -149,7 +165,21 @@ pub enum Order {
     AsGiven,
 }
 
-/// A cluster and its export jobs.
+impl Order {
+    fn sort(self, listed: &mut [Value]) {
+        let created = |entry: &Value| entry["createdAt"].as_str().unwrap_or_default().to_owned();
+        match self {
+            Self::AsGiven => {}
+            Self::OldestFirst => listed.sort_by_key(created),
+            Self::NewestFirst => {
+                listed.sort_by_key(created);
+                listed.reverse();
+            }
+        }
+    }
+}
+
+/// A cluster, its snapshots and its export jobs.
 #[derive(Debug, Clone, Default)]
 pub struct Cluster {
     /// What it is.
@@ -162,15 +192,19 @@ pub struct Cluster {
     pub created_at: Option<Timestamp>,
     /// When it is backed up and exported.
     pub schedule: Schedule,
+    /// How many shards it has; 0 for a replica set.
+    pub shards: usize,
+    /// Its snapshots, in any order.
+    pub snapshots: Vec<Snapshot>,
     /// Its jobs, in any order.
     pub jobs: Vec<Entry>,
     /// Jobs that begin by themselves.
     pub recurring: Option<Recurring>,
-    /// How they are listed.
+    /// How jobs and snapshots are listed.
     pub order: Order,
-    /// `totalCount` where it should lie.
+    /// `totalCount` of the jobs where it should lie.
     pub total_count: Option<i64>,
-    /// Whether pages come without links.
+    /// Whether pages of jobs come without links.
     pub unlinked: bool,
     /// How many jobs of each page stand on the next one again, as when jobs appear while a listing is read.
     pub overlap: usize,
@@ -183,7 +217,7 @@ impl Cluster {
         Self { jobs: jobs.into_iter().map(Entry::Job).collect(), ..Self::default() }
     }
 
-    /// The listing at `now`, unpaged.
+    /// Its export jobs at `now`, unpaged.
     pub(super) fn listing(&self, now: Timestamp) -> Vec<Value> {
         let bucket = &self.schedule.bucket;
         let recurring = self.recurring.iter().flat_map(|recurring| recurring.jobs(now));
@@ -196,15 +230,18 @@ impl Cluster {
             })
             .chain(recurring.map(|job| job.at(bucket, now)))
             .collect();
-        let created = |job: &Value| job["createdAt"].as_str().unwrap_or_default().to_owned();
-        match self.order {
-            Order::AsGiven => {}
-            Order::OldestFirst => listed.sort_by_key(created),
-            Order::NewestFirst => {
-                listed.sort_by_key(created);
-                listed.reverse();
-            }
-        }
+        self.order.sort(&mut listed);
+        listed
+    }
+
+    /// Its snapshots at `now`, unpaged.
+    pub(super) fn snapshot_listing(&self, now: Timestamp) -> Vec<Value> {
+        let frequency = self.schedule.frequency.as_deref().unwrap_or("daily");
+        let recurring = self.recurring.iter().flat_map(|recurring| recurring.snapshots(now, frequency));
+        let snapshots = self.snapshots.iter().cloned().chain(recurring);
+        let mut listed: Vec<Value> =
+            snapshots.map(|snapshot| wire::snapshot(&snapshot, self.shards)).collect();
+        self.order.sort(&mut listed);
         listed
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::super::wire;
-use super::{object_id, signed};
+use super::{Snapshot, object_id, signed};
 
 /// Jobs of a recurring export that stay listed.
 const RECURRING_LISTED: i64 = 60;
@@ -78,6 +78,18 @@ impl Job {
         }
     }
 
+    /// A job for `snapshot`, asked for a minute after it was taken.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot, end: End) -> Self {
+        let created_at = snapshot.created_at.unwrap_or_else(Timestamp::now) + signed(Duration::from_mins(1));
+        Self {
+            id: object_id(created_at, fastrand::u64(..)),
+            snapshot_id: snapshot.id.clone(),
+            created_at,
+            ..Self::ended(Duration::ZERO, end)
+        }
+    }
+
     pub(super) fn at(&self, bucket: &str, now: Timestamp) -> Value {
         wire::job(self, bucket, now)
     }
@@ -121,6 +133,13 @@ impl Recurring {
                 shape: self.shape,
                 end: self.ends[turn].clone(),
             })
+        })
+    }
+
+    /// The snapshots of its jobs, each a second older than its job.
+    pub(super) fn snapshots(&self, now: Timestamp, frequency: &str) -> impl Iterator<Item = Snapshot> {
+        self.jobs(now).map(move |job| {
+            Snapshot::scheduled(job.snapshot_id, job.created_at - signed(Duration::from_secs(1)), frequency)
         })
     }
 }
