@@ -78,7 +78,7 @@ impl Event {
     }
 
     /// When it happened, as answers show it: to the second.
-    pub(in crate::simulator) fn shown(&self) -> Timestamp {
+    pub(in super::super) fn shown(&self) -> Timestamp {
         Timestamp::from_second(self.created.as_second()).unwrap_or(self.created)
     }
 }
