@@ -14,7 +14,7 @@ use crate::reload::Reloads;
 use crate::run::{Error, Options};
 use crate::simulator::{
     Account, Cluster, End, Entry, Job, Kind, ORGANIZATION, Project, Recurring, Schedule, Scheme, Shape,
-    Simulator, World, object_id,
+    Simulator, World,
 };
 
 /// The demo is in a hurry: a poll every two seconds, exports of some seconds.
@@ -105,7 +105,7 @@ fn world(now: Timestamp) -> World {
 
 /// No exports by themselves.
 fn never() -> Schedule {
-    Schedule { auto_export: false, frequency: None }
+    Schedule { auto_export: false, frequency: None, ..Schedule::default() }
 }
 
 /// Polls every two seconds are thirty times what Atlas grants; the demo's Atlas grants as much more.
@@ -129,12 +129,10 @@ fn and_one(now: Timestamp, last: Job) -> Cluster {
 fn job(now: Timestamp, age: Duration) -> Job {
     let created_at = now - SignedDuration::try_from(age).unwrap_or_default();
     Job {
-        id: object_id(created_at, fastrand::u64(..)),
         created_at,
         queued: Duration::from_mins(2),
         running: Duration::from_mins(22),
-        shape: Shape::ReplicaSet(105),
-        end: End::Successful,
+        ..Job::ended(age, End::Successful)
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Account {
     pub organization_member: bool,
     /// The projects that it is in; `None` for all.
     pub projects: Option<Vec<String>>,
+    /// Ends of paths that it lacks the role for, such as `events`; `snapshots` stands for those of sharded clusters too.
+    pub denied: Vec<String>,
 }
 
 impl Account {
@@ -53,7 +55,14 @@ impl Account {
             backup_manager: true,
             organization_member: true,
             projects: None,
+            denied: Vec::new(),
         }
+    }
+
+    pub(super) fn is_denied(&self, path: &str) -> bool {
+        let of_any_cluster = path.strip_suffix("/shardedClusters").unwrap_or(path);
+        let ends = |path: &str, end: &str| path.strip_suffix(end).is_some_and(|rest| rest.ends_with('/'));
+        self.denied.iter().any(|end| ends(path, end) || ends(of_any_cluster, end))
     }
 
     pub(super) fn is_in(&self, project: &str) -> bool {

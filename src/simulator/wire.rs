@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::world::{Cluster, End, Job, Kind, Project, Shape, signed};
+use super::world::{Cluster, End, Event, ExportBucket, Job, Kind, Project, Shape, Snapshot, signed};
 
-/// A job at `now`. What does not apply is left out, not null, as Atlas does.
-pub(super) fn job(job: &Job, now: Timestamp) -> Value {
+/// A job at `now`, exported to a bucket of that id. What does not apply is left out, not null, as Atlas does.
+pub(super) fn job(job: &Job, bucket: &str, now: Timestamp) -> Value {
     let begins = job.created_at + signed(job.queued);
     let ends = begins + signed(job.running);
     let state = if now < begins {
@@ -23,8 +23,8 @@ pub(super) fn job(job: &Job, now: Timestamp) -> Value {
     };
     let mut json = json!({
         "id": job.id,
-        "snapshotId": format!("{}{}", &job.id[8..], &job.id[..8]),
-        "exportBucketId": "5f0e5a3b9c1d4e6f8a7b6c5d",
+        "snapshotId": job.snapshot_id,
+        "exportBucketId": bucket,
         "createdAt": whole(job.created_at),
         "customData": [{"key": "exported by", "value": "myName"}],
         "prefix": format!("exported_snapshots/org/project/cluster/{}", whole(job.created_at)),
@@ -69,7 +69,7 @@ fn whole(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// One page of a listing. `next` is linked only while there is one.
+/// One page of the listing at `url`, which may hold filters. `next` is linked only while there is one.
 pub(super) fn page(
     results: &[Value],
     url: &str,
@@ -78,7 +78,8 @@ pub(super) fn page(
     next: bool,
     total: i64,
 ) -> Value {
-    let link = |rel: &str, number: usize| json!({"rel": rel, "href": format!("{url}?itemsPerPage={size}&pageNum={number}")});
+    let joint = if url.contains('?') { '&' } else { '?' };
+    let link = |rel: &str, number: usize| json!({"rel": rel, "href": format!("{url}{joint}itemsPerPage={size}&pageNum={number}")});
     let mut links = vec![link("self", number)];
     if number > 1 {
         links.push(link("previous", number - 1));
@@ -87,6 +88,11 @@ pub(super) fn page(
         links.push(link("next", number + 1));
     }
     json!({"links": links, "results": results, "totalCount": total})
+}
+
+/// All of a listing that has no pages.
+pub(super) fn whole_listing(results: &[Value], url: &str) -> Value {
+    json!({"links": [{"rel": "self", "href": url}], "results": results, "totalCount": results.len()})
 }
 
 /// An error of the Administration API.
@@ -116,16 +122,20 @@ pub(super) fn cluster(name: &str, cluster: &Cluster) -> Value {
         Kind::SharedTier => ("TENANT", "M0"),
         Kind::Flex => ("FLEX", "FLEX"),
     };
+    let spec = |shard: usize| {
+        json!({
+            "id": format!("65a1f0b2c3d4e5f607182{shard:03x}"),
+            "regionConfigs": [{"providerName": provider, "regionName": "EU_WEST_1", "priority": 7, "electableSpecs": {"instanceSize": tier}}],
+        })
+    };
+    let specs: Vec<Value> = (0..cluster.shards.max(1)).map(spec).collect();
     json!({
         "name": name,
         "backupEnabled": cluster.kind == Kind::Dedicated && !cluster.backup_disabled,
-        "clusterType": "REPLICASET",
+        "clusterType": if cluster.shards > 0 { "SHARDED" } else { "REPLICASET" },
         "createDate": cluster.created_at.map_or_else(|| "2024-01-02T03:04:05Z".to_owned(), whole),
         "paused": cluster.paused,
-        "replicationSpecs": [{
-            "id": "65a1f0b2c3d4e5f60718293a",
-            "regionConfigs": [{"providerName": provider, "regionName": "EU_WEST_1", "priority": 7, "electableSpecs": {"instanceSize": tier}}],
-        }],
+        "replicationSpecs": specs,
         "stateName": "IDLE",
         "links": [],
     })
@@ -142,7 +152,77 @@ pub(super) fn schedule(name: &str, cluster: &Cluster) -> Value {
         "links": [],
     });
     if let Some(frequency) = &cluster.schedule.frequency {
-        json["export"] = json!({"exportBucketId": "5f0e5a3b9c1d4e6f8a7b6c5d", "frequencyType": frequency});
+        json["export"] = json!({"exportBucketId": cluster.schedule.bucket, "frequencyType": frequency});
     }
     json
+}
+
+/// A snapshot of a cluster with so many shards, or of a replica set if there are none.
+pub(super) fn snapshot(snapshot: &Snapshot, shards: usize) -> Value {
+    let mut json = json!({
+        "id": snapshot.id,
+        "frequencyType": snapshot.frequency,
+        "snapshotType": snapshot.kind,
+        "status": snapshot.status,
+        "mongodVersion": "8.0.4",
+        "links": [],
+    });
+    if let Some(at) = snapshot.created_at {
+        json["createdAt"] = json!(whole(at));
+    }
+    if snapshot.status == "completed" {
+        json["storageSizeBytes"] = json!(8_589_934_592_u64);
+    }
+    if snapshot.kind == "scheduled" {
+        json["policyItems"] = json!(["65a1f0b2c3d4e5f60718293d"]);
+    }
+    if shards == 0 {
+        json["type"] = json!("replicaSet");
+        json["replicaSetName"] = json!("shard-0");
+        json["cloudProvider"] = json!("AWS");
+        return json;
+    }
+    let part = |shard: usize| format!("{}{shard:02x}", &snapshot.id[..22]);
+    let member = |shard| json!({"id": part(shard), "replicaSetName": format!("shard-{shard}"), "cloudProvider": "AWS"});
+    json["type"] = json!("shardedCluster");
+    json["snapshotIds"] = (0..shards).map(part).collect();
+    json["members"] = (0..shards).map(member).collect();
+    json
+}
+
+/// A bucket; what it is reached by differs between the providers.
+pub(super) fn bucket(bucket: &ExportBucket) -> Value {
+    let mut json = json!({
+        "_id": bucket.id,
+        "bucketName": bucket.name,
+        "cloudProvider": bucket.provider,
+        "links": [],
+    });
+    let role = json!("65a1f0b2c3d4e5f60718293e");
+    match bucket.provider.as_str() {
+        "AWS" => {
+            json["iamRoleId"] = role;
+            json["region"] = json!("eu-west-1");
+            json["requirePrivateNetworking"] = json!(false);
+        }
+        "AZURE" => {
+            json["roleId"] = role;
+            json["serviceUrl"] = json!(format!("https://backups.blob.core.windows.net/{}", bucket.name));
+            json["tenantId"] = json!("6f0d1c2b-3a49-4857-9665-748392a1b0cf");
+        }
+        _ => json["roleId"] = role,
+    }
+    json
+}
+
+/// An event. It does not say which cluster it is about.
+pub(super) fn event(event: &Event, project: &str) -> Value {
+    json!({
+        "id": event.id,
+        "created": whole(event.created),
+        "eventTypeName": event.kind,
+        "groupId": project,
+        "isGlobalAdmin": false,
+        "links": [],
+    })
 }

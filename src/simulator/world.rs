@@ -1,5 +1,8 @@
 //! What exists in the simulated Atlas, and what its export jobs look like at a given time.
 
+mod backup;
+mod jobs;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -11,14 +14,17 @@ use super::limit::Bucket;
 use super::misbehave::Fault;
 use super::wire;
 
+pub use backup::{Event, ExportBucket, Snapshot};
+pub use jobs::{End, Entry, Job, Recurring, Shape};
+
 /// The organization of a project that names no other.
 pub const ORGANIZATION: &str = "5f0e5a3b9c1d4e6f8a7b0000";
 
+/// The bucket of a project that names no other.
+const BUCKET: &str = "5f0e5a3b9c1d4e6f8a7b6c5d";
+
 /// Requests that are remembered; the oldest are forgotten.
 const MOST_SEEN: usize = 10_000;
-
-/// Jobs of a recurring export that stay listed.
-const RECURRING_LISTED: i64 = 60;
 
 /// The simulated Atlas.
 #[derive(Debug, Default)]
@@ -77,22 +83,35 @@ pub struct Project {
     pub organization: String,
     /// By name.
     pub clusters: BTreeMap<String, Cluster>,
+    /// The buckets that it exports to.
+    pub buckets: Vec<ExportBucket>,
+    /// What happened in it, in any order.
+    pub events: Vec<Event>,
     /// The request budget of its Cloud Backup endpoints.
     pub budget: Bucket,
     /// The request budget of its cluster endpoints.
     pub clusters_budget: Bucket,
+    /// The request budget of its events.
+    pub events_budget: Bucket,
 }
 
 impl Project {
-    /// A project of [`ORGANIZATION`] without clusters, with the budgets that Atlas documents.
+    /// A project of [`ORGANIZATION`] with a bucket and without clusters, and with the budgets that Atlas documents.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             organization: ORGANIZATION.to_owned(),
             clusters: BTreeMap::new(),
+            buckets: vec![ExportBucket {
+                id: BUCKET.to_owned(),
+                name: format!("backups-{name}"),
+                provider: "AWS".to_owned(),
+            }],
+            events: Vec::new(),
             budget: Bucket::new(1200, 500),
             clusters_budget: Bucket::new(10_000, 5000),
+            events_budget: Bucket::new(300, 100),
         }
     }
 
@@ -123,12 +142,14 @@ pub struct Schedule {
     pub auto_export: bool,
     /// How often, in Atlas's word; `None` for no export policy.
     pub frequency: Option<String>,
+    /// The id of the bucket that is exported to.
+    pub bucket: String,
 }
 
 impl Default for Schedule {
-    /// Daily exports.
+    /// Daily exports to the bucket of every project.
     fn default() -> Self {
-        Self { auto_export: true, frequency: Some("daily".to_owned()) }
+        Self { auto_export: true, frequency: Some("daily".to_owned()), bucket: BUCKET.to_owned() }
     }
 }
 
@@ -144,7 +165,21 @@ pub enum Order {
     AsGiven,
 }
 
-/// A cluster and its export jobs.
+impl Order {
+    fn sort(self, listed: &mut [Value]) {
+        let created = |entry: &Value| entry["createdAt"].as_str().unwrap_or_default().to_owned();
+        match self {
+            Self::AsGiven => {}
+            Self::OldestFirst => listed.sort_by_key(created),
+            Self::NewestFirst => {
+                listed.sort_by_key(created);
+                listed.reverse();
+            }
+        }
+    }
+}
+
+/// A cluster, its snapshots and its export jobs.
 #[derive(Debug, Clone, Default)]
 pub struct Cluster {
     /// What it is.
@@ -157,126 +192,22 @@ pub struct Cluster {
     pub created_at: Option<Timestamp>,
     /// When it is backed up and exported.
     pub schedule: Schedule,
+    /// How many shards it has; 0 for a replica set.
+    pub shards: usize,
+    /// Its snapshots, in any order.
+    pub snapshots: Vec<Snapshot>,
     /// Its jobs, in any order.
     pub jobs: Vec<Entry>,
     /// Jobs that begin by themselves.
     pub recurring: Option<Recurring>,
-    /// How they are listed.
+    /// How jobs and snapshots are listed.
     pub order: Order,
-    /// `totalCount` where it should lie.
+    /// `totalCount` of the jobs where it should lie.
     pub total_count: Option<i64>,
-    /// Whether pages come without links.
+    /// Whether pages of jobs come without links.
     pub unlinked: bool,
     /// How many jobs of each page stand on the next one again, as when jobs appear while a listing is read.
     pub overlap: usize,
-}
-
-/// One job of a listing.
-#[derive(Debug, Clone)]
-pub enum Entry {
-    /// A job that lives.
-    Job(Job),
-    /// JSON to be listed as it is.
-    Raw(Value),
-}
-
-/// What a job exports.
-#[derive(Debug, Clone, Copy)]
-pub enum Shape {
-    /// A replica set with this many collections.
-    ReplicaSet(u64),
-    /// This many shards: such jobs carry components and no counts.
-    Sharded(usize),
-}
-
-/// How a job ends.
-#[derive(Debug, Clone)]
-pub enum End {
-    /// Well.
-    Successful,
-    /// Badly, with a code and a message.
-    Failed(String, String),
-    /// By someone.
-    Cancelled,
-    /// Never: every collection is exported, and it goes on.
-    Never,
-}
-
-/// A job: queued, then running, then ended.
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// 24 hexadecimal digits.
-    pub id: String,
-    /// When it was asked for.
-    pub created_at: Timestamp,
-    /// How long it waits.
-    pub queued: Duration,
-    /// How long it runs.
-    pub running: Duration,
-    /// What it exports.
-    pub shape: Shape,
-    /// How it ends.
-    pub end: End,
-}
-
-impl Job {
-    /// A job that was asked for `age` ago, waited a minute and ran for twenty.
-    #[must_use]
-    pub fn ended(age: Duration, end: End) -> Self {
-        let created_at = Timestamp::now() - signed(age);
-        Self {
-            id: object_id(created_at, fastrand::u64(..)),
-            created_at,
-            queued: Duration::from_mins(1),
-            running: Duration::from_mins(20),
-            shape: Shape::ReplicaSet(105),
-            end,
-        }
-    }
-
-    pub(super) fn at(&self, now: Timestamp) -> Value {
-        wire::job(self, now)
-    }
-}
-
-/// A job every so often, its ends in turn.
-#[derive(Debug, Clone)]
-pub struct Recurring {
-    /// What tells the ids of its jobs from those of others.
-    pub salt: u64,
-    /// The first one.
-    pub since: Timestamp,
-    /// From one to the next.
-    pub every: Duration,
-    /// How long each waits.
-    pub queued: Duration,
-    /// How long each runs.
-    pub running: Duration,
-    /// What each exports.
-    pub shape: Shape,
-    /// How they end, in turn; not empty.
-    pub ends: Vec<End>,
-}
-
-impl Recurring {
-    fn jobs(&self, now: Timestamp) -> impl Iterator<Item = Job> {
-        let every = signed(self.every);
-        let last = (now.duration_since(self.since).as_secs_f64() / every.as_secs_f64()).floor();
-        #[allow(clippy::cast_possible_truncation)] // a count of exports since the start
-        let last = last as i64;
-        ((last - RECURRING_LISTED).max(0)..=last).filter_map(move |number| {
-            let created_at = self.since + every * i32::try_from(number).ok()?;
-            let turn = usize::try_from(number).ok()? % self.ends.len();
-            Some(Job {
-                id: object_id(created_at, self.salt ^ u64::try_from(number).ok()?),
-                created_at,
-                queued: self.queued,
-                running: self.running,
-                shape: self.shape,
-                end: self.ends[turn].clone(),
-            })
-        })
-    }
 }
 
 impl Cluster {
@@ -286,26 +217,31 @@ impl Cluster {
         Self { jobs: jobs.into_iter().map(Entry::Job).collect(), ..Self::default() }
     }
 
-    /// The listing at `now`, unpaged.
+    /// Its export jobs at `now`, unpaged.
     pub(super) fn listing(&self, now: Timestamp) -> Vec<Value> {
+        let bucket = &self.schedule.bucket;
+        let recurring = self.recurring.iter().flat_map(|recurring| recurring.jobs(now));
         let mut listed: Vec<Value> = self
             .jobs
             .iter()
             .map(|entry| match entry {
-                Entry::Job(job) => job.at(now),
+                Entry::Job(job) => job.at(bucket, now),
                 Entry::Raw(json) => json.clone(),
             })
-            .chain(self.recurring.iter().flat_map(|recurring| recurring.jobs(now)).map(|job| job.at(now)))
+            .chain(recurring.map(|job| job.at(bucket, now)))
             .collect();
-        let created = |job: &Value| job["createdAt"].as_str().unwrap_or_default().to_owned();
-        match self.order {
-            Order::AsGiven => {}
-            Order::OldestFirst => listed.sort_by_key(created),
-            Order::NewestFirst => {
-                listed.sort_by_key(created);
-                listed.reverse();
-            }
-        }
+        self.order.sort(&mut listed);
+        listed
+    }
+
+    /// Its snapshots at `now`, unpaged.
+    pub(super) fn snapshot_listing(&self, now: Timestamp) -> Vec<Value> {
+        let frequency = self.schedule.frequency.as_deref().unwrap_or("daily");
+        let recurring = self.recurring.iter().flat_map(|recurring| recurring.snapshots(now, frequency));
+        let snapshots = self.snapshots.iter().cloned().chain(recurring);
+        let mut listed: Vec<Value> =
+            snapshots.map(|snapshot| wire::snapshot(&snapshot, self.shards)).collect();
+        self.order.sort(&mut listed);
         listed
     }
 }

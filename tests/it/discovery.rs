@@ -277,7 +277,7 @@ async fn a_long_listing_is_read_to_its_end() {
 #[tokio::test]
 async fn the_schedule_says_what_is_expected() {
     let scheduled = |auto_export, frequency: Option<&str>| Cluster {
-        schedule: Schedule { auto_export, frequency: frequency.map(str::to_owned) },
+        schedule: Schedule { auto_export, frequency: frequency.map(str::to_owned), ..Schedule::default() },
         created_at: Some("2026-01-02T03:04:05Z".parse().unwrap()),
         ..cluster()
     };
@@ -336,7 +336,10 @@ async fn the_schedule_says_what_is_expected() {
 
 #[tokio::test]
 async fn the_configuration_has_the_last_word_on_what_is_expected() {
-    let off = Cluster { schedule: Schedule { auto_export: false, frequency: None }, ..cluster() };
+    let off = Cluster {
+        schedule: Schedule { auto_export: false, frequency: None, ..Schedule::default() },
+        ..cluster()
+    };
     for (entry, daily, without, must) in [
         ("expected_interval = \"1d 6h\"\n", Some(108_000.0), Some(108_000.0), None),
         ("export_expected = \"auto\"\n", Some(86_400.0), None, None),

@@ -50,7 +50,13 @@ fn mixed() -> World {
     let mut world = world([
         ("prod-eu", cluster()),
         ("prod-us", Cluster { paused: true, ..cluster() }),
-        ("manual", Cluster { schedule: Schedule { auto_export: false, frequency: None }, ..cluster() }),
+        (
+            "manual",
+            Cluster {
+                schedule: Schedule { auto_export: false, frequency: None, ..Schedule::default() },
+                ..cluster()
+            },
+        ),
         ("free", Cluster { kind: Kind::SharedTier, ..cluster() }),
         ("careless", Cluster { backup_disabled: true, ..cluster() }),
     ]);

@@ -1,0 +1,182 @@
+//! What may be asked of a project, each within a budget.
+
+use std::time::Duration;
+
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::super::auth::Account;
+use super::super::misbehave::json;
+use super::super::wire;
+use super::super::world::{Cluster, Kind, Project};
+use super::listing::{EVERYWHERE, PAGED, Query, Quirks, invalid, listing};
+use super::{not_found, refuse, set, unauthorized};
+
+/// The oldest version of export buckets; the one before it goes away.
+const OLDEST_BUCKETS: Date = jiff::civil::date(2024, 5, 30);
+
+/// The event types that can be asked for: those that concern backups.
+const EVENT_TYPES: [&str; 12] = [
+    "BUCKET_CREATED_AUDIT",
+    "BUCKET_DELETED_AUDIT",
+    "CPS_AUTO_EXPORT_FAILED",
+    "CPS_EXPORT_FAILED",
+    "CPS_EXPORT_SUCCESSFUL",
+    "CPS_SNAPSHOT_BEHIND",
+    "CPS_SNAPSHOT_FAILED",
+    "CPS_SNAPSHOT_FALLBACK_FAILED",
+    "CPS_SNAPSHOT_FALLBACK_SUCCESSFUL",
+    "CPS_SNAPSHOT_SCHEDULE_UPDATED_AUDIT",
+    "CPS_SNAPSHOT_STARTED",
+    "CPS_SNAPSHOT_SUCCESSFUL",
+];
+
+/// A request that was let in.
+pub(super) struct Asked<'a> {
+    pub(super) account: &'a Account,
+    pub(super) version: Date,
+    pub(super) uri: &'a Uri,
+}
+
+/// The answer to what is asked of the project `id`.
+pub(super) fn group(project: &mut Project, id: &str, rest: &[&str], asked: &Asked<'_>) -> Response {
+    let budget = match rest {
+        [] => return json(StatusCode::OK, &wire::project(id, project).to_string()),
+        ["backup", "exportBuckets"] if asked.version < OLDEST_BUCKETS => {
+            let detail = "Export buckets need a version of 2024-05-30 or later.";
+            return refuse(StatusCode::NOT_ACCEPTABLE, "INVALID_ACCEPT_HEADER", detail);
+        }
+        ["clusters"] => &mut project.clusters_budget,
+        ["events"] => &mut project.events_budget,
+        ["backup", "exportBuckets"]
+        | ["clusters", _, "backup", "exports" | "schedule" | "snapshots"]
+        | ["clusters", _, "backup", "snapshots", "shardedClusters"] => &mut project.budget,
+        _ => return not_found(),
+    };
+    let (taken, capacity, left) = (budget.take(), budget.capacity, budget.left);
+    let outcome = taken.map(|()| granted(project, id, rest, asked).unwrap_or_else(|refusal| *refusal));
+    budgeted(capacity, left, outcome)
+}
+
+fn granted(project: &Project, id: &str, rest: &[&str], asked: &Asked<'_>) -> Result<Response, Box<Response>> {
+    if asked.account.is_denied(asked.uri.path()) {
+        return Err(Box::new(unauthorized()));
+    }
+    match rest {
+        ["clusters"] => {
+            let clusters = project.clusters.iter().map(|(name, cluster)| wire::cluster(name, cluster));
+            Ok(listing(&clusters.collect::<Vec<_>>(), asked.uri, &Quirks::default()))
+        }
+        ["backup", "exportBuckets"] => {
+            Query::of(asked.uri).only(&PAGED)?;
+            let buckets: Vec<_> = project.buckets.iter().map(wire::bucket).collect();
+            Ok(listing(&buckets, asked.uri, &Quirks::default()))
+        }
+        ["events"] => events(project, id, asked.uri),
+        ["clusters", name, "backup", resource @ ..] => backup(project, name, resource, asked),
+        _ => Err(Box::new(not_found())),
+    }
+}
+
+/// What is asked about the backup of a cluster.
+fn backup(
+    project: &Project,
+    name: &str,
+    resource: &[&str],
+    asked: &Asked<'_>,
+) -> Result<Response, Box<Response>> {
+    let cluster = dedicated(project, name)?;
+    let snapshots = || cluster.snapshot_listing(Timestamp::now());
+    match resource {
+        ["schedule"] => Ok(json(StatusCode::OK, &wire::schedule(name, cluster).to_string())),
+        ["exports"] if asked.account.backup_manager => Ok(exports(cluster, asked.uri)),
+        ["exports"] => Err(Box::new(unauthorized())),
+        ["snapshots"] => {
+            Query::of(asked.uri).only(&PAGED)?;
+            is_sharded(cluster, false)?;
+            Ok(listing(&snapshots(), asked.uri, &Quirks::default()))
+        }
+        ["snapshots", "shardedClusters"] => {
+            Query::of(asked.uri).only(&EVERYWHERE)?;
+            is_sharded(cluster, true)?;
+            Ok(json(StatusCode::OK, &wire::whole_listing(&snapshots(), asked.uri.path()).to_string()))
+        }
+        _ => Err(Box::new(not_found())),
+    }
+}
+
+/// The cluster, if it is one that has backups of its own.
+fn dedicated<'a>(project: &'a Project, name: &str) -> Result<&'a Cluster, Box<Response>> {
+    let (status, code, detail) = match project.clusters.get(name) {
+        None => (StatusCode::NOT_FOUND, "CLUSTER_NOT_FOUND", "No cluster of that name exists in the group."),
+        Some(cluster) => match cluster.kind {
+            Kind::Dedicated => return Ok(cluster),
+            Kind::SharedTier => {
+                (StatusCode::BAD_REQUEST, "BACKUP_NOT_SUPPORTED", "This cluster is of a shared tier.")
+            }
+            Kind::Flex => {
+                (StatusCode::BAD_REQUEST, "CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API", "This is a flex cluster.")
+            }
+        },
+    };
+    Err(Box::new(refuse(status, code, detail)))
+}
+
+/// Refuses a cluster of the other kind. Atlas documents neither the codes for it nor that it refuses.
+fn is_sharded(cluster: &Cluster, wanted: bool) -> Result<(), Box<Response>> {
+    let (code, detail) = match (cluster.shards > 0, wanted) {
+        (true, false) => {
+            ("CLUSTER_IS_SHARDED", "The snapshots of this cluster are those of a sharded cluster.")
+        }
+        (false, true) => ("CLUSTER_IS_NOT_SHARDED", "This cluster is a replica set."),
+        _ => return Ok(()),
+    };
+    Err(Box::new(refuse(StatusCode::BAD_REQUEST, code, detail)))
+}
+
+fn exports(cluster: &Cluster, uri: &Uri) -> Response {
+    let quirks = Quirks { overlap: cluster.overlap, total: cluster.total_count, unlinked: cluster.unlinked };
+    listing(&cluster.listing(Timestamp::now()), uri, &quirks)
+}
+
+/// The events that the query selects, newest first.
+fn events(project: &Project, id: &str, uri: &Uri) -> Result<Response, Box<Response>> {
+    let query = Query::of(uri);
+    query.only(&[&PAGED[..], &["eventType", "clusterNames", "minDate", "maxDate"]].concat())?;
+    let kinds: Vec<&str> = query.all("eventType").collect();
+    let clusters: Vec<&str> = query.all("clusterNames").collect();
+    let (from, to) = (query.time("minDate")?, query.time("maxDate")?);
+    if let Some(unknown) = kinds.iter().find(|kind| !EVENT_TYPES.contains(kind)) {
+        return Err(Box::new(invalid(&format!("There is no event type {unknown}."))));
+    }
+    let mut selected: Vec<_> = project
+        .events
+        .iter()
+        .filter(|event| kinds.is_empty() || kinds.contains(&event.kind.as_str()))
+        .filter(|event| {
+            clusters.is_empty() || event.cluster.as_deref().is_some_and(|name| clusters.contains(&name))
+        })
+        .filter(|event| {
+            from.is_none_or(|from| from <= event.shown()) && to.is_none_or(|to| event.shown() <= to)
+        })
+        .collect();
+    selected.sort_by_key(|event| std::cmp::Reverse(event.created));
+    let selected: Vec<_> = selected.into_iter().map(|event| wire::event(event, id)).collect();
+    Ok(listing(&selected, uri, &Quirks::default()))
+}
+
+/// An answer from a budget, or the refusal of one that is used up; either tells what is left.
+fn budgeted(capacity: u32, left: f64, outcome: Result<Response, Duration>) -> Response {
+    let mut response = outcome.unwrap_or_else(|wait| {
+        let code = "RATE_LIMITED_TOKEN_BUCKET";
+        let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, code, "Too many requests.");
+        set(&mut response, "retry-after", wait.as_secs() + 1);
+        response
+    });
+    set(&mut response, "ratelimit-limit", u64::from(capacity));
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // whole requests, never below 0
+    set(&mut response, "ratelimit-remaining", left as u64);
+    response
+}

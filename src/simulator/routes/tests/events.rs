@@ -1,0 +1,108 @@
+use super::super::super::world::{Event, Project};
+use super::{Atlas, HOUR, PROJECT, column};
+
+/// Three clusters' worth of events, one of them about none.
+fn eventful() -> Atlas {
+    let mut project = Project::new("payments");
+    let at = |kind: &str, cluster, id: &str, time: &str| Event {
+        id: id.to_owned(),
+        created: time.parse().unwrap(),
+        ..Event::new(kind, cluster, HOUR)
+    };
+    project.events = vec![
+        at("CPS_EXPORT_FAILED", Some("prod"), "b", "2026-03-02T00:00:00.5Z"),
+        at("CPS_EXPORT_SUCCESSFUL", Some("prod"), "d", "2026-03-04T00:00:00Z"),
+        at("BUCKET_CREATED_AUDIT", None, "a", "2026-03-01T00:00:00Z"),
+        at("CPS_AUTO_EXPORT_FAILED", Some("test"), "c", "2026-03-03T00:00:00Z"),
+        at("SOMETHING_ELSE", Some("wide"), "e", "2026-03-05T00:00:00Z"),
+    ];
+    Atlas::new(project)
+}
+
+#[tokio::test]
+async fn events_are_filtered_and_newest_first() {
+    let atlas = eventful();
+    for (query, ids) in [
+        ("", "edcba"),
+        ("eventType=CPS_EXPORT_FAILED", "b"),
+        ("eventType=CPS_EXPORT_FAILED&eventType=CPS_AUTO_EXPORT_FAILED", "cb"),
+        ("eventType=CPS_SNAPSHOT_FAILED", ""),
+        ("clusterNames=prod", "db"),
+        ("clusterNames=prod&clusterNames=test", "dcb"),
+        ("clusterNames=pr%6Fd&eventType=CPS_EXPORT_FAILED&eventType=CPS_AUTO_EXPORT_FAILED", "b"),
+        ("clusterNames=gone", ""),
+        // Both bounds count, to the second that is shown.
+        ("minDate=2026-03-03T00:00:00Z", "edc"),
+        ("minDate=2026-03-03T00%3A00%3A01Z", "ed"),
+        ("maxDate=2026-03-02T00:00:00Z", "ba"),
+        ("maxDate=2026-03-01T23:59:59Z", "a"),
+        ("minDate=2026-03-03T01:00:00%2B01:00&maxDate=2026-03-04T00:00:00Z", "dc"),
+        ("itemsPerPage=2&pageNum=2", "cb"),
+    ] {
+        assert_eq!(atlas.column(&format!("events?{query}"), "id").await.concat(), ids, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn what_events_do_not_understand_is_refused() {
+    let dates = [
+        ("?minDate=2026-03-03", 400),
+        ("?minDate=yesterday", 400),
+        ("?minDate=", 400),
+        ("?maxDate=1772496000", 400),
+        ("?maxDate=2026-03-03T00:00:00", 400),
+        ("?maxDate=2026-03-03%2000:00:00Z", 400),
+        ("?maxDate=2026-03-03T00Z", 400),
+        ("?maxDate=2026-03-03T00:00:00Z[UTC]", 400),
+        // A plus that is not escaped is a space.
+        ("?maxDate=2026-03-03T00:00:00+01:00", 400),
+        ("?maxDate=2026-03-03T00:00:00.123Z", 200),
+    ];
+    let words = [
+        ("?eventType=CPS_EXPORT_FAILED,CPS_AUTO_EXPORT_FAILED", 400),
+        ("?eventType=cps_export_failed", 400),
+        ("?eventType=SOMETHING_ELSE", 400),
+        ("?eventType=CPS_EXPORT_FAILED&eventType=", 400),
+        ("?eventTypes=CPS_EXPORT_FAILED", 400),
+        ("?clusterName=prod", 400),
+        ("?excludedEventType=CPS_EXPORT_FAILED", 400),
+    ];
+    let atlas = eventful();
+    atlas.check("events", &dates).await;
+    atlas.check("events", &words).await;
+}
+
+#[tokio::test]
+async fn an_event_does_not_name_its_cluster() {
+    let atlas = eventful();
+    let (_, body) = atlas.get("events?clusterNames=test").await;
+    let event = body["results"][0].as_object().unwrap();
+    let fields: std::collections::BTreeSet<_> = event.keys().map(String::as_str).collect();
+    assert_eq!(
+        fields,
+        ["created", "eventTypeName", "groupId", "id", "isGlobalAdmin", "links"].into(),
+        "{event:?}"
+    );
+    assert_eq!(
+        ["created", "eventTypeName", "groupId"].map(|field| &event[field]),
+        ["2026-03-03T00:00:00Z", "CPS_AUTO_EXPORT_FAILED", PROJECT]
+    );
+}
+
+#[tokio::test]
+async fn the_link_to_the_next_page_keeps_the_filters() {
+    let atlas = eventful();
+    let mut path =
+        format!("/api/atlas/v2/groups/{PROJECT}/events?clusterNames=prod&clusterNames=test&itemsPerPage=1");
+    let mut ids = String::new();
+    for _ in 0..3 {
+        let (_, rest) = path.split_once(&format!("{PROJECT}/")).unwrap();
+        let (_, body) = atlas.get(rest).await;
+        ids += &column(&body, "id").concat();
+        let links = body["links"].as_array().unwrap();
+        let next = links.iter().find(|link| link["rel"] == "next");
+        path = next.map_or_else(String::new, |link| link["href"].as_str().unwrap().to_owned());
+        assert!(path.matches("pageNum").count() <= 1, "{path}");
+    }
+    assert_eq!((ids.as_str(), path.as_str()), ("dcb", ""));
+}
