@@ -13,8 +13,8 @@ use crate::model::{Expected, OrganizationId, Shard};
 use crate::reload::Reloads;
 use crate::run::{Error, Options};
 use crate::simulator::{
-    Account, Cluster, End, Entry, Job, Kind, ORGANIZATION, Project, Recurring, Schedule, Scheme, Shape,
-    Simulator, World,
+    Account, Cluster, End, Entry, Event, Job, Kind, ORGANIZATION, Project, Recurring, Schedule, Scheme,
+    Shape, Simulator, Snapshot, World,
 };
 
 /// The demo is in a hurry: a poll every two seconds, exports of some seconds.
@@ -35,6 +35,12 @@ const DETAIL_INTERVAL: Duration = Duration::from_secs(10);
 const SECRET_LIFE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 const DAY: Duration = Duration::from_hours(24);
+
+/// How long a snapshot has been waiting for an export that Atlas never began.
+const FORGOTTEN_FOR: Duration = Duration::from_hours(9);
+
+/// A bucket that no project has.
+const GONE: &str = "5f0e5a3b9c1d4e6f8a7b0bad";
 
 /// Ids in the form of Atlas's.
 const PAYMENTS: &str = "65f1c0ffee5eed0000000001";
@@ -81,24 +87,38 @@ fn world(now: Timestamp) -> World {
             "Atlas could not write to the export bucket: access denied.".to_owned(),
         )
     };
-    let with_history = |recurring| Cluster { recurring: Some(recurring), ..Cluster::with(history(now)) };
+    let with_history = |recurring| Cluster { recurring: Some(recurring), ..backed_up(now, DAY) };
     let payments = Project::new("payments")
         .with("prod-eu", with_history(every(now, 30, vec![End::Successful])))
         .with("prod-us", with_history(every(now, 40, vec![failed()])))
         .with(
             "ledger-sharded",
-            with_history(Recurring { shape: Shape::Sharded(3), ..every(now, 30, vec![End::Successful]) }),
+            Cluster {
+                shards: 3,
+                ..with_history(Recurring {
+                    shape: Shape::Sharded(3),
+                    ..every(now, 30, vec![End::Successful])
+                })
+            },
         )
+        .with("billing", forgotten(now))
         .with("archive", with_history(every(now, 20, vec![failed(), End::Successful, End::Cancelled])));
     let analytics = Project::new("analytics")
         .with("warehouse", and_one(now, Job { end: End::Never, ..job(now, Duration::from_hours(3)) }))
-        .with("reporting", and_one(now, Job { queued: DAY, ..job(now, Duration::from_mins(5)) }))
+        .with(
+            "reporting",
+            Cluster {
+                schedule: Schedule { bucket: GONE.to_owned(), ..Schedule::default() },
+                ..and_one(now, Job { queued: DAY, ..job(now, Duration::from_mins(5)) })
+            },
+        )
         .with("sandbox", Cluster { paused: true, schedule: never(), ..Cluster::default() })
         .with("playground", Cluster { kind: Kind::SharedTier, ..Cluster::default() });
+    let mut payments = unhurried(payments);
+    payments.events.push(Event::new("CPS_AUTO_EXPORT_FAILED", Some("billing"), FORGOTTEN_FOR));
     World {
         accounts: vec![Account::new(Scheme::ServiceAccount, "mdb_sa_id_demo", "mdb_sa_sk_demo")],
-        projects: [(PAYMENTS.to_owned(), unhurried(payments)), (ANALYTICS.to_owned(), unhurried(analytics))]
-            .into(),
+        projects: [(PAYMENTS.to_owned(), payments), (ANALYTICS.to_owned(), unhurried(analytics))].into(),
         ..World::default()
     }
 }
@@ -111,18 +131,40 @@ fn never() -> Schedule {
 /// Polls every two seconds are thirty times what Atlas grants; the demo's Atlas grants as much more.
 fn unhurried(mut project: Project) -> Project {
     project.budget.per_minute *= 30;
+    project.events_budget.per_minute *= 30;
     project
 }
 
-/// A month of daily exports, the last one a day ago.
-fn history(now: Timestamp) -> impl Iterator<Item = Job> {
-    (1..=30u32).rev().map(move |days| job(now, DAY * days))
+/// A month of daily snapshots with their exports, the last one `age` ago.
+fn backed_up(now: Timestamp, age: Duration) -> Cluster {
+    let jobs = (0..30u32).rev().map(|days| job(now, age + DAY * days));
+    let mut cluster = Cluster::with(jobs);
+    let exported = cluster.jobs.iter().filter_map(|entry| match entry {
+        Entry::Job(job) => Some(snapshot_of(job)),
+        Entry::Raw(_) => None,
+    });
+    cluster.snapshots = exported.collect();
+    cluster
 }
 
 fn and_one(now: Timestamp, last: Job) -> Cluster {
-    let mut cluster = Cluster::with(history(now));
+    let mut cluster = backed_up(now, DAY);
+    cluster.snapshots.push(snapshot_of(&last));
     cluster.jobs.push(Entry::Job(last));
     cluster
+}
+
+/// The newest snapshot was taken hours ago, and Atlas has never begun to export it.
+fn forgotten(now: Timestamp) -> Cluster {
+    let mut cluster = backed_up(now, FORGOTTEN_FOR + DAY);
+    cluster.snapshots.push(Snapshot::taken(FORGOTTEN_FOR, "daily"));
+    cluster
+}
+
+/// The snapshot of a job, taken right before it.
+fn snapshot_of(job: &Job) -> Snapshot {
+    let created_at = Some(job.created_at - SignedDuration::from_secs(30));
+    Snapshot { id: job.snapshot_id.clone(), created_at, ..Snapshot::taken(Duration::ZERO, "daily") }
 }
 
 /// A job of ordinary length that was asked for `age` ago.

@@ -24,7 +24,7 @@ async fn the_demo_needs_neither_a_certificate_nor_a_proxy() {
     let scrape = exporter
         .until(|scrape| scrape.0["mongodbatlas_backup_exporter_config_reload_failures_total"] == 1.0)
         .await;
-    assert_eq!(scrape.0["mongodbatlas_backup_exporter_targets"], 7.0);
+    assert_eq!(scrape.0["mongodbatlas_backup_exporter_targets"], 8.0);
 }
 
 #[tokio::test]

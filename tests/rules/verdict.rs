@@ -9,11 +9,14 @@ use super::story::Story;
 pub(crate) struct Verdict(String);
 
 /// What the verdict of the overview's table is called in its query.
-const TROUBLE: [(&str, u8); 7] = [
-    ("AtlasBackupExportFailed", 11),
-    ("AtlasBackupExportFailureUnresolved", 11),
-    ("AtlasBackupExportOverdue", 10),
-    ("AtlasBackupExportNeverSucceeded", 9),
+const TROUBLE: [(&str, u8); 10] = [
+    ("AtlasBackupExportFailed", 13),
+    ("AtlasBackupExportFailureUnresolved", 13),
+    ("AtlasBackupAutoExportFailed", 12),
+    ("AtlasBackupExportMissing", 12),
+    ("AtlasBackupExportOverdue", 11),
+    ("AtlasBackupExportNeverSucceeded", 10),
+    ("AtlasBackupExportBucketMissing", 9),
     ("AtlasBackupExportStalled", 7),
     ("AtlasBackupExportQueuedTooLong", 6),
     ("AtlasBackupAutoExportDisabled", 5),
@@ -30,7 +33,7 @@ impl Verdict {
         let panels = json["panels"].as_array().unwrap();
         let table = panels.iter().find(|panel| panel["title"] == "Clusters, trouble first").unwrap();
         let mut query = table["targets"][0]["expr"].as_str().unwrap().to_owned();
-        assert_eq!((&table["targets"][0]["refId"], query.starts_with("11 * ")), (&"A".into(), true));
+        assert_eq!((&table["targets"][0]["refId"], query.starts_with("13 * ")), (&"A".into(), true));
         // Everything is looked at; matchers that say so would only cost time.
         let all = r#"job=~"$job", instance=~"$instance", project_id=~"$project", cluster_name=~"$cluster""#;
         for matchers in [all, r#"job=~"$job", instance=~"$instance""#] {

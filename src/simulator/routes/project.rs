@@ -17,8 +17,8 @@ use super::{not_found, refuse, set, unauthorized};
 /// The oldest version of export buckets; the one before it goes away.
 const OLDEST_BUCKETS: Date = jiff::civil::date(2024, 5, 30);
 
-/// The event types that can be asked for: those that concern backups.
-const EVENT_TYPES: [&str; 12] = [
+/// The event types that can be asked for: those that concern backups, and secrets that end.
+const EVENT_TYPES: [&str; 14] = [
     "BUCKET_CREATED_AUDIT",
     "BUCKET_DELETED_AUDIT",
     "CPS_AUTO_EXPORT_FAILED",
@@ -31,6 +31,8 @@ const EVENT_TYPES: [&str; 12] = [
     "CPS_SNAPSHOT_SCHEDULE_UPDATED_AUDIT",
     "CPS_SNAPSHOT_STARTED",
     "CPS_SNAPSHOT_SUCCESSFUL",
+    "GROUP_SERVICE_ACCOUNT_SECRETS_EXPIRING",
+    "GROUP_SERVICE_ACCOUNT_SECRETS_NO_LONGER_EXPIRING",
 ];
 
 /// A request that was let in.
