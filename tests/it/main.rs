@@ -16,6 +16,7 @@ mod budget;
 mod cli;
 mod dashboards;
 mod demo;
+mod details;
 mod discovery;
 mod exposed;
 mod faults;
