@@ -5,7 +5,8 @@ use std::ops::Range;
 use atlas_backup_exporter::model::{Expected, FailureReason};
 
 use super::story::{
-    Cluster, DAY, End, Exporter, Firing, HOUR, Job, Story, cluster, daily, exporter, fires, fires_with, job,
+    Cluster, DAY, Details, End, Exporter, Firing, HOUR, Job, PROJECT, Story, cluster, daily, exporter, fires,
+    fires_with, job,
 };
 
 const FAILED: &str = "AtlasBackupExportFailed";
@@ -16,6 +17,10 @@ const STALLED: &str = "AtlasBackupExportStalled";
 const QUEUED: &str = "AtlasBackupExportQueuedTooLong";
 const AUTO: &str = "AtlasBackupAutoExportDisabled";
 const SLOW: &str = "AtlasBackupExportSlow";
+const MISSING: &str = "AtlasBackupExportMissing";
+const UNBEGUN: &str = "AtlasBackupAutoExportFailed";
+const BUCKET: &str = "AtlasBackupExportBucketMissing";
+const DETAIL: &str = "AtlasBackupExporterDetailFailing";
 const AUTH: &str = "AtlasBackupExporterAuthFailing";
 const BLIND: &str = "AtlasBackupExporterBlind";
 const DOWN: &str = "AtlasBackupExporterDown";
@@ -397,8 +402,122 @@ fn outages() -> Vec<Story> {
     ]
 }
 
+/// A snapshot each night, a minute before two.
+pub(crate) fn nightly(days: Range<i64>) -> Vec<i64> {
+    days.map(|day| day * DAY + 2 * HOUR - 1).collect()
+}
+
+/// Snapshots of every night; of the first one of the story, the one of `jobs` alone.
+fn with_snapshots(jobs: impl IntoIterator<Item = Job>) -> Cluster {
+    let details = Details { snapshots: nightly(-3..5), ..Details::default() };
+    Cluster { details: Some(details), ..cluster("prod", daily(-3..0).chain(jobs)) }
+}
+
+/// A snapshot of the night is missing for six hours then, which is said a quarter of an hour later.
+const MISSING_AT: i64 = 8 * HOUR + 15;
+
+/// What the incident is called in which figures of details are withdrawn: what they said last is known to the alerts alone.
+pub(crate) const UNREAD: &str = "a snapshot awaits export, and details cannot be read any more";
+
+fn missing(minutes: Range<i64>) -> Firing {
+    fires(MISSING, CRITICAL, "prod", minutes)
+}
+
+/// Exports that never become a job.
+fn unbegun() -> Vec<Story> {
+    let neighbour = || {
+        let details = Some(Details { snapshots: nightly(-3..5), ..Details::default() });
+        Cluster { details, ..healthy() }
+    };
+    let change = |cluster: Cluster, change: &dyn Fn(&mut Details)| {
+        let mut details = cluster.details.clone().unwrap_or_default();
+        change(&mut details);
+        Cluster { details: Some(details), ..cluster }
+    };
+    vec![
+        Story {
+            // The job of the next night begins at two, and is done 25 minutes later.
+            firing: vec![missing(MISSING_AT..DAY + 2 * HOUR), overdue(OVERDUE_AT..DAY + FAILED_AT)],
+            ..story("Atlas never begins a job", 28, [with_snapshots(daily(1..2)), neighbour()])
+        },
+        Story {
+            firing: vec![
+                fires(UNBEGUN, CRITICAL, "prod", 2 * HOUR + 5..DAY + 2 * HOUR),
+                missing(MISSING_AT..DAY + 2 * HOUR),
+                overdue(OVERDUE_AT..DAY + FAILED_AT),
+            ],
+            ..story(
+                "an event tells of a failure before there was a job",
+                28,
+                [change(with_snapshots(daily(1..2)), &|details| details.events.push(121)), neighbour()],
+            )
+        },
+        Story {
+            firing: vec![missing(MISSING_AT..600), overdue(OVERDUE_AT..625)],
+            ..story(
+                "a forgotten snapshot is exported by hand",
+                16,
+                [with_snapshots([Job { snapshot: 2 * HOUR - 1, ..job(600, End::Successful) }]), neighbour()],
+            )
+        },
+        Story {
+            firing: vec![fires(BUCKET, CRITICAL, "prod", 210..600)],
+            ..story(
+                "the bucket goes and comes back",
+                14,
+                // Of one project, all export to one bucket.
+                [change(with_snapshots(daily(0..2)), &|details| details.bucket_gone.push(180..600))],
+            )
+        },
+        Story {
+            firing: vec![
+                missing(MISSING_AT..END),
+                overdue(OVERDUE_AT..END),
+                unread("snapshots"),
+                unread("events"),
+                unread("buckets"),
+            ],
+            ..story(UNREAD, 14, [change(with_snapshots([]), &|details| details.unread.push(500..END))])
+        },
+        Story {
+            exporters: vec![failing(500..900, FailureReason::Timeout)],
+            firing: vec![missing(MISSING_AT..END), blind("prod", 520..900), overdue(915..END)],
+            ..story("polls fail while a snapshot awaits export", 16, [with_snapshots([])])
+        },
+        Story {
+            firing: vec![fires(AUTO, WARNING, "revived", 60..300)],
+            ..story(
+                "automatic export switched on beside old snapshots",
+                28,
+                [
+                    Cluster {
+                        auto_export_off: vec![0..300],
+                        jobs: daily(1..2).collect(),
+                        ..with_snapshots([])
+                    },
+                    Cluster {
+                        name: "revived",
+                        auto_export_off: vec![0..300],
+                        jobs: [job(-10 * DAY, End::Successful)].into_iter().chain(daily(1..2)).collect(),
+                        ..with_snapshots([])
+                    },
+                ],
+            )
+        },
+    ]
+}
+
+/// A detail of the project that cannot be read from minute 500 on.
+fn unread(detail: &str) -> Firing {
+    let labels = format!("detail=\"{detail}\",project_id=\"{PROJECT}\"");
+    fires_with(DETAIL, WARNING, &labels, 560..END)
+}
+
 pub(crate) fn all() -> Vec<Story> {
-    [failures(), lateness(), expectations(), blindness(), outages()].into_iter().flatten().collect()
+    [failures(), lateness(), expectations(), unbegun(), blindness(), outages()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The incidents once more, with restarts in the middle: nothing else may be said.

@@ -12,9 +12,9 @@ mod verdict;
 
 use std::path::{Path, PathBuf};
 
-use incidents::{END, story};
+use incidents::{END, nightly, story};
 use promtool::{Alerts, Questions, promtool_test};
-use story::{Cluster, DAY, End, Exporter, HOUR, Job, Story, cluster, daily, exporter, job};
+use story::{Cluster, DAY, Details, End, Exporter, HOUR, Job, Story, cluster, daily, exporter, job};
 use verdict::Verdict;
 
 /// Tests in promtool's own format, each named after the rule that it is about.
@@ -87,6 +87,7 @@ fn another_job_name_takes_one_replacement() {
 fn calm(days: i64) -> Story {
     let sharded = daily(-3..32).map(|job| Job { collections: None, ..job });
     let weekly = (-2..5).map(|week| job(week * 7 * DAY + 3 * HOUR, End::Successful));
+    let weekly_snapshots = (-2..5).map(|week| week * 7 * DAY + 3 * HOUR - 1).collect();
     Story {
         minutes: days * DAY,
         step: 30,
@@ -102,9 +103,16 @@ fn calm(days: i64) -> Story {
             "nothing happens",
             0,
             [
-                cluster("prod", daily(-3..32)),
+                Cluster {
+                    details: Some(Details { snapshots: nightly(-3..32), ..Details::default() }),
+                    ..cluster("prod", daily(-3..32))
+                },
                 cluster("sharded", sharded),
-                Cluster { frequency: "weekly", ..cluster("weekly", weekly) },
+                Cluster {
+                    frequency: "weekly",
+                    details: Some(Details { snapshots: weekly_snapshots, ..Details::default() }),
+                    ..cluster("weekly", weekly)
+                },
                 // Created in the second week, exported from its first night on.
                 Cluster { created: 9 * DAY, unwatched: vec![0..9 * DAY], ..cluster("new", daily(10..32)) },
                 Cluster { auto_export_off: vec![0..END], ..cluster("unexported", []) },
@@ -135,6 +143,7 @@ fn a_restart_in_the_middle_changes_nothing() {
 #[ignore = "needs promtool; tests/run installs it"]
 fn the_dashboard_is_no_calmer_than_the_alerts_and_calm_when_all_is_well() {
     let mut stories = incidents::all();
+    stories.retain(|story| story.name != incidents::UNREAD);
     stories.push(calm(3));
     hold(&stories, &Verdict::of_the_overview());
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use atlas_backup_exporter::board::{Board, GoodPoll};
 use atlas_backup_exporter::exposition::{Format, render};
 use atlas_backup_exporter::model::{
-    Budget, Counts, Expected, ExportJob, FailureReason, Fold, JobState, ListedCluster, Movements, PollError,
-    ProjectId, Schedule, StateReason, Target,
+    Budget, Counts, Expected, ExportBucket, ExportJob, FailureReason, Fold, JobState, ListedCluster,
+    Movements, PollError, ProjectId, Schedule, Snapshot, SnapshotId, Snapshots, StateReason, Target,
 };
 use atlas_backup_exporter::self_metrics::SelfMetrics;
 use jiff::Timestamp;
@@ -33,15 +33,17 @@ pub(crate) enum End {
 #[derive(Clone)]
 pub(crate) struct Job {
     pub(crate) created: i64,
+    /// When its snapshot was taken.
+    pub(crate) snapshot: i64,
     pub(crate) queued: i64,
     pub(crate) running: i64,
     pub(crate) collections: Option<u64>,
     pub(crate) end: End,
 }
 
-/// Five minutes in the queue, twenty running.
+/// Five minutes in the queue, twenty running; its snapshot was taken the minute before.
 pub(crate) fn job(created: i64, end: End) -> Job {
-    Job { created, queued: 5, running: 20, collections: Some(100), end }
+    Job { created, snapshot: created - 1, queued: 5, running: 20, collections: Some(100), end }
 }
 
 impl Job {
@@ -63,7 +65,7 @@ impl Job {
         let code = matches!(state, JobState::Failed).then(|| "EXPORT_BUCKET_ACCESS_DENIED".to_owned());
         Some(ExportJob {
             id: Some(format!("{:024}", self.created + 1_000_000).into()),
-            snapshot_id: None,
+            snapshot_id: Some(snapshot_id(self.snapshot).into()),
             created_at: Some(at(self.created)),
             finished_at: state.is_terminal().then(|| at(ended)),
             state,
@@ -86,6 +88,25 @@ pub(crate) struct Cluster {
     pub(crate) paused: Vec<Range<i64>>,
     /// Minutes in which Atlas does not export by itself.
     pub(crate) auto_export_off: Vec<Range<i64>>,
+    /// What is read besides its jobs; `None` where details are switched off.
+    pub(crate) details: Option<Details>,
+}
+
+/// What is read of a cluster besides its jobs.
+#[derive(Clone, Default)]
+pub(crate) struct Details {
+    /// When snapshots of its policy's frequency were taken.
+    pub(crate) snapshots: Vec<i64>,
+    /// When events told of a failed export.
+    pub(crate) events: Vec<i64>,
+    /// Minutes in which the bucket of its policy is gone.
+    pub(crate) bucket_gone: Vec<Range<i64>>,
+    /// Minutes in which none of this can be read.
+    pub(crate) unread: Vec<Range<i64>>,
+}
+
+fn snapshot_id(taken: i64) -> String {
+    format!("{:024x}", taken + 1_000_000)
 }
 
 /// A daily cluster, a year old.
@@ -99,6 +120,7 @@ pub(crate) fn cluster(name: &'static str, jobs: impl IntoIterator<Item = Job>) -
         unwatched: Vec::new(),
         paused: Vec::new(),
         auto_export_off: Vec::new(),
+        details: None,
     }
 }
 
@@ -177,6 +199,7 @@ struct Running {
 impl Running {
     fn start() -> Self {
         let board = Board::new(Duration::from_mins(15));
+        board.set_details(Duration::from_mins(30), &[]);
         let project = ProjectId::parse(PROJECT).unwrap();
         board.watch_project(&project);
         board.name_project(&project, "payments".to_owned());
@@ -204,7 +227,11 @@ impl Running {
         self.board.describe(&target, Some(&listed), true);
         let auto_export = Some(!within(&cluster.auto_export_off, minute));
         let frequency = Some(cluster.frequency.to_owned());
-        self.board.schedule(&target, Ok(Schedule { auto_export, frequency, bucket_id: None }));
+        let bucket_id = cluster.details.is_some().then(|| "bucket".to_owned());
+        self.board.schedule(&target, Ok(Schedule { auto_export, frequency, bucket_id }));
+        if let Some(details) = &cluster.details {
+            self.read(details, &target, cluster.frequency, minute, now);
+        }
         let outcome = if let Some(reason) = failing {
             Err(PollError { reason, text: String::new() })
         } else {
@@ -218,6 +245,28 @@ impl Running {
             Ok(GoodPoll { report, last_progress, finished_at: at(minute), finished: now })
         };
         self.board.publish(&target, at(minute), Duration::from_millis(250), outcome);
+    }
+}
+
+impl Running {
+    /// Reads the details of a cluster. One that is not read any longer is forgotten half an hour later.
+    fn read(&self, details: &Details, target: &Target, frequency: &str, minute: i64, now: Instant) {
+        let readable = !within(&details.unread, minute);
+        let taken = details.snapshots.iter().filter(|taken| **taken <= minute).map(|taken| Snapshot {
+            id: SnapshotId::parse(&snapshot_id(*taken)).unwrap(),
+            created_at: at(*taken),
+            frequency: Some(frequency.to_owned()),
+        });
+        let snapshots = Snapshots::new(&taken.collect::<Vec<_>>(), Some(frequency));
+        self.board.snapshots(target, now, readable.then_some(snapshots));
+        let id = if within(&details.bucket_gone, minute) { "another" } else { "bucket" };
+        let bucket =
+            ExportBucket { id: id.to_owned(), name: "backups".to_owned(), cloud_provider: "AWS".to_owned() };
+        self.board.export_buckets(&target.project_id, now, readable.then(|| vec![bucket]));
+        self.board.events_up(&target.project_id, readable);
+        for event in details.events.iter().filter(|event| readable && **event <= minute) {
+            self.board.failed_event(target, at(*event));
+        }
     }
 }
 
