@@ -129,10 +129,6 @@ async fn project(
         .buffered(AT_ONCE);
     let (of_clusters, exporting): (Vec<_>, Vec<_>) = asked.collect::<Vec<_>>().await.into_iter().unzip();
     rows.extend(of_clusters);
-    let details = details::Asked { atlas, id, detail, exporting: exporting.into_iter().flatten().next() };
-    if let Some(row) = details.row(Row::of_project(id, Some(&name)), plan, patience).await {
-        rows.push(row);
-    }
     rows.extend(selected.left_out.iter().map(|(cluster, reason)| row(cluster).leave_out(*reason)));
     if let Some(listed) = &listed {
         for complaint in plan::complaints(&plan.selection, listed, &selected) {
@@ -144,6 +140,10 @@ async fn project(
         if rows.is_empty() {
             rows.push(Row::of_project(id, Some(&name)).warn("the project has no clusters"));
         }
+    }
+    let details = details::Asked { atlas, id, detail, exporting: exporting.into_iter().flatten().next() };
+    if let Some(row) = details.row(Row::of_project(id, Some(&name)), plan, patience).await {
+        rows.push(row);
     }
     rows.sort_by(|one, other| one.cluster_name.cmp(&other.cluster_name));
     rows

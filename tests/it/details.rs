@@ -87,16 +87,16 @@ async fn a_snapshot_awaits_export_until_a_job_may_end_well() {
         Snapshot { created_at: None, ..of(HOUR, "daily", "scheduled", "inProgress") },
     ];
     let prod = cluster([older.clone(), forgotten.clone()].into_iter().chain(others));
-    let exported = prod.snapshots[1].clone();
+    let newest = prod.snapshots[1].clone();
     let simulator = simulator(world([("prod", prod)])).await;
     let exporter = setup(&simulator, "").start().await;
     let scrape = snapshots_read(&exporter).await;
     let figure = |scrape: &Scrape, name: &str| scrape.value(&format!("{name}_timestamp_seconds"), "prod", "");
     assert_eq!(awaiting(&scrape, "prod"), Some(2.0));
-    assert_eq!(figure(&scrape, "newest_exported_snapshot"), Some(seconds(&exported)));
+    assert_eq!(figure(&scrape, "newest_exported_snapshot"), Some(seconds(&newest)));
     assert_eq!(figure(&scrape, "oldest_snapshot_awaiting_export"), Some(seconds(&older)));
     assert_eq!(figure(&scrape, "newest_snapshot"), Some(seconds(&forgotten)));
-    assert_eq!(figure(&scrape, "last_success_created"), Some(seconds(&exported) + 60.0));
+    assert_eq!(figure(&scrape, "last_success_created"), Some(seconds(&newest) + 60.0));
 
     // A failed job makes nothing good, one that waits may.
     let failed = End::Failed("E".to_owned(), "no".to_owned());

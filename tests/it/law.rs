@@ -27,12 +27,17 @@ fn code(text: &str) -> &str {
     text.split("#[cfg(test)]").next().unwrap_or(text)
 }
 
+/// Whether a file is all tests.
+fn is_test(path: &str) -> bool {
+    path.ends_with("tests.rs") || path.contains("/tests/")
+}
+
 /// `word` is in no file but those of `rooms`.
 #[track_caller]
 fn only(word: &str, rooms: &[&str]) {
     let mut found = false;
     for (path, text) in sources() {
-        let uses = code(&text).contains(word) && !path.ends_with("tests.rs");
+        let uses = code(&text).contains(word) && !is_test(&path);
         found |= uses;
         assert!(!uses || rooms.iter().any(|room| path.starts_with(room)), "{word} is used in {path}");
     }
@@ -45,7 +50,7 @@ fn never(room: &str, word: &str) {
     let files: Vec<_> = sources().into_iter().filter(|(path, _)| path.starts_with(room)).collect();
     assert!(!files.is_empty(), "there is no {room}");
     for (path, text) in files {
-        assert!(path.ends_with("tests.rs") || !code(&text).contains(word), "{path} says {word}");
+        assert!(is_test(&path) || !code(&text).contains(word), "{path} says {word}");
     }
 }
 
@@ -70,7 +75,9 @@ fn model_board_and_exposition_read_no_clock_and_do_no_io() {
 
 #[test]
 fn the_simulator_shares_no_type_with_the_exporter() {
-    for room in ["atlas", "model", "board", "config", "collect", "poll", "exposition", "http::", "run::"] {
+    for room in
+        ["atlas", "model", "board", "config", "collect", "poll", "detail", "exposition", "http::", "run::"]
+    {
         never("simulator", &format!("crate::{room}"));
     }
     only("crate::simulator", &["demo.rs"]);

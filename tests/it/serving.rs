@@ -50,6 +50,7 @@ async fn the_exposition_is_the_golden_one() {
     setup.poll = "interval = \"10m\"\nstale_after = \"1h\"\n".to_owned();
     let exporter = setup.start().await;
     exporter.ready().await;
+    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_detail_up").len() == 3).await;
     let text = exporter.get_with("/metrics", "accept", OPEN_METRICS).await.text().await.unwrap();
     let timed = ["_last_poll_", "_success_timestamp_", "_request_duration_seconds_", "_remaining"];
     let is_timed = |name: &str| timed.iter().any(|part| name.contains(part)) && !name.ends_with("_info");
