@@ -129,6 +129,8 @@ async fn what_says_less_is_kept_quiet() {
     let failed = alert("AtlasBackupExportFailed", &prod);
     let unresolved = |about| alert("AtlasBackupExportFailureUnresolved", about);
 
+    let missing = |about| alert("AtlasBackupExportMissing", about);
+    let unbegun = alert("AtlasBackupAutoExportFailed", &prod);
     let auth = alert("AtlasBackupExporterAuthFailing", &prod);
     let cases = [
         (&down, &failed, true),
@@ -145,6 +147,17 @@ async fn what_says_less_is_kept_quiet() {
         (&failed, &unresolved(&other), false),
         (&failed, &alert("AtlasBackupExportNeverSucceeded", &prod), true),
         (&failed, &overdue, false),
+        (&failed, &missing(&prod), true),
+        (&failed, &missing(&other), false),
+        (&failed, &unbegun, true),
+        (&unbegun, &missing(&prod), true),
+        (&unbegun, &missing(&other), false),
+        (&unbegun, &alert("AtlasBackupExportNeverSucceeded", &prod), true),
+        (&unbegun, &overdue, true),
+        (&missing(&prod), &overdue, true),
+        (&missing(&prod), &alert("AtlasBackupExportOverdue", &other), false),
+        (&auth, &alert("AtlasBackupExporterDetailFailing", &json!({"project_id": PROJECT})), true),
+        (&auth, &alert("AtlasBackupExporterDetailFailing", &json!({"project_id": "p"})), false),
     ];
     let outcomes = cases.iter().map(|(loud, quiet, _)| inhibits(loud, quiet));
     let outcomes = futures_util::future::join_all(outcomes).await;

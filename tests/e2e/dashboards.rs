@@ -107,7 +107,7 @@ async fn every_query_of_every_panel_and_variable_runs_and_finds_what_there_is() 
     let demo = super::demo().await;
     let folder = tempfile::tempdir().unwrap();
     let prometheus = Prometheus::start(&demo.url, None, folder.path());
-    prometheus.until("count(mongodbatlas_backup_export_up == 1)", |clusters| clusters == 7.0).await;
+    prometheus.until("count(mongodbatlas_backup_export_up == 1)", |clusters| clusters == 8.0).await;
     // Rates need a while.
     prometheus.until("sum(rate(mongodbatlas_backup_export_polls_total[20s]))", |rate| rate > 0.5).await;
     let mut wrong = Vec::new();

@@ -11,6 +11,7 @@ mod harness;
 mod alerting;
 mod dashboards;
 mod servers;
+mod unbegun;
 
 use std::process::Stdio;
 
@@ -63,7 +64,7 @@ async fn a_real_prometheus_stores_every_sample() {
     assert!(
         prometheus.value("scrape_samples_scraped == scrape_samples_post_metric_relabeling").await.is_some()
     );
-    assert_eq!(prometheus.value("count(mongodbatlas_backup_export_up == 1)").await, Some(7.0));
+    assert_eq!(prometheus.value("count(mongodbatlas_backup_export_up == 1)").await, Some(8.0));
     assert_eq!(
         prometheus.value("sum(mongodbatlas_backup_export_jobs{cluster_name=\"sandbox\"})").await,
         Some(0.0)

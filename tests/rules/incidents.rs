@@ -413,8 +413,8 @@ fn with_snapshots(jobs: impl IntoIterator<Item = Job>) -> Cluster {
     Cluster { details: Some(details), ..cluster("prod", daily(-3..0).chain(jobs)) }
 }
 
-/// A snapshot of the night is missing for six hours then, which is said a quarter of an hour later.
-const MISSING_AT: i64 = 8 * HOUR + 15;
+/// The snapshot of the night has waited for more than six hours then.
+const MISSING_AT: i64 = 8 * HOUR;
 
 /// What the incident is called in which figures of details are withdrawn: what they said last is known to the alerts alone.
 pub(crate) const UNREAD: &str = "a snapshot awaits export, and details cannot be read any more";

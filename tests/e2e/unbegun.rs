@@ -1,0 +1,95 @@
+//! Exports that Atlas never begins: there is no job, and yet someone is told.
+
+use std::time::Duration;
+
+use atlas_backup_exporter::simulator::{Cluster, End, Entry, Event, Job, Simulator, Snapshot};
+use serde_json::json;
+
+use super::harness::{PROJECT, Setup, simulator, world};
+use super::servers::{Alertmanager, Prometheus, Receiver, eventually};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// The last snapshot that was exported is as old as `age`.
+fn exported(age: Duration) -> Cluster {
+    let snapshot = Snapshot::taken(age, "daily");
+    let job = Job::of(&snapshot, End::Successful);
+    Cluster { snapshots: vec![snapshot], ..Cluster::with([job]) }
+}
+
+fn change(simulator: &Simulator, name: &str, change: impl FnOnce(&mut Cluster)) {
+    let mut world = simulator.world();
+    change(world.projects.get_mut(PROJECT).unwrap().clusters.get_mut(name).unwrap());
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's prometheus and prometheus-alertmanager; tests/run installs them"]
+async fn an_export_that_atlas_never_begins_pages_and_is_resolved_by_hand() {
+    let clusters =
+        [("forgotten", exported(HOUR * 26)), ("refused", exported(HOUR * 3)), ("well", exported(HOUR * 3))];
+    let simulator = simulator(world(clusters)).await;
+    let discovery = "interval = \"10m\"\n[detail]\ninterval = \"500ms\"\n".to_owned();
+    let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start().await;
+    let alertmanager = Alertmanager::start(&receiver, folder.path());
+    let prometheus = Prometheus::start(&exporter.url, Some(&alertmanager), folder.path());
+    let matched = "count(mongodbatlas_backup_export_snapshots_awaiting_export == 0)";
+    prometheus.until(matched, |clusters| clusters == 3.0).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(receiver.alerts().is_empty(), "{:?}", receiver.alerts());
+
+    let told = |alert: &'static str, cluster: &'static str, status: &'static str| {
+        let labels = json!({"alertname": alert, "severity": "critical", "project_id": PROJECT, "cluster_name": cluster});
+        let receiver = &receiver;
+        let look = move || {
+            let sent = receiver
+                .alerts()
+                .into_iter()
+                .find(|(_, as_what, known)| as_what == status && known["labels"] == labels);
+            async move { sent }
+        };
+        async move { eventually(&format!("{alert} of {cluster} is {status}"), look).await }
+    };
+
+    // A snapshot of this night, for which there is no job; and an event about another cluster, of which no job tells anything.
+    let snapshot = Snapshot::taken(HOUR * 7, "daily");
+    change(&simulator, "forgotten", |forgotten| forgotten.snapshots.push(snapshot.clone()));
+    let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some("refused"), Duration::ZERO);
+    simulator.world().projects.get_mut(PROJECT).unwrap().events.push(event);
+    let (path, _, alert) = told("AtlasBackupExportMissing", "forgotten", "firing").await;
+    let description = alert["annotations"]["description"].as_str().unwrap();
+    assert_eq!(path, "/pager");
+    assert!(
+        description.starts_with("payments/forgotten: a snapshot has no export job. It was taken 7h 0m "),
+        "{description}"
+    );
+    assert!(description.contains("The newest snapshot in the bucket was taken 1d 2h 0m "), "{description}");
+    let (path, _, alert) = told("AtlasBackupAutoExportFailed", "refused", "firing").await;
+    let description = alert["annotations"]["description"].as_str().unwrap();
+    assert_eq!(path, "/pager");
+    assert!(
+        description.starts_with("payments/refused: an event of the project tells that an export failed."),
+        "{description}"
+    );
+    let jobs = "count(mongodbatlas_backup_export_jobs{state=~\"Failed|Queued|InProgress\"} > 0)";
+    assert_eq!(prometheus.value(jobs).await, None, "no job tells of it");
+
+    // Someone exports both by hand.
+    change(&simulator, "forgotten", |forgotten| {
+        forgotten.jobs.push(Entry::Job(Job::of(&snapshot, End::Successful)));
+    });
+    change(&simulator, "refused", |refused| {
+        let done = Job {
+            queued: Duration::ZERO,
+            running: Duration::ZERO,
+            ..Job::ended(Duration::ZERO, End::Successful)
+        };
+        refused.jobs.push(Entry::Job(done));
+    });
+    told("AtlasBackupExportMissing", "forgotten", "resolved").await;
+    told("AtlasBackupAutoExportFailed", "refused", "resolved").await;
+    let others =
+        |(_, _, alert): &(String, String, serde_json::Value)| alert["labels"]["cluster_name"] == "well";
+    assert!(!receiver.alerts().iter().any(others), "{:?}", receiver.alerts());
+}
