@@ -34,7 +34,7 @@ impl Asked<'_> {
                 Err(error) => {
                     let advice = advice::on(&error, advice::Asked::Detail(detail), &plan.credentials);
                     let code = error.code().map(|code| format!(" ({code})")).unwrap_or_default();
-                    let _ = write!(trouble, "{} cannot be read{code}: {advice}. ", detail.as_str());
+                    let _ = write!(trouble, "{} cannot be read{code}: {advice}; ", detail.as_str());
                     row.error_code = row.error_code.or(error.code().map(str::to_owned));
                 }
             }

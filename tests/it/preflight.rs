@@ -375,3 +375,43 @@ async fn once_ends_while_clusters_come_and_go() {
     assert_eq!(code, Some(1), "{err}");
     assert_eq!(Scrape::parse(&out).up("prod-eu"), Some(1.0));
 }
+
+#[tokio::test]
+async fn check_says_which_details_can_be_read() {
+    let row = |json: &serde_json::Value| {
+        let rows = json["rows"].as_array().unwrap();
+        rows.iter().find(|row| row["cluster_name"].is_null()).cloned()
+    };
+    let simulator = simulator(world([("prod", cluster())])).await;
+    let checked = async |more: &str| {
+        let discovery = format!("interval = \"10m\"\n[detail]\n{more}");
+        let setup = Setup { discovery, ..Setup::new(&simulator) };
+        let (code, json, _) = run(&setup, &["check", "--output=json"]).await;
+        (code, serde_json::from_str::<serde_json::Value>(&json).unwrap())
+    };
+    let (code, json) = checked("").await;
+    let all = row(&json).unwrap();
+    assert_eq!((code, &all["verdict"]), (Some(0), &"ok".into()));
+    assert_eq!(all["details"], serde_json::json!({"snapshots": true, "events": true, "buckets": true}));
+    assert_eq!(all["advice"], "details that can be read: snapshots, events, buckets");
+
+    simulator.world().accounts[0].denied = vec!["events".to_owned(), "exportBuckets".to_owned()];
+    let (code, json) = checked("buckets = false\n").await;
+    let some = row(&json).unwrap();
+    assert_eq!((code, &some["verdict"]), (Some(0), &"warning".into()), "exports are watched all the same");
+    assert_eq!(some["details"], serde_json::json!({"snapshots": true, "events": false}));
+    assert_eq!(some["error_code"], "USER_UNAUTHORIZED");
+    let advice = some["advice"].as_str().unwrap();
+    assert!(
+        advice.starts_with("events cannot be read (USER_UNAUTHORIZED): the service account mdb_sa_id_1 needs the role Project Read Only")
+            && advice.ends_with("detail.events = false; details that can be read: snapshots"),
+        "{advice}"
+    );
+    let (_, json) = checked("snapshots = false\nevents = false\nbuckets = false\n").await;
+    assert_eq!(row(&json), None);
+    // Without a cluster that Atlas exports by itself there are no snapshots to try.
+    let off = Schedule { auto_export: false, ..Schedule::default() };
+    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().schedule = off;
+    let (_, json) = checked("").await;
+    assert_eq!(row(&json).unwrap()["details"], serde_json::json!({"events": false, "buckets": false}));
+}
