@@ -11,14 +11,14 @@ const MESSAGE_SHOWN: usize = 120;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
-body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
+body { margin: 2rem auto; max-width: 90rem; padding: 0 1rem; }
 h1 { font-size: 1.4rem; } .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .4rem .7rem; text-align: left; border-bottom: 1px solid color-mix(in srgb, CanvasText 20%, transparent); vertical-align: top; }
-th { font-weight: 600; } td.none { opacity: .6; } progress { width: 7rem; vertical-align: middle; }
+th { font-weight: 600; } .none { opacity: .6; } progress { width: 5rem; vertical-align: middle; }
 td, th { white-space: nowrap; } td:last-child { white-space: normal; }
 small { display: block; opacity: .75; max-width: 18rem; white-space: normal; overflow-wrap: anywhere; font-weight: 400; }
-.bad { color: light-dark(#b3261e, #ff8a80); font-weight: 600; } .good { color: light-dark(#1b6e33, #7fd99a); }
+.bad { opacity: 1; color: light-dark(#b3261e, #ff8a80); font-weight: 600; } .good { color: light-dark(#1b6e33, #7fd99a); }
 ";
 
 pub(super) fn render(view: &View, refused: Option<&str>, telemetry_path: &str, now: Timestamp) -> Markup {
@@ -48,7 +48,7 @@ pub(super) fn render(view: &View, refused: Option<&str>, telemetry_path: &str, n
                 div class="scroll" {
                     table {
                         thead { tr {
-                            @for title in ["Project", "Cluster", "Newest job", "Progress", "Last success", "Failures since", "Last poll", "Last poll error"] {
+                            @for title in ["Project", "Cluster", "Newest job", "Progress", "Last success", "In the bucket", "Failures since", "Last poll", "Last poll error"] {
                                 th scope="col" { (title) }
                             }
                         } }
@@ -116,10 +116,11 @@ fn row(cluster: &ClusterView, now: Timestamp) -> Markup {
                 None => td class="none" { "–" },
             }
             @match (report, report.and_then(|report| report.last_finished[JobState::Successful])) {
-                (_, Some(at)) => td title=(at) { (ago(at, now)) (expectation(cluster)) (recovery(cluster, now)) },
-                (Some(_), None) => td { "none listed" (expectation(cluster)) (recovery(cluster, now)) },
+                (_, Some(at)) => td title=(at) { (ago(at, now)) (expectation(cluster)) },
+                (Some(_), None) => td { "none listed" (expectation(cluster)) },
                 (None, None) => td class="none" { "unknown" },
             }
+            (recovery(cluster, now))
             @match report {
                 Some(report) if report.failures_since_success > 0 => td { (failures(report, now)) },
                 Some(_) => td { "0" },
@@ -150,7 +151,7 @@ fn expectation(cluster: &ClusterView) -> Markup {
     }
 }
 
-/// What of it is in the bucket, and what should be.
+/// The newest snapshot that is in the bucket, and what should be there.
 fn recovery(cluster: &ClusterView, now: Timestamp) -> Markup {
     let newest = cluster.recovery.and_then(|recovery| recovery.newest_exported);
     let awaiting = cluster.recovery.and_then(|recovery| recovery.awaiting);
@@ -158,12 +159,17 @@ fn recovery(cluster: &ClusterView, now: Timestamp) -> Markup {
     let success = cluster.current().and_then(|good| good.report.last_success_created);
     let failed = cluster.failed_event.filter(|at| success.is_none_or(|success| success < *at));
     html! {
-        @if let Some(newest) = newest { small title=(newest) { "in the bucket: the snapshot of " (ago(newest, now)) } }
-        @if let Some((count, oldest)) = oldest {
-            small title=(oldest) { (count) @if count == 1 { " snapshot awaits" } @else { " snapshots await" } " export, the oldest of " (ago(oldest, now)) }
+        td {
+            @match newest {
+                Some(newest) => span title=(newest) { "snapshot of " (ago(newest, now)) },
+                None => span class="none" { "–" },
+            }
+            @if let Some((count, oldest)) = oldest {
+                small title=(oldest) { (count) @if count == 1 { " awaits export, of " } @else { " await export, the oldest of " } (ago(oldest, now)) }
+            }
+            @if let Some(failed) = failed { small class="bad" title=(failed) { "failed by an event " (ago(failed, now)) } }
+            @if cluster.bucket_missing == Some(true) { small class="bad" { "its export bucket is gone" } }
         }
-        @if let Some(failed) = failed { small class="bad" title=(failed) { "Atlas told of a failed export " (ago(failed, now)) } }
-        @if cluster.bucket_missing == Some(true) { small class="bad" { "its export bucket is gone" } }
     }
 }
 
