@@ -203,7 +203,9 @@ impl Reader {
         let key = (subject.project().clone(), subject.detail());
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(error) = error.as_ref().filter(|_| missing_role) else {
-            refused.remove(&key);
+            if error.is_none() {
+                refused.remove(&key);
+            }
             return log(&mut memory.failing, error.as_ref(), subject.place(), subject.what());
         };
         let until = Instant::now() + ROLE_PAUSE.max(interval);

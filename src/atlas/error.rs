@@ -136,6 +136,14 @@ impl Error {
         }
     }
 
+    /// Atlas tells of one event under two clusters, so its filter by cluster does not tell them apart.
+    #[must_use]
+    pub fn two_clusters(event: &str) -> Self {
+        Self::invalid(&format!(
+            "the event {event} is told of two clusters: the filter by cluster does nothing"
+        ))
+    }
+
     /// Whether the credentials are good, but lack a role for what was asked: Atlas says so with 401 or 403 and a code.
     #[must_use]
     pub fn is_missing_role(&self) -> bool {

@@ -57,7 +57,7 @@ pub struct ClusterDetails {
     /// The newest snapshot that was ever seen exported.
     exported: Option<Timestamp>,
     /// What the export jobs are about, until snapshots were asked for the first time.
-    unmatched: Option<Exports>,
+    unmatched: Option<Arc<Exports>>,
     /// When an automatic export failed last, by the events of its project.
     pub(super) failed_event: Option<Timestamp>,
 }
@@ -68,7 +68,7 @@ impl ClusterDetails {
         // Thousands of ids, which nobody needs once they are matched.
         let exports = std::mem::take(&mut report.exports);
         self.match_with(&exports);
-        self.unmatched = (until_read && self.snapshots_up.is_none()).then_some(exports);
+        self.unmatched = (until_read && self.snapshots_up.is_none()).then(|| Arc::new(exports));
     }
 
     fn match_with(&mut self, exports: &Exports) {

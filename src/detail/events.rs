@@ -1,9 +1,10 @@
 //! The events of a project: which of its clusters Atlas could not export, even where there never was a job.
 //!
 //! An event does not say which cluster it is about. While nothing happens, one request for each project says so; when something
-//! did, further ones ask for half of the clusters, and half of these, until each failure has its cluster.
+//! did, further ones ask for half of the clusters, and half of these, until each failure has its cluster; or for each cluster, where
+//! there are as many failures as clusters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -75,25 +76,42 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// Finds out which of the clusters failures since a time are about, and tells the board; also what was found before an error.
     async fn among(&self, names: Vec<String>, since: Timestamp) -> Result<(), Error> {
+        let mut owners: BTreeMap<String, (String, Timestamp)> = BTreeMap::new();
         let mut groups: Vec<Vec<String>> = names.chunks(MOST_NAMES).map(<[_]>::to_vec).collect();
+        let mut outcome = Ok(());
         while let Some(mut group) = groups.pop() {
-            let listing =
-                self.atlas.events(self.id, &EventKind::FAILURES, since, &group, self.deadline).await?;
-            let last = listing.found.iter().filter(|event| is_failure(event)).map(|event| event.created_at);
-            match (last.max(), group.as_slice()) {
-                (None, _) => {}
-                (Some(at), [name]) => {
-                    let target = Target { project_id: self.id.clone(), cluster_name: name.clone() };
-                    self.board.failed_event(&target, at);
+            let asked = self.atlas.events(self.id, &EventKind::FAILURES, since, &group, self.deadline).await;
+            let failures: Vec<_> = match asked {
+                Ok(listing) => listing.found.into_iter().filter(is_failure).collect(),
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
                 }
-                (Some(_), _) => {
+            };
+            match group.as_slice() {
+                _ if failures.is_empty() => {}
+                [name] => {
+                    for event in failures {
+                        if owners.contains_key(&event.id) {
+                            // Then nobody can say which cluster it is about, and all would be blamed.
+                            return Err(Error::two_clusters(&event.id));
+                        }
+                        owners.insert(event.id, (name.clone(), event.created_at));
+                    }
+                }
+                _ if failures.len() >= group.len() => groups.extend(group.into_iter().map(|name| vec![name])),
+                _ => {
                     groups.push(group.split_off(group.len() / 2));
                     groups.push(group);
                 }
             }
         }
-        Ok(())
+        for (cluster_name, at) in owners.into_values() {
+            self.board.failed_event(&Target { project_id: self.id.clone(), cluster_name }, at);
+        }
+        outcome
     }
 }
 

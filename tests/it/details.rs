@@ -238,6 +238,35 @@ async fn an_event_costs_few_requests_however_many_clusters_there_are() {
 }
 
 #[tokio::test]
+async fn where_all_fail_each_is_asked_for_once() {
+    let names: Vec<String> = (0..40).map(|number| format!("c{number}")).collect();
+    let mut all = world([]);
+    let project = all.projects.get_mut(PROJECT).unwrap();
+    for name in &names {
+        project.clusters.insert(name.clone(), Cluster::default());
+        project.events.push(Event::new(FAILED, Some(name), HOUR));
+    }
+    let simulator = simulator(all).await;
+    let discovery = "interval = \"10m\"\n[detail]\nsnapshots = false\n".to_owned();
+    let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
+    let scrape = exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
+    assert!(names.iter().all(|name| event(&scrape, name).is_some()));
+    assert_eq!(requests(&simulator, "/events?"), 1 + 1 + 40);
+}
+
+#[tokio::test]
+async fn a_filter_that_tells_no_clusters_apart_blames_none() {
+    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let everywhere = "{\"results\":[{\"id\":\"e1\",\"created\":\"2026-11-01T00:00:00Z\",\"eventTypeName\":\"CPS_EXPORT_FAILED\"}]}";
+    simulator.world().faults.push(Fault::lasting("/events", Misbehaviour::Body(everywhere)));
+    let exporter = setup(&simulator, "").start().await;
+    exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
+    let scrape = exporter.polled_again(3.0).await;
+    assert_eq!((event(&scrape, "a"), event(&scrape, "b")), (None, None));
+    assert!(exporter.log().contains("the event e1 is told of two clusters"), "{}", exporter.log());
+}
+
+#[tokio::test]
 async fn a_role_that_is_missing_switches_a_detail_off_and_nothing_else() {
     let mut all = world([("prod", cluster([])), ("other", cluster([]))]);
     all.accounts[0].denied = ["snapshots", "events", "exportBuckets"].map(str::to_owned).into();
