@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::atlas::{Atlas, Error, Listing};
@@ -57,6 +58,15 @@ impl Subject {
         }
     }
 
+    /// What a role that is missing for it is missing for.
+    fn scope(&self, whole_project: bool) -> Scope {
+        let cluster = match self {
+            Self::Snapshots { target, .. } if !whole_project => Some(target.cluster_name.clone()),
+            _ => None,
+        };
+        (self.project().clone(), self.detail(), cluster)
+    }
+
     /// For a person.
     fn what(&self) -> &'static str {
         match self {
@@ -81,13 +91,16 @@ impl Subject {
     }
 }
 
+/// What a role is missing for: a detail of a project, or of one of its clusters.
+type Scope = (ProjectId, Detail, Option<String>);
+
 /// What every reading needs.
 #[derive(Debug)]
 pub struct Reader {
     board: Arc<Board>,
     follow: Follow,
-    /// Who lacks the role for a detail of a project, and until when that is believed.
-    refused: Mutex<BTreeMap<(ProjectId, Detail), (Atlas, Instant)>>,
+    /// Who lacks the role for a detail of a project, or of one cluster of it, and until when that is believed.
+    refused: Mutex<BTreeMap<Scope, (Atlas, Instant)>>,
 }
 
 /// What a reading must know of the last one.
@@ -127,10 +140,7 @@ impl Reader {
     /// Reads, unless another reading has just found that the role is missing.
     async fn turn(&self, subject: &Subject, atlas: &Atlas, memory: &mut Memory, settings: &Settings) {
         if self.refused_until(subject, atlas).is_some() {
-            if let Subject::Snapshots { target, .. } = subject {
-                self.board.snapshots(target, Instant::now(), None);
-            }
-            return;
+            return self.tell_unread(subject);
         }
         let client = if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
         let outcome = match subject {
@@ -158,11 +168,13 @@ impl Reader {
     async fn snapshots(&self, atlas: &Atlas, target: &Target, sharded: bool) -> Result<(), Error> {
         // In between the policy may have come to export nothing.
         let Some(frequency) = self.board.exported_frequency(target) else { return Ok(()) };
-        let at = Instant::now();
+        let (at, read_at) = (Instant::now(), Timestamp::now());
         let listed = atlas.snapshots(target, sharded, at + READING_TIMEOUT).await.and_then(all);
         let outcome = listed.as_ref().map(|_| ()).map_err(Clone::clone);
-        let snapshots = listed.ok().map(|listed| Snapshots::new(&listed, frequency.as_deref()));
-        self.board.snapshots(target, at, snapshots);
+        let snapshots = listed.ok().map(|listed| Snapshots::new(&listed, frequency.as_deref(), read_at));
+        if self.board.exported_frequency(target) == Some(frequency) {
+            self.board.snapshots(target, at, snapshots);
+        }
         self.board.set_budget(&target.project_id, atlas.budget(&target.project_id));
         outcome
     }
@@ -186,8 +198,9 @@ impl Reader {
     /// Until when it is believed that `atlas` lacks the role.
     fn refused_until(&self, subject: &Subject, atlas: &Atlas) -> Option<Instant> {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let (who, until) = refused.get(&(subject.project().clone(), subject.detail()))?;
-        (who.is(atlas) && Instant::now() < *until).then_some(*until)
+        let known = [subject.scope(true), subject.scope(false)];
+        let believed = known.iter().filter_map(|scope| refused.get(scope)).filter(|(who, _)| who.is(atlas));
+        believed.map(|(_, until)| *until).filter(|until| Instant::now() < *until).max()
     }
 
     fn take_in(
@@ -199,18 +212,20 @@ impl Reader {
         interval: Duration,
     ) {
         let missing_role = error.as_ref().is_some_and(Error::is_missing_role);
+        // The clusters of a project share a role, and the warning; what is new to us may be about one of them.
+        let scope = subject.scope(error.as_ref().is_some_and(Error::is_about_the_project));
         let error = error.map(PollError::from);
-        let key = (subject.project().clone(), subject.detail());
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(error) = error.as_ref().filter(|_| missing_role) else {
-            if error.is_none() {
-                refused.remove(&key);
+            // Only who was refused can say that it is not any longer: others may have asked before.
+            if error.is_none() && memory.failing.is_some() {
+                refused.remove(&subject.scope(true));
+                refused.remove(&subject.scope(false));
             }
             return log(&mut memory.failing, error.as_ref(), subject.place(), subject.what());
         };
         let until = Instant::now() + ROLE_PAUSE.max(interval);
-        // The clusters of a project share the role, and the warning.
-        let known = refused.insert(key, (atlas.clone(), until)).is_some_and(|(who, _)| who.is(atlas));
+        let known = refused.insert(scope, (atlas.clone(), until)).is_some_and(|(who, _)| who.is(atlas));
         if !known {
             tracing::warn!(
                 project_id = %subject.project(),
@@ -220,6 +235,15 @@ impl Reader {
             );
         }
         memory.failing = Some(error.reason);
+    }
+
+    /// Says that the detail could not be read, though nobody was asked.
+    fn tell_unread(&self, subject: &Subject) {
+        match subject {
+            Subject::Buckets(id) => self.board.export_buckets(id, Instant::now(), None),
+            Subject::Events(id) => self.board.events_up(id, false),
+            Subject::Snapshots { target, .. } => self.board.snapshots(target, Instant::now(), None),
+        }
     }
 
     /// What was read is shown no longer: the detail is switched off.

@@ -20,7 +20,7 @@ pub use failure::{FailureReason, PollError};
 pub use fold::{Fold, Sighting};
 pub use movement::Movements;
 pub use shard::Shard;
-pub use snapshot::{Awaiting, Exports, Recovery, Snapshot, SnapshotId, Snapshots};
+pub use snapshot::{Awaiting, Exported, Exports, Recovery, Snapshot, SnapshotId, Snapshots};
 
 /// An id as Atlas makes them, in a type of its own for each kind of thing.
 macro_rules! id {

@@ -1,7 +1,7 @@
 //! The resources that are read, and what each request must know of its own.
 
 /// A resource of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Endpoint {
     Token,
     OrganizationProjects,

@@ -136,6 +136,12 @@ impl Error {
         }
     }
 
+    /// Whether a missing role is known to be one for the whole project; another code may be about one cluster.
+    #[must_use]
+    pub fn is_about_the_project(&self) -> bool {
+        self.code().is_some_and(|code| MISSING_ROLE.contains(&code))
+    }
+
     /// Atlas tells of one event under two clusters, so its filter by cluster does not tell them apart.
     #[must_use]
     pub fn two_clusters(event: &str) -> Self {

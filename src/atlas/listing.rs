@@ -97,14 +97,14 @@ impl Atlas {
 struct Gathered<T> {
     /// What could be read.
     found: BTreeSet<T>,
-    /// Whether anything was listed that counts for nothing here.
-    passed_over: bool,
+    /// The ids of what was listed, but counts for nothing here.
+    passed_over: BTreeSet<String>,
     flaw: Option<Error>,
 }
 
 impl<T> Default for Gathered<T> {
     fn default() -> Self {
-        Self { found: BTreeSet::new(), passed_over: false, flaw: None }
+        Self { found: BTreeSet::new(), passed_over: BTreeSet::new(), flaw: None }
     }
 }
 
@@ -114,13 +114,18 @@ impl<T: Ord> Gathered<T> {
         entry: Value,
         read: impl Fn(W) -> Result<Option<T>, Error>,
     ) -> Sighting {
+        let id = entry.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
         match wire::entry(entry).and_then(read) {
             Ok(Some(entry)) => {
                 if self.found.insert(entry) {
                     return Sighting::First;
                 }
             }
-            Ok(None) => self.passed_over = true,
+            Ok(None) => {
+                if self.passed_over.insert(id) {
+                    return Sighting::First;
+                }
+            }
             Err(error) => {
                 self.flaw.get_or_insert(error);
             }
@@ -130,7 +135,7 @@ impl<T: Ord> Gathered<T> {
 
     /// What was listed, where `promised` were to come.
     fn listing(self, promised: u64) -> Result<Listing<T>, Error> {
-        if self.found.is_empty() && !self.passed_over && self.flaw.is_none() && promised > 0 {
+        if self.found.is_empty() && self.passed_over.is_empty() && self.flaw.is_none() && promised > 0 {
             return Err(Error::invalid(&format!("a listing of nothing that counts {promised}")));
         }
         Ok(Listing { found: self.found.into_iter().collect(), flaw: self.flaw })

@@ -12,7 +12,7 @@ use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
 use super::Error;
-use super::endpoint::{EndpointSet, Route};
+use super::endpoint::{Endpoint, EndpointSet, Route};
 use super::error::wait_asked_for;
 use crate::model::{Budget, ProjectId};
 
@@ -27,32 +27,35 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// The paces of every project and organization, by id; clones are the same.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pacer(Arc<Mutex<BTreeMap<(String, EndpointSet), Pace>>>);
+pub(super) struct Pacer(Arc<Mutex<Paces>>);
+
+#[derive(Debug, Default)]
+struct Paces {
+    budgets: BTreeMap<(String, EndpointSet), Pace>,
+    /// Resources that are out of service, and until when. Others of the same budget may well be in order.
+    out_of_service: BTreeMap<(String, Endpoint), Instant>,
+}
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Pace {
     budget: Option<Budget>,
-    closed: Option<Closed>,
-}
-
-/// Atlas asked to wait.
-#[derive(Debug, Clone, Copy)]
-struct Closed {
-    until: Instant,
-    /// Because the budget is used up; else because it is out of service.
-    limited: bool,
+    /// Until when it is used up.
+    closed: Option<Instant>,
 }
 
 impl Pacer {
     /// Whether a request may be sent at `now`; if not, the error says how long to wait.
     pub(super) fn admit(&self, route: &Route, now: Instant) -> Result<(), Error> {
         let Some(owner) = &route.owner else { return Ok(()) };
-        match self.pace(owner, route.endpoint.set()).closed {
-            Some(Closed { until, limited }) if now < until => {
-                Err(Error::Paced { left: until - now, limited })
+        let out_of_service = self.paces().out_of_service.get(&(owner.clone(), route.endpoint)).copied();
+        for (until, limited) in
+            [(self.pace(owner, route.endpoint.set()).closed, true), (out_of_service, false)]
+        {
+            if let Some(until) = until.filter(|until| now < *until) {
+                return Err(Error::Paced { left: until - now, limited });
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// Takes in what an answer tells of the budget it was taken from.
@@ -68,14 +71,18 @@ impl Pacer {
             return;
         }
         let mut paces = self.paces();
-        let pace = paces.entry((owner, route.endpoint.set())).or_default();
+        let until = wait.map(|wait| now + wait.min(LONGEST_WAIT));
+        if let (Some(until), false) = (until, limited) {
+            paces.out_of_service.insert((owner.clone(), route.endpoint), until);
+        }
+        let pace = paces.budgets.entry((owner, route.endpoint.set())).or_default();
         // A limit of nothing says nothing, and one that was told before still holds.
         let limit = limit.or(pace.budget.map(|budget| budget.limit)).filter(|limit| *limit > 0);
         if let (Some(limit), Some(remaining)) = (limit, remaining) {
             pace.budget = Some(Budget { limit, remaining: remaining.min(limit) });
         }
-        if let Some(wait) = wait {
-            pace.closed = Some(Closed { until: now + wait.min(LONGEST_WAIT), limited });
+        if limited && until.is_some() {
+            pace.closed = until;
         }
     }
 
@@ -85,10 +92,10 @@ impl Pacer {
     }
 
     fn pace(&self, owner: &str, set: EndpointSet) -> Pace {
-        self.paces().get(&(owner.to_owned(), set)).copied().unwrap_or_default()
+        self.paces().budgets.get(&(owner.to_owned(), set)).copied().unwrap_or_default()
     }
 
-    fn paces(&self) -> MutexGuard<'_, BTreeMap<(String, EndpointSet), Pace>> {
+    fn paces(&self) -> MutexGuard<'_, Paces> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,7 +112,6 @@ pub(super) fn stretch(budget: Option<Budget>) -> f64 {
 mod tests {
     use reqwest::header::HeaderName;
 
-    use super::super::endpoint::Endpoint;
     use super::*;
 
     const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
@@ -182,6 +188,9 @@ mod tests {
             pacer.admit(&route(Endpoint::Clusters), later(5)),
             Err(Error::Paced { left, limited: false })
         );
+        pacer.observe(&route(Endpoint::ExportBuckets), StatusCode::SERVICE_UNAVAILABLE, &limited, later(20));
+        assert!(pacer.admit(&route(Endpoint::ExportBuckets), later(25)).is_err());
+        assert!(pacer.admit(&route(Endpoint::Exports), later(25)).is_ok(), "its budget is not used up");
         let for_ever = headers(&[("retry-after", "99999999999999999999")]);
         pacer.observe(&route(Endpoint::Exports), StatusCode::TOO_MANY_REQUESTS, &for_ever, now);
         assert!(pacer.admit(&route(Endpoint::Exports), now + Duration::from_hours(1)).is_ok());

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::{Board, ClusterState, ProjectState};
 use crate::model::{
-    ClusterReport, Detail, EventKind, ExportBucket, Exports, ProjectEvent, ProjectId, Recovery, Snapshots,
-    Target,
+    ClusterReport, Detail, EventKind, ExportBucket, Exported, Exports, ProjectEvent, ProjectId, Recovery,
+    Snapshots, Target,
 };
 
 /// Something that was read, and when: on the clock that nobody sets.
@@ -54,8 +54,8 @@ pub struct ClusterDetails {
     pub(super) snapshots_up: Option<bool>,
     /// Its snapshots against its export jobs, as of the last good poll.
     pub(super) recovery: Option<Recovery>,
-    /// The newest snapshot that was ever seen exported.
-    exported: Option<Timestamp>,
+    /// What was ever seen exported.
+    exported: Exported,
     /// What the export jobs are about, until snapshots were asked for the first time.
     unmatched: Option<Arc<Exports>>,
     /// When an automatic export failed last, by the events of its project.
@@ -72,8 +72,8 @@ impl ClusterDetails {
     }
 
     fn match_with(&mut self, exports: &Exports) {
-        self.recovery = self.snapshots.as_ref().map(|read| Recovery::of(&read.what, exports, self.exported));
-        self.exported = self.recovery.and_then(|recovery| recovery.newest_exported).max(self.exported);
+        let exported = &mut self.exported;
+        self.recovery = self.snapshots.as_ref().map(|read| Recovery::of(&read.what, exports, exported));
     }
 
     /// Forgets the snapshots: they are not read any longer, or the policy exports others.

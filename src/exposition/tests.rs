@@ -131,7 +131,7 @@ fn snapshot(minute: i64) -> (String, Snapshot) {
 fn detailed(board: &Board) {
     let id = target("").project_id;
     let listed: Vec<_> = [-1, 20, 50].into_iter().map(|minute| snapshot(minute).1).collect();
-    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&listed, Some("daily"))));
+    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&listed, Some("daily"), at(99))));
     board.export_buckets(&id, Instant::now(), Some(vec![bucket("b1"), bucket("b2")]));
     board.failed_event(&target("prod"), at(60));
     board.project_events(&id, &[event(EventKind::SecretsExpiring, 70)]);

@@ -36,24 +36,30 @@ pub struct Snapshot {
 }
 
 /// The snapshots of a cluster, as they were listed last.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshots {
     /// When each was taken, and whether the export policy exports it.
     known: Vec<(SnapshotId, Timestamp, bool)>,
     /// Whether the policy says which it exports.
     policy: bool,
+    /// When they were listed.
+    read_at: Timestamp,
 }
 
 impl Snapshots {
-    /// A listing, under a policy that exports the snapshots of `frequency`; `None` if nobody knows which.
+    /// A listing of `read_at`, under a policy that exports the snapshots of `frequency`; `None` if nobody knows which.
     #[must_use]
-    pub fn new(listed: &[Snapshot], frequency: Option<&str>) -> Self {
+    pub fn new(listed: &[Snapshot], frequency: Option<&str>, read_at: Timestamp) -> Self {
         let exported = |snapshot: &Snapshot| match (&snapshot.frequency, frequency) {
             (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
             _ => false,
         };
         let known = listed.iter().map(|snapshot| (snapshot.id, snapshot.created_at, exported(snapshot)));
-        Self { known: known.collect(), policy: frequency.is_some() }
+        let mut known: Vec<_> = known.collect();
+        // Pages shift while they are read, so one may be met twice.
+        known.sort_unstable();
+        known.dedup_by_key(|known| known.0);
+        Self { known, policy: frequency.is_some(), read_at }
     }
 
     /// When the newest snapshot that the policy exports was taken.
@@ -78,10 +84,19 @@ pub struct Exports {
     pub newest: Option<(Timestamp, Option<SnapshotId>)>,
 }
 
+/// What was seen to be in the bucket, whatever is listed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Exported {
+    /// When the newest snapshot with a successful export was taken.
+    pub newest: Option<Timestamp>,
+    /// When the newest successful job was asked for whose snapshot was listed.
+    pub job: Option<Timestamp>,
+}
+
 /// How far the bucket is behind the snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Recovery {
-    /// When the newest snapshot with a successful export was taken.
+    /// When the newest snapshot with a successful export was taken; `None` where a newer job succeeded whose snapshot nobody knows.
     pub newest_exported: Option<Timestamp>,
     /// The snapshots that the policy exports and that are newer, but neither exported nor being exported; `None` where the
     /// policy does not say which it exports.
@@ -100,15 +115,20 @@ pub struct Awaiting {
 impl Recovery {
     /// Matches a listing of snapshots with the export jobs that were listed after it.
     ///
-    /// What was exported stays so when Atlas deletes the snapshot, hence `before`: the newest one known until now.
+    /// What was exported stays so when Atlas deletes the snapshot, hence `seen`, which is brought up to date.
     #[must_use]
-    pub fn of(snapshots: &Snapshots, exports: &Exports, before: Option<Timestamp>) -> Self {
+    pub fn of(snapshots: &Snapshots, exports: &Exports, seen: &mut Exported) -> Self {
         let exported = snapshots.known.iter().filter(|known| exports.successful.contains(&known.0));
-        let newest_exported = exported.map(|known| known.1).max().max(before);
-        // The newest success may be of a snapshot that is listed no longer. Whatever is older than that job may be older than its
-        // snapshot, and nobody knows that it is awaited.
-        let unlisted = exports.newest.filter(|(_, id)| id.and_then(|id| snapshots.taken_at(id)).is_none());
-        let since = newest_exported.max(unlisted.map(|(asked_for, _)| asked_for));
+        seen.newest = exported.map(|known| known.1).max().max(seen.newest);
+        // The newest success may be of a snapshot that is listed no longer, and was not seen when it was. Whatever is older than that
+        // job may be older than its snapshot, and nobody knows that it is awaited.
+        let (listed, unlisted): (Vec<_>, Vec<_>) =
+            exports.newest.iter().partition(|(_, id)| id.is_some_and(|id| snapshots.taken_at(id).is_some()));
+        seen.job = listed.first().map(|(asked_for, _)| *asked_for).max(seen.job);
+        let unlisted = unlisted.first().map(|(asked_for, _)| *asked_for).filter(|job| seen.job < Some(*job));
+        let since = seen.newest.max(unlisted);
+        // A job that is younger than the listing may well be of a snapshot that is, too: then the newest one is late, not wrong.
+        let newest_exported = seen.newest.filter(|_| unlisted.is_none_or(|job| job > snapshots.read_at));
         let awaiting = snapshots.known.iter().filter(|(id, taken, of_policy)| {
             *of_policy
                 && since.is_none_or(|since| *taken > since)
@@ -142,7 +162,7 @@ mod tests {
             created_at: at(i64::from(*number)),
             frequency: Some(if *number > 100 { "ondemand" } else { "DAILY" }.to_owned()),
         };
-        Snapshots::new(&numbers.iter().map(snapshot).collect::<Vec<_>>(), Some("daily"))
+        Snapshots::new(&numbers.iter().map(snapshot).collect::<Vec<_>>(), Some("daily"), at(110))
     }
 
     fn exports(successful: &[u8], active: &[u8], newest: Option<(u8, Option<u8>)>) -> Exports {
@@ -153,7 +173,7 @@ mod tests {
 
     fn recovery(numbers: &[u8], exports: &Exports) -> (Option<i64>, u64, Option<i64>) {
         let hour = |at: Timestamp| at.as_second() / 3600;
-        let recovery = Recovery::of(&snapshots(numbers), exports, None);
+        let recovery = Recovery::of(&snapshots(numbers), exports, &mut Exported::default());
         let awaiting = recovery.awaiting.unwrap();
         (recovery.newest_exported.map(hour), awaiting.count, awaiting.oldest.map(hour))
     }
@@ -181,28 +201,43 @@ mod tests {
         };
         check(&[4, 5, 9], &exports(&[6], &[], Some((7, Some(6)))), (None, 1, Some(9)));
         check(&[4, 5, 9], &exports(&[], &[], Some((7, None))), (None, 1, Some(9)));
-        check(&[4, 5, 9], &exports(&[4], &[], Some((7, Some(6)))), (Some(4), 1, Some(9)));
+        check(&[4, 5, 9], &exports(&[4], &[], Some((7, Some(6)))), (None, 1, Some(9)));
         // An old snapshot exported by hand hides none.
         check(&[1, 4, 5, 9], &exports(&[4, 1], &[], Some((10, Some(1)))), (Some(4), 2, Some(5)));
     }
 
     #[test]
     fn what_was_exported_stays_exported_when_atlas_deletes_the_snapshot() {
-        let gone = Recovery::of(&snapshots(&[5, 6]), &exports(&[], &[], None), Some(at(4)));
+        let mut seen = Exported::default();
+        let four = exports(&[4], &[], Some((4, Some(4))));
+        assert_eq!(Recovery::of(&snapshots(&[4]), &four, &mut seen).newest_exported, Some(at(4)));
+        let gone = Recovery::of(&snapshots(&[5, 6]), &four, &mut seen);
         assert_eq!(gone.newest_exported, Some(at(4)));
         assert_eq!(gone.awaiting, Some(Awaiting { count: 2, oldest: Some(at(5)) }));
-        let newer = Recovery::of(&snapshots(&[5, 6]), &exports(&[5], &[], None), Some(at(4)));
-        assert_eq!(newer.newest_exported, Some(at(5)));
+        let newer = exports(&[4, 5], &[], Some((6, Some(5))));
+        assert_eq!(Recovery::of(&snapshots(&[5, 6]), &newer, &mut seen).newest_exported, Some(at(5)));
+        // One that was never seen leaves the recovery point unknown: it is newer than any that is known.
+        let unseen = exports(&[4, 5], &[], Some((8, Some(7))));
+        assert_eq!(Recovery::of(&snapshots(&[5, 6]), &unseen, &mut seen).newest_exported, None);
+        // Unless its snapshot may have been taken since they were listed.
+        let later = exports(&[4, 5], &[], Some((111, Some(100))));
+        let late = Recovery::of(&snapshots(&[5, 6]), &later, &mut seen);
+        assert_eq!((late.newest_exported, late.awaiting.unwrap().count), (Some(at(5)), 0));
     }
 
     #[test]
     fn without_a_known_frequency_nobody_knows_what_is_awaited() {
         let listed = [Snapshot { id: id(1), created_at: at(1), frequency: Some("daily".to_owned()) }];
-        let unknown = Snapshots::new(&listed, None);
+        let unknown = Snapshots::new(&listed, None, at(110));
         assert_eq!(unknown.newest(), None);
-        let recovery = Recovery::of(&unknown, &exports(&[1], &[], None), None);
+        let recovery = Recovery::of(&unknown, &exports(&[1], &[], None), &mut Exported::default());
         assert_eq!(recovery, Recovery { newest_exported: Some(at(1)), awaiting: None });
         assert_eq!(snapshots(&[2, 101]).newest(), Some(at(2)));
+    }
+
+    #[test]
+    fn a_snapshot_that_is_listed_twice_is_one() {
+        assert_eq!(recovery(&[2, 1, 2, 2], &exports(&[], &[], None)), (None, 2, Some(1)));
     }
 
     #[test]

@@ -257,7 +257,7 @@ impl Running {
             created_at: at(*taken),
             frequency: Some(frequency.to_owned()),
         });
-        let snapshots = Snapshots::new(&taken.collect::<Vec<_>>(), Some(frequency));
+        let snapshots = Snapshots::new(&taken.collect::<Vec<_>>(), Some(frequency), at(minute));
         self.board.snapshots(target, now, readable.then_some(snapshots));
         let id = if within(&details.bucket_gone, minute) { "another" } else { "bucket" };
         let bucket =

@@ -42,16 +42,16 @@ pub(in crate::atlas) struct Bucket {
     #[serde(rename = "_id")]
     id: String,
     #[serde(rename = "bucketName")]
-    name: String,
-    cloud_provider: String,
+    name: Option<String>,
+    cloud_provider: Option<String>,
 }
 
 impl Bucket {
     pub(in crate::atlas) fn listed(self) -> ExportBucket {
         ExportBucket {
             id: tidy(&self.id),
-            name: tidy(&self.name),
-            cloud_provider: tidy(&self.cloud_provider),
+            name: tidy(&self.name.unwrap_or_default()),
+            cloud_provider: tidy(&self.cloud_provider.unwrap_or_default()),
         }
     }
 }
@@ -114,6 +114,7 @@ mod tests {
         let expected =
             ExportBucket { id: "b".to_owned(), name: "n".to_owned(), cloud_provider: "AWS".to_owned() };
         assert_eq!(whole, expected);
+        assert_eq!(bucket(r#"{"_id":"b"}"#).unwrap().name, "");
         assert!(bucket(r#"{"id":"b","bucketName":"n","cloudProvider":"AWS"}"#).is_err());
     }
 

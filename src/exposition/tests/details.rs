@@ -58,7 +58,7 @@ async fn details_are_withdrawn_when_they_were_not_read_for_long() {
     // What was exported stays so, although its snapshot is gone by now.
     detailed(&board);
     let listed = [snapshot(50).1];
-    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&listed, Some("daily"))));
+    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&listed, Some("daily"), at(99))));
     good(&board, "prod", []);
     let exported = samples(&text(&board), "newest_exported_snapshot_timestamp_seconds");
     assert_eq!(exported, ["{prod\"} 1700001200"]);
