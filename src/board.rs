@@ -31,6 +31,8 @@ struct State {
     detail_stale_after: Duration,
     /// The details that are switched off.
     details_off: Vec<Detail>,
+    /// Counts what is taken in, where it matters which came first.
+    order: u64,
     /// When the secret of a service account ends, by the short form of its id.
     expiries: BTreeMap<String, Timestamp>,
     /// Whether everything was asked for once. What comes later does not take it back.
@@ -194,7 +196,12 @@ impl Board {
     pub fn describe(&self, target: &Target, listed: Option<&ListedCluster>, scheduled: bool) {
         if let Some(cluster) = self.state().clusters.get_mut(target) {
             cluster.paused = listed.and_then(|listed| listed.paused);
-            cluster.created_at = listed.and_then(|listed| listed.created_at);
+            let created_at = listed.and_then(|listed| listed.created_at);
+            if cluster.created_at.is_some() && created_at.is_some() && cluster.created_at != created_at {
+                // Another cluster of the same name.
+                cluster.details = ClusterDetails::default();
+            }
+            cluster.created_at = created_at;
             cluster.scheduled = scheduled;
             if !scheduled {
                 (cluster.schedule, cluster.schedule_error) = (None, None);
@@ -206,6 +213,7 @@ impl Board {
     /// Takes in a cluster's backup schedule. One that could not be read leaves the last one standing.
     pub fn schedule(&self, target: &Target, outcome: Result<Schedule, PollError>) {
         let mut state = self.state();
+        let order = state.next();
         // A reading that was under way when it was ended says nothing.
         let Some(cluster) = state.clusters.get_mut(target).filter(|cluster| cluster.scheduled) else {
             return;
@@ -215,6 +223,8 @@ impl Board {
                 if cluster.schedule.as_ref().is_some_and(|before| !before.exports_like(&schedule)) {
                     cluster.details.forget_snapshots();
                 }
+                let before = cluster.schedule.as_ref().and_then(Schedule::bucket);
+                cluster.details.name_bucket(before.is_some() && before == schedule.bucket(), order);
                 (cluster.schedule, cluster.schedule_error) = (Some(schedule), None);
             }
             Err(error) => cluster.schedule_error = Some(error),
@@ -290,6 +300,11 @@ impl Board {
 }
 
 impl State {
+    fn next(&mut self) -> u64 {
+        self.order += 1;
+        self.order
+    }
+
     fn is_complete(&self) -> bool {
         let asked = |cluster: &ClusterState| {
             cluster.last.is_some()

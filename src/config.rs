@@ -97,8 +97,8 @@ impl PartialEq for Credentials {
             (
                 Self::ServiceAccount { client_id: one, client_secret: its, .. },
                 Self::ServiceAccount { client_id: other, client_secret: others, .. },
-            ) => one == other && its == others,
-            (
+            )
+            | (
                 Self::ApiKey { public_key: one, private_key: its },
                 Self::ApiKey { public_key: other, private_key: others },
             ) => one == other && its == others,

@@ -150,6 +150,12 @@ impl Error {
         ))
     }
 
+    /// Atlas tells of an event that has yet to happen.
+    #[must_use]
+    pub fn not_yet(event: &str, at: jiff::Timestamp) -> Self {
+        Self::invalid(&format!("the event {event} is of {at}, which is yet to come"))
+    }
+
     /// Whether the credentials are good, but lack a role for what was asked: Atlas says so with 401 or 403 and a code.
     #[must_use]
     pub fn is_missing_role(&self) -> bool {

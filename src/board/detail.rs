@@ -7,10 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Board, ClusterState, ProjectState};
+use super::{Board, ClusterState, ProjectState, State};
 use crate::model::{
     ClusterReport, Detail, EventKind, ExportBucket, Exported, Exports, ProjectEvent, ProjectId, Recovery,
-    Snapshots, Target,
+    Schedule, Snapshots, Target,
 };
 
 /// Something that was read, and when: on the clock that nobody sets.
@@ -60,9 +60,63 @@ pub struct ClusterDetails {
     unmatched: Option<Arc<Exports>>,
     /// When an automatic export failed last, by the events of its project.
     pub(super) failed_event: Option<Timestamp>,
+    /// Whether failures of it were looked for.
+    searched: bool,
+    bucket: BucketSeen,
+}
+
+/// What of a bucket was heard before what: a policy and a list of buckets that are of different ages prove nothing.
+#[derive(Debug, Clone, Copy, Default)]
+struct BucketSeen {
+    /// When the policy named this bucket first, and when it was read last.
+    first: u64,
+    last: u64,
+    /// When it was missing first from a list that was read after that.
+    gone: Option<u64>,
+}
+
+impl BucketSeen {
+    fn listed(&mut self, gone: bool, order: u64) {
+        self.gone = if gone { self.gone.or(Some(order)) } else { None };
+    }
+
+    fn named(&mut self, same: bool, order: u64) {
+        if !same {
+            *self = Self { first: order, ..Self::default() };
+        }
+        self.last = order;
+    }
+
+    /// Whether the policy still named it after it was gone.
+    fn is_gone(self) -> bool {
+        self.gone.is_some_and(|gone| self.first < gone && gone < self.last)
+    }
+}
+
+/// Whether one of the buckets has this id.
+fn has(buckets: &[ExportBucket], id: &str) -> bool {
+    buckets.iter().any(|bucket| bucket.id == id)
 }
 
 impl ClusterDetails {
+    /// Takes in that a policy was read, and whether it names the bucket that it named before.
+    pub(super) fn name_bucket(&mut self, same: bool, order: u64) {
+        self.bucket.named(same, order);
+    }
+
+    /// Whether the bucket of the policy is none of `buckets`; `None` where that is not certain.
+    pub(super) fn bucket_missing(
+        &self,
+        schedule: Option<&Schedule>,
+        buckets: Option<&[ExportBucket]>,
+    ) -> Option<bool> {
+        let id = schedule?.bucket()?;
+        if has(buckets?, id) {
+            return Some(false);
+        }
+        self.bucket.is_gone().then_some(true)
+    }
+
     /// Matches the snapshots with the jobs of a report, which was read after them; or, `until_read`, when they are read.
     pub(super) fn take_in(&mut self, report: &mut ClusterReport, until_read: bool) {
         // Thousands of ids, which nobody needs once they are matched.
@@ -130,12 +184,18 @@ impl Board {
 
     /// Takes in the export buckets of a project; `None` if they could not be read.
     pub fn export_buckets(&self, id: &ProjectId, at: Instant, read: Option<Vec<ExportBucket>>) {
-        if let Some(project) = self.state().projects.get_mut(id) {
-            project.details.up.insert(Detail::Buckets, read.is_some());
-            if let Some(buckets) = read {
-                project.details.buckets = Some(Read { what: buckets.into(), at });
-            }
+        let mut state = self.state();
+        let order = state.next();
+        let State { projects, clusters, .. } = &mut *state;
+        let Some(project) = projects.get_mut(id) else { return };
+        project.details.up.insert(Detail::Buckets, read.is_some());
+        let Some(buckets) = read else { return };
+        for (_, cluster) in clusters.iter_mut().filter(|(target, _)| target.project_id == *id) {
+            let bucket = cluster.schedule.as_ref().and_then(Schedule::bucket);
+            let gone = bucket.is_some_and(|bucket| !has(&buckets, bucket));
+            cluster.details.bucket.listed(gone, order);
         }
+        project.details.buckets = Some(Read { what: buckets.into(), at });
     }
 
     /// Takes in whether the events of a project could be read.
@@ -167,10 +227,18 @@ impl Board {
 
     /// Forgets what a detail of a project said: it is switched off.
     pub fn forget_detail(&self, id: &ProjectId, detail: Detail) {
-        if let Some(project) = self.state().projects.get_mut(id) {
+        let mut state = self.state();
+        if let Some(project) = state.projects.get_mut(id) {
             project.details.up.remove(&detail);
-            if detail == Detail::Buckets {
-                project.details.buckets = None;
+            match detail {
+                Detail::Buckets => project.details.buckets = None,
+                Detail::Events => (project.details.expiring, project.details.no_longer) = (None, None),
+                Detail::Snapshots => {}
+            }
+        }
+        if detail == Detail::Events {
+            for (_, cluster) in state.clusters.iter_mut().filter(|(target, _)| target.project_id == *id) {
+                (cluster.details.failed_event, cluster.details.searched) = (None, false);
             }
         }
     }
@@ -182,12 +250,17 @@ impl Board {
         }
     }
 
-    /// The names of the clusters of a project that are watched.
+    /// The names of the clusters of a project that are watched: those that failures were looked for before, and those that are new
+    /// here. From now on all of them count as the former.
     #[must_use]
-    pub fn clusters_of(&self, id: &ProjectId) -> Vec<String> {
-        let state = self.state();
-        let of_project = state.clusters.keys().filter(|target| target.project_id == *id);
-        of_project.map(|target| target.cluster_name.clone()).collect()
+    pub fn search_events_of(&self, id: &ProjectId) -> (Vec<String>, Vec<String>) {
+        let mut state = self.state();
+        let (mut known, mut fresh) = (Vec::new(), Vec::new());
+        for (target, cluster) in state.clusters.iter_mut().filter(|(target, _)| target.project_id == *id) {
+            let before = std::mem::replace(&mut cluster.details.searched, true);
+            if before { &mut known } else { &mut fresh }.push(target.cluster_name.clone());
+        }
+        (known, fresh)
     }
 
     /// The frequency of the snapshots that a cluster exports by itself: `None` if it exports none, or nobody knows whether;

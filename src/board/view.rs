@@ -9,8 +9,7 @@ use tokio::time::Instant;
 
 use super::{ClusterState, Discovery, GoodPoll, ProjectState, State};
 use crate::model::{
-    Budget, Detail, ExportBucket, OrganizationId, PollError, ProjectId, Recovery, Schedule, Target,
-    Unexportable,
+    Budget, Detail, ExportBucket, OrganizationId, PollError, ProjectId, Recovery, Target, Unexportable,
 };
 
 /// The board at one moment, each list sorted by id and name.
@@ -26,12 +25,6 @@ pub struct View {
     pub targets: usize,
     /// When the secrets of service accounts end, by the short forms of their ids.
     pub expiries: BTreeMap<String, Timestamp>,
-}
-
-/// Whether the bucket of an export policy is none of those that the project has.
-fn bucket_missing(schedule: Option<&Schedule>, buckets: Option<&[ExportBucket]>) -> Option<bool> {
-    let id = schedule.filter(|schedule| schedule.auto_export == Some(true))?.bucket_id.as_ref()?;
-    Some(buckets?.iter().all(|bucket| bucket.id != *id))
 }
 
 /// One cluster at one moment.
@@ -129,8 +122,14 @@ impl View {
                 fresh,
                 newest_snapshot: snapshots.and_then(|snapshots| snapshots.newest()),
                 recovery: cluster.details.recovery.filter(|_| fresh && snapshots.is_some()),
-                failed_event: cluster.details.failed_event,
-                bucket_missing: bucket_missing(cluster.schedule.as_ref(), buckets.map(|buckets| &**buckets)),
+                // One of before it was created is about another cluster of the same name.
+                failed_event: cluster
+                    .details
+                    .failed_event
+                    .filter(|at| cluster.created_at.is_none_or(|created| created <= *at)),
+                bucket_missing: cluster
+                    .details
+                    .bucket_missing(cluster.schedule.as_ref(), buckets.map(|buckets| &**buckets)),
             })
         });
         let clusters = shown.collect();

@@ -4,15 +4,15 @@
 //! did, further ones ask for half of the clusters, and half of these, until each failure has its cluster; or for each cluster, where
 //! there are as many failures as clusters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use crate::atlas::{Atlas, Error};
+use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
-use crate::model::{EventKind, ProjectEvent, ProjectId, Target};
+use crate::model::{EventKind, FailureReason, ProjectEvent, ProjectId, Target};
 
 /// How far back the first reading looks: the longest time between two exports that is at all usual, a month.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(31 * 24);
@@ -26,95 +26,168 @@ const READING_TIMEOUT: Duration = Duration::from_mins(2);
 /// Clusters that one request names: their names have to fit into its address.
 const MOST_NAMES: usize = 50;
 
+/// How often the clusters of a failure are looked for: once, and once more, since an index may be behind.
+const LOOKS: u8 = 2;
+
+/// An event that is further ahead of our clock than this has a time that nobody can believe.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+/// An event, by its id and its time.
+type Key = (String, Timestamp);
+
 /// Where the reading of a project's events has got to.
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
     /// When the last reading began; `None` before the first.
     since: Option<Timestamp>,
-    /// Failures that were taken in by the last reading: those that the next one sees again are no news.
-    seen: BTreeSet<String>,
-    /// The clusters that failures were looked for until then.
-    covered: BTreeSet<String>,
+    /// The failures of the last reading, and how often their clusters were looked for. What the next one sees again is no news.
+    looks: BTreeMap<Key, u8>,
+    /// Clusters that are still to be asked about: a search that breaks off is gone on with.
+    open: Vec<Group>,
+    /// Whose failure was found so far, in this search.
+    owners: BTreeMap<Key, String>,
+}
+
+/// Clusters, any of which may have failed since a time.
+#[derive(Debug)]
+struct Group {
+    names: Vec<String>,
+    since: Timestamp,
+}
+
+impl Group {
+    fn all(names: &[String], since: Timestamp) -> impl Iterator<Item = Self> {
+        names.chunks(MOST_NAMES).map(move |names| Self { names: names.to_vec(), since })
+    }
+
+    /// The same clusters in groups of at most so many.
+    fn split(self, most: usize) -> Vec<Self> {
+        self.names.chunks(most).map(|names| Self { names: names.to_vec(), since: self.since }).collect()
+    }
 }
 
 impl Cursor {
-    /// Reads what is new, and tells the board. An error leaves the cursor where it is, so that nothing is missed.
+    /// Reads what is new, and tells the board. What an error leaves undone is done the next time, so that nothing is missed.
     pub(super) async fn read(&mut self, atlas: &Atlas, board: &Board, id: &ProjectId) -> Result<(), Error> {
         let deadline = Instant::now() + READING_TIMEOUT;
         let now = Timestamp::now();
         let horizon = now - LOOK_BACK;
-        let names = board.clusters_of(id);
         // A clock that was set back must not leave a gap.
-        let since = self.since.map_or(horizon, |since| since.min(now) - OVERLAP);
+        let since = self.since.map_or(horizon, |since| (since.min(now) - OVERLAP).max(horizon));
         let listing = atlas.events(id, &EventKind::ALL, since, &[], deadline).await?;
-        board.project_events(id, &listing.found);
+        let (listed, flaw) = believable(listing, now);
+        board.project_events(id, &listed);
 
-        let failures: BTreeSet<String> =
-            listing.found.iter().filter(|event| is_failure(event)).map(|event| event.id.clone()).collect();
-        let news = !failures.is_subset(&self.seen);
-        let (known, fresh): (Vec<_>, Vec<_>) =
-            names.iter().cloned().partition(|name| self.covered.contains(name));
-        let search = Search { atlas, board, id, deadline };
+        let failures: Vec<Key> = listed.into_iter().filter(is_failure).map(key).collect();
+        let looks = |failure: &Key| self.looks.get(failure).copied().unwrap_or_default();
+        let news = failures.iter().any(|failure| looks(failure) < LOOKS);
+        let looked = u8::from(news);
+        let looks = failures.into_iter().map(|failure| (looks(&failure).saturating_add(looked), failure));
+        self.looks = looks.map(|(looks, failure)| (failure, looks)).collect();
+        let (known, fresh) = board.search_events_of(id);
+        if self.open.iter().map(|group| group.names.len()).sum::<usize>() > known.len() + MOST_NAMES {
+            // More is left than there are clusters: all of them once is less.
+            let oldest = self.open.drain(..).map(|group| group.since).min();
+            self.open.extend(Group::all(&known, oldest.unwrap_or(since)));
+        }
         if news {
-            search.among(known, since).await?;
+            self.open.extend(Group::all(&known, since));
         }
         // What was told of clusters that nobody watched then: the first reading has just heard whether there is anything.
         if news || self.since.is_some() {
-            search.among(fresh, horizon).await?;
+            self.open.extend(Group::all(&fresh, horizon));
         }
-        *self = Self { since: Some(now), seen: failures, covered: names.into_iter().collect() };
-        listing.flaw.map_or(Ok(()), Err)
+        // From here on, what is to be found out stands in `open`. What could not be read is read again, for as long as it may matter.
+        if flaw.is_none() {
+            self.since = Some(now);
+        }
+        let outcome = self.search(atlas, id, now, deadline).await;
+        for ((event, at), cluster_name) in &self.owners {
+            self.looks.entry((event.clone(), *at)).and_modify(|looks| *looks = LOOKS);
+            let target = Target { project_id: id.clone(), cluster_name: cluster_name.clone() };
+            board.failed_event(&target, *at);
+        }
+        if self.open.is_empty() {
+            self.owners.clear();
+        }
+        outcome?;
+        flaw.map_or(Ok(()), Err)
     }
-}
 
-/// Looks for the clusters that failures are about.
-struct Search<'a> {
-    atlas: &'a Atlas,
-    board: &'a Board,
-    id: &'a ProjectId,
-    deadline: Instant,
-}
-
-impl Search<'_> {
-    /// Finds out which of the clusters failures since a time are about, and tells the board; also what was found before an error.
-    async fn among(&self, names: Vec<String>, since: Timestamp) -> Result<(), Error> {
-        let mut owners: BTreeMap<String, (String, Timestamp)> = BTreeMap::new();
-        let mut groups: Vec<Vec<String>> = names.chunks(MOST_NAMES).map(<[_]>::to_vec).collect();
+    /// Finds out which of the open clusters failures are about.
+    async fn search(
+        &mut self,
+        atlas: &Atlas,
+        id: &ProjectId,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<(), Error> {
         let mut outcome = Ok(());
-        while let Some(mut group) = groups.pop() {
-            let asked = self.atlas.events(self.id, &EventKind::FAILURES, since, &group, self.deadline).await;
-            let failures: Vec<_> = match asked {
-                Ok(listing) => listing.found.into_iter().filter(is_failure).collect(),
+        while let Some(group) = self.open.pop() {
+            let asked = atlas.events(id, &EventKind::FAILURES, group.since, &group.names, deadline).await;
+            let several = group.names.len() > 1;
+            let failures = match asked {
+                Ok(listing) => {
+                    let (listed, flaw) = believable(listing, now);
+                    outcome = outcome.and(flaw.map_or(Ok(()), Err));
+                    listed.into_iter().filter(is_failure).map(key).collect::<Vec<_>>()
+                }
+                // A name that Atlas does not take must not hide the others.
+                Err(error) if is_about_names(&error) => {
+                    if several {
+                        self.open.extend(group.split(1));
+                    } else {
+                        outcome = Err(error);
+                    }
+                    continue;
+                }
                 Err(error) => {
-                    outcome = Err(error);
-                    break;
+                    self.open.push(group);
+                    return Err(error);
                 }
             };
-            match group.as_slice() {
-                _ if failures.is_empty() => {}
-                [name] => {
-                    for event in failures {
-                        if owners.contains_key(&event.id) {
-                            // Then nobody can say which cluster it is about, and all would be blamed.
-                            return Err(Error::two_clusters(&event.id));
-                        }
-                        owners.insert(event.id, (name.clone(), event.created_at));
-                    }
-                }
-                _ if failures.len() >= group.len() => groups.extend(group.into_iter().map(|name| vec![name])),
+            match failures.len() {
+                0 => {}
+                _ if !several => self.own(failures, &group.names[0])?,
+                count if count >= group.names.len() => self.open.extend(group.split(1)),
                 _ => {
-                    groups.push(group.split_off(group.len() / 2));
-                    groups.push(group);
+                    let half = group.names.len().div_ceil(2);
+                    self.open.extend(group.split(half));
                 }
             }
         }
-        for (cluster_name, at) in owners.into_values() {
-            self.board.failed_event(&Target { project_id: self.id.clone(), cluster_name }, at);
-        }
         outcome
     }
+
+    fn own(&mut self, failures: Vec<Key>, name: &str) -> Result<(), Error> {
+        for failure in failures {
+            let owner = self.owners.entry(failure.clone()).or_insert_with(|| name.to_owned());
+            if owner != name {
+                // Then nobody can say which cluster it is about, and all would be blamed.
+                (self.owners, self.open) = (BTreeMap::new(), Vec::new());
+                return Err(Error::two_clusters(&failure.0));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The events whose time can be believed at `now`, and what is wrong with others.
+fn believable(listing: Listing<ProjectEvent>, now: Timestamp) -> (Vec<ProjectEvent>, Option<Error>) {
+    let (found, ahead): (Vec<_>, Vec<_>) =
+        listing.found.into_iter().partition(|event| event.created_at <= now + AHEAD);
+    let ahead = ahead.first().map(|event| Error::not_yet(&event.id, event.created_at));
+    (found, listing.flaw.or(ahead))
 }
 
 fn is_failure(event: &ProjectEvent) -> bool {
     event.kind.is_some_and(EventKind::is_failure)
+}
+
+fn key(event: ProjectEvent) -> Key {
+    (event.id, event.created_at)
+}
+
+fn is_about_names(error: &Error) -> bool {
+    matches!(error.reason(), FailureReason::BadRequest | FailureReason::NotFound)
 }

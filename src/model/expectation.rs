@@ -56,6 +56,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// The id of the bucket that Atlas exports to by itself.
+    #[must_use]
+    pub fn bucket(&self) -> Option<&str> {
+        self.bucket_id.as_deref().filter(|_| self.auto_export == Some(true))
+    }
+
     /// Whether two schedules export the same snapshots.
     #[must_use]
     pub fn exports_like(&self, other: &Self) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
@@ -21,7 +21,7 @@ const ENDLESS_CHUNKS: usize = 1024;
 /// A misbehaviour for the requests whose path contains `path`.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// A part of the path, or, with a `$` behind it, its end; empty for all.
+    /// A part of the path, or, with a `$` behind it, its end, or, with a `?` before it, a part of the query; empty for all.
     pub path: String,
     /// What happens.
     pub what: Misbehaviour,
@@ -30,10 +30,13 @@ pub struct Fault {
 }
 
 impl Fault {
-    pub(super) fn hits(&self, path: &str) -> bool {
+    pub(super) fn hits(&self, uri: &Uri) -> bool {
+        if let Some(query) = self.path.strip_prefix('?') {
+            return uri.query().is_some_and(|asked| asked.contains(query));
+        }
         match self.path.strip_suffix('$') {
-            Some(end) => path.ends_with(end),
-            None => path.contains(&self.path),
+            Some(end) => uri.path().ends_with(end),
+            None => uri.path().contains(&self.path),
         }
     }
 

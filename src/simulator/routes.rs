@@ -32,7 +32,7 @@ pub(super) async fn answer(State(world): State<Arc<Mutex<World>>>, request: Requ
     let _waits = Waits::begin(&world);
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, LARGEST_REQUEST).await.unwrap_or_default();
-    let fault = fault(&mut lock(&world), parts.uri.path());
+    let fault = fault(&mut lock(&world), &parts.uri);
     let played = match fault {
         Some(fault) => fault.play().await,
         None => None,
@@ -85,8 +85,8 @@ impl Drop for Waits {
 }
 
 /// The fault that a request meets, used up by one.
-fn fault(world: &mut World, path: &str) -> Option<super::Misbehaviour> {
-    let fault = world.faults.iter_mut().find(|fault| fault.hits(path) && fault.times != Some(0))?;
+fn fault(world: &mut World, uri: &Uri) -> Option<super::Misbehaviour> {
+    let fault = world.faults.iter_mut().find(|fault| fault.hits(uri) && fault.times != Some(0))?;
     fault.times = fault.times.map(|times| times - 1);
     Some(fault.what.clone())
 }

@@ -183,7 +183,8 @@ async fn an_event_is_told_of_the_cluster_that_it_is_about() {
     let of = |event: &Event| Some(event.created.as_second() as f64);
     assert_eq!(told(&scrape), [None, of(&old), None, None, None]);
 
-    // While nothing happens there is one request each time, though the last hour is read again and again.
+    // The cluster that nobody watches is looked for once more. While nothing happens then, there is one request each time, though the last hour is read again and again.
+    exporter.polled_again(4.0).await;
     let quiet = rate(&simulator, "/events?").await;
     assert!((2..=6).contains(&quiet), "{quiet}");
     assert_eq!(rate(&simulator, "clusterNames=").await, 0);
@@ -255,6 +256,88 @@ async fn where_all_fail_each_is_asked_for_once() {
 }
 
 #[tokio::test]
+async fn a_name_that_the_filter_refuses_hides_no_other() {
+    let names = ["a", "b", "odd", "c"];
+    let simulator = simulator(world(names.map(|name| (name, cluster([]))))).await;
+    for name in ["a", "c"] {
+        tell(&simulator, Event::new(FAILED, Some(name), HOUR));
+    }
+    let refusal = Misbehaviour::Status(400, "INVALID_QUERY_PARAMETER", Vec::new());
+    simulator.world().faults.push(Fault::lasting("?clusterNames=odd", refusal));
+    let exporter = setup(&simulator, "").start().await;
+    let scrape = exporter.until(|scrape| event(scrape, "a").is_some() && event(scrape, "c").is_some()).await;
+    assert_eq!((event(&scrape, "b"), event(&scrape, "odd")), (None, None));
+}
+
+#[tokio::test]
+async fn a_search_that_breaks_off_is_gone_on_with() {
+    let names: Vec<String> = (0..12).map(|number| format!("c{number}")).collect();
+    let mut all = world([]);
+    let project = all.projects.get_mut(PROJECT).unwrap();
+    for name in &names {
+        project.clusters.insert(name.clone(), Cluster::default());
+        project.events.push(Event::new(FAILED, Some(name), HOUR));
+    }
+    let simulator = simulator(all).await;
+    // Each reading gets so far, and no further.
+    let exporter = setup(&simulator, "").start().await;
+    let stop = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let seen = requests(&simulator, "clusterNames=");
+            let down = Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new());
+            if seen % 4 == 3 && simulator.world().faults.is_empty() {
+                simulator.world().faults.push(Fault::passing("/events", down, 4));
+            }
+        }
+    };
+    tokio::select! {
+        () = stop => {}
+        _ = exporter.until(|scrape| names.iter().all(|name| event(scrape, name).is_some())) => {}
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_comes_back_is_asked_for_with_its_past() {
+    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let mut setup = setup(&simulator, "");
+    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n"));
+    let exporter = setup.start().await;
+    tell(&simulator, Event::new(FAILED, Some("a"), HOUR));
+    exporter.until(|scrape| event(scrape, "a").is_some()).await;
+    let gone = simulator.world().projects.get_mut(PROJECT).unwrap().clusters.remove("a").unwrap();
+    exporter.until(|scrape| scrape.up("a").is_none()).await;
+    change_project(&simulator, |project| drop(project.clusters.insert("a".to_owned(), gone)));
+    exporter.until(|scrape| event(scrape, "a").is_some()).await;
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_believed_is_no_event() {
+    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let mut ahead = Event::new(FAILED, Some("a"), Duration::ZERO);
+    ahead.created = "2999-01-01T00:00:00Z".parse().unwrap();
+    tell(&simulator, ahead);
+    let exporter = setup(&simulator, "").start().await;
+    exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
+    // It hides none that can be.
+    tell(&simulator, Event::new(FAILED, Some("b"), HOUR));
+    let scrape = exporter.until(|scrape| event(scrape, "b").is_some()).await;
+    assert_eq!((event(&scrape, "a"), up(&scrape, "events")), (None, Some(0.0)));
+}
+
+#[tokio::test]
+async fn a_detail_that_is_out_of_service_holds_up_no_poll() {
+    let simulator = simulator(world([("prod", cluster([]))])).await;
+    let wait = vec![("retry-after", "3600".to_owned())];
+    let down = Misbehaviour::Status(503, "OUT_OF_SERVICE", wait);
+    simulator.world().faults.push(Fault::lasting("/exportBuckets", down));
+    let exporter = setup(&simulator, "").start().await;
+    exporter.until(|scrape| up(scrape, "buckets") == Some(0.0)).await;
+    let scrape = exporter.polled_again(5.0).await;
+    assert_eq!((scrape.up("prod"), up(&scrape, "snapshots")), (Some(1.0), Some(1.0)));
+}
+
+#[tokio::test]
 async fn a_filter_that_tells_no_clusters_apart_blames_none() {
     let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
     let everywhere = "{\"results\":[{\"id\":\"e1\",\"created\":\"2026-11-01T00:00:00Z\",\"eventTypeName\":\"CPS_EXPORT_FAILED\"}]}";
@@ -296,6 +379,48 @@ async fn a_role_that_is_missing_switches_a_detail_off_and_nothing_else() {
     let page = exporter.get("/").await.text().await.unwrap();
     assert!(page.contains("Cannot read the events of project payments"), "{page}");
     exporter.assert_no_secret().await;
+}
+
+#[tokio::test]
+async fn a_refusal_of_one_cluster_is_no_missing_role_of_its_project() {
+    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let refusal = Misbehaviour::Status(403, "CLUSTER_RESTRICTED", Vec::new());
+    simulator.world().faults.push(Fault::lasting("/b/backup/snapshots", refusal));
+    let exporter = setup(&simulator, "").start().await;
+    let scrape = exporter
+        .until(|scrape| awaiting(scrape, "a").is_some() && up(scrape, "snapshots") == Some(0.0))
+        .await;
+    assert_eq!(awaiting(&scrape, "b"), None);
+    assert!(rate(&simulator, "/a/backup/snapshots").await > 1);
+    let file = exporter.folder.path().join("config.toml");
+    for interval in ["210ms", "220ms", "230ms"] {
+        let toml = setup(&simulator, "")
+            .toml()
+            .replace("[detail]\ninterval = \"200ms\"", &format!("[detail]\ninterval = \"{interval}\""));
+        std::fs::write(&file, toml).unwrap();
+        exporter.signal("HUP");
+        exporter.polled_again(2.0).await;
+    }
+    assert_eq!(requests(&simulator, "/b/backup/snapshots"), 1);
+    assert_eq!(exporter.log().matches("lack the role").count(), 1, "{}", exporter.log());
+}
+
+#[tokio::test]
+async fn a_refused_detail_says_so_again_when_it_is_switched_off_and_on() {
+    let mut all = world([("prod", cluster([]))]);
+    all.accounts[0].denied = ["events", "exportBuckets"].map(str::to_owned).into();
+    let simulator = simulator(all).await;
+    let exporter = setup(&simulator, "").start().await;
+    let down = |scrape: &Scrape| ["events", "buckets"].map(|detail| up(scrape, detail)) == [Some(0.0); 2];
+    exporter.until(down).await;
+    let file = exporter.folder.path().join("config.toml");
+    std::fs::write(&file, setup(&simulator, "events = false\nbuckets = false\n").toml()).unwrap();
+    exporter.signal("HUP");
+    exporter.until(|scrape| up(scrape, "events").is_none() && up(scrape, "buckets").is_none()).await;
+    std::fs::write(&file, setup(&simulator, "").toml()).unwrap();
+    exporter.signal("HUP");
+    exporter.until(down).await;
+    assert_eq!(requests(&simulator, "/events?") + requests(&simulator, "/exportBuckets"), 2);
 }
 
 #[tokio::test]
@@ -461,6 +586,7 @@ async fn a_secret_that_ends_is_told_by_the_end_of_its_client_id() {
     std::fs::write(exporter.folder.path().join("config.toml"), dated("2030-01-02T00:00:00Z").toml()).unwrap();
     exporter.signal("HUP");
     exporter.until(|scrape| scrape.0[expiry] == 1_893_542_400.0).await;
+    assert_eq!(requests(&simulator, "/api/oauth/token"), 1, "the same account, and the same token");
 
     // What Atlas tells of secrets that end has neither a date nor an account.
     let expiring = format!(

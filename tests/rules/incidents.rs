@@ -436,6 +436,20 @@ fn unbegun() -> Vec<Story> {
     };
     vec![
         Story {
+            // Its event is younger than the job that succeeded, but tells of nothing that is not made good.
+            ..story(
+                "an older job fails after a newer one has succeeded",
+                14,
+                [change(
+                    with_snapshots([
+                        Job { running: 60, ..job(2 * HOUR, End::Failed) },
+                        Job { snapshot: 2 * HOUR - 1, ..job(2 * HOUR + 30, End::Successful) },
+                    ]),
+                    &|details| details.events.push(2 * HOUR + 65),
+                )],
+            )
+        },
+        Story {
             // The job of the next night begins at two, and is done 25 minutes later.
             firing: vec![missing(MISSING_AT..DAY + 2 * HOUR), overdue(OVERDUE_AT..DAY + FAILED_AT)],
             ..story("Atlas never begins a job", 28, [with_snapshots(daily(1..2)), neighbour()])
@@ -461,7 +475,8 @@ fn unbegun() -> Vec<Story> {
             )
         },
         Story {
-            firing: vec![fires(BUCKET, CRITICAL, "prod", 210..600)],
+            // The policy is read again before it is believed.
+            firing: vec![fires(BUCKET, CRITICAL, "prod", 215..600)],
             ..story(
                 "the bucket goes and comes back",
                 14,

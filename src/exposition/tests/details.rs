@@ -104,8 +104,30 @@ async fn another_policy_makes_the_snapshots_unknown_until_they_are_read_again() 
     detailed(&board);
     good(&board, "prod", []);
     assert_eq!(awaiting(&board), ["{prod\"} 3"]);
-    board.schedule(&target("prod"), Ok(schedule(true, "daily", Some("b3"))));
-    assert_eq!((awaiting(&board).len(), missing(&board)), (1, vec!["{prod\"} 1".to_owned()]));
+    // Another bucket is no other policy; and it is not missing before a list that is younger lacks it, and the policy still names it.
+    let b3 = || board.schedule(&target("prod"), Ok(schedule(true, "daily", Some("b3"))));
+    let listed = |ids: &[&str]| {
+        let buckets = ids.iter().map(|id| bucket(id)).collect();
+        board.export_buckets(&target("").project_id, Instant::now(), Some(buckets));
+    };
+    b3();
+    assert_eq!((awaiting(&board).len(), missing(&board).len()), (1, 0));
+    b3();
+    assert!(missing(&board).is_empty(), "the list is older");
+    listed(&["b1", "b2"]);
+    assert!(missing(&board).is_empty(), "the policy may be older");
+    listed(&["b1", "b2"]);
+    assert!(missing(&board).is_empty());
+    b3();
+    assert_eq!(missing(&board), ["{prod\"} 1"]);
+    listed(&["b1"]);
+    assert_eq!(missing(&board), ["{prod\"} 1"]);
+    listed(&["b1", "b3"]);
+    assert_eq!(missing(&board), ["{prod\"} 0"]);
+    listed(&["b1"]);
+    assert!(missing(&board).is_empty());
+    b3();
+    assert_eq!(missing(&board), ["{prod\"} 1"]);
     board.schedule(&target("prod"), Ok(schedule(true, "daily", None)));
     assert!(missing(&board).is_empty());
     for other in [schedule(true, "weekly", Some("b1")), schedule(false, "daily", Some("b1"))] {
@@ -121,6 +143,35 @@ async fn another_policy_makes_the_snapshots_unknown_until_they_are_read_again() 
     detailed(&board);
     good(&board, "prod", []);
     assert!(awaiting(&board).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_cluster_of_the_same_name_has_no_past() {
+    let board = board(&["prod"]);
+    let told =
+        |board: &Board| samples(&text(board), "last_auto_export_failure_event_timestamp_seconds").len();
+    let created = |minute| ListedCluster {
+        name: "prod".to_owned(),
+        unexportable: None,
+        paused: None,
+        created_at: Some(at(minute)),
+        sharded: false,
+    };
+    discovered(&board);
+    detailed(&board);
+    good(&board, "prod", []);
+    assert_eq!(told(&board), 1);
+    board.describe(&target("prod"), Some(&created(-1000)), true);
+    assert_eq!(told(&board), 1);
+    assert_eq!(samples(&text(&board), "snapshots_awaiting_export").len(), 1);
+    board.describe(&target("prod"), Some(&created(61)), true);
+    assert_eq!(told(&board), 0);
+    assert_eq!(samples(&text(&board), "snapshots_awaiting_export").len(), 0);
+    // An event that is older than the cluster is about the one before it.
+    board.failed_event(&target("prod"), at(60));
+    assert_eq!(told(&board), 0);
+    board.failed_event(&target("prod"), at(61));
+    assert_eq!(told(&board), 1);
 }
 
 #[tokio::test(start_paused = true)]
