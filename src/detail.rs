@@ -175,7 +175,6 @@ impl Reader {
         if self.board.exported_frequency(target) == Some(frequency) {
             self.board.snapshots(target, at, snapshots);
         }
-        self.board.set_budget(&target.project_id, atlas.budget(&target.project_id));
         outcome
     }
 
@@ -260,5 +259,84 @@ fn all<T>(listing: Listing<T>) -> Result<Vec<T>, Error> {
     match listing.flaw {
         None => Ok(listing.found),
         Some(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::config::{Credentials, DetailConfig, PollConfig, SecretSource};
+    use crate::self_metrics::SelfMetrics;
+    use crate::settings::Lanes;
+
+    fn atlas() -> Atlas {
+        let credentials =
+            Credentials::ApiKey { public_key: "a".to_owned(), private_key: SecretSource::File("a".into()) };
+        let metrics = Arc::new(SelfMetrics::new(&crate::atlas::ENDPOINTS, Timestamp::UNIX_EPOCH));
+        Atlas::new(&"http://127.0.0.1:9/".parse().unwrap(), &credentials, metrics).unwrap()
+    }
+
+    fn reader() -> Reader {
+        let settings = Settings {
+            poll: PollConfig::default(),
+            discovery_interval: Duration::from_mins(10),
+            detail: DetailConfig::default(),
+            projects: BTreeMap::new(),
+            organizations: BTreeMap::new(),
+            polls: Lanes::new(1),
+            readings: Lanes::new(1),
+        };
+        let (_, follow) = watch::channel(Arc::new(settings));
+        Reader::new(Arc::new(Board::new(Duration::from_mins(15))), follow)
+    }
+
+    fn snapshots(name: &str) -> Subject {
+        let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();
+        Subject::Snapshots { target: Target { project_id, cluster_name: name.to_owned() }, sharded: false }
+    }
+
+    fn refusal(code: &str) -> Error {
+        let code = Some(code.to_owned());
+        Error::Answer { status: StatusCode::FORBIDDEN, code, detail: None, retry_after: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_role_is_believed_for_an_hour_or_an_interval() {
+        for (interval, minutes) in [(10, 60), (120, 120)] {
+            let (reader, atlas, subject) = (reader(), atlas(), snapshots("a"));
+            let refused = |name: &str| reader.refused_until(&snapshots(name), &atlas).is_some();
+            let interval = Duration::from_mins(interval);
+            reader.take_in(
+                &subject,
+                &atlas,
+                Some(refusal("USER_UNAUTHORIZED")),
+                &mut Memory::default(),
+                interval,
+            );
+            assert!(refused("a") && refused("b"), "the clusters of a project share it");
+            tokio::time::advance(Duration::from_mins(minutes - 1)).await;
+            assert!(refused("a"));
+            tokio::time::advance(Duration::from_mins(1)).await;
+            assert!(!refused("a") && !refused("b"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_who_was_refused_can_say_that_it_is_over() {
+        let (reader, atlas) = (reader(), atlas());
+        let refused = |name: &str| reader.refused_until(&snapshots(name), &atlas).is_some();
+        let interval = Duration::from_mins(10);
+        let (mut a, mut b) = (Memory::default(), Memory::default());
+        reader.take_in(&snapshots("a"), &atlas, Some(refusal("USER_UNAUTHORIZED")), &mut a, interval);
+        reader.take_in(&snapshots("b"), &atlas, None, &mut b, interval);
+        assert!(refused("a") && refused("b"), "b had asked before");
+        reader.take_in(&snapshots("a"), &atlas, None, &mut a, interval);
+        assert!(!refused("a") && !refused("b"));
+        // A code that is new to us may be about one cluster.
+        reader.take_in(&snapshots("a"), &atlas, Some(refusal("CLUSTER_RESTRICTED")), &mut a, interval);
+        assert!(refused("a") && !refused("b"));
     }
 }

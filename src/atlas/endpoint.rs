@@ -84,3 +84,28 @@ pub(super) struct Route {
     /// The id of the project or organization that is asked for; none for tokens.
     pub(super) owner: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_resource_has_its_version_and_its_budget() {
+        let check = |endpoint: Endpoint, version: &str, set: EndpointSet| {
+            assert_eq!(
+                endpoint.media_type(),
+                format!("application/vnd.atlas.{version}+json"),
+                "{endpoint:?}"
+            );
+            assert_eq!(endpoint.set(), set, "{endpoint:?}");
+        };
+        check(Endpoint::OrganizationProjects, "2023-01-01", EndpointSet::Other);
+        check(Endpoint::Project, "2023-01-01", EndpointSet::Other);
+        check(Endpoint::Clusters, "2024-08-05", EndpointSet::Clusters);
+        check(Endpoint::Schedule, "2024-08-05", EndpointSet::CloudBackups);
+        check(Endpoint::Exports, "2024-05-30", EndpointSet::CloudBackups);
+        check(Endpoint::Snapshots, "2023-01-01", EndpointSet::CloudBackups);
+        check(Endpoint::ExportBuckets, "2024-05-30", EndpointSet::CloudBackups);
+        check(Endpoint::Events, "2023-01-01", EndpointSet::Events);
+    }
+}

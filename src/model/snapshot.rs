@@ -130,10 +130,7 @@ impl Recovery {
         // A job that is younger than the listing may well be of a snapshot that is, too: then the newest one is late, not wrong.
         let newest_exported = seen.newest.filter(|_| unlisted.is_none_or(|job| job > snapshots.read_at));
         let awaiting = snapshots.known.iter().filter(|(id, taken, of_policy)| {
-            *of_policy
-                && since.is_none_or(|since| *taken > since)
-                && !exports.active.contains(id)
-                && !exports.successful.contains(id)
+            *of_policy && since.is_none_or(|since| *taken > since) && !exports.active.contains(id)
         });
         let awaiting = awaiting.fold(Awaiting::default(), |all, (_, taken, _)| Awaiting {
             count: all.count + 1,

@@ -409,6 +409,16 @@ async fn check_says_which_details_can_be_read() {
     );
     let (_, json) = checked("snapshots = false\nevents = false\nbuckets = false\n").await;
     assert_eq!(row(&json), None);
+    // A list of which an entry cannot be read cannot be read; and a sharded cluster has a list of its own.
+    simulator.world().accounts[0].denied.clear();
+    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().shards = 3;
+    let odd = Misbehaviour::Body("{\"results\":[{}]}");
+    simulator.world().faults.push(Fault::lasting("/exportBuckets", odd));
+    let (_, json) = checked("").await;
+    let details = serde_json::json!({"snapshots": true, "events": true, "buckets": false});
+    assert_eq!(row(&json).unwrap()["details"], details);
+    simulator.world().faults.clear();
+    simulator.world().accounts[0].denied = vec!["events".to_owned(), "exportBuckets".to_owned()];
     // Without a cluster that Atlas exports by itself there are no snapshots to try.
     let off = Schedule { auto_export: false, ..Schedule::default() };
     simulator.world().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().schedule = off;

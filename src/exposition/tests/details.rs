@@ -189,3 +189,118 @@ async fn secrets_end_soon_until_that_is_taken_back() {
     board.project_events(&id, &[event(EventKind::SecretsExpiring, 3)]);
     assert!(told(&board).is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_after_the_poll_awaits_the_next_poll() {
+    let board = board(&["prod"]);
+    discovered(&board);
+    detailed(&board);
+    good(&board, "prod", []);
+    let awaiting = |board: &Board| samples(&text(board), "snapshots_awaiting_export");
+    assert_eq!(awaiting(&board), ["{prod\"} 3"]);
+    let more = Snapshots::new(&[-1, 20, 50, 55].map(|minute| snapshot(minute).1), Some("daily"), at(90));
+    board.snapshots(&target("prod"), Instant::now(), Some(more));
+    assert_eq!(awaiting(&board), ["{prod\"} 3"], "its job may be there since the poll");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_exported_stays_so_under_another_policy() {
+    let board = board(&["prod"]);
+    discovered(&board);
+    detailed(&board);
+    let exported =
+        ExportJob { snapshot_id: Some(snapshot(20).0.into()), ..job("a", 21, JobState::Successful) };
+    good(&board, "prod", [exported]);
+    let weekly = Schedule { auto_export: Some(true), frequency: Some("weekly".to_owned()), bucket_id: None };
+    board.schedule(&target("prod"), Ok(weekly));
+    good(&board, "prod", []);
+    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&[], Some("weekly"), at(90))));
+    good(&board, "prod", []);
+    assert_eq!(samples(&text(&board), "newest_exported_snapshot_timestamp_seconds"), ["{prod\"} 1700001200"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_policys_figures_do_not_come_back_with_the_next_reading() {
+    let board = board(&["prod"]);
+    discovered(&board);
+    detailed(&board);
+    good(&board, "prod", []);
+    let weekly = Schedule { auto_export: Some(true), frequency: Some("weekly".to_owned()), bucket_id: None };
+    board.schedule(&target("prod"), Ok(weekly));
+    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&[], Some("weekly"), at(90))));
+    assert!(samples(&text(&board), "snapshots_awaiting_export").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_event_does_not_hide_a_newer_one() {
+    let board = board(&["prod"]);
+    discovered(&board);
+    detailed(&board);
+    board.failed_event(&target("prod"), at(10));
+    let told = samples(&text(&board), "last_auto_export_failure_event_timestamp_seconds");
+    assert_eq!(told, ["{prod\"} 1700003600"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_cluster_that_cannot_be_read_is_told() {
+    for bad in ["prod", "sharded"] {
+        let board = board(&["prod", "sharded"]);
+        discovered(&board);
+        let on = Schedule { auto_export: Some(true), frequency: Some("daily".to_owned()), bucket_id: None };
+        board.schedule(&target("sharded"), Ok(on));
+        for name in ["prod", "sharded"] {
+            board.snapshots(
+                &target(name),
+                Instant::now(),
+                (name != bad).then(|| Snapshots::new(&[], Some("daily"), at(90))),
+            );
+        }
+        let up = samples(&text(&board), "detail_up");
+        assert!(up[0].ends_with("detail=\"snapshots\"} 0"), "{bad} {up:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn snapshots_are_forgotten_when_the_schedule_is_read_no_longer() {
+    let board = board(&["prod"]);
+    discovered(&board);
+    detailed(&board);
+    board.describe(&target("prod"), None, false);
+    assert!(samples(&text(&board), "newest_snapshot_timestamp_seconds").is_empty());
+    assert!(!text(&board).contains("detail=\"snapshots\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_off_or_not_exported_is_not_waited_for() {
+    let board = board(&["prod"]);
+    board.set_details(STALE_AFTER, &Detail::ALL);
+    assert!(board.is_detailed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_at_the_same_moment_no_warning_stays() {
+    let board = board(&["prod"]);
+    let id = target("").project_id;
+    board.project_events(
+        &id,
+        &[event(EventKind::SecretsExpiring, 3), event(EventKind::SecretsNoLongerExpiring, 3)],
+    );
+    assert_eq!(samples(&text(&board), "secret_expiring_event_timestamp_seconds").len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_looked_for_among_the_clusters_of_the_project() {
+    let board = board(&["a", "b"]);
+    let other = ProjectId::parse("32b6e34b3d91647abb20e7b9").unwrap();
+    board.watch_project(&other);
+    board.watch(&Target { project_id: other.clone(), cluster_name: "c".to_owned() }, Expected::default());
+    let id = target("").project_id;
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(board.search_events_of(&id), (names(&[]), names(&["a", "b"])));
+    board.forget(&target("b"));
+    board.watch(&target("b"), Expected::default());
+    assert_eq!(board.search_events_of(&id), (names(&["a"]), names(&["b"])), "it came back");
+    assert_eq!(board.search_events_of(&other), (names(&[]), names(&["c"])));
+    board.forget_detail(&id, Detail::Events);
+    assert_eq!(board.search_events_of(&id), (names(&[]), names(&["a", "b"])), "switched off and on");
+}

@@ -232,3 +232,28 @@ proptest! {
         prop_assert_eq!(report.jobs.iter().map(|(_, n)| *n).sum::<u64>(), jobs.len() as u64);
     }
 }
+
+#[test]
+fn the_snapshots_of_jobs_are_told_by_what_became_of_them() {
+    let id = |number: u8| format!("{number:024x}");
+    let about = |mut job: ExportJob, number: u8| {
+        job.snapshot_id = Some(id(number).into());
+        job
+    };
+    let jobs = [
+        about(job("a", 1, JobState::Successful), 1),
+        about(job("b", 5, JobState::Successful), 2),
+        about(job("c", 6, JobState::Failed), 3),
+        about(job("d", 7, JobState::Queued), 4),
+        about(job("e", 8, JobState::InProgress), 5),
+        about(job("f", 9, JobState::Cancelled), 6),
+    ];
+    let newest = jobs[1].created_at;
+    let report = fold(jobs);
+    let ids =
+        |numbers: &[u8]| numbers.iter().map(|number| SnapshotId::parse(&id(*number)).unwrap()).collect();
+    assert_eq!(report.exports.successful, ids(&[1, 2]));
+    assert_eq!(report.exports.active, ids(&[4, 5]));
+    assert_eq!(report.exports.newest, Some((newest.unwrap(), SnapshotId::parse(&id(2)))));
+    assert_eq!(report.last_success_created, newest);
+}

@@ -1,0 +1,250 @@
+//! Failures that only events tell of, and the clusters that they are about.
+
+use super::*;
+
+#[tokio::test]
+async fn an_event_is_told_of_the_cluster_that_it_is_about() {
+    let names = ["a", "b", "c", "d", "e"];
+    let simulator = simulator(world(names.map(|name| (name, cluster([]))))).await;
+    // One of a month ago counts, an older one does not; nor does one of a cluster that nobody watches, or of another kind.
+    let old = Event::new("CPS_EXPORT_FAILED", Some("b"), DAY * 30);
+    tell(&simulator, old.clone());
+    tell(&simulator, Event::new(FAILED, Some("c"), DAY * 32));
+    tell(&simulator, Event::new(FAILED, Some("gone"), HOUR));
+    tell(&simulator, Event::new("CPS_EXPORT_SUCCESSFUL", Some("d"), HOUR));
+    let exporter = setup(&simulator, "").start().await;
+    let scrape = exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
+    let told = |scrape: &Scrape| names.map(|name| event(scrape, name));
+    let of = |event: &Event| Some(event.created.as_second() as f64);
+    assert_eq!(told(&scrape), [None, of(&old), None, None, None]);
+
+    // The cluster that nobody watches is looked for once more. While nothing happens then, there is one request each time, though the last hour is read again and again.
+    exporter.polled_again(4.0).await;
+    let quiet = rate(&simulator, "/events?").await;
+    assert!((2..=6).contains(&quiet), "{quiet}");
+    assert_eq!(rate(&simulator, "clusterNames=").await, 0);
+
+    let news = Event::new(FAILED, Some("e"), Duration::ZERO);
+    tell(&simulator, news.clone());
+    let scrape = exporter.until(|scrape| event(scrape, "e").is_some()).await;
+    assert_eq!(told(&scrape), [None, of(&old), None, None, of(&news)]);
+    assert_eq!(rate(&simulator, "clusterNames=").await, 0, "it is no news any more");
+
+    // A cluster that is found later is asked for with its past.
+    let past = Event::new(FAILED, Some("new"), DAY * 3);
+    tell(&simulator, past.clone());
+    assert_eq!(rate(&simulator, "clusterNames=new").await, 0);
+    let mut all = by_service_account();
+    all.push_str(
+        "[poll]\ninterval = \"200ms\"\n[discovery]\ninterval = \"500ms\"\n[detail]\ninterval = \"200ms\"\n",
+    );
+    let config =
+        format!("[atlas]\nbase_url = \"{}\"\n{all}[[projects]]\nid = \"{PROJECT}\"\n", simulator.url());
+    std::fs::write(exporter.folder.path().join("config.toml"), config).unwrap();
+    change_project(&simulator, |project| drop(project.clusters.insert("new".to_owned(), cluster([]))));
+    exporter.signal("HUP");
+    let scrape = exporter.until(|scrape| event(scrape, "new").is_some()).await;
+    assert_eq!(event(&scrape, "new"), of(&past));
+}
+
+#[tokio::test]
+async fn an_event_costs_few_requests_however_many_clusters_there_are() {
+    let names: Vec<String> = (0..120).map(|number| format!("cluster-{number:03}")).collect();
+    let mut all = world([]);
+    let project = all.projects.get_mut(PROJECT).unwrap();
+    for name in &names {
+        project.clusters.insert(name.clone(), Cluster::default());
+    }
+    let simulator = simulator(all).await;
+    tell(&simulator, Event::new(FAILED, Some("cluster-077"), HOUR));
+    let setup = Setup {
+        poll: "interval = \"10s\"\n".to_owned(),
+        discovery: "interval = \"10m\"\n[detail]\nsnapshots = false\n".to_owned(),
+        ..Setup::new(&simulator)
+    };
+    let exporter = setup.start().await;
+    exporter.until(|scrape| event(scrape, "cluster-077").is_some()).await;
+    let scrape = exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
+    assert!(names.iter().filter(|name| event(&scrape, name).is_some()).count() == 1);
+    // Three groups of fifty at most, and then halves: twice for each of six steps down to one.
+    let asked = requests(&simulator, "/events?");
+    assert!(asked <= 1 + 3 + 2 * 6, "{asked}");
+    let longest = simulator.world().seen.iter().map(|seen| seen.line.len()).max().unwrap();
+    assert!(longest < 2048, "{longest}");
+}
+
+#[tokio::test]
+async fn where_all_fail_each_is_asked_for_once() {
+    let names: Vec<String> = (0..40).map(|number| format!("c{number}")).collect();
+    let mut all = world([]);
+    let project = all.projects.get_mut(PROJECT).unwrap();
+    for name in &names {
+        project.clusters.insert(name.clone(), Cluster::default());
+        project.events.push(Event::new(FAILED, Some(name), HOUR));
+    }
+    let simulator = simulator(all).await;
+    let discovery = "interval = \"10m\"\n[detail]\nsnapshots = false\n".to_owned();
+    let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
+    let scrape = exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
+    assert!(names.iter().all(|name| event(&scrape, name).is_some()));
+    assert_eq!(requests(&simulator, "/events?"), 1 + 1 + 40);
+}
+
+#[tokio::test]
+async fn a_name_that_the_filter_refuses_hides_no_other() {
+    let names = ["a", "b", "odd", "c"];
+    let simulator = simulator(world(names.map(|name| (name, cluster([]))))).await;
+    for name in ["a", "c"] {
+        tell(&simulator, Event::new(FAILED, Some(name), HOUR));
+    }
+    let refusal = Misbehaviour::Status(400, "INVALID_QUERY_PARAMETER", Vec::new());
+    simulator.world().faults.push(Fault::lasting("?clusterNames=odd", refusal));
+    let exporter = setup(&simulator, "").start().await;
+    let scrape = exporter.until(|scrape| event(scrape, "a").is_some() && event(scrape, "c").is_some()).await;
+    assert_eq!((event(&scrape, "b"), event(&scrape, "odd")), (None, None));
+}
+
+#[tokio::test]
+async fn a_search_that_breaks_off_is_gone_on_with() {
+    let names: Vec<String> = (0..12).map(|number| format!("c{number}")).collect();
+    let mut all = world([]);
+    let project = all.projects.get_mut(PROJECT).unwrap();
+    for name in &names {
+        project.clusters.insert(name.clone(), Cluster::default());
+        project.events.push(Event::new(FAILED, Some(name), HOUR));
+    }
+    let simulator = simulator(all).await;
+    // Each reading gets so far, and no further.
+    let exporter = setup(&simulator, "").start().await;
+    let stop = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let seen = requests(&simulator, "clusterNames=");
+            let down = Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new());
+            if seen % 4 == 3 && simulator.world().faults.is_empty() {
+                simulator.world().faults.push(Fault::passing("/events", down, 4));
+            }
+        }
+    };
+    tokio::select! {
+        () = stop => {}
+        _ = exporter.until(|scrape| names.iter().all(|name| event(scrape, name).is_some())) => {}
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_comes_back_is_asked_for_with_its_past() {
+    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let mut setup = setup(&simulator, "");
+    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n"));
+    let exporter = setup.start().await;
+    tell(&simulator, Event::new(FAILED, Some("a"), HOUR));
+    exporter.until(|scrape| event(scrape, "a").is_some()).await;
+    let gone = simulator.world().projects.get_mut(PROJECT).unwrap().clusters.remove("a").unwrap();
+    exporter.until(|scrape| scrape.up("a").is_none()).await;
+    change_project(&simulator, |project| drop(project.clusters.insert("a".to_owned(), gone)));
+    exporter.until(|scrape| event(scrape, "a").is_some()).await;
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_believed_is_no_event() {
+    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let mut ahead = Event::new(FAILED, Some("a"), Duration::ZERO);
+    ahead.created = "2999-01-01T00:00:00Z".parse().unwrap();
+    tell(&simulator, ahead);
+    let exporter = setup(&simulator, "").start().await;
+    exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
+    // It hides none that can be.
+    tell(&simulator, Event::new(FAILED, Some("b"), HOUR));
+    let scrape = exporter.until(|scrape| event(scrape, "b").is_some()).await;
+    assert_eq!((event(&scrape, "a"), up(&scrape, "events")), (None, Some(0.0)));
+}
+
+#[tokio::test]
+async fn a_filter_that_tells_no_clusters_apart_blames_none() {
+    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let everywhere = "{\"results\":[{\"id\":\"e1\",\"created\":\"2026-11-01T00:00:00Z\",\"eventTypeName\":\"CPS_EXPORT_FAILED\"}]}";
+    simulator.world().faults.push(Fault::lasting("/events", Misbehaviour::Body(everywhere)));
+    let exporter = setup(&simulator, "").start().await;
+    exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
+    let scrape = exporter.polled_again(3.0).await;
+    assert_eq!((event(&scrape, "a"), event(&scrape, "b")), (None, None));
+    assert!(exporter.log().contains("the event e1 is told of two clusters"), "{}", exporter.log());
+}
+
+#[tokio::test]
+async fn an_event_that_comes_while_events_cannot_be_read_is_not_missed() {
+    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let exporter = setup(&simulator, "").start().await;
+    exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
+    let fault = |what| simulator.world().faults.push(Fault::lasting("/events", what));
+    fault(Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new()));
+    let news = Event::new(FAILED, Some("a"), Duration::ZERO);
+    tell(&simulator, news.clone());
+    exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
+    simulator.world().faults.clear();
+    let scrape = exporter.until(|scrape| event(scrape, "a").is_some()).await;
+    assert_eq!(event(&scrape, "a"), Some(news.created.as_second() as f64));
+    assert!(exporter.log().contains("the project's events can be read again"), "{}", exporter.log());
+}
+
+#[tokio::test]
+async fn events_that_are_rationed_hold_up_no_poll() {
+    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    tell(&simulator, Event::new(FAILED, Some("b"), HOUR));
+    // The project's events can be read, those of its clusters cannot: the second request fails, and the third, ...
+    let budget = Bucket::new(300, 0).with(1.0);
+    change_project(&simulator, |project| project.events_budget = budget);
+    let exporter = setup(&simulator, "").start().await;
+    exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
+    let scrape = exporter.polled_again(2.0).await;
+    assert_eq!((scrape.up("a"), event(&scrape, "b")), (Some(1.0), None));
+    change_project(&simulator, |project| project.events_budget = Bucket::new(300, 100));
+    // The exporter waits for as long as it was asked to.
+    assert!(up(&exporter.polled_again(2.0).await, "events") == Some(0.0));
+}
+
+#[tokio::test]
+async fn events_of_before_a_first_reading_that_failed_are_not_missed() {
+    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let old = Event::new(FAILED, Some("a"), DAY * 2);
+    tell(&simulator, old.clone());
+    simulator.world().faults.push(Fault::lasting("/events", Misbehaviour::Status(500, "E", Vec::new())));
+    let exporter = setup(&simulator, "").start().await;
+    exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
+    simulator.world().faults.clear();
+    exporter.until(|scrape| event(scrape, "a") == Some(old.created.as_second() as f64)).await;
+}
+
+#[tokio::test]
+async fn a_search_that_failed_is_made_again() {
+    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    tell(&simulator, Event::new(FAILED, Some("b"), HOUR * 5));
+    let no = || Misbehaviour::Status(500, "E", Vec::new());
+    simulator.world().faults.push(Fault::lasting("?clusterNames=", no()));
+    let exporter = setup(&simulator, "").start().await;
+    exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
+    simulator.world().faults.clear();
+    exporter.until(|scrape| event(scrape, "b").is_some()).await;
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_is_told() {
+    let simulator = simulator(world([("a", cluster([]))])).await;
+    let odd = Misbehaviour::Body("{\"results\":[{}]}");
+    simulator.world().faults.push(Fault::lasting("/events", odd));
+    let exporter = setup(&simulator, "").start().await;
+    exporter.until(|scrape| up(scrape, "events").is_some()).await;
+    assert_eq!(up(&exporter.scrape().await, "events"), Some(0.0));
+}
+
+#[tokio::test]
+async fn of_two_events_the_newer_counts() {
+    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let newer = Event::new(FAILED, Some("a"), HOUR * 2);
+    tell(&simulator, newer.clone());
+    tell(&simulator, Event::new(FAILED, Some("a"), HOUR * 9));
+    let exporter = setup(&simulator, "").start().await;
+    let scrape = exporter.until(|scrape| event(scrape, "a").is_some()).await;
+    assert_eq!(event(&scrape, "a"), Some(newer.created.as_second() as f64));
+}
