@@ -141,6 +141,13 @@ async fn project(
             rows.push(Row::of_project(id, Some(&name)).warn("the project has no clusters"));
         }
     }
+    if let Some(at) = plan.credentials.ended(Timestamp::now()) {
+        let advice = format!(
+            "by expires_at, the secret of the {} ended {at}: make a new one, or put its date",
+            plan.credentials
+        );
+        rows.push(Row::of_project(id, Some(&name)).warn(&advice));
+    }
     let details = details::Asked { atlas, id, detail, exporting: exporting.into_iter().flatten().next() };
     if let Some(row) = details.row(Row::of_project(id, Some(&name)), plan, patience).await {
         rows.push(row);

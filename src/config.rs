@@ -90,6 +90,17 @@ pub enum Credentials {
     },
 }
 
+impl Credentials {
+    /// When the secret ended, if the configuration says that it did before `now`.
+    #[must_use]
+    pub fn ended(&self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::ServiceAccount { expires_at, .. } => expires_at.filter(|at| *at <= now),
+            Self::ApiKey { .. } => None,
+        }
+    }
+}
+
 /// Whether both sign in alike. When a secret ends makes no difference: the token is the same.
 impl PartialEq for Credentials {
     fn eq(&self, other: &Self) -> bool {

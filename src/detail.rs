@@ -2,7 +2,7 @@
 //! that are gone.
 //!
 //! Each is read by a task of its own, for a project or a cluster, on an interval that is longer than that of the polls. Nothing
-//! here ever harms a poll: it may be switched off, and where the credentials lack a role for it, it switches itself off.
+//! here ever harms a poll: it may be switched off, and where the credentials lack a role for it, it rests.
 
 mod events;
 
@@ -94,13 +94,21 @@ impl Subject {
 /// What a role is missing for: a detail of a project, or of one of its clusters.
 type Scope = (ProjectId, Detail, Option<String>);
 
+/// Who was refused, until when that is believed, and before which reload: whoever reloads may have mended it.
+#[derive(Debug)]
+struct Refusal {
+    who: Atlas,
+    until: Instant,
+    reloads: u64,
+}
+
 /// What every reading needs.
 #[derive(Debug)]
 pub struct Reader {
     board: Arc<Board>,
     follow: Follow,
     /// Who lacks the role for a detail of a project, or of one cluster of it, and until when that is believed.
-    refused: Mutex<BTreeMap<Scope, (Atlas, Instant)>>,
+    refused: Mutex<BTreeMap<Scope, Refusal>>,
 }
 
 /// What a reading must know of the last one.
@@ -139,7 +147,7 @@ impl Reader {
 
     /// Reads, unless another reading has just found that the role is missing.
     async fn turn(&self, subject: &Subject, atlas: &Atlas, memory: &mut Memory, settings: &Settings) {
-        if self.refused_until(subject, atlas).is_some() {
+        if self.refused_until(subject, atlas, settings.reloads).is_some() {
             return self.tell_unread(subject);
         }
         let client = if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
@@ -148,7 +156,7 @@ impl Reader {
             Subject::Events(id) => self.events(&client, id, &mut memory.cursor).await,
             Subject::Snapshots { target, sharded } => self.snapshots(&client, target, *sharded).await,
         };
-        self.take_in(subject, atlas, outcome.err(), memory, settings.detail.interval);
+        self.take_in(subject, atlas, outcome.err(), memory, settings);
     }
 
     async fn buckets(&self, atlas: &Atlas, id: &ProjectId) -> Result<(), Error> {
@@ -187,7 +195,7 @@ impl Reader {
         began: Instant,
         atlas: Option<&Atlas>,
     ) -> Duration {
-        if let Some(until) = atlas.and_then(|atlas| self.refused_until(subject, atlas)) {
+        if let Some(until) = atlas.and_then(|atlas| self.refused_until(subject, atlas, settings.reloads)) {
             return until.duration_since(began);
         }
         let stretch = atlas.map_or(1.0, |atlas| atlas.stretch(subject.project()));
@@ -195,11 +203,12 @@ impl Reader {
     }
 
     /// Until when it is believed that `atlas` lacks the role.
-    fn refused_until(&self, subject: &Subject, atlas: &Atlas) -> Option<Instant> {
+    fn refused_until(&self, subject: &Subject, atlas: &Atlas, reloads: u64) -> Option<Instant> {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let known = [subject.scope(true), subject.scope(false)];
-        let believed = known.iter().filter_map(|scope| refused.get(scope)).filter(|(who, _)| who.is(atlas));
-        believed.map(|(_, until)| *until).filter(|until| Instant::now() < *until).max()
+        let believed = known.iter().filter_map(|scope| refused.get(scope));
+        let believed = believed.filter(|refusal| refusal.who.is(atlas) && refusal.reloads == reloads);
+        believed.map(|refusal| refusal.until).filter(|until| Instant::now() < *until).max()
     }
 
     fn take_in(
@@ -208,7 +217,7 @@ impl Reader {
         atlas: &Atlas,
         error: Option<Error>,
         memory: &mut Memory,
-        interval: Duration,
+        settings: &Settings,
     ) {
         let missing_role = error.as_ref().is_some_and(Error::is_missing_role);
         // The clusters of a project share a role, and the warning; what is new to us may be about one of them.
@@ -223,14 +232,15 @@ impl Reader {
             }
             return log(&mut memory.failing, error.as_ref(), subject.place(), subject.what());
         };
-        let until = Instant::now() + ROLE_PAUSE.max(interval);
-        let known = refused.insert(scope, (atlas.clone(), until)).is_some_and(|(who, _)| who.is(atlas));
+        let until = Instant::now() + ROLE_PAUSE.max(settings.detail.interval);
+        let refusal = Refusal { who: atlas.clone(), until, reloads: settings.reloads };
+        let known = refused.insert(scope, refusal).is_some_and(|before| before.who.is(atlas));
         if !known {
             tracing::warn!(
                 project_id = %subject.project(),
                 detail = subject.detail().as_str(),
                 error = error.text,
-                "the credentials lack the role to read {}: this is switched off, and tried again in an hour; all else goes on", subject.what()
+                "the credentials lack the role to read {}: this rests, and is tried again in an hour or after a reload; all else goes on", subject.what()
             );
         }
         memory.failing = Some(error.reason);
@@ -279,17 +289,21 @@ mod tests {
         Atlas::new(&"http://127.0.0.1:9/".parse().unwrap(), &credentials, metrics).unwrap()
     }
 
-    fn reader() -> Reader {
-        let settings = Settings {
+    fn settings(minutes: u64) -> Settings {
+        Settings {
             poll: PollConfig::default(),
             discovery_interval: Duration::from_mins(10),
-            detail: DetailConfig::default(),
+            reloads: 0,
+            detail: DetailConfig { interval: Duration::from_mins(minutes), off: Vec::new() },
             projects: BTreeMap::new(),
             organizations: BTreeMap::new(),
             polls: Lanes::new(1),
             readings: Lanes::new(1),
-        };
-        let (_, follow) = watch::channel(Arc::new(settings));
+        }
+    }
+
+    fn reader() -> Reader {
+        let (_, follow) = watch::channel(Arc::new(settings(10)));
         Reader::new(Arc::new(Board::new(Duration::from_mins(15))), follow)
     }
 
@@ -307,16 +321,20 @@ mod tests {
     async fn a_missing_role_is_believed_for_an_hour_or_an_interval() {
         for (interval, minutes) in [(10, 60), (120, 120)] {
             let (reader, atlas, subject) = (reader(), atlas(), snapshots("a"));
-            let refused = |name: &str| reader.refused_until(&snapshots(name), &atlas).is_some();
-            let interval = Duration::from_mins(interval);
+            let refused = |name: &str| reader.refused_until(&snapshots(name), &atlas, 0).is_some();
+            let settings = settings(interval);
             reader.take_in(
                 &subject,
                 &atlas,
                 Some(refusal("USER_UNAUTHORIZED")),
                 &mut Memory::default(),
-                interval,
+                &settings,
             );
             assert!(refused("a") && refused("b"), "the clusters of a project share it");
+            assert!(
+                reader.refused_until(&subject, &atlas, 1).is_none(),
+                "whoever reloads may have mended it"
+            );
             tokio::time::advance(Duration::from_mins(minutes - 1)).await;
             assert!(refused("a"));
             tokio::time::advance(Duration::from_mins(1)).await;
@@ -327,16 +345,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_who_was_refused_can_say_that_it_is_over() {
         let (reader, atlas) = (reader(), atlas());
-        let refused = |name: &str| reader.refused_until(&snapshots(name), &atlas).is_some();
-        let interval = Duration::from_mins(10);
+        let refused = |name: &str| reader.refused_until(&snapshots(name), &atlas, 0).is_some();
+        let settings = settings(10);
         let (mut a, mut b) = (Memory::default(), Memory::default());
-        reader.take_in(&snapshots("a"), &atlas, Some(refusal("USER_UNAUTHORIZED")), &mut a, interval);
-        reader.take_in(&snapshots("b"), &atlas, None, &mut b, interval);
+        reader.take_in(&snapshots("a"), &atlas, Some(refusal("USER_UNAUTHORIZED")), &mut a, &settings);
+        reader.take_in(&snapshots("b"), &atlas, None, &mut b, &settings);
         assert!(refused("a") && refused("b"), "b had asked before");
-        reader.take_in(&snapshots("a"), &atlas, None, &mut a, interval);
+        reader.take_in(&snapshots("a"), &atlas, None, &mut a, &settings);
         assert!(!refused("a") && !refused("b"));
         // A code that is new to us may be about one cluster.
-        reader.take_in(&snapshots("a"), &atlas, Some(refusal("CLUSTER_RESTRICTED")), &mut a, interval);
+        reader.take_in(&snapshots("a"), &atlas, Some(refusal("CLUSTER_RESTRICTED")), &mut a, &settings);
         assert!(refused("a") && !refused("b"));
     }
 }

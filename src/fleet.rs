@@ -37,6 +37,8 @@ pub struct Fleet {
     scout: Arc<Scout>,
     poller: Arc<Poller>,
     reader: Arc<Reader>,
+    /// How often the configuration was read anew.
+    reloads: u64,
     /// The projects of each organization, as they were listed last.
     organizations: BTreeMap<OrganizationId, BTreeSet<ProjectId>>,
     /// The projects that are watched.
@@ -52,6 +54,7 @@ impl Fleet {
         let settings = Settings {
             poll: config.poll.clone(),
             discovery_interval: config.discovery_interval,
+            reloads: 0,
             detail: config.detail.clone(),
             projects: BTreeMap::new(),
             organizations: BTreeMap::new(),
@@ -64,6 +67,7 @@ impl Fleet {
             scout: Arc::new(Scout::new(board.clone(), follow.clone(), found)),
             poller: Arc::new(Poller::new(board.clone(), follow.clone())),
             reader: Arc::new(Reader::new(board.clone(), follow)),
+            reloads: 0,
             config,
             clients,
             board,
@@ -82,6 +86,7 @@ impl Fleet {
     pub fn reload(&mut self, config: Config) -> Result<(), Error> {
         self.clients.prepare(&config)?;
         self.config = config;
+        self.reloads += 1;
         self.follow_config();
         Ok(())
     }
@@ -205,6 +210,7 @@ impl Fleet {
         self.settings.send_replace(Arc::new(Settings {
             poll: poll.clone(),
             discovery_interval: *discovery_interval,
+            reloads: self.reloads,
             detail: detail.clone(),
             projects: plans
                 .iter()

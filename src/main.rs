@@ -163,7 +163,7 @@ fn show_where_to_look(cli: &Cli, listeners: &[TcpListener]) {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     let text = format!(
-        "\nA demo: seven clusters of an embedded Atlas whose exports queue, run, end, fail and hang.\n\n  \
+        "\nA demo: eight clusters of an embedded Atlas whose exports queue, run, end, fail and hang, or are never begun.\n\n  \
          every cluster at a glance   http://{address}/\n  \
          the metrics                 http://{address}{path}\n  \
          one figure                  curl -s http://{address}{path} | grep progress_ratio\n\n\

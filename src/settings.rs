@@ -36,6 +36,8 @@ pub struct Settings {
     pub poll: PollConfig,
     /// How often organizations, projects and schedules are read.
     pub discovery_interval: Duration,
+    /// How often the configuration was read anew.
+    pub reloads: u64,
     /// How details are read.
     pub detail: DetailConfig,
     /// Who asks for a project.

@@ -218,11 +218,13 @@ impl Board {
         }
     }
 
-    /// Takes in that an event told at `at` of an export of a cluster that failed.
-    pub fn failed_event(&self, target: &Target, at: Timestamp) {
-        if let Some(cluster) = self.state().clusters.get_mut(target) {
-            cluster.details.failed_event = cluster.details.failed_event.max(Some(at));
-        }
+    /// Takes in that an event told at `at` of an export of a cluster that failed; returns whether that is news.
+    pub fn failed_event(&self, target: &Target, at: Timestamp) -> bool {
+        let mut state = self.state();
+        let Some(cluster) = state.clusters.get_mut(target) else { return false };
+        let news = cluster.details.failed_event < Some(at);
+        cluster.details.failed_event = cluster.details.failed_event.max(Some(at));
+        news
     }
 
     /// Forgets what a detail of a project said: it is switched off.

@@ -247,7 +247,7 @@ fn credentials(file: &Path, table: &mut Section<'_>) -> Result<Option<Credential
             let client_secret = secret(file, &mut section, "client_secret", "client_secret_file")?;
             let expires_at = section.optional(
                 "expires_at",
-                "the day or the time at which the secret ends, such as \"2027-01-31\" or \"2027-01-31T12:00:00Z\"",
+                "the day or the time at which the secret ends, such as \"2027-01-31\" (its first moment, UTC) or \"2027-01-31T12:00:00Z\"; a time needs Z or an offset",
                 |value| text(value).and_then(expiry),
             )?;
             Ok(Some(Credentials::ServiceAccount { client_id, client_secret, expires_at }))

@@ -205,7 +205,8 @@ fn origin(file: &Path, path: &str, value: &Value) -> String {
 
 /// A value as a message repeats it. Of what may hold a secret by mistake, only the kind is told.
 fn told(path: &str, value: &Value) -> String {
-    let secretive = path.contains("service_account") || path.contains("api_key");
+    let secretive =
+        (path.contains("service_account") || path.contains("api_key")) && !path.ends_with(".expires_at");
     match &value.kind {
         ValueKind::String(text) if secretive && !text.trim().is_empty() => "a text".to_owned(),
         ValueKind::Array(_) if secretive => "a list".to_owned(),

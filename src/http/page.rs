@@ -4,7 +4,7 @@ use jiff::{SpanRound, Timestamp, Unit};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::board::{ClusterView, View};
-use crate::model::{ClusterReport, JobState};
+use crate::model::{ClusterReport, JobState, Schedule};
 
 /// Characters of a failed job's message that fit into a table; the log has all of it.
 const MESSAGE_SHOWN: usize = 120;
@@ -167,8 +167,8 @@ fn recovery(cluster: &ClusterView, now: Timestamp) -> Markup {
             @if let Some((count, oldest)) = oldest {
                 small title=(oldest) { (count) @if count == 1 { " awaits export, of " } @else { " await export, the oldest of " } (ago(oldest, now)) }
             }
-            @if let Some(failed) = failed { small class="bad" title=(failed) { "failed by an event " (ago(failed, now)) } }
-            @if cluster.bucket_missing == Some(true) { small class="bad" { "its export bucket is gone" } }
+            @if let Some(failed) = failed { small class="bad" title=(failed) { "Atlas told of a failed export " (ago(failed, now)) } }
+            @if cluster.bucket_missing == Some(true) { small class="bad" { "its export bucket is gone: " (cluster.state.schedule.as_ref().and_then(Schedule::bucket).unwrap_or_default()) } }
         }
     }
 }

@@ -61,7 +61,7 @@ async fn an_export_that_atlas_never_begins_pages_and_is_resolved_by_hand() {
     let description = alert["annotations"]["description"].as_str().unwrap();
     assert_eq!(path, "/pager");
     assert!(
-        description.starts_with("payments/forgotten: a snapshot has no export job. It was taken 7h 0m "),
+        description.starts_with("payments/forgotten: a snapshot is not in the bucket, and no export job is under way for it: its job failed, was cancelled, or never began. It was taken 7h 0m "),
         "{description}"
     );
     assert!(description.contains("The newest snapshot in the bucket was taken 1d 2h 0m "), "{description}");

@@ -117,7 +117,7 @@ async fn a_bucket_that_is_gone_is_told_of_each_cluster_that_exports_to_it() {
     change_project(&simulator, |project| drop(project.buckets.pop()));
     exporter.until(|scrape| missing(scrape) == [Some(0.0), Some(1.0)]).await;
     let page = exporter.get("/").await.text().await.unwrap();
-    assert!(page.contains("its export bucket is gone"), "{page}");
+    assert!(page.contains("its export bucket is gone: 5f0e5a3b9c1d4e6f8a7b0002"), "{page}");
     change_project(&simulator, |project| project.buckets.clear());
     exporter.until(|scrape| missing(scrape) == [Some(1.0), Some(1.0)]).await;
     // A list that cannot be read is no list of nothing.
@@ -255,12 +255,12 @@ async fn the_page_tells_of_recovery() {
     for part in ["snapshot of 1d", "1 awaits export, of 1h"] {
         assert!(page.contains(part), "{part} {page}");
     }
-    assert_eq!(page.matches("failed by an event").count(), 2, "{page}");
+    assert_eq!(page.matches("Atlas told of a failed export").count(), 2, "{page}");
     assert!(!page.contains("Cannot read the"), "{page}");
     change(&simulator, "prod", |prod| {
         prod.jobs.push(Entry::Job(Job::ended(Duration::from_mins(30), End::Successful)));
     });
     exporter.polled_again(2.0).await;
     let page = exporter.get("/").await.text().await.unwrap();
-    assert_eq!(page.matches("failed by an event").count(), 1, "a success since: {page}");
+    assert_eq!(page.matches("Atlas told of a failed export").count(), 1, "a success since: {page}");
 }

@@ -407,7 +407,21 @@ async fn check_says_which_details_can_be_read() {
             && advice.ends_with("detail.events = false; details that can be read: snapshots"),
         "{advice}"
     );
-    let (_, json) = checked("snapshots = false\nevents = false\nbuckets = false\n").await;
+    let off = "snapshots = false\nevents = false\nbuckets = false\n";
+    let setup = Setup {
+        discovery: format!("[detail]\n{off}"),
+        credentials: format!("{}expires_at = \"2020-01-31\"\n", crate::harness::by_service_account()),
+        ..Setup::new(&simulator)
+    };
+    let (code, table, _) = run(&setup, &["check"]).await;
+    assert!(
+        code == Some(0)
+            && table.contains(
+                "by expires_at, the secret of the service account mdb_sa_id_1 ended 2020-01-31T00:00:00Z"
+            ),
+        "{table}"
+    );
+    let (_, json) = checked(off).await;
     assert_eq!(row(&json), None);
     // A list of which an entry cannot be read cannot be read; and a sharded cluster has a list of its own.
     simulator.world().accounts[0].denied.clear();

@@ -45,11 +45,13 @@ fn a_secret_ends_at_a_time_or_on_a_day() {
         };
         assert_eq!(expires_at.unwrap().to_string(), expected, "{value}");
     }
-    for wrong in ["\"soon\"", "\"31.01.2027\"", "1801353600", "true", "\"2027-02-30\"", "2027-01-31T12:00:00"]
+    for wrong in
+        ["\"soon\"", "\"31.01.2027\"", "1801353600", "true", "\"2027-02-30\"", "\"2027-01-31T12:00:00\""]
     {
         let error = read(wrong).unwrap_err();
         assert!(
-            error.contains("atlas.service_account.expires_at is ") && error.contains("2027-01-31T12:00:00Z"),
+            error.contains(&format!("atlas.service_account.expires_at is {wrong}"))
+                && error.contains("2027-01-31T12:00:00Z"),
             "{error}"
         );
     }
