@@ -5,6 +5,7 @@
 //! here ever harms a poll: it may be switched off, and where the credentials lack a role for it, it rests.
 
 mod events;
+mod subject;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,84 +16,18 @@ use tokio::time::Instant;
 
 use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
-use crate::model::{Detail, FailureReason, PollError, ProjectId, Snapshots, Target};
+use crate::model::{FailureReason, PollError, ProjectId, Snapshots, Target};
 use crate::settings::{Follow, Settings, rest};
-use crate::telling::{Place, log};
+use crate::telling::log;
 use events::Cursor;
+use subject::Scope;
+pub use subject::Subject;
 
 /// One reading may take this long, all pages and retries.
 const READING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A role that is missing is looked for again after this time, or after an interval where that is longer.
 const ROLE_PAUSE: Duration = Duration::from_hours(1);
-
-/// What is read.
-#[derive(Debug, Clone)]
-pub enum Subject {
-    /// The export buckets of a project.
-    Buckets(ProjectId),
-    /// The events of a project.
-    Events(ProjectId),
-    /// The snapshots of a cluster.
-    Snapshots {
-        /// Which cluster.
-        target: Target,
-        /// Whether it is sharded; such clusters have snapshots of another kind.
-        sharded: bool,
-    },
-}
-
-impl Subject {
-    fn detail(&self) -> Detail {
-        match self {
-            Self::Buckets(_) => Detail::Buckets,
-            Self::Events(_) => Detail::Events,
-            Self::Snapshots { .. } => Detail::Snapshots,
-        }
-    }
-
-    fn project(&self) -> &ProjectId {
-        match self {
-            Self::Buckets(id) | Self::Events(id) => id,
-            Self::Snapshots { target, .. } => &target.project_id,
-        }
-    }
-
-    /// What a role that is missing for it is missing for.
-    fn scope(&self, whole_project: bool) -> Scope {
-        let cluster = match self {
-            Self::Snapshots { target, .. } if !whole_project => Some(target.cluster_name.clone()),
-            _ => None,
-        };
-        (self.project().clone(), self.detail(), cluster)
-    }
-
-    /// For a person.
-    fn what(&self) -> &'static str {
-        match self {
-            Self::Buckets(_) => "the project's export buckets",
-            Self::Events(_) => "the project's events",
-            Self::Snapshots { .. } => "the cluster's snapshots",
-        }
-    }
-
-    fn place(&self) -> Place<'_> {
-        let cluster = match self {
-            Self::Snapshots { target, .. } => Some(target.cluster_name.as_str()),
-            _ => None,
-        };
-        Place { project: Some(self.project()), cluster, ..Place::default() }
-    }
-
-    /// Who asks; no one if the detail is switched off.
-    fn client(&self, settings: &Settings) -> Option<Atlas> {
-        let on = !settings.detail.off.contains(&self.detail());
-        settings.projects.get(self.project()).filter(|_| on).cloned()
-    }
-}
-
-/// What a role is missing for: a detail of a project, or of one of its clusters.
-type Scope = (ProjectId, Detail, Option<String>);
 
 /// Who was refused, until when that is believed, and before which reload: whoever reloads may have mended it.
 #[derive(Debug)]
