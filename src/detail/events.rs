@@ -80,7 +80,9 @@ impl Cursor {
 
         let failures: Vec<Key> = listed.into_iter().filter(is_failure).map(key).collect();
         let looks = |failure: &Key| self.looks.get(failure).copied().unwrap_or_default();
-        let news = failures.iter().any(|failure| looks(failure) < LOOKS);
+        // While a search goes on, what it is about needs no second look.
+        let needed = if self.open.is_empty() { LOOKS } else { 1 };
+        let news = failures.iter().any(|failure| looks(failure) < needed);
         let looked = u8::from(news);
         let looks = failures.into_iter().map(|failure| (looks(&failure).saturating_add(looked), failure));
         self.looks = looks.map(|(looks, failure)| (failure, looks)).collect();
