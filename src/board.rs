@@ -264,8 +264,7 @@ impl Board {
         cluster.polls += 1;
         let error = match outcome {
             Ok(mut good) => {
-                let off =
-                    cluster.schedule.as_ref().is_some_and(|schedule| schedule.auto_export != Some(true));
+                let off = cluster.schedule.as_ref().is_some_and(|schedule| !schedule.exports_itself());
                 cluster.details.take_in(&mut good.report, snapshots_on && !off);
                 cluster.good = Some(Arc::new(good));
                 None

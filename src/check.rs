@@ -192,7 +192,7 @@ async fn cluster_row(
         }
         Ok(schedule) => {
             let paused = known.and_then(|known| known.paused) == Some(true);
-            (judge(row, plan.expected, &schedule, paused), schedule.auto_export == Some(true))
+            (judge(row, plan.expected, &schedule, paused), schedule.exports_itself())
         }
     }
 }

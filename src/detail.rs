@@ -96,9 +96,9 @@ impl Reader {
 
     async fn buckets(&self, atlas: &Atlas, id: &ProjectId) -> Result<(), Error> {
         let at = Instant::now();
-        let buckets = atlas.export_buckets(id, at + READING_TIMEOUT).await.and_then(all);
-        let outcome = buckets.as_ref().map(|_| ()).map_err(Clone::clone);
-        self.board.export_buckets(id, at, buckets.ok());
+        let listed = atlas.export_buckets(id, at + READING_TIMEOUT).await;
+        let (buckets, outcome) = parted(listed.and_then(Listing::complete));
+        self.board.export_buckets(id, at, buckets);
         outcome
     }
 
@@ -112,9 +112,9 @@ impl Reader {
         // In between the policy may have come to export nothing.
         let Some(frequency) = self.board.exported_frequency(target) else { return Ok(()) };
         let (at, read_at) = (Instant::now(), Timestamp::now());
-        let listed = atlas.snapshots(target, sharded, at + READING_TIMEOUT).await.and_then(all);
-        let outcome = listed.as_ref().map(|_| ()).map_err(Clone::clone);
-        let snapshots = listed.ok().map(|listed| Snapshots::new(&listed, frequency.as_deref(), read_at));
+        let listed = atlas.snapshots(target, sharded, at + READING_TIMEOUT).await;
+        let (listed, outcome) = parted(listed.and_then(Listing::complete));
+        let snapshots = listed.map(|listed| Snapshots::new(&listed, frequency.as_deref(), read_at));
         if self.board.exported_frequency(target) == Some(frequency) {
             self.board.snapshots(target, at, snapshots);
         }
@@ -199,11 +199,11 @@ impl Reader {
     }
 }
 
-/// A listing of which every entry could be read: what is missing from it is not there.
-fn all<T>(listing: Listing<T>) -> Result<Vec<T>, Error> {
-    match listing.flaw {
-        None => Ok(listing.found),
-        Some(error) => Err(error),
+/// What was read, and why it was not.
+fn parted<T>(read: Result<T, Error>) -> (Option<T>, Result<(), Error>) {
+    match read {
+        Ok(read) => (Some(read), Ok(())),
+        Err(error) => (None, Err(error)),
     }
 }
 

@@ -186,7 +186,7 @@ impl Scout {
             );
         }
         let outcome = schedule.as_ref().map(|_| ()).map_err(PollError::clone);
-        let auto_export = schedule.as_ref().ok().map(|schedule| schedule.auto_export == Some(true));
+        let auto_export = schedule.as_ref().ok().map(Schedule::exports_itself);
         self.board.schedule(target, schedule);
         if let Some(auto_export) = auto_export {
             let _ = self.found.send(Finding::Schedule { target: target.clone(), auto_export }).await;

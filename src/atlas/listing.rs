@@ -29,6 +29,13 @@ pub struct Listing<T> {
     pub flaw: Option<Error>,
 }
 
+impl<T> Listing<T> {
+    /// What was found, if every entry could be read: then what is missing from it is not there.
+    pub fn complete(self) -> Result<Vec<T>, Error> {
+        self.flaw.map_or(Ok(self.found), Err)
+    }
+}
+
 impl Atlas {
     /// Collects a listing. An entry that cannot be read costs itself and no other, but is told.
     pub(super) async fn listing<W: DeserializeOwned, T: Ord>(

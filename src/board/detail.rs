@@ -31,7 +31,7 @@ impl<T> Read<T> {
 #[derive(Debug, Default)]
 pub(super) struct ProjectDetails {
     /// Its export buckets, all of them.
-    pub(super) buckets: Option<Read<Arc<[ExportBucket]>>>,
+    buckets: Option<Read<Arc<[ExportBucket]>>>,
     /// Whether its events and buckets could be read last.
     pub(super) up: BTreeMap<Detail, bool>,
     /// When it was said last that a secret of a service account ends soon, and that none does any longer.
@@ -40,6 +40,11 @@ pub(super) struct ProjectDetails {
 }
 
 impl ProjectDetails {
+    /// Its export buckets, if they were read of late.
+    pub(super) fn buckets(&self, stale_after: Duration, now: Instant) -> Option<&Arc<[ExportBucket]>> {
+        self.buckets.as_ref()?.current(stale_after, now)
+    }
+
     /// When it was said that a secret ends soon; `None` where that was taken back.
     pub(super) fn secrets_expiring(&self) -> Option<Timestamp> {
         self.expiring.filter(|expiring| self.no_longer.is_none_or(|over| over < *expiring))
@@ -276,5 +281,5 @@ impl Board {
 }
 
 fn exports_itself(cluster: &ClusterState) -> bool {
-    cluster.schedule.as_ref().is_some_and(|schedule| schedule.auto_export == Some(true))
+    cluster.schedule.as_ref().is_some_and(Schedule::exports_itself)
 }

@@ -111,8 +111,7 @@ impl View {
                 .good
                 .as_ref()
                 .is_some_and(|good| now.duration_since(good.finished) <= state.stale_after);
-            let buckets = known.details.buckets.as_ref();
-            let buckets = buckets.and_then(|read| read.current(state.detail_stale_after, now));
+            let buckets = known.details.buckets(state.detail_stale_after, now);
             let snapshots = cluster.details.snapshots.as_ref();
             let snapshots = snapshots.and_then(|read| read.current(state.detail_stale_after, now));
             Some(ClusterView {
@@ -162,12 +161,7 @@ impl View {
                     .map(|(detail, up)| (*detail, *up))
                     .chain(details.get(id).map(|up| (Detail::Snapshots, *up)))
                     .collect(),
-                buckets: project
-                    .details
-                    .buckets
-                    .as_ref()
-                    .and_then(|read| read.current(state.detail_stale_after, now))
-                    .cloned(),
+                buckets: project.details.buckets(state.detail_stale_after, now).cloned(),
                 secrets_expiring: project.details.secrets_expiring(),
             }
         };

@@ -57,17 +57,18 @@ impl Asked<'_> {
         Some(match detail {
             Detail::Snapshots => {
                 let (target, sharded) = self.exporting.as_ref()?;
-                all(self.atlas.snapshots(target, *sharded, deadline).await)
+                self.atlas.snapshots(target, *sharded, deadline).await.and_then(complete)
             }
             // Whether it may be asked at all shows as well in a list of nothing.
             Detail::Events => {
-                all(self.atlas.events(self.id, &EventKind::ALL, Timestamp::now(), &[], deadline).await)
+                let (kinds, now) = (&EventKind::ALL, Timestamp::now());
+                self.atlas.events(self.id, kinds, now, &[], deadline).await.and_then(complete)
             }
-            Detail::Buckets => all(self.atlas.export_buckets(self.id, deadline).await),
+            Detail::Buckets => self.atlas.export_buckets(self.id, deadline).await.and_then(complete),
         })
     }
 }
 
-fn all<T>(listing: Result<Listing<T>, Error>) -> Result<(), Error> {
-    listing?.flaw.map_or(Ok(()), Err)
+fn complete<T>(listing: Listing<T>) -> Result<(), Error> {
+    listing.complete().map(|_| ())
 }

@@ -78,7 +78,7 @@ impl Cursor {
         let (listed, flaw) = believable(listing, now);
         board.project_events(id, &listed);
 
-        let failures: Vec<Key> = listed.into_iter().filter(is_failure).map(key).collect();
+        let failures = failures_of(listed);
         let looks = |failure: &Key| self.looks.get(failure).copied().unwrap_or_default();
         // While a search goes on, what it is about needs no second look.
         let needed = if self.open.is_empty() { LOOKS } else { 1 };
@@ -134,7 +134,7 @@ impl Cursor {
                 Ok(listing) => {
                     let (listed, flaw) = believable(listing, now);
                     outcome = outcome.and(flaw.map_or(Ok(()), Err));
-                    listed.into_iter().filter(is_failure).map(key).collect::<Vec<_>>()
+                    failures_of(listed)
                 }
                 // A name that Atlas does not take must not hide the others.
                 Err(error) if is_about_names(&error) => {
@@ -184,12 +184,10 @@ fn believable(listing: Listing<ProjectEvent>, now: Timestamp) -> (Vec<ProjectEve
     (found, listing.flaw.or(ahead))
 }
 
-fn is_failure(event: &ProjectEvent) -> bool {
-    event.kind.is_some_and(EventKind::is_failure)
-}
-
-fn key(event: ProjectEvent) -> Key {
-    (event.id, event.created_at)
+/// The failures among events.
+fn failures_of(events: Vec<ProjectEvent>) -> Vec<Key> {
+    let failures = events.into_iter().filter(|event| event.kind.is_some_and(EventKind::is_failure));
+    failures.map(|event| (event.id, event.created_at)).collect()
 }
 
 fn is_about_names(error: &Error) -> bool {

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::families::{Families, NO_LABELS, Plain, count, seconds};
-use super::own::by_id;
+use super::families::{Families, NO_LABELS, count, seconds};
+use super::own::{by_id, gauges};
 use crate::board::View;
 
 /// What is known of clusters.
@@ -73,23 +72,16 @@ pub(super) fn projects(encoder: &mut DescriptorEncoder<'_>, view: &View) -> fmt:
             family.encode_family(&labels)?.encode_info(&NO_LABELS)?;
         }
     }
-    let mut details = view
+    let details = view
         .projects
         .iter()
-        .flat_map(|project| project.details.iter().map(|(detail, up)| (project.id.as_str(), detail, *up)))
-        .peekable();
-    if details.peek().is_some() {
-        let mut family = encoder.encode_descriptor(
-            "mongodbatlas_backup_export_detail_up",
-            "1 if this detail of the project (snapshots, events, buckets) could be read last, 0 if not, as where a role for it is missing. No sample where it is switched off.",
-            None,
-            MetricType::Gauge,
-        )?;
-        for (project_id, detail, up) in details {
-            let labels = [("project_id", project_id), ("detail", detail.as_str())];
-            ConstGauge::new(Plain(f64::from(up))).encode(family.encode_family(&labels)?)?;
-        }
-    }
+        .flat_map(|project| project.details.iter().map(|(detail, up)| (project.id.as_str(), detail, *up)));
+    gauges(
+        encoder,
+        "mongodbatlas_backup_export_detail_up",
+        "1 if this detail of the project (snapshots, events, buckets) could be read last, 0 if not, as where a role for it is missing. No sample where it is switched off.",
+        details.map(|(id, detail, up)| ([("project_id", id), ("detail", detail.as_str())], f64::from(up))),
+    )?;
     by_id(
         encoder,
         "mongodbatlas_backup_export_secret_expiring_event_timestamp_seconds",

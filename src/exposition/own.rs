@@ -140,24 +140,17 @@ pub(super) fn discovery(encoder: &mut DescriptorEncoder<'_>, view: &View) -> fmt
             Some((organization.id.as_str(), seconds(organization.discovery.last_success?)))
         }),
     )?;
-    let mut left_out = projects()
+    let left_out = projects()
         .filter_map(|project| Some((project.id.as_str(), project.left_out.as_ref()?)))
-        .flat_map(|(id, counts)| counts.iter().map(move |(reason, clusters)| (id, reason, clusters)))
-        .peekable();
-    if left_out.peek().is_none() {
-        return Ok(());
-    }
-    let mut family = encoder.encode_descriptor(
+        .flat_map(|(id, counts)| counts.iter().map(move |(reason, clusters)| (id, reason, clusters)));
+    gauges(
+        encoder,
         "mongodbatlas_backup_export_clusters_left_out",
         "Clusters of the project that would be watched but cannot be exported, by reason, as of the last discovery.",
-        None,
-        MetricType::Gauge,
-    )?;
-    for (id, reason, clusters) in left_out {
-        let labels = [("project_id", id), ("reason", reason.as_str())];
-        ConstGauge::new(Plain(count(*clusters))).encode(family.encode_family(&labels)?)?;
-    }
-    Ok(())
+        left_out.map(|(id, reason, clusters)| {
+            ([("project_id", id), ("reason", reason.as_str())], count(*clusters))
+        }),
+    )
 }
 
 /// A gauge with an id as its only label; without samples, nothing.
@@ -168,13 +161,23 @@ pub(super) fn by_id<'a>(
     label: &'static str,
     samples: impl Iterator<Item = (&'a str, f64)>,
 ) -> fmt::Result {
+    gauges(encoder, name, help, samples.map(|(id, value)| ([(label, id)], value)))
+}
+
+/// Gauges with these labels; without samples, nothing.
+pub(super) fn gauges<'a, const N: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    samples: impl Iterator<Item = ([(&'static str, &'a str); N], f64)>,
+) -> fmt::Result {
     let mut samples = samples.peekable();
     if samples.peek().is_none() {
         return Ok(());
     }
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    for (id, value) in samples {
-        ConstGauge::new(Plain(value)).encode(family.encode_family(&[(label, id)])?)?;
+    for (labels, value) in samples {
+        ConstGauge::new(Plain(value)).encode(family.encode_family(&labels)?)?;
     }
     Ok(())
 }

@@ -56,10 +56,16 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// Whether Atlas is known to export snapshots by itself.
+    #[must_use]
+    pub fn exports_itself(&self) -> bool {
+        self.auto_export == Some(true)
+    }
+
     /// The id of the bucket that Atlas exports to by itself.
     #[must_use]
     pub fn bucket(&self) -> Option<&str> {
-        self.bucket_id.as_deref().filter(|_| self.auto_export == Some(true))
+        self.bucket_id.as_deref().filter(|_| self.exports_itself())
     }
 
     /// Whether two schedules export the same snapshots.

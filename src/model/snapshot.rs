@@ -68,8 +68,8 @@ impl Snapshots {
         self.known.iter().filter(|known| known.2).map(|known| known.1).max()
     }
 
-    fn taken_at(&self, id: SnapshotId) -> Option<Timestamp> {
-        self.known.iter().find(|known| known.0 == id).map(|known| known.1)
+    fn lists(&self, id: SnapshotId) -> bool {
+        self.known.iter().any(|known| known.0 == id)
     }
 }
 
@@ -122,10 +122,9 @@ impl Recovery {
         seen.newest = exported.map(|known| known.1).max().max(seen.newest);
         // The newest success may be of a snapshot that is listed no longer, and was not seen when it was. Whatever is older than that
         // job may be older than its snapshot, and nobody knows that it is awaited.
-        let (listed, unlisted): (Vec<_>, Vec<_>) =
-            exports.newest.iter().partition(|(_, id)| id.is_some_and(|id| snapshots.taken_at(id).is_some()));
-        seen.job = listed.first().map(|(asked_for, _)| *asked_for).max(seen.job);
-        let unlisted = unlisted.first().map(|(asked_for, _)| *asked_for).filter(|job| seen.job < Some(*job));
+        let listed = exports.newest.filter(|(_, id)| id.is_some_and(|id| snapshots.lists(id)));
+        seen.job = listed.map(|(asked_for, _)| asked_for).max(seen.job);
+        let unlisted = exports.newest.map(|(asked_for, _)| asked_for).filter(|job| seen.job < Some(*job));
         let since = seen.newest.max(unlisted);
         // A job that is younger than the listing may well be of a snapshot that is, too: then the newest one is late, not wrong.
         let newest_exported = seen.newest.filter(|_| unlisted.is_none_or(|job| job > snapshots.read_at));
