@@ -7,6 +7,7 @@ mod detail;
 mod view;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Board(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
+    /// Counts what was written: two views of the same revision differ by their age alone.
+    revision: u64,
     stale_after: Duration,
     detail_stale_after: Duration,
     /// The details that are switched off.
@@ -39,13 +42,14 @@ struct State {
     ready: bool,
     organizations: BTreeMap<OrganizationId, Discovery>,
     projects: BTreeMap<ProjectId, ProjectState>,
-    clusters: BTreeMap<Target, ClusterState>,
+    /// Shared with the views: what is written while one is read is a copy.
+    clusters: BTreeMap<Arc<Target>, Arc<ClusterState>>,
 }
 
 #[derive(Debug, Default)]
 struct ProjectState {
     /// `None` until the name was asked for.
-    name: Option<String>,
+    name: Option<Arc<str>>,
     discovery: Discovery,
     left_out: Option<BTreeMap<Unexportable, u64>>,
     budget: Option<Budget>,
@@ -163,7 +167,12 @@ impl Board {
 
     /// Shows a cluster, from now on, with what is expected of it. What is known of it already stays.
     pub fn watch(&self, target: &Target, expected: Expected) {
-        self.state().clusters.entry(target.clone()).or_default().expected = expected;
+        let mut state = self.state();
+        let cluster = match state.clusters.entry(Arc::new(target.clone())) {
+            Entry::Occupied(cluster) => cluster.into_mut(),
+            Entry::Vacant(place) => place.insert(Arc::default()),
+        };
+        Arc::make_mut(cluster).expected = expected;
     }
 
     /// Shows a cluster no longer.
@@ -194,7 +203,7 @@ impl Board {
 
     /// Takes in how a cluster stands in its project's listing, `None` if it is not there, and whether its schedule is read.
     pub fn describe(&self, target: &Target, listed: Option<&ListedCluster>, scheduled: bool) {
-        if let Some(cluster) = self.state().clusters.get_mut(target) {
+        if let Some(cluster) = self.state().cluster(target) {
             cluster.paused = listed.and_then(|listed| listed.paused);
             let created_at = listed.and_then(|listed| listed.created_at);
             if cluster.created_at.is_some() && created_at.is_some() && cluster.created_at != created_at {
@@ -215,7 +224,7 @@ impl Board {
         let mut state = self.state();
         let order = state.next();
         // A reading that was under way when it was ended says nothing.
-        let Some(cluster) = state.clusters.get_mut(target).filter(|cluster| cluster.scheduled) else {
+        let Some(cluster) = state.cluster(target).filter(|cluster| cluster.scheduled) else {
             return;
         };
         match outcome {
@@ -241,15 +250,16 @@ impl Board {
     /// Sets the name that the clusters of a project are shown under.
     pub fn name_project(&self, id: &ProjectId, name: String) {
         if let Some(project) = self.state().projects.get_mut(id) {
-            project.name = Some(name);
+            project.name = Some(name.into());
         }
     }
 
     /// Whether a project has a name to be shown under.
     #[must_use]
     pub fn is_named(&self, id: &ProjectId) -> bool {
-        self.state().projects.get(id).is_some_and(|project| project.name.is_some())
+        self.peek().projects.get(id).is_some_and(|project| project.name.is_some())
     }
+
     /// Takes in a poll that has finished: what it found, or why it failed.
     pub fn publish(
         &self,
@@ -260,7 +270,7 @@ impl Board {
     ) {
         let mut state = self.state();
         let snapshots_on = !state.details_off.contains(&Detail::Snapshots);
-        let Some(cluster) = state.clusters.get_mut(target) else { return };
+        let Some(cluster) = state.cluster(target) else { return };
         cluster.polls += 1;
         let error = match outcome {
             Ok(mut good) => {
@@ -281,7 +291,7 @@ impl Board {
     /// stays true: a new cluster must not take the exporter out of service.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let mut state = self.state();
+        let mut state = self.peek();
         state.ready = state.ready || state.is_complete();
         state.ready
     }
@@ -289,11 +299,26 @@ impl Board {
     /// The board at `now`.
     #[must_use]
     pub fn view(&self, now: Instant) -> View {
-        View::of(&self.state(), now)
+        View::of(&self.peek(), now)
     }
 
-    /// A panic elsewhere ends the process; until then the last whole write is what stands here.
+    /// How often the board was written.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.peek().revision
+    }
+
+    /// To write what views show.
     fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = self.peek();
+        state.revision += 1;
+        state
+    }
+
+    /// To read, or to write what no view shows.
+    ///
+    /// A panic elsewhere ends the process; until then the last whole write is what stands here.
+    fn peek(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -304,8 +329,18 @@ impl State {
         self.order
     }
 
+    fn cluster(&mut self, target: &Target) -> Option<&mut ClusterState> {
+        self.clusters.get_mut(target).map(Arc::make_mut)
+    }
+
+    /// The clusters of a project.
+    fn clusters_of(&mut self, id: &ProjectId) -> impl Iterator<Item = (&Target, &mut ClusterState)> {
+        let of_project = self.clusters.iter_mut().filter(move |(target, _)| target.project_id == *id);
+        of_project.map(|(target, cluster)| (&**target, Arc::make_mut(cluster)))
+    }
+
     fn is_complete(&self) -> bool {
-        let asked = |cluster: &ClusterState| {
+        let asked = |cluster: &Arc<ClusterState>| {
             cluster.last.is_some()
                 && (!cluster.scheduled || cluster.schedule.is_some() || cluster.schedule_error.is_some())
         };

@@ -7,7 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Board, ClusterState, ProjectState, State};
+use super::view::Ends;
+use super::{Board, ClusterState, ProjectState};
 use crate::model::{
     ClusterReport, Detail, EventKind, ExportBucket, Exported, Exports, ProjectEvent, ProjectId, Recovery,
     Schedule, Snapshots, Target,
@@ -21,9 +22,9 @@ pub(super) struct Read<T> {
 }
 
 impl<T> Read<T> {
-    /// What was read, unless that is too long ago.
-    pub(super) fn current(&self, stale_after: Duration, now: Instant) -> Option<&T> {
-        (now.duration_since(self.at) <= stale_after).then_some(&self.what)
+    /// What was read, unless that is too long ago. `ends` learns when it will be.
+    pub(super) fn current(&self, stale_after: Duration, now: Instant, ends: &mut Ends) -> Option<&T> {
+        ends.is_fresh(self.at, stale_after, now).then_some(&self.what)
     }
 }
 
@@ -41,8 +42,13 @@ pub(super) struct ProjectDetails {
 
 impl ProjectDetails {
     /// Its export buckets, if they were read of late.
-    pub(super) fn buckets(&self, stale_after: Duration, now: Instant) -> Option<&Arc<[ExportBucket]>> {
-        self.buckets.as_ref()?.current(stale_after, now)
+    pub(super) fn buckets(
+        &self,
+        stale_after: Duration,
+        now: Instant,
+        ends: &mut Ends,
+    ) -> Option<&Arc<[ExportBucket]>> {
+        self.buckets.as_ref()?.current(stale_after, now, ends)
     }
 
     /// When it was said that a secret ends soon; `None` where that was taken back.
@@ -152,7 +158,7 @@ impl Board {
     /// Whether every detail was asked for once, well or badly.
     #[must_use]
     pub fn is_detailed(&self) -> bool {
-        let state = self.state();
+        let state = self.peek();
         let on = |detail| !state.details_off.contains(&detail);
         let asked = |project: &ProjectState| {
             [Detail::Events, Detail::Buckets]
@@ -175,7 +181,7 @@ impl Board {
     /// Takes in the snapshots of a cluster; `None` if they could not be read.
     pub fn snapshots(&self, target: &Target, at: Instant, read: Option<Snapshots>) {
         let mut state = self.state();
-        let Some(cluster) = state.clusters.get_mut(target).filter(|cluster| exports_itself(cluster)) else {
+        let Some(cluster) = state.cluster(target).filter(|cluster| exports_itself(cluster)) else {
             return;
         };
         cluster.details.snapshots_up = Some(read.is_some());
@@ -191,16 +197,16 @@ impl Board {
     pub fn export_buckets(&self, id: &ProjectId, at: Instant, read: Option<Vec<ExportBucket>>) {
         let mut state = self.state();
         let order = state.next();
-        let State { projects, clusters, .. } = &mut *state;
-        let Some(project) = projects.get_mut(id) else { return };
+        let Some(project) = state.projects.get_mut(id) else { return };
         project.details.up.insert(Detail::Buckets, read.is_some());
         let Some(buckets) = read else { return };
-        for (_, cluster) in clusters.iter_mut().filter(|(target, _)| target.project_id == *id) {
+        let buckets: Arc<[ExportBucket]> = buckets.into();
+        project.details.buckets = Some(Read { what: buckets.clone(), at });
+        for (_, cluster) in state.clusters_of(id) {
             let bucket = cluster.schedule.as_ref().and_then(Schedule::bucket);
             let gone = bucket.is_some_and(|bucket| !has(&buckets, bucket));
             cluster.details.bucket.listed(gone, order);
         }
-        project.details.buckets = Some(Read { what: buckets.into(), at });
     }
 
     /// Takes in whether the events of a project could be read.
@@ -226,7 +232,7 @@ impl Board {
     /// Takes in that an event told at `at` of an export of a cluster that failed; returns whether that is news.
     pub fn failed_event(&self, target: &Target, at: Timestamp) -> bool {
         let mut state = self.state();
-        let Some(cluster) = state.clusters.get_mut(target) else { return false };
+        let Some(cluster) = state.cluster(target) else { return false };
         let news = cluster.details.failed_event < Some(at);
         cluster.details.failed_event = cluster.details.failed_event.max(Some(at));
         news
@@ -244,7 +250,7 @@ impl Board {
             }
         }
         if detail == Detail::Events {
-            for (_, cluster) in state.clusters.iter_mut().filter(|(target, _)| target.project_id == *id) {
+            for (_, cluster) in state.clusters_of(id) {
                 (cluster.details.failed_event, cluster.details.searched) = (None, false);
             }
         }
@@ -252,7 +258,7 @@ impl Board {
 
     /// Forgets the snapshots of a cluster: they are read no longer.
     pub fn forget_snapshots(&self, target: &Target) {
-        if let Some(cluster) = self.state().clusters.get_mut(target) {
+        if let Some(cluster) = self.state().cluster(target) {
             cluster.details.forget_snapshots();
         }
     }
@@ -261,9 +267,9 @@ impl Board {
     /// here. From now on all of them count as the former.
     #[must_use]
     pub fn search_events_of(&self, id: &ProjectId) -> (Vec<String>, Vec<String>) {
-        let mut state = self.state();
+        let mut state = self.peek();
         let (mut known, mut fresh) = (Vec::new(), Vec::new());
-        for (target, cluster) in state.clusters.iter_mut().filter(|(target, _)| target.project_id == *id) {
+        for (target, cluster) in state.clusters_of(id) {
             let before = std::mem::replace(&mut cluster.details.searched, true);
             if before { &mut known } else { &mut fresh }.push(target.cluster_name.clone());
         }
@@ -274,7 +280,7 @@ impl Board {
     /// `Some(None)` if nobody knows which.
     #[must_use]
     pub fn exported_frequency(&self, target: &Target) -> Option<Option<String>> {
-        let state = self.state();
+        let state = self.peek();
         let cluster = state.clusters.get(target).filter(|cluster| exports_itself(cluster))?;
         Some(cluster.schedule.as_ref()?.frequency.clone())
     }

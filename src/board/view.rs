@@ -25,17 +25,36 @@ pub struct View {
     pub targets: usize,
     /// When the secrets of service accounts end, by the short forms of their ids.
     pub expiries: BTreeMap<String, Timestamp>,
+    /// The revision of the board.
+    pub revision: u64,
+    /// The last moment at which a view of this revision is the same; `None` where nothing in it grows old.
+    pub fresh_until: Option<Instant>,
+}
+
+/// When the first thing in a view will be too old to be shown.
+#[derive(Debug, Default)]
+pub(super) struct Ends(Option<Instant>);
+
+impl Ends {
+    /// Whether what is of `at` is no older than `stale_after`.
+    pub(super) fn is_fresh(&mut self, at: Instant, stale_after: Duration, now: Instant) -> bool {
+        let fresh = now.duration_since(at) <= stale_after;
+        if let (true, Some(end)) = (fresh, at.checked_add(stale_after)) {
+            self.0 = Some(self.0.map_or(end, |first| first.min(end)));
+        }
+        fresh
+    }
 }
 
 /// One cluster at one moment.
 #[derive(Debug, Clone)]
 pub struct ClusterView {
     /// Which cluster.
-    pub target: Target,
+    pub target: Arc<Target>,
     /// The name of its project.
-    pub project: String,
+    pub project: Arc<str>,
     /// Its state; `state.good` may be older than anything that should be shown.
-    pub state: ClusterState,
+    pub state: Arc<ClusterState>,
     /// Whether the last good poll is young enough for its figures to be shown.
     pub fresh: bool,
     /// When the newest snapshot that its policy exports was taken, as far as its snapshots were read of late.
@@ -74,7 +93,7 @@ pub struct ProjectView {
     /// Which project.
     pub id: ProjectId,
     /// Its name.
-    pub name: Option<String>,
+    pub name: Option<Arc<str>>,
     /// Whether its name, its clusters and all their schedules could be read last; `None` before it was tried.
     pub success: Option<bool>,
     /// What could not be read, and why.
@@ -104,16 +123,15 @@ pub struct OrganizationView {
 
 impl View {
     pub(super) fn of(state: &State, now: Instant) -> Self {
+        let mut ends = Ends::default();
         let shown = state.clusters.iter().filter_map(|(target, cluster)| {
             let known = state.projects.get(&target.project_id)?;
             let project = known.name.clone()?;
-            let fresh = cluster
-                .good
-                .as_ref()
-                .is_some_and(|good| now.duration_since(good.finished) <= state.stale_after);
-            let buckets = known.details.buckets(state.detail_stale_after, now);
+            let good = cluster.good.as_ref();
+            let fresh = good.is_some_and(|good| ends.is_fresh(good.finished, state.stale_after, now));
+            let buckets = known.details.buckets(state.detail_stale_after, now, &mut ends);
             let snapshots = cluster.details.snapshots.as_ref();
-            let snapshots = snapshots.and_then(|read| read.current(state.detail_stale_after, now));
+            let snapshots = snapshots.and_then(|read| read.current(state.detail_stale_after, now, &mut ends));
             Some(ClusterView {
                 target: target.clone(),
                 project,
@@ -133,13 +151,11 @@ impl View {
         });
         let clusters = shown.collect();
         let mut details: BTreeMap<&ProjectId, bool> = BTreeMap::new();
+        let mut unread: BTreeMap<&ProjectId, &PollError> = BTreeMap::new();
         for (target, cluster) in &state.clusters {
             if let Some(up) = cluster.details.snapshots_up {
                 *details.entry(&target.project_id).or_insert(true) &= up;
             }
-        }
-        let mut unread: BTreeMap<&ProjectId, &PollError> = BTreeMap::new();
-        for (target, cluster) in &state.clusters {
             if let Some(error) = &cluster.schedule_error {
                 unread.entry(&target.project_id).or_insert(error);
             }
@@ -161,7 +177,7 @@ impl View {
                     .map(|(detail, up)| (*detail, *up))
                     .chain(details.get(id).map(|up| (Detail::Snapshots, *up)))
                     .collect(),
-                buckets: project.details.buckets(state.detail_stale_after, now).cloned(),
+                buckets: project.details.buckets(state.detail_stale_after, now, &mut ends).cloned(),
                 secrets_expiring: project.details.secrets_expiring(),
             }
         };
@@ -169,12 +185,15 @@ impl View {
             id: id.clone(),
             discovery: discovery.clone(),
         };
+        let projects = state.projects.iter().map(project).collect();
         Self {
             clusters,
-            projects: state.projects.iter().map(project).collect(),
+            projects,
             organizations: state.organizations.iter().map(organization).collect(),
             targets: state.clusters.len(),
             expiries: state.expiries.clone(),
+            revision: state.revision,
+            fresh_until: ends.0,
         }
     }
 

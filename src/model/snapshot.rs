@@ -40,6 +40,8 @@ pub struct Snapshot {
 pub struct Snapshots {
     /// When each was taken, and whether the export policy exports it.
     known: Vec<(SnapshotId, Timestamp, bool)>,
+    /// When the newest of those was taken that it exports.
+    newest: Option<Timestamp>,
     /// Whether the policy says which it exports.
     policy: bool,
     /// When they were listed.
@@ -59,13 +61,14 @@ impl Snapshots {
         // Pages shift while they are read, so one may be met twice.
         known.sort_unstable();
         known.dedup_by_key(|known| known.0);
-        Self { known, policy: frequency.is_some(), read_at }
+        let newest = known.iter().filter(|known| known.2).map(|known| known.1).max();
+        Self { known, newest, policy: frequency.is_some(), read_at }
     }
 
     /// When the newest snapshot that the policy exports was taken.
     #[must_use]
     pub fn newest(&self) -> Option<Timestamp> {
-        self.known.iter().filter(|known| known.2).map(|known| known.1).max()
+        self.newest
     }
 
     fn lists(&self, id: SnapshotId) -> bool {
