@@ -5,44 +5,44 @@ use std::fmt;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
-use super::families::{Families, NO_LABELS, count, seconds};
-use super::own::{by_id, gauges};
+use super::families::{Family, per_cluster};
+use super::own::{NO_LABELS, by_id, gauges};
+use super::values::{count, seconds};
 use crate::board::View;
 
 /// What is known of clusters.
-pub(super) fn clusters(encoder: &mut DescriptorEncoder<'_>, view: &View) -> fmt::Result {
-    let mut out = Families { encoder, clusters: &view.clusters };
-    out.per_cluster(
+pub(super) const CLUSTERS: &[Family] = &[
+    per_cluster(
         "mongodbatlas_backup_export_newest_exported_snapshot_timestamp_seconds",
         "When the newest snapshot with a successful export was taken, in seconds since the epoch: the recovery point in the bucket, as of the last good poll. Clusters with auto export only.",
         |cluster| cluster.recovery?.newest_exported.map(seconds),
-    )?;
-    out.per_cluster(
+    ),
+    per_cluster(
         "mongodbatlas_backup_export_snapshots_awaiting_export",
         "Snapshots that the export policy exports and that are newer than the newest exported one, but have neither a successful nor an active export job, as of the last good poll.",
         |cluster| Some(count(cluster.recovery?.awaiting?.count)),
-    )?;
-    out.per_cluster(
+    ),
+    per_cluster(
         "mongodbatlas_backup_export_oldest_snapshot_awaiting_export_timestamp_seconds",
         "When the oldest of the snapshots awaiting export was taken, in seconds since the epoch, as of the last good poll. No sample while there is none.",
         |cluster| cluster.recovery?.awaiting?.oldest.map(seconds),
-    )?;
-    out.per_cluster(
+    ),
+    per_cluster(
         "mongodbatlas_backup_export_newest_snapshot_timestamp_seconds",
         "When the newest snapshot that the export policy exports was taken, in seconds since the epoch, as of the last reading of snapshots. Clusters with auto export only.",
         |cluster| cluster.newest_snapshot.map(seconds),
-    )?;
-    out.per_cluster(
+    ),
+    per_cluster(
         "mongodbatlas_backup_export_last_auto_export_failure_event_timestamp_seconds",
         "When Atlas last told, in an event of the project, that an export of the cluster failed, in seconds since the epoch: even where there never was a job. As of the last reading of events, which begins a month before the start.",
         |cluster| cluster.failed_event.map(seconds),
-    )?;
-    out.per_cluster(
+    ),
+    per_cluster(
         "mongodbatlas_backup_export_bucket_missing",
         "1 if the export bucket of the cluster's export policy is none of the project's, 0 if it is there, as of the last reading of buckets. No sample without auto export.",
         |cluster| cluster.bucket_missing.map(f64::from),
-    )
-}
+    ),
+];
 
 /// What is known of projects and credentials.
 pub(super) fn projects(encoder: &mut DescriptorEncoder<'_>, view: &View) -> fmt::Result {

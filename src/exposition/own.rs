@@ -8,9 +8,12 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::families::{Plain, count, seconds};
+use super::values::{Plain, count, seconds};
 use crate::board::View;
 use crate::self_metrics::SelfMetrics;
+
+/// Labels beyond those of a family, where there are none.
+pub(super) const NO_LABELS: [(&str, &str); 0] = [];
 
 /// What it is and how it is configured.
 pub(super) fn exporter(
