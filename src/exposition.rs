@@ -41,6 +41,15 @@ impl Format {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         }
     }
+
+    /// What ends an exposition in it.
+    #[must_use]
+    pub fn end(self) -> &'static str {
+        match self {
+            Self::Text => "",
+            Self::OpenMetrics => "# EOF\n",
+        }
+    }
 }
 
 /// Renders a view, the poll interval that it was made under, and what the exporter counts of itself, as a whole.
@@ -52,6 +61,7 @@ pub fn render(
 ) -> Result<String, fmt::Error> {
     let mut text = own(view.clone(), metrics, poll_interval, format)?;
     text.extend(clusters(view, format));
+    text.push_str(format.end());
     Ok(text)
 }
 
@@ -72,7 +82,8 @@ pub fn own(
     Ok(out)
 }
 
-/// The rest of it: the clusters, a piece at a time.
+/// The second part: the clusters, a piece at a time. [`Format::end`] comes after them.
+#[must_use]
 pub fn clusters(view: Arc<View>, format: Format) -> Pieces {
     Pieces::new(view, format)
 }

@@ -1,23 +1,25 @@
 //! The exporter's own pages. No request of anyone calls Atlas.
 
 mod accept;
+mod gzip;
 mod page;
+mod scrape;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::time::Instant;
 use tower_http::compression::CompressionLayer;
 
 use crate::board::Board;
-use crate::exposition;
 use crate::reload::ReloadHandle;
 use crate::self_metrics::SelfMetrics;
 use crate::settings::Follow;
+use scrape::Scrapes;
 
 /// What the pages show.
 #[derive(Debug, Clone)]
@@ -34,34 +36,33 @@ pub struct Pages {
     pub reload: Option<ReloadHandle>,
 }
 
+/// What the pages share.
+#[derive(Debug)]
+struct Shared {
+    pages: Arc<Pages>,
+    scrapes: Scrapes,
+}
+
 /// The router of every page.
 pub fn router(pages: Pages) -> Router {
     let mut router = Router::new()
-        .route(&pages.telemetry_path, get(metrics))
         .route("/-/healthy", get(async || "atlas-backup-exporter is healthy.\n"))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload).put(reload));
     if pages.telemetry_path != "/" {
         router = router.route("/", get(landing));
     }
-    router.layer(CompressionLayer::new()).with_state(Arc::new(pages))
+    // Scrapes are compressed by themselves.
+    let router = router.layer(CompressionLayer::new()).route(&pages.telemetry_path, get(metrics));
+    router.with_state(Arc::new(Shared { pages: Arc::new(pages), scrapes: Scrapes::default() }))
 }
 
-async fn metrics(State(pages): State<Arc<Pages>>, headers: HeaderMap) -> Response {
-    let format = accept::format(headers.get_all(header::ACCEPT));
-    let view = Arc::new(pages.board.view(Instant::now()));
-    let poll_interval = pages.settings.borrow().poll.interval;
-    match exposition::render(view, pages.metrics.clone(), poll_interval, format) {
-        Ok(body) => {
-            let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept")];
-            (headers, body).into_response()
-        }
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
+async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    scrape::answer(&shared.pages, &shared.scrapes, &headers).await
 }
 
-async fn ready(State(pages): State<Arc<Pages>>) -> Response {
-    if pages.board.is_ready() {
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    if shared.pages.board.is_ready() {
         "Everything was asked for, well or badly, at least once.\n".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "Not everything was asked for yet.\n").into_response()
@@ -69,8 +70,8 @@ async fn ready(State(pages): State<Arc<Pages>>) -> Response {
 }
 
 /// As Prometheus answers it.
-async fn reload(State(pages): State<Arc<Pages>>) -> Response {
-    let Some(handle) = &pages.reload else {
+async fn reload(State(shared): State<Arc<Shared>>) -> Response {
+    let Some(handle) = &shared.pages.reload else {
         let text = "Reloading by request is off; it needs --web.enable-lifecycle.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     };
@@ -80,7 +81,8 @@ async fn reload(State(pages): State<Arc<Pages>>) -> Response {
     }
 }
 
-async fn landing(State(pages): State<Arc<Pages>>) -> Html<String> {
+async fn landing(State(shared): State<Arc<Shared>>) -> Html<String> {
+    let pages = &shared.pages;
     let view = pages.board.view(Instant::now());
     Html(
         page::render(

@@ -35,6 +35,16 @@ pub(super) enum Figure {
     Reasons(fn(&ClusterView) -> &BTreeMap<FailureReason, u64>),
 }
 
+impl Figure {
+    /// Figures of a cluster.
+    pub(super) fn width(&self) -> usize {
+        match self {
+            Self::State(_) => JobState::ALL.len(),
+            _ => 1,
+        }
+    }
+}
+
 /// Every family.
 pub(super) const FAMILIES: [&[Family]; 4] = [JOBS, EXPECTATION, super::details::CLUSTERS, POLLS];
 

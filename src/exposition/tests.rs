@@ -424,3 +424,23 @@ async fn both_formats_tell_the_same_and_are_whole() {
 }
 
 mod details;
+
+#[test]
+fn pieces_end_with_lines_and_split_no_family() {
+    let names: Vec<String> = (0..1500).map(|number| format!("cluster-{number:04}")).collect();
+    let board = board(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for name in &names {
+        good(&board, name, [job("a", 1, JobState::Successful)]);
+    }
+    let view = Arc::new(board.view(Instant::now()));
+    let pieces: Vec<String> = clusters(view, Format::Text).collect();
+    assert!(pieces.len() > 10 && pieces.iter().all(|piece| piece.ends_with('\n')));
+    let text = pieces.concat();
+    let headers: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE ")).collect();
+    let once: std::collections::BTreeSet<_> = headers.iter().collect();
+    assert_eq!(headers.len(), once.len());
+    let jobs = samples(&text, "jobs");
+    assert_eq!(jobs.len(), names.len() * JobState::ALL.len());
+    assert!(jobs.is_sorted_by_key(|sample| sample.split('"').nth(1).map(str::to_owned)));
+    assert_eq!(samples(&text, "polls_total").len(), names.len());
+}

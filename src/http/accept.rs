@@ -1,4 +1,4 @@
-//! Which format a scraper wants, by RFC 9110, section 12.5.1.
+//! Which format and coding a scraper wants, by RFC 9110, sections 12.5.1 and 12.5.3.
 
 use axum::http::HeaderValue;
 use mediatype::{MediaType, MediaTypeList, ReadParams};
@@ -53,9 +53,65 @@ fn specificity(range: &MediaType<'_>, format: Format) -> Option<u8> {
     }
 }
 
+/// Whether `Accept-Encoding` offers gzip, and does not like plain text better.
+pub(super) fn gzip<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> bool {
+    let (mut gzip, mut identity, mut any) = (None, None, None);
+    for coding in
+        accept.into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','))
+    {
+        let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
+        let quality = match parameters.trim().split_once('=') {
+            Some((q, value)) if q.trim_end().eq_ignore_ascii_case("q") => value.trim().parse().unwrap_or(0.0),
+            _ => 1.0,
+        };
+        match name.trim().to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => gzip = Some(quality),
+            "identity" => identity = Some(quality),
+            "*" => any = Some(quality),
+            _ => {}
+        }
+    }
+    let gzip: f64 = gzip.or(any).unwrap_or(0.0);
+    gzip > 0.0 && gzip <= 1.0 && identity.is_none_or(|identity| identity <= gzip)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gzip_is_for_those_who_offer_it() {
+        let check = |accept: &str, expected| {
+            let value = HeaderValue::from_str(accept).unwrap();
+            assert_eq!(gzip([&value]), expected, "{accept}");
+        };
+        for yes in [
+            "gzip",
+            "deflate, gzip, br, zstd",
+            "GZIP;q=0.5",
+            "x-gzip",
+            "*",
+            "*;q=0.1",
+            "gzip ; q = 0.3 , identity;q=0.3",
+        ] {
+            check(yes, true);
+        }
+        for no in [
+            "",
+            "identity",
+            "br",
+            "gzip;q=0",
+            "gzip;q=0, *",
+            "gzip;q=0.2, identity",
+            "gzip;q=x",
+            "gzip;q=7",
+            "gzipped",
+            "*;q=0",
+        ] {
+            check(no, false);
+        }
+        assert!(!gzip([]));
+    }
 
     #[track_caller]
     fn check(accept: &str, expected: Format) {
