@@ -72,7 +72,8 @@ impl Reader {
                 None => self.forget(&subject),
                 Some(atlas) => {
                     let turn = self.turn(&subject, atlas, &mut memory, &settings);
-                    settings.readings.pass(&mut slow, turn).await;
+                    // Twelve kilobytes, which nobody needs until the next reading.
+                    Box::pin(settings.readings.pass(&mut slow, turn)).await;
                 }
             }
             let pause = |settings: &Settings| self.pause(&subject, settings, began, atlas.as_ref());

@@ -83,11 +83,11 @@ async fn the_format_follows_the_accept_header() {
         assert_eq!(response.status(), 200);
         assert_eq!(header(&response, "content-type"), expected, "{accept}");
         assert!(
-            response
-                .headers()
-                .get_all("vary")
-                .iter()
-                .any(|vary| vary.as_bytes().eq_ignore_ascii_case(b"accept"))
+            response.headers().get_all("vary").iter().any(|vary| vary
+                .to_str()
+                .unwrap()
+                .split(", ")
+                .any(|header| header == "accept"))
         );
         let body = response.text().await.unwrap();
         assert_eq!(body.ends_with("# EOF\n"), expected == OPEN_METRICS, "{accept}");
@@ -204,7 +204,8 @@ async fn a_scrape_calls_nobody() {
     let mut setup = Setup::new(&simulator);
     setup.poll = "interval = \"10m\"\n".to_owned();
     let exporter = setup.start().await;
-    exporter.polled().await;
+    exporter.ready().await;
+    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_detail_up").len() == 3).await;
     let before = simulator.world().seen.len();
     for path in ["/metrics", "/", "/-/ready", "/-/healthy"].repeat(5) {
         exporter.get(path).await;
