@@ -1,0 +1,278 @@
+//! What `benches/beside` measures: the exporter's pages over a board that was filled without a poll, and an Atlas to start the
+//! real binary against. See `README.md` beside this.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+
+use std::collections::BTreeMap;
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use atlas_backup_exporter::atlas::ENDPOINTS;
+use atlas_backup_exporter::board::{Board, GoodPoll};
+use atlas_backup_exporter::config::{DISCOVERY_INTERVAL, DetailConfig, PollConfig};
+use atlas_backup_exporter::http::{self, Pages};
+use atlas_backup_exporter::model::{
+    Counts, Expected, ExportJob, Fold, JobState, ListedCluster, ProjectId, Schedule, Snapshot, SnapshotId,
+    Snapshots, StateReason, Target,
+};
+use atlas_backup_exporter::self_metrics::SelfMetrics;
+use atlas_backup_exporter::settings::{Lanes, Settings};
+use atlas_backup_exporter::simulator::{self, Account, End, Scheme, Simulator, World, object_id};
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
+use clap::Parser;
+use jiff::{SignedDuration, Timestamp};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// The project of the simulated Atlas; `benches/beside` names it too.
+const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
+const SIMULATED: u32 = 100;
+
+/// Export jobs that each cluster lists, one a day, and the snapshots that are still there.
+const JOBS: i64 = 60;
+const SNAPSHOTS: i64 = 30;
+const COLLECTIONS: u64 = 105;
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// Nothing goes stale while it is measured.
+const STALE_AFTER: Duration = Duration::from_hours(24);
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Serves the pages of so many clusters and prints the port. `POST /publish` publishes every cluster anew,
+    /// `POST /publish-one` the next one.
+    #[arg(long)]
+    clusters: Option<u32>,
+    /// Serves an Atlas with 100 clusters and prints its URL.
+    #[arg(long, conflicts_with = "clusters")]
+    simulator: bool,
+    /// What cargo passes to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// Runs until its standard input ends.
+fn main() {
+    let arguments = Arguments::parse();
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    // As main.rs has it.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    match arguments.clusters {
+        Some(clusters) => runtime.block_on(serve(clusters)),
+        None if arguments.simulator => runtime.block_on(simulate()),
+        None => println!("This is a part of benches/beside, which starts it."),
+    }
+}
+
+async fn input_ends() {
+    let read = || std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+    let _ = tokio::task::spawn_blocking(read).await;
+}
+
+async fn serve(clusters: u32) {
+    let fleet = Arc::new(Fleet::new(clusters));
+    let (_settings, follow) = watch::channel(Arc::new(settings()));
+    let pages = Pages {
+        board: fleet.board.clone(),
+        metrics: Arc::new(SelfMetrics::new(&ENDPOINTS, fleet.start)),
+        settings: follow,
+        telemetry_path: "/metrics".to_owned(),
+        reload: None,
+    };
+    let own = Router::new()
+        .route("/publish", post(async |State(fleet): State<Arc<Fleet>>| fleet.publish_all()))
+        .route("/publish-one", post(async |State(fleet): State<Arc<Fleet>>| fleet.publish_one()))
+        .with_state(fleet);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("{}", listener.local_addr().unwrap().port());
+    let serving = axum::serve(listener, http::router(pages).merge(own)).into_future();
+    tokio::select! {
+        ended = serving => ended.unwrap(),
+        () = input_ends() => {}
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        poll: PollConfig::default(),
+        discovery_interval: DISCOVERY_INTERVAL,
+        reloads: 0,
+        detail: DetailConfig::default(),
+        projects: BTreeMap::new(),
+        organizations: BTreeMap::new(),
+        polls: Lanes::new(1),
+        readings: Lanes::new(1),
+    }
+}
+
+/// Clusters that are published without being polled.
+#[derive(Debug)]
+struct Fleet {
+    board: Arc<Board>,
+    targets: Vec<Target>,
+    start: Timestamp,
+    /// Seconds that have passed in this world: one with each publication.
+    seconds: AtomicI64,
+    next: AtomicUsize,
+}
+
+impl Fleet {
+    /// A board as discovery, details and a first round of polls leave it.
+    fn new(clusters: u32) -> Self {
+        let board = Arc::new(Board::new(STALE_AFTER));
+        let start = Timestamp::now();
+        let projects: Vec<_> = (0..(clusters / 100).max(4))
+            .map(|number| ProjectId::parse(&format!("65f1c0ffee5eed{number:010x}")).unwrap())
+            .collect();
+        for (number, id) in projects.iter().enumerate() {
+            board.watch_project(id);
+            board.name_project(id, format!("team-{number}"));
+        }
+        let targets = (0..clusters)
+            .zip(projects.iter().cycle())
+            .map(|(number, id)| Target { project_id: id.clone(), cluster_name: format!("cluster-{number}") });
+        let targets: Vec<_> = targets.collect();
+        for (index, target) in targets.iter().enumerate() {
+            let created_at = second(start - DAY * 400 + SignedDuration::from_mins(number(index)));
+            let listed = ListedCluster {
+                name: target.cluster_name.clone(),
+                unexportable: None,
+                paused: Some(false),
+                created_at: Some(created_at),
+                sharded: false,
+            };
+            let schedule = Schedule {
+                auto_export: Some(true),
+                frequency: Some("daily".to_owned()),
+                bucket_id: Some("5f0e5a3b9c1d4e6f8a7b6c5d".to_owned()),
+            };
+            board.watch(target, Expected::default());
+            board.describe(target, Some(&listed), true);
+            board.schedule(target, Ok(schedule));
+            let snapshots: Vec<_> = (0..SNAPSHOTS).map(|day| snapshot(index, day, start)).collect();
+            let read = Snapshots::new(&snapshots, Some("daily"), start);
+            board.snapshots(target, Instant::now(), Some(read));
+        }
+        let fleet = Self { board, targets, start, seconds: AtomicI64::new(0), next: AtomicUsize::new(0) };
+        fleet.publish_all();
+        fleet
+    }
+
+    fn publish_all(&self) {
+        let now = self.one_second_later();
+        for index in 0..self.targets.len() {
+            self.publish(index, now);
+        }
+    }
+
+    fn publish_one(&self) {
+        let index = self.next.fetch_add(1, Ordering::Relaxed) % self.targets.len();
+        self.publish(index, self.one_second_later());
+    }
+
+    fn one_second_later(&self) -> i64 {
+        self.seconds.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// As a good poll is published. Its end and its length have as many digits as those of a real one.
+    fn publish(&self, index: usize, seconds: i64) {
+        let mut fold = Fold::default();
+        for day in 0..JOBS {
+            fold.add(job(index, day, self.start, seconds));
+        }
+        let report = fold.finish();
+        let finished_at = self.start
+            + SignedDuration::from_secs(seconds)
+            + SignedDuration::from_nanos(fastrand::i64(0..1_000_000_000));
+        let poll = GoodPoll {
+            last_progress: report.active.first().map(|_| finished_at),
+            report,
+            finished_at,
+            finished: Instant::now(),
+        };
+        let duration = Duration::from_nanos(fastrand::u64(80_000_000..400_000_000));
+        self.board.publish(&self.targets[index], finished_at, duration, Ok(poll));
+    }
+}
+
+/// When the snapshot of a day was taken; Atlas tells whole seconds.
+fn taken_at(index: usize, day: i64, start: Timestamp) -> Timestamp {
+    let since = SignedDuration::from_secs(3 * 3600 + number(index) * 37 % 7200);
+    second(start - DAY * i32::try_from(day).unwrap() - since)
+}
+
+fn second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap()
+}
+
+fn number(index: usize) -> i64 {
+    i64::try_from(index).unwrap()
+}
+
+fn unique(index: usize, kind: u64) -> u64 {
+    (index as u64) << 8 | kind
+}
+
+fn snapshot(index: usize, day: i64, start: Timestamp) -> Snapshot {
+    let created_at = taken_at(index, day, start);
+    let id = SnapshotId::parse(&object_id(created_at, unique(index, 0))).unwrap();
+    Snapshot { id, created_at, frequency: Some("daily".to_owned()) }
+}
+
+/// The export job of a day. Of every ten clusters one is exporting; every fifth has had a failure, and one of fifty has it today.
+fn job(index: usize, day: i64, start: Timestamp, seconds: i64) -> ExportJob {
+    let taken_at = taken_at(index, day, start);
+    let created_at = taken_at + SignedDuration::from_secs(30);
+    let state = match day {
+        0 if index % 10 == 3 => JobState::InProgress,
+        0 if index % 50 == 7 => JobState::Failed,
+        25 if index % 5 == 1 => JobState::Failed,
+        _ => JobState::Successful,
+    };
+    let exported = match state {
+        JobState::InProgress => u64::try_from(seconds).unwrap() % COLLECTIONS,
+        JobState::Failed => 0,
+        _ => COLLECTIONS,
+    };
+    let reason = StateReason {
+        error_code: Some("EXPORT_BUCKET_ACCESS_DENIED".to_owned()),
+        message: Some("Atlas could not write to the export bucket: access denied.".to_owned()),
+    };
+    ExportJob {
+        id: Some(object_id(created_at, unique(index, 1)).into()),
+        snapshot_id: Some(object_id(taken_at, unique(index, 0)).into()),
+        created_at: Some(created_at),
+        finished_at: state
+            .is_terminal()
+            .then(|| created_at + SignedDuration::from_secs(1200 + (number(index) + day) * 53 % 900)),
+        state,
+        counts: Counts { exported: Some(exported), total: Some(COLLECTIONS) },
+        reason: if state == JobState::Failed { reason } else { StateReason::default() },
+    }
+}
+
+async fn simulate() {
+    let mut project = simulator::Project::new("payments");
+    for number in 0..SIMULATED {
+        let taken = |day| simulator::Snapshot::taken(Duration::from_hours(24) * day, "daily");
+        let snapshots: Vec<_> = (0..60).map(taken).collect();
+        let jobs = snapshots.iter().map(|snapshot| simulator::Job::of(snapshot, End::Successful));
+        let jobs: Vec<_> = jobs.collect();
+        let cluster = simulator::Cluster { snapshots, ..simulator::Cluster::with(jobs) };
+        project = project.with(&format!("cluster-{number}"), cluster);
+    }
+    let world = World {
+        accounts: vec![Account::new(Scheme::ServiceAccount, "bench", "bench")],
+        projects: [(PROJECT.to_owned(), project)].into(),
+        ..World::default()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let simulator = Simulator::start(listener, world).unwrap();
+    println!("{}", simulator.url());
+    input_ends().await;
+}
