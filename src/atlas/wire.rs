@@ -21,7 +21,10 @@ pub(super) use job::Job;
 pub(super) use project::{Cluster, ListedProject, Project, Schedule};
 
 pub(super) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|error| Error::invalid(&error.to_string()))
+    // Once for the whole body, which is faster than text by text.
+    let text =
+        str::from_utf8(body).map_err(|error| Error::invalid(&format!("a body of no UTF-8: {error}")))?;
+    serde_json::from_str(text).map_err(|error| Error::invalid(&error.to_string()))
 }
 
 /// One entry of a listing, read apart from the others.
