@@ -194,10 +194,9 @@ mod tests {
     /// A page of jobs, newest first; of those in `failed`, which are numbers, the reason is told.
     fn page(jobs: usize, failed: std::ops::Range<usize>) -> String {
         let job = |number: usize| {
-            let (state, reason) = match failed.contains(&number) {
-                true => ("Failed", r#","stateReason":{"errorCode":"E","message":"a sentence"}"#),
-                false => ("Successful", ""),
-            };
+            let reason = r#","stateReason":{"errorCode":"E","message":"a sentence"}"#;
+            let (state, reason) =
+                if failed.contains(&number) { ("Failed", reason) } else { ("Successful", "") };
             let minute = jobs - number;
             format!(
                 r#"{{"id":"65a1f0b2c3d4e5f6{number:08x}","snapshotId":"75a1f0b2c3d4e5f6{number:08x}","createdAt":"2026-01-02T{:02}:{:02}:00Z",
@@ -214,7 +213,9 @@ mod tests {
     /// How often memory is asked for to fold a page, and then to end the reading.
     fn allocations(page: &str) -> (u64, u64) {
         let mut fold = Fold::default();
-        let folded = allocation_counter::measure(|| drop(fold_page(page.as_bytes(), &mut fold).unwrap()));
+        let folded = allocation_counter::measure(|| {
+            fold_page(page.as_bytes(), &mut fold).unwrap();
+        });
         let ended = allocation_counter::measure(|| drop(fold.finish()));
         (folded.count_total, ended.count_total)
     }
