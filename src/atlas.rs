@@ -22,14 +22,14 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::config::Credentials;
-use crate::model::{Budget, ExportJob, ListedCluster, OrganizationId, ProjectId, Schedule, Sighting, Target};
+use crate::model::{Budget, Fold, ListedCluster, OrganizationId, ProjectId, Schedule, Target};
 use crate::self_metrics::SelfMetrics;
 use auth::Auth;
 use door::Door;
 use endpoint::{Endpoint, Route};
 pub use error::Error;
-pub use listing::Listing;
 use listing::PAGE_SIZE;
+pub use listing::{Listing, fold_page};
 
 /// Tries of one request, unless someone says otherwise: the first and three more.
 const RETRIES: usize = 3;
@@ -105,15 +105,15 @@ impl Atlas {
         pace::stretch(self.budget(project))
     }
 
-    /// Hands every job of a cluster's listing to `each`, page by page, before `deadline`.
+    /// Adds every job of a cluster's listing to `fold`, page by page, before `deadline`.
     pub async fn export_jobs(
         &self,
         target: &Target,
         deadline: Instant,
-        mut each: impl FnMut(ExportJob) -> Sighting,
+        fold: &mut Fold,
     ) -> Result<(), Error> {
         let call = self.backup(Endpoint::Exports, target, "exports")?;
-        self.pages(call, deadline, |job: wire::Job| Ok(each(job.try_into()?))).await?;
+        self.pages(call, deadline, |body| fold_page(body, fold)).await?;
         Ok(())
     }
 
@@ -121,8 +121,8 @@ impl Atlas {
     pub async fn try_export_jobs(&self, target: &Target, deadline: Instant) -> Result<(), Error> {
         let mut call = self.backup(Endpoint::Exports, target, "exports")?;
         call.url.set_query(Some("itemsPerPage=1&pageNum=1"));
-        let _: wire::Page<wire::Job> = self.get(&call, deadline).await?;
-        Ok(())
+        let body = self.body(&call, deadline).await?;
+        wire::decode::<wire::Page<wire::Job<'_>>>(&body).map(drop)
     }
 
     /// A cluster's backup schedule.
@@ -181,14 +181,19 @@ impl Atlas {
 
     /// Asks until an answer is final, the tries are used up, or `deadline` comes.
     async fn get<T: DeserializeOwned>(&self, call: &Call, deadline: Instant) -> Result<T, Error> {
+        wire::decode(&self.body(call, deadline).await?)
+    }
+
+    /// The same, before it is read: what is in it may stay where it is. What cannot be read is not asked for again.
+    async fn body(&self, call: &Call, deadline: Instant) -> Result<Vec<u8>, Error> {
         retry(|| self.once(call), self.retries, deadline).await
     }
 
-    async fn once<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+    async fn once(&self, call: &Call) -> Result<Vec<u8>, Error> {
         let mut request = Request::new(Method::GET, call.url.clone());
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static(call.route.endpoint.media_type()));
         let response = self.auth.send(&self.door, &call.route, &request).await?;
-        wire::decode(&door::body(response).await?)
+        door::body(response).await
     }
 }
 

@@ -10,8 +10,10 @@ mod movement;
 mod shard;
 mod snapshot;
 
+use std::borrow::Cow;
 use std::fmt;
 
+use compact_str::CompactString;
 use jiff::Timestamp;
 
 pub use detail::{Detail, EventKind, ExportBucket, ProjectEvent, short_client_id};
@@ -20,7 +22,7 @@ pub use failure::{FailureReason, PollError};
 pub use fold::{Fold, Sighting};
 pub use movement::Movements;
 pub use shard::Shard;
-pub use snapshot::{Awaiting, Exported, Exports, Recovery, Snapshot, SnapshotId, Snapshots};
+pub use snapshot::{Awaiting, Exported, Exports, Recovery, Snapshot, SnapshotId, SnapshotSet, Snapshots};
 
 /// An id as Atlas makes them, in a type of its own for each kind of thing.
 macro_rules! id {
@@ -173,20 +175,28 @@ impl Counts {
 
 /// Why a job is in its state: free text of Atlas, no list of codes is published.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct StateReason {
+pub struct StateReason<'a> {
     /// Atlas's code.
-    pub error_code: Option<String>,
+    pub error_code: Option<Cow<'a, str>>,
     /// Atlas's sentence.
-    pub message: Option<String>,
+    pub message: Option<Cow<'a, str>>,
 }
 
-/// One snapshot export job, as listed.
+impl StateReason<'_> {
+    /// The same, to be kept when the listing is gone.
+    fn into_owned(self) -> StateReason<'static> {
+        let owned = |text: Option<Cow<'_, str>>| text.map(|text| text.into_owned().into());
+        StateReason { error_code: owned(self.error_code), message: owned(self.message) }
+    }
+}
+
+/// One snapshot export job, as listed. Its texts are lent by the listing: of most jobs none is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportJob {
+pub struct ExportJob<'a> {
     /// Atlas's id of the job; without one it cannot be told from another.
-    pub id: Option<Box<str>>,
+    pub id: Option<Cow<'a, str>>,
     /// The snapshot that is exported.
-    pub snapshot_id: Option<Box<str>>,
+    pub snapshot_id: Option<Cow<'a, str>>,
     /// When the job was asked for.
     pub created_at: Option<Timestamp>,
     /// When it ended; Atlas leaves it out until then.
@@ -196,8 +206,11 @@ pub struct ExportJob {
     /// Its progress; empty for sharded clusters, whose jobs carry no counts.
     pub counts: Counts,
     /// Why it is in that state.
-    pub reason: StateReason,
+    pub reason: StateReason<'a>,
 }
+
+/// The id of a job that is kept. Its 24 digits, as a rule, take no memory of their own.
+pub type JobId = CompactString;
 
 /// What makes a job "newer": creation time, then id. Never the time it finished.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -205,7 +218,7 @@ pub struct JobKey {
     /// When the job was asked for.
     pub created_at: Timestamp,
     /// Its id, which settles a tie.
-    pub id: Box<str>,
+    pub id: JobId,
 }
 
 /// The newest job of a cluster.
@@ -227,7 +240,7 @@ pub struct FailedJob {
     /// The snapshot that did not leave Atlas.
     pub snapshot_id: Option<Box<str>>,
     /// Atlas's reason.
-    pub reason: StateReason,
+    pub reason: StateReason<'static>,
 }
 
 /// A job that waits or works, with what would show a movement.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::atlas::{Atlas, Error};
 use crate::board::{Board, GoodPoll};
 use crate::collect;
-use crate::model::{ClusterReport, FailedJob, FailureReason, Movements, PollError, ProjectId, Target};
+use crate::model::{ClusterReport, FailedJob, FailureReason, JobId, Movements, PollError, ProjectId, Target};
 use crate::settings::{Follow, Settings, rest};
 
 /// What every poll needs.
@@ -83,7 +83,7 @@ struct Memory {
     movements: Movements,
     /// Failed jobs whose reason is in the log already, or was made good before we came; `None` before the first good poll. It
     /// grows with the failures of a cluster, not with its history.
-    logged: Option<HashSet<Box<str>>>,
+    logged: Option<HashSet<JobId>>,
     /// Why the last poll failed, if it did.
     failing: Option<FailureReason>,
     /// Whether the last poll was slow.

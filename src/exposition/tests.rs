@@ -20,7 +20,7 @@ fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + minute * 60).unwrap()
 }
 
-fn job(id: &str, minute: i64, state: JobState) -> ExportJob {
+fn job(id: &str, minute: i64, state: JobState) -> ExportJob<'_> {
     ExportJob {
         id: Some(id.into()),
         snapshot_id: None,
@@ -32,9 +32,9 @@ fn job(id: &str, minute: i64, state: JobState) -> ExportJob {
     }
 }
 
-fn failed(code: Option<&str>) -> ExportJob {
+fn failed(code: Option<&str>) -> ExportJob<'_> {
     let mut job = job("f", 9, JobState::Failed);
-    job.reason.error_code = code.map(str::to_owned);
+    job.reason.error_code = code.map(Into::into);
     job
 }
 
@@ -57,7 +57,7 @@ fn metrics() -> Arc<SelfMetrics> {
     Arc::new(SelfMetrics::new(&["exports"], at(0)))
 }
 
-fn good(board: &Board, name: &str, jobs: impl IntoIterator<Item = ExportJob>) {
+fn good<'a>(board: &Board, name: &str, jobs: impl IntoIterator<Item = ExportJob<'a>>) {
     let mut fold = Fold::default();
     for job in jobs {
         fold.add(job);

@@ -1,12 +1,12 @@
 //! A listing, job by job and in any order, folded into a [`ClusterReport`].
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, btree_map, hash_map};
 
 use jiff::Timestamp;
 
 use super::{
-    ActiveJob, ClusterReport, Counts, ExportJob, FailedJob, JobKey, JobState, LatestJob, SnapshotId,
+    ActiveJob, ClusterReport, Counts, ExportJob, Exports, FailedJob, JobId, JobKey, JobState, LatestJob,
+    SnapshotId,
 };
 
 /// How many failed jobs keep their reason, the newest ones. Counts are exact beyond it.
@@ -27,7 +27,7 @@ pub enum Sighting {
 /// and further on. So the report depends neither on the order of the listing nor on where its pages end.
 #[derive(Debug, Default)]
 pub struct Fold {
-    jobs: HashMap<Box<str>, Seen>,
+    jobs: HashMap<JobId, Seen>,
     nameless: Vec<Seen>,
     failed: BTreeMap<JobKey, FailedJob>,
 }
@@ -50,8 +50,13 @@ impl Seen {
 }
 
 impl Fold {
+    /// Makes room for so many more jobs at once.
+    pub fn reserve(&mut self, jobs: usize) {
+        self.jobs.reserve(jobs);
+    }
+
     /// Adds one job as listed.
-    pub fn add(&mut self, job: ExportJob) -> Sighting {
+    pub fn add(&mut self, job: ExportJob<'_>) -> Sighting {
         let seen = Seen {
             state: job.state,
             finished_at: job.finished_at,
@@ -59,29 +64,39 @@ impl Fold {
             created_at: job.created_at,
             snapshot: job.snapshot_id.as_deref().and_then(SnapshotId::parse),
         };
-        let Some(id) = job.id.clone() else {
+        let Some(id) = job.id.as_deref().map(JobId::new) else {
             self.nameless.push(seen);
             return Sighting::First;
         };
         self.keep_reason(&id, job);
-        if let Some(known) = self.jobs.get_mut(&id) {
-            if known.advance() < seen.advance() {
-                *known = seen;
+        match self.jobs.entry(id) {
+            hash_map::Entry::Occupied(mut known) => {
+                if known.get().advance() < seen.advance() {
+                    known.insert(seen);
+                }
+                Sighting::Again
             }
-            return Sighting::Again;
+            hash_map::Entry::Vacant(place) => {
+                place.insert(seen);
+                Sighting::First
+            }
         }
-        self.jobs.insert(id, seen);
-        Sighting::First
     }
 
-    fn keep_reason(&mut self, id: &str, job: ExportJob) {
+    fn keep_reason(&mut self, id: &JobId, job: ExportJob<'_>) {
         let (JobState::Failed, Some(created_at)) = (job.state, job.created_at) else { return };
-        let key = JobKey { created_at, id: id.into() };
-        let failed = FailedJob { key: key.clone(), snapshot_id: job.snapshot_id, reason: job.reason };
+        let key = JobKey { created_at, id: id.clone() };
+        // What would be the first to go is not copied at all.
+        let full = self.failed.len() == FAILURES_KEPT;
+        if full && self.failed.first_key_value().is_some_and(|(oldest, _)| key < *oldest) {
+            return;
+        }
+        let snapshot_id = job.snapshot_id.map(|id| id.into_owned().into());
+        let failed = FailedJob { key: key.clone(), snapshot_id, reason: job.reason.into_owned() };
         match self.failed.entry(key) {
-            Entry::Occupied(known) if *known.get() >= failed => {}
-            Entry::Occupied(mut known) => *known.get_mut() = failed,
-            Entry::Vacant(place) => {
+            btree_map::Entry::Occupied(known) if *known.get() >= failed => {}
+            btree_map::Entry::Occupied(mut known) => *known.get_mut() = failed,
+            btree_map::Entry::Vacant(place) => {
                 place.insert(failed);
             }
         }
@@ -94,6 +109,7 @@ impl Fold {
     #[must_use]
     pub fn finish(self) -> ClusterReport {
         let mut tally = Tally::default();
+        tally.successful.reserve(self.jobs.len());
         for job in &self.nameless {
             tally.count(job);
         }
@@ -125,7 +141,10 @@ fn stage(state: JobState) -> u8 {
 struct Tally {
     report: ClusterReport,
     success: Option<(JobKey, Option<i64>)>,
-    failures: BTreeSet<JobKey>,
+    failures: Vec<JobKey>,
+    /// Snapshots with a successful job, and with one that is active.
+    successful: Vec<SnapshotId>,
+    active: Vec<SnapshotId>,
 }
 
 impl Tally {
@@ -133,8 +152,8 @@ impl Tally {
     fn count(&mut self, job: &Seen) {
         let report = &mut self.report;
         match (job.state, job.snapshot) {
-            (JobState::Successful, Some(snapshot)) => drop(report.exports.successful.insert(snapshot)),
-            (state, Some(snapshot)) if state.is_active() => drop(report.exports.active.insert(snapshot)),
+            (JobState::Successful, Some(snapshot)) => self.successful.push(snapshot),
+            (state, Some(snapshot)) if state.is_active() => self.active.push(snapshot),
             _ => {}
         }
         report.jobs[job.state] += 1;
@@ -152,9 +171,7 @@ impl Tally {
     fn place(&mut self, key: JobKey, job: &Seen) {
         let (state, counts) = (job.state, job.counts);
         match state {
-            JobState::Failed => {
-                self.failures.insert(key.clone());
-            }
+            JobState::Failed => self.failures.push(key.clone()),
             JobState::Successful if self.success.as_ref().is_none_or(|(newest, _)| *newest < key) => {
                 // An end before the beginning is a broken clock, not a duration.
                 let seconds =
@@ -173,17 +190,25 @@ impl Tally {
     }
 
     fn finish(mut self, reasons: BTreeMap<JobKey, FailedJob>) -> ClusterReport {
-        let failed = reasons.into_values().rev().filter(|job| self.failures.contains(&job.key)).collect();
+        self.failures.sort_unstable();
+        let has_failed = |job: &FailedJob| self.failures.binary_search(&job.key).is_ok();
+        let failed = reasons.into_values().rev().filter(has_failed).collect();
+        let mut unresolved = self.failures.as_slice();
         if let Some((success, seconds)) = self.success {
-            self.failures = self.failures.split_off(&success);
+            unresolved = &unresolved[unresolved.partition_point(|key| *key < success)..];
             self.report.last_success_seconds = seconds;
             self.report.last_success_created = Some(success.created_at);
         }
         self.report.active.sort_by(|a, b| a.key.cmp(&b.key));
         ClusterReport {
-            failures_since_success: self.failures.len() as u64,
-            oldest_failure_created: self.failures.first().map(|key| key.created_at),
+            failures_since_success: unresolved.len() as u64,
+            oldest_failure_created: unresolved.first().map(|key| key.created_at),
             failed,
+            exports: Exports {
+                successful: self.successful.into(),
+                active: self.active.into(),
+                ..self.report.exports
+            },
             ..self.report
         }
     }

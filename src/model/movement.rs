@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{ActiveJob, Counts, JobState};
+use super::{ActiveJob, Counts, JobId, JobState};
 
 /// How long a job is remembered that is no longer seen as active. It may have ended, which is the rule; or it may come back
 /// from a state that is new to us, or from between two pages, and must not look then as if it had never moved.
@@ -12,7 +12,7 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
 /// The active jobs of a cluster as last seen. Lives as long as the cluster is watched, failed polls included.
 #[derive(Debug, Default)]
-pub struct Movements(HashMap<Box<str>, Trace>);
+pub struct Movements(HashMap<JobId, Trace>);
 
 #[derive(Debug, Clone, Copy)]
 struct Trace {

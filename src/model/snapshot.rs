@@ -1,7 +1,5 @@
 //! Which snapshots have left Atlas: what the listing of export jobs alone cannot say.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 /// The id of a snapshot: 24 hexadecimal digits, kept in half as many bytes, since a project has thousands of them.
@@ -76,13 +74,37 @@ impl Snapshots {
     }
 }
 
+/// Snapshots by their ids.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SnapshotSet(Box<[SnapshotId]>);
+
+impl SnapshotSet {
+    fn contains(&self, id: SnapshotId) -> bool {
+        self.0.binary_search(&id).is_ok()
+    }
+}
+
+impl From<Vec<SnapshotId>> for SnapshotSet {
+    fn from(mut ids: Vec<SnapshotId>) -> Self {
+        ids.sort_unstable();
+        ids.dedup();
+        Self(ids.into())
+    }
+}
+
+impl FromIterator<SnapshotId> for SnapshotSet {
+    fn from_iter<I: IntoIterator<Item = SnapshotId>>(ids: I) -> Self {
+        Vec::from_iter(ids).into()
+    }
+}
+
 /// Which snapshots the export jobs of a cluster are about.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Exports {
     /// Those with a successful job.
-    pub successful: BTreeSet<SnapshotId>,
+    pub successful: SnapshotSet,
     /// Those with a job that waits or works.
-    pub active: BTreeSet<SnapshotId>,
+    pub active: SnapshotSet,
     /// When the newest successful job was asked for, and its snapshot.
     pub newest: Option<(Timestamp, Option<SnapshotId>)>,
 }
@@ -121,7 +143,7 @@ impl Recovery {
     /// What was exported stays so when Atlas deletes the snapshot, hence `seen`, which is brought up to date.
     #[must_use]
     pub fn of(snapshots: &Snapshots, exports: &Exports, seen: &mut Exported) -> Self {
-        let exported = snapshots.known.iter().filter(|known| exports.successful.contains(&known.0));
+        let exported = snapshots.known.iter().filter(|known| exports.successful.contains(known.0));
         seen.newest = exported.map(|known| known.1).max().max(seen.newest);
         // The newest success may be of a snapshot that is listed no longer, and was not seen when it was. Whatever is older than that
         // job may be older than its snapshot, and nobody knows that it is awaited.
@@ -132,7 +154,7 @@ impl Recovery {
         // A job that is younger than the listing may well be of a snapshot that is, too: then the newest one is late, not wrong.
         let newest_exported = seen.newest.filter(|_| unlisted.is_none_or(|job| job > snapshots.read_at));
         let awaiting = snapshots.known.iter().filter(|(id, taken, of_policy)| {
-            *of_policy && since.is_none_or(|since| *taken > since) && !exports.active.contains(id)
+            *of_policy && since.is_none_or(|since| *taken > since) && !exports.active.contains(*id)
         });
         let awaiting = awaiting.fold(Awaiting::default(), |all, (_, taken, _)| Awaiting {
             count: all.count + 1,

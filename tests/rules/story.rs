@@ -47,7 +47,7 @@ pub(crate) fn job(created: i64, end: End) -> Job {
 }
 
 impl Job {
-    fn at(&self, minute: i64) -> Option<ExportJob> {
+    fn at(&self, minute: i64) -> Option<ExportJob<'static>> {
         let started = self.created + self.queued;
         let ended = started + self.running;
         let state = match self.end {
@@ -62,7 +62,7 @@ impl Job {
             let share = u64::try_from((minute - started).clamp(0, pace)).unwrap();
             total * share / u64::try_from(pace).unwrap().max(1)
         };
-        let code = matches!(state, JobState::Failed).then(|| "EXPORT_BUCKET_ACCESS_DENIED".to_owned());
+        let code = matches!(state, JobState::Failed).then(|| "EXPORT_BUCKET_ACCESS_DENIED".into());
         Some(ExportJob {
             id: Some(format!("{:024}", self.created + 1_000_000).into()),
             snapshot_id: Some(snapshot_id(self.snapshot).into()),

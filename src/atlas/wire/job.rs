@@ -1,9 +1,11 @@
 //! Export jobs.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::Number;
 
-use super::time;
+use super::{Text, time};
 use crate::atlas::Error;
 use crate::model::{Counts, ExportJob, JobState, StateReason};
 
@@ -15,14 +17,15 @@ const LONGEST_REASON: usize = 16 * 1024;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::atlas) struct Job {
-    id: Option<Box<str>>,
-    snapshot_id: Option<Box<str>>,
-    created_at: Option<String>,
-    finished_at: Option<String>,
-    state: Option<String>,
+pub(in crate::atlas) struct Job<'a> {
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    snapshot_id: Option<Text<'a>>,
+    created_at: Option<Text<'a>>,
+    finished_at: Option<Text<'a>>,
+    state: Option<Text<'a>>,
     export_status: Option<ExportStatus>,
-    state_reason: Option<Reason>,
+    state_reason: Option<Reason<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -34,29 +37,31 @@ struct ExportStatus {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Reason {
-    error_code: Option<String>,
-    message: Option<String>,
+struct Reason<'a> {
+    #[serde(borrow)]
+    error_code: Option<Text<'a>>,
+    message: Option<Text<'a>>,
 }
 
-impl TryFrom<Job> for ExportJob {
+impl<'a> TryFrom<Job<'a>> for ExportJob<'a> {
     type Error = Error;
 
     /// A time that cannot be read is an error: without it a job would silently lose its place, and perhaps hide that
     /// the newest one failed.
-    fn try_from(job: Job) -> Result<Self, Error> {
+    fn try_from(job: Job<'a>) -> Result<Self, Error> {
         // A number that counts nothing (negative, broken, beyond all bounds) is as good as none.
         let count = |count: &Option<Number>| count.as_ref().and_then(Number::as_u64);
         let status = job.export_status.as_ref();
-        if job.id.as_ref().is_some_and(|id| id.len() > LONGEST_ID) {
+        let id = job.id.map(|id| id.0).filter(|id| !id.is_empty());
+        if id.as_ref().is_some_and(|id| id.len() > LONGEST_ID) {
             return Err(Error::invalid("a job whose id is longer than any id"));
         }
         Ok(Self {
-            id: job.id.filter(|id| !id.is_empty()),
-            snapshot_id: job.snapshot_id,
-            created_at: time("createdAt", job.created_at.as_deref())?,
-            finished_at: time("finishedAt", job.finished_at.as_deref())?,
-            state: job.state.as_deref().map_or(JobState::Unknown, JobState::parse),
+            id,
+            snapshot_id: job.snapshot_id.map(|id| id.0),
+            created_at: time("createdAt", job.created_at.as_ref().map(Text::as_str))?,
+            finished_at: time("finishedAt", job.finished_at.as_ref().map(Text::as_str))?,
+            state: job.state.map_or(JobState::Unknown, |state| JobState::parse(&state.0)),
             counts: Counts {
                 exported: status.and_then(|status| count(&status.exported_collections)),
                 total: status.and_then(|status| count(&status.total_collections)),
@@ -70,11 +75,11 @@ impl TryFrom<Job> for ExportJob {
 }
 
 /// Cuts what would be a book.
-fn shortened(text: String) -> String {
-    if text.len() <= LONGEST_REASON {
-        return text;
+fn shortened(text: Text<'_>) -> Cow<'_, str> {
+    if text.0.len() <= LONGEST_REASON {
+        return text.0;
     }
-    text.chars().take(LONGEST_REASON / 4 - 1).chain("...".chars()).collect()
+    text.0.chars().take(LONGEST_REASON / 4 - 1).chain("...".chars()).collect()
 }
 
 #[cfg(test)]
@@ -82,8 +87,8 @@ mod tests {
     use super::super::decode;
     use super::*;
 
-    fn job(json: &str) -> Result<ExportJob, Error> {
-        decode::<Job>(json.as_bytes())?.try_into()
+    fn job(json: &str) -> Result<ExportJob<'_>, Error> {
+        decode::<Job<'_>>(json.as_bytes())?.try_into()
     }
 
     #[test]
@@ -96,6 +101,17 @@ mod tests {
         assert_eq!(job.counts, Counts { exported: Some(3), total: Some(9) });
         assert_eq!(job.reason.error_code.as_deref(), Some("E"));
         assert_eq!(job.finished_at.unwrap().as_millisecond() % 1000, 500);
+    }
+
+    #[test]
+    fn a_text_is_lent_unless_it_has_escapes() {
+        let plain = job(r#"{"id":"65a1","stateReason":{"message":"m"}}"#).unwrap();
+        assert!(matches!((plain.id, plain.reason.message), (Some(Cow::Borrowed(_)), Some(Cow::Borrowed(_)))));
+        let json = r#"{"id":"6\u0035a1","state":"\u0046ailed","createdAt":"2026-01-02T03\u003a04:05Z","stateReason":{"message":"\"m\"\n"}}"#;
+        let escaped = job(json).unwrap();
+        assert_eq!((escaped.id.as_deref(), escaped.state), (Some("65a1"), JobState::Failed));
+        assert_eq!(escaped.created_at, "2026-01-02T03:04:05Z".parse().ok());
+        assert_eq!(escaped.reason.message.as_deref(), Some("\"m\"\n"));
     }
 
     #[test]

@@ -1,10 +1,12 @@
+use std::borrow::Cow;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::model::StateReason;
 
 /// A job created `minute` minutes after the beginning of the tests' time.
-fn job(id: &str, minute: i64, state: JobState) -> ExportJob {
+fn job<'a>(id: impl Into<Cow<'a, str>>, minute: i64, state: JobState) -> ExportJob<'a> {
     let at = |minute: i64| Timestamp::from_second(1_700_000_000 + minute * 60).ok();
     ExportJob {
         id: Some(id.into()),
@@ -17,7 +19,7 @@ fn job(id: &str, minute: i64, state: JobState) -> ExportJob {
     }
 }
 
-fn fold(jobs: impl IntoIterator<Item = ExportJob>) -> ClusterReport {
+fn fold<'a>(jobs: impl IntoIterator<Item = ExportJob<'a>>) -> ClusterReport {
     let mut fold = Fold::default();
     for job in jobs {
         fold.add(job);
@@ -126,7 +128,7 @@ fn a_second_sighting_is_told_from_a_first() {
 #[test]
 fn of_two_ends_of_one_job_the_worse_counts_whatever_the_order() {
     let mut reasoned = job("x", 0, JobState::Failed);
-    reasoned.reason.error_code = Some("E".to_owned());
+    reasoned.reason.error_code = Some("E".into());
     let mut bare = job("x", 0, JobState::Failed);
     bare.finished_at = None;
     let views = [bare, job("x", 0, JobState::Successful), reasoned, job("x", 0, JobState::Cancelled)];
@@ -137,6 +139,18 @@ fn of_two_ends_of_one_job_the_worse_counts_whatever_the_order() {
     for order in [[3, 2, 1, 0], [1, 0, 3, 2], [2, 3, 0, 1]] {
         assert_eq!(fold(order.map(|i| views[i].clone())), expected, "{order:?}");
     }
+}
+
+#[test]
+fn an_id_may_be_any_text_and_is_ordered_as_one() {
+    // Digits in upper case, what is shorter or longer than an id, and what begins like one.
+    let digits = "65a1f0b2c3d4e5f60718293a";
+    let mut ids = [digits.to_owned(), digits.to_uppercase(), format!("{digits}0"), "\u{e4}".repeat(64)];
+    let jobs = ids.clone().map(|id| job(id, 0, JobState::Queued));
+    let report = fold(jobs.clone().into_iter().chain(jobs));
+    ids.sort();
+    assert_eq!(report.active.iter().map(|job| job.key.id.as_str()).collect::<Vec<_>>(), ids);
+    assert_eq!(report.latest.unwrap().key.id, ids[3]);
 }
 
 #[test]
@@ -151,7 +165,7 @@ fn a_duration_is_never_negative_nor_guessed() {
 
 #[test]
 fn many_failures_are_counted_exactly_and_remembered_in_part() {
-    let report = fold((0..100).map(|i| job(&format!("{i:03}"), i, JobState::Failed)));
+    let report = fold((0..100).map(|i| job(format!("{i:03}"), i, JobState::Failed)));
     assert_eq!(report.failures_since_success, 100);
     assert_eq!(report.failed.len(), FAILURES_KEPT);
     assert_eq!(&*report.failed[0].key.id, "099");
@@ -159,13 +173,13 @@ fn many_failures_are_counted_exactly_and_remembered_in_part() {
 }
 
 /// Listings with ties in time, missing parts and, through `listing_with_repeats`, jobs that are met twice.
-fn listing() -> impl Strategy<Value = Vec<ExportJob>> {
+fn listing() -> impl Strategy<Value = Vec<ExportJob<'static>>> {
     let one = (0..12i64, 0..6usize, 0..10u8, proptest::option::of(0..5u64), 0..30i64);
     proptest::collection::vec(one, 0..40).prop_map(|jobs| {
         let build = |(i, (minute, state, gap, exported, end))| {
-            let mut job = job(&format!("job{i}"), minute, JobState::ALL[state]);
+            let mut job = job(format!("job{i}"), minute, JobState::ALL[state]);
             job.counts = Counts { exported, total: Some(4) };
-            job.reason.error_code = Some(format!("code{i}"));
+            job.reason.error_code = Some(format!("code{i}").into());
             match gap {
                 0 => job.id = None,
                 1 => job.created_at = None,
@@ -180,7 +194,7 @@ fn listing() -> impl Strategy<Value = Vec<ExportJob>> {
 }
 
 /// The same jobs, those with an id repeated at will and seen less far on, in another order.
-fn listing_with_repeats() -> impl Strategy<Value = (Vec<ExportJob>, Vec<ExportJob>)> {
+fn listing_with_repeats() -> impl Strategy<Value = (Vec<ExportJob<'static>>, Vec<ExportJob<'static>>)> {
     (listing(), proptest::collection::vec(any::<prop::sample::Index>(), 0..10)).prop_flat_map(
         |(jobs, picks)| {
             let named: Vec<_> = jobs.iter().filter(|job| job.id.is_some()).cloned().collect();
@@ -202,7 +216,7 @@ fn listing_with_repeats() -> impl Strategy<Value = (Vec<ExportJob>, Vec<ExportJo
 }
 
 /// The report by its definition, with sorts and filters over the whole listing.
-fn by_definition(jobs: &[ExportJob]) -> (Option<String>, usize, Option<Timestamp>) {
+fn by_definition(jobs: &[ExportJob<'_>]) -> (Option<String>, usize, Option<Timestamp>) {
     let mut placed: Vec<_> = jobs.iter().filter(|job| job.id.is_some() && job.created_at.is_some()).collect();
     placed.sort_by_key(|job| (job.created_at, job.id.clone()));
     let after_success =
@@ -236,10 +250,8 @@ proptest! {
 #[test]
 fn the_snapshots_of_jobs_are_told_by_what_became_of_them() {
     let id = |number: u8| format!("{number:024x}");
-    let about = |mut job: ExportJob, number: u8| {
-        job.snapshot_id = Some(id(number).into());
-        job
-    };
+    let about =
+        |job: ExportJob<'static>, number: u8| ExportJob { snapshot_id: Some(id(number).into()), ..job };
     let jobs = [
         about(job("a", 1, JobState::Successful), 1),
         about(job("b", 5, JobState::Successful), 2),
