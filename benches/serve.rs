@@ -225,7 +225,7 @@ fn snapshot(index: usize, day: i64, start: Timestamp) -> Snapshot {
 }
 
 /// The export job of a day. Of every ten clusters one is exporting; every fifth has had a failure, and one of fifty has it today.
-fn job(index: usize, day: i64, start: Timestamp, seconds: i64) -> ExportJob {
+fn job(index: usize, day: i64, start: Timestamp, seconds: i64) -> ExportJob<'static> {
     let taken_at = taken_at(index, day, start);
     let created_at = taken_at + SignedDuration::from_secs(30);
     let state = match day {
@@ -240,8 +240,8 @@ fn job(index: usize, day: i64, start: Timestamp, seconds: i64) -> ExportJob {
         _ => COLLECTIONS,
     };
     let reason = StateReason {
-        error_code: Some("EXPORT_BUCKET_ACCESS_DENIED".to_owned()),
-        message: Some("Atlas could not write to the export bucket: access denied.".to_owned()),
+        error_code: Some("EXPORT_BUCKET_ACCESS_DENIED".into()),
+        message: Some("Atlas could not write to the export bucket: access denied.".into()),
     };
     ExportJob {
         id: Some(object_id(created_at, unique(index, 1)).into()),

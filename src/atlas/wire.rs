@@ -21,10 +21,12 @@ pub(super) use job::Job;
 pub(super) use project::{Cluster, ListedProject, Project, Schedule};
 
 pub(super) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
-    // Once for the whole body, which is faster than text by text.
-    let text =
-        str::from_utf8(body).map_err(|error| Error::invalid(&format!("a body of no UTF-8: {error}")))?;
-    serde_json::from_str(text).map_err(|error| Error::invalid(&error.to_string()))
+    // To look once at the whole body is faster than text by text. Where that fails, a text that nobody reads may be the reason.
+    let decoded = match str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    };
+    decoded.map_err(|error| Error::invalid(&error.to_string()))
 }
 
 /// One entry of a listing, read apart from the others.
@@ -168,6 +170,15 @@ mod tests {
         assert!(!decode::<Page<Job<'_>>>(br#"{"results":[]}"#).unwrap().promises_more());
         let links = br#"{"results":[],"links":[{"rel":"self"},{"href":"x"},{"rel":"next"}]}"#;
         assert!(decode::<Page<Job<'_>>>(links).unwrap().promises_more());
+    }
+
+    #[test]
+    fn what_nobody_reads_may_be_no_text() {
+        assert_eq!(
+            decode::<Page<Job<'_>>>(b"{\"results\":[{\"prefix\":\"\xff\"}]}").unwrap().results.len(),
+            1
+        );
+        assert!(decode::<Page<Job<'_>>>(b"{\"results\":[{\"id\":\"\xff\"}]}").is_err());
     }
 
     #[test]
