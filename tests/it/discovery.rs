@@ -154,6 +154,8 @@ async fn what_is_new_appears_and_what_is_gone_vanishes() {
     let exporter = all_of_organization(Setup::new(&simulator)).start().await;
     let before = exporter.ready().await;
     assert_eq!(names(&before), ["goes", "stays"]);
+    // Time for another poll: what comes and goes may be found sooner than that.
+    tokio::time::sleep(Duration::from_millis(400)).await;
     {
         let mut world = simulator.world();
         let project = world.projects.get_mut(PROJECT).unwrap();
