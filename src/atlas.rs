@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::config::Credentials;
-use crate::model::{Budget, Fold, ListedCluster, OrganizationId, ProjectId, Schedule, Target};
+use crate::model::{Budget, ListedCluster, OrganizationId, ProjectId, Schedule, Target};
 use crate::self_metrics::SelfMetrics;
 use auth::Auth;
 use door::Door;
@@ -93,6 +93,10 @@ impl Atlas {
         &self.base
     }
 
+    fn metrics(&self) -> &SelfMetrics {
+        &self.door.metrics
+    }
+
     /// What is left of a project's budget for Cloud Backups, as of the last answer that told.
     #[must_use]
     pub fn budget(&self, project: &ProjectId) -> Option<Budget> {
@@ -103,18 +107,6 @@ impl Atlas {
     #[must_use]
     pub fn stretch(&self, project: &ProjectId) -> f64 {
         pace::stretch(self.budget(project))
-    }
-
-    /// Adds every job of a cluster's listing to `fold`, page by page, before `deadline`.
-    pub async fn export_jobs(
-        &self,
-        target: &Target,
-        deadline: Instant,
-        fold: &mut Fold,
-    ) -> Result<(), Error> {
-        let call = self.backup(Endpoint::Exports, target, "exports")?;
-        self.pages(call, deadline, |body| fold_page(body, fold)).await?;
-        Ok(())
     }
 
     /// Asks for one job of a cluster's listing, to see whether it may be listed at all.

@@ -3,11 +3,47 @@
 use tokio::time::Instant;
 
 use crate::atlas::{Atlas, Error};
-use crate::model::{ClusterReport, Fold, Target};
+use crate::config::PollConfig;
+use crate::model::{ClusterReport, Fold, Head, Tail, Target};
+use crate::settings::jittered;
 
-/// Reads the whole listing of `target` before `deadline`. Half a listing is no listing: it is an error.
-pub async fn cluster(atlas: &Atlas, target: &Target, deadline: Instant) -> Result<ClusterReport, Error> {
-    let mut fold = Fold::default();
-    atlas.export_jobs(target, deadline, &mut fold).await?;
-    Ok(fold.finish())
+/// What the next walk of a listing needs of the last full one.
+#[derive(Debug, Default)]
+pub struct Walk(Option<Box<Walked>>);
+
+#[derive(Debug)]
+struct Walked {
+    tail: Tail,
+    at: Instant,
+    /// When it was, in parts of what passes until the next: clusters that began together do not stay so.
+    random: f64,
+}
+
+impl Walk {
+    /// Reads the listing of `target` before `deadline`: as much as has to be read to know the whole. Half a listing is no listing: it is an
+    /// error.
+    pub async fn cluster(
+        &mut self,
+        atlas: &Atlas,
+        target: &Target,
+        poll: &PollConfig,
+        deadline: Instant,
+    ) -> Result<ClusterReport, Error> {
+        let due = |walked: &Walked| walked.at.elapsed() >= jittered(poll.full_walk_interval, walked.random);
+        self.0.take_if(|walked| !poll.incremental || due(walked));
+        if let Some(walked) = &self.0 {
+            let mut head = Head::new(&walked.tail);
+            atlas.newest_export_jobs(target, deadline, &mut head).await?;
+            if let Some(report) = head.finish() {
+                return Ok(report);
+            }
+            self.0 = None;
+        }
+        let at = Instant::now();
+        let mut fold = Fold::default();
+        atlas.export_jobs(target, deadline, &mut fold).await?;
+        let (report, tail) = if poll.incremental { fold.settle() } else { (fold.finish(), None) };
+        self.0 = tail.map(|tail| Box::new(Walked { tail, at, random: fastrand::f64() }));
+        Ok(report)
+    }
 }

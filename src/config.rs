@@ -76,6 +76,10 @@ pub struct PollConfig {
     pub stale_after: Duration,
     /// Polls begun at once; at least 1.
     pub concurrency: usize,
+    /// Whether jobs that ended long ago are read by every poll, or only by a full walk.
+    pub incremental: bool,
+    /// From one full walk of a listing to its next.
+    pub full_walk_interval: Duration,
 }
 
 impl Default for PollConfig {
@@ -85,6 +89,8 @@ impl Default for PollConfig {
             timeout: Duration::from_secs(30),
             stale_after: Duration::from_mins(15),
             concurrency: 8,
+            incremental: true,
+            full_walk_interval: Duration::from_hours(1),
         }
     }
 }

@@ -23,6 +23,8 @@ const POLL: PollConfig = PollConfig {
     timeout: Duration::from_secs(2),
     stale_after: Duration::from_secs(30),
     concurrency: 8,
+    incremental: true,
+    full_walk_interval: Duration::from_mins(1),
 };
 
 /// New clusters of the demo are found soon.

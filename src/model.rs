@@ -9,6 +9,7 @@ mod fold;
 mod movement;
 mod shard;
 mod snapshot;
+mod tail;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,6 +24,7 @@ pub use fold::{Fold, Sighting};
 pub use movement::Movements;
 pub use shard::Shard;
 pub use snapshot::{Awaiting, Exported, Exports, Recovery, Snapshot, SnapshotId, SnapshotSet, Snapshots};
+pub use tail::{HEAD_PAGE, Head, Tail};
 
 /// An id as Atlas makes them, in a type of its own for each kind of thing.
 macro_rules! id {

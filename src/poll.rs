@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::atlas::{Atlas, Error};
 use crate::board::{Board, GoodPoll};
-use crate::collect;
+use crate::collect::Walk;
 use crate::model::{ClusterReport, FailedJob, FailureReason, JobId, Movements, PollError, ProjectId, Target};
 use crate::settings::{Follow, Settings, rest};
 
@@ -54,7 +54,8 @@ impl Poller {
         let atlas = &if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
         let timed = async {
             let began = Instant::now();
-            let outcome = collect::cluster(atlas, target, began + settings.poll.timeout).await;
+            let outcome =
+                memory.walk.cluster(atlas, target, &settings.poll, began + settings.poll.timeout).await;
             (outcome, began.elapsed())
         };
         let (outcome, duration) = settings.polls.pass(&mut memory.slow, timed).await;
@@ -80,6 +81,7 @@ fn pause(settings: &Settings, project: &ProjectId) -> Duration {
 /// What a cluster's next poll must know of its last ones.
 #[derive(Debug, Default)]
 struct Memory {
+    walk: Walk,
     movements: Movements,
     /// Failed jobs whose reason is in the log already, or was made good before we came; `None` before the first good poll. It
     /// grows with the failures of a cluster, not with its history.

@@ -1,6 +1,7 @@
 //! What the exporter counts of itself: requests to Atlas, and readings of its configuration.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ const GOOD: &str = "200";
 pub struct SelfMetrics {
     requests: Mutex<BTreeMap<(&'static str, String), u64>>,
     durations: BTreeMap<&'static str, Histogram>,
+    pages: AtomicU64,
+    full_walks: AtomicU64,
     reload: Mutex<Reload>,
 }
 
@@ -44,6 +47,8 @@ impl SelfMetrics {
                 endpoints.iter().map(|endpoint| ((*endpoint, GOOD.to_owned()), 0)).collect(),
             ),
             durations: endpoints.iter().map(|endpoint| (*endpoint, Histogram::new(BOUNDS))).collect(),
+            pages: AtomicU64::default(),
+            full_walks: AtomicU64::default(),
             reload: Mutex::new(Reload { error: None, succeeded_at: started, failures: 0 }),
         }
     }
@@ -57,6 +62,16 @@ impl SelfMetrics {
         }
     }
 
+    /// Counts a page of export jobs.
+    pub fn count_page(&self) {
+        self.pages.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a listing of export jobs that was read to its end.
+    pub fn count_full_walk(&self) {
+        self.full_walks.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Takes in that the configuration was read anew at `now`, and why it was refused, if it was.
     pub fn count_reload(&self, error: Option<String>, now: Timestamp) {
         let mut reload = lock(&self.reload);
@@ -65,6 +80,18 @@ impl SelfMetrics {
             Some(_) => reload.failures += 1,
         }
         reload.error = error;
+    }
+
+    /// Pages of export jobs that were read.
+    #[must_use]
+    pub fn pages(&self) -> u64 {
+        self.pages.load(Ordering::Relaxed)
+    }
+
+    /// Listings of export jobs that were read to their end.
+    #[must_use]
+    pub fn full_walks(&self) -> u64 {
+        self.full_walks.load(Ordering::Relaxed)
     }
 
     /// Requests by endpoint and code.

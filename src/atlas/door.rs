@@ -29,7 +29,7 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Door {
     client: Client,
     pub(super) pacer: Pacer,
-    metrics: Arc<SelfMetrics>,
+    pub(super) metrics: Arc<SelfMetrics>,
 }
 
 impl Door {

@@ -7,8 +7,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::endpoint::Endpoint;
 use super::{Atlas, Call, Error, wire};
-use crate::model::{Fold, Sighting};
+use crate::model::{Fold, HEAD_PAGE, Head, Sighting, Target};
 
 /// Things a page: the most that Atlas allows.
 pub(super) const PAGE_SIZE: usize = 500;
@@ -47,7 +48,9 @@ impl Atlas {
     ) -> Result<Listing<T>, Error> {
         let mut gathered = Gathered::default();
         let promised = self
-            .pages(call, deadline, |body| turn::<Value>(body, |entry| Ok(gathered.add(entry, &read))))
+            .pages(call, PAGE_SIZE, deadline, |body| {
+                turn::<Value>(body, |entry| Ok(gathered.add(entry, &read)))
+            })
             .await?;
         gathered.listing(promised)
     }
@@ -68,20 +71,57 @@ impl Atlas {
         gathered.listing(promised)
     }
 
-    /// Hands the pages of a listing to `turn`, one after another, before `deadline`.
+    /// Adds every job of a cluster's listing to `fold`, page by page, before `deadline`.
+    pub async fn export_jobs(
+        &self,
+        target: &Target,
+        deadline: Instant,
+        fold: &mut Fold,
+    ) -> Result<(), Error> {
+        let call = self.backup(Endpoint::Exports, target, "exports")?;
+        let pages = self.pages(call, PAGE_SIZE, deadline, |body| {
+            self.metrics().count_page();
+            fold_page(body, fold)
+        });
+        pages.await?;
+        self.metrics().count_full_walk();
+        Ok(())
+    }
+
+    /// The same, but no further than to where `head` is over.
+    pub async fn newest_export_jobs(
+        &self,
+        target: &Target,
+        deadline: Instant,
+        head: &mut Head<'_>,
+    ) -> Result<(), Error> {
+        let call = self.backup(Endpoint::Exports, target, "exports")?;
+        let pages = self.pages(call, HEAD_PAGE, deadline, |body| {
+            self.metrics().count_page();
+            let page: wire::Page<wire::Job<'_>> = wire::decode(body)?;
+            head.reserve(page.results.len());
+            head.promise(page.count());
+            let turned = turned(page, HEAD_PAGE, |job| Ok(head.add(job.try_into()?)))?;
+            Ok(Turned { more: turned.more && !head.is_over(), ..turned })
+        });
+        pages.await.map(drop)
+    }
+
+    /// Hands the pages of a listing, each of `size`, to `turn`, one after another, before `deadline`.
     ///
     /// Whether more pages follow is told by the `next` link and by full pages; `totalCount` is an estimate, and only returned.
     /// The link's address is not used: it could lead elsewhere, with our credentials.
     pub(super) async fn pages(
         &self,
         mut call: Call,
+        size: usize,
         deadline: Instant,
         mut turn: impl FnMut(&[u8]) -> Result<Turned, Error>,
     ) -> Result<u64, Error> {
         let mut repeated = 0;
         let filters = call.url.query().map(|query| format!("{query}&")).unwrap_or_default();
         for number in 1..=MOST_PAGES {
-            call.url.set_query(Some(&format!("{filters}itemsPerPage={PAGE_SIZE}&pageNum={number}")));
+            call.url.set_query(Some(&format!("{filters}itemsPerPage={size}&pageNum={number}")));
             let Turned { fresh, more, promised } = turn(&self.body(&call, deadline).await?)?;
             if !more {
                 return Ok(promised);
@@ -113,14 +153,15 @@ fn turn<'a, T: Deserialize<'a>>(
     body: &'a [u8],
     each: impl FnMut(T) -> Result<Sighting, Error>,
 ) -> Result<Turned, Error> {
-    turned(wire::decode(body)?, each)
+    turned(wire::decode(body)?, PAGE_SIZE, each)
 }
 
 fn turned<T>(
     page: wire::Page<T>,
+    size: usize,
     mut each: impl FnMut(T) -> Result<Sighting, Error>,
 ) -> Result<Turned, Error> {
-    let more = page.promises_more() || page.results.len() >= PAGE_SIZE;
+    let more = page.promises_more() || page.results.len() >= size;
     let promised = page.count();
     let mut fresh = false;
     for one in page.results {
@@ -135,7 +176,8 @@ fn turned<T>(
 pub fn fold_page(body: &[u8], fold: &mut Fold) -> Result<Turned, Error> {
     let page: wire::Page<wire::Job<'_>> = wire::decode(body)?;
     fold.reserve(page.results.len());
-    turned(page, |job| Ok(fold.add(job.try_into()?)))
+    fold.promise(page.count());
+    turned(page, PAGE_SIZE, |job| Ok(fold.add(job.try_into()?)))
 }
 
 /// Entries of a listing, as they come.

@@ -131,7 +131,10 @@ impl ClusterDetails {
     /// Matches the snapshots with the jobs of a report, which was read after them; or, `until_read`, when they are read.
     pub(super) fn take_in(&mut self, report: &mut ClusterReport, until_read: bool) {
         // Thousands of ids, which nobody needs once they are matched.
-        let exports = std::mem::take(&mut report.exports);
+        let mut exports = std::mem::take(&mut report.exports);
+        if let (true, Some(whole)) = (exports.partial, &self.unmatched) {
+            exports.successful = exports.successful.union(&whole.successful);
+        }
         self.match_with(&exports);
         self.unmatched = (until_read && self.snapshots_up.is_none()).then(|| Arc::new(exports));
     }

@@ -65,7 +65,10 @@ pub(super) fn config(file: &Path, root: Value, host_name: &str) -> Result<Config
 }
 
 fn poll(root: &mut Section<'_>) -> Result<PollConfig, ConfigError> {
-    let mut section = root.section("poll", &["interval", "timeout", "stale_after", "concurrency"])?;
+    let mut section = root.section(
+        "poll",
+        &["interval", "timeout", "stale_after", "concurrency", "incremental", "full_walk_interval"],
+    )?;
     let default = PollConfig::default();
     let interval = section.duration("interval")?.unwrap_or(default.interval);
     let concurrency = section.number("concurrency", "a whole number from 1 to 1000", 1..=1000)?;
@@ -74,6 +77,8 @@ fn poll(root: &mut Section<'_>) -> Result<PollConfig, ConfigError> {
         timeout: section.duration("timeout")?.unwrap_or(default.timeout),
         stale_after: section.duration("stale_after")?.unwrap_or(default.stale_after.max(interval * 3)),
         concurrency: concurrency.map_or(default.concurrency, |number| number as usize),
+        incremental: section.flag("incremental")?.unwrap_or(default.incremental),
+        full_walk_interval: section.duration("full_walk_interval")?.unwrap_or(default.full_walk_interval),
     };
     if poll.stale_after < poll.interval * 2 {
         return Err(section.error(

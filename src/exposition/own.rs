@@ -56,13 +56,24 @@ pub(super) fn exporter(
         "When the configuration in force was read, in seconds since the epoch.",
         seconds(reload.succeeded_at),
     )?;
-    let metric = encoder.encode_descriptor(
+    counter(
+        encoder,
         "mongodbatlas_backup_exporter_config_reload_failures",
         "Configurations that were refused when they were read again.",
-        None,
-        MetricType::Counter,
+        reload.failures,
     )?;
-    ConstCounter::new(reload.failures).encode(metric)
+    counter(
+        encoder,
+        "mongodbatlas_backup_exporter_listing_pages_read",
+        "Pages of export jobs that were read.",
+        metrics.pages(),
+    )?;
+    counter(
+        encoder,
+        "mongodbatlas_backup_exporter_full_walks",
+        "Listings of export jobs that were read to their end, jobs that ended long ago included. A listing that is no longer than a small page always is.",
+        metrics.full_walks(),
+    )
 }
 
 /// What it asks of Atlas.
@@ -154,6 +165,10 @@ pub(super) fn discovery(encoder: &mut DescriptorEncoder<'_>, view: &View) -> fmt
             ([("project_id", id), ("reason", reason.as_str())], count(*clusters))
         }),
     )
+}
+
+fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
 }
 
 /// A gauge with an id as its only label; without samples, nothing.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, btree_map, hash_map};
 
 use jiff::Timestamp;
 
+use super::tail::{HEAD_LEAST, HEAD_PAGE, Tail};
 use super::{
     ActiveJob, ClusterReport, Counts, ExportJob, Exports, FailedJob, JobId, JobKey, JobState, LatestJob,
     SnapshotId,
@@ -30,21 +31,42 @@ pub struct Fold {
     jobs: HashMap<JobId, Seen>,
     nameless: Vec<Seen>,
     failed: BTreeMap<JobKey, FailedJob>,
+    /// How many jobs the last page said that there are, and whether another said otherwise.
+    promised: Option<u64>,
+    unsteady: bool,
 }
 
 /// What figures need of a job.
-#[derive(Debug)]
-struct Seen {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
     state: JobState,
     finished_at: Option<Timestamp>,
     counts: Counts,
     created_at: Option<Timestamp>,
     snapshot: Option<SnapshotId>,
+    /// How many other jobs were listed before it.
+    place: u32,
 }
 
 impl Seen {
+    pub(super) fn of(job: &ExportJob<'_>, place: u32) -> Self {
+        Self {
+            state: job.state,
+            finished_at: job.finished_at,
+            counts: job.counts,
+            created_at: job.created_at,
+            snapshot: job.snapshot_id.as_deref().and_then(SnapshotId::parse),
+            place,
+        }
+    }
+
+    /// Whether it was listed with the same words, wherever.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.advance() == other.advance()
+    }
+
     /// What is greater in the sighting that is further on.
-    fn advance(&self) -> impl Ord {
+    fn advance(&self) -> impl Ord + use<> {
         (stage(self.state), self.finished_at, self.counts, self.created_at, self.snapshot)
     }
 }
@@ -55,15 +77,19 @@ impl Fold {
         self.jobs.reserve(jobs);
     }
 
+    /// Takes in how many jobs a page says that there are.
+    pub fn promise(&mut self, jobs: u64) {
+        self.unsteady |= self.promised.replace(jobs).is_some_and(|before| before != jobs);
+    }
+
+    /// Whether every page said that there are so many jobs.
+    pub(super) fn is_promised(&self, jobs: u64) -> bool {
+        !self.unsteady && self.promised == Some(jobs)
+    }
+
     /// Adds one job as listed.
     pub fn add(&mut self, job: ExportJob<'_>) -> Sighting {
-        let seen = Seen {
-            state: job.state,
-            finished_at: job.finished_at,
-            counts: job.counts,
-            created_at: job.created_at,
-            snapshot: job.snapshot_id.as_deref().and_then(SnapshotId::parse),
-        };
+        let seen = Seen::of(&job, u32::try_from(self.jobs()).unwrap_or(u32::MAX));
         let Some(id) = job.id.as_deref().map(JobId::new) else {
             self.nameless.push(seen);
             return Sighting::First;
@@ -72,7 +98,8 @@ impl Fold {
         match self.jobs.entry(id) {
             hash_map::Entry::Occupied(mut known) => {
                 if known.get().advance() < seen.advance() {
-                    known.insert(seen);
+                    let place = known.get().place;
+                    known.insert(Seen { place, ..seen });
                 }
                 Sighting::Again
             }
@@ -105,6 +132,12 @@ impl Fold {
         }
     }
 
+    /// Jobs so far, each counted once.
+    #[must_use]
+    pub fn jobs(&self) -> u64 {
+        (self.jobs.len() + self.nameless.len()) as u64
+    }
+
     /// Ends the reading.
     #[must_use]
     pub fn finish(self) -> ClusterReport {
@@ -114,13 +147,68 @@ impl Fold {
             tally.count(job);
         }
         for (id, job) in self.jobs {
-            tally.count(&job);
-            // Without both parts of the key a job cannot be placed before or after another.
-            if let Some(created_at) = job.created_at {
-                tally.place(JobKey { created_at, id }, &job);
-            }
+            tally.add(id, &job);
         }
         tally.finish(self.failed)
+    }
+
+    /// Ends the reading of a whole listing, and says what of it need not be read again.
+    #[must_use]
+    pub fn settle(mut self) -> (ClusterReport, Option<Tail>) {
+        let Some((place, newest)) = self.seam() else { return (self.finish(), None) };
+        let jobs = self.jobs();
+        let mut older = Tally::default();
+        let mut seam = None;
+        self.jobs.retain(|id, job| {
+            if job.place == place {
+                seam = Some((id.clone(), job.clone()));
+            }
+            if job.place >= place {
+                older.add(id.clone(), job);
+            }
+            job.place < place
+        });
+        let failed;
+        (self.failed, failed) = self.failed.into_iter().partition(|(key, _)| key.created_at > newest);
+        let older = older.finish(failed);
+        let tail = seam.map(|seam| Tail::new(seam, newest, jobs - self.jobs(), &older));
+        let mut report = self.finish();
+        report.append(&older);
+        (report, tail)
+    }
+
+    /// The place of the first job from which on all have ended, and are older than all before; and when the newest of them was
+    /// created. `None` where that would spare nothing, or where the pages say otherwise than they count: what moves while it is read
+    /// may have hidden a job.
+    fn seam(&self) -> Option<(u32, Timestamp)> {
+        let jobs = self.jobs.len() + self.nameless.len();
+        if jobs <= HEAD_PAGE || !self.is_promised(jobs as u64) {
+            return None;
+        }
+        let mut listed: Vec<&Seen> = self.jobs.values().chain(&self.nameless).collect();
+        listed.sort_unstable_by_key(|job| job.place);
+        let mut oldest: Option<Timestamp> = None;
+        let oldest_before: Vec<_> = listed
+            .iter()
+            .map(|job| {
+                let before = oldest;
+                oldest = before.into_iter().chain(job.created_at).min();
+                before
+            })
+            .collect();
+        // A job that nobody can tell from others is read each time.
+        let nameless = self.nameless.iter().map(|job| job.place as usize + 1).max().unwrap_or_default();
+        let (mut newest, mut seam) = (None, None);
+        for (place, job) in listed.iter().enumerate().skip(nameless.max(HEAD_LEAST)).rev() {
+            let (true, Some(created_at)) = (job.state.is_terminal(), job.created_at) else { break };
+            let newest =
+                *newest.insert(newest.map_or(created_at, |newest: Timestamp| newest.max(created_at)));
+            if oldest_before[place].is_some_and(|oldest| oldest > newest) {
+                seam = Some((job.place, newest));
+            }
+        }
+        // A long head in small pages costs more requests than a whole listing in large ones.
+        seam.filter(|(place, _)| (*place as usize) < HEAD_PAGE.max(jobs / 8))
     }
 }
 
@@ -148,6 +236,14 @@ struct Tally {
 }
 
 impl Tally {
+    fn add(&mut self, id: JobId, job: &Seen) {
+        self.count(job);
+        // Without both parts of the key a job cannot be placed before or after another.
+        if let Some(created_at) = job.created_at {
+            self.place(JobKey { created_at, id }, job);
+        }
+    }
+
     /// The figures for which a job need not be placed.
     fn count(&mut self, job: &Seen) {
         let report = &mut self.report;

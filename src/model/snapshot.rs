@@ -82,6 +82,15 @@ impl SnapshotSet {
     fn contains(&self, id: SnapshotId) -> bool {
         self.0.binary_search(&id).is_ok()
     }
+
+    /// What is in either.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        if other.0.is_empty() {
+            return self.clone();
+        }
+        [&*self.0, &*other.0].concat().into()
+    }
 }
 
 impl From<Vec<SnapshotId>> for SnapshotSet {
@@ -103,6 +112,8 @@ impl FromIterator<SnapshotId> for SnapshotSet {
 pub struct Exports {
     /// Those with a successful job.
     pub successful: SnapshotSet,
+    /// Whether those of older jobs are left out: they were told before.
+    pub partial: bool,
     /// Those with a job that waits or works.
     pub active: SnapshotSet,
     /// When the newest successful job was asked for, and its snapshot.
@@ -189,7 +200,7 @@ mod tests {
     fn exports(successful: &[u8], active: &[u8], newest: Option<(u8, Option<u8>)>) -> Exports {
         let ids = |numbers: &[u8]| numbers.iter().map(|number| id(*number)).collect();
         let newest = newest.map(|(hour, number)| (at(i64::from(hour)), number.map(id)));
-        Exports { successful: ids(successful), active: ids(active), newest }
+        Exports { successful: ids(successful), active: ids(active), newest, partial: false }
     }
 
     fn recovery(numbers: &[u8], exports: &Exports) -> (Option<i64>, u64, Option<i64>) {

@@ -1,0 +1,413 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{Counts, SnapshotId, StateReason};
+
+/// Jobs a page of a full walk.
+const PAGE: usize = 500;
+
+/// A job of the tests' Atlas.
+#[derive(Debug, Clone)]
+struct Job {
+    number: u32,
+    minute: i64,
+    state: JobState,
+    /// What is missing: 0 its id, 1 its creation, else nothing.
+    gap: u8,
+}
+
+impl Job {
+    fn new(number: u32, minute: i64, state: JobState) -> Self {
+        Self { number, minute, state, gap: 9 }
+    }
+
+    fn at(&self, minutes: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + (self.minute + minutes) * 60).unwrap()
+    }
+
+    fn listed(&self) -> ExportJob<'static> {
+        let ended = self.state.is_terminal();
+        let reason = StateReason { error_code: Some(format!("E{}", self.number).into()), message: None };
+        ExportJob {
+            id: (self.gap != 0).then(|| format!("{:024x}", self.number).into()),
+            snapshot_id: Some(format!("{:024x}", self.number / 2).into()),
+            created_at: (self.gap != 1).then(|| self.at(0)),
+            finished_at: ended.then(|| self.at(20 + i64::from(self.number % 50))),
+            state: self.state,
+            counts: Counts { exported: Some(u64::from(ended)), total: Some(1) },
+            reason: if self.state == JobState::Failed { reason } else { StateReason::default() },
+        }
+    }
+}
+
+/// How a listing is ordered.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    NewestFirst,
+    OldestFirst,
+    Shuffled(u64),
+}
+
+/// The tests' Atlas, with one cluster.
+#[derive(Debug, Clone)]
+struct World {
+    jobs: Vec<Job>,
+    order: Order,
+    /// Jobs that there ever were.
+    made: u32,
+    minute: i64,
+}
+
+/// Something that happens to the listing.
+#[derive(Debug, Clone)]
+enum Event {
+    /// So many jobs appear, a minute or none after each other, the last few of them still active.
+    Appear(u32, bool),
+    /// A job appears that is older than others.
+    AppearLate,
+    /// All active jobs go on.
+    GoOn(bool),
+    /// A job vanishes.
+    Vanish(usize),
+    Reorder(Order),
+}
+
+impl World {
+    fn of(jobs: u32, order: Order) -> Self {
+        let mut world = Self { jobs: Vec::new(), order, made: 0, minute: 0 };
+        world.happen(&Event::Appear(jobs, true));
+        world.happen(&Event::GoOn(true));
+        world
+    }
+
+    fn happen(&mut self, event: &Event) {
+        match event {
+            Event::Appear(jobs, apart) => {
+                for _ in 0..*jobs {
+                    self.minute += i64::from(*apart);
+                    self.made += 1;
+                    let state = JobState::ALL[(self.made as usize * 7) % 2];
+                    self.jobs.push(Job::new(self.made, self.minute, state));
+                }
+            }
+            Event::AppearLate => {
+                self.made += 1;
+                self.jobs.push(Job::new(self.made, self.minute / 3, JobState::Failed));
+            }
+            Event::GoOn(well) => {
+                for job in self.jobs.iter_mut().filter(|job| !job.state.is_terminal()) {
+                    job.state = match (job.state, *well, job.number % 11) {
+                        (JobState::Unknown | JobState::InProgress, true, 0..6) => JobState::Successful,
+                        (_, true, 6) => JobState::Cancelled,
+                        (_, true, _) => JobState::Failed,
+                        (_, false, 7) => JobState::Unknown,
+                        (_, false, _) => JobState::InProgress,
+                    };
+                }
+            }
+            Event::Vanish(which) => {
+                if !self.jobs.is_empty() {
+                    self.jobs.remove(which % self.jobs.len());
+                }
+            }
+            Event::Reorder(order) => self.order = *order,
+        }
+    }
+
+    fn listing(&self) -> Vec<ExportJob<'static>> {
+        let mut jobs = self.jobs.clone();
+        match self.order {
+            Order::OldestFirst => jobs.sort_by_key(|job| (job.minute, job.number)),
+            Order::NewestFirst => jobs.sort_by_key(|job| std::cmp::Reverse((job.minute, job.number))),
+            Order::Shuffled(seed) => fastrand::Rng::with_seed(seed).shuffle(&mut jobs),
+        }
+        jobs.iter().map(Job::listed).collect()
+    }
+
+    /// A page, how much the listing counts, and whether more follows.
+    fn page(&self, size: usize, number: usize) -> (Vec<ExportJob<'static>>, u64, bool) {
+        let listing = self.listing();
+        let page = listing.iter().skip(size * number).take(size).cloned().collect();
+        (page, listing.len() as u64, listing.len() > size * (number + 1))
+    }
+
+    /// What a full walk says while nothing happens.
+    fn truth(&self) -> ClusterReport {
+        let mut fold = Fold::default();
+        for job in self.listing() {
+            fold.add(job);
+        }
+        fold.finish()
+    }
+}
+
+/// One who reads the listing again and again.
+#[derive(Debug, Default)]
+struct Reader {
+    tail: Option<Tail>,
+    pages: usize,
+    full_walks: usize,
+}
+
+impl Reader {
+    /// One reading; after each page, what is left of `meanwhile` happens.
+    fn read(&mut self, world: &mut World, meanwhile: &[Event]) -> ClusterReport {
+        let mut meanwhile = meanwhile.iter();
+        let mut page = |size, number| {
+            let page = world.page(size, number);
+            if let Some(event) = meanwhile.next() {
+                world.happen(event);
+            }
+            self.pages += 1;
+            page
+        };
+        if let Some(tail) = self.tail.take() {
+            let mut head = Head::new(&tail);
+            for number in 0.. {
+                let (jobs, count, more) = page(HEAD_PAGE, number);
+                head.promise(count);
+                for job in jobs {
+                    head.add(job);
+                }
+                if !more || head.is_over() {
+                    break;
+                }
+            }
+            if let Some(report) = head.finish() {
+                self.tail = Some(tail);
+                return report;
+            }
+        }
+        self.full_walks += 1;
+        let mut fold = Fold::default();
+        for number in 0.. {
+            let (jobs, count, more) = page(PAGE, number);
+            fold.promise(count);
+            for job in jobs {
+                fold.add(job);
+            }
+            if !more {
+                let (report, tail) = fold.settle();
+                self.tail = tail;
+                return report;
+            }
+        }
+        unreachable!()
+    }
+}
+
+/// Whether a report says what the truth is, but for snapshots that were told before.
+fn is_true(mut report: ClusterReport, mut truth: ClusterReport) -> Result<(), TestCaseError> {
+    let (told, all) = (std::mem::take(&mut report.exports), std::mem::take(&mut truth.exports));
+    prop_assert_eq!(report, truth);
+    prop_assert_eq!(told.newest, all.newest);
+    prop_assert_eq!(&told.active, &all.active);
+    prop_assert_eq!(&told.successful.union(&all.successful), &all.successful);
+    prop_assert!(told.partial || told.successful == all.successful);
+    Ok(())
+}
+
+fn orders() -> impl Strategy<Value = Order> {
+    prop_oneof![
+        6 => Just(Order::NewestFirst),
+        1 => Just(Order::OldestFirst),
+        1 => any::<u64>().prop_map(Order::Shuffled),
+    ]
+}
+
+/// What may happen in one story. Jobs either vanish or appear late: no reading of the head can see that one behind it takes the place of
+/// another.
+fn events(vanish: bool) -> impl Strategy<Value = Vec<Event>> {
+    let either =
+        if vanish { any::<usize>().prop_map(Event::Vanish).boxed() } else { Just(Event::AppearLate).boxed() };
+    let one = prop_oneof![
+        3 => (1..70u32, any::<bool>()).prop_map(|(jobs, apart)| Event::Appear(jobs, apart)),
+        3 => any::<bool>().prop_map(Event::GoOn),
+        2 => either,
+        1 => orders().prop_map(Event::Reorder),
+    ];
+    proptest::collection::vec(one, 0..4)
+}
+
+/// What happens before each reading, what during it, and whether that counts.
+fn story() -> impl Strategy<Value = Vec<(Vec<Event>, Vec<Event>, bool)>> {
+    any::<bool>().prop_flat_map(|vanish| {
+        proptest::collection::vec((events(vanish), events(vanish), any::<bool>()), 1..8)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn whatever_happens_a_reading_says_what_a_full_walk_says(
+        jobs in 60..700u32,
+        order in orders(),
+        gaps in proptest::collection::vec((any::<prop::sample::Index>(), 0..2u8), 0..2),
+        polls in story(),
+    ) {
+        let mut world = World::of(jobs, order);
+        for (which, gap) in gaps {
+            let which = which.index(world.jobs.len());
+            world.jobs[which].gap = gap;
+        }
+        let mut reader = Reader::default();
+        for (before, meanwhile, disturbed) in polls {
+            for event in &before {
+                world.happen(event);
+            }
+            if disturbed {
+                // What pages say that do not belong together is anyone's guess, but must not outlive it.
+                reader.read(&mut world, &meanwhile);
+            } else {
+                is_true(reader.read(&mut world, &[]), world.truth())?;
+            }
+        }
+    }
+
+    #[test]
+    fn the_report_of_a_head_over_a_tail_is_that_of_the_whole(jobs in 101..400u32, order in orders(), events in events(true)) {
+        let mut world = World::of(jobs, order);
+        for event in &events {
+            world.happen(event);
+        }
+        let mut fold = Fold::default();
+        for job in world.listing() {
+            fold.add(job);
+        }
+        fold.promise(world.jobs.len() as u64);
+        prop_assert_eq!(fold.settle().0, world.truth());
+    }
+}
+
+/// What reading a world of so many jobs twice takes: pages of the second time, and full walks in all.
+fn second_reading(world: &mut World, between: &[Event]) -> (usize, usize) {
+    let mut reader = Reader::default();
+    reader.read(world, &[]);
+    let before = reader.pages;
+    for event in between {
+        world.happen(event);
+    }
+    is_true(reader.read(world, &[]), world.truth()).unwrap();
+    (reader.pages - before, reader.full_walks)
+}
+
+#[test]
+fn a_long_listing_is_read_on_its_first_page_while_it_is_newest_first() {
+    let world = |jobs| World::of(jobs, Order::NewestFirst);
+    assert_eq!(second_reading(&mut world(3000), &[]), (1, 1));
+    assert_eq!(second_reading(&mut world(101), &[]), (1, 1));
+    assert_eq!(second_reading(&mut world(100), &[]), (1, 2), "one page, whatever its size");
+    for order in [Order::OldestFirst, Order::Shuffled(7)] {
+        assert_eq!(second_reading(&mut World::of(3000, order), &[]), (6, 2), "{order:?}");
+    }
+}
+
+#[test]
+fn new_jobs_make_the_head_longer() {
+    let after = |jobs| second_reading(&mut World::of(3000, Order::NewestFirst), &[Event::Appear(jobs, true)]);
+    assert_eq!(after(49), (1, 1));
+    assert_eq!(after(50), (2, 1));
+    assert_eq!(after(249), (3, 1));
+}
+
+#[test]
+fn an_old_job_that_still_runs_is_read_each_time() {
+    let mut world = World::of(3000, Order::NewestFirst);
+    world.jobs[3000 - 250].state = JobState::InProgress;
+    assert_eq!(second_reading(&mut world.clone(), &[]), (3, 1));
+    // Further down, it would take more requests than all of it does in large pages.
+    world.jobs[9].state = JobState::Unknown;
+    assert_eq!(second_reading(&mut world, &[]), (6, 2));
+}
+
+#[test]
+fn what_does_not_fit_makes_the_walk_full() {
+    let newest_first = || World::of(3000, Order::NewestFirst);
+    for event in [
+        Event::AppearLate,
+        Event::Vanish(7),
+        Event::Reorder(Order::OldestFirst),
+        Event::Reorder(Order::Shuffled(1)),
+    ] {
+        let (pages, walks) = second_reading(&mut newest_first(), std::slice::from_ref(&event));
+        assert_eq!((pages.div_ceil(2), walks), (4, 2), "{event:?}");
+    }
+    // The first job of the tail: gone, or another than it was.
+    let change = |change: &dyn Fn(&mut World)| {
+        let mut world = newest_first();
+        let mut reader = Reader::default();
+        reader.read(&mut world, &[]);
+        change(&mut world);
+        is_true(reader.read(&mut world, &[]), world.truth()).unwrap();
+        reader.full_walks
+    };
+    let seam = 3000 - 1 - HEAD_LEAST;
+    assert_eq!(change(&|_| {}), 1);
+    assert_eq!(change(&|world| world.jobs[seam].state = JobState::Cancelled), 2);
+    assert_eq!(change(&|world| world.jobs[seam - 9].state = JobState::InProgress), 2);
+    assert_eq!(change(&|world| drop(world.jobs.remove(seam))), 2);
+    assert_eq!(change(&|world| world.jobs[seam - 9].gap = 0), 2);
+    assert_eq!(change(&|world| world.jobs[seam + 9].minute = 0), 2);
+}
+
+#[test]
+fn a_count_that_is_not_right_leaves_no_tail() {
+    let world = World::of(300, Order::NewestFirst);
+    for (promised, settled) in [(300, true), (301, false), (299, false), (0, false)] {
+        let mut fold = Fold::default();
+        for job in world.listing() {
+            fold.add(job);
+        }
+        fold.promise(promised);
+        assert_eq!(fold.settle().1.is_some(), settled, "{promised}");
+    }
+}
+
+#[test]
+fn a_full_walk_during_which_the_count_changes_leaves_no_tail() {
+    let mut world = World::of(800, Order::NewestFirst);
+    let mut reader = Reader::default();
+    reader.read(&mut world, &[Event::Vanish(799)]);
+    is_true(reader.read(&mut world, &[]), world.truth()).unwrap();
+    assert_eq!((reader.full_walks, reader.tail.is_some()), (2, true));
+}
+
+#[test]
+fn the_reasons_of_failures_are_told_as_by_a_full_walk() {
+    let mut world = World::of(300, Order::NewestFirst);
+    for job in &mut world.jobs {
+        job.state = JobState::Failed;
+    }
+    // Thirty failed jobs, of which ten are in the head.
+    for job in world.jobs.iter_mut().rev().skip(10).take(HEAD_LEAST - 10) {
+        job.state = JobState::Cancelled;
+    }
+    let mut reader = Reader::default();
+    reader.read(&mut world, &[]);
+    is_true(reader.read(&mut world, &[]), world.truth()).unwrap();
+    assert_eq!(reader.full_walks, 1);
+    world.jobs.pop();
+    is_true(reader.read(&mut world, &[]), world.truth()).unwrap();
+    assert_eq!(reader.full_walks, 2, "the reason of the next older failure was not kept");
+}
+
+#[test]
+fn a_tail_holds_no_snapshots_but_tells_the_newest() {
+    let mut world = World::of(300, Order::NewestFirst);
+    for job in &mut world.jobs {
+        job.state = JobState::Successful;
+    }
+    for job in world.jobs.iter_mut().rev().take(HEAD_LEAST) {
+        job.state = JobState::Cancelled;
+    }
+    let newest = world.jobs[300 - 1 - HEAD_LEAST].clone();
+    let mut reader = Reader::default();
+    let whole = reader.read(&mut world, &[]).exports;
+    let partial = reader.read(&mut world, &[]).exports;
+    let id = SnapshotId::parse(&format!("{:024x}", newest.number / 2));
+    assert_eq!((whole.newest, partial.newest), (Some((newest.at(0), id)), Some((newest.at(0), id))));
+    assert!(!whole.partial && partial.partial);
+    assert_ne!(whole.successful, partial.successful);
+    assert_eq!(partial.successful, Default::default());
+}
