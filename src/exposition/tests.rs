@@ -4,9 +4,9 @@ use tokio::time::Instant;
 use super::*;
 use crate::board::{Board, GoodPoll};
 use crate::model::{
-    Budget, Counts, Detail, EventKind, Expected, ExportBucket, ExportJob, FailureReason, Fold, JobState,
-    ListedCluster, Movements, OrganizationId, PollError, ProjectEvent, ProjectId, Schedule, Snapshot,
-    SnapshotId, Snapshots, StateReason, Target, Unexportable,
+    Budget, ClusterReport, Counts, Detail, EventKind, Expected, ExportBucket, ExportJob, FailureReason, Fold,
+    JobState, ListedCluster, Movements, OrganizationId, PollError, ProjectEvent, ProjectId, Schedule,
+    Snapshot, SnapshotId, Snapshots, StateReason, Target, Unexportable,
 };
 
 const STALE_AFTER: Duration = Duration::from_mins(15);
@@ -57,12 +57,19 @@ fn metrics() -> Arc<SelfMetrics> {
     Arc::new(SelfMetrics::new(&["exports"], at(0)))
 }
 
-fn good<'a>(board: &Board, name: &str, jobs: impl IntoIterator<Item = ExportJob<'a>>) {
+fn folded<'a>(jobs: impl IntoIterator<Item = ExportJob<'a>>) -> ClusterReport {
     let mut fold = Fold::default();
     for job in jobs {
         fold.add(job);
     }
-    let report = fold.finish();
+    fold.finish()
+}
+
+fn good<'a>(board: &Board, name: &str, jobs: impl IntoIterator<Item = ExportJob<'a>>) {
+    publish(board, name, folded(jobs));
+}
+
+fn publish(board: &Board, name: &str, report: ClusterReport) {
     let last_progress = Movements::default().observe(&report.active, at(100));
     let poll = GoodPoll { report, last_progress, finished_at: at(100), finished: Instant::now() };
     board.publish(&target(name), at(100), Duration::from_millis(250), Ok(poll));

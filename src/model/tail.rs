@@ -12,7 +12,7 @@
 use jiff::Timestamp;
 
 use super::fold::{FAILURES_KEPT, Fold, Seen, Sighting};
-use super::{ClusterReport, ExportJob, JobId, JobState};
+use super::{ClusterReport, ExportJob, JobId, JobState, SnapshotSet};
 
 /// Jobs that are asked for at once while the tail is known. A listing of no more has no tail: it is read in one request anyway.
 pub const HEAD_PAGE: usize = 100;
@@ -36,7 +36,7 @@ pub struct Tail {
 impl Tail {
     pub(super) fn new(seam: (JobId, Seen), newest: Timestamp, jobs: u64, report: &ClusterReport) -> Self {
         let mut report = report.clone();
-        report.exports.successful = Default::default();
+        report.exports.successful = SnapshotSet::default();
         Self { seam, newest, jobs, report }
     }
 }

@@ -31,3 +31,4 @@ mod scheduling;
 mod serving;
 mod shutdown;
 mod simulator;
+mod walk;

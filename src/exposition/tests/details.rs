@@ -91,6 +91,23 @@ async fn snapshots_that_are_read_after_the_first_poll_are_matched_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn polls_of_the_newest_jobs_do_not_forget_what_a_full_walk_told() {
+    let board = board(&["prod"]);
+    let exported =
+        ExportJob { snapshot_id: Some(snapshot(20).0.into()), ..job("a", 21, JobState::Successful) };
+    good(&board, "prod", [exported]);
+    // The next poll comes before the snapshots, and stops at a job that it knows.
+    let mut newest = folded([job("b", 60, JobState::Failed)]);
+    (newest.exports.partial, newest.exports.newest) =
+        (true, Some((at(21), SnapshotId::parse(&snapshot(20).0))));
+    publish(&board, "prod", newest);
+    discovered(&board);
+    detailed(&board);
+    let exported = samples(&text(&board), "newest_exported_snapshot_timestamp_seconds");
+    assert_eq!(exported, ["{prod\"} 1700001200"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_policy_makes_the_snapshots_unknown_until_they_are_read_again() {
     let board = board(&["prod"]);
     let schedule = |auto_export, frequency: &str, bucket: Option<&str>| Schedule {

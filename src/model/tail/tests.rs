@@ -346,7 +346,7 @@ fn what_does_not_fit_makes_the_walk_full() {
     assert_eq!(change(&|_| {}), 1);
     assert_eq!(change(&|world| world.jobs[seam].state = JobState::Cancelled), 2);
     assert_eq!(change(&|world| world.jobs[seam - 9].state = JobState::InProgress), 2);
-    assert_eq!(change(&|world| drop(world.jobs.remove(seam))), 2);
+    assert_eq!(change(&|world| world.happen(&Event::Vanish(seam))), 2);
     assert_eq!(change(&|world| world.jobs[seam - 9].gap = 0), 2);
     assert_eq!(change(&|world| world.jobs[seam + 9].minute = 0), 2);
 }
@@ -368,7 +368,8 @@ fn a_count_that_is_not_right_leaves_no_tail() {
 fn a_full_walk_during_which_the_count_changes_leaves_no_tail() {
     let mut world = World::of(800, Order::NewestFirst);
     let mut reader = Reader::default();
-    reader.read(&mut world, &[Event::Vanish(799)]);
+    // It vanishes from the first page, behind the border, and hides the first job of the second.
+    reader.read(&mut world, &[Event::Vanish(499)]);
     is_true(reader.read(&mut world, &[]), world.truth()).unwrap();
     assert_eq!((reader.full_walks, reader.tail.is_some()), (2, true));
 }
@@ -409,5 +410,25 @@ fn a_tail_holds_no_snapshots_but_tells_the_newest() {
     assert_eq!((whole.newest, partial.newest), (Some((newest.at(0), id)), Some((newest.at(0), id))));
     assert!(!whole.partial && partial.partial);
     assert_ne!(whole.successful, partial.successful);
-    assert_eq!(partial.successful, Default::default());
+    assert_eq!(partial.successful, SnapshotSet::default());
+}
+
+#[test]
+fn a_newer_job_behind_the_border_does_not_fit() {
+    let mut world = World::of(300, Order::NewestFirst);
+    let mut reader = Reader::default();
+    reader.read(&mut world, &[]);
+    let tail = reader.tail.unwrap();
+    for late in [false, true] {
+        // A job of the tail has vanished, so the count is as it was.
+        let mut listing = world.listing();
+        listing.pop();
+        listing.insert(HEAD_LEAST + usize::from(late), Job::new(999, 999, JobState::Cancelled).listed());
+        let mut head = Head::new(&tail);
+        head.promise(300);
+        for job in listing.into_iter().take(HEAD_PAGE) {
+            head.add(job);
+        }
+        assert_eq!(head.finish(), None, "{late}");
+    }
 }
