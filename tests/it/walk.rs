@@ -9,8 +9,8 @@ use crate::harness::{Exporter, PROJECT, Scrape, Setup, requests, simulator, worl
 
 const DAY: Duration = Duration::from_hours(24);
 
-const FULL: &str = "itemsPerPage=500";
-const HEAD: &str = "itemsPerPage=100&pageNum=1";
+const FULL: &str = "/backup/exports?itemsPerPage=500";
+const HEAD: &str = "/backup/exports?itemsPerPage=100&pageNum=1";
 
 /// So many daily jobs, of which one in ten failed.
 fn history(days: u32) -> Cluster {
