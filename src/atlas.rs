@@ -7,6 +7,7 @@ mod detail;
 mod door;
 mod endpoint;
 mod error;
+mod inflate;
 mod listing;
 mod pace;
 mod wire;

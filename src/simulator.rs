@@ -4,6 +4,7 @@
 //! name in the client is not mirrored in its fake.
 
 mod auth;
+mod gzip;
 mod limit;
 mod misbehave;
 mod routes;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
 use tokio::time::{Instant, timeout};
@@ -11,6 +12,7 @@ use url::Url;
 
 use super::Error;
 use super::endpoint::Route;
+use super::inflate::{gunzip, is_gzip};
 use super::pace::Pacer;
 use crate::self_metrics::SelfMetrics;
 
@@ -39,6 +41,8 @@ impl Door {
         let mut client = Client::builder()
             .user_agent(concat!("atlas-backup-exporter/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
+            // Bodies are inflated here, as a whole.
+            .no_gzip()
             // No API of Atlas redirects, and a redirect would carry our credentials wherever it likes.
             .redirect(Policy::none());
         if base.scheme() == "http" {
@@ -54,8 +58,9 @@ impl Door {
     }
 
     /// Sends one request, unless Atlas asked to wait; any answer is `Ok`, whatever its status.
-    pub(super) async fn send(&self, route: &Route, request: Request) -> Result<Response, Error> {
+    pub(super) async fn send(&self, route: &Route, mut request: Request) -> Result<Response, Error> {
         self.pacer.admit(route, Instant::now())?;
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         let mut count = Count { metrics: &self.metrics, route, began: Instant::now(), status: None };
         let response = self.client.execute(request).await.map_err(Error::transport)?;
         count.status = Some(response.status());
@@ -99,6 +104,7 @@ pub(super) async fn refusal(response: Response) -> Error {
 }
 
 async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, Error> {
+    let zipped = is_gzip(response.headers())?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(Error::transport)? {
         if body.len() + chunk.len() > most {
@@ -106,7 +112,7 @@ async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, Error> {
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    if zipped { gunzip(&body, most) } else { Ok(body) }
 }
 
 /// Atlas announces the end of a resource version in headers, long before it answers 410. Said once for each version.

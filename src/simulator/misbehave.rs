@@ -7,7 +7,7 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
-use super::wire;
+use super::{gzip, wire};
 
 /// A hang ends by itself one day.
 const LONGEST_HANG: Duration = Duration::from_mins(10);
@@ -17,6 +17,9 @@ const HUGE_PAGE: usize = 500_000;
 
 /// A body without end has one after all, so that no client fills a memory: 64 MiB.
 const ENDLESS_CHUNKS: usize = 1024;
+
+/// What a bomb inflates to: 32 MiB.
+const BOMB: usize = 32 << 20;
 
 /// A misbehaviour for the requests whose path contains `path`.
 #[derive(Debug, Clone)]
@@ -76,6 +79,12 @@ pub enum Misbehaviour {
     EndlessPages,
     /// A page of more jobs than anyone asked for.
     HugePage,
+    /// Gzip of a few bytes that inflate to far more than anyone asked for.
+    GzipBomb,
+    /// Gzip that ends too soon.
+    GzipTruncated,
+    /// Gzip for one who was told of another encoding.
+    OddEncoding,
     /// An error whose body does not come.
     SlowError(u16),
     /// A redirect.
@@ -128,6 +137,13 @@ impl Misbehaviour {
                 let jobs = vec!["{}"; HUGE_PAGE].join(",");
                 Some(json(StatusCode::OK, &format!("{{\"results\":[{jobs}]}}")))
             }
+            Self::GzipBomb => Some(encoded("gzip", gzip::zipped(&vec![b' '; BOMB]))),
+            Self::GzipTruncated => {
+                let mut body = gzip::zipped(br#"{"results":[]}"#);
+                body.truncate(body.len() - 8);
+                Some(encoded("gzip", body))
+            }
+            Self::OddEncoding => Some(encoded("br", gzip::zipped(br#"{"results":[]}"#))),
             Self::SlowError(status) => {
                 let begin = stream::once(async { Ok::<_, std::io::Error>(Bytes::from_static(b"{")) });
                 let stall = stream::once(async {
@@ -162,6 +178,10 @@ fn one_more_page(id: &str) -> Response {
 
 pub(super) fn json(status: StatusCode, text: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], text.to_owned()).into_response()
+}
+
+fn encoded(encoding: &'static str, body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CONTENT_ENCODING, encoding)], body).into_response()
 }
 
 fn json_body(body: Body) -> Response {

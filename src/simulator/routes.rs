@@ -16,7 +16,7 @@ use percent_encoding::percent_decode_str;
 use super::auth::{Minted, Verdict, authorization, nonce_count};
 use super::misbehave::{add_headers, json};
 use super::world::{Seen, World};
-use super::{lock, wire};
+use super::{gzip, lock, wire};
 use listing::{Quirks, listing};
 use project::{Asked, group};
 
@@ -51,6 +51,7 @@ pub(super) async fn answer(State(world): State<Arc<Mutex<World>>>, request: Requ
             response
         }
     };
+    let response = gzip::negotiate(&parts.headers, response).await;
     let authorization = authorization(&parts.headers).unwrap_or_default();
     lock(&world).remember(Seen {
         line: format!("{} {}", parts.method, parts.uri),
@@ -58,6 +59,7 @@ pub(super) async fn answer(State(world): State<Arc<Mutex<World>>>, request: Requ
         nonce_count: nonce_count(&authorization),
         scheme: authorization.split(' ').next().unwrap_or_default().to_owned(),
         status: response.status().as_u16(),
+        gzip: response.headers().contains_key(header::CONTENT_ENCODING),
     });
     response
 }

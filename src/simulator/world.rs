@@ -72,6 +72,8 @@ pub struct Seen {
     pub nonce_count: Option<u32>,
     /// The status answered.
     pub status: u16,
+    /// Whether the answer was compressed.
+    pub gzip: bool,
 }
 
 /// A project.

@@ -53,6 +53,11 @@ async fn after_a_full_walk_only_the_first_page_is_read() {
     let pages = own(&scrape, "listing_pages_read_total");
     assert!(heads >= 5.0 && (heads - 1.0..=heads).contains(&(pages - 3.0)), "{heads} {pages}");
     assert_eq!(requests(&simulator, "itemsPerPage=100&pageNum=2"), 0);
+    let world = simulator.world();
+    assert!(
+        world.seen.iter().all(|seen| seen.gzip || !seen.line.contains("/exports")),
+        "a page is compressed"
+    );
 }
 
 #[tokio::test]
