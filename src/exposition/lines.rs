@@ -10,15 +10,16 @@ use crate::model::JobState;
 const END: &str = "} ";
 
 /// The labels of each cluster, from brace to brace, escaped: they are the same in every family.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Labels {
     text: String,
-    ends: Vec<usize>,
+    /// Where those of each begin, and where those of the last end.
+    bounds: Vec<usize>,
 }
 
 impl Labels {
     pub(super) fn of(clusters: &[ClusterView]) -> Self {
-        let mut labels = Self::default();
+        let mut labels = Self { text: String::new(), bounds: vec![0] };
         for ClusterView { target, project, .. } in clusters {
             let text = &mut labels.text;
             text.push_str("{project_id=\"");
@@ -29,15 +30,14 @@ impl Labels {
             push_escaped(text, &target.cluster_name);
             text.push('"');
             text.push_str(END);
-            labels.ends.push(text.len());
+            labels.bounds.push(text.len());
         }
         labels
     }
 
     #[inline]
     pub(super) fn get(&self, index: usize) -> &str {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[start..self.ends[index]]
+        &self.text[self.bounds[index]..self.bounds[index + 1]]
     }
 }
 

