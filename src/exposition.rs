@@ -7,6 +7,7 @@
 
 mod details;
 mod families;
+mod lines;
 mod own;
 mod pieces;
 mod values;

@@ -121,18 +121,51 @@ pub struct OrganizationView {
     pub discovery: Discovery,
 }
 
+/// What is known of a project for its clusters, and what they tell of it.
+#[derive(Debug)]
+struct Told<'a> {
+    id: &'a ProjectId,
+    name: Option<&'a Arc<str>>,
+    buckets: Option<&'a [ExportBucket]>,
+    /// Whether the snapshots of all could be read last.
+    snapshots_up: Option<bool>,
+    /// Why the first schedule that could not be read could not.
+    unread: Option<&'a PollError>,
+}
+
+impl<'a> Told<'a> {
+    fn new(state: &'a State, id: &'a ProjectId, now: Instant, ends: &mut Ends) -> Self {
+        let known = state.projects.get(id);
+        let buckets = known.and_then(|known| known.details.buckets(state.detail_stale_after, now, ends));
+        let name = known.and_then(|known| known.name.as_ref());
+        Self { id, name, buckets: buckets.map(|buckets| &**buckets), snapshots_up: None, unread: None }
+    }
+
+    fn add(&mut self, cluster: &'a ClusterState) {
+        if let Some(up) = cluster.details.snapshots_up {
+            self.snapshots_up = Some(up && self.snapshots_up.unwrap_or(true));
+        }
+        self.unread = self.unread.or(cluster.schedule_error.as_ref());
+    }
+}
+
 impl View {
     pub(super) fn of(state: &State, now: Instant) -> Self {
         let mut ends = Ends::default();
-        let shown = state.clusters.iter().filter_map(|(target, cluster)| {
-            let known = state.projects.get(&target.project_id)?;
-            let project = known.name.clone()?;
+        let (mut clusters, mut told) = (Vec::new(), Vec::<Told<'_>>::new());
+        // One after another, and each once: they lie scattered in memory, and they come project by project.
+        for (target, cluster) in &state.clusters {
+            if told.last().is_none_or(|told| *told.id != target.project_id) {
+                told.push(Told::new(state, &target.project_id, now, &mut ends));
+            }
+            let Some(told) = told.last_mut() else { continue };
+            told.add(cluster);
+            let Some(project) = told.name.cloned() else { continue };
             let good = cluster.good.as_ref();
             let fresh = good.is_some_and(|good| ends.is_fresh(good.finished, state.stale_after, now));
-            let buckets = known.details.buckets(state.detail_stale_after, now, &mut ends);
             let snapshots = cluster.details.snapshots.as_ref();
             let snapshots = snapshots.and_then(|read| read.current(state.detail_stale_after, now, &mut ends));
-            Some(ClusterView {
+            clusters.push(ClusterView {
                 target: target.clone(),
                 project,
                 state: cluster.clone(),
@@ -144,24 +177,12 @@ impl View {
                     .details
                     .failed_event
                     .filter(|at| cluster.created_at.is_none_or(|created| created <= *at)),
-                bucket_missing: cluster
-                    .details
-                    .bucket_missing(cluster.schedule.as_ref(), buckets.map(|buckets| &**buckets)),
-            })
-        });
-        let clusters = shown.collect();
-        let mut details: BTreeMap<&ProjectId, bool> = BTreeMap::new();
-        let mut unread: BTreeMap<&ProjectId, &PollError> = BTreeMap::new();
-        for (target, cluster) in &state.clusters {
-            if let Some(up) = cluster.details.snapshots_up {
-                *details.entry(&target.project_id).or_insert(true) &= up;
-            }
-            if let Some(error) = &cluster.schedule_error {
-                unread.entry(&target.project_id).or_insert(error);
-            }
+                bucket_missing: cluster.details.bucket_missing(cluster.schedule.as_ref(), told.buckets),
+            });
         }
         let project = |(id, project): (&ProjectId, &ProjectState)| {
-            let error = project.discovery.error.as_ref().or(unread.get(id).copied());
+            let told = told.binary_search_by_key(&id, |told| told.id).ok().map(|index| &told[index]);
+            let error = project.discovery.error.as_ref().or(told.and_then(|told| told.unread));
             ProjectView {
                 id: id.clone(),
                 name: project.name.clone(),
@@ -175,7 +196,7 @@ impl View {
                     .up
                     .iter()
                     .map(|(detail, up)| (*detail, *up))
-                    .chain(details.get(id).map(|up| (Detail::Snapshots, *up)))
+                    .chain(told.and_then(|told| told.snapshots_up).map(|up| (Detail::Snapshots, up)))
                     .collect(),
                 buckets: project.details.buckets(state.detail_stale_after, now, &mut ends).cloned(),
                 secrets_expiring: project.details.secrets_expiring(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::values::{count, seconds, whole_seconds};
+use super::values::{count, length, seconds, whole_seconds};
 use crate::board::{ClusterView, GoodPoll};
 use crate::model::{ClusterReport, FailedJob, FailureReason, JobState};
 
@@ -36,6 +36,15 @@ pub(super) enum Figure {
 }
 
 impl Figure {
+    /// Its type in `OpenMetrics`, and what its samples have after the name of their family.
+    pub(super) fn kind(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Counter(_) | Self::Reasons(_) => ("counter", "_total"),
+            Self::Info(..) => ("info", "_info"),
+            Self::Cluster(_) | Self::Report(_) | Self::State(_) => ("gauge", ""),
+        }
+    }
+
     /// Figures of a cluster.
     pub(super) fn width(&self) -> usize {
         match self {
@@ -45,8 +54,8 @@ impl Figure {
     }
 }
 
-/// Every family.
-pub(super) const FAMILIES: [&[Family]; 4] = [JOBS, EXPECTATION, super::details::CLUSTERS, POLLS];
+/// Every family, in two sections: the figures of one are held while it is written, and half of all are of jobs.
+pub(super) const SECTIONS: [&[&[Family]]; 2] = [&[JOBS], &[EXPECTATION, super::details::CLUSTERS, POLLS]];
 
 /// What the listings say. A cluster without a report that is young enough has no sample here.
 const JOBS: &[Family] = &[
@@ -133,7 +142,7 @@ const EXPECTATION: &[Family] = &[
     per_cluster(
         "mongodbatlas_backup_export_expected_interval_seconds",
         "Longest time from one export to the next: as configured, or that of the export policy as of the last discovery. No sample where it is unknown, or where auto export is off and nothing is configured.",
-        |cluster| Some(cluster.expected_interval()?.as_secs_f64()),
+        |cluster| cluster.expected_interval().map(length),
     ),
     per_cluster(
         "mongodbatlas_backup_export_export_expected",
@@ -178,7 +187,7 @@ const POLLS: &[Family] = &[
     per_cluster(
         "mongodbatlas_backup_export_last_poll_duration_seconds",
         "How long the last poll of the cluster took, all pages and retries.",
-        |cluster| Some(cluster.state.last.as_ref()?.duration.as_secs_f64()),
+        |cluster| Some(length(cluster.state.last.as_ref()?.duration)),
     ),
     counter(
         "mongodbatlas_backup_export_polls",

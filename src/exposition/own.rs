@@ -8,7 +8,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::values::{Plain, count, seconds};
+use super::values::{Plain, count, length, seconds};
 use crate::board::View;
 use crate::self_metrics::SelfMetrics;
 
@@ -44,7 +44,7 @@ pub(super) fn exporter(
     gauge(
         "mongodbatlas_backup_exporter_poll_interval_seconds",
         "Configured time from one poll of a cluster to its next.",
-        poll_interval.as_secs_f64(),
+        length(poll_interval),
     )?;
     gauge(
         "mongodbatlas_backup_exporter_config_last_reload_successful",

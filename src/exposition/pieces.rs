@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::Format;
-use super::families::{FAMILIES, Family, Figure};
-use super::values::{count, push};
+use super::families::{Family, Figure, SECTIONS};
+use super::lines::{Labels, Samples, States};
+use super::values::count;
 use crate::board::{ClusterView, View};
 use crate::model::JobState;
 
@@ -17,44 +18,50 @@ pub struct Pieces {
     view: Arc<View>,
     format: Format,
     labels: Labels,
+    states: States,
     /// Sections that are still to come.
-    sections: std::slice::Iter<'static, &'static [Family]>,
-    section: Section,
-    /// Which cluster of the section's first family is next.
+    sections: std::slice::Iter<'static, &'static [&'static [Family]]>,
+    /// What is still to be written of the one before them.
+    columns: std::vec::IntoIter<Column>,
+    /// Which cluster of the first column is next.
     cluster: usize,
-    /// Whether that family has its header: it gets none without a sample.
+    /// Whether its family has its header: it gets none without a sample.
     begun: bool,
 }
 
 impl Pieces {
     pub(super) fn new(view: Arc<View>, format: Format) -> Self {
-        let labels = Labels::of(&view.clusters);
-        let (sections, section) = (FAMILIES.iter(), Section::default());
-        Self { view, format, labels, sections, section, cluster: 0, begun: false }
+        let (labels, states) = (Labels::of(&view.clusters), States::default());
+        let (sections, columns) = (SECTIONS.iter(), Vec::new().into_iter());
+        Self { view, format, labels, states, sections, columns, cluster: 0, begun: false }
     }
 
     /// Appends the next piece; false if that was the end, and nothing was appended.
     pub fn fill(&mut self, out: &mut String) -> bool {
         let before = out.len();
         loop {
-            let Some(family) = self.section.families.first() else {
-                if let Some(families) = self.sections.next() {
-                    self.section = Section::of(families, &self.view.clusters);
+            let Some(Column { family, figures }) = self.columns.as_slice().first() else {
+                if let Some(section) = self.sections.next() {
+                    self.columns = columns(section, &self.view.clusters).into_iter();
                     continue;
                 }
                 return out.len() > before;
             };
-            let mut samples = Samples { family, format: self.format, labels: "", begun: self.begun, out };
+            let mut samples = Samples::new(family, self.format, &self.states, self.begun, out);
+            let width = family.figure.width();
             for (index, cluster) in self.view.clusters.iter().enumerate().skip(self.cluster) {
-                samples.labels = self.labels.get(index);
-                samples.add(cluster, self.section.figures(index));
-                if samples.out.len() - before >= PIECE {
-                    (self.cluster, self.begun) = (index + 1, samples.begun);
+                let figures = &figures[index * width..][..width];
+                if figures.iter().all(|figure| figure.is_nan()) {
+                    continue;
+                }
+                samples.add(cluster, self.labels.get(index), figures);
+                if samples.written() - before >= PIECE {
+                    (self.cluster, self.begun) = (index + 1, samples.begun());
                     return true;
                 }
             }
             (self.cluster, self.begun) = (0, false);
-            self.section.advance();
+            self.columns.next();
         }
     }
 }
@@ -68,180 +75,44 @@ impl Iterator for Pieces {
     }
 }
 
-/// Some families, with what they say of every cluster.
-///
-/// Clusters lie scattered in memory: to visit ten thousand of them for each family takes five times as long as to visit them once.
-#[derive(Debug, Default)]
-struct Section {
-    families: &'static [Family],
-    /// Those of the first family first, and of it those of the first cluster; [`ABSENT`] where there is none.
+/// What a family says of every cluster.
+#[derive(Debug)]
+struct Column {
+    family: &'static Family,
+    /// Those of the first cluster first; [`ABSENT`] where there is none.
     figures: Vec<f64>,
-    /// Where those of the first family begin.
-    start: usize,
-    clusters: usize,
 }
 
 /// No figure: half as long as an `Option`. No figure is written as it, since it is no number.
 const ABSENT: f64 = f64::NAN;
 
-impl Section {
-    fn of(families: &'static [Family], clusters: &[ClusterView]) -> Self {
-        let width: usize = families.iter().map(|family| family.figure.width()).sum();
-        let mut figures = vec![ABSENT; width * clusters.len()];
-        for (index, cluster) in clusters.iter().enumerate() {
-            let report = cluster.current().map(|good| &good.report);
-            let mut start = 0;
-            for Family { figure, .. } in families {
-                let mut put = |place: usize, value: Option<f64>| {
-                    figures[start + index * figure.width() + place] = value.unwrap_or(ABSENT);
-                };
-                match figure {
-                    Figure::Cluster(value) => put(0, value(cluster)),
-                    Figure::Report(value) => put(0, report.and_then(value)),
-                    Figure::State(value) => {
-                        for (place, state) in JobState::ALL.into_iter().enumerate() {
-                            put(place, report.and_then(|report| value(report, state)));
-                        }
+/// Clusters lie scattered in memory: to visit ten thousand of them for each family takes five times as long as to visit them once.
+fn columns(section: &[&'static [Family]], clusters: &[ClusterView]) -> Vec<Column> {
+    let column = |family: &'static Family| Column {
+        family,
+        figures: Vec::with_capacity(family.figure.width() * clusters.len()),
+    };
+    let mut columns: Vec<_> = section.iter().copied().flatten().map(column).collect();
+    for cluster in clusters {
+        let report = cluster.current().map(|good| &good.report);
+        for Column { family, figures } in &mut columns {
+            let figure = match family.figure {
+                Figure::State(value) => {
+                    for state in JobState::ALL {
+                        let figure = report.and_then(|report| value(report, state));
+                        figures.push(figure.unwrap_or(ABSENT));
                     }
-                    Figure::Counter(value) => put(0, Some(count(value(cluster)))),
-                    // Whether there is any.
-                    Figure::Info(_, word) => put(0, word(cluster).map(|_| 1.0)),
-                    Figure::Reasons(counts) => put(0, counts(cluster).first_key_value().map(|_| 1.0)),
+                    continue;
                 }
-                start += figure.width() * clusters.len();
-            }
-        }
-        Self { families, figures, start: 0, clusters: clusters.len() }
-    }
-
-    /// The figures of a cluster in the first family.
-    fn figures(&self, index: usize) -> &[f64] {
-        let width = self.families.first().map_or(0, |family| family.figure.width());
-        &self.figures[self.start + index * width..][..width]
-    }
-
-    /// Goes on to the next family.
-    fn advance(&mut self) {
-        if let Some((first, rest)) = self.families.split_first() {
-            self.start += first.figure.width() * self.clusters;
-            self.families = rest;
-        }
-    }
-}
-
-/// The labels of each cluster, escaped: they are the same in every family.
-#[derive(Debug, Default)]
-struct Labels {
-    text: String,
-    ends: Vec<usize>,
-}
-
-impl Labels {
-    fn of(clusters: &[ClusterView]) -> Self {
-        let mut labels = Self::default();
-        for ClusterView { target, project, .. } in clusters {
-            let text = &mut labels.text;
-            push_label(text, "project_id", target.project_id.as_str());
-            text.push(',');
-            push_label(text, "project", project);
-            text.push(',');
-            push_label(text, "cluster_name", &target.cluster_name);
-            labels.ends.push(text.len());
-        }
-        labels
-    }
-
-    fn get(&self, index: usize) -> &str {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[start..self.ends[index]]
-    }
-}
-
-/// Both formats escape the same three characters.
-fn push_label(out: &mut String, name: &str, value: &str) {
-    out.push_str(name);
-    out.push_str("=\"");
-    let mut rest = value;
-    while let Some(at) = rest.find(['\\', '"', '\n']) {
-        out.push_str(&rest[..at]);
-        out.push_str(match rest.as_bytes()[at] {
-            b'\n' => "\\n",
-            b'"' => "\\\"",
-            _ => "\\\\",
-        });
-        rest = &rest[at + 1..];
-    }
-    out.push_str(rest);
-    out.push('"');
-}
-
-/// Writes the samples of a family.
-struct Samples<'a> {
-    family: &'static Family,
-    format: Format,
-    /// Those of the cluster.
-    labels: &'a str,
-    begun: bool,
-    out: &'a mut String,
-}
-
-impl Samples<'_> {
-    /// Adds those of a cluster.
-    fn add(&mut self, cluster: &ClusterView, figures: &[f64]) {
-        if figures.iter().all(|figure| figure.is_nan()) {
-            return;
-        }
-        match self.family.figure {
-            Figure::Cluster(_) | Figure::Report(_) | Figure::Counter(_) => self.sample(None, figures[0]),
-            Figure::State(_) => {
-                for (state, figure) in JobState::ALL.into_iter().zip(figures) {
-                    if !figure.is_nan() {
-                        self.sample(Some(("state", state.as_str())), *figure);
-                    }
-                }
-            }
-            Figure::Info(label, word) => {
-                if let Some(word) = word(cluster) {
-                    self.sample(Some((label, word)), 1.0);
-                }
-            }
-            Figure::Reasons(counts) => {
-                for (reason, value) in counts(cluster) {
-                    self.sample(Some(("reason", reason.as_str())), count(*value));
-                }
-            }
-        }
-    }
-
-    /// Writes a sample, and the header before the first one.
-    fn sample(&mut self, extra: Option<(&str, &str)>, value: f64) {
-        let (kind, suffix) = match self.family.figure {
-            Figure::Counter(_) | Figure::Reasons(_) => ("counter", "_total"),
-            Figure::Info(..) => ("info", "_info"),
-            Figure::Cluster(_) | Figure::Report(_) | Figure::State(_) => ("gauge", ""),
-        };
-        let Family { name, help, .. } = self.family;
-        if !self.begun {
-            self.begun = true;
-            // The older format names a family as its samples are named, and knows no info.
-            let (suffix, kind) = match self.format {
-                Format::Text if kind == "info" => (suffix, "gauge"),
-                Format::Text => (suffix, kind),
-                Format::OpenMetrics => ("", kind),
+                Figure::Cluster(value) => value(cluster),
+                Figure::Report(value) => report.and_then(value),
+                Figure::Counter(value) => Some(count(value(cluster))),
+                // Whether there is any.
+                Figure::Info(_, word) => word(cluster).map(|_| 1.0),
+                Figure::Reasons(counts) => counts(cluster).first_key_value().map(|_| 1.0),
             };
-            for part in ["# HELP ", name, suffix, " ", help, "\n# TYPE ", name, suffix, " ", kind, "\n"] {
-                self.out.push_str(part);
-            }
+            figures.push(figure.unwrap_or(ABSENT));
         }
-        for part in [name, suffix, "{", self.labels] {
-            self.out.push_str(part);
-        }
-        if let Some((label, value)) = extra {
-            self.out.push(',');
-            push_label(self.out, label, value);
-        }
-        self.out.push_str("} ");
-        push(self.out, value);
-        self.out.push('\n');
     }
+    columns
 }

@@ -15,7 +15,7 @@ use futures_util::stream;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::gzip::{self, Part};
+use super::gzip::{self, Packer, Part};
 use super::{Pages, accept};
 use crate::board::View;
 use crate::exposition::{self, Format};
@@ -110,13 +110,15 @@ fn make(pages: &Pages, format: Format, before: Option<Kept>) -> anyhow::Result<K
     let taken = Instant::now();
     let view = Arc::new(pages.board.view(taken));
     let mut text = Some(own(pages, view.clone(), format)?);
-    let own = Part::of(|out| text.take().inspect(|text| out.push_str(text)).is_some())?;
+    let mut packer = Packer::default();
+    let own = packer.pack(|out| text.take().inspect(|text| out.push_str(text)).is_some())?;
     if let Some(before) = before {
         return Ok(Kept { own_taken: taken, own, ..before });
     }
     let (revision, fresh_until) = (view.revision, view.fresh_until);
     let (mut pieces, mut end) = (exposition::clusters(view, format), Some(format.end()));
-    let clusters = Part::of(|out| pieces.fill(out) || end.take().inspect(|end| out.push_str(end)).is_some())?;
+    let clusters =
+        packer.pack(|out| pieces.fill(out) || end.take().inspect(|end| out.push_str(end)).is_some())?;
     Ok(Kept { taken, revision, fresh_until, clusters, own_taken: taken, own })
 }
 
@@ -237,7 +239,7 @@ mod tests {
     #[test]
     fn who_waited_for_a_body_takes_it_unless_it_was_begun_before() {
         let begun = Instant::now();
-        let part = || Part::of(|_| false).unwrap();
+        let part = || Packer::default().pack(|_| false).unwrap();
         let kept = Kept {
             taken: begun,
             revision: 1,
