@@ -7,7 +7,7 @@ use std::str::FromStr;
 use atlas_backup_exporter::config::Source;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 /// Tells Prometheus whether MongoDB Atlas really exports its backup snapshots.
 #[derive(Debug, Parser)]
@@ -42,7 +42,7 @@ pub(crate) struct Cli {
 
     /// Least severe messages to log: error, warn, info, debug or trace. [default: info; error for check]
     #[arg(long = "log.level", value_name = "LEVEL", value_parser = level, global = true)]
-    pub(crate) log_level: Option<String>,
+    pub(crate) log_level: Option<Targets>,
 
     /// Form of the log on standard error.
     #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", global = true)]
@@ -77,7 +77,7 @@ impl Cli {
     }
 
     /// The filter of the log.
-    pub(crate) fn filter(&self) -> String {
+    pub(crate) fn filter(&self) -> Targets {
         let default = match self.command {
             Some(Command::Check { .. }) => tracing::Level::ERROR,
             _ => tracing::Level::INFO,
@@ -156,19 +156,18 @@ fn telemetry_path(text: &str) -> Result<String, &'static str> {
 }
 
 /// One of the five levels, for the exporter alone: its libraries speak up only when something is wrong.
-fn level(text: &str) -> Result<String, String> {
-    let level: tracing::Level = text.parse().map_err(|_| "error, warn, info, debug or trace".to_owned())?;
-    let filter = filter(level);
-    EnvFilter::try_new(&filter).map_err(|error| error.to_string())?;
-    Ok(filter)
+fn level(text: &str) -> Result<Targets, &'static str> {
+    text.parse().map(filter).map_err(|_| "error, warn, info, debug or trace")
 }
 
-fn filter(level: tracing::Level) -> String {
-    format!("warn,atlas_backup_exporter={level}").to_lowercase()
+fn filter(level: tracing::Level) -> Targets {
+    Targets::new().with_default(tracing::Level::WARN).with_target("atlas_backup_exporter", level)
 }
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::*;
 
     #[test]
@@ -188,8 +187,17 @@ mod tests {
 
     #[test]
     fn the_level_is_for_the_exporter_and_not_for_its_libraries() {
-        assert_eq!(level("debug").unwrap(), "warn,atlas_backup_exporter=debug");
-        assert_eq!(level("ERROR").unwrap(), "warn,atlas_backup_exporter=error");
+        for (text, ours) in [("debug", Level::DEBUG), ("ERROR", Level::ERROR), ("trace", Level::TRACE)] {
+            let filter = level(text).unwrap();
+            for one in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
+                assert_eq!(
+                    filter.would_enable("atlas_backup_exporter::poll", &one),
+                    one <= ours,
+                    "{text} {one}"
+                );
+                assert_eq!(filter.would_enable("hyper", &one), one <= Level::WARN, "{text} {one}");
+            }
+        }
         assert!(level("loud").is_err());
     }
 

@@ -8,17 +8,18 @@ mod scrape;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::time::Instant;
-use tower_http::compression::CompressionLayer;
 
 use crate::board::Board;
 use crate::reload::ReloadHandle;
 use crate::self_metrics::SelfMetrics;
 use crate::settings::Follow;
+use gzip::Packer;
 use scrape::Scrapes;
 
 /// What the pages show.
@@ -52,8 +53,7 @@ pub fn router(pages: Pages) -> Router {
     if pages.telemetry_path != "/" {
         router = router.route("/", get(landing));
     }
-    // Scrapes are compressed by themselves.
-    let router = router.layer(CompressionLayer::new()).route(&pages.telemetry_path, get(metrics));
+    let router = router.route(&pages.telemetry_path, get(metrics));
     router.with_state(Arc::new(Shared { pages: Arc::new(pages), scrapes: Scrapes::default() }))
 }
 
@@ -81,16 +81,20 @@ async fn reload(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-async fn landing(State(shared): State<Arc<Shared>>) -> Html<String> {
+async fn landing(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let pages = &shared.pages;
     let view = pages.board.view(Instant::now());
-    Html(
-        page::render(
-            &view,
-            pages.metrics.reload().error.as_deref(),
-            &pages.telemetry_path,
-            jiff::Timestamp::now(),
-        )
-        .into_string(),
-    )
+    let refused = pages.metrics.reload().error;
+    let page = page::render(&view, refused.as_deref(), &pages.telemetry_path, jiff::Timestamp::now());
+    let page = page.into_string();
+    let vary = [(header::VARY, "accept-encoding")];
+    if accept::gzip(headers.get_all(header::ACCEPT_ENCODING)) {
+        // Memory takes everything; if not, who asks for gzip can read text, too.
+        if let Ok(part) = Packer::default().pack_all(&page) {
+            let encoding = [(header::CONTENT_ENCODING, "gzip")];
+            let file = gzip::join([&part]).0.concat();
+            return (vary, encoding, Html(Body::from(file))).into_response();
+        }
+    }
+    (vary, Html(page)).into_response()
 }

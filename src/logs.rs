@@ -6,24 +6,25 @@ use std::io;
 use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::cli::LogFormat;
 
 /// Begins to log, and makes a panic a line of the log like any other.
-pub(crate) fn init(filter: &str, format: LogFormat) {
+pub(crate) fn init(filter: Targets, format: LogFormat) {
     // An error inside the log is dropped: it would be printed, and a standard error that is closed must not end us.
     let layer = || tracing_subscriber::fmt::layer().log_internal_errors(false).with_writer(io::stderr);
     let layer = match format {
         LogFormat::Logfmt => layer().event_format(Logfmt).boxed(),
         LogFormat::Json => layer().json().flatten_event(true).boxed(),
     };
-    tracing_subscriber::registry().with(EnvFilter::new(filter)).with(layer).init();
+    tracing_subscriber::registry().with(filter).with(layer).init();
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let text = panic.payload_as_str().unwrap_or("no message");

@@ -22,7 +22,7 @@ const BAD_CONFIGURATION: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.refuse_what_does_not_go_together();
-    logs::init(&cli.filter(), cli.log_format);
+    logs::init(cli.filter(), cli.log_format);
     let config = match cli.command {
         Some(Command::Demo) => None,
         _ => match Config::load(&cli.source()) {

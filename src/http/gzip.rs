@@ -52,6 +52,14 @@ impl Packer {
     }
 }
 
+impl Packer {
+    /// Compresses a text that is there as a whole.
+    pub(super) fn pack_all(&mut self, text: &str) -> io::Result<Part> {
+        let mut text = Some(text);
+        self.pack(|out| text.take().inspect(|text| out.push_str(text)).is_some())
+    }
+}
+
 /// A gzip file of some parts, in pieces, and its length.
 pub(super) fn join<const N: usize>(parts: [&Part; N]) -> (Vec<Bytes>, usize) {
     let mut crc = Crc::new();

@@ -109,9 +109,8 @@ async fn compressed(pages: &Arc<Pages>, scrapes: &Scrapes, format: Format) -> an
 fn make(pages: &Pages, format: Format, before: Option<Kept>) -> anyhow::Result<Kept> {
     let taken = Instant::now();
     let view = Arc::new(pages.board.view(taken));
-    let mut text = Some(own(pages, view.clone(), format)?);
     let mut packer = Packer::default();
-    let own = packer.pack(|out| text.take().inspect(|text| out.push_str(text)).is_some())?;
+    let own = packer.pack_all(&own(pages, view.clone(), format)?)?;
     if let Some(before) = before {
         return Ok(Kept { own_taken: taken, own, ..before });
     }
