@@ -2,13 +2,16 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
+mod process;
+
 use std::collections::BTreeMap;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use atlas_backup_exporter::simulator::{
     Account, Cluster, End, Job, Project, Scheme, Simulator, Snapshot, World,
 };
+use process::Running;
 use tokio::net::TcpListener;
 
 const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
@@ -103,15 +106,5 @@ fn world() -> World {
         accounts: vec![Account::new(Scheme::ServiceAccount, "bench", "bench")],
         projects: [(PROJECT.to_owned(), project)].into(),
         ..World::default()
-    }
-}
-
-/// Ends with this.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }

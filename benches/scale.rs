@@ -3,14 +3,17 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counts and seconds of a benchmark
 
+mod process;
+
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use atlas_backup_exporter::simulator::{
     Account, Cluster, End, Fault, Job, Misbehaviour, ORGANIZATION, Project, Scheme, Simulator, World,
 };
 use clap::Parser;
+use process::{Running, cpu, free_port, is_ready, of, scrape};
 use tokio::net::TcpListener;
 
 /// As Prometheus does.
@@ -62,7 +65,7 @@ async fn measure(arguments: &Arguments) {
         simulator.url()
     );
     std::fs::write(folder.path().join("config.toml"), config).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let exporter = Running(
         Command::new(env!("CARGO_BIN_EXE_atlas-backup-exporter"))
             .current_dir(folder.path())
@@ -72,7 +75,7 @@ async fn measure(arguments: &Arguments) {
     );
     let url = format!("http://127.0.0.1:{port}");
     let began = Instant::now();
-    while !ready(&url).await {
+    while !is_ready(&url).await {
         assert!(began.elapsed() < Duration::from_mins(5), "it does not get ready");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -85,8 +88,7 @@ async fn measure(arguments: &Arguments) {
 
     // The first round, discovery and all, is not measured.
     tokio::time::sleep(Duration::from_secs(interval)).await;
-    let (before, cpu, answered) =
-        (scrape(&url).await, cpu_seconds(exporter.pid()), simulator.world().answered);
+    let (before, cpu, answered) = (scrape(&url).await, exporter.cpu(), simulator.world().answered);
     let (start, window) = (Instant::now(), Duration::from_secs(interval * rounds));
     let mut oldest: f64 = 0.0;
     while start.elapsed() < window {
@@ -98,7 +100,7 @@ async fn measure(arguments: &Arguments) {
         oldest = oldest.max(ages.fold(0.0, f64::max));
     }
     let after = scrape(&url).await;
-    let cpu = (cpu_seconds(exporter.pid()) - cpu) / rounds as f64;
+    let cpu = (exporter.cpu() - cpu) / rounds as f64;
     let requests = (simulator.world().answered - answered) / rounds;
     let polls = |scrape: &BTreeMap<String, f64>| -> BTreeMap<String, f64> {
         of(scrape, "mongodbatlas_backup_export_polls_total")
@@ -126,7 +128,7 @@ async fn measure(arguments: &Arguments) {
         "CPU a round            {cpu:8.2} s  ({:.2} ms a cluster), a scrape every 30 s included",
         cpu * 1000.0 / f64::from(clusters)
     );
-    println!("peak memory            {:8.1} MiB", peak_mebibytes(exporter.pid()));
+    println!("peak memory            {:8.1} MiB", exporter.peak_mebibytes());
 
     let per_request = |total: f64, requests: f64| total * 1_000_000.0 / requests;
     let mut bare = Vec::new();
@@ -154,7 +156,7 @@ async fn peer(arguments: &Arguments, url: &str) {
     let minted = minted.form(&[("grant_type", "client_credentials")]).send().await.unwrap();
     let minted: serde_json::Value = serde_json::from_slice(&minted.bytes().await.unwrap()).unwrap();
     let token = minted["access_token"].as_str().unwrap().to_owned();
-    let before = cpu_seconds(std::process::id());
+    let before = cpu(std::process::id());
     let (client, token) = (&client, &token);
     let lane = |lane: u32| async move {
         for i in (lane..arguments.clusters).step_by(8) {
@@ -169,7 +171,7 @@ async fn peer(arguments: &Arguments, url: &str) {
         }
     };
     futures_util::future::join_all((0..8).map(lane)).await;
-    println!("{}", cpu_seconds(std::process::id()) - before);
+    println!("{}", cpu(std::process::id()) - before);
 }
 
 /// The project id and the name of cluster number `i`.
@@ -192,51 +194,4 @@ fn world(arguments: &Arguments) -> World {
         project.clusters.insert(name, Cluster::with(jobs));
     }
     world
-}
-
-async fn ready(url: &str) -> bool {
-    let answer = reqwest::get(format!("{url}/-/ready")).await;
-    answer.is_ok_and(|answer| answer.status().is_success())
-}
-
-async fn scrape(url: &str) -> BTreeMap<String, f64> {
-    let text = reqwest::get(format!("{url}/metrics")).await.unwrap().text().await.unwrap();
-    let samples = text.lines().filter(|line| !line.starts_with('#'));
-    samples
-        .map(|line| line.rsplit_once(' ').unwrap())
-        .map(|(series, value)| (series.to_owned(), value.parse().unwrap()))
-        .collect()
-}
-
-fn of<'a>(scrape: &'a BTreeMap<String, f64>, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
-    scrape.iter().filter_map(move |(series, value)| Some((series.strip_prefix(name)?, *value)))
-}
-
-/// User and system time of a process; Linux counts it in hundredths of a second.
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-}
-
-fn peak_mebibytes(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
-}
-
-/// Ended with the benchmark.
-struct Running(Child);
-
-impl Running {
-    fn pid(&self) -> u32 {
-        self.0.id()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -1,0 +1,86 @@
+//! Processes that a benchmark starts and looks at.
+
+// Not every benchmark looks at everything.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::process::Child;
+use std::time::Duration;
+
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
+
+/// A process that ends with the benchmark.
+#[derive(Debug)]
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Its seconds of CPU so far.
+    pub(crate) fn cpu(&self) -> f64 {
+        cpu(self.pid())
+    }
+
+    pub(crate) fn resident_mebibytes(&self) -> f64 {
+        self.mebibytes("VmRSS:")
+    }
+
+    pub(crate) fn peak_mebibytes(&self) -> f64 {
+        self.mebibytes("VmHWM:")
+    }
+
+    fn mebibytes(&self, key: &str) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Seconds of CPU of all threads of a process so far, those that have ended included, as the kernel's clock of the process says.
+pub(crate) fn cpu(pid: u32) -> f64 {
+    let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid).unwrap())).unwrap();
+    Duration::from(clock.now().unwrap()).as_secs_f64()
+}
+
+/// The samples of an exporter at `url`.
+pub(crate) async fn scrape(url: &str) -> BTreeMap<String, f64> {
+    let text = reqwest::get(format!("{url}/metrics")).await.unwrap().text().await.unwrap();
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    samples
+        .map(|line| line.rsplit_once(' ').unwrap())
+        .map(|(series, value)| (series.to_owned(), value.parse().unwrap()))
+        .collect()
+}
+
+/// Those of a family, by their labels.
+pub(crate) fn of<'a>(
+    scrape: &'a BTreeMap<String, f64>,
+    name: &'a str,
+) -> impl Iterator<Item = (&'a str, f64)> {
+    scrape.iter().filter_map(move |(series, value)| Some((series.strip_prefix(name)?, *value)))
+}
+
+pub(crate) async fn is_ready(url: &str) -> bool {
+    let answer = reqwest::get(format!("{url}/-/ready")).await;
+    answer.is_ok_and(|answer| answer.status().is_success())
+}
+
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,150 @@
+//! An Atlas that has all its answers ready, over TLS and over plain HTTP: what it takes must not slow the one who asks.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::serve::Listener;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::page;
+
+pub(crate) const PROJECT: &str = "65f1c0ffee5eed0000000001";
+
+/// One that serves until the benchmark ends.
+pub(crate) struct Atlas {
+    /// Over TLS.
+    pub(crate) url: String,
+    /// A page of 500 jobs, over plain HTTP and not compressed.
+    pub(crate) plain_url: String,
+    /// The certificate that whoever asks must trust.
+    pub(crate) authority: String,
+    answers: Arc<Answers>,
+}
+
+struct Answers {
+    /// Compressed, by the end of the path and the query.
+    bodies: HashMap<String, Bytes>,
+    schedule: Bytes,
+    answered: AtomicU64,
+}
+
+impl Atlas {
+    /// So many clusters, each with so many past jobs.
+    pub(crate) async fn start(clusters: usize, jobs: usize) -> Self {
+        let answers = Arc::new(Answers::new(clusters, jobs));
+        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.signing_key.serialize_der()));
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![key.cert.der().clone()], private)
+            .unwrap();
+        let (tls, plain) = (bind().await, bind().await);
+        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        let atlas = Self {
+            url: format!("https://localhost:{}", port(&tls)),
+            plain_url: format!("http://127.0.0.1:{}/page", port(&plain)),
+            authority: key.cert.pem(),
+            answers: answers.clone(),
+        };
+        let tls = Tls { listener: tls, acceptor: TlsAcceptor::from(Arc::new(config)) };
+        tokio::spawn(axum::serve(tls, Router::new().fallback(answer).with_state(answers)).into_future());
+        let page = Bytes::from(page::of(0, page::JOBS, jobs));
+        let router = Router::new().fallback(move || std::future::ready(page.clone()));
+        tokio::spawn(axum::serve(plain, router).into_future());
+        atlas
+    }
+
+    pub(crate) fn answered(&self) -> u64 {
+        self.answers.answered.load(Ordering::Relaxed)
+    }
+}
+
+async fn bind() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+impl Answers {
+    fn new(clusters: usize, jobs: usize) -> Self {
+        let mut bodies = HashMap::new();
+        let mut add = |what: String, body: &str| drop(bodies.insert(what, zipped(body)));
+        for size in [100, 500] {
+            for number in 1..=jobs.div_ceil(size) {
+                // The tests of the walk see to it that nobody reads on in small pages.
+                if size == 500 || number == 1 {
+                    let page = page::of((number - 1) * size, size.min(jobs - (number - 1) * size), jobs);
+                    add(format!("exports?itemsPerPage={size}&pageNum={number}"), &page);
+                }
+            }
+        }
+        let names: Vec<_> = (0..clusters)
+            .map(|number| format!(r#"{{"name":"cluster-{number}","backupEnabled":true}}"#))
+            .collect();
+        for (number, page) in names.chunks(500).enumerate() {
+            let next = if (number + 1) * 500 < clusters { r#"{"rel":"next","href":"h"}"# } else { "" };
+            let page =
+                format!(r#"{{"links":[{next}],"results":[{}],"totalCount":{clusters}}}"#, page.join(","));
+            add(format!("clusters?itemsPerPage=500&pageNum={}", number + 1), &page);
+        }
+        add("token".to_owned(), r#"{"access_token":"bench","expires_in":3600,"token_type":"Bearer"}"#);
+        add(PROJECT.to_owned(), r#"{"name":"payments"}"#);
+        let schedule = zipped(r#"{"autoExportEnabled":false}"#);
+        Self { bodies, schedule, answered: AtomicU64::new(0) }
+    }
+}
+
+async fn answer(State(answers): State<Arc<Answers>>, uri: Uri) -> Response {
+    answers.answered.fetch_add(1, Ordering::Relaxed);
+    let asked = uri.path_and_query().map_or("", |asked| asked.as_str());
+    let what = asked.rsplit('/').next().unwrap_or_default();
+    let body = if what == "schedule" { Some(&answers.schedule) } else { answers.bodies.get(what) };
+    match body {
+        Some(body) => {
+            let headers = [(header::CONTENT_TYPE, "application/json"), (header::CONTENT_ENCODING, "gzip")];
+            (headers, body.clone()).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn zipped(text: &str) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap().into()
+}
+
+struct Tls {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Listener for Tls {
+    type Io = TlsStream<TcpStream>;
+    type Addr = std::net::SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = self.listener.accept().await.unwrap();
+            let _ = stream.set_nodelay(true);
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
