@@ -16,10 +16,14 @@ const LAST_BLOCK: [u8; 2] = [3, 0];
 /// and 1.05 MB.
 const LEVEL: u32 = 2;
 
+/// What is compressed is put aside when it is as long as this. A large buffer that grows and goes, again and again, would leave holes that the
+/// allocator cannot give back.
+const PIECE: usize = 64 * 1024;
+
 /// A part of a text, compressed. It refers to nothing outside of itself, and ends at a whole byte.
 #[derive(Debug)]
 pub(super) struct Part {
-    blocks: Bytes,
+    pieces: Vec<Bytes>,
     crc: Crc,
 }
 
@@ -38,18 +42,25 @@ impl Packer {
             }
             None => DeflateEncoder::new(Vec::new(), Compression::new(LEVEL)),
         };
-        let (mut crc, mut piece) = (Crc::new(), String::new());
-        while fill(&mut piece) {
-            crc.update(piece.as_bytes());
-            encoder.write_all(piece.as_bytes())?;
-            piece.clear();
+        let (mut crc, mut text, mut pieces) = (Crc::new(), String::new(), Vec::new());
+        while fill(&mut text) {
+            crc.update(text.as_bytes());
+            encoder.write_all(text.as_bytes())?;
+            text.clear();
+            if encoder.get_ref().len() >= PIECE {
+                pieces.push(packed(&mut encoder));
+            }
         }
         // All of it, up to a whole byte, but without an end.
         encoder.flush()?;
-        let blocks = std::mem::take(encoder.get_mut()).into_boxed_slice().into();
+        pieces.push(packed(&mut encoder));
         self.0 = Some(encoder);
-        Ok(Part { blocks, crc })
+        Ok(Part { pieces, crc })
     }
+}
+
+fn packed(encoder: &mut DeflateEncoder<Vec<u8>>) -> Bytes {
+    std::mem::take(encoder.get_mut()).into_boxed_slice().into()
 }
 
 impl Packer {
@@ -66,7 +77,7 @@ pub(super) fn join<const N: usize>(parts: [&Part; N]) -> (Vec<Bytes>, usize) {
     let mut file = vec![Bytes::from_static(&HEADER)];
     for part in parts {
         crc.combine(&part.crc);
-        file.push(part.blocks.clone());
+        file.extend(part.pieces.iter().cloned());
     }
     let mut end = LAST_BLOCK.to_vec();
     end.extend(crc.sum().to_le_bytes());
@@ -107,7 +118,7 @@ mod tests {
         assert_eq!(unzipped([&parts[0], &parts[2]]), format!("{first}{second}"));
         assert_eq!(unzipped([&parts[2], &parts[1], &parts[0]]), format!("{second}{first}"));
         // Nothing is left of what was packed before.
-        assert_eq!(parts[3].blocks, parts[0].blocks);
+        assert_eq!(parts[3].pieces, parts[0].pieces);
         assert_eq!(unzipped([&parts[3], &part(&mut Packer::default(), &second)]), format!("{first}{second}"));
         assert_eq!(unzipped([]), "");
     }

@@ -36,7 +36,9 @@ pub struct Snapshot {
 /// The snapshots of a cluster, as they were listed last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshots {
-    /// When each was taken, and whether the export policy exports it.
+    /// All of them.
+    listed: SnapshotSet,
+    /// When each was taken, and whether the export policy exports it; those that are older than one that was exported may be missing.
     known: Vec<(SnapshotId, Timestamp, bool)>,
     /// When the newest of those was taken that it exports.
     newest: Option<Timestamp>,
@@ -60,7 +62,8 @@ impl Snapshots {
         known.sort_unstable();
         known.dedup_by_key(|known| known.0);
         let newest = known.iter().filter(|known| known.2).map(|known| known.1).max();
-        Self { known, newest, policy: frequency.is_some(), read_at }
+        let listed = known.iter().map(|known| known.0).collect();
+        Self { listed, known, newest, policy: frequency.is_some(), read_at }
     }
 
     /// When the newest snapshot that the policy exports was taken.
@@ -69,8 +72,16 @@ impl Snapshots {
         self.newest
     }
 
-    fn lists(&self, id: SnapshotId) -> bool {
-        self.known.iter().any(|known| known.0 == id)
+    /// Whether there is anything that nobody will ask for any more, now that these were exported.
+    #[must_use]
+    pub fn may_forget(&self, seen: &Exported) -> bool {
+        self.known.iter().any(|known| Some(known.1) <= seen.newest)
+    }
+
+    /// Forgets that: what is older than the newest exported one neither waits nor is newer. A cluster has hundreds of them.
+    pub fn forget(&mut self, seen: &Exported) {
+        self.known.retain(|known| Some(known.1) > seen.newest);
+        self.known.shrink_to_fit();
     }
 }
 
@@ -158,7 +169,7 @@ impl Recovery {
         seen.newest = exported.map(|known| known.1).max().max(seen.newest);
         // The newest success may be of a snapshot that is listed no longer, and was not seen when it was. Whatever is older than that
         // job may be older than its snapshot, and nobody knows that it is awaited.
-        let listed = exports.newest.filter(|(_, id)| id.is_some_and(|id| snapshots.lists(id)));
+        let listed = exports.newest.filter(|(_, id)| id.is_some_and(|id| snapshots.listed.contains(id)));
         seen.job = listed.map(|(asked_for, _)| asked_for).max(seen.job);
         let unlisted = exports.newest.map(|(asked_for, _)| asked_for).filter(|job| seen.job < Some(*job));
         let since = seen.newest.max(unlisted);
@@ -255,6 +266,25 @@ mod tests {
         let later = exports(&[4, 5], &[], Some((111, Some(100))));
         let late = Recovery::of(&snapshots(&[5, 6]), &later, &mut seen);
         assert_eq!((late.newest_exported, late.awaiting.unwrap().count), (Some(at(5)), 0));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_forgotten_makes_no_difference(
+            listed in proptest::collection::vec(1..120u8, 0..20),
+            polls in proptest::collection::vec((proptest::collection::vec(1..120u8, 0..4), 1..120u8, 1..120u8), 1..6),
+        ) {
+            let whole = snapshots(&listed);
+            let mut short = whole.clone();
+            let (mut seen_whole, mut seen_short) = (Exported::default(), Exported::default());
+            for (successful, hour, newest) in polls {
+                let exports = exports(&successful, &[newest], Some((hour, successful.first().copied())));
+                let recovery = Recovery::of(&whole, &exports, &mut seen_whole);
+                proptest::prop_assert_eq!(Recovery::of(&short, &exports, &mut seen_short), recovery);
+                short.forget(&seen_short);
+                proptest::prop_assert!(!short.may_forget(&seen_short));
+            }
+        }
     }
 
     #[test]
