@@ -289,6 +289,12 @@ impl ClusterReport {
         let count = usize::try_from(self.failures_since_success).unwrap_or(usize::MAX);
         self.failed.iter().take(count)
     }
+
+    /// Forgets the reasons of all failed jobs but the newest, and of that, too, if it was made good: nothing shows them.
+    pub fn keep_newest_failure(&mut self) {
+        self.failed.truncate(usize::from(self.failures_since_success > 0));
+        self.failed.shrink_to_fit();
+    }
 }
 
 /// What is left of a project's budget of requests, as Atlas last told it.

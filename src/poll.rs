@@ -96,7 +96,7 @@ impl Memory {
     fn take_in(
         &mut self,
         target: &Target,
-        report: ClusterReport,
+        mut report: ClusterReport,
         now: Timestamp,
         finished: Instant,
     ) -> GoodPoll {
@@ -109,6 +109,7 @@ impl Memory {
                 log_failed_job(target, job);
             }
         }
+        report.keep_newest_failure();
         if self.failing.take().is_some() {
             tracing::info!(project_id = %target.project_id, cluster_name = target.cluster_name, "the cluster can be polled again");
         }

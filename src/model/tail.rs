@@ -29,7 +29,8 @@ pub struct Tail {
     newest: Timestamp,
     /// How many jobs are in it.
     jobs: u64,
-    /// What it says, but for the snapshots of its successful jobs.
+    /// What it says, but for the snapshots of its successful jobs. Of its failures there is the newest, and only while it is not made good:
+    /// the full walk told the others.
     report: ClusterReport,
 }
 
@@ -37,6 +38,7 @@ impl Tail {
     pub(super) fn new(seam: (JobId, Seen), newest: Timestamp, jobs: u64, report: &ClusterReport) -> Self {
         let mut report = report.clone();
         report.exports.successful = SnapshotSet::default();
+        report.keep_newest_failure();
         Self { seam, newest, jobs, report }
     }
 }
@@ -93,7 +95,7 @@ impl<'a> Head<'a> {
     }
 
     /// Ends the reading: what the whole listing says, or `None` where the tail does not hold. The snapshots of successful jobs are
-    /// those of the head.
+    /// those of the head, and so are the failed jobs, but for the newest one that is not made good.
     #[must_use]
     pub fn finish(self) -> Option<ClusterReport> {
         let complete = self.reached && self.fold.is_promised(self.tail.jobs + self.fold.jobs());
@@ -102,11 +104,6 @@ impl<'a> Head<'a> {
         }
         let tail = &self.tail.report;
         let mut report = self.fold.finish();
-        // Where a failure of the head has vanished, one of the tail moves up whose reason was not kept.
-        let kept = report.failed.len() + tail.failed.len();
-        if kept < FAILURES_KEPT && (tail.failed.len() as u64) < tail.jobs[JobState::Failed] {
-            return None;
-        }
         report.append(tail);
         report.exports.partial = true;
         Some(report)

@@ -75,6 +75,8 @@ async fn what_happens_on_the_first_page_is_seen_without_a_full_walk() {
     assert_eq!(scrape.value("failures_since_last_success", "prod", ""), Some(1.0));
     assert_eq!(scrape.value("latest_failure_info", "prod", "error_code=\"KMS\""), Some(1.0));
     assert_eq!((requests(&simulator, FULL), own(&scrape, "full_walks_total")), (3, 1.0));
+    let told = exporter.log().lines().filter(|line| line.contains("an export job failed")).count();
+    assert_eq!(told, 1, "{}", exporter.log());
 }
 
 #[tokio::test]
