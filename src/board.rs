@@ -4,6 +4,7 @@
 //! cluster is not shown before its project's name was asked for, and a report that is too old is withdrawn.
 
 mod detail;
+mod known;
 mod view;
 
 use std::collections::BTreeMap;
@@ -15,11 +16,12 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::model::{
-    Budget, ClusterReport, Detail, Expected, FailureReason, ListedCluster, OrganizationId, PollError,
-    ProjectId, Schedule, Target, Unexportable,
+    Budget, Detail, Expected, ListedCluster, OrganizationId, PollError, ProjectId, Schedule, Target,
+    Unexportable,
 };
 pub use detail::ClusterDetails;
 use detail::ProjectDetails;
+pub use known::{ClusterState, Discovery, GoodPoll, LastPoll};
 pub use view::{ClusterView, OrganizationView, ProjectView, View};
 
 /// The shared state.
@@ -54,81 +56,6 @@ struct ProjectState {
     left_out: Option<BTreeMap<Unexportable, u64>>,
     budget: Option<Budget>,
     details: ProjectDetails,
-}
-
-/// What is known of one cluster.
-#[derive(Debug, Clone, Default)]
-pub struct ClusterState {
-    /// The last good poll, `None` until there was one.
-    pub good: Option<Arc<GoodPoll>>,
-    /// The last poll, `None` until the first has finished.
-    pub last: Option<LastPoll>,
-    /// Polls finished.
-    pub polls: u64,
-    /// Polls failed, by reason; reasons that never occurred are not in it.
-    pub failures: BTreeMap<FailureReason, u64>,
-    /// What the configuration expects.
-    pub expected: Expected,
-    /// Whether its backup schedule is read.
-    pub scheduled: bool,
-    /// That schedule, as it was read last.
-    pub schedule: Option<Schedule>,
-    /// Why the schedule could not be read last; `None` if it could, or was not asked for.
-    pub schedule_error: Option<PollError>,
-    /// Whether it is paused.
-    pub paused: Option<bool>,
-    /// When it was created.
-    pub created_at: Option<Timestamp>,
-    /// What is known of it besides.
-    pub details: ClusterDetails,
-}
-
-/// What a good poll found.
-#[derive(Debug, Clone)]
-pub struct GoodPoll {
-    /// The listing, folded.
-    pub report: ClusterReport,
-    /// When the least recently moved active job last moved.
-    pub last_progress: Option<Timestamp>,
-    /// When the poll finished.
-    pub finished_at: Timestamp,
-    /// The same moment on the clock that nobody sets: staleness is measured on it.
-    pub finished: Instant,
-}
-
-/// How the last poll went.
-#[derive(Debug, Clone)]
-pub struct LastPoll {
-    /// When it finished.
-    pub finished_at: Timestamp,
-    /// How long it took.
-    pub duration: Duration,
-    /// Why it failed; `None` if it was good.
-    pub error: Option<PollError>,
-}
-
-/// How projects or clusters were listed last.
-#[derive(Debug, Clone, Default)]
-pub struct Discovery {
-    /// Why it failed; `None` if it was good.
-    pub error: Option<PollError>,
-    /// When it was good last.
-    pub last_success: Option<Timestamp>,
-}
-
-impl Discovery {
-    /// Whether it was tried at all.
-    #[must_use]
-    pub fn was_tried(&self) -> bool {
-        self.error.is_some() || self.last_success.is_some()
-    }
-
-    fn take_in(&mut self, at: Timestamp, outcome: Result<(), PollError>) {
-        self.error = outcome.err();
-        if self.error.is_none() {
-            self.last_success = Some(at);
-        }
-    }
 }
 
 impl Board {
