@@ -162,7 +162,7 @@ pub async fn rest(
     }
 }
 
-/// `interval`, moved by up to [`JITTER`] of it as `random` (0 to 1) says.
+/// `interval`, up to a tenth shorter or longer, as `random` (0 to 1) says.
 #[must_use]
 pub fn jittered(interval: Duration, random: f64) -> Duration {
     interval.mul_f64(1.0 + JITTER * (2.0 * random - 1.0))
