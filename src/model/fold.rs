@@ -171,9 +171,10 @@ impl Fold {
         let failed;
         (self.failed, failed) = self.failed.into_iter().partition(|(key, _)| key.created_at > newest);
         let older = older.finish(failed);
-        let tail = seam.map(|seam| Tail::new(seam, newest, jobs - self.jobs(), &older));
+        let jobs = jobs - self.jobs();
         let mut report = self.finish();
         report.append(&older);
+        let tail = seam.map(|seam| Tail::new(seam, newest, jobs, older));
         (report, tail)
     }
 

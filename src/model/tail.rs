@@ -35,8 +35,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    pub(super) fn new(seam: (JobId, Seen), newest: Timestamp, jobs: u64, report: &ClusterReport) -> Self {
-        let mut report = report.clone();
+    pub(super) fn new(seam: (JobId, Seen), newest: Timestamp, jobs: u64, mut report: ClusterReport) -> Self {
         report.exports.successful = SnapshotSet::default();
         report.keep_newest_failure();
         Self { seam, newest, jobs, report }
