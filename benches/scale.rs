@@ -5,7 +5,6 @@
 
 mod process;
 
-use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use atlas_backup_exporter::simulator::{
     Account, Cluster, End, Fault, Job, Misbehaviour, ORGANIZATION, Project, Scheme, Simulator, World,
 };
 use clap::Parser;
-use process::{Running, cpu, free_port, is_ready, of, scrape};
+use process::{Running, cpu, free_port, get_ready, of, polls, scrape};
 use tokio::net::TcpListener;
 
 /// As Prometheus does.
@@ -74,12 +73,7 @@ async fn measure(arguments: &Arguments) {
             .unwrap(),
     );
     let url = format!("http://127.0.0.1:{port}");
-    let began = Instant::now();
-    while !is_ready(&url).await {
-        assert!(began.elapsed() < Duration::from_mins(5), "it does not get ready");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let ready_after = began.elapsed();
+    let ready_after = get_ready(&url).await;
     println!(
         "{clusters} clusters in {projects} projects, {} jobs each, polled every {interval} s; Atlas takes {} ms",
         arguments.jobs, arguments.latency
@@ -102,11 +96,6 @@ async fn measure(arguments: &Arguments) {
     let after = scrape(&url).await;
     let cpu = (exporter.cpu() - cpu) / rounds as f64;
     let requests = (simulator.world().answered - answered) / rounds;
-    let polls = |scrape: &BTreeMap<String, f64>| -> BTreeMap<String, f64> {
-        of(scrape, "mongodbatlas_backup_export_polls_total")
-            .map(|(labels, polls)| (labels.to_owned(), polls))
-            .collect()
-    };
     let before = polls(&before);
     let fewest = polls(&after)
         .iter()

@@ -8,14 +8,13 @@ mod atlas;
 mod page;
 mod process;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use atlas::Atlas;
 use clap::Parser;
-use process::{Running, cpu, free_port, is_ready, median, of, scrape};
+use process::{Running, cpu, free_port, get_ready, median, of, polls, scrape};
 
 /// Past jobs of the cluster that is polled steadily.
 const LONG: usize = 50_000;
@@ -80,15 +79,6 @@ fn exporter(atlas: &Atlas, folder: &Path, poll: &str) -> (Running, String) {
     (Running(child), format!("http://127.0.0.1:{port}"))
 }
 
-async fn get_ready(url: &str) -> Duration {
-    let began = Instant::now();
-    while !is_ready(url).await {
-        assert!(began.elapsed() < Duration::from_mins(5), "it does not get ready");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    began.elapsed()
-}
-
 /// CPU, pages and polls since the last time.
 struct Window<'a> {
     exporter: &'a Running,
@@ -105,7 +95,7 @@ impl<'a> Window<'a> {
 
     async fn now(&self) -> (f64, f64, f64) {
         let scrape = scrape(self.url).await;
-        let polls = of(&scrape, "mongodbatlas_backup_export_polls_total").map(|(_, polls)| polls).sum();
+        let polls = polls(&scrape).values().sum();
         (self.exporter.cpu(), scrape["mongodbatlas_backup_exporter_listing_pages_read_total"], polls)
     }
 
@@ -208,11 +198,6 @@ async fn rounds(clusters: usize, minutes: u32) {
     }
     let cpu = exporter.cpu() - cpu;
     let requests = atlas.answered() - requests;
-    let polls = |scrape: &BTreeMap<String, f64>| -> BTreeMap<String, f64> {
-        of(scrape, "mongodbatlas_backup_export_polls_total")
-            .map(|(labels, polls)| (labels.to_owned(), polls))
-            .collect()
-    };
     let (last, first) = (scrape(&url).await, polls(&first));
     let made = polls(&last);
     let fewest = made.iter().map(|(labels, polls)| polls - first[labels]).fold(f64::MAX, f64::min);

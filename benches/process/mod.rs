@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Child;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
@@ -70,9 +70,20 @@ pub(crate) fn of<'a>(
     scrape.iter().filter_map(move |(series, value)| Some((series.strip_prefix(name)?, *value)))
 }
 
-pub(crate) async fn is_ready(url: &str) -> bool {
-    let answer = reqwest::get(format!("{url}/-/ready")).await;
-    answer.is_ok_and(|answer| answer.status().is_success())
+/// Polls finished by cluster.
+pub(crate) fn polls(scrape: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    let polls = of(scrape, "mongodbatlas_backup_export_polls_total");
+    polls.map(|(labels, polls)| (labels.to_owned(), polls)).collect()
+}
+
+/// Waits until an exporter at `url` is ready, and tells how long that took.
+pub(crate) async fn get_ready(url: &str) -> Duration {
+    let began = Instant::now();
+    while !reqwest::get(format!("{url}/-/ready")).await.is_ok_and(|answer| answer.status().is_success()) {
+        assert!(began.elapsed() < Duration::from_mins(5), "it does not get ready");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    began.elapsed()
 }
 
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {

@@ -57,18 +57,16 @@ impl Packer {
         self.0 = Some(encoder);
         Ok(Part { pieces, crc })
     }
-}
 
-fn packed(encoder: &mut DeflateEncoder<Vec<u8>>) -> Bytes {
-    std::mem::take(encoder.get_mut()).into_boxed_slice().into()
-}
-
-impl Packer {
     /// Compresses a text that is there as a whole.
     pub(super) fn pack_all(&mut self, text: &str) -> io::Result<Part> {
         let mut text = Some(text);
         self.pack(|out| text.take().inspect(|text| out.push_str(text)).is_some())
     }
+}
+
+fn packed(encoder: &mut DeflateEncoder<Vec<u8>>) -> Bytes {
+    std::mem::take(encoder.get_mut()).into_boxed_slice().into()
 }
 
 /// A gzip file of some parts, in pieces, and its length.
