@@ -1,10 +1,10 @@
 //! Every small change of a rule must turn some test red: thresholds, durations, comparisons, operators, labels, severities and texts,
 //! one at a time.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use super::promtool::promtool_test;
 use super::{RULE_TESTS, rule_tests, rules};
@@ -166,32 +166,40 @@ fn pruned(text: &str, wanted: &str) -> String {
     blocks.iter().zip(kept).filter(|(_, kept)| *kept).map(|(block, _)| block.as_str()).collect()
 }
 
-/// The tests that are about `rule`, as files in `folder`.
-fn own_tests(rule: &str, rules: &Path, folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
+/// The tests that are about `rule`, each as a file of its own for a folder with a `rules.yml`: the first that is red is enough.
+fn own_tests(rule: &str) -> Vec<String> {
+    let mut tests = Vec::new();
     for name in RULE_TESTS {
-        let text = rule_tests(name, rules);
+        let text = rule_tests(name, Path::new("rules.yml"));
         let mut parts = text.split("\n- name: ");
         let head = parts.next().unwrap();
         let about = |part: &&str| part.split(['\n', ' ']).next() == Some(rule);
-        let chosen: Vec<_> = parts.filter(about).collect();
-        if !chosen.is_empty() {
-            let file = folder.join(name);
-            std::fs::write(&file, head.to_owned() + "\n- name: " + &chosen.join("\n- name: ")).unwrap();
-            files.push(file);
-        }
+        tests.extend(parts.filter(about).map(|part| format!("{head}\n- name: {part}")));
     }
-    files
+    tests
 }
 
-/// Whether all tests about `rule` are green with the rules in `text`.
-fn are_green(rule: &str, text: &str, folder: &Path) -> bool {
-    let rules = folder.join("rules.yml");
-    let files = own_tests(rule, &rules, folder);
-    files.iter().all(|file| {
-        let wanted = std::fs::read_to_string(file).unwrap() + rule;
-        std::fs::write(&rules, pruned(text, &wanted)).unwrap();
-        promtool_test(file).0
+/// Whether a test about `rule` is green with the rules in `text`.
+fn is_green(rule: &str, test: &str, all: &str, folder: &Path) -> bool {
+    let file = folder.join("test.yml");
+    std::fs::write(&file, test).unwrap();
+    std::fs::write(folder.join("rules.yml"), pruned(all, &format!("{test}{rule}"))).unwrap();
+    promtool_test(&file).0
+}
+
+/// Does something with each of `things`, two at a time, in a folder that it has for itself.
+fn each<T: Sync, R: Send>(things: &[T], what: impl Fn(&T, &Path) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = std::iter::from_fn(|| things.get(next.fetch_add(1, Ordering::Relaxed)));
+        taken.map(|thing| what(thing, folder.path())).collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        let second = scope.spawn(work);
+        let mut done = work();
+        done.extend(second.join().unwrap());
+        done
     })
 }
 
@@ -201,27 +209,26 @@ fn every_small_change_of_a_rule_is_seen() {
     let text = std::fs::read_to_string(rules()).unwrap();
     let mutants = mutants(&text);
     assert!(mutants.len() > 300, "only {} changes", mutants.len());
-    // Without a change, they are green.
+    // Without a change, they are green. Those that take least come first.
     let names: BTreeSet<_> = mutants.iter().map(|mutant| &mutant.rule).collect();
-    let folder = tempfile::tempdir().unwrap();
-    for rule in names {
-        assert!(are_green(rule, &text, folder.path()), "{rule} needs more rules than it names");
-    }
-    let next = AtomicUsize::new(0);
-    let survivors = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                let folder = tempfile::tempdir().unwrap();
-                while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if are_green(&mutant.rule, &mutant.text, folder.path()) {
-                        let told = format!("{}: {}: {}", mutant.rule, mutant.line, mutant.change);
-                        survivors.lock().unwrap().push(told);
-                    }
-                }
-            });
-        }
+    let timed = each(&Vec::from_iter(names), |rule, folder| {
+        let mut tests: Vec<_> = own_tests(rule)
+            .into_iter()
+            .map(|test| {
+                let start = Instant::now();
+                assert!(is_green(rule, &test, &text, folder), "{rule} needs more rules than it names");
+                (start.elapsed(), test)
+            })
+            .collect();
+        tests.sort();
+        (rule.as_str(), tests)
     });
-    let survivors = survivors.into_inner().unwrap();
+    let tests = BTreeMap::from_iter(timed);
+    let survivors = each(&mutants, |mutant, folder| {
+        let Mutant { rule, line, change, text } = mutant;
+        let green = tests[rule.as_str()].iter().all(|(_, test)| is_green(rule, test, text, folder));
+        green.then(|| format!("{rule}: {line}: {change}"))
+    });
+    let survivors: Vec<_> = survivors.into_iter().flatten().collect();
     assert!(survivors.is_empty(), "not seen:\n{}", survivors.join("\n"));
 }
