@@ -40,33 +40,33 @@ impl<T> Listing<T> {
 
 impl Atlas {
     /// Collects a listing. An entry that cannot be read costs itself and no other, but is told.
-    pub(super) async fn listing<W: DeserializeOwned, T: Ord>(
+    pub(super) async fn listing<W: DeserializeOwned, T: Ord + Send>(
         &self,
         call: Call,
         deadline: Instant,
-        read: impl Fn(W) -> Result<Option<T>, Error>,
+        read: fn(W) -> Result<Option<T>, Error>,
     ) -> Result<Listing<T>, Error> {
         let mut gathered = Gathered::default();
         let promised = self
-            .pages(call, PAGE_SIZE, deadline, |body| {
-                turn::<Value>(body, |entry| Ok(gathered.add(entry, &read)))
+            .pages(call, PAGE_SIZE, deadline, &mut |body| {
+                turn::<Value>(body, |entry| Ok(gathered.add(entry, read)))
             })
             .await?;
         gathered.listing(promised)
     }
 
     /// Collects a listing without pages.
-    pub(super) async fn whole<W: DeserializeOwned, T: Ord>(
+    pub(super) async fn whole<W: DeserializeOwned, T: Ord + Send>(
         &self,
         call: &Call,
         deadline: Instant,
-        read: impl Fn(W) -> Result<Option<T>, Error>,
+        read: fn(W) -> Result<Option<T>, Error>,
     ) -> Result<Listing<T>, Error> {
         let list: wire::Page<Value, { wire::LONGEST_LIST }> = self.get(call, deadline).await?;
         let mut gathered = Gathered::default();
         let promised = list.count();
         for entry in list.results {
-            gathered.add(entry, &read);
+            gathered.add(entry, read);
         }
         gathered.listing(promised)
     }
@@ -79,11 +79,11 @@ impl Atlas {
         fold: &mut Fold,
     ) -> Result<(), Error> {
         let call = self.backup(Endpoint::Exports, target, "exports")?;
-        let pages = self.pages(call, PAGE_SIZE, deadline, |body| {
+        let mut turn = |body: &[u8]| {
             self.metrics().count_page();
             fold_page(body, fold)
-        });
-        pages.await?;
+        };
+        self.pages(call, PAGE_SIZE, deadline, &mut turn).await?;
         self.metrics().count_full_walk();
         Ok(())
     }
@@ -96,15 +96,15 @@ impl Atlas {
         head: &mut Head<'_>,
     ) -> Result<(), Error> {
         let call = self.backup(Endpoint::Exports, target, "exports")?;
-        let pages = self.pages(call, HEAD_PAGE, deadline, |body| {
+        let mut turn = |body: &[u8]| {
             self.metrics().count_page();
             let page: wire::Page<wire::Job<'_>> = wire::decode(body)?;
             head.reserve(page.results.len());
             head.promise(page.count());
             let turned = turned(page, HEAD_PAGE, |job| Ok(head.add(job.try_into()?)))?;
             Ok(Turned { more: turned.more && !head.is_over(), ..turned })
-        });
-        pages.await.map(drop)
+        };
+        self.pages(call, HEAD_PAGE, deadline, &mut turn).await.map(drop)
     }
 
     /// Hands the pages of a listing, each of `size`, to `turn`, one after another, before `deadline`.
@@ -116,7 +116,7 @@ impl Atlas {
         mut call: Call,
         size: usize,
         deadline: Instant,
-        mut turn: impl FnMut(&[u8]) -> Result<Turned, Error>,
+        turn: &mut (dyn FnMut(&[u8]) -> Result<Turned, Error> + Send),
     ) -> Result<u64, Error> {
         let mut repeated = 0;
         let filters = call.url.query().map(|query| format!("{query}&")).unwrap_or_default();
@@ -199,7 +199,7 @@ impl<T: Ord> Gathered<T> {
     fn add<W: DeserializeOwned>(
         &mut self,
         entry: Value,
-        read: impl Fn(W) -> Result<Option<T>, Error>,
+        read: fn(W) -> Result<Option<T>, Error>,
     ) -> Sighting {
         let id = entry.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
         match wire::entry(entry).and_then(read) {
