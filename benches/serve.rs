@@ -143,7 +143,7 @@ impl Fleet {
                 name: target.cluster_name.clone(),
                 unexportable: None,
                 paused: Some(false),
-                created_at: Some(created_at),
+                created_at: Some(created_at.into()),
                 sharded: false,
             };
             let schedule = Schedule {
@@ -155,7 +155,7 @@ impl Fleet {
             board.describe(target, Some(&listed), true);
             board.schedule(target, Ok(schedule));
             let snapshots: Vec<_> = (0..SNAPSHOTS).map(|day| snapshot(index, day, start)).collect();
-            let read = Snapshots::new(&snapshots, Some("daily"), start);
+            let read = Snapshots::new(&snapshots, Some("daily"), start.into());
             board.snapshots(target, Instant::now(), Some(read));
         }
         let fleet = Self { board, targets, start, seconds: AtomicI64::new(0), next: AtomicUsize::new(0) };
@@ -189,6 +189,7 @@ impl Fleet {
         let finished_at = self.start
             + SignedDuration::from_secs(seconds)
             + SignedDuration::from_nanos(fastrand::i64(0..1_000_000_000));
+        let finished_at = finished_at.into();
         let poll = GoodPoll {
             last_progress: report.active.first().map(|_| finished_at),
             report,
@@ -221,7 +222,7 @@ fn unique(index: usize, kind: u64) -> u64 {
 fn snapshot(index: usize, day: i64, start: Timestamp) -> Snapshot {
     let created_at = taken_at(index, day, start);
     let id = SnapshotId::parse(&object_id(created_at, unique(index, 0))).unwrap();
-    Snapshot { id, created_at, frequency: Some("daily".to_owned()) }
+    Snapshot { id, created_at: created_at.into(), frequency: Some("daily".to_owned()) }
 }
 
 /// The export job of a day. Of every ten clusters one is exporting; every fifth has had a failure, and one of fifty has it today.
@@ -246,10 +247,10 @@ fn job(index: usize, day: i64, start: Timestamp, seconds: i64) -> ExportJob<'sta
     ExportJob {
         id: Some(object_id(created_at, unique(index, 1)).into()),
         snapshot_id: Some(object_id(taken_at, unique(index, 0)).into()),
-        created_at: Some(created_at),
-        finished_at: state
-            .is_terminal()
-            .then(|| created_at + SignedDuration::from_secs(1200 + (number(index) + day) * 53 % 900)),
+        created_at: Some(created_at.into()),
+        finished_at: state.is_terminal().then(|| {
+            (created_at + SignedDuration::from_secs(1200 + (number(index) + day) * 53 % 900)).into()
+        }),
         state,
         counts: Counts { exported: Some(exported), total: Some(COLLECTIONS) },
         reason: if state == JobState::Failed { reason } else { StateReason::default() },

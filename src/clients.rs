@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use crate::atlas::{Atlas, Error};
 use crate::config::{Config, Credentials};
-use crate::model::short_client_id;
+use crate::model::{Moment, short_client_id};
 use crate::self_metrics::SelfMetrics;
 
 /// Every client in use. Since there is one for each set of credentials, there is one token for a client id and one nonce for a key.
@@ -56,12 +54,13 @@ impl Clients {
 
 /// When the secrets of service accounts end, by the short forms of their ids; of two that look alike, the first to end.
 #[must_use]
-pub fn expiries(config: &Config) -> BTreeMap<String, Timestamp> {
+pub fn expiries(config: &Config) -> BTreeMap<String, Moment> {
     let mut expiries = BTreeMap::new();
     for credentials in config.credentials() {
         if let Credentials::ServiceAccount { client_id, expires_at: Some(at), .. } = credentials {
-            let known = expiries.entry(short_client_id(client_id)).or_insert(*at);
-            *known = (*known).min(*at);
+            let at = Moment::from(*at);
+            let known = expiries.entry(short_client_id(client_id)).or_insert(at);
+            *known = at.min(*known);
         }
     }
     expiries

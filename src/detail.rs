@@ -112,7 +112,7 @@ impl Reader {
     async fn snapshots(&self, atlas: &Atlas, target: &Target, sharded: bool) -> Result<(), Error> {
         // In between the policy may have come to export nothing.
         let Some(frequency) = self.board.exported_frequency(target) else { return Ok(()) };
-        let (at, read_at) = (Instant::now(), Timestamp::now());
+        let (at, read_at) = (Instant::now(), Timestamp::now().into());
         let listed = atlas.snapshots(target, sharded, at + READING_TIMEOUT).await;
         let (listed, outcome) = parted(listed.and_then(Listing::complete));
         let snapshots = listed.map(|listed| Snapshots::new(&listed, frequency.as_deref(), read_at));

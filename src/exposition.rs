@@ -10,6 +10,7 @@ mod families;
 mod lines;
 mod own;
 mod pieces;
+mod text;
 mod values;
 
 use std::fmt;
@@ -17,12 +18,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, prometheus_text, text};
+use prometheus_client::encoding::{self, DescriptorEncoder};
 use prometheus_client::registry::Registry;
 
 use crate::board::View;
 use crate::self_metrics::SelfMetrics;
 pub use pieces::Pieces;
+pub use text::Text;
 
 /// The formats that Prometheus reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +62,12 @@ pub fn render(
     poll_interval: Duration,
     format: Format,
 ) -> Result<String, fmt::Error> {
-    let mut text = own(view.clone(), metrics, poll_interval, format)?;
-    text.extend(clusters(view, format));
+    let mut text = Text::default();
+    text.push_str(&own(view.clone(), metrics, poll_interval, format)?);
+    let mut pieces = clusters(view, format);
+    while pieces.fill(&mut text) {}
     text.push_str(format.end());
-    Ok(text)
+    String::from_utf8(text.into()).map_err(|_| fmt::Error)
 }
 
 /// The first part of an exposition: the exporter itself, and what it knows of projects and organizations.
@@ -77,8 +81,8 @@ pub fn own(
     registry.register_collector(Box::new(Own { view, metrics, poll_interval }));
     let mut out = String::new();
     match format {
-        Format::Text => prometheus_text::encode(&mut out, &registry)?,
-        Format::OpenMetrics => text::encode_registry(&mut out, &registry)?,
+        Format::Text => encoding::prometheus_text::encode(&mut out, &registry)?,
+        Format::OpenMetrics => encoding::text::encode_registry(&mut out, &registry)?,
     }
     Ok(out)
 }

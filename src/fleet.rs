@@ -126,7 +126,7 @@ impl Fleet {
                     }
                     self.follow_projects();
                 }
-                self.board.list_projects(&id, Timestamp::now(), outcome);
+                self.board.list_projects(&id, Timestamp::now().into(), outcome);
             }
             Finding::Clusters { project_id: id, listed, outcome } => {
                 if let (Some(project), Some(listed)) = (self.projects.get_mut(&id), listed) {
@@ -141,7 +141,7 @@ impl Fleet {
                     self.follow_clusters(&id);
                 }
                 self.read_details(&id);
-                self.board.discover(&id, Timestamp::now(), outcome);
+                self.board.discover(&id, Timestamp::now().into(), outcome);
             }
             Finding::Schedule { target, auto_export } => {
                 let project = self.projects.get_mut(&target.project_id);

@@ -85,7 +85,7 @@ async fn landing(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
     let pages = &shared.pages;
     let view = pages.board.view(Instant::now());
     let refused = pages.metrics.reload().error;
-    let page = page::render(&view, refused.as_deref(), &pages.telemetry_path, jiff::Timestamp::now());
+    let page = page::render(&view, refused.as_deref(), &pages.telemetry_path, jiff::Timestamp::now().into());
     let page = page.into_string();
     let vary = [(header::VARY, "accept-encoding")];
     if accept::gzip(headers.get_all(header::ACCEPT_ENCODING)) {

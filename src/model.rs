@@ -6,7 +6,9 @@ mod detail;
 mod expectation;
 mod failure;
 mod fold;
+mod moment;
 mod movement;
+
 mod shard;
 mod snapshot;
 mod tail;
@@ -15,12 +17,12 @@ use std::borrow::Cow;
 use std::fmt;
 
 use compact_str::CompactString;
-use jiff::Timestamp;
 
 pub use detail::{Detail, EventKind, ExportBucket, ProjectEvent, short_client_id};
 pub use expectation::{Expected, Frequency, ListedCluster, Schedule, Unexportable};
 pub use failure::{FailureReason, PollError};
 pub use fold::{Fold, Sighting};
+pub use moment::Moment;
 pub use movement::Movements;
 pub use shard::Shard;
 pub use snapshot::{Awaiting, Exported, Exports, Recovery, Snapshot, SnapshotId, SnapshotSet, Snapshots};
@@ -31,14 +33,14 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(CompactString);
 
         impl $name {
             /// Reads an id; `None` unless it is 24 lower-case hexadecimal digits.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-                (text.len() == 24 && text.bytes().all(hex)).then(|| Self(text.to_owned()))
+                (text.len() == 24 && text.bytes().all(hex)).then(|| Self(text.into()))
             }
 
             /// The id as Atlas writes it.
@@ -200,9 +202,9 @@ pub struct ExportJob<'a> {
     /// The snapshot that is exported.
     pub snapshot_id: Option<Cow<'a, str>>,
     /// When the job was asked for.
-    pub created_at: Option<Timestamp>,
+    pub created_at: Option<Moment>,
     /// When it ended; Atlas leaves it out until then.
-    pub finished_at: Option<Timestamp>,
+    pub finished_at: Option<Moment>,
     /// Its state.
     pub state: JobState,
     /// Its progress; empty for sharded clusters, whose jobs carry no counts.
@@ -218,7 +220,7 @@ pub type JobId = CompactString;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JobKey {
     /// When the job was asked for.
-    pub created_at: Timestamp,
+    pub created_at: Moment,
     /// Its id, which settles a tie.
     pub id: JobId,
 }
@@ -263,20 +265,18 @@ pub struct ClusterReport {
     pub jobs: ByState<u64>,
     /// The newest job.
     pub latest: Option<LatestJob>,
-    /// The newest `finishedAt` of the jobs that ended in a state.
-    pub last_finished: ByState<Option<Timestamp>>,
+    /// Of the jobs that ended in a state, the newest `finishedAt`; of those in a state that is active, the oldest creation.
+    moments: ByState<Option<Moment>>,
     /// Seconds from creation to end of the newest successful job, the queue included.
     pub last_success_seconds: Option<i64>,
     /// Creation of that job.
-    pub last_success_created: Option<Timestamp>,
+    pub last_success_created: Option<Moment>,
     /// Failed jobs newer than the newest successful one.
     pub failures_since_success: u64,
     /// Creation of the oldest of those.
-    pub oldest_failure_created: Option<Timestamp>,
+    pub oldest_failure_created: Option<Moment>,
     /// The newest failed jobs, resolved or not, newest first; no more than twenty.
     pub failed: Vec<FailedJob>,
-    /// Creation of the oldest job in a state that is active.
-    pub oldest_active_created: ByState<Option<Timestamp>>,
     /// Every active job that can be followed from poll to poll, oldest first.
     pub active: Vec<ActiveJob>,
     /// Which snapshots the jobs are about.
@@ -284,6 +284,18 @@ pub struct ClusterReport {
 }
 
 impl ClusterReport {
+    /// The newest `finishedAt` of the jobs that ended in a state.
+    #[must_use]
+    pub fn last_finished(&self, state: JobState) -> Option<Moment> {
+        self.moments[state].filter(|_| state.is_terminal())
+    }
+
+    /// Creation of the oldest job in a state that is active.
+    #[must_use]
+    pub fn oldest_active_created(&self, state: JobState) -> Option<Moment> {
+        self.moments[state].filter(|_| state.is_active())
+    }
+
     /// The newest failed jobs that no newer success has made good, newest first; no more than twenty.
     pub fn unresolved(&self) -> impl Iterator<Item = &FailedJob> {
         let count = usize::try_from(self.failures_since_success).unwrap_or(usize::MAX);

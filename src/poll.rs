@@ -14,7 +14,9 @@ use tokio::time::{Instant, sleep};
 use crate::atlas::{Atlas, Error};
 use crate::board::{Board, GoodPoll};
 use crate::collect::Walk;
-use crate::model::{ClusterReport, FailedJob, FailureReason, JobId, Movements, PollError, ProjectId, Target};
+use crate::model::{
+    ClusterReport, FailedJob, FailureReason, JobId, Moment, Movements, PollError, ProjectId, Target,
+};
 use crate::settings::{Follow, Settings, rest};
 
 /// What every poll needs.
@@ -59,7 +61,7 @@ impl Poller {
             (outcome, began.elapsed())
         };
         let (outcome, duration) = settings.polls.pass(&mut memory.slow, timed).await;
-        let (now, finished) = (Timestamp::now(), Instant::now());
+        let (now, finished) = (Timestamp::now().into(), Instant::now());
         let outcome = match outcome {
             Ok(report) => Ok(memory.take_in(target, report, now, finished)),
             Err(error) => Err(memory.fail(target, &error)),
@@ -97,7 +99,7 @@ impl Memory {
         &mut self,
         target: &Target,
         mut report: ClusterReport,
-        now: Timestamp,
+        now: Moment,
         finished: Instant,
     ) -> GoodPoll {
         let logged = self.logged.get_or_insert_with(|| {

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::mask::mask;
-use crate::model::{FailureReason, PollError};
+use crate::model::{FailureReason, Moment, PollError};
 
 /// Longest text of Atlas's that an error repeats, in characters.
 const MOST_DETAIL: usize = 300;
@@ -152,7 +152,7 @@ impl Error {
 
     /// Atlas tells of an event that has yet to happen.
     #[must_use]
-    pub fn not_yet(event: &str, at: jiff::Timestamp) -> Self {
+    pub fn not_yet(event: &str, at: Moment) -> Self {
         Self::invalid(&format!("the event {event} is of {at}, which is yet to come"))
     }
 

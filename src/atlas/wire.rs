@@ -10,12 +10,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
 use super::{Error, PAGE_SIZE};
+use crate::model::Moment;
 pub(super) use detail::{Bucket, Event, Snapshot};
 pub(super) use job::Job;
 pub(super) use project::{Cluster, ListedProject, Project, Schedule};
@@ -115,7 +115,7 @@ struct Link {
     rel: Option<String>,
 }
 
-fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, Error> {
+fn time(field: &str, text: Option<&str>) -> Result<Option<Moment>, Error> {
     text.map(str::parse)
         .transpose()
         .map_err(|_| Error::invalid(&format!("{field} is {:?}, which is no time", text.unwrap_or_default())))

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::view::Ends;
 use super::{Board, ClusterState, ProjectState};
 use crate::model::{
-    ClusterReport, Detail, EventKind, ExportBucket, Exported, Exports, ProjectEvent, ProjectId, Recovery,
-    Schedule, Snapshots, Target,
+    ClusterReport, Detail, EventKind, ExportBucket, Exported, Exports, Moment, ProjectEvent, ProjectId,
+    Recovery, Schedule, Snapshots, Target,
 };
 
 /// Something that was read, and when: on the clock that nobody sets.
@@ -36,8 +35,8 @@ pub(super) struct ProjectDetails {
     /// Whether its events and buckets could be read last.
     pub(super) up: BTreeMap<Detail, bool>,
     /// When it was said last that a secret of a service account ends soon, and that none does any longer.
-    expiring: Option<Timestamp>,
-    no_longer: Option<Timestamp>,
+    expiring: Option<Moment>,
+    no_longer: Option<Moment>,
 }
 
 impl ProjectDetails {
@@ -52,7 +51,7 @@ impl ProjectDetails {
     }
 
     /// When it was said that a secret ends soon; `None` where that was taken back.
-    pub(super) fn secrets_expiring(&self) -> Option<Timestamp> {
+    pub(super) fn secrets_expiring(&self) -> Option<Moment> {
         self.expiring.filter(|expiring| self.no_longer.is_none_or(|over| over < *expiring))
     }
 }
@@ -70,7 +69,7 @@ pub struct ClusterDetails {
     /// What the export jobs are about, until snapshots were asked for the first time.
     unmatched: Option<Arc<Exports>>,
     /// When an automatic export failed last, by the events of its project.
-    pub(super) failed_event: Option<Timestamp>,
+    pub(super) failed_event: Option<Moment>,
     /// Whether failures of it were looked for.
     searched: bool,
     bucket: BucketSeen,
@@ -183,7 +182,7 @@ impl Board {
     }
 
     /// Sets when the secrets of service accounts end, by the short forms of their ids.
-    pub fn set_expiries(&self, expiries: BTreeMap<String, Timestamp>) {
+    pub fn set_expiries(&self, expiries: BTreeMap<String, Moment>) {
         self.state().expiries = expiries;
     }
 
@@ -239,7 +238,7 @@ impl Board {
     }
 
     /// Takes in that an event told at `at` of an export of a cluster that failed; returns whether that is news.
-    pub fn failed_event(&self, target: &Target, at: Timestamp) -> bool {
+    pub fn failed_event(&self, target: &Target, at: Moment) -> bool {
         let mut state = self.state();
         let Some(cluster) = state.cluster(target) else { return false };
         let news = cluster.details.failed_event < Some(at);

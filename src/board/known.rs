@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::ClusterDetails;
-use crate::model::{ClusterReport, Expected, FailureReason, PollError, Schedule};
+use crate::model::{ClusterReport, Expected, FailureReason, Moment, PollError, Schedule};
 
 /// What is known of one cluster.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +31,7 @@ pub struct ClusterState {
     /// Whether it is paused.
     pub paused: Option<bool>,
     /// When it was created.
-    pub created_at: Option<Timestamp>,
+    pub created_at: Option<Moment>,
     /// What is known of it besides.
     pub details: ClusterDetails,
 }
@@ -43,9 +42,9 @@ pub struct GoodPoll {
     /// The listing, folded.
     pub report: ClusterReport,
     /// When the least recently moved active job last moved.
-    pub last_progress: Option<Timestamp>,
+    pub last_progress: Option<Moment>,
     /// When the poll finished.
-    pub finished_at: Timestamp,
+    pub finished_at: Moment,
     /// The same moment on the clock that nobody sets: staleness is measured on it.
     pub finished: Instant,
 }
@@ -54,7 +53,7 @@ pub struct GoodPoll {
 #[derive(Debug, Clone)]
 pub struct LastPoll {
     /// When it finished.
-    pub finished_at: Timestamp,
+    pub finished_at: Moment,
     /// How long it took.
     pub duration: Duration,
     /// Why it failed; `None` if it was good.
@@ -67,7 +66,7 @@ pub struct Discovery {
     /// Why it failed; `None` if it was good.
     pub error: Option<PollError>,
     /// When it was good last.
-    pub last_success: Option<Timestamp>,
+    pub last_success: Option<Moment>,
 }
 
 impl Discovery {
@@ -77,7 +76,7 @@ impl Discovery {
         self.error.is_some() || self.last_success.is_some()
     }
 
-    pub(super) fn take_in(&mut self, at: Timestamp, outcome: Result<(), PollError>) {
+    pub(super) fn take_in(&mut self, at: Moment, outcome: Result<(), PollError>) {
         self.error = outcome.err();
         if self.error.is_none() {
             self.last_success = Some(at);

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{ClusterState, Discovery, GoodPoll, ProjectState, State};
 use crate::model::{
-    Budget, Detail, ExportBucket, OrganizationId, PollError, ProjectId, Recovery, Target, Unexportable,
+    Budget, Detail, ExportBucket, Moment, OrganizationId, PollError, ProjectId, Recovery, Target,
+    Unexportable,
 };
 
 /// The board at one moment, each list sorted by id and name.
@@ -24,7 +24,7 @@ pub struct View {
     /// Clusters watched, shown or not.
     pub targets: usize,
     /// When the secrets of service accounts end, by the short forms of their ids.
-    pub expiries: BTreeMap<String, Timestamp>,
+    pub expiries: BTreeMap<String, Moment>,
     /// The revision of the board.
     pub revision: u64,
     /// The last moment at which a view of this revision is the same; `None` where nothing in it grows old.
@@ -58,11 +58,11 @@ pub struct ClusterView {
     /// Whether the last good poll is young enough for its figures to be shown.
     pub fresh: bool,
     /// When the newest snapshot that its policy exports was taken, as far as its snapshots were read of late.
-    pub newest_snapshot: Option<Timestamp>,
+    pub newest_snapshot: Option<Moment>,
     /// How far its bucket is behind its snapshots, as far as both were read of late.
     pub recovery: Option<Recovery>,
     /// When an automatic export failed last, by the events of its project.
-    pub failed_event: Option<Timestamp>,
+    pub failed_event: Option<Moment>,
     /// Whether the bucket that its policy exports to is gone; `None` where nobody knows, or it exports nothing by itself.
     pub bucket_missing: Option<bool>,
 }
@@ -99,7 +99,7 @@ pub struct ProjectView {
     /// What could not be read, and why.
     pub error: Option<PollError>,
     /// When its name and clusters could be read last.
-    pub last_success: Option<Timestamp>,
+    pub last_success: Option<Moment>,
     /// Clusters that are left out, by reason; `None` before the first listing.
     pub left_out: Option<BTreeMap<Unexportable, u64>>,
     /// What is left of its budget.
@@ -109,7 +109,7 @@ pub struct ProjectView {
     /// Its export buckets, if they were read of late.
     pub buckets: Option<Arc<[ExportBucket]>>,
     /// When Atlas said that a secret of a service account ends soon; `None` if it did not, or took it back.
-    pub secrets_expiring: Option<Timestamp>,
+    pub secrets_expiring: Option<Moment>,
 }
 
 /// How the discovery of an organization goes.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
-use crate::model::{EventKind, FailureReason, ProjectEvent, ProjectId, Target};
+use crate::model::{EventKind, FailureReason, Moment, ProjectEvent, ProjectId, Target};
 
 /// How far back the first reading looks: the longest time between two exports that is at all usual, a month.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(31 * 24);
@@ -33,7 +33,7 @@ const LOOKS: u8 = 2;
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
 /// An event, by its id and its time.
-type Key = (String, Timestamp);
+type Key = (String, Moment);
 
 /// Where the reading of a project's events has got to.
 #[derive(Debug, Default)]
@@ -179,7 +179,7 @@ impl Cursor {
 /// The events whose time can be believed at `now`, and what is wrong with others.
 fn believable(listing: Listing<ProjectEvent>, now: Timestamp) -> (Vec<ProjectEvent>, Option<Error>) {
     let (found, ahead): (Vec<_>, Vec<_>) =
-        listing.found.into_iter().partition(|event| event.created_at <= now + AHEAD);
+        listing.found.into_iter().partition(|event| event.created_at <= Moment::from(now + AHEAD));
     let ahead = ahead.first().map(|event| Error::not_yet(&event.id, event.created_at));
     (found, listing.flaw.or(ahead))
 }

@@ -72,7 +72,7 @@ const JOBS: &[Family] = &[
     by_state(
         "mongodbatlas_backup_export_last_finished_timestamp_seconds",
         "When the last job to end in this state ended, in seconds since the epoch, as of the last good poll.",
-        |report, state| report.last_finished[state].map(seconds),
+        |report, state| report.last_finished(state).map(seconds),
     ),
     by_state(
         "mongodbatlas_backup_export_latest_job_state",
@@ -123,7 +123,7 @@ const JOBS: &[Family] = &[
     by_state(
         "mongodbatlas_backup_export_oldest_active_job_created_timestamp_seconds",
         "When the oldest job in this state was created, in seconds since the epoch, as of the last good poll. Queued and InProgress only.",
-        |report, state| report.oldest_active_created[state].map(seconds),
+        |report, state| report.oldest_active_created(state).map(seconds),
     ),
     per_cluster(
         "mongodbatlas_backup_export_last_progress_timestamp_seconds",

@@ -1,8 +1,8 @@
 //! Lines of clusters. There are thirty of each, so what is the same in many of them is put together once, and copied.
 
-use super::Format;
 use super::families::{Family, Figure};
 use super::values::{count, push};
+use super::{Format, Text};
 use crate::board::ClusterView;
 use crate::model::JobState;
 
@@ -19,7 +19,12 @@ pub(super) struct Labels {
 
 impl Labels {
     pub(super) fn of(clusters: &[ClusterView]) -> Self {
-        let mut labels = Self { text: String::new(), bounds: vec![0] };
+        let length = |cluster: &ClusterView| 72 + cluster.project.len() + cluster.target.cluster_name.len();
+        let mut labels = Self {
+            text: String::with_capacity(clusters.iter().map(length).sum()),
+            bounds: Vec::with_capacity(clusters.len() + 1),
+        };
+        labels.bounds.push(0);
         for ClusterView { target, project, .. } in clusters {
             let text = &mut labels.text;
             text.push_str("{project_id=\"");
@@ -77,7 +82,7 @@ pub(super) struct Samples<'a> {
     start: String,
     states: &'a States,
     begun: bool,
-    out: &'a mut String,
+    out: &'a mut Text,
 }
 
 impl<'a> Samples<'a> {
@@ -87,7 +92,7 @@ impl<'a> Samples<'a> {
         format: Format,
         states: &'a States,
         begun: bool,
-        out: &'a mut String,
+        out: &'a mut Text,
     ) -> Self {
         let (_, suffix) = family.figure.kind();
         Self {
@@ -168,7 +173,7 @@ impl<'a> Samples<'a> {
     #[inline]
     fn end(&mut self, value: f64) {
         push(self.out, value);
-        self.out.push('\n');
+        self.out.push_ascii(b'\n');
     }
 
     #[cold]

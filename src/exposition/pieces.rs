@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::Format;
 use super::families::{Family, Figure, SECTIONS};
 use super::lines::{Labels, Samples, States};
 use super::values::count;
-use crate::board::{ClusterView, View};
+use super::{Format, Text};
+use crate::board::View;
 use crate::model::JobState;
 
 /// A piece is handed out when it is at least this long, in bytes.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 16 * 1024;
 
 /// The families of the clusters of a view, in pieces that end with a line.
 #[derive(Debug)]
@@ -21,9 +21,11 @@ pub struct Pieces {
     states: States,
     /// Sections that are still to come.
     sections: std::slice::Iter<'static, &'static [&'static [Family]]>,
-    /// What is still to be written of the one before them.
-    columns: std::vec::IntoIter<Column>,
-    /// Which cluster of the first column is next.
+    /// What is still to be written of the one before them, the last of it first.
+    columns: Vec<Column>,
+    /// Their figures, column after column, and in each of them cluster after cluster; [`ABSENT`] where there is none.
+    figures: Vec<f64>,
+    /// Which cluster of the column at hand is next.
     cluster: usize,
     /// Whether its family has its header: it gets none without a sample.
     begun: bool,
@@ -32,17 +34,32 @@ pub struct Pieces {
 impl Pieces {
     pub(super) fn new(view: Arc<View>, format: Format) -> Self {
         let (labels, states) = (Labels::of(&view.clusters), States::default());
-        let (sections, columns) = (SECTIONS.iter(), Vec::new().into_iter());
-        Self { view, format, labels, states, sections, columns, cluster: 0, begun: false }
+        Self {
+            view,
+            format,
+            labels,
+            states,
+            sections: SECTIONS.iter(),
+            columns: Vec::new(),
+            figures: Vec::new(),
+            cluster: 0,
+            begun: false,
+        }
+    }
+
+    /// Memory for a piece.
+    #[must_use]
+    pub fn room() -> Text {
+        Text::with_capacity(PIECE + PIECE / 16)
     }
 
     /// Appends the next piece; false if that was the end, and nothing was appended.
-    pub fn fill(&mut self, out: &mut String) -> bool {
+    pub fn fill(&mut self, out: &mut Text) -> bool {
         let before = out.len();
         loop {
-            let Some(Column { family, figures }) = self.columns.as_slice().first() else {
+            let Some(Column { family, start }) = self.columns.last() else {
                 if let Some(section) = self.sections.next() {
-                    self.columns = columns(section, &self.view.clusters).into_iter();
+                    self.begin(section);
                     continue;
                 }
                 return out.len() > before;
@@ -50,7 +67,7 @@ impl Pieces {
             let mut samples = Samples::new(family, self.format, &self.states, self.begun, out);
             let width = family.figure.width();
             for (index, cluster) in self.view.clusters.iter().enumerate().skip(self.cluster) {
-                let figures = &figures[index * width..][..width];
+                let figures = &self.figures[start + index * width..][..width];
                 if figures.iter().all(|figure| figure.is_nan()) {
                     continue;
                 }
@@ -61,17 +78,45 @@ impl Pieces {
                 }
             }
             (self.cluster, self.begun) = (0, false);
-            self.columns.next();
+            self.columns.pop();
         }
     }
-}
 
-impl Iterator for Pieces {
-    type Item = String;
-
-    fn next(&mut self) -> Option<String> {
-        let mut piece = String::with_capacity(PIECE + PIECE / 16);
-        self.fill(&mut piece).then_some(piece)
+    /// Gathers the figures of a section. Clusters lie scattered in memory: to visit ten thousand of them for each family takes five times
+    /// as long as to visit them once.
+    fn begin(&mut self, section: &[&'static [Family]]) {
+        let clusters = &self.view.clusters;
+        let mut end = 0;
+        self.columns.clear();
+        for family in section.iter().copied().flatten() {
+            self.columns.push(Column { family, start: end });
+            end += family.figure.width() * clusters.len();
+        }
+        self.figures.clear();
+        self.figures.resize(end, ABSENT);
+        for (index, cluster) in clusters.iter().enumerate() {
+            let report = cluster.current().map(|good| &good.report);
+            for Column { family, start } in &self.columns {
+                let width = family.figure.width();
+                let figures = &mut self.figures[start + index * width..][..width];
+                let figure = match family.figure {
+                    Figure::State(value) => {
+                        for (figure, state) in figures.iter_mut().zip(JobState::ALL) {
+                            *figure = report.and_then(|report| value(report, state)).unwrap_or(ABSENT);
+                        }
+                        continue;
+                    }
+                    Figure::Cluster(value) => value(cluster),
+                    Figure::Report(value) => report.and_then(value),
+                    Figure::Counter(value) => Some(count(value(cluster))),
+                    // Whether there is any.
+                    Figure::Info(_, word) => word(cluster).map(|_| 1.0),
+                    Figure::Reasons(counts) => counts(cluster).first_key_value().map(|_| 1.0),
+                };
+                figures[0] = figure.unwrap_or(ABSENT);
+            }
+        }
+        self.columns.reverse();
     }
 }
 
@@ -79,40 +124,9 @@ impl Iterator for Pieces {
 #[derive(Debug)]
 struct Column {
     family: &'static Family,
-    /// Those of the first cluster first; [`ABSENT`] where there is none.
-    figures: Vec<f64>,
+    /// Where its figures start.
+    start: usize,
 }
 
 /// No figure: half as long as an `Option`. No figure is written as it, since it is no number.
 const ABSENT: f64 = f64::NAN;
-
-/// Clusters lie scattered in memory: to visit ten thousand of them for each family takes five times as long as to visit them once.
-fn columns(section: &[&'static [Family]], clusters: &[ClusterView]) -> Vec<Column> {
-    let column = |family: &'static Family| Column {
-        family,
-        figures: Vec::with_capacity(family.figure.width() * clusters.len()),
-    };
-    let mut columns: Vec<_> = section.iter().copied().flatten().map(column).collect();
-    for cluster in clusters {
-        let report = cluster.current().map(|good| &good.report);
-        for Column { family, figures } in &mut columns {
-            let figure = match family.figure {
-                Figure::State(value) => {
-                    for state in JobState::ALL {
-                        let figure = report.and_then(|report| value(report, state));
-                        figures.push(figure.unwrap_or(ABSENT));
-                    }
-                    continue;
-                }
-                Figure::Cluster(value) => value(cluster),
-                Figure::Report(value) => report.and_then(value),
-                Figure::Counter(value) => Some(count(value(cluster))),
-                // Whether there is any.
-                Figure::Info(_, word) => word(cluster).map(|_| 1.0),
-                Figure::Reasons(counts) => counts(cluster).first_key_value().map(|_| 1.0),
-            };
-            figures.push(figure.unwrap_or(ABSENT));
-        }
-    }
-    columns
-}

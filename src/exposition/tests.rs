@@ -1,11 +1,10 @@
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::*;
 use crate::board::{Board, GoodPoll};
 use crate::model::{
     Budget, ClusterReport, Counts, Detail, EventKind, Expected, ExportBucket, ExportJob, FailureReason, Fold,
-    JobState, ListedCluster, Movements, OrganizationId, PollError, ProjectEvent, ProjectId, Schedule,
+    JobState, ListedCluster, Moment, Movements, OrganizationId, PollError, ProjectEvent, ProjectId, Schedule,
     Snapshot, SnapshotId, Snapshots, StateReason, Target, Unexportable,
 };
 
@@ -16,8 +15,8 @@ fn target(cluster_name: &str) -> Target {
     Target { project_id, cluster_name: cluster_name.to_owned() }
 }
 
-fn at(minute: i64) -> Timestamp {
-    Timestamp::from_second(1_700_000_000 + minute * 60).unwrap()
+fn at(minute: i64) -> Moment {
+    Moment::from_second(1_700_000_000 + minute * 60).unwrap()
 }
 
 fn job(id: &str, minute: i64, state: JobState) -> ExportJob<'_> {
@@ -54,7 +53,7 @@ fn unnamed(names: &[&str]) -> Board {
 }
 
 fn metrics() -> Arc<SelfMetrics> {
-    Arc::new(SelfMetrics::new(&["exports"], at(0)))
+    Arc::new(SelfMetrics::new(&["exports"], at(0).into()))
 }
 
 fn folded<'a>(jobs: impl IntoIterator<Item = ExportJob<'a>>) -> ClusterReport {
@@ -440,7 +439,12 @@ fn pieces_end_with_lines_and_split_no_family() {
         good(&board, name, [job("a", 1, JobState::Successful)]);
     }
     let view = Arc::new(board.view(Instant::now()));
-    let pieces: Vec<String> = clusters(view, Format::Text).collect();
+    let mut pieces = clusters(view, Format::Text);
+    let next = || {
+        let mut piece = Text::default();
+        pieces.fill(&mut piece).then(|| String::from_utf8(piece.into()).unwrap())
+    };
+    let pieces: Vec<_> = std::iter::from_fn(next).collect();
     assert!(pieces.len() > 10 && pieces.iter().all(|piece| piece.ends_with('\n')));
     let text = pieces.concat();
     let headers: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE ")).collect();

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use prometheus_client::encoding::{EncodeGaugeValue, GaugeValueEncoder};
+
+use super::Text;
+use crate::model::Moment;
 
 /// Whole numbers of a double are exact up to here.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -24,22 +26,22 @@ impl EncodeGaugeValue for Plain {
 
 /// Appends a number as people write it.
 #[inline]
-pub(super) fn push(out: &mut String, number: f64) {
+pub(super) fn push(out: &mut Text, number: f64) {
     let Some(whole) = whole(number) else { return push_broken(out, number) };
     match u8::try_from(whole) {
         // Most are states and small counts.
-        Ok(digit @ 0..10) => out.push(char::from(b'0' + digit)),
+        Ok(digit @ 0..10) => out.push_ascii(b'0' + digit),
         _ => out.push_str(itoa::Buffer::new().format(whole)),
     }
 }
 
-fn push_broken(out: &mut String, number: f64) {
+fn push_broken(out: &mut Text, number: f64) {
     let Some(thousandths) = thousandths(number) else {
         return out.push_str(dtoa::Buffer::new().format(number));
     };
     let mut digits = itoa::Buffer::new();
     out.push_str(digits.format(thousandths / 1000));
-    out.push('.');
+    out.push_ascii(b'.');
     let rest = &digits.format(1000 + thousandths % 1000)[1..];
     out.push_str(rest.trim_end_matches('0'));
 }
@@ -64,10 +66,10 @@ fn thousandths(number: f64) -> Option<u64> {
     (thousandths as f64 / 1000.0 == number && number < 1e12).then_some(thousandths)
 }
 
-/// A moment, cut to its millisecond: what is below costs most of what gzip cannot shrink, and nobody needs it.
+/// Seconds since 1970.
 #[allow(clippy::cast_precision_loss)] // exact up to 2^53 milliseconds
-pub(super) fn seconds(at: Timestamp) -> f64 {
-    at.as_millisecond() as f64 / 1000.0
+pub(super) fn seconds(at: impl Into<Moment>) -> f64 {
+    at.into().as_millisecond() as f64 / 1000.0
 }
 
 /// A duration, rounded likewise.
@@ -92,9 +94,9 @@ mod tests {
     use super::*;
 
     fn text(number: f64) -> String {
-        let mut text = String::new();
+        let mut text = Text::default();
         push(&mut text, number);
-        text
+        String::from_utf8(text.into()).unwrap()
     }
 
     #[test]
@@ -122,7 +124,7 @@ mod tests {
 
     #[test]
     fn nothing_below_a_millisecond_is_told() {
-        let moment = |nanosecond| seconds(Timestamp::new(1_700_000_000, nanosecond).unwrap());
+        let moment = |nanosecond| seconds(jiff::Timestamp::new(1_700_000_000, nanosecond).unwrap());
         assert_eq!(text(moment(123_999_999)), "1700000000.123", "not later than it was");
         assert_eq!(text(moment(300_000_000)), "1700000000.3");
         assert_eq!(text(moment(999_999)), "1700000000", "a whole number stays one");

@@ -4,7 +4,7 @@ use jiff::{SpanRound, Timestamp, Unit};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::board::{ClusterView, View};
-use crate::model::{ClusterReport, JobState, Schedule};
+use crate::model::{ClusterReport, JobState, Moment, Schedule};
 
 /// Characters of a failed job's message that fit into a table; the log has all of it.
 const MESSAGE_SHOWN: usize = 120;
@@ -21,7 +21,7 @@ small { display: block; opacity: .75; max-width: 18rem; white-space: normal; ove
 .bad { opacity: 1; color: light-dark(#b3261e, #ff8a80); font-weight: 600; } .good { color: light-dark(#1b6e33, #7fd99a); }
 ";
 
-pub(super) fn render(view: &View, refused: Option<&str>, telemetry_path: &str, now: Timestamp) -> Markup {
+pub(super) fn render(view: &View, refused: Option<&str>, telemetry_path: &str, now: Moment) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -36,7 +36,7 @@ pub(super) fn render(view: &View, refused: Option<&str>, telemetry_path: &str, n
                 p {
                     a href=(telemetry_path) { "Metrics" } " · "
                     a href="/-/healthy" { "Health" } " · "
-                    a href="/-/ready" { "Readiness" } " · as of " (now.strftime("%F %T UTC")) " · version " (env!("CARGO_PKG_VERSION"))
+                    a href="/-/ready" { "Readiness" } " · as of " (Timestamp::from(now).strftime("%F %T UTC")) " · version " (env!("CARGO_PKG_VERSION"))
                 }
                 @if let Some(error) = refused {
                     p class="bad" { "The configuration was refused when it was read last, and an older one is in force: " (error) }
@@ -88,7 +88,7 @@ fn troubles(view: &View) -> Markup {
     }
 }
 
-fn row(cluster: &ClusterView, now: Timestamp) -> Markup {
+fn row(cluster: &ClusterView, now: Moment) -> Markup {
     let report = cluster.current().map(|good| &good.report);
     let latest = report.and_then(|report| report.latest.as_ref());
     html! {
@@ -115,7 +115,7 @@ fn row(cluster: &ClusterView, now: Timestamp) -> Markup {
                 },
                 None => td class="none" { "–" },
             }
-            @match (report, report.and_then(|report| report.last_finished[JobState::Successful])) {
+            @match (report, report.and_then(|report| report.last_finished(JobState::Successful))) {
                 (_, Some(at)) => td title=(at) { (ago(at, now)) (expectation(cluster)) },
                 (Some(_), None) => td { "none listed" (expectation(cluster)) },
                 (None, None) => td class="none" { "unknown" },
@@ -152,7 +152,7 @@ fn expectation(cluster: &ClusterView) -> Markup {
 }
 
 /// The newest snapshot that is in the bucket, and what should be there.
-fn recovery(cluster: &ClusterView, now: Timestamp) -> Markup {
+fn recovery(cluster: &ClusterView, now: Moment) -> Markup {
     let newest = cluster.recovery.and_then(|recovery| recovery.newest_exported);
     let awaiting = cluster.recovery.and_then(|recovery| recovery.awaiting);
     let oldest = awaiting.and_then(|awaiting| Some((awaiting.count, awaiting.oldest?)));
@@ -174,7 +174,7 @@ fn recovery(cluster: &ClusterView, now: Timestamp) -> Markup {
 }
 
 /// How many, since when, and why.
-fn failures(report: &ClusterReport, now: Timestamp) -> Markup {
+fn failures(report: &ClusterReport, now: Moment) -> Markup {
     let reason = report.unresolved().next().map(|job| &job.reason);
     html! {
         span class="bad" { (report.failures_since_success) }
@@ -195,7 +195,7 @@ fn class_of(state: JobState) -> &'static str {
 }
 
 /// "2d 3h ago": the two largest units.
-fn ago(at: Timestamp, now: Timestamp) -> String {
+fn ago(at: Moment, now: Moment) -> String {
     let age = now.duration_since(at);
     if age.is_negative() {
         return at.to_string();
@@ -217,8 +217,8 @@ mod tests {
     #[test]
     fn an_age_is_told_in_its_two_largest_units() {
         let check = |seconds: i64, expected: &str| {
-            let now = Timestamp::from_second(1_800_000_000).unwrap();
-            let at = Timestamp::from_second(1_800_000_000 - seconds).unwrap();
+            let now = Moment::from_second(1_800_000_000).unwrap();
+            let at = Moment::from_second(1_800_000_000 - seconds).unwrap();
             assert_eq!(ago(at, now), expected);
         };
         check(0, "0s ago");

@@ -3,6 +3,7 @@
 //! Whoever comes while a body is made waits for it, and takes it if its board is no older than the request. So no scrape shows less
 //! than the board held when it was asked for, and a crowd of scrapers costs one rendering.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +19,23 @@ use tokio::time::Instant;
 use super::gzip::{self, Packer, Part};
 use super::{Pages, accept};
 use crate::board::View;
-use crate::exposition::{self, Format};
+use crate::exposition::{self, Format, Pieces, Text};
 
 /// What the exporter says of itself is at most this old.
 const OWN_AGE: Duration = Duration::from_secs(1);
 
-/// The bodies that are kept: one for each format that was asked for.
+/// What is kept of each format that was asked for.
 #[derive(Debug, Default)]
 pub(super) struct Scrapes {
-    text: Mutex<Option<Kept>>,
-    open_metrics: Mutex<Option<Kept>>,
+    text: Mutex<Slot>,
+    open_metrics: Mutex<Slot>,
+}
+
+/// A body, and what it was made with.
+#[derive(Debug, Default)]
+struct Slot {
+    kept: Option<Kept>,
+    packer: Packer,
 }
 
 /// An exposition, compressed.
@@ -73,10 +81,42 @@ pub(super) async fn answer(pages: &Arc<Pages>, scrapes: &Scrapes, headers: &Head
 fn plain(pages: &Pages, format: Format) -> anyhow::Result<Response> {
     let view = Arc::new(pages.board.view(Instant::now()));
     let own = own(pages, view.clone(), format)?;
-    let text =
-        std::iter::once(own).chain(exposition::clusters(view, format)).chain([format.end().to_owned()]);
-    let text = text.filter(|piece| !piece.is_empty()).map(Ok::<_, Infallible>);
+    let (mut pieces, mut sent) = (exposition::clusters(view, format), Sent::default());
+    let clusters = std::iter::from_fn(move || {
+        let mut text = sent.room();
+        pieces.fill(&mut text).then(|| sent.lend(text))
+    });
+    let text = std::iter::once(own.into()).chain(clusters).chain([format.end().into()]);
+    let text = text.filter(|piece: &Bytes| !piece.is_empty()).map(Ok::<_, Infallible>);
     Ok(Body::from_stream(stream::iter(text)).into_response())
+}
+
+/// Pieces of text on their way. One that has gone out makes room for another: to get its memory from the system again would take as
+/// long as to write it.
+#[derive(Debug, Default)]
+struct Sent(VecDeque<Bytes>);
+
+impl Sent {
+    fn room(&mut self) -> Text {
+        match self.0.pop_front().map(Bytes::try_into_mut) {
+            Some(Ok(mut gone)) => {
+                // Else what is in it would be copied first.
+                gone.clear();
+                Vec::from(gone).into()
+            }
+            Some(Err(waiting)) => {
+                self.0.push_front(waiting);
+                Pieces::room()
+            }
+            None => Pieces::room(),
+        }
+    }
+
+    fn lend(&mut self, text: Text) -> Bytes {
+        let piece = Bytes::from(Vec::from(text));
+        self.0.push_back(piece.clone());
+        piece
+    }
 }
 
 async fn compressed(pages: &Arc<Pages>, scrapes: &Scrapes, format: Format) -> anyhow::Result<Response> {
@@ -87,18 +127,22 @@ async fn compressed(pages: &Arc<Pages>, scrapes: &Scrapes, format: Format) -> an
     };
     let mut slot = slot.lock().await;
     let now = Instant::now();
-    let clusters = slot.take().filter(|kept| kept.has_clusters(pages.board.revision(), asked, now));
+    let clusters = slot.kept.take().filter(|kept| kept.has_clusters(pages.board.revision(), asked, now));
     let kept = match clusters {
         Some(kept) if kept.has_own(now) => kept,
         clusters => {
-            let pages = pages.clone();
+            let (pages, mut packer) = (pages.clone(), std::mem::take(&mut slot.packer));
             // Not on the threads that polls are on.
-            let made = tokio::task::spawn_blocking(move || make(&pages, format, clusters));
-            made.await.context("cannot render")??
+            let made = tokio::task::spawn_blocking(move || {
+                make(&pages, format, clusters, &mut packer).map(|kept| (kept, packer))
+            });
+            let kept;
+            (kept, slot.packer) = made.await.context("cannot render")??;
+            kept
         }
     };
     let (file, length) = gzip::join([&kept.own, &kept.clusters]);
-    *slot = Some(kept);
+    slot.kept = Some(kept);
     let headers =
         [(header::CONTENT_ENCODING, "gzip".to_owned()), (header::CONTENT_LENGTH, length.to_string())];
     let file = file.into_iter().map(Ok::<Bytes, Infallible>);
@@ -106,10 +150,9 @@ async fn compressed(pages: &Arc<Pages>, scrapes: &Scrapes, format: Format) -> an
 }
 
 /// An exposition of now, with the clusters of `before` if those are still true.
-fn make(pages: &Pages, format: Format, before: Option<Kept>) -> anyhow::Result<Kept> {
+fn make(pages: &Pages, format: Format, before: Option<Kept>, packer: &mut Packer) -> anyhow::Result<Kept> {
     let taken = Instant::now();
     let view = Arc::new(pages.board.view(taken));
-    let mut packer = Packer::default();
     let own = packer.pack_all(&own(pages, view.clone(), format)?)?;
     if let Some(before) = before {
         return Ok(Kept { own_taken: taken, own, ..before });
@@ -175,7 +218,7 @@ mod tests {
     }
 
     fn publish(pages: &Pages) {
-        let (finished_at, finished) = (Timestamp::now(), Instant::now());
+        let (finished_at, finished) = (Timestamp::now().into(), Instant::now());
         let good = GoodPoll { report: ClusterReport::default(), last_progress: None, finished_at, finished };
         pages.board.publish(&target(), finished_at, Duration::ZERO, Ok(good));
     }
@@ -191,10 +234,27 @@ mod tests {
         text
     }
 
+    #[test]
+    fn a_piece_that_has_gone_out_makes_room_for_another_and_one_that_waits_does_not() {
+        let mut sent = Sent::default();
+        let mut lend = |scrap: &str| {
+            let mut text = sent.room();
+            text.push_str(scrap);
+            sent.lend(text)
+        };
+        let (first, second) = (lend("first"), lend("second"));
+        let place = first.as_ptr();
+        drop(first);
+        let third = lend("third");
+        assert_eq!(third.as_ptr(), place);
+        let fourth = lend("fourth");
+        assert_eq!([&second[..], &third[..], &fourth[..]], [&b"second"[..], b"third", b"fourth"]);
+    }
+
     /// When the clusters and the rest of the body that is kept were looked at.
     async fn taken(scrapes: &Scrapes) -> (Instant, Instant) {
-        let kept = scrapes.text.lock().await;
-        let kept = kept.as_ref().unwrap();
+        let slot = scrapes.text.lock().await;
+        let kept = slot.kept.as_ref().unwrap();
         (kept.taken, kept.own_taken)
     }
 

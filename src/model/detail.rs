@@ -1,6 +1,6 @@
 //! What is read besides the export jobs, on an interval of its own.
 
-use jiff::Timestamp;
+use super::Moment;
 
 /// A kind of reading that can be switched off, and that needs a role of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +43,7 @@ pub struct ExportBucket {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProjectEvent {
     /// When it happened.
-    pub created_at: Timestamp,
+    pub created_at: Moment,
     /// Atlas's id of it.
     pub id: String,
     /// What happened; `None` for a word that was not asked for.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use super::Moment;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -149,7 +149,7 @@ pub struct ListedCluster {
     /// Whether it is paused.
     pub paused: Option<bool>,
     /// When it was created.
-    pub created_at: Option<Timestamp>,
+    pub created_at: Option<Moment>,
     /// Whether it is sharded; such clusters have snapshots of another kind.
     pub sharded: bool,
 }

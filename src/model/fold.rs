@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, btree_map, hash_map};
 
-use jiff::Timestamp;
-
 use super::tail::{HEAD_LEAST, HEAD_PAGE, Tail};
 use super::{
     ActiveJob, ClusterReport, Counts, ExportJob, Exports, FailedJob, JobId, JobKey, JobState, LatestJob,
-    SnapshotId,
+    Moment, SnapshotId,
 };
 
 /// How many failed jobs keep their reason, the newest ones. Counts are exact beyond it.
@@ -40,9 +38,9 @@ pub struct Fold {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     state: JobState,
-    finished_at: Option<Timestamp>,
+    finished_at: Option<Moment>,
     counts: Counts,
-    created_at: Option<Timestamp>,
+    created_at: Option<Moment>,
     snapshot: Option<SnapshotId>,
     /// How many other jobs were listed before it.
     place: u32,
@@ -181,14 +179,14 @@ impl Fold {
     /// The place of the first job from which on all have ended, and are older than all before; and when the newest of them was
     /// created. `None` where that would spare nothing, or where the pages say otherwise than they count: what moves while it is read
     /// may have hidden a job.
-    fn seam(&self) -> Option<(u32, Timestamp)> {
+    fn seam(&self) -> Option<(u32, Moment)> {
         let jobs = self.jobs.len() + self.nameless.len();
         if jobs <= HEAD_PAGE || !self.is_promised(jobs as u64) {
             return None;
         }
         let mut listed: Vec<&Seen> = self.jobs.values().chain(&self.nameless).collect();
         listed.sort_unstable_by_key(|job| job.place);
-        let mut oldest: Option<Timestamp> = None;
+        let mut oldest: Option<Moment> = None;
         let oldest_before: Vec<_> = listed
             .iter()
             .map(|job| {
@@ -202,8 +200,7 @@ impl Fold {
         let (mut newest, mut seam) = (None, None);
         for (place, job) in listed.iter().enumerate().skip(nameless.max(HEAD_LEAST)).rev() {
             let (true, Some(created_at)) = (job.state.is_terminal(), job.created_at) else { break };
-            let newest =
-                *newest.insert(newest.map_or(created_at, |newest: Timestamp| newest.max(created_at)));
+            let newest = *newest.insert(newest.map_or(created_at, |newest: Moment| newest.max(created_at)));
             if oldest_before[place].is_some_and(|oldest| oldest > newest) {
                 seam = Some((job.place, newest));
             }
@@ -254,13 +251,11 @@ impl Tally {
             _ => {}
         }
         report.jobs[job.state] += 1;
+        let moment = &mut report.moments[job.state];
         if job.state.is_terminal() {
-            let newest = &mut report.last_finished[job.state];
-            *newest = (*newest).max(job.finished_at);
-        }
-        if let (true, Some(created_at)) = (job.state.is_active(), job.created_at) {
-            let oldest = &mut report.oldest_active_created[job.state];
-            *oldest = Some(oldest.map_or(created_at, |oldest| oldest.min(created_at)));
+            *moment = (*moment).max(job.finished_at);
+        } else if job.state.is_active() {
+            *moment = [*moment, job.created_at].into_iter().flatten().min();
         }
     }
 

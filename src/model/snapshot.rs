@@ -1,6 +1,6 @@
 //! Which snapshots have left Atlas: what the listing of export jobs alone cannot say.
 
-use jiff::Timestamp;
+use super::Moment;
 
 /// The id of a snapshot: 24 hexadecimal digits, kept in half as many bytes, since a project has thousands of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,7 +28,7 @@ pub struct Snapshot {
     /// Which snapshot.
     pub id: SnapshotId,
     /// When it was taken.
-    pub created_at: Timestamp,
+    pub created_at: Moment,
     /// Which policy item took it, in Atlas's word: `daily`, but also `ondemand`.
     pub frequency: Option<String>,
 }
@@ -39,19 +39,19 @@ pub struct Snapshots {
     /// All of them.
     listed: SnapshotSet,
     /// When each was taken, and whether the export policy exports it; those that are older than one that was exported may be missing.
-    known: Vec<(SnapshotId, Timestamp, bool)>,
+    known: Vec<(SnapshotId, Moment, bool)>,
     /// When the newest of those was taken that it exports.
-    newest: Option<Timestamp>,
+    newest: Option<Moment>,
     /// Whether the policy says which it exports.
     policy: bool,
     /// When they were listed.
-    read_at: Timestamp,
+    read_at: Moment,
 }
 
 impl Snapshots {
     /// A listing of `read_at`, under a policy that exports the snapshots of `frequency`; `None` if nobody knows which.
     #[must_use]
-    pub fn new(listed: &[Snapshot], frequency: Option<&str>, read_at: Timestamp) -> Self {
+    pub fn new(listed: &[Snapshot], frequency: Option<&str>, read_at: Moment) -> Self {
         let exported = |snapshot: &Snapshot| match (&snapshot.frequency, frequency) {
             (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
             _ => false,
@@ -68,7 +68,7 @@ impl Snapshots {
 
     /// When the newest snapshot that the policy exports was taken.
     #[must_use]
-    pub fn newest(&self) -> Option<Timestamp> {
+    pub fn newest(&self) -> Option<Moment> {
         self.newest
     }
 
@@ -128,23 +128,23 @@ pub struct Exports {
     /// Those with a job that waits or works.
     pub active: SnapshotSet,
     /// When the newest successful job was asked for, and its snapshot.
-    pub newest: Option<(Timestamp, Option<SnapshotId>)>,
+    pub newest: Option<(Moment, Option<SnapshotId>)>,
 }
 
 /// What was seen to be in the bucket, whatever is listed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Exported {
     /// When the newest snapshot with a successful export was taken.
-    pub newest: Option<Timestamp>,
+    pub newest: Option<Moment>,
     /// When the newest successful job was asked for whose snapshot was listed.
-    pub job: Option<Timestamp>,
+    pub job: Option<Moment>,
 }
 
 /// How far the bucket is behind the snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Recovery {
     /// When the newest snapshot with a successful export was taken; `None` where a newer job succeeded whose snapshot nobody knows.
-    pub newest_exported: Option<Timestamp>,
+    pub newest_exported: Option<Moment>,
     /// The snapshots that the policy exports and that are newer, but neither exported nor being exported; `None` where the
     /// policy does not say which it exports.
     pub awaiting: Option<Awaiting>,
@@ -156,7 +156,7 @@ pub struct Awaiting {
     /// How many.
     pub count: u64,
     /// When the oldest of them was taken.
-    pub oldest: Option<Timestamp>,
+    pub oldest: Option<Moment>,
 }
 
 impl Recovery {
@@ -190,8 +190,8 @@ impl Recovery {
 mod tests {
     use super::*;
 
-    fn at(hour: i64) -> Timestamp {
-        Timestamp::from_second(hour * 3600).unwrap()
+    fn at(hour: i64) -> Moment {
+        Moment::from_second(hour * 3600).unwrap()
     }
 
     fn id(number: u8) -> SnapshotId {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     fn recovery(numbers: &[u8], exports: &Exports) -> (Option<i64>, u64, Option<i64>) {
-        let hour = |at: Timestamp| at.as_second() / 3600;
+        let hour = |at: Moment| at.as_millisecond() / 3_600_000;
         let recovery = Recovery::of(&snapshots(numbers), exports, &mut Exported::default());
         let awaiting = recovery.awaiting.unwrap();
         (recovery.newest_exported.map(hour), awaiting.count, awaiting.oldest.map(hour))

@@ -9,10 +9,8 @@
 //! the head alone can see is a job of the tail that changes although it has ended, and one that vanishes while another appears in
 //! its place; so the whole is read again now and then.
 
-use jiff::Timestamp;
-
 use super::fold::{FAILURES_KEPT, Fold, Seen, Sighting};
-use super::{ClusterReport, ExportJob, JobId, JobState, SnapshotSet};
+use super::{ClusterReport, ExportJob, JobId, JobState, Moment, SnapshotSet};
 
 /// Jobs that are asked for at once while the tail is known. A listing of no more has no tail: it is read in one request anyway.
 pub const HEAD_PAGE: usize = 100;
@@ -26,7 +24,7 @@ pub struct Tail {
     /// The first job in it, as it was listed.
     seam: (JobId, Seen),
     /// Creation of the newest job in it.
-    newest: Timestamp,
+    newest: Moment,
     /// How many jobs are in it.
     jobs: u64,
     /// What it says, but for the snapshots of its successful jobs. Of its failures there is the newest, and only while it is not made good:
@@ -35,7 +33,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    pub(super) fn new(seam: (JobId, Seen), newest: Timestamp, jobs: u64, mut report: ClusterReport) -> Self {
+    pub(super) fn new(seam: (JobId, Seen), newest: Moment, jobs: u64, mut report: ClusterReport) -> Self {
         report.exports.successful = SnapshotSet::default();
         report.keep_newest_failure();
         Self { seam, newest, jobs, report }
@@ -114,7 +112,7 @@ impl ClusterReport {
     pub(super) fn append(&mut self, tail: &Self) {
         for state in JobState::ALL {
             self.jobs[state] += tail.jobs[state];
-            self.last_finished[state] = self.last_finished[state].max(tail.last_finished[state]);
+            self.moments[state] = self.moments[state].max(tail.moments[state]);
         }
         if self.latest.is_none() {
             self.latest.clone_from(&tail.latest);

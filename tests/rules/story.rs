@@ -9,11 +9,10 @@ use std::time::Duration;
 use atlas_backup_exporter::board::{Board, GoodPoll};
 use atlas_backup_exporter::exposition::{Format, render};
 use atlas_backup_exporter::model::{
-    Budget, Counts, Expected, ExportBucket, ExportJob, FailureReason, Fold, JobState, ListedCluster,
+    Budget, Counts, Expected, ExportBucket, ExportJob, FailureReason, Fold, JobState, ListedCluster, Moment,
     Movements, PollError, ProjectId, Schedule, Snapshot, SnapshotId, Snapshots, StateReason, Target,
 };
 use atlas_backup_exporter::self_metrics::SelfMetrics;
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 pub(crate) const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
@@ -182,8 +181,8 @@ pub(crate) struct Story {
     pub(crate) firing: Vec<Firing>,
 }
 
-fn at(minute: i64) -> Timestamp {
-    Timestamp::from_second(minute * 60).unwrap()
+fn at(minute: i64) -> Moment {
+    Moment::from_second(minute * 60).unwrap()
 }
 
 fn within(ranges: &[Range<i64>], minute: i64) -> bool {
@@ -274,7 +273,7 @@ impl Story {
     /// Every series that the rules can see, one value a step; `None` where there is none.
     pub(crate) fn series(&self, rules: &str) -> BTreeMap<String, Vec<Option<String>>> {
         let steps = usize::try_from(self.minutes / self.step + 1).unwrap();
-        let metrics = Arc::new(SelfMetrics::new(&["exports"], at(0)));
+        let metrics = Arc::new(SelfMetrics::new(&["exports"], at(0).into()));
         let start = Instant::now();
         let mut series: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
         let mut set = |name: String, step: usize, value: String| {

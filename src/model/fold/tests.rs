@@ -7,7 +7,7 @@ use crate::model::StateReason;
 
 /// A job created `minute` minutes after the beginning of the tests' time.
 fn job<'a>(id: impl Into<Cow<'a, str>>, minute: i64, state: JobState) -> ExportJob<'a> {
-    let at = |minute: i64| Timestamp::from_second(1_700_000_000 + minute * 60).ok();
+    let at = |minute: i64| Moment::from_second(1_700_000_000 + minute * 60);
     ExportJob {
         id: Some(id.into()),
         snapshot_id: None,
@@ -35,7 +35,7 @@ fn an_empty_listing_knows_nothing_and_counts_nothing() {
 #[test]
 fn the_latest_is_by_creation_then_id_and_never_by_end() {
     let mut early = job("b", 0, JobState::Failed);
-    early.finished_at = Timestamp::from_second(1_800_000_000).ok();
+    early.finished_at = Moment::from_second(1_800_000_000);
     let jobs = [
         early,
         job("a", 5, JobState::Failed),
@@ -80,7 +80,7 @@ fn a_job_that_cannot_be_placed_is_counted_and_nothing_more() {
     assert_eq!(report.latest, None);
     assert_eq!(report.failures_since_success, 0);
     assert_eq!(report.last_success_seconds, None);
-    assert!(report.last_finished[JobState::Failed].is_some());
+    assert!(report.last_finished(JobState::Failed).is_some());
 }
 
 #[test]
@@ -108,9 +108,9 @@ fn the_oldest_active_and_the_last_finished_are_that() {
     ];
     for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]] {
         let report = fold(order.map(|i| jobs[i].clone()));
-        assert_eq!(report.oldest_active_created[JobState::Queued], jobs[1].created_at);
-        assert_eq!(report.oldest_active_created[JobState::InProgress], jobs[2].created_at);
-        assert_eq!(report.last_finished[JobState::Failed], jobs[3].finished_at);
+        assert_eq!(report.oldest_active_created(JobState::Queued), jobs[1].created_at);
+        assert_eq!(report.oldest_active_created(JobState::InProgress), jobs[2].created_at);
+        assert_eq!(report.last_finished(JobState::Failed), jobs[3].finished_at);
         assert_eq!(report.active.iter().map(|job| &*job.key.id).collect::<Vec<_>>(), ["b", "c", "a"]);
     }
 }
@@ -134,7 +134,7 @@ fn of_two_ends_of_one_job_the_worse_counts_whatever_the_order() {
     let views = [bare, job("x", 0, JobState::Successful), reasoned, job("x", 0, JobState::Cancelled)];
     let expected = fold(views.clone());
     assert_eq!(expected.failures_since_success, 1);
-    assert!(expected.last_finished[JobState::Failed].is_some());
+    assert!(expected.last_finished(JobState::Failed).is_some());
     assert_eq!(expected.failed[0].reason.error_code.as_deref(), Some("E"));
     for order in [[3, 2, 1, 0], [1, 0, 3, 2], [2, 3, 0, 1]] {
         assert_eq!(fold(order.map(|i| views[i].clone())), expected, "{order:?}");
@@ -157,7 +157,7 @@ fn an_id_may_be_any_text_and_is_ordered_as_one() {
 fn a_duration_is_never_negative_nor_guessed() {
     let mut odd = job("a", 0, JobState::Successful);
     assert_eq!(fold([odd.clone()]).last_success_seconds, Some(1200));
-    odd.finished_at = Timestamp::from_second(1).ok();
+    odd.finished_at = Moment::from_second(1);
     assert_eq!(fold([odd.clone()]).last_success_seconds, None);
     odd.finished_at = None;
     assert_eq!(fold([job("0", -9, JobState::Successful), odd]).last_success_seconds, None);
@@ -184,7 +184,7 @@ fn listing() -> impl Strategy<Value = Vec<ExportJob<'static>>> {
                 0 => job.id = None,
                 1 => job.created_at = None,
                 2 => job.finished_at = None,
-                3 => job.finished_at = Timestamp::from_second(1_700_000_000 + end).ok(),
+                3 => job.finished_at = Moment::from_second(1_700_000_000 + end),
                 _ => {}
             }
             job
@@ -216,7 +216,7 @@ fn listing_with_repeats() -> impl Strategy<Value = (Vec<ExportJob<'static>>, Vec
 }
 
 /// The report by its definition, with sorts and filters over the whole listing.
-fn by_definition(jobs: &[ExportJob<'_>]) -> (Option<String>, usize, Option<Timestamp>) {
+fn by_definition(jobs: &[ExportJob<'_>]) -> (Option<String>, usize, Option<Moment>) {
     let mut placed: Vec<_> = jobs.iter().filter(|job| job.id.is_some() && job.created_at.is_some()).collect();
     placed.sort_by_key(|job| (job.created_at, job.id.clone()));
     let after_success =
