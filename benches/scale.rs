@@ -66,7 +66,7 @@ async fn measure(arguments: &Arguments) {
     std::fs::write(folder.path().join("config.toml"), config).unwrap();
     let port = free_port();
     let exporter = Running(
-        Command::new(env!("CARGO_BIN_EXE_atlas-backup-exporter"))
+        process::exporter()
             .current_dir(folder.path())
             .args([&format!("--web.listen-address=127.0.0.1:{port}"), "--log.level=warn"])
             .spawn()

@@ -70,7 +70,7 @@ fn exporter(atlas: &Atlas, folder: &Path, poll: &str) -> (Running, String) {
     let authority = folder.join("ca.pem");
     std::fs::write(&authority, &atlas.authority).unwrap();
     let port = free_port();
-    let child = Command::new(env!("CARGO_BIN_EXE_atlas-backup-exporter"))
+    let child = process::exporter()
         .current_dir(folder)
         .env("SSL_CERT_FILE", authority)
         .args([&format!("--web.listen-address=127.0.0.1:{port}"), "--log.level=warn"])

@@ -4,11 +4,18 @@
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
+
+/// The binary that is measured: the one that the variable `EXPORTER` names, or else the one that cargo built beside the benchmark.
+pub(crate) fn exporter() -> Command {
+    Command::new(
+        std::env::var_os("EXPORTER").unwrap_or_else(|| env!("CARGO_BIN_EXE_atlas-backup-exporter").into()),
+    )
+}
 
 /// A process that ends with the benchmark.
 #[derive(Debug)]
