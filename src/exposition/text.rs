@@ -2,7 +2,7 @@
 
 /// A text that grows.
 ///
-/// It does what a `String` does, but copies a scrap without a call: with musl that takes as long as thirty bytes take to copy.
+/// It does what a `String` does, but copies a scrap without a call, which takes longer than the copy where musl is the libc.
 #[derive(Debug, Default)]
 pub struct Text(Vec<u8>);
 
