@@ -27,9 +27,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LARGEST_ERROR_BODY: usize = 64 * 1024;
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Memory of a body that is kept for the next one: of a page of 500 jobs, as a rule.
+const LARGEST_ROOM: usize = 1024 * 1024;
+
 #[derive(Debug, Clone)]
 pub(super) struct Door {
     client: Client,
+    /// Empty, or the memory of a body that was read. To get it from the system for every page takes as long as to inflate one.
+    room: Arc<Mutex<Vec<u8>>>,
     pub(super) pacer: Pacer,
     pub(super) metrics: Arc<SelfMetrics>,
 }
@@ -49,7 +54,20 @@ impl Door {
             // That is this machine: no proxy should hear the credentials, and no certificate authority is needed.
             client = client.no_proxy().tls_certs_only([]);
         }
-        Ok(Self { client: client.build().map_err(Error::transport)?, pacer: Pacer::default(), metrics })
+        let client = client.build().map_err(Error::transport)?;
+        Ok(Self { client, room: Arc::default(), pacer: Pacer::default(), metrics })
+    }
+
+    /// Memory for a body.
+    pub(super) fn room(&self) -> Vec<u8> {
+        std::mem::take(&mut self.room.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps the memory of a body that was read.
+    pub(super) fn keep(&self, body: Vec<u8>) {
+        if body.capacity() <= LARGEST_ROOM {
+            *self.room.lock().unwrap_or_else(PoisonError::into_inner) = body;
+        }
     }
 
     /// Begins a POST; [`Door::send`] sends it.
@@ -84,11 +102,11 @@ impl Drop for Count<'_> {
     }
 }
 
-/// The body of an answer that is a success; any other answer is an error with what it says.
-pub(super) async fn body(response: Response) -> Result<Vec<u8>, Error> {
+/// The body of an answer that is a success, in the memory of `room`; any other answer is an error with what it says.
+pub(super) async fn body(response: Response, room: Vec<u8>) -> Result<Vec<u8>, Error> {
     if response.status() == StatusCode::OK {
         warn_of_sunset(&response);
-        return read(response, LARGEST_BODY).await;
+        return read(response, LARGEST_BODY, room).await;
     }
     Err(refusal(response).await)
 }
@@ -99,20 +117,21 @@ pub(super) async fn refusal(response: Response) -> Error {
     if status.is_redirection() {
         return Error::invalid(&format!("a redirect ({status}), which is not followed"));
     }
-    let body = timeout(ERROR_BODY_TIMEOUT, read(response, LARGEST_ERROR_BODY)).await;
+    let body = timeout(ERROR_BODY_TIMEOUT, read(response, LARGEST_ERROR_BODY, Vec::new())).await;
     Error::answer(status, &headers, &body.ok().and_then(Result::ok).unwrap_or_default())
 }
 
-async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, Error> {
+async fn read(mut response: Response, most: usize, mut room: Vec<u8>) -> Result<Vec<u8>, Error> {
     let zipped = is_gzip(response.headers())?;
-    let mut body = Vec::new();
+    room.clear();
+    let mut body = if zipped { Vec::new() } else { std::mem::take(&mut room) };
     while let Some(chunk) = response.chunk().await.map_err(Error::transport)? {
         if body.len() + chunk.len() > most {
             return Err(Error::TooLarge(format!("more than {most} bytes")));
         }
         body.extend_from_slice(&chunk);
     }
-    if zipped { gunzip(&body, most) } else { Ok(body) }
+    if zipped { gunzip(&body, most, room) } else { Ok(body) }
 }
 
 /// Atlas announces the end of a resource version in headers, long before it answers 410. Said once for each version.

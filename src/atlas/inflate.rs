@@ -18,17 +18,17 @@ pub(super) fn is_gzip(headers: &HeaderMap) -> Result<bool, Error> {
     }
 }
 
-/// What `body` was before it was compressed, if that is no more than `most` bytes.
-pub(super) fn gunzip(body: &[u8], most: usize) -> Result<Vec<u8>, Error> {
+/// What `body` was before it was compressed, if that is no more than `most` bytes, in the memory of `text`, which is empty.
+pub(super) fn gunzip(body: &[u8], most: usize, mut text: Vec<u8>) -> Result<Vec<u8>, Error> {
     let Some(length) = body.last_chunk().map(|length| u32::from_le_bytes(*length) as usize) else {
         // An answer without a body may say all the same how it would come.
-        return if body.is_empty() { Ok(Vec::new()) } else { Err(broken()) };
+        return if body.is_empty() { Ok(text) } else { Err(broken()) };
     };
     if length > most {
         return Err(Error::TooLarge(format!("{length} bytes, more than {most}")));
     }
-    // Not a byte more is written, whatever the body inflates to.
-    let mut text = Vec::with_capacity(length);
+    // What there is room for is all that is written, whatever the body inflates to.
+    text.reserve_exact(length);
     let mut inflate = Decompress::new_gzip(WINDOW_BITS);
     match inflate.decompress_vec(body, &mut text, FlushDecompress::Finish) {
         Ok(Status::StreamEnd) if inflate.total_in() == body.len() as u64 => Ok(text),
@@ -51,6 +51,16 @@ mod tests {
     use flate2::write::GzEncoder;
 
     use super::*;
+
+    fn gunzip(body: &[u8], most: usize) -> Result<Vec<u8>, Error> {
+        let fresh = super::gunzip(body, most, Vec::new());
+        // Memory of another body makes no difference.
+        let mut used = b"of a larger page".repeat(1 << 17);
+        used.clear();
+        let again = super::gunzip(body, most, used);
+        assert_eq!(fresh.as_ref().ok(), again.as_ref().ok());
+        fresh
+    }
 
     fn zipped(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));

@@ -122,7 +122,9 @@ impl Atlas {
         let filters = call.url.query().map(|query| format!("{query}&")).unwrap_or_default();
         for number in 1..=MOST_PAGES {
             call.url.set_query(Some(&format!("{filters}itemsPerPage={size}&pageNum={number}")));
-            let Turned { fresh, more, promised } = turn(&self.body(&call, deadline).await?)?;
+            let body = self.body(&call, deadline).await?;
+            let Turned { fresh, more, promised } = turn(&body)?;
+            self.door.keep(body);
             if !more {
                 return Ok(promised);
             }
