@@ -65,13 +65,7 @@ async fn measure(arguments: &Arguments) {
     );
     std::fs::write(folder.path().join("config.toml"), config).unwrap();
     let port = free_port();
-    let exporter = Running(
-        process::exporter()
-            .current_dir(folder.path())
-            .args([&format!("--web.listen-address=127.0.0.1:{port}"), "--log.level=warn"])
-            .spawn()
-            .unwrap(),
-    );
+    let exporter = Running(process::exporter(folder.path(), port).spawn().unwrap());
     let url = format!("http://127.0.0.1:{port}");
     let ready_after = get_ready(&url).await;
     println!(

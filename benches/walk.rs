@@ -70,12 +70,7 @@ fn exporter(atlas: &Atlas, folder: &Path, poll: &str) -> (Running, String) {
     let authority = folder.join("ca.pem");
     std::fs::write(&authority, &atlas.authority).unwrap();
     let port = free_port();
-    let child = process::exporter()
-        .current_dir(folder)
-        .env("SSL_CERT_FILE", authority)
-        .args([&format!("--web.listen-address=127.0.0.1:{port}"), "--log.level=warn"])
-        .spawn()
-        .unwrap();
+    let child = process::exporter(folder, port).env("SSL_CERT_FILE", authority).spawn().unwrap();
     (Running(child), format!("http://127.0.0.1:{port}"))
 }
 

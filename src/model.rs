@@ -8,6 +8,7 @@ mod failure;
 mod fold;
 mod moment;
 mod movement;
+mod report;
 
 mod shard;
 mod snapshot;
@@ -24,6 +25,7 @@ pub use failure::{FailureReason, PollError};
 pub use fold::{Fold, Sighting};
 pub use moment::Moment;
 pub use movement::Movements;
+pub use report::{ActiveJob, ClusterReport, FailedJob, JobId, JobKey, LatestJob};
 pub use shard::Shard;
 pub use snapshot::{Awaiting, Exported, Exports, Recovery, Snapshot, SnapshotId, SnapshotSet, Snapshots};
 pub use tail::{HEAD_PAGE, Head, Tail};
@@ -211,102 +213,6 @@ pub struct ExportJob<'a> {
     pub counts: Counts,
     /// Why it is in that state.
     pub reason: StateReason<'a>,
-}
-
-/// The id of a job that is kept. Its 24 digits, as a rule, take no memory of their own.
-pub type JobId = CompactString;
-
-/// What makes a job "newer": creation time, then id. Never the time it finished.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct JobKey {
-    /// When the job was asked for.
-    pub created_at: Moment,
-    /// Its id, which settles a tie.
-    pub id: JobId,
-}
-
-/// The newest job of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LatestJob {
-    /// Which job.
-    pub key: JobKey,
-    /// Its state.
-    pub state: JobState,
-    /// Its progress.
-    pub counts: Counts,
-}
-
-/// A job that failed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FailedJob {
-    /// Which job.
-    pub key: JobKey,
-    /// The snapshot that did not leave Atlas.
-    pub snapshot_id: Option<Box<str>>,
-    /// Atlas's reason.
-    pub reason: StateReason<'static>,
-}
-
-/// A job that waits or works, with what would show a movement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ActiveJob {
-    /// Which job.
-    pub key: JobKey,
-    /// Its state.
-    pub state: JobState,
-    /// Its progress.
-    pub counts: Counts,
-}
-
-/// What one whole reading of a cluster's listing says. Where a field is `None`, nobody knows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ClusterReport {
-    /// Jobs listed.
-    pub jobs: ByState<u64>,
-    /// The newest job.
-    pub latest: Option<LatestJob>,
-    /// Of the jobs that ended in a state, the newest `finishedAt`; of those in a state that is active, the oldest creation.
-    moments: ByState<Option<Moment>>,
-    /// Seconds from creation to end of the newest successful job, the queue included.
-    pub last_success_seconds: Option<i64>,
-    /// Creation of that job.
-    pub last_success_created: Option<Moment>,
-    /// Failed jobs newer than the newest successful one.
-    pub failures_since_success: u64,
-    /// Creation of the oldest of those.
-    pub oldest_failure_created: Option<Moment>,
-    /// The newest failed jobs, resolved or not, newest first; no more than twenty.
-    pub failed: Vec<FailedJob>,
-    /// Every active job that can be followed from poll to poll, oldest first.
-    pub active: Vec<ActiveJob>,
-    /// Which snapshots the jobs are about.
-    pub exports: Exports,
-}
-
-impl ClusterReport {
-    /// The newest `finishedAt` of the jobs that ended in a state.
-    #[must_use]
-    pub fn last_finished(&self, state: JobState) -> Option<Moment> {
-        self.moments[state].filter(|_| state.is_terminal())
-    }
-
-    /// Creation of the oldest job in a state that is active.
-    #[must_use]
-    pub fn oldest_active_created(&self, state: JobState) -> Option<Moment> {
-        self.moments[state].filter(|_| state.is_active())
-    }
-
-    /// The newest failed jobs that no newer success has made good, newest first; no more than twenty.
-    pub fn unresolved(&self) -> impl Iterator<Item = &FailedJob> {
-        let count = usize::try_from(self.failures_since_success).unwrap_or(usize::MAX);
-        self.failed.iter().take(count)
-    }
-
-    /// Forgets the reasons of all failed jobs but the newest, and of that, too, if it was made good: nothing shows them.
-    pub fn keep_newest_failure(&mut self) {
-        self.failed.truncate(usize::from(self.failures_since_success > 0));
-        self.failed.shrink_to_fit();
-    }
 }
 
 /// What is left of a project's budget of requests, as Atlas last told it.

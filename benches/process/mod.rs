@@ -4,17 +4,21 @@
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
-/// The binary that is measured: the one that the variable `EXPORTER` names, or else the one that cargo built beside the benchmark.
-pub(crate) fn exporter() -> Command {
-    Command::new(
-        std::env::var_os("EXPORTER").unwrap_or_else(|| env!("CARGO_BIN_EXE_atlas-backup-exporter").into()),
-    )
+/// The binary that is measured, in the folder of its configuration: the one that the variable `EXPORTER` names, or else the one that cargo
+/// built beside the benchmark.
+pub(crate) fn exporter(folder: &Path, port: u16) -> Command {
+    let built = || env!("CARGO_BIN_EXE_atlas-backup-exporter").into();
+    let mut exporter = Command::new(std::env::var_os("EXPORTER").unwrap_or_else(built));
+    exporter.current_dir(folder);
+    exporter.args([&format!("--web.listen-address=127.0.0.1:{port}"), "--log.level=warn"]);
+    exporter
 }
 
 /// A process that ends with the benchmark.

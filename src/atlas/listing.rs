@@ -56,7 +56,7 @@ impl Atlas {
     }
 
     /// Collects a listing without pages.
-    pub(super) async fn whole<W: DeserializeOwned, T: Ord + Send>(
+    pub(super) async fn whole<W: DeserializeOwned, T: Ord>(
         &self,
         call: &Call,
         deadline: Instant,

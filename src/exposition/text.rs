@@ -13,6 +13,13 @@ impl Text {
         Self(Vec::with_capacity(bytes))
     }
 
+    /// An empty one in the memory of what is no longer needed.
+    #[must_use]
+    pub fn in_place_of(mut gone: Vec<u8>) -> Self {
+        gone.clear();
+        Self(gone)
+    }
+
     /// Appends a scrap.
     #[inline]
     pub fn push_str(&mut self, scrap: &str) {
@@ -66,14 +73,6 @@ impl Text {
     }
 }
 
-impl From<Vec<u8>> for Text {
-    /// An empty text in the memory of what is no longer needed.
-    fn from(mut gone: Vec<u8>) -> Self {
-        gone.clear();
-        Self(gone)
-    }
-}
-
 impl From<Text> for Vec<u8> {
     fn from(text: Text) -> Self {
         text.0
@@ -97,7 +96,7 @@ mod tests {
         }
         assert_eq!((text.len(), text.as_bytes()), (expected.len(), expected.as_bytes()));
         let (before, capacity) = (text.as_bytes().as_ptr(), text.0.capacity());
-        let text = Text::from(Vec::from(text));
+        let text = Text::in_place_of(Vec::from(text));
         assert!(text.is_empty() && text.0.capacity() == capacity && text.as_bytes().as_ptr() == before);
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn seconds(at: impl Into<Moment>) -> f64 {
     at.into().as_millisecond() as f64 / 1000.0
 }
 
-/// A duration, rounded likewise.
+/// Seconds of a duration, rounded to the millisecond.
 pub(super) fn length(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }

@@ -102,7 +102,7 @@ impl Sent {
             Some(Ok(mut gone)) => {
                 // Else what is in it would be copied first.
                 gone.clear();
-                Vec::from(gone).into()
+                Text::in_place_of(Vec::from(gone))
             }
             Some(Err(waiting)) => {
                 self.0.push_front(waiting);
