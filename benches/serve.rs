@@ -4,7 +4,6 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
-use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use atlas_backup_exporter::model::{
 use atlas_backup_exporter::self_metrics::SelfMetrics;
 use atlas_backup_exporter::settings::{Lanes, Settings};
 use atlas_backup_exporter::simulator::{self, Account, End, Scheme, Simulator, World, object_id};
+use atlas_backup_exporter::web::Web;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
@@ -28,6 +28,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// The project of the simulated Atlas; `benches/beside` names it too.
 const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
@@ -83,6 +84,7 @@ async fn serve(clusters: u32) {
         settings: follow,
         telemetry_path: "/metrics".to_owned(),
         reload: None,
+        max_requests: 40,
     };
     let own = Router::new()
         .route("/publish", post(async |State(fleet): State<Arc<Fleet>>| fleet.publish_all()))
@@ -90,9 +92,11 @@ async fn serve(clusters: u32) {
         .with_state(fleet);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap().port());
-    let serving = axum::serve(listener, http::router(pages).merge(own)).into_future();
+    let web = Web::default();
+    let router = http::router(pages).merge(own);
+    let serving = http::serve(vec![listener], router, web.follow(), CancellationToken::new());
     tokio::select! {
-        ended = serving => ended.unwrap(),
+        () = serving => {}
         () = input_ends() => {}
     }
 }

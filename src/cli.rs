@@ -28,6 +28,19 @@ pub(crate) struct Cli {
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = telemetry_path, global = true)]
     pub(crate) telemetry_path: String,
 
+    /// Who may look at the pages, and over what: TLS, client certificates, users, headers, in the form that exporters of
+    /// Prometheus share.
+    #[arg(long = "web.config.file", value_name = "FILE", global = true)]
+    pub(crate) web_config_file: Option<PathBuf>,
+
+    /// Scrapes and landing pages at once, 0 for any number; more are told to come back.
+    #[arg(long = "web.max-requests", value_name = "NUMBER", default_value = "40", global = true)]
+    pub(crate) max_requests: usize,
+
+    /// Serve on the sockets that systemd hands over, and on no address.
+    #[arg(long = "web.systemd-socket", global = true)]
+    pub(crate) systemd_socket: bool,
+
     /// Answer POST /-/reload; SIGHUP always reads the configuration again.
     #[arg(long = "web.enable-lifecycle", global = true)]
     pub(crate) lifecycle: bool,

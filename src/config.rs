@@ -1,4 +1,4 @@
-//! TOML and environment, read once into typed values. The only room that knows TOML.
+//! TOML and environment, read once into typed values. The only room that knows TOML and YAML.
 //!
 //! Layers, later ones win: defaults, the file, `ATLAS_BACKUP_EXPORTER__SECTION__KEY`, flags. The `MONGODB_ATLAS_*` names of
 //! Atlas's own tools are read as the credentials of the environment layer.
@@ -7,6 +7,7 @@ mod credentials;
 mod read;
 mod section;
 mod selection;
+mod yaml;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,7 +19,9 @@ use url::Url;
 use crate::mask::mask;
 use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
 pub use credentials::{Credentials, SecretSource};
+pub(crate) use section::Section;
 pub use selection::Selection;
+pub(crate) use yaml::yaml;
 
 /// Where Atlas is, unless someone says otherwise.
 const BASE_URL: &str = "https://cloud.mongodb.com";
@@ -156,7 +159,7 @@ impl fmt::Display for ConfigError {
 }
 
 impl ConfigError {
-    fn new(sentence: &str) -> Self {
+    pub(crate) fn new(sentence: &str) -> Self {
         Self(mask(sentence))
     }
 }

@@ -1,9 +1,12 @@
 //! The exporter's own pages. No request of anyone calls Atlas.
 
 mod accept;
+mod gate;
 mod gzip;
+mod held;
 mod page;
 mod scrape;
+mod serve;
 
 use std::sync::Arc;
 
@@ -13,6 +16,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::board::Board;
@@ -20,7 +24,9 @@ use crate::reload::ReloadHandle;
 use crate::self_metrics::SelfMetrics;
 use crate::settings::Follow;
 use gzip::Packer;
+use held::Held;
 use scrape::Scrapes;
+pub use serve::serve;
 
 /// What the pages show.
 #[derive(Debug, Clone)]
@@ -35,6 +41,8 @@ pub struct Pages {
     pub telemetry_path: String,
     /// Where a reload is asked for; `None` if no page may.
     pub reload: Option<ReloadHandle>,
+    /// Scrapes and landing pages at once; 0 for any number.
+    pub max_requests: usize,
 }
 
 /// What the pages share.
@@ -42,23 +50,40 @@ pub struct Pages {
 struct Shared {
     pages: Arc<Pages>,
     scrapes: Scrapes,
+    /// Of requests that cost something.
+    places: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// Answers unless too many answers are under way; one that is being sent is.
+    async fn within_limit(&self, answer: impl Future<Output = Response>) -> Response {
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            return Held::hold(answer.await, place).map(Body::new);
+        }
+        // As promhttp, Prometheus's own library, says it.
+        let most = self.pages.max_requests;
+        let text = format!("Limit of concurrent requests reached ({most}), try again later.\n");
+        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+    }
 }
 
 /// The router of every page.
 pub fn router(pages: Pages) -> Router {
     let mut router = Router::new()
-        .route("/-/healthy", get(async || "atlas-backup-exporter is healthy.\n"))
+        .route(gate::OPEN, get(async || "atlas-backup-exporter is healthy.\n"))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload).put(reload));
     if pages.telemetry_path != "/" {
         router = router.route("/", get(landing));
     }
     let router = router.route(&pages.telemetry_path, get(metrics));
-    router.with_state(Arc::new(Shared { pages: Arc::new(pages), scrapes: Scrapes::default() }))
+    let most = Some(pages.max_requests).filter(|most| *most > 0).unwrap_or(Semaphore::MAX_PERMITS);
+    let places = Arc::new(Semaphore::new(most));
+    router.with_state(Arc::new(Shared { pages: Arc::new(pages), scrapes: Scrapes::default(), places }))
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    scrape::answer(&shared.pages, &shared.scrapes, &headers).await
+    shared.within_limit(scrape::answer(&shared.pages, &shared.scrapes, &headers)).await
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
@@ -82,7 +107,10 @@ async fn reload(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn landing(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let pages = &shared.pages;
+    shared.within_limit(async { overview(&shared.pages, &headers) }).await
+}
+
+fn overview(pages: &Pages, headers: &HeaderMap) -> Response {
     let view = pages.board.view(Instant::now());
     let refused = pages.metrics.reload().error;
     let page = page::render(&view, refused.as_deref(), &pages.telemetry_path, jiff::Timestamp::now().into());

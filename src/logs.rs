@@ -16,7 +16,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::LogFormat;
 
-/// Begins to log, and makes a panic a line of the log like any other.
+/// Begins to log, and makes a panic, wherever it is, a line of the log like any other and the end of the process: what a task leaves undone
+/// nobody would notice, and its figures would go on being served.
 pub(crate) fn init(filter: Targets, format: LogFormat) {
     // An error inside the log is dropped: it would be printed, and a standard error that is closed must not end us.
     let layer = || tracing_subscriber::fmt::layer().log_internal_errors(false).with_writer(io::stderr);
@@ -29,6 +30,7 @@ pub(crate) fn init(filter: Targets, format: LogFormat) {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let text = panic.payload_as_str().unwrap_or("no message");
         tracing::error!(place, error = text, "a bug: please report it");
+        std::process::exit(1);
     }));
 }
 
@@ -76,5 +78,37 @@ impl Visit for Line {
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.push(field, &format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Not a test by itself, but what the next one starts.
+    #[test]
+    #[ignore = "ends its process"]
+    fn panicking_task() {
+        init(Targets::new().with_default(tracing::Level::INFO), LogFormat::Logfmt);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            tokio::spawn(async { panic!("odd \"figures\"") });
+            // Far longer than a panic takes to end it.
+            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        });
+    }
+
+    #[test]
+    fn a_panic_in_any_task_ends_the_process_and_says_so() {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "logs::tests::panicking_task", "--ignored", "--nocapture"])
+            .output()
+            .unwrap();
+        let log = String::from_utf8(child.stderr).unwrap();
+        assert_eq!(child.status.code(), Some(1), "{log}");
+        assert!(log.contains("level=error msg=\"a bug: please report it\" place=src/logs.rs:"), "{log}");
+        assert!(log.contains("error=\"odd \\\"figures\\\"\""), "{log}");
     }
 }

@@ -6,8 +6,9 @@ mod logs;
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use atlas_backup_exporter::config::Config;
+use atlas_backup_exporter::web::Web;
 use atlas_backup_exporter::{Options, ReloadHandle, Reloads, check, demo, once, run};
 use clap::Parser;
 use tokio::net::TcpListener;
@@ -24,15 +25,17 @@ fn main() -> ExitCode {
     cli.refuse_what_does_not_go_together();
     logs::init(cli.filter(), cli.log_format);
     let config = match cli.command {
-        Some(Command::Demo) => None,
-        _ => match Config::load(&cli.source()) {
-            Ok(config) => Some(config),
-            Err(error) => {
-                // To a person at a terminal, as clap reports a wrong command line.
-                let _ = writeln!(std::io::stderr(), "error: {error}");
-                return ExitCode::from(BAD_CONFIGURATION);
-            }
-        },
+        Some(Command::Demo) => Ok(None),
+        _ => Config::load(&cli.source()).map(Some),
+    };
+    let web = Web::load(cli.web_config_file.clone().filter(|file| !file.as_os_str().is_empty()));
+    let (config, web) = match config.and_then(|config| Ok((config, web?))) {
+        Ok(read) => read,
+        Err(error) => {
+            // To a person at a terminal, as clap reports a wrong command line.
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
     };
     // One connection for each poll under way, and those of the scrapers: soft limits are made for older programs. Where it
     // cannot be raised, polls fail with a reason when it is reached.
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let outcome = runtime.block_on(start(&cli, config));
+    let outcome = runtime.block_on(start(&cli, config, web));
     // A look-up of a name that hangs cannot be ended, so it is not waited for.
     runtime.shutdown_background();
     match outcome {
@@ -56,7 +59,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn start(cli: &Cli, config: Option<Config>) -> anyhow::Result<ExitCode> {
+async fn start(cli: &Cli, config: Option<Config>, web: Web) -> anyhow::Result<ExitCode> {
     let shutdown = CancellationToken::new();
     stop_on_signals(shutdown.clone())?;
     match (&cli.command, config) {
@@ -66,7 +69,7 @@ async fn start(cli: &Cli, config: Option<Config>) -> anyhow::Result<ExitCode> {
             print(&text)?;
             Ok(exit_code(well))
         }
-        (_, config) => serve(cli, config, shutdown).await,
+        (_, config) => serve(cli, config, web, shutdown).await,
     }
 }
 
@@ -96,21 +99,25 @@ fn print(text: &str) -> anyhow::Result<()> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
 }
 
-async fn serve(cli: &Cli, config: Option<Config>, shutdown: CancellationToken) -> anyhow::Result<ExitCode> {
+async fn serve(
+    cli: &Cli,
+    config: Option<Config>,
+    web: Web,
+    shutdown: CancellationToken,
+) -> anyhow::Result<ExitCode> {
     let reloads = Reloads::default();
     reload_on_signal(reloads.handle())?;
-    let mut listeners = Vec::new();
-    for address in &cli.listen_addresses {
-        let listener = bind(address).await.with_context(|| {
-            format!("cannot listen on {address} (choose another with --web.listen-address)")
-        })?;
-        tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
-        listeners.push(listener);
+    let listeners = if cli.systemd_socket { handed_over()? } else { bind_all(&cli.listen_addresses).await? };
+    for listener in &listeners {
+        let (address, tls) = (listener.local_addr()?, web.is_encrypted());
+        tracing::info!(address = %address, tls, version = env!("CARGO_PKG_VERSION"), "listening");
     }
     let options = Options {
         telemetry_path: cli.telemetry_path.clone(),
         source: config.is_some().then(|| cli.source()),
         lifecycle: cli.lifecycle,
+        max_requests: cli.max_requests,
+        web,
     };
     if let Some(config) = config {
         run(config, options, listeners, reloads, shutdown).await?;
@@ -120,6 +127,35 @@ async fn serve(cli: &Cli, config: Option<Config>, shutdown: CancellationToken) -
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+async fn bind_all(addresses: &[ListenAddress]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        listeners.push(bind(address).await.with_context(|| {
+            format!("cannot listen on {address} (choose another with --web.listen-address)")
+        })?);
+    }
+    Ok(listeners)
+}
+
+/// The sockets that systemd listens on for us; see `sd_listen_fds(3)`.
+fn handed_over() -> anyhow::Result<Vec<TcpListener>> {
+    let mut handed = listenfd::ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..handed.len() {
+        let socket = handed.take_tcp_listener(index).with_context(|| {
+            format!("socket {index} of those that systemd hands over is not one that listens for TCP")
+        })?;
+        if let Some(socket) = socket {
+            socket.set_nonblocking(true)?;
+            listeners.push(TcpListener::from_std(socket)?);
+        }
+    }
+    if listeners.is_empty() {
+        bail!("systemd hands over no socket; --web.systemd-socket needs a socket unit of the same name");
+    }
+    Ok(listeners)
 }
 
 /// `:10027` means every address of both families, as in Prometheus; where IPv6 is switched off, those of IPv4.

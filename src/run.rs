@@ -1,12 +1,11 @@
 //! The exporter as a whole: polls and pages side by side until it is told to stop.
 
-use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -16,10 +15,8 @@ use crate::exposition::{self, Format};
 use crate::fleet::Fleet;
 use crate::reload::{Ask, Reloads};
 use crate::self_metrics::SelfMetrics;
+use crate::web::Web;
 use crate::{atlas, http};
-
-/// Requests that are under way at shutdown may take this long; a scrape takes far less.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// No process lives this long.
 const NEVER: Duration = Duration::from_hours(24 * 3650);
@@ -54,7 +51,7 @@ pub enum Error {
 }
 
 /// What the command line decides.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Options {
     /// The path of the metrics.
     pub telemetry_path: String,
@@ -62,6 +59,10 @@ pub struct Options {
     pub source: Option<Source>,
     /// Whether `POST /-/reload` is answered.
     pub lifecycle: bool,
+    /// Scrapes and landing pages at once; 0 for any number.
+    pub max_requests: usize,
+    /// Who may look at the pages, and over what.
+    pub web: Web,
 }
 
 /// Polls and serves until `shutdown`, then drains. Ends with an error if any of its tasks ends before that.
@@ -79,36 +80,60 @@ pub async fn run(
         settings: fleet.settings(),
         telemetry_path: options.telemetry_path,
         reload: options.lifecycle.then(|| reloads.handle()),
+        max_requests: options.max_requests,
     });
-
-    let mut servers = JoinSet::new();
-    for listener in listeners {
-        let stop = shutdown.clone().cancelled_owned();
-        servers.spawn(axum::serve(listener, router.clone()).with_graceful_shutdown(stop).into_future());
-    }
+    let web = &options.web;
+    let server = tokio::spawn(http::serve(listeners, router, web.follow(), shutdown.clone()));
+    let mut refused = Refused::default();
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
             ended = fleet.run() => return Err(task_ended(ended)),
-            Some(ended) = servers.join_next() => return Err(server_ended(ended)),
             (ask, config) = next_configuration(&mut reloads, options.source.as_ref()) => {
                 let outcome = config.and_then(|config| fleet.reload(config).map_err(|error| error.to_string()));
-                metrics.count_reload(outcome.as_ref().err().cloned(), Timestamp::now());
-                match &outcome {
-                    Ok(()) => tracing::info!("the configuration was read anew"),
-                    Err(error) => tracing::error!(error, "the configuration was refused; the one in force stays"),
-                }
+                refused.config = outcome.err();
+                refused.web = web.read_again().await.err();
+                metrics.count_reload(refused.told("the configuration"), Timestamp::now());
                 // Whoever asked may have gone.
-                let _ = ask.send(outcome);
+                let _ = ask.send(refused.sentence().map_or(Ok(()), Err));
+            }
+            () = web.changed() => {
+                refused.web = web.read_again().await.err();
+                metrics.count_reload(refused.told("the web configuration"), Timestamp::now());
             }
         }
     }
     fleet.stop();
     // Whoever waits for a reload is told that there is none.
     drop(reloads);
-    drain(servers).await;
+    let _ = server.await;
     Ok(())
+}
+
+/// Why what is in force is not what is in the files.
+#[derive(Debug, Default)]
+struct Refused {
+    config: Option<String>,
+    web: Option<String>,
+}
+
+impl Refused {
+    /// One sentence for both.
+    fn sentence(&self) -> Option<String> {
+        let sentences: Vec<_> = [&self.config, &self.web].into_iter().flatten().map(String::as_str).collect();
+        (!sentences.is_empty()).then(|| sentences.join("; "))
+    }
+
+    /// The sentence, once the log has it, too.
+    fn told(&self, read: &str) -> Option<String> {
+        let error = self.sentence();
+        match &error {
+            None => tracing::info!("{read} was read anew"),
+            Some(error) => tracing::error!(error, "{read} was refused; the one in force stays"),
+        }
+        error
+    }
 }
 
 /// Asks everything once, well or badly, and returns the exposition and whether all was well. An error if it is told to stop
@@ -176,45 +201,4 @@ fn task_ended(ended: Result<(), JoinError>) -> Error {
         Ok(()) => "it returned".to_owned(),
         Err(error) => error.to_string(),
     })
-}
-
-fn server_ended(ended: Result<std::io::Result<()>, JoinError>) -> Error {
-    match ended {
-        Ok(Err(error)) => Error::Serve(error),
-        Ok(Ok(())) => Error::TaskEnded("a server returned".to_owned()),
-        Err(error) => Error::TaskEnded(error.to_string()),
-    }
-}
-
-/// Waits for the requests that are under way, but not for ever.
-async fn drain(mut servers: JoinSet<std::io::Result<()>>) {
-    let drained = async { while servers.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN, drained).await.is_err() {
-        tracing::warn!(seconds = DRAIN.as_secs(), "requests are still under way; they are cut off");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_that_ends_ends_the_exporter() {
-        assert!(matches!(server_ended(Ok(Ok(()))), Error::TaskEnded(_)));
-        assert!(matches!(server_ended(Ok(Err(std::io::Error::other("no more sockets")))), Error::Serve(_)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn requests_under_way_are_waited_for_but_not_for_ever() {
-        for (takes, expected) in [(1, 1), (3600, DRAIN.as_secs())] {
-            let mut servers = JoinSet::new();
-            servers.spawn(async move {
-                tokio::time::sleep(Duration::from_secs(takes)).await;
-                Ok(())
-            });
-            let start = Instant::now();
-            drain(servers).await;
-            assert_eq!(start.elapsed().as_secs(), expected);
-        }
-    }
 }

@@ -22,7 +22,7 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// Longest value that a message repeats, in characters.
 const SHOWN: usize = 80;
 
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     /// The file that messages name.
     file: &'a Path,
     /// `poll`, `projects[1]`; empty at the top.
@@ -34,7 +34,7 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The whole configuration; every key in it must be one of `known`.
-    pub(super) fn root(file: &'a Path, value: Value, known: &[&str]) -> Result<Self, ConfigError> {
+    pub(crate) fn root(file: &'a Path, value: Value, known: &[&str]) -> Result<Self, ConfigError> {
         Self::open(file, String::new(), value, known)
     }
 
@@ -58,13 +58,13 @@ impl<'a> Section<'a> {
     }
 
     /// The table `key`, empty if it is not there.
-    pub(super) fn section(&mut self, key: &str, known: &[&str]) -> Result<Section<'a>, ConfigError> {
+    pub(crate) fn section(&mut self, key: &str, known: &[&str]) -> Result<Section<'a>, ConfigError> {
         let value = self.values.remove(key).unwrap_or_else(|| Value::new(None, ValueKind::Nil));
         Section::open(self.file, self.path_of(key), value, known)
     }
 
     /// The tables of the array `key`.
-    pub(super) fn sections(&mut self, key: &str, known: &[&str]) -> Result<Vec<Section<'a>>, ConfigError> {
+    pub(crate) fn sections(&mut self, key: &str, known: &[&str]) -> Result<Vec<Section<'a>>, ConfigError> {
         let path = self.path_of(key);
         let Some(value) = self.values.remove(key) else { return Ok(Vec::new()) };
         match value.kind {
@@ -78,7 +78,7 @@ impl<'a> Section<'a> {
     }
 
     /// The value of `key`, or an error that says what `expected` is.
-    pub(super) fn optional<T>(
+    pub(crate) fn optional<T>(
         &mut self,
         key: &str,
         expected: &str,
@@ -89,7 +89,7 @@ impl<'a> Section<'a> {
         parse(&value).map(Some).ok_or_else(|| wrong(self.file, &path, &value, expected))
     }
 
-    pub(super) fn required<T>(
+    pub(crate) fn required<T>(
         &mut self,
         key: &str,
         expected: &str,
@@ -103,7 +103,7 @@ impl<'a> Section<'a> {
 
     /// A length of time with its unit, no shorter than [`SHORTEST`]. Days are 24 hours; months and years have no fixed length
     /// and are refused.
-    pub(super) fn duration(&mut self, key: &str) -> Result<Option<Duration>, ConfigError> {
+    pub(crate) fn duration(&mut self, key: &str) -> Result<Option<Duration>, ConfigError> {
         self.optional(
             key,
             "a length of time of at least 100ms with its unit, such as \"30s\", \"1m 30s\" or \"1d\"",
@@ -117,7 +117,7 @@ impl<'a> Section<'a> {
     }
 
     /// A secret; its value is in no message.
-    pub(super) fn secret(&mut self, key: &str) -> Result<SecretString, ConfigError> {
+    pub(crate) fn secret(&mut self, key: &str) -> Result<SecretString, ConfigError> {
         match self.values.remove(key).map(|value| value.kind) {
             Some(ValueKind::String(secret)) if !secret.trim().is_empty() => {
                 Ok(SecretString::from(secret.trim()))
@@ -126,8 +126,44 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A text; an empty one is none, as for the programs that share a YAML file with us.
+    pub(crate) fn text(&mut self, key: &str, expected: &str) -> Result<Option<String>, ConfigError> {
+        let text = self.optional(key, expected, |value| match &value.kind {
+            ValueKind::String(text) => Some(text.clone()),
+            _ => None,
+        })?;
+        Ok(text.filter(|text| !text.is_empty()))
+    }
+
+    /// A list of texts.
+    pub(crate) fn texts(&mut self, key: &str, expected: &str) -> Result<Option<Vec<String>>, ConfigError> {
+        self.optional(key, expected, |value| match &value.kind {
+            ValueKind::Array(values) => values
+                .iter()
+                .map(|value| match &value.kind {
+                    ValueKind::String(text) => Some(text.clone()),
+                    _ => None,
+                })
+                .collect(),
+            _ => None,
+        })
+    }
+
+    /// The names and texts of the table `key`; no value is in a message.
+    pub(crate) fn secrets(&mut self, key: &str) -> Result<Vec<(String, SecretString)>, ConfigError> {
+        let Some(value) = self.values.remove(key) else { return Ok(Vec::new()) };
+        let ValueKind::Table(entries) = value.kind else {
+            return Err(self.error(key, "should be names and their secrets"));
+        };
+        let entries = entries.into_iter().map(|(name, value)| match value.kind {
+            ValueKind::String(secret) => Ok((name, SecretString::from(secret))),
+            _ => Err(self.error(&format!("{key}.{name}"), "should be a text")),
+        });
+        entries.collect()
+    }
+
     /// A whole number of `range`, told as `expected`. The environment has only text.
-    pub(super) fn number(
+    pub(crate) fn number(
         &mut self,
         key: &str,
         expected: &str,
@@ -143,40 +179,49 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// True or false. The environment has only text.
-    pub(super) fn flag(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
+    /// True or false. The environment has only text, and YAML once had more words.
+    pub(crate) fn flag(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
         self.optional(key, "true or false", |value| match &value.kind {
             ValueKind::Boolean(flag) => Some(*flag),
-            ValueKind::String(text) => text.trim().parse().ok(),
+            ValueKind::String(text) => match text.trim() {
+                "true" | "yes" | "on" => Some(true),
+                "false" | "no" | "off" => Some(false),
+                _ => None,
+            },
             _ => None,
         })
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
+    /// Whether there is anything in it.
+    pub(crate) fn is_filled(&self) -> bool {
+        !self.values.is_empty()
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }
 
-    pub(super) fn forget(&mut self, key: &str) {
+    pub(crate) fn forget(&mut self, key: &str) {
         self.values.remove(key);
     }
 
-    pub(super) fn is_from_environment(&self, key: &str) -> bool {
+    pub(crate) fn is_from_environment(&self, key: &str) -> bool {
         self.values.get(key).and_then(Value::origin).is_some()
     }
 
     /// Where `key` was set: the file, or the variable.
-    pub(super) fn origin_of(&self, key: &str) -> String {
+    pub(crate) fn origin_of(&self, key: &str) -> String {
         let path = self.path_of(key);
         self.values.get(key).map_or_else(|| self.origin.clone(), |value| origin(self.file, &path, value))
     }
 
     /// An error about `key`: `problem` continues the sentence that begins with its name.
-    pub(super) fn error(&self, key: &str, problem: &str) -> ConfigError {
+    pub(crate) fn error(&self, key: &str, problem: &str) -> ConfigError {
         ConfigError::new(&format!("{}: {} {problem}", self.origin_of(key), self.path_of(key)))
     }
 
     /// The full name of `key`.
-    pub(super) fn path_of(&self, key: &str) -> String {
+    pub(crate) fn path_of(&self, key: &str) -> String {
         let key = key.escape_debug();
         if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) }
     }
@@ -205,8 +250,9 @@ fn origin(file: &Path, path: &str, value: &Value) -> String {
 
 /// A value as a message repeats it. Of what may hold a secret by mistake, only the kind is told.
 fn told(path: &str, value: &Value) -> String {
-    let secretive =
-        (path.contains("service_account") || path.contains("api_key")) && !path.ends_with(".expires_at");
+    let secretive = (path.contains("service_account") || path.contains("api_key"))
+        && !path.ends_with(".expires_at")
+        || path == "tls_server_config.key";
     match &value.kind {
         ValueKind::String(text) if secretive && !text.trim().is_empty() => "a text".to_owned(),
         ValueKind::Array(_) if secretive => "a list".to_owned(),

@@ -214,6 +214,7 @@ mod tests {
             settings: watch::channel(Arc::new(settings)).1,
             telemetry_path: "/metrics".to_owned(),
             reload: None,
+            max_requests: 0,
         })
     }
 

@@ -1,0 +1,274 @@
+//! Connections: accepted, encrypted where the web configuration says so, and ended when nothing comes of them.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::gate::Gate;
+use super::held::Held;
+use crate::web::WebConfig;
+
+/// Connections at once. When all are taken, a new one takes the place of one that nobody is using.
+const MOST_CONNECTIONS: u32 = 512;
+
+/// How often such a place is looked for.
+const MAKE_ROOM_EVERY: Duration = Duration::from_millis(10);
+
+/// What a connection may take until its first request has been read, the handshake included.
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
+
+/// What it may take to answer and to be read, which no Prometheus waits for.
+const ANSWER: Duration = Duration::from_mins(2);
+
+/// How long the next request may be waited for: a Prometheus that asks once a minute keeps its connection.
+const IDLE: Duration = Duration::from_mins(3);
+
+/// Requests under way at shutdown may take this long; a scrape takes far less.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// After an error of the listener, such as too many open files.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// The lines before the body.
+const LARGEST_HEADER: u32 = 16 * 1024;
+
+/// Requests at once over a connection of HTTP/2.
+const MOST_STREAMS: u32 = 16;
+
+/// The first byte of every handshake of TLS (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 22;
+
+/// As Go's servers say it.
+const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+/// What every connection needs.
+#[derive(Debug)]
+struct Server {
+    gate: Gate,
+    web: watch::Receiver<Arc<WebConfig>>,
+    places: Arc<Semaphore>,
+    /// Tells the connection that has waited longest that its place is needed.
+    needed: Notify,
+    stop: CancellationToken,
+}
+
+/// Serves `router` on every listener until `stop`, then waits for the requests that are under way, but not for ever.
+pub async fn serve(
+    listeners: Vec<TcpListener>,
+    router: Router,
+    web: watch::Receiver<Arc<WebConfig>>,
+    stop: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS as usize));
+    let server = Arc::new(Server {
+        gate: Gate::new(router, web.clone()),
+        web,
+        places: places.clone(),
+        needed: Notify::new(),
+        stop: stop.clone(),
+    });
+    for listener in listeners {
+        tokio::spawn(accept(listener, server.clone()));
+    }
+    stop.cancelled().await;
+    // All places are free when all connections are gone.
+    if timeout(DRAIN, places.acquire_many(MOST_CONNECTIONS)).await.is_err() {
+        tracing::warn!(seconds = DRAIN.as_secs(), "requests are still under way; they are cut off");
+    }
+}
+
+async fn accept(listener: TcpListener, server: Arc<Server>) {
+    loop {
+        let stream = tokio::select! {
+            () = server.stop.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(error = %error, "cannot accept a connection");
+                    sleep(ACCEPT_AGAIN).await;
+                    continue;
+                }
+            },
+        };
+        let mut place = pin!(server.places.clone().acquire_owned());
+        let place = loop {
+            tokio::select! {
+                biased;
+                place = &mut place => break place,
+                () = sleep(MAKE_ROOM_EVERY) => server.needed.notify_one(),
+            }
+        };
+        let server = server.clone();
+        tokio::spawn(async move {
+            if let Err(error) = connection(stream, server).await {
+                tracing::debug!(error = %error, "a connection has failed");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn connection(stream: TcpStream, server: Arc<Server>) -> io::Result<()> {
+    // Else the end of an answer may wait for the other side to acknowledge its beginning.
+    stream.set_nodelay(true)?;
+    let (life, mut web) = (Life::new(), server.web.clone());
+    let tls = web.borrow_and_update().tls.clone();
+    let answers = server.answers(&life);
+    let Some(tls) = tls else {
+        let connection = http_1().serve_connection(TokioIo::new(stream), answers);
+        return drive(connection, &server, web, &life).await;
+    };
+    let handshake = async {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
+            let mut stream = stream;
+            stream.write_all(NOT_TLS).await?;
+            return Err(io::Error::other("plain HTTP where TLS is spoken"));
+        }
+        TlsAcceptor::from(tls).accept(stream).await
+    };
+    let stream = tokio::select! {
+        stream = handshake => stream?,
+        () = life.over(&server.needed) => return Err(io::ErrorKind::TimedOut.into()),
+    };
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        let connection = http_2().serve_connection(TokioIo::new(stream), answers);
+        drive(connection, &server, web, &life).await
+    } else {
+        let connection = http_1().serve_connection(TokioIo::new(stream), answers);
+        drive(connection, &server, web, &life).await
+    }
+}
+
+fn http_1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // Whether a request is slow in coming or none comes, the connection's own time tells.
+    builder.header_read_timeout(None).max_header_size(LARGEST_HEADER as usize);
+    builder
+}
+
+fn http_2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.max_concurrent_streams(MOST_STREAMS).max_header_list_size(LARGEST_HEADER);
+    builder
+}
+
+/// Serves a connection until it ends, or its time is over. Another web configuration, and the end of the exporter, let it answer what it was
+/// asked.
+async fn drive<C>(
+    connection: C,
+    server: &Server,
+    mut web: watch::Receiver<Arc<WebConfig>>,
+    life: &Life,
+) -> io::Result<()>
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
+    let (mut connection, mut last) = (pin!(connection), false);
+    loop {
+        tokio::select! {
+            ended = &mut connection => return ended.map_err(io::Error::other),
+            () = life.over(&server.needed) => return Err(io::ErrorKind::TimedOut.into()),
+            () = server.stop.cancelled(), if !last => {}
+            _ = web.changed(), if !last => {}
+        }
+        last = true;
+        connection.as_mut().graceful_shutdown();
+    }
+}
+
+/// For how long a connection is worth its place.
+#[derive(Debug, Clone)]
+struct Life(Arc<Mutex<Doing>>);
+
+#[derive(Debug)]
+struct Doing {
+    under_way: u32,
+    /// When the first of the requests under way was read, or the last was answered.
+    since: Instant,
+    /// Whether there was one.
+    asked: bool,
+}
+
+impl Life {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Doing { under_way: 0, since: Instant::now(), asked: false })))
+    }
+
+    fn doing(&self) -> MutexGuard<'_, Doing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request was read; it has been answered when what is returned is dropped.
+    fn begin(&self) -> UnderWay {
+        let mut doing = self.doing();
+        if doing.under_way == 0 {
+            doing.since = Instant::now();
+        }
+        doing.under_way += 1;
+        doing.asked = true;
+        UnderWay(self.clone())
+    }
+
+    /// When it is over if nothing happens before.
+    fn end(&self) -> Instant {
+        let doing = self.doing();
+        let most = match (doing.under_way, doing.asked) {
+            (0, false) => FIRST_REQUEST,
+            (0, true) => IDLE,
+            _ => ANSWER,
+        };
+        doing.since + most
+    }
+
+    /// Waits until it is, or its place is needed and it does nothing.
+    async fn over(&self, needed: &Notify) {
+        loop {
+            tokio::select! {
+                () = sleep_until(self.end()) => if self.end() <= Instant::now() { return },
+                () = needed.notified() => if self.doing().under_way == 0 { return },
+            }
+        }
+    }
+}
+
+/// A request between its having been read and its having been answered.
+#[derive(Debug)]
+struct UnderWay(Life);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut doing = self.0.doing();
+        doing.under_way -= 1;
+        doing.since = Instant::now();
+    }
+}
+
+impl Server {
+    /// What answers the requests of a connection.
+    fn answers(
+        &self,
+        life: &Life,
+    ) -> impl HttpService<Incoming, ResBody = Held<UnderWay>, Error = Infallible, Future: Send> + use<> {
+        let (gate, life) = (self.gate.clone(), life.clone());
+        service_fn(move |request| {
+            let (under_way, answer) = (life.begin(), gate.call(request));
+            async move { Ok(Held::hold(answer.await, under_way)) }
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! Which keys there are, and what each may be.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use hyper::header::{
+    CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS, X_XSS_PROTECTION,
+};
+
+use super::users::Users;
+use super::{Files, WebConfig, tls};
+use crate::config::{ConfigError, Section, yaml};
+
+const HTTP_2: &[u8] = b"h2";
+const HTTP_1: &[u8] = b"http/1.1";
+
+/// Headers that may be set, and which values they may have if only these mean something.
+const HEADERS: [(&str, HeaderName, &[&str]); 5] = [
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY, &[]),
+    ("Strict-Transport-Security", STRICT_TRANSPORT_SECURITY, &[]),
+    ("X-Content-Type-Options", X_CONTENT_TYPE_OPTIONS, &["nosniff"]),
+    ("X-Frame-Options", X_FRAME_OPTIONS, &["deny", "sameorigin"]),
+    ("X-XSS-Protection", X_XSS_PROTECTION, &[]),
+];
+
+/// `rate_limit`: a bucket of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RateLimit {
+    /// From one token to the next.
+    pub(crate) interval: Duration,
+    /// Tokens in a full bucket.
+    pub(crate) burst: u32,
+}
+
+/// What `file` says.
+pub(super) fn read(file: &Path, files: &mut Files) -> Result<WebConfig, ConfigError> {
+    let refused = |problem: &str| ConfigError::new(&format!("{}: {problem}", file.display()));
+    let content =
+        files.read(file).map_err(|error| refused(&format!("cannot read the web configuration: {error}")))?;
+    let text = String::from_utf8(content).map_err(|_| refused("not YAML: not UTF-8"))?;
+    let known = ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"];
+    let mut root = Section::root(file, yaml(file, &text)?, &known)?;
+    let mut http = root.section("http_server_config", &["http2", "headers"])?;
+    let http2 = http.flag("http2")?.unwrap_or(true);
+    let headers = headers(&mut http)?;
+    let mut tls = tls::server_config(file, &mut root, files)?;
+    if let Some(tls) = &mut tls {
+        tls.alpn_protocols =
+            if http2 { vec![HTTP_2.to_owned(), HTTP_1.to_owned()] } else { vec![HTTP_1.to_owned()] };
+    }
+    let users = Users::new(root.secrets("basic_auth_users")?)
+        .map_err(|user| root.error(&format!("basic_auth_users.{user}"), "should be a bcrypt hash with a cost from 4 to 31, such as `htpasswd -nBC 10` writes after the name"))?;
+    let mut section = root.section("rate_limit", &["interval", "burst"])?;
+    let interval = section.duration("interval")?;
+    let burst = section.number("burst", "a whole number", 0..=u32::MAX)?.unwrap_or_default();
+    let rate_limit = interval.map(|interval| RateLimit { interval, burst });
+    Ok(WebConfig { tls: tls.map(Arc::new), headers, users, rate_limit })
+}
+
+fn headers(http: &mut Section<'_>) -> Result<HeaderMap, ConfigError> {
+    let mut section = http.section("headers", &HEADERS.map(|(key, ..)| key))?;
+    let mut headers = HeaderMap::new();
+    for (key, name, values) in HEADERS {
+        let expected = match values {
+            [] => "text without control characters".to_owned(),
+            values => values.join(" or "),
+        };
+        let Some(text) = section.text(key, &expected)? else { continue };
+        let known = values.is_empty() || values.contains(&text.as_str());
+        match HeaderValue::from_str(&text) {
+            Ok(value) if known => headers.insert(name, value),
+            _ => return Err(section.error(key, &format!("is {text:?}; it should be {expected}"))),
+        };
+    }
+    Ok(headers)
+}

@@ -1,0 +1,234 @@
+use std::fs;
+use std::path::Path;
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{CipherSuite, NamedGroup};
+use tempfile::TempDir;
+
+use super::*;
+
+/// The password is `secret`, the cost 4.
+const HASH: &str = "$2y$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
+
+fn folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    fs::write(folder.path().join("cert.pem"), certificate.pem()).unwrap();
+    fs::write(folder.path().join("key.pem"), key.serialize_pem()).unwrap();
+    let other = KeyPair::generate().unwrap();
+    fs::write(folder.path().join("other.pem"), other.serialize_pem()).unwrap();
+    folder
+}
+
+fn load(folder: &Path, yaml: &str) -> Result<Web, String> {
+    let file = folder.join("web.yml");
+    fs::write(&file, yaml).unwrap();
+    Web::load(Some(file)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn what_is_empty_is_plain_http_for_everybody() {
+    let folder = folder();
+    for yaml in [
+        "",
+        "\n\n",
+        "# nothing\n  # yet",
+        "---\n",
+        "tls_server_config:\nhttp_server_config:\nbasic_auth_users:\nrate_limit:\n",
+        "tls_server_config: {}\nbasic_auth_users: {}\n",
+        "tls_server_config:\n  cert_file: ''\n  key_file: ''\n  client_auth_type: ''\n",
+        "http_server_config:\n  http2: false\n",
+        "http_server_config:\n  headers:\n    X-Frame-Options: ''\n",
+    ] {
+        let web = load(folder.path(), yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
+        let config = web.follow().borrow().clone();
+        assert!(config.tls.is_none() && config.users.is_none() && config.headers.is_empty(), "{yaml}");
+    }
+    assert!(Web::load(None).is_ok());
+}
+
+#[test]
+fn everything_that_may_be_said_is_understood() {
+    let folder = folder();
+    let pem = |name: &str| {
+        let text = fs::read_to_string(folder.path().join(name)).unwrap();
+        text.lines().map(|line| format!("\n    {line}")).collect::<String>()
+    };
+    let inline = format!("tls_server_config:\n  cert: |{}\n  key: |{}\n", pem("cert.pem"), pem("key.pem"));
+    for yaml in [
+        "tls_server_config: {cert_file: cert.pem, key_file: key.pem}",
+        "tls_server_config: {cert_file: cert.pem, key_file: key.pem, min_version: TLS13, max_version: TLS13}",
+        "tls_server_config: {cert_file: cert.pem, key_file: key.pem, min_version: TLS10, prefer_server_cipher_suites: false}",
+        "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: NoClientCert}",
+        "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireClientCert}",
+        "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireAndVerifyClientCert, client_ca_file: cert.pem, client_allowed_sans: [a, 'spiffe://b/c', 127.0.0.1]}",
+        "tls_server_config: {cert_file: cert.pem, key_file: key.pem, cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_RSA_WITH_AES_128_CBC_SHA], curve_preferences: [CurveP521, CurveP384]}",
+        &inline,
+    ] {
+        let web = load(folder.path(), yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
+        assert!(web.is_encrypted(), "{yaml}");
+    }
+    let yaml = format!(
+        "http_server_config: {{http2: no, headers: {{X-Frame-Options: deny, X-Content-Type-Options: nosniff, X-XSS-Protection: '0', Strict-Transport-Security: max-age=3, Content-Security-Policy: default-src 'self'}}}}\nbasic_auth_users: {{alice: {HASH}, 7: {HASH}}}\nrate_limit: {{interval: 1s, burst: 20}}"
+    );
+    let config = load(folder.path(), &yaml).unwrap().follow().borrow().clone();
+    assert_eq!(config.headers.len(), 5);
+    assert_eq!(config.rate_limit, Some(RateLimit { interval: Duration::from_secs(1), burst: 20 }));
+    assert!(config.users.is_some());
+}
+
+#[test]
+fn the_order_of_suites_and_curves_is_the_one_that_was_written() {
+    let folder = folder();
+    let yaml = "tls_server_config: {cert_file: cert.pem, key_file: key.pem, cipher_suites: [TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], curve_preferences: [CurveP384, X25519]}";
+    let config = load(folder.path(), yaml).unwrap().follow().borrow().clone();
+    let tls = config.tls.as_ref().unwrap();
+    let provider = tls.crypto_provider();
+    let old: Vec<_> = provider
+        .cipher_suites
+        .iter()
+        .filter(|suite| suite.tls13().is_none())
+        .map(|suite| suite.suite())
+        .collect();
+    assert_eq!(
+        old,
+        [
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        ]
+    );
+    assert_eq!(provider.cipher_suites.len(), 5, "those of TLS 1.3 are all there");
+    let curves: Vec<_> = provider.kx_groups.iter().map(|group| group.name()).collect();
+    assert_eq!(curves, [NamedGroup::secp384r1, NamedGroup::X25519]);
+    assert_eq!(tls.alpn_protocols, [&b"h2"[..], b"http/1.1"]);
+}
+
+#[test]
+fn what_is_wrong_is_named_with_what_would_be_right() {
+    let folder = folder();
+    let tls = |rest: &str| format!("tls_server_config: {{cert_file: cert.pem, key_file: key.pem, {rest}}}");
+    for (yaml, said) in [
+        ("a: [".to_owned(), "not YAML"),
+        ("- a".to_owned(), "not YAML"),
+        ("a: 1\na: 2\n".to_owned(), "not YAML"),
+        (
+            "tls_config: {}".to_owned(),
+            "tls_config is no key of this version; did you mean tls_server_config?",
+        ),
+        ("tls_server_config: {cert_fil: a}".to_owned(), "tls_server_config.cert_fil is no key"),
+        (
+            "tls_server_config: {cert_file: cert.pem}".to_owned(),
+            "tls_server_config.cert_file and key_file belong together",
+        ),
+        ("tls_server_config: {client_auth_type: NoClientCert}".to_owned(), "belong together"),
+        ("tls_server_config: {cert_file: none.pem, key_file: key.pem}".to_owned(), "none.pem: No such file"),
+        (
+            "tls_server_config: {cert_file: key.pem, key_file: key.pem}".to_owned(),
+            "tls_server_config.cert_file holds no certificate",
+        ),
+        (
+            "tls_server_config: {cert_file: cert.pem, key_file: cert.pem}".to_owned(),
+            "tls_server_config.key_file is no private key",
+        ),
+        (
+            "tls_server_config: {cert_file: cert.pem, key_file: other.pem}".to_owned(),
+            "tls_server_config.cert_file cannot be used",
+        ),
+        (
+            tls("client_auth_type: Sometimes"),
+            "client_auth_type is \"Sometimes\"; it should be NoClientCert, ",
+        ),
+        (tls("client_ca_file: cert.pem"), "client_auth_type is missing"),
+        (tls("client_allowed_sans: [a]"), "client_auth_type is missing"),
+        (tls("client_auth_type: RequireAndVerifyClientCert"), "client_ca_file is missing"),
+        (tls("client_auth_type: RequireAnyClientCert, client_allowed_sans: [a@b.c]"), "an e-mail address"),
+        (
+            tls("client_auth_type: RequireAndVerifyClientCert, client_ca_file: key.pem"),
+            "client_ca_file holds no certificate",
+        ),
+        (
+            tls("min_version: TLS14"),
+            "min_version is \"TLS14\"; it should be one of TLS10, TLS11, TLS12, TLS13",
+        ),
+        (tls("max_version: TLS11"), "max_version is TLS11"),
+        (tls("min_version: TLS13, max_version: TLS12"), "max_version is TLS12, and min_version TLS13"),
+        (tls("min_version: 1.2"), "min_version is 1.2"),
+        (tls("cipher_suites: [RC4]"), "cipher_suites holds \"RC4\"; known are TLS_AES_128_GCM_SHA256, "),
+        (
+            tls("cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA], max_version: TLS12"),
+            "cipher_suites cannot be used",
+        ),
+        (tls("curve_preferences: [P256]"), "curve_preferences holds \"P256\"; known are X25519, "),
+        (tls("prefer_server_cipher_suites: perhaps"), "prefer_server_cipher_suites is \"perhaps\""),
+        ("http_server_config: {http2: 3}".to_owned(), "http_server_config.http2 is 3"),
+        (
+            "http_server_config: {headers: {Server: x}}".to_owned(),
+            "http_server_config.headers.Server is no key",
+        ),
+        (
+            "http_server_config: {headers: {X-Frame-Options: always}}".to_owned(),
+            "it should be deny or sameorigin",
+        ),
+        (
+            "http_server_config: {headers: {X-XSS-Protection: \"a\\nb\"}}".to_owned(),
+            "without control characters",
+        ),
+        ("rate_limit: {interval: often, burst: 1}".to_owned(), "rate_limit.interval is \"often\""),
+        ("rate_limit: {interval: 1s, burst: -1}".to_owned(), "rate_limit.burst is -1"),
+        ("basic_auth_users: [alice]".to_owned(), "basic_auth_users should be names"),
+    ] {
+        let error = load(folder.path(), &yaml).expect_err(&yaml);
+        assert!(error.contains(said), "{yaml}\n{error}");
+        let file = folder.path().join("web.yml").display().to_string();
+        assert!(error.starts_with(&file) && !error.contains('\n'), "{yaml}\n{error}");
+    }
+}
+
+#[test]
+fn no_error_tells_a_key_or_a_hash() {
+    let folder = folder();
+    for yaml in [
+        "basic_auth_users: {alice: hunter2hunter2}",
+        "basic_auth_users: {alice: [hunter2hunter2]}",
+        "basic_auth_users: hunter2hunter2",
+        "basic_auth_users: [hunter2hunter2]",
+        "tls_server_config: {cert_file: cert.pem, key: hunter2hunter2}",
+        "tls_server_config: {cert_file: cert.pem, key: [hunter2hunter2]}",
+    ] {
+        let error = load(folder.path(), yaml).expect_err(yaml);
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let yaml = format!(
+        "basic_auth_users: {{alice: {HASH}}}\ntls_server_config: {{cert_file: cert.pem, key_file: key.pem}}"
+    );
+    let web = load(folder.path(), &yaml).unwrap();
+    assert!(!format!("{web:?}").contains("$2y$"), "{web:?}");
+}
+
+#[tokio::test]
+async fn what_has_changed_is_seen_and_a_file_that_is_refused_changes_nothing() {
+    let folder = folder();
+    let yaml = "tls_server_config: {cert_file: cert.pem, key_file: key.pem}";
+    let web = load(folder.path(), yaml).unwrap();
+    let has_changed = || web.seen().has_changed();
+    assert!(!has_changed());
+    // The certificate alone.
+    let other = self::folder();
+    fs::copy(other.path().join("cert.pem"), folder.path().join("cert.pem")).unwrap();
+    assert!(has_changed());
+    let error = web.read_again().await.unwrap_err();
+    assert!(error.contains("cert_file cannot be used"), "{error}");
+    assert!(web.is_encrypted() && !has_changed(), "once refused, it is not read again until it changes");
+    fs::copy(other.path().join("key.pem"), folder.path().join("key.pem")).unwrap();
+    assert!(has_changed());
+    web.read_again().await.unwrap();
+    assert!(!has_changed());
+    fs::remove_file(folder.path().join("key.pem")).unwrap();
+    assert!(has_changed());
+    assert!(web.read_again().await.is_err());
+    fs::write(folder.path().join("web.yml"), "").unwrap();
+    assert!(has_changed());
+    web.read_again().await.unwrap();
+    assert!(!web.is_encrypted() && !has_changed());
+}
