@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,12 +11,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Gate;
@@ -55,6 +56,9 @@ const HANDSHAKE: u8 = 22;
 
 /// As Go's servers say it.
 const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+/// One type for both, lest everything about HTTP/1 be in the binary twice.
+type PlainOrTls = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// What every connection needs.
 #[derive(Debug)]
@@ -130,8 +134,8 @@ async fn connection(stream: TcpStream, server: Arc<Server>) -> io::Result<()> {
     let tls = web.borrow_and_update().tls.clone();
     let answers = server.answers(&life);
     let Some(tls) = tls else {
-        let connection = http_1().serve_connection(TokioIo::new(stream), answers);
-        return drive(connection, &server, web, &life).await;
+        let connection = http_1().serve_connection(TokioIo::new(PlainOrTls::Left(stream)), answers);
+        return drive(connection, http1::Connection::graceful_shutdown, &server, web, &life).await;
     };
     let handshake = async {
         let mut first = [0];
@@ -148,10 +152,10 @@ async fn connection(stream: TcpStream, server: Arc<Server>) -> io::Result<()> {
     };
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         let connection = http_2().serve_connection(TokioIo::new(stream), answers);
-        drive(connection, &server, web, &life).await
+        drive(connection, http2::Connection::graceful_shutdown, &server, web, &life).await
     } else {
-        let connection = http_1().serve_connection(TokioIo::new(stream), answers);
-        drive(connection, &server, web, &life).await
+        let connection = http_1().serve_connection(TokioIo::new(PlainOrTls::Right(stream)), answers);
+        drive(connection, http1::Connection::graceful_shutdown, &server, web, &life).await
     }
 }
 
@@ -169,15 +173,16 @@ fn http_2() -> http2::Builder<TokioExecutor> {
 }
 
 /// Serves a connection until it ends, or its time is over. Another web configuration, and the end of the exporter, let it answer what it was
-/// asked.
+/// asked: they `let_go`.
 async fn drive<C>(
     connection: C,
+    let_go: impl Fn(Pin<&mut C>),
     server: &Server,
     mut web: watch::Receiver<Arc<WebConfig>>,
     life: &Life,
 ) -> io::Result<()>
 where
-    C: GracefulConnection<Error = hyper::Error>,
+    C: Future<Output = hyper::Result<()>>,
 {
     let (mut connection, mut last) = (pin!(connection), false);
     loop {
@@ -188,7 +193,7 @@ where
             _ = web.changed(), if !last => {}
         }
         last = true;
-        connection.as_mut().graceful_shutdown();
+        let_go(connection.as_mut());
     }
 }
 

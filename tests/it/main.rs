@@ -13,7 +13,9 @@
 mod alerts;
 mod auth;
 mod budget;
+mod certificates;
 mod cli;
+mod connections;
 mod dashboards;
 mod demo;
 mod details;
@@ -32,3 +34,4 @@ mod serving;
 mod shutdown;
 mod simulator;
 mod walk;
+mod web;

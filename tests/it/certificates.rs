@@ -1,0 +1,63 @@
+//! An authority, and certificates that it issues.
+
+use std::path::Path;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+};
+
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    /// In PEM.
+    pub(crate) certificate: String,
+}
+
+/// A certificate and its key, in PEM.
+pub(crate) struct Issued {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// For a server of this machine.
+    pub(crate) fn server(&self) -> Issued {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        self.issue(CertificateParams::new(names).unwrap(), ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// For a client of that name: an address, a URI, or else of DNS.
+    pub(crate) fn client(&self, name: &str) -> Issued {
+        let name = match name.parse() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) if name.contains("://") => SanType::URI(name.try_into().unwrap()),
+            Err(_) => SanType::DnsName(name.try_into().unwrap()),
+        };
+        let mut params = CertificateParams::default();
+        params.subject_alt_names.push(name);
+        self.issue(params, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn issue(&self, mut params: CertificateParams, usage: ExtendedKeyUsagePurpose) -> Issued {
+        let key = KeyPair::generate().unwrap();
+        params.extended_key_usages = vec![usage];
+        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Issued { certificate, key: key.serialize_pem() }
+    }
+}
+
+impl Issued {
+    /// As `name.pem` and `name-key.pem`.
+    pub(crate) fn write(&self, folder: &Path, name: &str) {
+        std::fs::write(folder.join(format!("{name}-key.pem")), &self.key).unwrap();
+        std::fs::write(folder.join(format!("{name}.pem")), &self.certificate).unwrap();
+    }
+}

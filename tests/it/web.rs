@@ -1,0 +1,278 @@
+//! Who may look at the pages, and over what; `tests/e2e/web.rs` compares that with another exporter.
+
+use std::path::Path;
+use std::time::Duration;
+
+use atlas_backup_exporter::simulator::{Cluster, Simulator};
+use reqwest::{Certificate, Client, Identity, StatusCode};
+use tempfile::TempDir;
+
+use crate::certificates::{Authority, Issued};
+use crate::harness::{Exporter, Scrape, Setup, command, simulator, world};
+
+/// Of the password `secret`.
+const HASH: &str = "$2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
+
+const TLS: &str = "tls_server_config: {cert_file: server.pem, key_file: server-key.pem}\n";
+
+fn users(names: &[&str]) -> String {
+    let users: Vec<_> = names.iter().map(|name| format!("{name}: {HASH}")).collect();
+    format!("basic_auth_users: {{{}}}\n", users.join(", "))
+}
+
+fn write(folder: &Path, yaml: &str) {
+    std::fs::write(folder.join("web.yml"), yaml).unwrap();
+}
+
+/// Serves as `yaml` says, with the certificates of `authority`.
+async fn serve(yaml: &str, authority: &Authority) -> (Simulator, Exporter) {
+    let folder = tempfile::tempdir().unwrap();
+    authority.server().write(folder.path(), "server");
+    std::fs::write(folder.path().join("ca.pem"), &authority.certificate).unwrap();
+    write(folder.path(), yaml);
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let mut setup = Setup::new(&simulator);
+    setup.flags = vec!["--web.config.file=web.yml", "--log.level=debug"];
+    let exporter = setup.start_in(folder).await;
+    (simulator, exporter)
+}
+
+/// A client that trusts `authority` alone, with a connection of its own.
+fn client(authority: &Authority, identity: Option<&Issued>) -> Client {
+    let trusted = Certificate::from_pem(authority.certificate.as_bytes()).unwrap();
+    let mut client = Client::builder().tls_certs_only([trusted]).timeout(Duration::from_secs(10));
+    if let Some(issued) = identity {
+        let pem = issued.key.clone() + &issued.certificate;
+        client = client.identity(Identity::from_pem(pem.as_bytes()).unwrap());
+    }
+    client.build().unwrap()
+}
+
+fn https(exporter: &Exporter, path: &str) -> String {
+    exporter.url.replace("http://", "https://") + path
+}
+
+async fn status(client: &Client, url: String, user: Option<(&str, &str)>) -> Option<StatusCode> {
+    let mut request = client.get(url);
+    if let Some((name, password)) = user {
+        request = request.basic_auth(name, Some(password));
+    }
+    Some(request.send().await.ok()?.status())
+}
+
+/// Asks anew, over a new connection, until the answer is `expected`.
+async fn until(expected: Option<u16>, mut ask: impl AsyncFnMut() -> Option<StatusCode>) {
+    let mut last = None;
+    for _ in 0..100 {
+        last = ask().await;
+        if last.map(|status| status.as_u16()) == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the answer is {last:?} and not {expected:?}");
+}
+
+#[tokio::test]
+async fn only_those_who_are_named_may_look_and_everybody_may_ask_for_its_health() {
+    let authority = Authority::new("ours");
+    let (_simulator, exporter) = serve(&(TLS.to_owned() + &users(&["alice", "bob"])), &authority).await;
+    let client = client(&authority, None);
+    for path in
+        ["/", "/metrics", "/-/ready", "/-/reload", "/nothing", "//-/healthy", "/-/healthy/../../metrics"]
+    {
+        for user in [None, Some(("alice", "")), Some(("alice", "wrong")), Some(("mallory", "secret"))] {
+            let status = status(&client, https(&exporter, path), user).await;
+            assert_eq!(status, Some(StatusCode::UNAUTHORIZED), "{path} {user:?}");
+        }
+    }
+    for name in ["alice", "bob", "alice"] {
+        let status = status(&client, https(&exporter, "/metrics"), Some((name, "secret"))).await;
+        assert_eq!(status, Some(StatusCode::OK), "{name}");
+    }
+    assert_eq!(status(&client, https(&exporter, "/-/healthy"), None).await, Some(StatusCode::OK));
+    let refused = client.get(https(&exporter, "/")).send().await.unwrap();
+    assert_eq!(refused.headers()["www-authenticate"], "Basic");
+    assert_eq!(refused.text().await.unwrap(), "Unauthorized\n");
+    let log = exporter.log();
+    assert!(!log.contains("secret") && !log.contains("$2b$"), "{log}");
+}
+
+#[tokio::test]
+async fn certificates_rotate_without_a_restart() {
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let (_simulator, exporter) = serve(TLS, &old).await;
+    let url = || https(&exporter, "/-/healthy");
+    let kept = client(&old, None);
+    assert_eq!(status(&kept, url(), None).await, Some(StatusCode::OK));
+    assert_eq!(status(&client(&new, None), url(), None).await, None);
+    new.server().write(exporter.folder.path(), "server");
+    until(Some(200), async || status(&client(&new, None), url(), None).await).await;
+    // What was open was let go, with its old certificate.
+    assert_eq!(status(&kept, url(), None).await, None);
+}
+
+#[tokio::test]
+async fn a_user_who_is_struck_out_is_out() {
+    let authority = Authority::new("ours");
+    let (_simulator, exporter) = serve(&users(&["alice", "bob"]), &authority).await;
+    // One connection, which outlives the change as little as the password does.
+    let client = Client::new();
+    let asked =
+        async |name| status(&client, format!("{}/metrics", exporter.url), Some((name, "secret"))).await;
+    assert_eq!(asked("alice").await, Some(StatusCode::OK));
+    write(exporter.folder.path(), &users(&["bob"]));
+    until(Some(401), async || asked("alice").await).await;
+    assert_eq!(asked("bob").await, Some(StatusCode::OK));
+}
+
+#[tokio::test]
+async fn a_change_that_is_refused_is_told_counted_and_logged_and_changes_nothing() {
+    let authority = Authority::new("ours");
+    let (_simulator, exporter) = serve(&users(&["alice"]), &authority).await;
+    let client = Client::new();
+    let scrape = async || {
+        let request = client.get(format!("{}/metrics", exporter.url)).basic_auth("alice", Some("secret"));
+        Scrape::parse(&request.send().await.unwrap().text().await.unwrap())
+    };
+    let own = |scrape: &Scrape, name: &str| scrape.of(&format!("mongodbatlas_backup_exporter_{name}"))[0].1;
+    let until = async |value: f64| {
+        for _ in 0..100 {
+            let scrape = scrape().await;
+            if own(&scrape, "config_last_reload_successful") == value {
+                return scrape;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{}", exporter.log());
+    };
+    let before = until(1.0).await;
+    write(exporter.folder.path(), "basic_auth_user: {}");
+    let refused = until(0.0).await;
+    assert_eq!(own(&refused, "config_reload_failures_total"), 1.0);
+    assert!(
+        exporter
+            .log()
+            .contains("web.yml: basic_auth_user is no key of this version; did you mean basic_auth_users?")
+    );
+    // Nor does a reload make it good, whatever comes of the other file.
+    exporter.signal("HUP");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(own(&until(0.0).await, "config_reload_failures_total"), 2.0);
+    write(exporter.folder.path(), &users(&["alice", "bob"]));
+    let after = until(1.0).await;
+    let success = "config_last_reload_success_timestamp_seconds";
+    assert!(own(&after, success) > own(&before, success));
+    assert_eq!(own(&after, "config_reload_failures_total"), 2.0);
+}
+
+#[tokio::test]
+async fn clients_prove_who_they_are() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let tls = |rest: &str| {
+        format!("tls_server_config: {{cert_file: server.pem, key_file: server-key.pem, {rest}}}\n")
+    };
+    let names = ["prometheus.example", "127.0.0.9", "spiffe://example/prometheus"];
+    let good: Vec<_> = names.iter().map(|name| ours.client(name)).collect();
+    let (other, foreign) = (ours.client("other.example"), theirs.client(names[0]));
+    let verified = "client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert";
+    let allowed = format!("client_allowed_sans: {names:?}");
+    // Whether who has none, a good one, one of another name, one of another authority is let in.
+    for (rest, expected) in [
+        (verified.to_owned(), [false, true, true, false]),
+        (format!("{verified}, {allowed}"), [false, true, false, false]),
+        (format!("{verified}, client_allowed_sans: []"), [false, false, false, false]),
+        ("client_auth_type: RequestClientCert".to_owned(), [true, true, true, true]),
+        ("client_auth_type: RequireAnyClientCert".to_owned(), [false, true, true, true]),
+        (format!("client_auth_type: RequireAnyClientCert, {allowed}"), [false, true, false, true]),
+        (
+            "client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.pem".to_owned(),
+            [true, true, true, false],
+        ),
+        ("client_auth_type: NoClientCert".to_owned(), [true, true, true, true]),
+    ] {
+        let (_simulator, exporter) = serve(&tls(&rest), &ours).await;
+        let admits = async |identity| {
+            status(&client(&ours, identity), https(&exporter, "/metrics"), None).await == Some(StatusCode::OK)
+        };
+        let mut admitted = vec![admits(None).await];
+        for issued in good.iter().chain([&other, &foreign]) {
+            admitted.push(admits(Some(issued)).await);
+        }
+        let [none, right, wrong, strange] = expected;
+        assert_eq!(admitted, [none, right, right, right, wrong, strange], "{rest}");
+    }
+}
+
+#[tokio::test]
+async fn the_web_configuration_may_encrypt_what_was_plain_and_the_other_way_round() {
+    let authority = Authority::new("ours");
+    let (_simulator, exporter) = serve("", &authority).await;
+    let kept = Client::new();
+    let plain = || format!("{}/-/healthy", exporter.url);
+    assert_eq!(status(&kept, plain(), None).await, Some(StatusCode::OK));
+    write(exporter.folder.path(), TLS);
+    until(Some(400), async || status(&kept, plain(), None).await).await;
+    until(Some(200), async || status(&client(&authority, None), https(&exporter, "/-/healthy"), None).await)
+        .await;
+    write(exporter.folder.path(), "# nothing");
+    until(Some(200), async || status(&Client::new(), plain(), None).await).await;
+}
+
+#[tokio::test]
+async fn headers_are_on_every_answer_and_http_2_can_be_switched_off() {
+    let authority = Authority::new("ours");
+    let headers = "headers: {X-Frame-Options: deny, Strict-Transport-Security: max-age=5}";
+    let server =
+        |http2| format!("{TLS}{}http_server_config: {{http2: {http2}, {headers}}}\n", users(&["alice"]));
+    let (_simulator, exporter) = serve(&server(true), &authority).await;
+    let ask = async |path: &str, user: &str| {
+        let request = client(&authority, None).get(https(&exporter, path)).basic_auth(user, Some("secret"));
+        request.send().await.unwrap()
+    };
+    for (path, user, status) in [
+        ("/metrics", "alice", 200),
+        ("/", "alice", 200),
+        ("/", "bob", 401),
+        ("/-/healthy", "bob", 200),
+        ("/x", "alice", 404),
+    ] {
+        let answer = ask(path, user).await;
+        assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(answer.headers()["x-frame-options"], "deny", "{path}");
+        assert_eq!(answer.headers()["strict-transport-security"], "max-age=5", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn requests_are_limited_but_not_those_of_probes() {
+    let authority = Authority::new("ours");
+    let (_simulator, exporter) = serve("rate_limit: {interval: 1h, burst: 3}", &authority).await;
+    let mut statuses = Vec::new();
+    for path in ["/metrics", "/-/healthy", "/-/ready", "/", "/metrics", "/-/healthy"] {
+        statuses.push(exporter.get(path).await.status().as_u16());
+    }
+    let ready = statuses.remove(2);
+    assert!(ready == 200 || ready == 503);
+    assert_eq!(statuses, [200, 200, 200, 429, 200]);
+}
+
+#[tokio::test]
+async fn a_web_configuration_that_is_refused_at_the_start_is_an_error_of_configuration() {
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), "tls_server_config: {cert_file: none.pem, key_file: none.pem}");
+    for (flag, said) in [
+        (
+            "--web.config.file=web.yml",
+            "error: web.yml: tls_server_config.cert_file cannot read none.pem: No such file",
+        ),
+        ("--web.config.file=other.yml", "error: other.yml: cannot read the web configuration: No such file"),
+    ] {
+        for arguments in [&["demo", flag][..], &["demo", flag, "--web.listen-address=127.0.0.1:0"]] {
+            let output = command().current_dir(folder.path()).args(arguments).output().await.unwrap();
+            let log = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{log}");
+            assert!(log.starts_with(said), "{log}");
+        }
+    }
+}
