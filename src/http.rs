@@ -4,6 +4,7 @@ mod accept;
 mod gate;
 mod gzip;
 mod held;
+mod life;
 mod page;
 mod scrape;
 mod serve;

@@ -96,7 +96,7 @@ mod tests {
         runtime.block_on(async {
             tokio::spawn(async { panic!("odd \"figures\"") });
             // Far longer than a panic takes to end it.
-            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+            tokio::time::sleep(std::time::Duration::from_mins(1)).await;
         });
     }
 

@@ -128,11 +128,21 @@ impl<'a> Section<'a> {
 
     /// A text; an empty one is none, as for the programs that share a YAML file with us.
     pub(crate) fn text(&mut self, key: &str, expected: &str) -> Result<Option<String>, ConfigError> {
-        let text = self.optional(key, expected, |value| match &value.kind {
-            ValueKind::String(text) => Some(text.clone()),
-            _ => None,
-        })?;
+        let text = self.word(key, expected, |text| Some(text.to_owned()))?;
         Ok(text.filter(|text| !text.is_empty()))
+    }
+
+    /// A text that means something.
+    pub(crate) fn word<T>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        self.optional(key, expected, |value| match &value.kind {
+            ValueKind::String(text) => parse(text),
+            _ => None,
+        })
     }
 
     /// A list of texts.

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::gate::Gate;
 use super::held::Held;
+use super::life::{Life, UnderWay};
 use crate::web::WebConfig;
 
 /// Connections at once. When all are taken, a new one takes the place of one that nobody is using.
@@ -29,15 +30,6 @@ const MOST_CONNECTIONS: u32 = 512;
 
 /// How often such a place is looked for.
 const MAKE_ROOM_EVERY: Duration = Duration::from_millis(10);
-
-/// What a connection may take until its first request has been read, the handshake included.
-const FIRST_REQUEST: Duration = Duration::from_secs(10);
-
-/// What it may take to answer and to be read, which no Prometheus waits for.
-const ANSWER: Duration = Duration::from_mins(2);
-
-/// How long the next request may be waited for: a Prometheus that asks once a minute keeps its connection.
-const IDLE: Duration = Duration::from_mins(3);
 
 /// Requests under way at shutdown may take this long; a scrape takes far less.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -197,73 +189,6 @@ where
     }
 }
 
-/// For how long a connection is worth its place.
-#[derive(Debug, Clone)]
-struct Life(Arc<Mutex<Doing>>);
-
-#[derive(Debug)]
-struct Doing {
-    under_way: u32,
-    /// When the first of the requests under way was read, or the last was answered.
-    since: Instant,
-    /// Whether there was one.
-    asked: bool,
-}
-
-impl Life {
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(Doing { under_way: 0, since: Instant::now(), asked: false })))
-    }
-
-    fn doing(&self) -> MutexGuard<'_, Doing> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A request was read; it has been answered when what is returned is dropped.
-    fn begin(&self) -> UnderWay {
-        let mut doing = self.doing();
-        if doing.under_way == 0 {
-            doing.since = Instant::now();
-        }
-        doing.under_way += 1;
-        doing.asked = true;
-        UnderWay(self.clone())
-    }
-
-    /// When it is over if nothing happens before.
-    fn end(&self) -> Instant {
-        let doing = self.doing();
-        let most = match (doing.under_way, doing.asked) {
-            (0, false) => FIRST_REQUEST,
-            (0, true) => IDLE,
-            _ => ANSWER,
-        };
-        doing.since + most
-    }
-
-    /// Waits until it is, or its place is needed and it does nothing.
-    async fn over(&self, needed: &Notify) {
-        loop {
-            tokio::select! {
-                () = sleep_until(self.end()) => if self.end() <= Instant::now() { return },
-                () = needed.notified() => if self.doing().under_way == 0 { return },
-            }
-        }
-    }
-}
-
-/// A request between its having been read and its having been answered.
-#[derive(Debug)]
-struct UnderWay(Life);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        let mut doing = self.0.doing();
-        doing.under_way -= 1;
-        doing.since = Instant::now();
-    }
-}
-
 impl Server {
     /// What answers the requests of a connection.
     fn answers(
@@ -275,5 +200,111 @@ impl Server {
             let (under_way, answer) = (life.begin(), gate.call(request));
             async move { Ok(Held::hold(answer.await, under_way)) }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, Bytes};
+    use axum::routing::get;
+    use futures_util::stream;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::time::Instant;
+
+    use super::super::life::{ANSWER, FIRST_REQUEST, IDLE};
+    use super::*;
+
+    /// A thousand of them are more than is kept for a client that does not read.
+    const PIECE: Result<Bytes, Infallible> = Ok(Bytes::from_static(&[b'x'; 16 * 1024]));
+
+    const SOON: Duration = Duration::from_millis(1);
+
+    /// What has become of a connection over which `client` does something, and how long that took.
+    async fn served<F: Future<Output = ()>>(
+        client: impl FnOnce(DuplexStream) -> F,
+    ) -> (Option<io::ErrorKind>, Duration) {
+        let router = Router::new()
+            .route("/short", get(async || "short"))
+            .route("/long", get(async || Body::from_stream(stream::iter((0..1000).map(|_| PIECE)))))
+            .route("/slow", get(async || sleep(Duration::from_secs(90)).await));
+        let web = watch::channel(Arc::default()).1;
+        let server = Server {
+            gate: Gate::new(router, web.clone()),
+            web: web.clone(),
+            places: Arc::new(Semaphore::new(1)),
+            needed: Notify::new(),
+            stop: CancellationToken::new(),
+        };
+        let (life, start) = (Life::new(), Instant::now());
+        let (ours, theirs) = duplex(1024);
+        let connection = http_1().serve_connection(TokioIo::new(ours), server.answers(&life));
+        // The sender is gone, but nothing has changed.
+        let (_sender, web) = watch::channel(Arc::default());
+        let serving = drive(connection, http1::Connection::graceful_shutdown, &server, web, &life);
+        let (ended, ()) = tokio::join!(async { (serving.await, start.elapsed()) }, client(theirs));
+        (ended.0.err().map(|error| error.kind()), ended.1)
+    }
+
+    async fn ask(client: &mut DuplexStream, path: &str) {
+        client.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
+    }
+
+    async fn until_the_end(mut client: DuplexStream) {
+        let _ = client.read_to_end(&mut Vec::new()).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_or_not_enough_is_given_up() {
+        let timed_out = (Some(io::ErrorKind::TimedOut), FIRST_REQUEST);
+        assert_eq!(served(until_the_end).await, timed_out);
+        let half = async |mut client: DuplexStream| {
+            client.write_all(b"GET /short HTTP/1.1\r\n").await.unwrap();
+            until_the_end(client).await;
+        };
+        assert_eq!(served(half).await, timed_out);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_the_answer_is_given_up() {
+        let stuck = async |mut client: DuplexStream| {
+            ask(&mut client, "/long").await;
+            sleep(ANSWER + SOON).await;
+        };
+        assert_eq!(served(stuck).await, (Some(io::ErrorKind::TimedOut), ANSWER));
+        let crawling = async |mut client: DuplexStream| {
+            ask(&mut client, "/long").await;
+            while client.read_u8().await.is_ok() {
+                sleep(Duration::from_secs(1)).await;
+            }
+        };
+        assert_eq!(served(crawling).await, (Some(io::ErrorKind::TimedOut), ANSWER));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_now_and_then_keeps_the_connection() {
+        let pause = Duration::from_secs(170);
+        let regular = async |mut client: DuplexStream| {
+            for _ in 0..10 {
+                ask(&mut client, "/short").await;
+                let read = client.read(&mut [0; 1024]).await.unwrap();
+                assert!(read > 100);
+                sleep(pause).await;
+            }
+            until_the_end(client).await;
+        };
+        let (ended, time) = served(regular).await;
+        assert_eq!(ended, Some(io::ErrorKind::TimedOut));
+        assert_eq!(time, pause * 9 + IDLE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_answer_is_waited_for() {
+        let patient = async |mut client: DuplexStream| {
+            for _ in 0..3 {
+                ask(&mut client, "/slow").await;
+                assert!(client.read(&mut [0; 1024]).await.unwrap() > 50);
+            }
+        };
+        assert_eq!(served(patient).await, (None, Duration::from_secs(270)));
     }
 }

@@ -39,7 +39,7 @@ fn what_is_empty_is_plain_http_for_everybody() {
         "tls_server_config: {}\nbasic_auth_users: {}\n",
         "tls_server_config:\n  cert_file: ''\n  key_file: ''\n  client_auth_type: ''\n",
         "http_server_config:\n  http2: false\n",
-        "http_server_config:\n  headers:\n    X-Frame-Options: ''\n",
+        "http_server_config:\n  headers:\n    X-XSS-Protection: ''\n",
     ] {
         let web = load(folder.path(), yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
         let config = web.follow().borrow().clone();
@@ -53,7 +53,7 @@ fn everything_that_may_be_said_is_understood() {
     let folder = folder();
     let pem = |name: &str| {
         let text = fs::read_to_string(folder.path().join(name)).unwrap();
-        text.lines().map(|line| format!("\n    {line}")).collect::<String>()
+        text.replace("-----BEGIN", "\n-----BEGIN").replace('\n', "\n    ")
     };
     let inline = format!("tls_server_config:\n  cert: |{}\n  key: |{}\n", pem("cert.pem"), pem("key.pem"));
     for yaml in [
@@ -89,7 +89,7 @@ fn the_order_of_suites_and_curves_is_the_one_that_was_written() {
         .cipher_suites
         .iter()
         .filter(|suite| suite.tls13().is_none())
-        .map(|suite| suite.suite())
+        .map(rustls::SupportedCipherSuite::suite)
         .collect();
     assert_eq!(
         old,

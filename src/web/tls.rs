@@ -232,11 +232,9 @@ fn versions(section: &mut Section<'_>) -> Result<Vec<&'static SupportedProtocolV
     let names = VERSIONS.map(|(name, _)| name);
     let expected = names.join(", ");
     let mut bound = |key: &str, default: &str| {
-        let text = section.text(key, &expected)?.unwrap_or_else(|| default.to_owned());
-        names
-            .iter()
-            .position(|name| *name == text)
-            .ok_or_else(|| section.error(key, &format!("is {text:?}; it should be one of {expected}")))
+        let index = |text: &str| names.iter().position(|name| *name == text);
+        let found = section.word(key, &format!("one of {expected}"), index)?;
+        Ok::<_, ConfigError>(found.or(index(default)).unwrap_or_default())
     };
     let (least, most) = (bound("min_version", "TLS12")?, bound("max_version", "TLS13")?);
     let within = VERSIONS.get(least..=most).unwrap_or_default();

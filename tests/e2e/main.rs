@@ -8,10 +8,16 @@
 #[path = "../it/harness.rs"]
 mod harness;
 
+// As above.
+#[allow(dead_code)]
+#[path = "../it/certificates.rs"]
+mod certificates;
+
 mod alerting;
 mod dashboards;
 mod servers;
 mod unbegun;
+mod web;
 
 use std::process::Stdio;
 

@@ -27,7 +27,7 @@ fn free_port() -> u16 {
 }
 
 /// Starts a server that keeps its files and its log in `folder`, and returns its address.
-fn serve(program: &str, folder: &Path, arguments: &[&str]) -> (String, Child) {
+pub(crate) fn serve(program: &str, folder: &Path, arguments: &[&str]) -> (String, Child) {
     let port = free_port();
     let log = std::fs::File::create(folder.join(format!("{program}.log"))).unwrap();
     let child = Command::new(program)

@@ -66,7 +66,10 @@ fn one_external_format_one_room() {
     only("reqwest::", &["atlas"]);
     only("serde::", &["atlas"]);
     only("config::Config::builder", &["config"]);
-    only("axum::", &["http", "simulator", "run.rs"]);
+    only("axum::", &["http", "simulator"]);
+    only("hyper::", &["http", "web"]);
+    only("rustls::", &["web", "http/serve.rs", "atlas"]);
+    only("bcrypt::", &["web/users.rs"]);
 }
 
 #[test]
