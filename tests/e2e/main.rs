@@ -17,6 +17,7 @@ mod alerting;
 mod dashboards;
 mod servers;
 mod unbegun;
+mod unit;
 mod web;
 
 use std::process::Stdio;

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::simulator::{Cluster, End, Job};
+use atlas_backup_exporter::simulator::{Cluster, End, Job, Simulator};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::Command;
@@ -102,21 +102,20 @@ async fn odd_requests_are_refused_and_nothing_else_happens() {
     assert_eq!(exporter.polled().await.up("prod"), Some(1.0));
 }
 
-#[tokio::test]
-async fn more_scrapes_than_allowed_are_told_to_come_back() {
+/// An exporter with so much to tell that no socket takes all of it, and two clients that do not read what they have asked for.
+pub(crate) async fn with_clients_that_do_not_read(
+    flags: Vec<&'static str>,
+) -> (Simulator, Exporter, Vec<TcpStream>) {
     let one_success = || Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)]);
     let mut world = world([("prod", one_success())]);
     let project = world.projects.values_mut().next().unwrap();
-    // So much text that no socket takes all of it.
     project.clusters.extend((0..1000).map(|number| (format!("cluster-{number}"), one_success())));
     project.budget.per_minute = 100_000;
     let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"60s\"\ntimeout = \"30s\"\nconcurrency = 64\n".to_owned();
-    setup.flags = vec!["--web.max-requests=2"];
-    let exporter = setup.start().await;
+    let poll = "interval = \"60s\"\ntimeout = \"30s\"\nconcurrency = 64\n".to_owned();
+    let exporter = Setup { poll, flags, ..Setup::new(&simulator) }.start().await;
     exporter.polled().await;
-    let mut slow = Vec::new();
+    let mut clients = Vec::new();
     for _ in 0..2 {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
@@ -124,8 +123,14 @@ async fn more_scrapes_than_allowed_are_told_to_come_back() {
         client.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         // Its answer has begun.
         client.read_exact(&mut [0; 100]).await.unwrap();
-        slow.push(client);
+        clients.push(client);
     }
+    (simulator, exporter, clients)
+}
+
+#[tokio::test]
+async fn more_scrapes_than_allowed_are_told_to_come_back() {
+    let (_simulator, exporter, mut slow) = with_clients_that_do_not_read(vec!["--web.max-requests=2"]).await;
     for path in ["/metrics", "/"] {
         let refused = exporter.get(path).await;
         assert_eq!(refused.status(), 503);

@@ -6,6 +6,8 @@ use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::certificates::Authority;
+use crate::connections::with_clients_that_do_not_read;
 use crate::harness::{Exporter, Setup, command, simulator, world};
 
 #[tokio::test]
@@ -69,6 +71,13 @@ async fn a_port_that_is_taken_is_named() {
 
 #[tokio::test]
 async fn a_standard_error_that_takes_nothing_ends_nothing() {
+    for stderr in ["2>/dev/full", "2>&-", "2>/dev/full >&- <&-"] {
+        polls_on(stderr).await;
+    }
+}
+
+/// With a full disk, or nothing, where the log goes.
+async fn polls_on(stderr: &str) {
     let simulator = simulator(world([("prod", Cluster::default())])).await;
     let setup = Setup::new(&simulator);
     let folder = tempfile::tempdir().unwrap();
@@ -80,7 +89,7 @@ async fn a_standard_error_that_takes_nothing_ends_nothing() {
     let mut child = tokio::process::Command::new("sh")
         .current_dir(folder.path())
         .arg("-c")
-        .arg(format!("exec {binary} --log.level=debug --web.listen-address={address} 2>/dev/full"))
+        .arg(format!("exec {binary} --log.level=debug --web.listen-address={address} {stderr}"))
         .kill_on_drop(true)
         .spawn()
         .unwrap();
@@ -88,12 +97,67 @@ async fn a_standard_error_that_takes_nothing_ends_nothing() {
     let mut polled = false;
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+        assert!(child.try_wait().unwrap().is_none(), "it has ended with {stderr}");
         let Ok(response) = client.get(format!("http://{address}/metrics")).send().await else { continue };
         polled = response.text().await.unwrap().contains("mongodbatlas_backup_export_up{");
         if polled {
             break;
         }
     }
-    assert!(polled);
+    assert!(polled, "{stderr}");
+}
+
+/// Told to stop, it ends well and within its five seconds.
+async fn ends(mut exporter: Exporter, amid: &str) {
+    let start = Instant::now();
+    exporter.signal("TERM");
+    assert_eq!(exporter.exit().await.code(), Some(0), "{amid}: {}", exporter.log());
+    assert!(start.elapsed() < Duration::from_secs(8), "{amid}: {:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_do_not_keep_it_alive() {
+    let (_simulator, exporter, _clients) = with_clients_that_do_not_read(Vec::new()).await;
+    ends(exporter, "answers that nobody reads").await;
+}
+
+#[tokio::test]
+async fn nothing_under_way_keeps_it_alive() {
+    // What a password costs to verify here takes a minute or more.
+    let slow = "basic_auth_users: {alice: $2b$20$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK}\n";
+    let authority = Authority::new("ours");
+    let tls = "tls_server_config: {cert_file: server.pem, key_file: server-key.pem}\n";
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let start = async |yaml: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        authority.server().write(folder.path(), "server");
+        std::fs::write(folder.path().join("web.yml"), yaml).unwrap();
+        let mut setup = Setup::new(&simulator);
+        setup.flags = vec!["--web.config.file=web.yml"];
+        setup.start_in(folder).await
+    };
+
+    let exporter = start(tls).await;
+    let mut client = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).await.unwrap();
+    client.write_all(&[22, 3, 1]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    ends(exporter, "half a handshake").await;
+
+    let exporter = start(slow).await;
+    let url = format!("{}/metrics", exporter.url);
+    let asked = tokio::spawn(reqwest::Client::new().get(url).basic_auth("alice", Some("x")).send());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!asked.is_finished());
+    ends(exporter, "a password that is being verified").await;
+
+    let exporter = start("").await;
+    for file in ["config.toml", "web.yml"] {
+        let file = exporter.folder.path().join(file);
+        std::fs::remove_file(&file).unwrap();
+        // Whoever reads it waits for someone to write.
+        assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    }
+    exporter.signal("HUP");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    ends(exporter, "a reload that hangs").await;
 }
