@@ -33,5 +33,6 @@ mod scheduling;
 mod serving;
 mod shutdown;
 mod simulator;
+mod supply;
 mod walk;
 mod web;
