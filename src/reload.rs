@@ -1,9 +1,34 @@
-//! Asking for the configuration to be read anew: the signal and the page ask, [`crate::run()`] does.
+//! Asking for the configuration to be read anew: the signal, the page and the files themselves ask, [`crate::run()`] does.
+
+use std::fmt;
 
 use tokio::sync::{mpsc, oneshot};
 
-/// Asks once; the answer is the sentence that refuses it.
-pub(crate) type Ask = oneshot::Sender<Result<(), String>>;
+/// What is to be read anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The configuration and the web configuration.
+    All,
+    /// The web configuration, which has changed.
+    Web,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => "the configuration",
+            Self::Web => "the web configuration",
+        })
+    }
+}
+
+/// Asks once.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) what: What,
+    /// Where the outcome goes; an error is the sentence that refuses it.
+    pub(crate) answer: oneshot::Sender<Result<(), String>>,
+}
 
 /// Where reloads are asked for.
 #[derive(Debug, Clone)]
@@ -39,9 +64,13 @@ impl Reloads {
 impl ReloadHandle {
     /// Has the configuration read anew; an error is the sentence that refuses it.
     pub async fn reload(&self) -> Result<(), String> {
+        self.ask(What::All).await
+    }
+
+    pub(crate) async fn ask(&self, what: What) -> Result<(), String> {
         let gone = || "the exporter is stopping".to_owned();
-        let (sender, outcome) = oneshot::channel();
-        self.0.send(sender).await.map_err(|_| gone())?;
+        let (answer, outcome) = oneshot::channel();
+        self.0.send(Ask { what, answer }).await.map_err(|_| gone())?;
         outcome.await.map_err(|_| gone())?
     }
 }

@@ -13,7 +13,7 @@ use crate::board::Board;
 use crate::config::{Config, Source};
 use crate::exposition::{self, Format};
 use crate::fleet::Fleet;
-use crate::reload::{Ask, Reloads};
+use crate::reload::{Ask, ReloadHandle, Reloads, What};
 use crate::self_metrics::SelfMetrics;
 use crate::web::Web;
 use crate::{atlas, http};
@@ -82,25 +82,29 @@ pub async fn run(
         reload: options.lifecycle.then(|| reloads.handle()),
         max_requests: options.max_requests,
     });
-    let web = &options.web;
+    let web = Arc::new(options.web);
     let server = tokio::spawn(http::serve(listeners, router, web.follow(), shutdown.clone()));
+    tokio::spawn(shutdown.clone().run_until_cancelled_owned(follow_web(web.clone(), reloads.handle())));
     let mut refused = Refused::default();
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
             ended = fleet.run() => return Err(task_ended(ended)),
-            (ask, config) = next_configuration(&mut reloads, options.source.as_ref()) => {
-                let outcome = config.and_then(|config| fleet.reload(config).map_err(|error| error.to_string()));
-                refused.config = outcome.err();
-                refused.web = web.read_again().await.err();
-                metrics.count_reload(refused.told("the configuration"), Timestamp::now());
+            read = next_configuration(&mut reloads, options.source.as_ref(), &web) => {
+                if let Some(config) = read.config {
+                    let outcome = config.and_then(|config| fleet.reload(config).map_err(|error| error.to_string()));
+                    refused.config = outcome.err();
+                }
+                refused.web = read.web.err();
+                let (what, error) = (read.ask.what, refused.sentence());
+                match &error {
+                    None => tracing::info!("{what} was read anew"),
+                    Some(error) => tracing::error!(error, "{what} was refused; the one in force stays"),
+                }
+                metrics.count_reload(error.clone(), Timestamp::now());
                 // Whoever asked may have gone.
-                let _ = ask.send(refused.sentence().map_or(Ok(()), Err));
-            }
-            () = web.changed() => {
-                refused.web = web.read_again().await.err();
-                metrics.count_reload(refused.told("the web configuration"), Timestamp::now());
+                let _ = read.ask.answer.send(error.map_or(Ok(()), Err));
             }
         }
     }
@@ -123,16 +127,6 @@ impl Refused {
     fn sentence(&self) -> Option<String> {
         let sentences: Vec<_> = [&self.config, &self.web].into_iter().flatten().map(String::as_str).collect();
         (!sentences.is_empty()).then(|| sentences.join("; "))
-    }
-
-    /// The sentence, once the log has it, too.
-    fn told(&self, read: &str) -> Option<String> {
-        let error = self.sentence();
-        match &error {
-            None => tracing::info!("{read} was read anew"),
-            Some(error) => tracing::error!(error, "{read} was refused; the one in force stays"),
-        }
-        error
     }
 }
 
@@ -178,11 +172,30 @@ fn begin(config: Config) -> Result<(Arc<Board>, Arc<SelfMetrics>, Fleet), Error>
     Ok((board, metrics, fleet))
 }
 
-/// Waits until someone asks for a reload, and reads the configuration. Whoever asked is dropped, and so told, when the wait is.
-async fn next_configuration(reloads: &mut Reloads, source: Option<&Source>) -> (Ask, Result<Config, String>) {
-    match reloads.next().await {
-        Some(ask) => (ask, read_again(source.cloned()).await),
-        None => std::future::pending().await,
+/// What was read anew, and for whom.
+struct Read {
+    ask: Ask,
+    /// `None` if it was not to be read.
+    config: Option<Result<Config, String>>,
+    web: Result<(), String>,
+}
+
+/// Waits until someone asks for a reload, and reads. Whoever asked is dropped, and so told, when the wait is.
+async fn next_configuration(reloads: &mut Reloads, source: Option<&Source>, web: &Web) -> Read {
+    let Some(ask) = reloads.next().await else { return std::future::pending().await };
+    let config = match ask.what {
+        What::All => Some(read_again(source.cloned()).await),
+        What::Web => None,
+    };
+    Read { ask, config, web: web.read_again().await }
+}
+
+/// Has the web configuration read anew whenever it changes.
+async fn follow_web(web: Arc<Web>, reload: ReloadHandle) {
+    loop {
+        web.changed().await;
+        // What comes of it is in the log.
+        let _ = reload.ask(What::Web).await;
     }
 }
 

@@ -29,7 +29,7 @@ use crate::web::WebConfig;
 const MOST_CONNECTIONS: u32 = 512;
 
 /// How often such a place is looked for.
-const MAKE_ROOM_EVERY: Duration = Duration::from_millis(10);
+const MAKE_ROOM_EVERY: Duration = Duration::from_millis(1);
 
 /// Requests under way at shutdown may take this long; a scrape takes far less.
 const DRAIN: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! Names and passwords of those who may look, by bcrypt.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bcrypt::HashParts;
 use ring::hmac;
@@ -20,7 +20,7 @@ pub(crate) struct Users {
     /// The password of each that was right last: bcrypt is slow on purpose.
     verified: Mutex<BTreeMap<String, hmac::Tag>>,
     /// Whoever guesses gets one core, and polls go on.
-    one_at_a_time: Semaphore,
+    one_at_a_time: Arc<Semaphore>,
 }
 
 impl Users {
@@ -42,7 +42,7 @@ impl Users {
             slowest,
             key,
             verified: Mutex::default(),
-            one_at_a_time: Semaphore::new(1),
+            one_at_a_time: Arc::new(Semaphore::new(1)),
         }))
     }
 
@@ -53,11 +53,15 @@ impl Users {
         if known.is_some() && self.verified().get(name).is_some_and(|right| right.as_ref() == tag.as_ref()) {
             return true;
         }
-        let Ok(_turn) = self.one_at_a_time.acquire().await else { return false };
+        let Ok(turn) = self.one_at_a_time.clone().acquire_owned().await else { return false };
         let hash = known.unwrap_or(&self.slowest).clone();
         let password = password.to_owned();
-        let verified =
-            tokio::task::spawn_blocking(move || bcrypt::verify(password, hash.expose_secret())).await;
+        let verified = tokio::task::spawn_blocking(move || {
+            // Nobody else's turn comes before this ends, though whoever asked may have hung up.
+            let _turn = turn;
+            bcrypt::verify(password, hash.expose_secret())
+        });
+        let verified = verified.await;
         let right = known.is_some() && matches!(verified, Ok(Ok(true)));
         if right {
             self.verified().insert(name.to_owned(), tag);
@@ -118,6 +122,17 @@ mod tests {
         users.one_at_a_time.close();
         assert!(users.know("alice", b"alice").await);
         assert!(!users.know("alice", b"wrong").await && !users.know("mallory", b"alice").await);
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_keeps_the_turn_until_it_is_over() {
+        let users = Users::new(vec![hashed("alice", 10)]).unwrap().unwrap();
+        for _ in 0..5 {
+            let hangs_up =
+                tokio::time::timeout(std::time::Duration::from_millis(5), users.know("alice", b"x"));
+            assert!(hangs_up.await.is_err());
+            assert_eq!(users.one_at_a_time.available_permits(), 0);
+        }
     }
 
     #[test]
