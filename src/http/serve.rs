@@ -1,7 +1,7 @@
 //! Connections: accepted, encrypted where the web configuration says so, and ended when nothing comes of them.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +94,8 @@ async fn accept(listener: TcpListener, server: Arc<Server>) {
             () = server.stop.cancelled() => return,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
+                // Its own fault.
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => continue,
                 Err(error) => {
                     tracing::warn!(error = %error, "cannot accept a connection");
                     sleep(ACCEPT_AGAIN).await;
@@ -140,7 +142,7 @@ async fn connection(stream: TcpStream, server: Arc<Server>) -> io::Result<()> {
     };
     let stream = tokio::select! {
         stream = handshake => stream?,
-        () = life.over(&server.needed) => return Err(io::ErrorKind::TimedOut.into()),
+        () = life.over(&server.needed) => return Err(ErrorKind::TimedOut.into()),
     };
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         let connection = http_2().serve_connection(TokioIo::new(stream), answers);
@@ -180,7 +182,7 @@ where
     loop {
         tokio::select! {
             ended = &mut connection => return ended.map_err(io::Error::other),
-            () = life.over(&server.needed) => return Err(io::ErrorKind::TimedOut.into()),
+            () = life.over(&server.needed) => return Err(ErrorKind::TimedOut.into()),
             () = server.stop.cancelled(), if !last => {}
             _ = web.changed(), if !last => {}
         }
@@ -222,7 +224,7 @@ mod tests {
     /// What has become of a connection over which `client` does something, and how long that took.
     async fn served<F: Future<Output = ()>>(
         client: impl FnOnce(DuplexStream) -> F,
-    ) -> (Option<io::ErrorKind>, Duration) {
+    ) -> (Option<ErrorKind>, Duration) {
         let router = Router::new()
             .route("/short", get(async || "short"))
             .route("/long", get(async || Body::from_stream(stream::iter((0..1000).map(|_| PIECE)))))
@@ -255,7 +257,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_says_nothing_or_not_enough_is_given_up() {
-        let timed_out = (Some(io::ErrorKind::TimedOut), FIRST_REQUEST);
+        let timed_out = (Some(ErrorKind::TimedOut), FIRST_REQUEST);
         assert_eq!(served(until_the_end).await, timed_out);
         let half = async |mut client: DuplexStream| {
             client.write_all(b"GET /short HTTP/1.1\r\n").await.unwrap();
@@ -270,14 +272,14 @@ mod tests {
             ask(&mut client, "/long").await;
             sleep(ANSWER + SOON).await;
         };
-        assert_eq!(served(stuck).await, (Some(io::ErrorKind::TimedOut), ANSWER));
+        assert_eq!(served(stuck).await, (Some(ErrorKind::TimedOut), ANSWER));
         let crawling = async |mut client: DuplexStream| {
             ask(&mut client, "/long").await;
             while client.read_u8().await.is_ok() {
                 sleep(Duration::from_secs(1)).await;
             }
         };
-        assert_eq!(served(crawling).await, (Some(io::ErrorKind::TimedOut), ANSWER));
+        assert_eq!(served(crawling).await, (Some(ErrorKind::TimedOut), ANSWER));
     }
 
     #[tokio::test(start_paused = true)]
@@ -293,7 +295,7 @@ mod tests {
             until_the_end(client).await;
         };
         let (ended, time) = served(regular).await;
-        assert_eq!(ended, Some(io::ErrorKind::TimedOut));
+        assert_eq!(ended, Some(ErrorKind::TimedOut));
         assert_eq!(time, pause * 9 + IDLE);
     }
 
