@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::config::Credentials;
+use crate::config::{Authorities, Credentials};
 use crate::model::{Budget, ListedCluster, OrganizationId, ProjectId, Schedule, Target};
 use crate::self_metrics::SelfMetrics;
 use auth::Auth;
@@ -55,17 +55,24 @@ pub struct Atlas {
     door: Door,
     auth: Arc<Auth>,
     base: Url,
+    authorities: Authorities,
     /// Tries of a request after the first.
     retries: usize,
 }
 
 impl Atlas {
     /// Prepares a client; nothing is sent yet.
-    pub fn new(base: &Url, credentials: &Credentials, metrics: Arc<SelfMetrics>) -> Result<Self, Error> {
+    pub fn new(
+        base: &Url,
+        authorities: &Authorities,
+        credentials: &Credentials,
+        metrics: Arc<SelfMetrics>,
+    ) -> Result<Self, Error> {
         Ok(Self {
-            door: Door::new(base, metrics)?,
+            door: Door::new(base, authorities, metrics)?,
             auth: Arc::new(Auth::new(base, credentials)),
             base: base.clone(),
+            authorities: authorities.clone(),
             retries: RETRIES,
         })
     }
@@ -88,10 +95,10 @@ impl Atlas {
         Arc::ptr_eq(&self.auth, &other.auth)
     }
 
-    /// Where it asks.
+    /// Whether it asks at `base`, and `authorities` may vouch for that.
     #[must_use]
-    pub fn base_url(&self) -> &Url {
-        &self.base
+    pub fn trusts(&self, base: &Url, authorities: &Authorities) -> bool {
+        self.base == *base && self.authorities == *authorities
     }
 
     fn metrics(&self) -> &SelfMetrics {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
+use reqwest::{Certificate, Client, Request, RequestBuilder, Response, StatusCode};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
@@ -14,6 +14,7 @@ use super::Error;
 use super::endpoint::Route;
 use super::inflate::{gunzip, is_gzip};
 use super::pace::Pacer;
+use crate::config::Authorities;
 use crate::self_metrics::SelfMetrics;
 
 /// Largest body that is read, after decompression. A page of 500 jobs takes about 400 KB; forty times that leaves
@@ -40,7 +41,11 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub(super) fn new(base: &Url, metrics: Arc<SelfMetrics>) -> Result<Self, Error> {
+    pub(super) fn new(
+        base: &Url,
+        authorities: &Authorities,
+        metrics: Arc<SelfMetrics>,
+    ) -> Result<Self, Error> {
         // The first to choose a provider wins; another choice of the same process is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = Client::builder()
@@ -53,6 +58,11 @@ impl Door {
         if base.scheme() == "http" {
             // That is this machine: no proxy should hear the credentials, and no certificate authority is needed.
             client = client.no_proxy().tls_certs_only([]);
+        } else {
+            // Only the certificates: that every server must prove itself by one is the library's default, and stays.
+            let certificates = authorities.iter().map(|der| Certificate::from_der(der));
+            let certificates: Vec<_> = certificates.collect::<Result<_, _>>().map_err(Error::transport)?;
+            client = client.tls_certs_merge(certificates);
         }
         let client = client.build().map_err(Error::transport)?;
         Ok(Self { client, room: Arc::default(), pacer: Pacer::default(), metrics })

@@ -1,7 +1,7 @@
 //! Which keys there are, what each may be, and how they hang together.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use config::{Value, ValueKind};
 use jiff::Timestamp;
@@ -9,8 +9,8 @@ use url::Url;
 
 use super::section::Section;
 use super::{
-    Config, ConfigError, Credentials, DISCOVERY_INTERVAL, DetailConfig, OrganizationConfig, PollConfig,
-    ProjectConfig, SecretSource, Selection,
+    Authorities, Config, ConfigError, Credentials, DISCOVERY_INTERVAL, DetailConfig, OrganizationConfig,
+    PollConfig, ProjectConfig, SecretSource, Selection,
 };
 use crate::mask::holds_secret;
 use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
@@ -26,12 +26,13 @@ const MOST_SHARDS: u32 = 1000;
 pub(super) fn config(file: &Path, root: Value, host_name: &str) -> Result<Config, ConfigError> {
     let known = ["atlas", "poll", "discovery", "detail", "projects", "organizations", "shard"];
     let mut root = Section::root(file, root, &known)?;
-    let mut atlas = root.section("atlas", &["base_url", "service_account", "api_key"])?;
+    let mut atlas = root.section("atlas", &["base_url", "ca_file", "service_account", "api_key"])?;
     let base_url = atlas.required(
         "base_url",
         "an https URL without the path of the API, such as \"https://cloud.mongodb.com\" (http only to this machine)",
         |value| base_url(text(value)?),
     )?;
+    let authorities = authorities(file, &mut atlas)?;
     let default = credentials(file, &mut atlas)?;
 
     let poll = poll(&mut root)?;
@@ -61,7 +62,22 @@ pub(super) fn config(file: &Path, root: Value, host_name: &str) -> Result<Config
             "is missing, and so is organizations; name at least one project with [[projects]] and its id, or an organization with [[organizations]] and its id",
         ));
     }
-    Ok(Config { base_url, poll, discovery_interval, detail, projects, organizations, shard })
+    Ok(Config { base_url, authorities, poll, discovery_interval, detail, projects, organizations, shard })
+}
+
+/// Read once: a reload takes a bundle that has changed.
+fn authorities(file: &Path, atlas: &mut Section<'_>) -> Result<Authorities, ConfigError> {
+    let message = atlas.error("ca_file", "");
+    let Some(path) = atlas.optional("ca_file", "the path of a file of certificates in PEM", filled)? else {
+        return Ok(Authorities::default());
+    };
+    Authorities::read(&beside(file, &path))
+        .map_err(|error| ConfigError::new(&format!("{}: {error}", message.to_string().trim_end())))
+}
+
+/// A path of the configuration: a relative one is looked up beside it.
+fn beside(file: &Path, path: &str) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(path)
 }
 
 fn poll(root: &mut Section<'_>) -> Result<PollConfig, ConfigError> {
@@ -289,8 +305,7 @@ fn secret(
     }
     let message = section.error(file_key, "");
     let path = section.required(file_key, "the path of a file that holds the secret", filled)?;
-    let beside = file.parent().unwrap_or(Path::new(""));
-    let source = SecretSource::File(beside.join(path));
+    let source = SecretSource::File(beside(file, &path));
     source
         .read()
         .map_err(|error| {

@@ -432,4 +432,5 @@ fn no_secret_is_in_the_debug_output() {
     assert!(!shown.contains("hush") && shown.contains("REDACTED"), "{shown}");
 }
 
+mod authorities;
 mod detail;
