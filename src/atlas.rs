@@ -216,6 +216,8 @@ where
         .with_min_delay(FIRST_PAUSE)
         .with_max_times(retries)
         .with_jitter()
+        // Without a seed all would draw the same.
+        .with_jitter_seed(fastrand::u64(..))
         .build();
     loop {
         let Ok(outcome) = timeout_at(deadline, once()).await else {
