@@ -212,7 +212,9 @@ impl Error {
             .url()
             .and_then(|url| Some(format!("{}:{}: ", url.host_str()?, url.port_or_known_default()?)));
         let error = error.without_url();
-        let text = tidy(&(host.unwrap_or_default() + &chain(&error)));
+        // The library does not say whose tunnel that is; a password of the proxy's is not among what it says.
+        let said = chain(&error).replace("tunnel error", "no tunnel through the proxy of the environment");
+        let text = tidy(&(host.unwrap_or_default() + &said));
         if is_tls(&error) {
             Self::Tls(text)
         } else if error.is_body() || error.is_decode() {

@@ -65,6 +65,8 @@ pub(crate) fn by_api_key() -> String {
 /// A configuration that polls five times a second.
 pub(crate) struct Setup {
     pub(crate) base_url: String,
+    /// Further keys of `[atlas]`.
+    pub(crate) atlas: String,
     pub(crate) credentials: String,
     pub(crate) poll: String,
     pub(crate) discovery: String,
@@ -72,6 +74,7 @@ pub(crate) struct Setup {
     /// `[[projects]]` and all that follows, instead of [`PROJECT`] with `clusters`.
     pub(crate) watched: Option<String>,
     pub(crate) flags: Vec<&'static str>,
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Setup {
@@ -79,20 +82,23 @@ impl Setup {
         let clusters = simulator.world().projects[PROJECT].clusters.keys().cloned().collect();
         Self {
             base_url: simulator.url().to_owned(),
+            atlas: String::new(),
             credentials: by_service_account(),
             poll: "interval = \"200ms\"\ntimeout = \"5s\"\n".to_owned(),
             discovery: "interval = \"10m\"\n".to_owned(),
             clusters,
             watched: None,
             flags: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
     pub(crate) fn toml(&self) -> String {
         let of_project = || format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = {:?}\n", self.clusters);
         format!(
-            "[atlas]\nbase_url = \"{}\"\n{}\n[poll]\n{}\n[discovery]\n{}\n{}",
+            "[atlas]\nbase_url = \"{}\"\n{}\n{}\n[poll]\n{}\n[discovery]\n{}\n{}",
             self.base_url,
+            self.atlas,
             self.credentials,
             self.poll,
             self.discovery,
@@ -109,6 +115,7 @@ impl Setup {
         std::fs::write(folder.path().join("config.toml"), self.toml()).unwrap();
         let mut command = command();
         command.current_dir(folder.path()).args(["--web.listen-address=127.0.0.1:0"]).args(&self.flags);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Exporter::spawn(command, folder).await
     }
 }

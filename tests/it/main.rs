@@ -14,6 +14,7 @@ mod alerts;
 mod auth;
 mod budget;
 mod cli;
+mod client;
 mod dashboards;
 mod demo;
 mod details;
