@@ -23,7 +23,7 @@ pub(crate) async fn start(mut setup: Setup, front: &Front, bundle: &str) -> Expo
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ca.pem"), bundle).unwrap();
     setup.base_url = front.url();
-    setup.atlas = "ca_file = \"ca.pem\"\n".to_owned();
+    setup.atlas.push_str("ca_file = \"ca.pem\"\n");
     setup.start_in(folder).await
 }
 

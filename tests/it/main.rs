@@ -25,6 +25,7 @@ mod harness;
 mod law;
 mod listing;
 mod logs;
+mod matrix;
 mod preflight;
 mod promql;
 mod reload;

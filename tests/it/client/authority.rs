@@ -26,26 +26,26 @@ impl Authority {
 
     /// A server that is what it says.
     pub(crate) fn good(&self) -> Arc<ServerConfig> {
-        self.server(params("localhost"))
+        self.server(&params("localhost"))
     }
 
     pub(crate) fn expired(&self) -> Arc<ServerConfig> {
         let mut params = params("localhost");
         params.not_after = date_time_ymd(2025, 1, 1);
-        self.server(params)
+        self.server(&params)
     }
 
     pub(crate) fn not_yet_valid(&self) -> Arc<ServerConfig> {
         let mut params = params("localhost");
         params.not_before = date_time_ymd(4000, 1, 1);
-        self.server(params)
+        self.server(&params)
     }
 
     pub(crate) fn of_another_name(&self) -> Arc<ServerConfig> {
-        self.server(params("elsewhere.test"))
+        self.server(&params("elsewhere.test"))
     }
 
-    fn server(&self, params: CertificateParams) -> Arc<ServerConfig> {
+    fn server(&self, params: &CertificateParams) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         config(certificate.der().clone(), &key)

@@ -69,14 +69,18 @@ pub(crate) struct Front {
     address: SocketAddr,
     upstream: SocketAddr,
     shared: Arc<Shared>,
+    /// A socket that is bound keeps the port from others while nobody listens.
+    _keeper: TcpSocket,
     serving: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Front {
     pub(crate) async fn before(simulator: &Simulator, way: Way) -> Self {
         let upstream = simulator.url().strip_prefix("http://").unwrap().parse().unwrap();
-        let address = bound("127.0.0.1:0".parse().unwrap()).local_addr().unwrap();
-        let front = Self { address, upstream, shared: Arc::default(), serving: Mutex::default() };
+        let keeper = bound("127.0.0.1:0".parse().unwrap());
+        let address = keeper.local_addr().unwrap();
+        let front =
+            Self { address, upstream, shared: Arc::default(), _keeper: keeper, serving: Mutex::default() };
         front.set(way).await;
         front
     }
@@ -111,17 +115,13 @@ impl Front {
         let socket = bound(self.address);
         let (upstream, shared) = (self.upstream, self.shared.clone());
         let serving = match way {
-            // A socket that is bound keeps the port from others.
-            Way::Refuse => tokio::spawn(async move {
-                let _socket = socket;
-                std::future::pending().await
-            }),
+            Way::Refuse => return,
             Way::Deaf => {
                 let listener = socket.listen(1).unwrap();
                 let filled = fill(self.address).await;
                 tokio::spawn(async move {
                     let _full = (listener, filled);
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 })
             }
             way => tokio::spawn(serve(socket.listen(1024).unwrap(), way, upstream, shared)),
@@ -145,9 +145,10 @@ impl Drop for Front {
     }
 }
 
+/// Ports are shared among these sockets alone: with `SO_REUSEADDR`, whoever asks for any port might be given one of them.
 fn bound(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.set_reuseaddr(true).unwrap();
+    socket.set_reuseport(true).unwrap();
     socket.bind(address).unwrap();
     socket
 }
