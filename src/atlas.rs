@@ -193,7 +193,7 @@ impl Atlas {
         let mut request = Request::new(Method::GET, call.url.clone());
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static(call.route.endpoint.media_type()));
         let response = self.auth.send(&self.door, &call.route, &request).await?;
-        door::body(response, self.door.room()).await
+        self.door.body(response, self.door.room()).await
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod alerts;
 mod auth;
+mod bounds;
 mod budget;
 mod cli;
 mod client;

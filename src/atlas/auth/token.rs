@@ -230,7 +230,7 @@ impl Minter {
             .build()
             .map_err(Error::transport)?;
         let route = Route { endpoint: Endpoint::Token, owner: None };
-        match door::body(door.send(&route, request).await?, Vec::new()).await {
+        match door.body(door.send(&route, request).await?, Vec::new()).await {
             Ok(body) => wire::token(&body),
             Err(error) => Err(refused(error)),
         }

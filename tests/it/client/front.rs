@@ -18,6 +18,8 @@ const LONGEST_HEAD: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     Send(Vec<u8>),
+    /// So much white space.
+    Spaces(usize),
     /// Byte by byte, with a pause before each.
     Drip(Vec<u8>, Duration),
     Wait(Duration),
@@ -243,6 +245,9 @@ async fn play(mut stream: TcpStream, steps: Vec<Step>) -> std::io::Result<()> {
     for step in steps {
         match step {
             Step::Send(bytes) => stream.write_all(&bytes).await?,
+            Step::Spaces(count) => {
+                copy(&mut tokio::io::repeat(b' ').take(count as u64), &mut stream).await?;
+            }
             Step::Drip(bytes, pause) => {
                 for byte in bytes {
                     tokio::time::sleep(pause).await;
