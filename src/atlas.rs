@@ -9,6 +9,7 @@ mod endpoint;
 mod error;
 mod inflate;
 mod listing;
+mod names;
 mod pace;
 mod wire;
 

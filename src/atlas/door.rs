@@ -14,6 +14,7 @@ use url::Url;
 use super::Error;
 use super::endpoint::Route;
 use super::inflate::{gunzip, is_gzip};
+use super::names::Names;
 use super::pace::Pacer;
 use crate::config::Authorities;
 use crate::self_metrics::SelfMetrics;
@@ -60,6 +61,7 @@ impl Door {
         let mut client = Client::builder()
             .user_agent(concat!("atlas-backup-exporter/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
+            .dns_resolver(Names::default())
             // Bodies are inflated here, as a whole.
             .no_gzip()
             // No API of Atlas redirects, and a redirect would carry our credentials wherever it likes.
