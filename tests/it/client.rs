@@ -117,6 +117,48 @@ async fn requests_go_through_the_tunnel_of_a_proxy_and_nothing_is_said_in_clear(
 }
 
 #[tokio::test]
+async fn what_is_in_the_way_is_named() {
+    let (simulator, authority) = (clusters().await, Authority::new());
+    let front = Front::before(&simulator, Way::Tls(authority.good())).await;
+    let proxy = Front::before(&simulator, Way::Tunnel).await;
+    for (way, says) in [
+        (
+            Way::Refuse,
+            "no tunnel through the proxy of the environment: failed to create underlying connection",
+        ),
+        (
+            says("HTTP/1.1 407 Who Are You\r\n\r\n"),
+            "the proxy of the environment: proxy authorization required",
+        ),
+        (
+            says("HTTP/1.1 502 Bad Gateway\r\n\r\n"),
+            "no tunnel through the proxy of the environment: unsuccessful",
+        ),
+    ] {
+        proxy.set(way).await;
+        let setup = Setup { environment: vec![("HTTPS_PROXY", proxy.plain_url())], ..Setup::new(&simulator) };
+        let exporter = start(setup, &front, &authority.pem()).await;
+        exporter.polled().await;
+        let host = front.url().replace("https://", "");
+        for part in [says, &host] {
+            assert!(exporter.log().contains(part), "{part:?} is not in: {}", exporter.log());
+        }
+    }
+
+    // A name with so long a part does not resolve anywhere, and no resolver beyond this machine is asked for it.
+    let name = format!("http://{}.test:80", "a".repeat(64));
+    let setup = Setup { environment: vec![("HTTPS_PROXY", name)], ..Setup::new(&simulator) };
+    let exporter = start(setup, &front, &authority.pem()).await;
+    let scrape = exporter.polled().await;
+    assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"connect\""), Some(1.0));
+    assert!(exporter.log().contains("dns error"), "{}", exporter.log());
+}
+
+fn says(text: &str) -> Way {
+    Way::Say(vec![front::Step::Send(text.as_bytes().to_vec())])
+}
+
+#[tokio::test]
 async fn no_proxy_goes_past_it() {
     let (simulator, authority) = (clusters().await, Authority::new());
     let front = Front::before(&simulator, Way::Tls(authority.good())).await;

@@ -5,7 +5,7 @@ use rcgen::{Certificate, CertificateParams, KeyPair};
 use super::*;
 
 /// A certificate and its key.
-fn made() -> (Certificate, KeyPair) {
+pub(super) fn made() -> (Certificate, KeyPair) {
     let key = KeyPair::generate().unwrap();
     (CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap(), key)
 }

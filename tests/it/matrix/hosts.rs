@@ -56,8 +56,8 @@ pub(super) fn tls() -> Vec<Fault> {
     ]
 }
 
-/// No resolver is asked for it: a part of it is longer than any part of a name.
-const NO_NAME: &str = "https://a-name-that-is-far-longer-than-sixty-three-characters-cannot-resolve.test";
+/// A part of it is longer than any part of a name. What a resolver does not know would have to be asked for beyond this machine.
+const NO_NAME: &str = "https://a-name-that-is-far-longer-than-sixty-three-characters-cannot-be-one.test";
 
 pub(super) fn network() -> Vec<Fault> {
     vec![
@@ -71,8 +71,8 @@ pub(super) fn network() -> Vec<Fault> {
         }),
         way("a connection that is closed", "before anything is said", "connect", |_| Way::Begin(vec![])),
         Fault::new(
-            "a name that does not resolve",
-            "the address is changed and reloaded",
+            "an address that cannot be one",
+            "a name that is too long; by a reload",
             How::Address(NO_NAME),
             Fails("connect"),
         )
