@@ -9,6 +9,7 @@ mod endpoint;
 mod error;
 mod inflate;
 mod listing;
+mod names;
 mod pace;
 mod wire;
 
@@ -22,7 +23,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::config::Credentials;
+use crate::config::{Authorities, Credentials};
 use crate::model::{Budget, ListedCluster, OrganizationId, ProjectId, Schedule, Target};
 use crate::self_metrics::SelfMetrics;
 use auth::Auth;
@@ -55,17 +56,24 @@ pub struct Atlas {
     door: Door,
     auth: Arc<Auth>,
     base: Url,
+    authorities: Authorities,
     /// Tries of a request after the first.
     retries: usize,
 }
 
 impl Atlas {
     /// Prepares a client; nothing is sent yet.
-    pub fn new(base: &Url, credentials: &Credentials, metrics: Arc<SelfMetrics>) -> Result<Self, Error> {
+    pub fn new(
+        base: &Url,
+        authorities: &Authorities,
+        credentials: &Credentials,
+        metrics: Arc<SelfMetrics>,
+    ) -> Result<Self, Error> {
         Ok(Self {
-            door: Door::new(base, metrics)?,
+            door: Door::new(base, authorities, metrics)?,
             auth: Arc::new(Auth::new(base, credentials)),
             base: base.clone(),
+            authorities: authorities.clone(),
             retries: RETRIES,
         })
     }
@@ -88,10 +96,10 @@ impl Atlas {
         Arc::ptr_eq(&self.auth, &other.auth)
     }
 
-    /// Where it asks.
+    /// Whether it asks at `base`, and `authorities` may vouch for that.
     #[must_use]
-    pub fn base_url(&self) -> &Url {
-        &self.base
+    pub fn trusts(&self, base: &Url, authorities: &Authorities) -> bool {
+        self.base == *base && self.authorities == *authorities
     }
 
     fn metrics(&self) -> &SelfMetrics {
@@ -186,7 +194,7 @@ impl Atlas {
         let mut request = Request::new(Method::GET, call.url.clone());
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static(call.route.endpoint.media_type()));
         let response = self.auth.send(&self.door, &call.route, &request).await?;
-        door::body(response, self.door.room()).await
+        self.door.body(response, self.door.room()).await
     }
 }
 
@@ -209,6 +217,8 @@ where
         .with_min_delay(FIRST_PAUSE)
         .with_max_times(retries)
         .with_jitter()
+        // Without a seed all would draw the same.
+        .with_jitter_seed(fastrand::u64(..))
         .build();
     loop {
         let Ok(outcome) = timeout_at(deadline, once()).await else {

@@ -27,7 +27,7 @@ impl Clients {
     /// connections and pacer.
     pub fn prepare(&mut self, config: &Config) -> Result<(), Error> {
         let mut fresh: Vec<(Credentials, Atlas)> = Vec::new();
-        let usable = |known: &&(Credentials, Atlas)| *known.1.base_url() == config.base_url;
+        let usable = |known: &&(Credentials, Atlas)| known.1.trusts(&config.base_url, &config.authorities);
         for credentials in config.credentials() {
             if fresh.iter().any(|(known, _)| known == credentials) {
                 continue;
@@ -37,7 +37,9 @@ impl Clients {
             let client = match (same, sibling) {
                 (Some((_, client)), _) => client.clone(),
                 (None, Some((_, sibling))) => sibling.with(credentials),
-                (None, None) => Atlas::new(&config.base_url, credentials, self.metrics.clone())?,
+                (None, None) => {
+                    Atlas::new(&config.base_url, &config.authorities, credentials, self.metrics.clone())?
+                }
             };
             fresh.push((credentials.clone(), client));
         }

@@ -3,6 +3,7 @@
 //! Layers, later ones win: defaults, the file, `ATLAS_BACKUP_EXPORTER__SECTION__KEY`, flags. The `MONGODB_ATLAS_*` names of
 //! Atlas's own tools are read as the credentials of the environment layer.
 
+mod authorities;
 mod credentials;
 mod read;
 mod section;
@@ -18,6 +19,7 @@ use url::Url;
 
 use crate::mask::mask;
 use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
+pub use authorities::Authorities;
 pub use credentials::{Credentials, SecretSource};
 pub(crate) use section::Section;
 pub use selection::Selection;
@@ -45,6 +47,8 @@ const ATLAS_NAMES: [(&str, &str, &str); 4] = [
 pub struct Config {
     /// The root of the API, with neither query nor credentials in it; its path ends in a slash.
     pub base_url: Url,
+    /// Who may vouch for it besides the authorities of the system.
+    pub authorities: Authorities,
     /// How clusters are polled.
     pub poll: PollConfig,
     /// How often organizations, projects and schedules are read.

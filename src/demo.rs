@@ -8,7 +8,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::config::{Config, Credentials, DetailConfig, OrganizationConfig, PollConfig, SecretSource};
+use crate::config::{
+    Authorities, Config, Credentials, DetailConfig, OrganizationConfig, PollConfig, SecretSource,
+};
 use crate::model::{Expected, OrganizationId, Shard};
 use crate::reload::Reloads;
 use crate::run::{Error, Options};
@@ -71,6 +73,7 @@ pub async fn run(
         |id| OrganizationConfig { id, expected: Expected::default(), credentials: credentials.clone() };
     let config = Config {
         base_url,
+        authorities: Authorities::default(),
         poll: POLL,
         discovery_interval: DISCOVERY_INTERVAL,
         detail: DetailConfig { interval: DETAIL_INTERVAL, off: Vec::new() },

@@ -214,7 +214,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::config::{Credentials, DetailConfig, PollConfig, SecretSource};
+    use crate::config::{Authorities, Credentials, DetailConfig, PollConfig, SecretSource};
     use crate::self_metrics::SelfMetrics;
     use crate::settings::Lanes;
 
@@ -222,7 +222,8 @@ mod tests {
         let credentials =
             Credentials::ApiKey { public_key: "a".to_owned(), private_key: SecretSource::File("a".into()) };
         let metrics = Arc::new(SelfMetrics::new(&crate::atlas::ENDPOINTS, Timestamp::UNIX_EPOCH));
-        Atlas::new(&"http://127.0.0.1:9/".parse().unwrap(), &credentials, metrics).unwrap()
+        let base = "http://127.0.0.1:9/".parse().unwrap();
+        Atlas::new(&base, &Authorities::default(), &credentials, metrics).unwrap()
     }
 
     fn settings(minutes: u64) -> Settings {

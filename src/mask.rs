@@ -3,6 +3,9 @@
 /// What a secret of a service account begins with.
 const SECRET_PREFIX: &str = "mdb_sa_sk_";
 
+/// What an access token begins with: it is a JSON Web Token, whose first letters are a bracket and a quote.
+const TOKEN_PREFIX: &str = "eyJ";
+
 /// Schemes whose next word is a credential.
 const SCHEMES: [&str; 2] = ["bearer", "basic"];
 
@@ -13,7 +16,7 @@ pub(crate) fn holds_secret(text: &str) -> bool {
     text.contains(SECRET_PREFIX)
 }
 
-/// `text` with secrets of service accounts, and the word after `Bearer` or `Basic`, replaced; "basic authentication" stays.
+/// `text` with secrets of service accounts, access tokens, and the word after `Bearer` or `Basic`, replaced; "basic authentication" stays.
 pub(crate) fn mask(text: &str) -> String {
     let in_word =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '+' | '/' | '=' | ':');
@@ -31,7 +34,7 @@ pub(crate) fn mask(text: &str) -> String {
             out.push_str(MASKED);
             after_scheme = false;
         } else {
-            match run.find(SECRET_PREFIX) {
+            match run.find(SECRET_PREFIX).or(run.find(TOKEN_PREFIX)) {
                 Some(at) => out.extend([&run[..at], MASKED]),
                 None => out.push_str(run),
             }
@@ -55,6 +58,8 @@ mod tests {
         check("https://u:mdb_sa_sk_x@host/", "https://u:[REDACTED]@host/");
         check("Authorization: Bearer eyJhb.x_y-z, Accept", "Authorization: Bearer [REDACTED], Accept");
         check("BASIC aWQ6c2VjcmV0== and more", "BASIC [REDACTED] and more");
+        check("the token eyJhb.x_y-z is none", "the token [REDACTED] is none");
+        check("token=eyJhb.x_y-z", "token=[REDACTED]");
         check("the bearer", "the bearer");
         check("Basic authentication needed: 5", "Basic authentication needed: 5");
         check("ä \u{1f512} bearer T1 ö", "ä \u{1f512} bearer [REDACTED] ö");

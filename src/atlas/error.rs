@@ -212,12 +212,14 @@ impl Error {
             .url()
             .and_then(|url| Some(format!("{}:{}: ", url.host_str()?, url.port_or_known_default()?)));
         let error = error.without_url();
-        let text = tidy(&(host.unwrap_or_default() + &chain(&error)));
-        if is_tls(&error) {
+        // The library does not say whose tunnel that is; a password of the proxy's is not among what it says.
+        let said = chain(&error).replace("tunnel error", "no tunnel through the proxy of the environment");
+        let text = tidy(&(host.unwrap_or_default() + &said));
+        if has_cause(&error, <dyn std::error::Error + 'static>::is::<rustls::Error>) {
             Self::Tls(text)
         } else if error.is_body() || error.is_decode() {
             Self::Broken(text)
-        } else if error.is_builder() || error.is_redirect() {
+        } else if error.is_builder() || error.is_redirect() || has_cause(&error, is_no_http) {
             Self::Invalid(text)
         } else {
             Self::Connect(text)
@@ -270,10 +272,15 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn is_tls(error: &reqwest::Error) -> bool {
+/// Whether what came was no answer of HTTP.
+fn is_no_http(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
+}
+
+fn has_cause(error: &reqwest::Error, is: fn(&(dyn std::error::Error + 'static)) -> bool) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
-        if inner.is::<rustls::Error>() {
+        if is(inner) {
             return true;
         }
         // An I/O error hides what it wraps from `source`.

@@ -24,6 +24,9 @@ pub(super) fn gunzip(body: &[u8], most: usize, mut text: Vec<u8>) -> Result<Vec<
         // An answer without a body may say all the same how it would come.
         return if body.is_empty() { Ok(text) } else { Err(broken()) };
     };
+    if length / MOST_RATIO > body.len() {
+        return Err(broken());
+    }
     if length > most {
         return Err(Error::TooLarge(format!("{length} bytes, more than {most}")));
     }
@@ -35,6 +38,9 @@ pub(super) fn gunzip(body: &[u8], most: usize, mut text: Vec<u8>) -> Result<Vec<
         _ => Err(broken()),
     }
 }
+
+/// Nothing inflates to more than 1032 times its size. Four bytes that say so are no length, and the body no gzip.
+const MOST_RATIO: usize = 1032;
 
 /// The largest window, which everyone uses.
 const WINDOW_BITS: u8 = 15;
@@ -85,6 +91,14 @@ mod tests {
         let end = liar.len() - 4;
         liar[end..].copy_from_slice(&9_u32.to_le_bytes());
         assert!(matches!(gunzip(&liar, 1 << 20), Err(Error::Invalid(_))));
+    }
+
+    #[test]
+    fn what_could_not_inflate_so_much_is_no_gzip() {
+        let page = zipped(b"a page of jobs");
+        for body in [&b"{\"results\":[]}"[..], &[&*page, b"more"].concat()] {
+            assert!(matches!(gunzip(body, 1 << 20), Err(Error::Invalid(_))));
+        }
     }
 
     #[test]

@@ -37,6 +37,22 @@ async fn what_may_pass_is_tried_four_times_in_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_who_failed_together_do_not_come_back_together() {
+    let mut waits = std::collections::BTreeSet::new();
+    for _ in 0..9 {
+        let start = Instant::now();
+        let tries = AtomicUsize::new(0);
+        let once = async || match tries.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(answer(503, None)),
+            _ => Ok(()),
+        };
+        retry(once, RETRIES, start + Duration::from_mins(1)).await.unwrap();
+        waits.insert(start.elapsed());
+    }
+    assert!(waits.len() > 1, "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_final_is_tried_once() {
     for error in [
         answer(401, None),

@@ -1,19 +1,20 @@
 //! Which keys there are, what each may be, and how they hang together.
 
+mod who;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use config::{Value, ValueKind};
-use jiff::Timestamp;
 use url::Url;
 
 use super::section::Section;
 use super::{
     Config, ConfigError, Credentials, DISCOVERY_INTERVAL, DetailConfig, OrganizationConfig, PollConfig,
-    ProjectConfig, SecretSource, Selection,
+    ProjectConfig, Selection,
 };
-use crate::mask::holds_secret;
 use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
+use who::{authorities, credentials};
 
 /// Keys that `[[projects]]` and `[[organizations]]` share.
 const ENTRY: [&str; 5] = ["id", "expected_interval", "export_expected", "service_account", "api_key"];
@@ -26,12 +27,13 @@ const MOST_SHARDS: u32 = 1000;
 pub(super) fn config(file: &Path, root: Value, host_name: &str) -> Result<Config, ConfigError> {
     let known = ["atlas", "poll", "discovery", "detail", "projects", "organizations", "shard"];
     let mut root = Section::root(file, root, &known)?;
-    let mut atlas = root.section("atlas", &["base_url", "service_account", "api_key"])?;
+    let mut atlas = root.section("atlas", &["base_url", "ca_file", "service_account", "api_key"])?;
     let base_url = atlas.required(
         "base_url",
         "an https URL without the path of the API, such as \"https://cloud.mongodb.com\" (http only to this machine)",
         |value| base_url(text(value)?),
     )?;
+    let authorities = authorities(file, &mut atlas)?;
     let default = credentials(file, &mut atlas)?;
 
     let poll = poll(&mut root)?;
@@ -61,7 +63,7 @@ pub(super) fn config(file: &Path, root: Value, host_name: &str) -> Result<Config
             "is missing, and so is organizations; name at least one project with [[projects]] and its id, or an organization with [[organizations]] and its id",
         ));
     }
-    Ok(Config { base_url, poll, discovery_interval, detail, projects, organizations, shard })
+    Ok(Config { base_url, authorities, poll, discovery_interval, detail, projects, organizations, shard })
 }
 
 fn poll(root: &mut Section<'_>) -> Result<PollConfig, ConfigError> {
@@ -224,82 +226,6 @@ fn expected(section: &mut Section<'_>) -> Result<Expected, ConfigError> {
     Ok(Expected { interval, export: export.flatten() })
 }
 
-/// The credentials of a table, `None` where it has none of its own.
-fn credentials(file: &Path, table: &mut Section<'_>) -> Result<Option<Credentials>, ConfigError> {
-    let account = table.has("service_account");
-    let key = table.has("api_key");
-    match (account, key) {
-        (true, true) => Err(table.error(
-            "service_account",
-            &format!(
-                "({}) and {} ({}) are both set; Atlas takes one kind of credentials, so remove one",
-                table.origin_of("service_account"),
-                table.path_of("api_key"),
-                table.origin_of("api_key")
-            ),
-        )),
-        (false, false) => Ok(None),
-        (true, false) => {
-            let mut section = table.section(
-                "service_account",
-                &["client_id", "client_secret", "client_secret_file", "expires_at"],
-            )?;
-            let client_id = section.required(
-                "client_id",
-                "the client id, such as \"mdb_sa_id_...\", not the secret",
-                |value| filled(value).filter(|id| !holds_secret(id)),
-            )?;
-            let client_secret = secret(file, &mut section, "client_secret", "client_secret_file")?;
-            let expires_at = section.optional(
-                "expires_at",
-                "the day or the time at which the secret ends, such as \"2027-01-31\" (its first moment, UTC) or \"2027-01-31T12:00:00Z\"; a time needs Z or an offset",
-                |value| text(value).and_then(expiry),
-            )?;
-            Ok(Some(Credentials::ServiceAccount { client_id, client_secret, expires_at }))
-        }
-        (false, true) => {
-            let mut section = table.section("api_key", &["public_key", "private_key", "private_key_file"])?;
-            let public_key = section.required("public_key", "the public part of the API key", filled)?;
-            let private_key = secret(file, &mut section, "private_key", "private_key_file")?;
-            Ok(Some(Credentials::ApiKey { public_key, private_key }))
-        }
-    }
-}
-
-/// A secret given as such or by file. The environment's word wins over the file's, whichever form either takes.
-fn secret(
-    file: &Path,
-    section: &mut Section<'_>,
-    key: &str,
-    file_key: &str,
-) -> Result<SecretSource, ConfigError> {
-    if section.has(key) && section.has(file_key) {
-        match (section.is_from_environment(key), section.is_from_environment(file_key)) {
-            (true, false) => section.forget(file_key),
-            (false, true) => section.forget(key),
-            _ => return Err(section.error(key, &format!("and {file_key} are both set; keep one of them"))),
-        }
-    }
-    if section.has(key) {
-        let origin = section.origin_of(key);
-        return Ok(SecretSource::Inline { secret: section.secret(key)?, origin });
-    }
-    if !section.has(file_key) {
-        return Err(section.error(key, &format!("is missing; set it or {file_key}")));
-    }
-    let message = section.error(file_key, "");
-    let path = section.required(file_key, "the path of a file that holds the secret", filled)?;
-    let beside = file.parent().unwrap_or(Path::new(""));
-    let source = SecretSource::File(beside.join(path));
-    source
-        .read()
-        .map_err(|error| {
-            let hint = "put the secret there, or name another file; a relative path is looked up beside the configuration";
-            ConfigError::new(&format!("{}: {error}; {hint}", message.to_string().trim_end()))
-        })?;
-    Ok(source)
-}
-
 /// Whether a cluster could be called this. What Atlas allows is documented in two ways, so only what cannot stand in a path
 /// as it is (dots alone) or stems from a slip is refused.
 fn is_name(name: &str) -> bool {
@@ -315,12 +241,6 @@ fn text(value: &Value) -> Option<&str> {
 
 fn filled(value: &Value) -> Option<String> {
     text(value).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-/// A time, or a day, of which the first moment counts (UTC): what ends in its course may end then.
-fn expiry(text: &str) -> Option<Timestamp> {
-    let text = text.trim();
-    text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).ok()
 }
 
 /// Credentials go wherever this points, so plain http is for this machine only.

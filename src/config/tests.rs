@@ -24,6 +24,7 @@ fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
     std::fs::write(&file, toml).unwrap();
     std::fs::write(folder.path().join("secret"), " from-file\n").unwrap();
     std::fs::write(folder.path().join("empty"), "\n").unwrap();
+    std::fs::write(folder.path().join("ca.pem"), authorities::made().0.pem()).unwrap();
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Config::layered(&from(&file), environment)
         .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
@@ -307,6 +308,7 @@ fn every_key_the_example_shows_in_a_comment_is_read_too() {
     let shown: String =
         text.lines().map(|line| uncommented(line).unwrap_or_else(|| line.to_owned()) + "\n").collect();
     for key in [
+        "ca_file",
         "clusters",
         "expires_at",
         "expected_interval",
@@ -321,7 +323,8 @@ fn every_key_the_example_shows_in_a_comment_is_read_too() {
     }
     let shown = shown
         .replace("/run/secrets/atlas_client_secret", "secret")
-        .replace("/run/secrets/payments_secret", "secret");
+        .replace("/run/secrets/payments_secret", "secret")
+        .replace("/etc/ssl/company-ca.pem", "ca.pem");
     let (before, api_key) = shown.split_once("[atlas.api_key]").unwrap();
     let (keys, after) = api_key.split_once("\n[poll]").unwrap();
     load(&format!("{before}\n[poll]{after}"), &[]).unwrap();
@@ -432,4 +435,5 @@ fn no_secret_is_in_the_debug_output() {
     assert!(!shown.contains("hush") && shown.contains("REDACTED"), "{shown}");
 }
 
+mod authorities;
 mod detail;

@@ -79,6 +79,8 @@ pub struct Sessions {
     pub nonce_life: Duration,
     /// How many good digests are still to be called stale.
     pub call_stale: u32,
+    /// Every token that was ever minted, for those who search for them where they should not be.
+    pub issued: Vec<String>,
     tokens: HashMap<String, (String, Instant)>,
     nonces: HashMap<String, Nonce>,
     /// When each client asked for its last tokens.
@@ -97,6 +99,7 @@ impl Default for Sessions {
             token_life: Duration::from_hours(1),
             nonce_life: Duration::from_mins(5),
             call_stale: 0,
+            issued: Vec::new(),
             tokens: HashMap::new(),
             nonces: HashMap::new(),
             minted: HashMap::new(),
@@ -151,6 +154,7 @@ impl Sessions {
             return Minted::TooMany { wait: Duration::from_mins(1) };
         }
         let text = format!("eyJ{:032x}", fastrand::u128(..));
+        self.issued.push(text.clone());
         self.tokens.insert(text.clone(), (id, now + self.token_life));
         Minted::Token { text, life: self.token_life }
     }

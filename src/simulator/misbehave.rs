@@ -18,9 +18,6 @@ const HUGE_PAGE: usize = 500_000;
 /// A body without end has one after all, so that no client fills a memory: 64 MiB.
 const ENDLESS_CHUNKS: usize = 1024;
 
-/// What a bomb inflates to: 32 MiB.
-const BOMB: usize = 32 << 20;
-
 /// A misbehaviour for the requests whose path contains `path`.
 #[derive(Debug, Clone)]
 pub struct Fault {
@@ -79,8 +76,6 @@ pub enum Misbehaviour {
     EndlessPages,
     /// A page of more jobs than anyone asked for.
     HugePage,
-    /// Gzip of a few bytes that inflate to far more than anyone asked for.
-    GzipBomb,
     /// Gzip that ends too soon.
     GzipTruncated,
     /// Gzip for one who was told of another encoding.
@@ -89,6 +84,8 @@ pub enum Misbehaviour {
     SlowError(u16),
     /// A redirect.
     Redirect(String),
+    /// Every token and every nonce ends, and then the request is answered.
+    SignOut,
 }
 
 impl Misbehaviour {
@@ -112,6 +109,7 @@ impl Misbehaviour {
                 tokio::time::sleep(wait).await;
                 None
             }
+            Self::SignOut => None,
             Self::Truncated => {
                 let half = stream::once(async { Ok(Bytes::from_static(b"{\"results\":[{\"id\":\"65a1\",")) });
                 let broken = stream::once(async {
@@ -137,7 +135,6 @@ impl Misbehaviour {
                 let jobs = vec!["{}"; HUGE_PAGE].join(",");
                 Some(json(StatusCode::OK, &format!("{{\"results\":[{jobs}]}}")))
             }
-            Self::GzipBomb => Some(encoded("gzip", gzip::zipped(&vec![b' '; BOMB]))),
             Self::GzipTruncated => {
                 let mut body = gzip::zipped(br#"{"results":[]}"#);
                 body.truncate(body.len() - 8);

@@ -90,7 +90,12 @@ impl Drop for Waits {
 fn fault(world: &mut World, uri: &Uri) -> Option<super::Misbehaviour> {
     let fault = world.faults.iter_mut().find(|fault| fault.hits(uri) && fault.times != Some(0))?;
     fault.times = fault.times.map(|times| times - 1);
-    Some(fault.what.clone())
+    let what = fault.what.clone();
+    if matches!(what, super::Misbehaviour::SignOut) {
+        world.sessions.revoke_tokens();
+        world.sessions.expire_nonces();
+    }
+    Some(what)
 }
 
 fn token(world: &mut World, method: &Method, headers: &HeaderMap, body: &[u8]) -> Response {

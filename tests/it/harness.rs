@@ -65,6 +65,8 @@ pub(crate) fn by_api_key() -> String {
 /// A configuration that polls five times a second.
 pub(crate) struct Setup {
     pub(crate) base_url: String,
+    /// Further keys of `[atlas]`.
+    pub(crate) atlas: String,
     pub(crate) credentials: String,
     pub(crate) poll: String,
     pub(crate) discovery: String,
@@ -72,6 +74,7 @@ pub(crate) struct Setup {
     /// `[[projects]]` and all that follows, instead of [`PROJECT`] with `clusters`.
     pub(crate) watched: Option<String>,
     pub(crate) flags: Vec<&'static str>,
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Setup {
@@ -79,20 +82,23 @@ impl Setup {
         let clusters = simulator.world().projects[PROJECT].clusters.keys().cloned().collect();
         Self {
             base_url: simulator.url().to_owned(),
+            atlas: String::new(),
             credentials: by_service_account(),
             poll: "interval = \"200ms\"\ntimeout = \"5s\"\n".to_owned(),
             discovery: "interval = \"10m\"\n".to_owned(),
             clusters,
             watched: None,
             flags: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
     pub(crate) fn toml(&self) -> String {
         let of_project = || format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = {:?}\n", self.clusters);
         format!(
-            "[atlas]\nbase_url = \"{}\"\n{}\n[poll]\n{}\n[discovery]\n{}\n{}",
+            "[atlas]\nbase_url = \"{}\"\n{}\n{}\n[poll]\n{}\n[discovery]\n{}\n{}",
             self.base_url,
+            self.atlas,
             self.credentials,
             self.poll,
             self.discovery,
@@ -109,6 +115,7 @@ impl Setup {
         std::fs::write(folder.path().join("config.toml"), self.toml()).unwrap();
         let mut command = command();
         command.current_dir(folder.path()).args(["--web.listen-address=127.0.0.1:0"]).args(&self.flags);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Exporter::spawn(command, folder).await
     }
 }
@@ -154,7 +161,7 @@ impl Exporter {
         let Ok(Ok(url)) = tokio::time::timeout(PATIENCE, address).await else {
             panic!("the exporter does not listen: {}", log.lock().unwrap());
         };
-        Self { url, child, log, reader, http: reqwest::Client::new(), folder }
+        Self { url, child, log, reader, http: http(), folder }
     }
 
     pub(crate) fn log(&self) -> String {
@@ -230,8 +237,12 @@ impl Exporter {
         .await
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("the exporter runs")
+    }
+
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().expect("the exporter runs").to_string();
+        let pid = self.pid().to_string();
         assert!(
             std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success()
         );
@@ -255,6 +266,11 @@ impl Exporter {
             assert!(!seen.contains(secret), "{secret:?} is in:\n{seen}");
         }
     }
+}
+
+/// To load the system's certificates takes long, and nothing here needs them.
+fn http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap()
 }
 
 /// Series and their values.

@@ -67,7 +67,7 @@ fn one_external_format_one_room() {
     only("serde::", &["atlas"]);
     only("config::Config::builder", &["config"]);
     only("axum::", &["http", "simulator"]);
-    only("hyper::", &["http", "web"]);
+    only("hyper::", &["http", "web", "atlas/error.rs"]);
     only("rustls::", &["web", "http/serve.rs", "atlas"]);
     only("bcrypt::", &["web/users.rs"]);
 }

@@ -12,9 +12,11 @@
 
 mod alerts;
 mod auth;
+mod bounds;
 mod budget;
 mod certificates;
 mod cli;
+mod client;
 mod connections;
 mod dashboards;
 mod demo;
@@ -26,6 +28,7 @@ mod harness;
 mod law;
 mod listing;
 mod logs;
+mod matrix;
 mod preflight;
 mod promql;
 mod reload;

@@ -162,7 +162,12 @@ impl TokenAuth {
             }
         }
         // Until a new one is there, the old one stays: others may have no trouble with it.
-        self.mint(door, turn).await.ok()
+        let minted = self.mint(door, turn).await.ok();
+        if minted.is_none() {
+            // Failed mints have a pause of their own, which a secret that has changed ends. This one must not outlast it.
+            self.minter.state().doubted_at = None;
+        }
+        minted
     }
 
     async fn mint(&self, door: &Door, turn: OwnedMutexGuard<()>) -> Result<Token, Error> {
@@ -225,7 +230,7 @@ impl Minter {
             .build()
             .map_err(Error::transport)?;
         let route = Route { endpoint: Endpoint::Token, owner: None };
-        match door::body(door.send(&route, request).await?, Vec::new()).await {
+        match door.body(door.send(&route, request).await?, Vec::new()).await {
             Ok(body) => wire::token(&body),
             Err(error) => Err(refused(error)),
         }
