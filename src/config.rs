@@ -15,7 +15,7 @@ use std::time::Duration;
 use config::{Environment, File, FileFormat, Value, ValueKind};
 use url::Url;
 
-use crate::mask::mask;
+use crate::mask;
 use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
 pub use credentials::{Credentials, SecretSource};
 pub use selection::Selection;
@@ -145,7 +145,7 @@ pub struct OrganizationConfig {
     pub credentials: Credentials,
 }
 
-/// Why a configuration was refused. Displays as one sentence for the person who wrote it; no secret is in it.
+/// Why a configuration was refused. Displays as one sentence, on one line, for the person who wrote it; no secret is in it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError(String);
 
@@ -157,7 +157,7 @@ impl fmt::Display for ConfigError {
 
 impl ConfigError {
     fn new(sentence: &str) -> Self {
-        Self(mask(sentence))
+        Self(mask::line(sentence))
     }
 }
 
