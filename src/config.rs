@@ -4,6 +4,8 @@
 //! Atlas's own tools are read as the credentials of the environment layer.
 
 mod credentials;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod read;
 mod section;
 mod selection;
@@ -185,19 +187,29 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let file = source.file.as_path();
-        let variables: config::Map<String, String> = environment.into_iter().collect();
         let text = std::fs::read_to_string(file).map_err(|error| {
             ConfigError::new(&format!(
                 "{}: cannot read the configuration file: {error}; name another with --config.file, or start from config.example.toml",
                 file.display()
             ))
         })?;
+        Self::of(source, &text, environment)
+    }
+
+    /// Reads `text`, which is that of the file, under the variables of `environment`.
+    fn of(
+        source: &Source,
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let file = source.file.as_path();
+        let variables: config::Map<String, String> = environment.into_iter().collect();
         let refused =
             |origin: &str, error: &dyn fmt::Display| ConfigError::new(&format!("{origin}: {error}"));
         let mut builder = config::Config::builder()
             .set_default("atlas.base_url", BASE_URL)
             .map_err(|error| refused("atlas.base_url", &error))?
-            .add_source(File::from_str(&text, FileFormat::Toml))
+            .add_source(File::from_str(text, FileFormat::Toml))
             .add_source(
                 Environment::with_prefix(ENV_PREFIX)
                     .prefix_separator("__")

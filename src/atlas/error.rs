@@ -281,5 +281,8 @@ fn is_tls(error: &reqwest::Error) -> bool {
     false
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
+
 #[cfg(test)]
 mod tests;
