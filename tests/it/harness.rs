@@ -230,8 +230,12 @@ impl Exporter {
         .await
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("the exporter runs")
+    }
+
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().expect("the exporter runs").to_string();
+        let pid = self.pid().to_string();
         assert!(
             std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success()
         );

@@ -1,0 +1,114 @@
+//! Who else scrapes: two Prometheus servers, and wrk.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::harness::Exporter;
+
+/// wrk takes a breath between two requests, or nothing else would run on a small machine; every other one wants no gzip.
+const SCRIPT: &str = r#"
+local turn = 0
+function delay() return 100 end
+function request()
+  turn = turn + 1
+  if turn % 2 == 0 then return wrk.format("GET", nil, {["Accept-Encoding"] = "gzip"}) end
+  return wrk.format("GET", nil, {["Accept"] = "application/openmetrics-text;version=1.0.0"})
+end
+"#;
+
+/// Longest time that wrk would run.
+const LONGEST: Duration = Duration::from_hours(3);
+
+pub(crate) struct Around {
+    folder: TempDir,
+    servers: Vec<(Server, String)>,
+    wrk: Server,
+    http: reqwest::Client,
+}
+
+impl Around {
+    pub(crate) fn begin(exporter: &Exporter) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let servers = ["one", "other"].map(|name| prometheus(&folder.path().join(name), &exporter.url));
+        let script = folder.path().join("wrk.lua");
+        std::fs::write(&script, SCRIPT).unwrap();
+        let seconds = format!("-d{}s", LONGEST.as_secs());
+        let mut wrk = Command::new("wrk");
+        wrk.args(["-t1", "-c4", &seconds, "-s"]).arg(script).arg(format!("{}/metrics", exporter.url));
+        let wrk = Server::start(wrk.stdout(std::fs::File::create(folder.path().join("wrk.txt")).unwrap()));
+        Self { folder, servers: servers.into(), wrk, http: reqwest::Client::new() }
+    }
+
+    /// Nobody ever missed a scrape.
+    pub(crate) async fn end(mut self, exporter: &Exporter) {
+        self.wrk.interrupt();
+        let said = std::fs::read_to_string(self.folder.path().join("wrk.txt")).unwrap();
+        println!("{said}");
+        assert!(said.contains("requests in") && !said.contains("Non-2xx"), "{said}");
+        let clusters = exporter.scrape().await.of("mongodbatlas_backup_export_up").len() as f64;
+        for (_, url) in &self.servers {
+            assert_eq!(
+                self.value(url, "min_over_time(up{job=\"soak\"}[3h])").await,
+                1.0,
+                "a scrape was missed"
+            );
+            assert_eq!(self.value(url, "count(mongodbatlas_backup_export_up == 1)").await, clusters);
+        }
+    }
+
+    /// The value of an instant query with one result.
+    async fn value(&self, url: &str, query: &str) -> f64 {
+        let answer =
+            self.http.get(format!("{url}/api/v1/query")).query(&[("query", query)]).send().await.unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        let value = answer["data"]["result"][0]["value"][1].as_str();
+        value.unwrap_or_else(|| panic!("{query}: {answer}")).parse().unwrap()
+    }
+}
+
+/// A Prometheus that scrapes every five seconds, and its address.
+fn prometheus(folder: &Path, target: &str) -> (Server, String) {
+    std::fs::create_dir(folder).unwrap();
+    let host = target.strip_prefix("http://").unwrap();
+    let config = format!(
+        "global: {{scrape_interval: 5s, scrape_timeout: 5s}}\n\
+         scrape_configs:\n- job_name: soak\n  static_configs: [{{targets: ['{host}']}}]\n"
+    );
+    std::fs::write(folder.join("prometheus.yml"), config).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut prometheus = Command::new("prometheus");
+    prometheus
+        .current_dir(folder)
+        .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"])
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .stdout(Stdio::null());
+    (Server::start(&mut prometheus), format!("http://127.0.0.1:{port}"))
+}
+
+/// A process that ends with the test.
+struct Server(Child);
+
+impl Server {
+    fn start(command: &mut Command) -> Self {
+        let program = command.get_program().to_owned();
+        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+        Self(child.unwrap_or_else(|error| panic!("{}: {error}", program.display())))
+    }
+
+    /// Asks it to end, and waits until it has.
+    fn interrupt(&mut self) {
+        let status = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,62 @@
+//! The real binary over a long time: an Atlas that misbehaves at random, two Prometheus servers and wrk that scrape, a reload every ten
+//! seconds. It needs Debian's `prometheus` and `wrk`, which `tests/run` installs; a plain `cargo test` skips it.
+//!
+//! `SOAK_MINUTES`, `SOAK_CLUSTERS` and `SOAK_SEED` say how long, how many, and by which chance; a seed repeats the chance, not the clock.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::print_stdout,
+    missing_docs
+)]
+
+mod around;
+mod chaos;
+// The other half of the harness serves the other tests.
+#[allow(dead_code)]
+#[path = "../it/harness.rs"]
+mod harness;
+mod stage;
+mod truth;
+
+use std::time::{Duration, Instant};
+
+use around::Around;
+use stage::{Footprint, Plan, Stage};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes, and needs Debian's prometheus and wrk; tests/run installs them"]
+async fn chaos_leaves_no_wrong_figure_and_nothing_behind() {
+    let plan = Plan::from_environment();
+    println!("SOAK_SEED={} SOAK_CLUSTERS={}, {:?}", plan.seed, plan.clusters, plan.length);
+    let end = Instant::now() + plan.length;
+    let mut stage = Stage::begin(plan).await;
+    let around = Around::begin(&stage.exporter);
+    let mut settled = vec![stage.settle().await];
+    // Two storms at least: what the first one leaves is what the last is held against.
+    while Instant::now() < end || settled.len() < 3 {
+        stage.storm().await;
+        settled.push(stage.settle().await);
+        println!(
+            "{:>5.1?} left, {}",
+            end.saturating_duration_since(Instant::now()),
+            settled[settled.len() - 1]
+        );
+    }
+    around.end(&stage.exporter).await;
+    is_flat(&settled);
+    stage.exporter.assert_no_secret().await;
+    println!("{}", stage.tally());
+}
+
+/// What the exporter takes has not grown since it had seen everything once.
+fn is_flat(settled: &[Footprint]) {
+    let (second, last) = (&settled[1], &settled[settled.len() - 1]);
+    // Idle connections linger for a while, and how many depends on the last storm.
+    assert!(last.descriptors <= second.descriptors * 3 / 2 + 64, "descriptors: {settled:#?}");
+    assert!(last.resident_kib <= second.resident_kib * 5 / 4 + 8 * 1024, "memory: {settled:#?}");
+}
+
+/// How long a storm lasts.
+const STORM: Duration = Duration::from_secs(20);

@@ -1,0 +1,332 @@
+//! The simulated Atlas, the exporter that watches it, and what is held against each other.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+use std::time::{Duration, Instant};
+
+use atlas_backup_exporter::simulator::{Project, Simulator, World};
+use fastrand::Rng;
+use jiff::Timestamp;
+
+use super::harness::{Exporter, by_service_account, command, service_account, simulator};
+use super::truth::{Figures, History, Job, figures, scraped};
+use super::{STORM, chaos};
+
+/// Clusters of a project.
+const PER_PROJECT: usize = 100;
+
+/// From one reload to the next.
+const RELOAD_EVERY: Duration = Duration::from_secs(10);
+
+/// Longest time that a scrape may take, beside all that runs on this machine.
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One poll, and what else there is between an answer of Atlas and its figures.
+const POLL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long, with how many clusters, and by which chance.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) length: Duration,
+    pub(crate) clusters: usize,
+    pub(crate) seed: u64,
+}
+
+impl Plan {
+    pub(crate) fn from_environment() -> Self {
+        let number = |name: &str| Some(std::env::var(name).ok()?.parse::<u64>().unwrap());
+        let minutes = number("SOAK_MINUTES").unwrap_or(1);
+        let clusters = number("SOAK_CLUSTERS").unwrap_or(if minutes < 10 { 100 } else { 1000 });
+        Self {
+            length: Duration::from_mins(minutes),
+            clusters: usize::try_from(clusters).unwrap(),
+            seed: number("SOAK_SEED").unwrap_or_else(|| fastrand::u64(..)),
+        }
+    }
+
+    /// Whether there is time for what takes a minute to recover from.
+    fn is_long(self) -> bool {
+        self.length >= Duration::from_mins(10)
+    }
+
+    fn interval(self) -> Duration {
+        Duration::from_secs(if self.is_long() { 10 } else { 1 })
+    }
+
+    fn stale_after(self) -> Duration {
+        self.interval() * 6
+    }
+
+    /// How long it may take until all is well again, once nothing goes wrong any longer.
+    fn patience(self) -> Duration {
+        Duration::from_secs(if self.is_long() { 240 } else { 60 })
+    }
+
+    fn toml(self, base_url: &str, concurrency: u8) -> String {
+        let (interval, others) = (self.interval().as_secs(), self.interval().as_secs() * 3);
+        let projects = 0..self.clusters.div_ceil(PER_PROJECT);
+        let projects = projects.map(|number| format!("[[projects]]\nid = \"{}\"\n", project_id(number)));
+        format!(
+            "[atlas]\nbase_url = \"{base_url}\"\n{}\n[poll]\ninterval = \"{interval}s\"\ntimeout = \"{}s\"\nstale_after = \"{}s\"\n\
+             concurrency = {concurrency}\nfull_walk_interval = \"1m\"\n[discovery]\ninterval = \"{others}s\"\n[detail]\ninterval = \"{others}s\"\n{}",
+            by_service_account(),
+            POLL_TIMEOUT.as_secs(),
+            self.stale_after().as_secs(),
+            projects.collect::<Vec<_>>().concat(),
+        )
+    }
+}
+
+fn project_id(number: usize) -> String {
+    format!("{number:024x}")
+}
+
+/// A cluster as this test knows it.
+struct Known {
+    project: String,
+    jobs: Vec<Job>,
+    history: History,
+}
+
+pub(crate) struct Stage {
+    plan: Plan,
+    rng: Rng,
+    simulator: Simulator,
+    pub(crate) exporter: Exporter,
+    clusters: BTreeMap<String, Known>,
+    reloaded: Instant,
+    scrapes: u64,
+    compared: u64,
+    withdrawn: u64,
+    reloads: u64,
+    changes: u64,
+}
+
+impl Stage {
+    pub(crate) async fn begin(plan: Plan) -> Self {
+        let mut rng = Rng::with_seed(plan.seed);
+        let mut world = World { accounts: vec![service_account()], ..World::default() };
+        let (mut clusters, began) = (BTreeMap::new(), Instant::now());
+        for number in 0..plan.clusters {
+            let (name, project) = (format!("c{number}"), project_id(number / PER_PROJECT));
+            let jobs = chaos::past(&mut rng, Timestamp::now().as_second());
+            let mut history = History::default();
+            history.push(began, figures(&jobs));
+            let mut cluster = chaos::cluster(&mut rng);
+            cluster.jobs = jobs.iter().map(Job::entry).collect();
+            let known = world.projects.entry(project.clone()).or_insert_with(|| unlimited(&project));
+            known.clusters.insert(name.clone(), cluster);
+            clusters.insert(name, Known { project, jobs, history });
+        }
+        let simulator = simulator(world).await;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.toml"), plan.toml(simulator.url(), 8)).unwrap();
+        let mut command = command();
+        command.current_dir(folder.path()).arg("--web.listen-address=127.0.0.1:0");
+        let exporter = Exporter::spawn(command, folder).await;
+        let (scrapes, compared, withdrawn, reloads, changes) = (0, 0, 0, 0, 0);
+        Self {
+            plan,
+            rng,
+            simulator,
+            exporter,
+            clusters,
+            reloaded: began,
+            scrapes,
+            compared,
+            withdrawn,
+            reloads,
+            changes,
+        }
+    }
+
+    /// Everything at once for a while. Whatever is exposed was true not long ago.
+    pub(crate) async fn storm(&mut self) {
+        let (begin, mut turn) = (Instant::now(), 0_u32);
+        while begin.elapsed() < STORM {
+            if turn.is_multiple_of(4) {
+                let faults = chaos::faults(&mut self.rng, self.plan.clusters, self.plan.is_long());
+                self.simulator.world().faults = faults;
+            }
+            if self.reloaded.elapsed() > RELOAD_EVERY {
+                self.reload();
+            }
+            self.change();
+            let scraped_at = Instant::now();
+            let text = self.scrape().await;
+            self.was_true(&text, scraped_at);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            turn += 1;
+        }
+        self.simulator.world().faults.clear();
+    }
+
+    /// Nothing goes wrong and nothing changes any longer: soon all is well, and every figure is true.
+    pub(crate) async fn settle(&mut self) -> Footprint {
+        let begin = Instant::now();
+        self.write_configuration(8);
+        self.exporter.signal("HUP");
+        loop {
+            let text = self.scrape().await;
+            match self.is_true(&text) {
+                Ok(()) => break,
+                Err(difference) => assert!(
+                    begin.elapsed() < self.plan.patience(),
+                    "SOAK_SEED={}: not well again: {difference}",
+                    self.plan.seed
+                ),
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        // What hung has ended, and no more is under way than there is in peace.
+        tokio::time::sleep(POLL_TIMEOUT).await;
+        let text = self.scrape().await;
+        self.is_true(&text).unwrap_or_else(|difference| panic!("well, and then not: {difference}"));
+        let log = self.exporter.log();
+        assert!(!log.contains("panic") && !log.contains("a bug: please report it"), "{log}");
+        Footprint::of(self.exporter.pid(), begin.elapsed())
+    }
+
+    /// Some clusters are not what they were.
+    fn change(&mut self) {
+        for _ in 0..self.plan.clusters / 20 {
+            let name = format!("c{}", self.rng.usize(0..self.plan.clusters));
+            let known = self.clusters.get_mut(&name).unwrap();
+            chaos::goes_on(&mut self.rng, &mut known.jobs, Timestamp::now().as_second());
+            let (entries, since) = (known.jobs.iter().map(Job::entry).collect(), Instant::now());
+            let mut world = self.simulator.world();
+            world.projects.get_mut(&known.project).unwrap().clusters.get_mut(&name).unwrap().jobs = entries;
+            drop(world);
+            known.history.push(since, figures(&known.jobs));
+            self.changes += 1;
+        }
+    }
+
+    /// Reads the configuration anew, which is broken now and then.
+    fn reload(&mut self) {
+        if self.rng.u8(0..4) == 0 {
+            std::fs::write(self.exporter.folder.path().join("config.toml"), "[poll\n").unwrap();
+        } else {
+            let concurrency = self.rng.u8(4..16);
+            self.write_configuration(concurrency);
+        }
+        self.exporter.signal("HUP");
+        self.reloaded = Instant::now();
+        self.reloads += 1;
+    }
+
+    fn write_configuration(&self, concurrency: u8) {
+        let toml = self.plan.toml(self.simulator.url(), concurrency);
+        std::fs::write(self.exporter.folder.path().join("config.toml"), toml).unwrap();
+    }
+
+    async fn scrape(&mut self) -> String {
+        self.scrapes += 1;
+        let scrape = async {
+            let answer = self.exporter.get("/metrics").await;
+            assert_eq!(answer.status(), 200);
+            answer.text().await.unwrap()
+        };
+        tokio::time::timeout(SCRAPE_TIMEOUT, scrape).await.expect("a scrape in time")
+    }
+
+    /// The figures of each cluster are those of one listing that there was no longer ago than they may be old, or none.
+    fn was_true(&mut self, text: &str, scraped_at: Instant) {
+        let oldest = scraped_at.checked_sub(self.plan.stale_after() + POLL_TIMEOUT).unwrap_or(scraped_at);
+        for (name, (figures, up)) in scraped(text) {
+            assert!(matches!(up, None | Some(0.0 | 1.0)), "{name}: up is {up:?}");
+            let known = self.clusters.get_mut(name).unwrap_or_else(|| panic!("there is no {name}"));
+            if figures.is_empty() {
+                self.withdrawn += 1;
+                continue;
+            }
+            self.compared += 1;
+            assert!(
+                known.history.was_true(&figures, oldest),
+                "SOAK_SEED={}: {name} never was {figures:#?}; it is {:#?}",
+                self.plan.seed,
+                known.history
+            );
+        }
+    }
+
+    /// All is well, and the figures of every cluster are what its jobs are now; or what is not.
+    fn is_true(&self, text: &str) -> Result<(), String> {
+        let scraped = scraped(text);
+        for (name, known) in &self.clusters {
+            let (figures, up) = scraped.get(name.as_str()).ok_or_else(|| format!("{name} is not there"))?;
+            if *up != Some(1.0) {
+                return Err(format!("up of {name} is {up:?}"));
+            }
+            if figures != known.history.now() {
+                return Err(format!("{name}: {}", difference(figures, known.history.now())));
+            }
+        }
+        let well = [
+            "backup_exporter_config_last_reload_successful 1",
+            &format!("backup_exporter_targets {}", self.plan.clusters),
+        ];
+        if let Some(missing) = well.iter().find(|line| !text.contains(&format!("mongodbatlas_{line}\n"))) {
+            return Err(format!("{missing} is not there"));
+        }
+        let failing = text.lines().find(|line| line.contains("discovery_success{") && line.ends_with(" 0"));
+        failing.map_or(Ok(()), |line| Err(line.to_owned()))
+    }
+
+    pub(crate) fn tally(&self) -> String {
+        format!(
+            "{} scrapes, {} clusters compared in storms, {} withdrawn, {} changes, {} reloads, {} requests of Atlas",
+            self.scrapes,
+            self.compared,
+            self.withdrawn,
+            self.changes,
+            self.reloads,
+            self.simulator.world().answered
+        )
+    }
+}
+
+fn difference(seen: &Figures, truth: &Figures) -> String {
+    let of = |one: &Figures, other: &Figures| {
+        let news = one.iter().filter(|(name, value)| other.get(*name) != Some(*value));
+        news.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+    };
+    format!("exposed is {}; true is {}", of(seen, truth), of(truth, seen))
+}
+
+/// A project whose budgets are no part of the story.
+fn unlimited(name: &str) -> Project {
+    let mut project = Project::new(name);
+    for budget in [&mut project.budget, &mut project.clusters_budget, &mut project.events_budget] {
+        *budget = atlas_backup_exporter::simulator::Bucket::new(1_000_000, 60_000_000);
+    }
+    project
+}
+
+/// What the exporter takes of the machine.
+#[derive(Debug)]
+pub(crate) struct Footprint {
+    pub(crate) resident_kib: u64,
+    pub(crate) descriptors: usize,
+    /// How long it took until all was well.
+    settled_in: Duration,
+}
+
+impl Footprint {
+    fn of(pid: u32, settled_in: Duration) -> Self {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        Self {
+            resident_kib: resident.trim().trim_end_matches(" kB").parse().unwrap(),
+            descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
+            settled_in,
+        }
+    }
+}
+
+impl Display for Footprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { resident_kib, descriptors, settled_in } = self;
+        write!(f, "{resident_kib} KiB, {descriptors} descriptors, settled in {settled_in:.1?}")
+    }
+}
