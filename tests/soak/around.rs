@@ -1,5 +1,6 @@
-//! Who else scrapes: two Prometheus servers, and wrk.
+//! What is around the exporter: two Prometheus servers and wrk, which scrape, and the machine.
 
+use std::fmt::{self, Display};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -69,12 +70,12 @@ impl Around {
     }
 }
 
-/// A Prometheus that scrapes every five seconds, and its address.
+/// A Prometheus that scrapes every ten seconds, and its address.
 fn prometheus(folder: &Path, target: &str) -> (Server, String) {
     std::fs::create_dir(folder).unwrap();
     let host = target.strip_prefix("http://").unwrap();
     let config = format!(
-        "global: {{scrape_interval: 5s, scrape_timeout: 5s}}\n\
+        "global: {{scrape_interval: 10s, scrape_timeout: 10s}}\n\
          scrape_configs:\n- job_name: soak\n  static_configs: [{{targets: ['{host}']}}]\n"
     );
     std::fs::write(folder.join("prometheus.yml"), config).unwrap();
@@ -110,5 +111,33 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// What the exporter takes of the machine.
+#[derive(Debug)]
+pub(crate) struct Footprint {
+    pub(crate) resident_kib: u64,
+    pub(crate) descriptors: usize,
+    /// How long it took until all was well.
+    settled_in: Duration,
+}
+
+impl Footprint {
+    pub(crate) fn of(pid: u32, settled_in: Duration) -> Self {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        Self {
+            resident_kib: resident.trim().trim_end_matches(" kB").parse().unwrap(),
+            descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
+            settled_in,
+        }
+    }
+}
+
+impl Display for Footprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { resident_kib, descriptors, settled_in } = self;
+        write!(f, "{resident_kib} KiB, {descriptors} descriptors, settled in {settled_in:.1?}")
     }
 }

@@ -89,10 +89,16 @@ pub(crate) fn faults(rng: &mut Rng, clusters: usize, hard: bool) -> Vec<Fault> {
             _ => format!("/c{}/backup/", rng.usize(0..clusters)),
         };
         let what = misbehaviour(rng, hard || path != "/api/oauth/token");
-        let times = if rng.bool() { Some(rng.u32(1..60)) } else { None };
+        // What costs a server more than its client is done a few times only.
+        let most = if is_heavy(&what) { 6 } else { 60 };
+        let times = (is_heavy(&what) || rng.bool()).then(|| rng.u32(1..most));
         Fault { path, what, times }
     };
     (0..rng.usize(0..6)).map(|_| fault(rng)).collect()
+}
+
+fn is_heavy(what: &Misbehaviour) -> bool {
+    matches!(what, Misbehaviour::EndlessBody | Misbehaviour::HugePage | Misbehaviour::GzipBomb)
 }
 
 /// Without `refusals` nothing after which a client that knows its secret refused waits for up to a minute.

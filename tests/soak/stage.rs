@@ -1,101 +1,63 @@
 //! The simulated Atlas, the exporter that watches it, and what is held against each other.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Display};
 use std::time::{Duration, Instant};
 
 use atlas_backup_exporter::simulator::{Project, Simulator, World};
 use fastrand::Rng;
 use jiff::Timestamp;
 
-use super::harness::{Exporter, by_service_account, command, service_account, simulator};
+use super::around::Footprint;
+use super::harness::{Exporter, command, service_account, simulator};
+use super::plan::{PER_PROJECT, POLL_TIMEOUT, Plan, project_id};
 use super::truth::{Figures, History, Job, figures, scraped};
 use super::{STORM, chaos};
-
-/// Clusters of a project.
-const PER_PROJECT: usize = 100;
 
 /// From one reload to the next.
 const RELOAD_EVERY: Duration = Duration::from_secs(10);
 
-/// Longest time that a scrape may take, beside all that runs on this machine.
-const SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// One poll, and what else there is between an answer of Atlas and its figures.
-const POLL_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long, with how many clusters, and by which chance.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Plan {
-    pub(crate) length: Duration,
-    pub(crate) clusters: usize,
-    pub(crate) seed: u64,
-}
-
-impl Plan {
-    pub(crate) fn from_environment() -> Self {
-        let number = |name: &str| Some(std::env::var(name).ok()?.parse::<u64>().unwrap());
-        let minutes = number("SOAK_MINUTES").unwrap_or(1);
-        let clusters = number("SOAK_CLUSTERS").unwrap_or(if minutes < 10 { 100 } else { 1000 });
-        Self {
-            length: Duration::from_mins(minutes),
-            clusters: usize::try_from(clusters).unwrap(),
-            seed: number("SOAK_SEED").unwrap_or_else(|| fastrand::u64(..)),
-        }
-    }
-
-    /// Whether there is time for what takes a minute to recover from.
-    fn is_long(self) -> bool {
-        self.length >= Duration::from_mins(10)
-    }
-
-    fn interval(self) -> Duration {
-        Duration::from_secs(if self.is_long() { 10 } else { 1 })
-    }
-
-    fn stale_after(self) -> Duration {
-        self.interval() * 6
-    }
-
-    /// How long it may take until all is well again, once nothing goes wrong any longer.
-    fn patience(self) -> Duration {
-        Duration::from_secs(if self.is_long() { 240 } else { 60 })
-    }
-
-    fn toml(self, base_url: &str, concurrency: u8) -> String {
-        let (interval, others) = (self.interval().as_secs(), self.interval().as_secs() * 3);
-        let projects = 0..self.clusters.div_ceil(PER_PROJECT);
-        let projects = projects.map(|number| format!("[[projects]]\nid = \"{}\"\n", project_id(number)));
-        format!(
-            "[atlas]\nbase_url = \"{base_url}\"\n{}\n[poll]\ninterval = \"{interval}s\"\ntimeout = \"{}s\"\nstale_after = \"{}s\"\n\
-             concurrency = {concurrency}\nfull_walk_interval = \"1m\"\n[discovery]\ninterval = \"{others}s\"\n[detail]\ninterval = \"{others}s\"\n{}",
-            by_service_account(),
-            POLL_TIMEOUT.as_secs(),
-            self.stale_after().as_secs(),
-            projects.collect::<Vec<_>>().concat(),
-        )
-    }
-}
-
-fn project_id(number: usize) -> String {
-    format!("{number:024x}")
-}
+/// Longest time that a scrape may take, beside all that runs on this machine: Prometheus gives up after as much, unless it is told
+/// otherwise.
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A cluster as this test knows it.
-struct Known {
+pub(crate) struct Known {
     project: String,
     jobs: Vec<Job>,
     history: History,
 }
 
+/// What this test knows of every cluster, by name.
+pub(crate) type Clusters = BTreeMap<String, Known>;
+
+/// An Atlas of so many clusters, and what is known of them.
+pub(crate) async fn atlas(plan: Plan) -> (Simulator, Clusters) {
+    let mut rng = Rng::with_seed(plan.seed);
+    let mut world = World { accounts: vec![service_account()], ..World::default() };
+    let (mut clusters, began) = (BTreeMap::new(), Instant::now());
+    for number in 0..plan.clusters {
+        let (name, project) = (format!("c{number}"), project_id(number / PER_PROJECT));
+        let jobs = chaos::past(&mut rng, Timestamp::now().as_second());
+        let mut history = History::default();
+        history.push(began, figures(&jobs));
+        let mut cluster = chaos::cluster(&mut rng);
+        cluster.jobs = jobs.iter().map(Job::entry).collect();
+        let known = world.projects.entry(project.clone()).or_insert_with(|| unlimited(&project));
+        known.clusters.insert(name.clone(), cluster);
+        clusters.insert(name, Known { project, jobs, history });
+    }
+    (simulator(world).await, clusters)
+}
+
 pub(crate) struct Stage {
-    plan: Plan,
+    pub(crate) plan: Plan,
     rng: Rng,
     simulator: Simulator,
     pub(crate) exporter: Exporter,
-    clusters: BTreeMap<String, Known>,
+    clusters: Clusters,
     reloaded: Instant,
     scrapes: u64,
+    slowest: Duration,
     compared: u64,
     withdrawn: u64,
     reloads: u64,
@@ -103,40 +65,24 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) async fn begin(plan: Plan) -> Self {
-        let mut rng = Rng::with_seed(plan.seed);
-        let mut world = World { accounts: vec![service_account()], ..World::default() };
-        let (mut clusters, began) = (BTreeMap::new(), Instant::now());
-        for number in 0..plan.clusters {
-            let (name, project) = (format!("c{number}"), project_id(number / PER_PROJECT));
-            let jobs = chaos::past(&mut rng, Timestamp::now().as_second());
-            let mut history = History::default();
-            history.push(began, figures(&jobs));
-            let mut cluster = chaos::cluster(&mut rng);
-            cluster.jobs = jobs.iter().map(Job::entry).collect();
-            let known = world.projects.entry(project.clone()).or_insert_with(|| unlimited(&project));
-            known.clusters.insert(name.clone(), cluster);
-            clusters.insert(name, Known { project, jobs, history });
-        }
-        let simulator = simulator(world).await;
+    pub(crate) async fn begin(plan: Plan, simulator: Simulator, clusters: Clusters) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.toml"), plan.toml(simulator.url(), 8)).unwrap();
         let mut command = command();
         command.current_dir(folder.path()).arg("--web.listen-address=127.0.0.1:0");
-        let exporter = Exporter::spawn(command, folder).await;
-        let (scrapes, compared, withdrawn, reloads, changes) = (0, 0, 0, 0, 0);
         Self {
             plan,
-            rng,
+            rng: Rng::with_seed(!plan.seed),
             simulator,
-            exporter,
+            exporter: Exporter::spawn(command, folder).await,
             clusters,
-            reloaded: began,
-            scrapes,
-            compared,
-            withdrawn,
-            reloads,
-            changes,
+            reloaded: Instant::now(),
+            scrapes: 0,
+            slowest: Duration::ZERO,
+            compared: 0,
+            withdrawn: 0,
+            reloads: 0,
+            changes: 0,
         }
     }
 
@@ -222,12 +168,15 @@ impl Stage {
 
     async fn scrape(&mut self) -> String {
         self.scrapes += 1;
+        let begin = Instant::now();
         let scrape = async {
             let answer = self.exporter.get("/metrics").await;
             assert_eq!(answer.status(), 200);
             answer.text().await.unwrap()
         };
-        tokio::time::timeout(SCRAPE_TIMEOUT, scrape).await.expect("a scrape in time")
+        let text = tokio::time::timeout(SCRAPE_TIMEOUT, scrape).await.expect("a scrape in time");
+        self.slowest = self.slowest.max(begin.elapsed());
+        text
     }
 
     /// The figures of each cluster are those of one listing that there was no longer ago than they may be old, or none.
@@ -275,8 +224,9 @@ impl Stage {
 
     pub(crate) fn tally(&self) -> String {
         format!(
-            "{} scrapes, {} clusters compared in storms, {} withdrawn, {} changes, {} reloads, {} requests of Atlas",
+            "{} scrapes of {:.1?} at most, {} clusters compared in storms, {} withdrawn, {} changes, {} reloads, {} requests of Atlas",
             self.scrapes,
+            self.slowest,
             self.compared,
             self.withdrawn,
             self.changes,
@@ -301,32 +251,4 @@ fn unlimited(name: &str) -> Project {
         *budget = atlas_backup_exporter::simulator::Bucket::new(1_000_000, 60_000_000);
     }
     project
-}
-
-/// What the exporter takes of the machine.
-#[derive(Debug)]
-pub(crate) struct Footprint {
-    pub(crate) resident_kib: u64,
-    pub(crate) descriptors: usize,
-    /// How long it took until all was well.
-    settled_in: Duration,
-}
-
-impl Footprint {
-    fn of(pid: u32, settled_in: Duration) -> Self {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        Self {
-            resident_kib: resident.trim().trim_end_matches(" kB").parse().unwrap(),
-            descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
-            settled_in,
-        }
-    }
-}
-
-impl Display for Footprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { resident_kib, descriptors, settled_in } = self;
-        write!(f, "{resident_kib} KiB, {descriptors} descriptors, settled in {settled_in:.1?}")
-    }
 }
