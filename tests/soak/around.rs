@@ -118,7 +118,7 @@ impl Drop for Server {
 #[derive(Debug)]
 pub(crate) struct Footprint {
     pub(crate) resident_kib: u64,
-    pub(crate) descriptors: usize,
+    pub(crate) descriptors: u64,
     /// How long it took until all was well.
     settled_in: Duration,
 }
@@ -129,7 +129,7 @@ impl Footprint {
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         Self {
             resident_kib: resident.trim().trim_end_matches(" kB").parse().unwrap(),
-            descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
+            descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64,
             settled_in,
         }
     }

@@ -74,7 +74,7 @@ pub(crate) fn goes_on(rng: &mut Rng, jobs: &mut Vec<Job>, now: i64) {
 }
 
 /// What goes wrong for the next seconds. What a client believes of a server that lies cannot be held against it, so there is no
-/// listing among it that is wrong but could be right.
+/// listing among it that is wrong but could be right: pages that circle are, once they cease to.
 pub(crate) fn faults(rng: &mut Rng, clusters: usize, hard: bool) -> Vec<Fault> {
     let fault = |rng: &mut Rng| {
         let path = match rng.u8(0..12) {
@@ -104,7 +104,7 @@ fn is_heavy(what: &Misbehaviour) -> bool {
 /// Without `refusals` nothing after which a client that knows its secret refused waits for up to a minute.
 fn misbehaviour(rng: &mut Rng, refusals: bool) -> Misbehaviour {
     let wait = |rng: &mut Rng| vec![("retry-after", rng.u8(0..4).to_string())];
-    match rng.u8(0..19) {
+    match rng.u8(0..18) {
         0 => Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new()),
         1 => Misbehaviour::Status(503, "UNAVAILABLE", wait(rng)),
         2 => Misbehaviour::Status(429, "RATE_LIMITED_TOKEN_BUCKET", wait(rng)),
@@ -117,11 +117,10 @@ fn misbehaviour(rng: &mut Rng, refusals: bool) -> Misbehaviour {
         10 => Misbehaviour::Html,
         11 => Misbehaviour::Body("{\"results\":null}"),
         12 => Misbehaviour::EndlessBody,
-        13 => Misbehaviour::CirclingPages,
-        14 => Misbehaviour::HugePage,
-        15 => Misbehaviour::GzipBomb,
-        16 => Misbehaviour::GzipTruncated,
-        17 => Misbehaviour::SlowError(500),
+        13 => Misbehaviour::HugePage,
+        14 => Misbehaviour::GzipBomb,
+        15 => Misbehaviour::GzipTruncated,
+        16 => Misbehaviour::SlowError(500),
         _ => Misbehaviour::Redirect("http://127.0.0.1:9/elsewhere".to_owned()),
     }
 }

@@ -60,12 +60,15 @@ async fn soak(stage: impl Future<Output = Stage>) {
     println!("{}", stage.tally());
 }
 
-/// What the exporter takes has not grown since it had seen everything once.
+/// What the exporter takes has not grown since it had seen a storm: the least of the later phases is that of the earlier ones.
 fn is_flat(settled: &[Footprint]) {
-    let (second, last) = (&settled[1], &settled[settled.len() - 1]);
-    // Idle connections linger for a while, and how many depends on the last storm.
-    assert!(last.descriptors <= second.descriptors * 3 / 2 + 64, "descriptors: {settled:#?}");
-    assert!(last.resident_kib <= second.resident_kib * 5 / 4 + 8 * 1024, "memory: {settled:#?}");
+    let (early, late) = settled[1..].split_at(settled.len() / 2);
+    let least = |phases: &[Footprint], what: fn(&Footprint) -> u64| phases.iter().map(what).min().unwrap();
+    let (before, after) = (least(early, |phase| phase.resident_kib), least(late, |phase| phase.resident_kib));
+    assert!(after <= before * 5 / 4 + 8 * 1024, "memory: {settled:#?}");
+    let (before, after) = (least(early, |phase| phase.descriptors), least(late, |phase| phase.descriptors));
+    // Idle connections stay open for a minute and a half, and how many depends on how much hung at once.
+    assert!(after <= before * 3 / 2 + 128, "descriptors: {settled:#?}");
 }
 
 /// How long a storm lasts.

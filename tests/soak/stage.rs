@@ -70,6 +70,9 @@ impl Stage {
         std::fs::write(folder.path().join("config.toml"), plan.toml(simulator.url(), 8)).unwrap();
         let mut command = command();
         command.current_dir(folder.path()).arg("--web.listen-address=127.0.0.1:0");
+        // glibc keeps what it once got in large pieces, unless it is told from which size on to give it back; the musl of what is shipped
+        // always does. What should be seen here is what the exporter keeps.
+        command.env("MALLOC_MMAP_THRESHOLD_", "131072");
         Self {
             plan,
             rng: Rng::with_seed(!plan.seed),
