@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -56,7 +56,12 @@ impl Around {
                 1.0,
                 "a scrape was missed"
             );
-            assert_eq!(self.value(url, "count(mongodbatlas_backup_export_up == 1)").await, clusters);
+            // What is stored is up to a scrape older than what is exposed.
+            let begin = Instant::now();
+            while self.value(url, "count(mongodbatlas_backup_export_up == 1)").await != clusters {
+                assert!(begin.elapsed() < Duration::from_secs(30), "not every cluster is stored");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
         }
     }
 
