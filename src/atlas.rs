@@ -7,6 +7,8 @@ mod detail;
 mod door;
 mod endpoint;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod inflate;
 mod listing;
 mod names;
@@ -166,18 +168,7 @@ impl Atlas {
 
     /// A resource of the project or organization `owner`.
     fn call(&self, endpoint: Endpoint, owner: &str, segments: &[&str]) -> Result<Call, Error> {
-        Ok(Call { route: Route { endpoint, owner: Some(owner.to_owned()) }, url: self.url(segments)? })
-    }
-
-    /// The address of a resource; each segment is escaped.
-    fn url(&self, segments: &[&str]) -> Result<Url, Error> {
-        let mut url = self.base.clone();
-        url.path_segments_mut()
-            .map_err(|()| Error::invalid("the base URL cannot have a path"))?
-            .pop_if_empty()
-            .extend(["api", "atlas", "v2"])
-            .extend(segments);
-        Ok(url)
+        Ok(Call { route: Route { endpoint, owner: Some(owner.to_owned()) }, url: url(&self.base, segments)? })
     }
 
     /// Asks until an answer is final, the tries are used up, or `deadline` comes.
@@ -196,6 +187,17 @@ impl Atlas {
         let response = self.auth.send(&self.door, &call.route, &request).await?;
         self.door.body(response, self.door.room()).await
     }
+}
+
+/// The address of a resource of the Atlas at `base`; each segment is escaped.
+fn url(base: &Url, segments: &[&str]) -> Result<Url, Error> {
+    let mut url = base.clone();
+    url.path_segments_mut()
+        .map_err(|()| Error::invalid("the base URL cannot have a path"))?
+        .pop_if_empty()
+        .extend(["api", "atlas", "v2"])
+        .extend(segments);
+    Ok(url)
 }
 
 /// One resource, and on whose budget it is read.

@@ -5,6 +5,8 @@
 
 mod authorities;
 mod credentials;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod read;
 mod section;
 mod selection;
@@ -17,7 +19,7 @@ use std::time::Duration;
 use config::{Environment, File, FileFormat, Value, ValueKind};
 use url::Url;
 
-use crate::mask::mask;
+use crate::mask;
 use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
 pub use authorities::Authorities;
 pub use credentials::{Credentials, SecretSource};
@@ -152,7 +154,7 @@ pub struct OrganizationConfig {
     pub credentials: Credentials,
 }
 
-/// Why a configuration was refused. Displays as one sentence for the person who wrote it; no secret is in it.
+/// Why a configuration was refused. Displays as one sentence, on one line, for the person who wrote it; no secret is in it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError(String);
 
@@ -164,7 +166,7 @@ impl fmt::Display for ConfigError {
 
 impl ConfigError {
     pub(crate) fn new(sentence: &str) -> Self {
-        Self(mask(sentence))
+        Self(mask::line(sentence))
     }
 }
 
@@ -192,19 +194,29 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let file = source.file.as_path();
-        let variables: config::Map<String, String> = environment.into_iter().collect();
         let text = std::fs::read_to_string(file).map_err(|error| {
             ConfigError::new(&format!(
                 "{}: cannot read the configuration file: {error}; name another with --config.file, or start from config.example.toml",
                 file.display()
             ))
         })?;
+        Self::of(source, &text, environment)
+    }
+
+    /// Reads `text`, which is that of the file, under the variables of `environment`.
+    fn of(
+        source: &Source,
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let file = source.file.as_path();
+        let variables: config::Map<String, String> = environment.into_iter().collect();
         let refused =
             |origin: &str, error: &dyn fmt::Display| ConfigError::new(&format!("{origin}: {error}"));
         let mut builder = config::Config::builder()
             .set_default("atlas.base_url", BASE_URL)
             .map_err(|error| refused("atlas.base_url", &error))?
-            .add_source(File::from_str(&text, FileFormat::Toml))
+            .add_source(File::from_str(text, FileFormat::Toml))
             .add_source(
                 Environment::with_prefix(ENV_PREFIX)
                     .prefix_separator("__")

@@ -24,6 +24,8 @@ use crate::board::Board;
 use crate::reload::ReloadHandle;
 use crate::self_metrics::SelfMetrics;
 use crate::settings::Follow;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use accept::fuzzing;
 use gzip::Packer;
 use held::Held;
 use scrape::Scrapes;

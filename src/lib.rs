@@ -27,6 +27,10 @@ pub mod check;
 pub mod demo;
 pub mod simulator;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 mod likeness;
 mod mask;
 mod reload;

@@ -16,8 +16,14 @@ pub(crate) fn holds_secret(text: &str) -> bool {
     text.contains(SECRET_PREFIX)
 }
 
+/// `text` as one line, with what looks like a credential replaced. It is made a line first: two words may be told apart by what
+/// is no space before that.
+pub(crate) fn line(text: &str) -> String {
+    mask(&text.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " "))
+}
+
 /// `text` with secrets of service accounts, access tokens, and the word after `Bearer` or `Basic`, replaced; "basic authentication" stays.
-pub(crate) fn mask(text: &str) -> String {
+fn mask(text: &str) -> String {
     let in_word =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '+' | '/' | '=' | ':');
     let mut out = String::with_capacity(text.len());
@@ -30,17 +36,20 @@ pub(crate) fn mask(text: &str) -> String {
         if !in_word(first) {
             after_scheme &= run.trim().is_empty();
             out.push_str(run);
-        } else if after_scheme && !run.bytes().all(|b| b.is_ascii_lowercase()) {
+            continue;
+        }
+        let word = run.trim_end_matches(':');
+        // A scheme may be told twice; the second one is not the credential of the first.
+        let is_scheme = SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
+        if after_scheme && !is_scheme && !run.bytes().all(|b| b.is_ascii_lowercase()) {
             out.push_str(MASKED);
-            after_scheme = false;
         } else {
             match run.find(SECRET_PREFIX).or(run.find(TOKEN_PREFIX)) {
                 Some(at) => out.extend([&run[..at], MASKED]),
                 None => out.push_str(run),
             }
-            let word = run.trim_end_matches(':');
-            after_scheme = SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
         }
+        after_scheme = is_scheme;
     }
     out
 }
@@ -48,6 +57,12 @@ pub(crate) fn mask(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_hides_nothing_between_its_words() {
+        assert_eq!(line("a\r\nb\u{2028}c"), "a  b c");
+        assert_eq!(line("Bearer\u{0}T1 basic\u{2029}T2"), "Bearer [REDACTED] basic [REDACTED]");
+    }
 
     #[test]
     fn credentials_are_masked_and_all_else_is_kept() {
@@ -60,6 +75,7 @@ mod tests {
         check("BASIC aWQ6c2VjcmV0== and more", "BASIC [REDACTED] and more");
         check("the token eyJhb.x_y-z is none", "the token [REDACTED] is none");
         check("token=eyJhb.x_y-z", "token=[REDACTED]");
+        check("Bearer: Bearer T1, basic BASIC T2", "Bearer: Bearer [REDACTED], basic BASIC [REDACTED]");
         check("the bearer", "the bearer");
         check("Basic authentication needed: 5", "Basic authentication needed: 5");
         check("ä \u{1f512} bearer T1 ö", "ä \u{1f512} bearer [REDACTED] ö");

@@ -16,6 +16,8 @@ use super::door::Door;
 use super::endpoint::Route;
 use crate::config::{Credentials, SecretSource};
 use digest::DigestAuth;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use digest::fuzzing;
 use token::TokenAuth;
 
 #[derive(Debug)]

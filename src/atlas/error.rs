@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use crate::mask::mask;
+use crate::mask;
 use crate::model::{FailureReason, Moment, PollError};
 
 /// Longest text of Atlas's that an error repeats, in characters.
@@ -245,17 +245,12 @@ fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 
 /// One line of at most [`MOST_DETAIL`] characters, without credentials: texts of others go to logs and pages.
 pub(super) fn tidy(text: &str) -> String {
-    let text = &mask(text);
-    let mut line: String =
-        text.chars().take(MOST_DETAIL).map(|c| if breaks_a_line(c) { ' ' } else { c }).collect();
-    if text.chars().nth(MOST_DETAIL).is_some() {
+    let mut line = mask::line(text);
+    if let Some((end, _)) = line.char_indices().nth(MOST_DETAIL) {
+        line.truncate(end);
         line.push_str("...");
     }
     line
-}
-
-fn breaks_a_line(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// An error with its causes, since reqwest's own text says only "error sending request".
@@ -292,6 +287,9 @@ fn has_cause(error: &reqwest::Error, is: fn(&(dyn std::error::Error + 'static)) 
     }
     false
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 
 #[cfg(test)]
 mod tests;

@@ -49,6 +49,9 @@ fn broken() -> Error {
     Error::invalid("a body that is not the gzip it is said to be")
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;

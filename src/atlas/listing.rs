@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -47,11 +46,7 @@ impl Atlas {
         read: fn(W) -> Result<Option<T>, Error>,
     ) -> Result<Listing<T>, Error> {
         let mut gathered = Gathered::default();
-        let promised = self
-            .pages(call, PAGE_SIZE, deadline, &mut |body| {
-                turn::<Value>(body, |entry| Ok(gathered.add(entry, read)))
-            })
-            .await?;
+        let promised = self.pages(call, PAGE_SIZE, deadline, &mut |body| gathered.turn(body, read)).await?;
         gathered.listing(promised)
     }
 
@@ -62,13 +57,7 @@ impl Atlas {
         deadline: Instant,
         read: fn(W) -> Result<Option<T>, Error>,
     ) -> Result<Listing<T>, Error> {
-        let list: wire::Page<Value, { wire::LONGEST_LIST }> = self.get(call, deadline).await?;
-        let mut gathered = Gathered::default();
-        let promised = list.count();
-        for entry in list.results {
-            gathered.add(entry, read);
-        }
-        gathered.listing(promised)
+        whole(&self.body(call, deadline).await?, read)
     }
 
     /// Adds every job of a cluster's listing to `fold`, page by page, before `deadline`.
@@ -150,14 +139,7 @@ pub struct Turned {
     promised: u64,
 }
 
-/// Reads a page as a whole, and then hands everything on it to `each`.
-fn turn<'a, T: Deserialize<'a>>(
-    body: &'a [u8],
-    each: impl FnMut(T) -> Result<Sighting, Error>,
-) -> Result<Turned, Error> {
-    turned(wire::decode(body)?, PAGE_SIZE, each)
-}
-
+/// Hands everything on a page, which was read as a whole before, to `each`.
 fn turned<T>(
     page: wire::Page<T>,
     size: usize,
@@ -182,6 +164,20 @@ pub fn fold_page(body: &[u8], fold: &mut Fold) -> Result<Turned, Error> {
     turned(page, PAGE_SIZE, |job| Ok(fold.add(job.try_into()?)))
 }
 
+/// Collects a listing without pages from its body.
+fn whole<W: DeserializeOwned, T: Ord>(
+    body: &[u8],
+    read: fn(W) -> Result<Option<T>, Error>,
+) -> Result<Listing<T>, Error> {
+    let list: wire::Page<Value, { wire::LONGEST_LIST }> = wire::decode(body)?;
+    let mut gathered = Gathered::default();
+    let promised = list.count();
+    for entry in list.results {
+        gathered.add(entry, read);
+    }
+    gathered.listing(promised)
+}
+
 /// Entries of a listing, as they come.
 struct Gathered<T> {
     /// What could be read.
@@ -198,6 +194,15 @@ impl<T> Default for Gathered<T> {
 }
 
 impl<T: Ord> Gathered<T> {
+    /// Takes in a page.
+    fn turn<W: DeserializeOwned>(
+        &mut self,
+        body: &[u8],
+        read: fn(W) -> Result<Option<T>, Error>,
+    ) -> Result<Turned, Error> {
+        turned(wire::decode(body)?, PAGE_SIZE, |entry| Ok(self.add(entry, read)))
+    }
+
     fn add<W: DeserializeOwned>(
         &mut self,
         entry: Value,
@@ -230,6 +235,9 @@ impl<T: Ord> Gathered<T> {
         Ok(Listing { found: self.found.into_iter().collect(), flaw: self.flaw })
     }
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 
 #[cfg(test)]
 mod tests {

@@ -75,6 +75,9 @@ pub(super) fn gzip<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> boo
     gzip > 0.0 && gzip <= 1.0 && identity.is_none_or(|identity| identity <= gzip)
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use digest_auth::{AuthContext, WwwAuthenticateHeader};
-use reqwest::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use reqwest::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Request, Response};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -44,7 +44,7 @@ impl DigestAuth {
             if !is_unauthorized(&response) {
                 return Ok(response);
             }
-            let Some(challenge) = challenge(&response) else { return Ok(response) };
+            let Some(challenge) = challenge(response.headers()) else { return Ok(response) };
             // A fresh nonce was refused, and not for its age: it is the key that is wrong.
             if nonce.is_some() && nonce == given && !challenge.stale {
                 return Ok(response);
@@ -82,12 +82,14 @@ impl DigestAuth {
 
 /// The digest challenge among those of an answer. Only visible ASCII is looked at: `digest_auth` slices by bytes what it
 /// counts in characters.
-fn challenge(response: &Response) -> Option<WwwAuthenticateHeader> {
-    response
-        .headers()
+fn challenge(headers: &HeaderMap) -> Option<WwwAuthenticateHeader> {
+    headers
         .get_all(WWW_AUTHENTICATE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .filter(|value| value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("digest ")))
         .find_map(|value| WwwAuthenticateHeader::parse(&value[7..]).ok())
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(in crate::atlas) mod fuzzing;

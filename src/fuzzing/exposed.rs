@@ -1,0 +1,106 @@
+//! What was read, as it is exposed: a reader of its own takes every line apart again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::board::{Board, GoodPoll};
+use crate::exposition::{Format, render};
+use crate::model::{
+    ClusterReport, Expected, ExportBucket, ListedCluster, Moment, ProjectId, Schedule, Target,
+};
+use crate::self_metrics::SelfMetrics;
+
+const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
+
+/// What is known of a project with one cluster.
+#[derive(Default)]
+pub(crate) struct Known {
+    pub(crate) name: String,
+    pub(crate) cluster: Option<ListedCluster>,
+    pub(crate) schedule: Schedule,
+    pub(crate) buckets: Vec<ExportBucket>,
+    pub(crate) report: ClusterReport,
+}
+
+/// Whatever the names and words are, each line of the exposition is a sample of its own, and says them.
+pub(crate) fn is_exposed(known: Known) {
+    let id = ProjectId::parse(PROJECT).expect("an id");
+    let cluster_name = known.cluster.as_ref().map_or("a", |cluster| &cluster.name).to_owned();
+    let target = Target { project_id: id.clone(), cluster_name };
+    let (now, finished_at) = (Instant::now(), Moment::from_second(1_800_000_000).expect("a moment"));
+    let board = Board::new(Duration::from_mins(15));
+    board.watch_project(&id);
+    board.name_project(&id, known.name.clone());
+    board.watch(&target, Expected::default());
+    board.describe(&target, known.cluster.as_ref(), true);
+    board.schedule(&target, Ok(known.schedule));
+    board.set_details(Duration::from_mins(30), &[]);
+    board.export_buckets(&id, now, Some(known.buckets.clone()));
+    let poll = GoodPoll { report: known.report, last_progress: None, finished_at, finished: now };
+    board.publish(&target, finished_at, Duration::from_secs(1), Ok(poll));
+    let view = Arc::new(board.view(now));
+    for format in [Format::Text, Format::OpenMetrics] {
+        let metrics = Arc::new(SelfMetrics::new(&[], Timestamp::UNIX_EPOCH));
+        let text = render(view.clone(), metrics, Duration::from_mins(1), format).expect("an exposition");
+        let samples = samples(&text, format);
+        let says = |label: &str, value: &str| {
+            assert!(
+                samples.contains(&(label.to_owned(), value.to_owned())),
+                "{label} is not {value:?}: {text}"
+            );
+        };
+        says("cluster_name", &target.cluster_name);
+        says("project", &known.name);
+        known.buckets.iter().for_each(|bucket| says("bucket", &bucket.name));
+    }
+}
+
+/// The labels of all samples, each of which is there once.
+fn samples(text: &str, format: Format) -> BTreeSet<(String, String)> {
+    let (mut labels, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    let text = text.strip_suffix(format.end()).expect("an end");
+    for line in
+        text.strip_suffix('\n').expect("a last line").split('\n').filter(|line| !line.starts_with("# "))
+    {
+        let (series, value) = line.rsplit_once(' ').expect("a value");
+        assert!(seen.insert(series), "twice: {series}");
+        let value: f64 = value.parse().expect("a number");
+        assert!(
+            !series.contains("_ratio") || series.contains("budget") || (0.0..=1.0).contains(&value),
+            "{line}"
+        );
+        let name = series.split('{').next().unwrap_or_default();
+        assert!(name.starts_with("mongodbatlas_"), "{line}");
+        let mut rest = &series[name.len()..];
+        while !matches!(rest, "" | "}") {
+            let (label, quoted) = rest[1..].split_once("=\"").expect("a label");
+            assert!(label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{line}");
+            let (value, after) = unescaped(quoted).expect("a quote at the end");
+            labels.insert((label.to_owned(), value));
+            assert!(after.starts_with([',', '}']), "{line}");
+            rest = after;
+        }
+    }
+    labels
+}
+
+/// A value up to its closing quote, and what is behind that.
+fn unescaped(quoted: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut letters = quoted.chars();
+    loop {
+        match letters.next()? {
+            '"' => return Some((value, letters.as_str())),
+            '\\' => value.push(match letters.next()? {
+                'n' => '\n',
+                letter @ ('\\' | '"') => letter,
+                _ => return None,
+            }),
+            letter => value.push(letter),
+        }
+    }
+}

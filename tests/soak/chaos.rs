@@ -1,0 +1,126 @@
+//! What goes wrong, and what goes on, by chance.
+
+use std::time::Duration;
+
+use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour, Order};
+use fastrand::Rng;
+
+use super::truth::Job;
+
+/// Words of an Atlas; the last is new to the exporter.
+const ENDS: [&str; 4] = ["Successful", "Failed", "Cancelled", "Archived"];
+
+const CODES: [Option<&str>; 3] = [None, Some("EXPORT_BUCKET_NOT_FOUND"), Some("EXPORT_BUCKET_ACCESS_DENIED")];
+
+/// A cluster that is listed in one of the ways in which Atlas may list one.
+pub(crate) fn cluster(rng: &mut Rng) -> Cluster {
+    let order = if rng.bool() { Order::NewestFirst } else { Order::OldestFirst };
+    Cluster { order, overlap: rng.usize(0..3), unlinked: rng.u8(0..4) == 0, ..Cluster::default() }
+}
+
+/// The jobs of a cluster so far; one in twenty has so many that they take several pages.
+pub(crate) fn past(rng: &mut Rng, now: i64) -> Vec<Job> {
+    let jobs = if rng.u8(0..20) == 0 { rng.i64(150..700) } else { rng.i64(0..40) };
+    let day = 24 * 3600;
+    (0..jobs).map(|number| ended(rng, now - (jobs - number) * day)).collect()
+}
+
+fn ended(rng: &mut Rng, created: i64) -> Job {
+    let mut job = begun(rng, created);
+    end(rng, &mut job, created + 60);
+    job
+}
+
+fn begun(rng: &mut Rng, created: i64) -> Job {
+    Job {
+        id: format!("{created:08x}{:016x}", rng.u64(..)),
+        created,
+        finished: None,
+        state: "Queued",
+        counts: (rng.u8(0..4) > 0).then(|| (0, rng.u64(0..90))),
+        code: None,
+    }
+}
+
+fn end(rng: &mut Rng, job: &mut Job, now: i64) {
+    job.state = if rng.u8(0..3) == 0 { ENDS[rng.usize(0..ENDS.len())] } else { "Successful" };
+    job.finished = (job.state == "Successful" || rng.bool()).then(|| now + rng.i64(0..2000));
+    if job.state == "Failed" {
+        job.code = CODES[rng.usize(0..CODES.len())];
+    } else if job.state == "Successful" {
+        job.counts = job.counts.map(|(_, total)| (total, total));
+    }
+}
+
+/// Whatever is done to a listing of several pages is done to its newest jobs, one after another: what Atlas would list of it while it
+/// is read is then what it was before, or what it is after.
+pub(crate) fn goes_on(rng: &mut Rng, jobs: &mut Vec<Job>, now: i64) {
+    let active: Vec<usize> = (0..jobs.len()).filter(|index| jobs[*index].is_active()).collect();
+    let choice = rng.u8(0..10);
+    if choice == 0 && jobs.len() < 90 && jobs.len() > 3 && !jobs[0].is_active() {
+        jobs.remove(0);
+    } else if active.is_empty() || (active.len() < 3 && choice < 3) {
+        // Two may be of the same second.
+        let created = jobs.last().map_or(now, |job| job.created.max(now));
+        jobs.push(begun(rng, created));
+    } else {
+        let job = &mut jobs[active[rng.usize(0..active.len())]];
+        match (job.state, choice) {
+            ("Queued", 9) | ("InProgress", 7..) => end(rng, job, now),
+            ("Queued", _) => job.state = "InProgress",
+            _ => job.counts = job.counts.map(|(done, total)| (rng.u64(done..=total), total)),
+        }
+    }
+}
+
+/// What goes wrong for the next seconds. What a client believes of a server that lies cannot be held against it, so there is no
+/// listing among it that is wrong but could be right: pages that circle are, once they cease to.
+pub(crate) fn faults(rng: &mut Rng, clusters: usize, hard: bool) -> Vec<Fault> {
+    let fault = |rng: &mut Rng| {
+        let path = match rng.u8(0..12) {
+            0 => String::new(),
+            1 => "/api/oauth/token".to_owned(),
+            2..=4 => "/backup/exports$".to_owned(),
+            5 => "/clusters$".to_owned(),
+            6 => "/backup/schedule$".to_owned(),
+            7 => "/backup/snapshots$".to_owned(),
+            8 => "/events".to_owned(),
+            9 => "?pageNum=2".to_owned(),
+            _ => format!("/c{}/backup/", rng.usize(0..clusters)),
+        };
+        let what = misbehaviour(rng, hard || path != "/api/oauth/token");
+        // What costs a server more than its client is done a few times only.
+        let most = if is_heavy(&what) { 6 } else { 60 };
+        let times = (is_heavy(&what) || rng.bool()).then(|| rng.u32(1..most));
+        Fault { path, what, times }
+    };
+    (0..rng.usize(0..6)).map(|_| fault(rng)).collect()
+}
+
+fn is_heavy(what: &Misbehaviour) -> bool {
+    matches!(what, Misbehaviour::EndlessBody | Misbehaviour::HugePage | Misbehaviour::GzipBomb)
+}
+
+/// Without `refusals` nothing after which a client that knows its secret refused waits for up to a minute.
+fn misbehaviour(rng: &mut Rng, refusals: bool) -> Misbehaviour {
+    let wait = |rng: &mut Rng| vec![("retry-after", rng.u8(0..4).to_string())];
+    match rng.u8(0..18) {
+        0 => Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new()),
+        1 => Misbehaviour::Status(503, "UNAVAILABLE", wait(rng)),
+        2 => Misbehaviour::Status(429, "RATE_LIMITED_TOKEN_BUCKET", wait(rng)),
+        3 if refusals => Misbehaviour::Status(401, "UNEXPECTED_ERROR", Vec::new()),
+        4 if refusals => Misbehaviour::Status(403, "USER_UNAUTHORIZED", Vec::new()),
+        5 => Misbehaviour::Status(404, "CLUSTER_NOT_FOUND", Vec::new()),
+        6 => Misbehaviour::Hang,
+        7 | 8 => Misbehaviour::Slow(Duration::from_millis(rng.u64(1..3000))),
+        9 => Misbehaviour::Truncated,
+        10 => Misbehaviour::Html,
+        11 => Misbehaviour::Body("{\"results\":null}"),
+        12 => Misbehaviour::EndlessBody,
+        13 => Misbehaviour::HugePage,
+        14 => Misbehaviour::GzipBomb,
+        15 => Misbehaviour::GzipTruncated,
+        16 => Misbehaviour::SlowError(500),
+        _ => Misbehaviour::Redirect("http://127.0.0.1:9/elsewhere".to_owned()),
+    }
+}
