@@ -98,7 +98,7 @@ pub(crate) fn faults(rng: &mut Rng, clusters: usize, hard: bool) -> Vec<Fault> {
 }
 
 fn is_heavy(what: &Misbehaviour) -> bool {
-    matches!(what, Misbehaviour::EndlessBody | Misbehaviour::HugePage | Misbehaviour::GzipBomb)
+    matches!(what, Misbehaviour::EndlessBody | Misbehaviour::HugePage)
 }
 
 /// Without `refusals` nothing after which a client that knows its secret refused waits for up to a minute.
@@ -118,7 +118,7 @@ fn misbehaviour(rng: &mut Rng, refusals: bool) -> Misbehaviour {
         11 => Misbehaviour::Body("{\"results\":null}"),
         12 => Misbehaviour::EndlessBody,
         13 => Misbehaviour::HugePage,
-        14 => Misbehaviour::GzipBomb,
+        14 => Misbehaviour::OddEncoding,
         15 => Misbehaviour::GzipTruncated,
         16 => Misbehaviour::SlowError(500),
         _ => Misbehaviour::Redirect("http://127.0.0.1:9/elsewhere".to_owned()),
