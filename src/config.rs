@@ -23,7 +23,7 @@ use crate::mask;
 use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
 pub use authorities::Authorities;
 pub use credentials::{Credentials, SecretSource};
-pub(crate) use section::Section;
+pub(crate) use section::{Section, is_no_secret};
 pub use selection::Selection;
 pub(crate) use yaml::yaml;
 

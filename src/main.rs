@@ -119,10 +119,11 @@ async fn serve(
         max_requests: cli.max_requests,
         web,
     };
+    let scheme = if options.web.is_encrypted() { "https" } else { "http" };
     if let Some(config) = config {
         run(config, options, listeners, reloads, shutdown).await?;
     } else {
-        show_where_to_look(cli, &listeners);
+        show_where_to_look(cli, scheme, &listeners);
         demo::run(options, listeners, reloads, shutdown).await?;
     }
     tracing::info!("stopped");
@@ -148,6 +149,11 @@ fn handed_over() -> anyhow::Result<Vec<TcpListener>> {
             format!("socket {index} of those that systemd hands over is not one that listens for TCP")
         })?;
         if let Some(socket) = socket {
+            if !socket2::SockRef::from(&socket).is_listener()? {
+                bail!(
+                    "socket {index} of those that systemd hands over does not listen; is its unit one with Accept=yes?"
+                );
+            }
             socket.set_nonblocking(true)?;
             listeners.push(TcpListener::from_std(socket)?);
         }
@@ -193,16 +199,16 @@ fn reload_on_signal(reload: ReloadHandle) -> std::io::Result<()> {
 }
 
 /// Where nobody reads standard output, nothing is lost.
-fn show_where_to_look(cli: &Cli, listeners: &[TcpListener]) {
+fn show_where_to_look(cli: &Cli, scheme: &str, listeners: &[TcpListener]) {
     let Some(Ok(mut address)) = listeners.first().map(TcpListener::local_addr) else { return };
     if address.ip().is_unspecified() {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     let text = format!(
         "\nA demo: eight clusters of an embedded Atlas whose exports queue, run, end, fail and hang, or are never begun.\n\n  \
-         every cluster at a glance   http://{address}/\n  \
-         the metrics                 http://{address}{path}\n  \
-         one figure                  curl -s http://{address}{path} | grep progress_ratio\n\n\
+         every cluster at a glance   {scheme}://{address}/\n  \
+         the metrics                 {scheme}://{address}{path}\n  \
+         one figure                  curl -s {scheme}://{address}{path} | grep progress_ratio\n\n\
          Ctrl-C ends it.\n\n",
         path = cli.telemetry_path,
     );

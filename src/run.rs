@@ -92,19 +92,23 @@ pub async fn run(
             () = shutdown.cancelled() => break,
             ended = fleet.run() => return Err(task_ended(ended)),
             read = next_configuration(&mut reloads, options.source.as_ref(), &web) => {
-                if let Some(config) = read.config {
+                let what = read.ask.what;
+                let web = read.web.err();
+                refused.web.clone_from(&web);
+                let now = if let Some(config) = read.config {
                     let outcome = config.and_then(|config| fleet.reload(config).map_err(|error| error.to_string()));
                     refused.config = outcome.err();
-                }
-                refused.web = read.web.err();
-                let (what, error) = (read.ask.what, refused.sentence());
-                match &error {
+                    refused.sentence()
+                } else {
+                    web
+                };
+                match &now {
                     None => tracing::info!("{what} was read anew"),
                     Some(error) => tracing::error!(error, "{what} was refused; the one in force stays"),
                 }
-                metrics.count_reload(error.clone(), Timestamp::now());
+                metrics.count_reload(now.is_some(), refused.sentence(), Timestamp::now());
                 // Whoever asked may have gone.
-                let _ = read.ask.answer.send(error.map_or(Ok(()), Err));
+                let _ = read.ask.answer.send(now.map_or(Ok(()), Err));
             }
         }
     }

@@ -72,12 +72,14 @@ impl SelfMetrics {
         self.full_walks.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes in that the configuration was read anew at `now`, and why it was refused, if it was.
-    pub fn count_reload(&self, error: Option<String>, now: Timestamp) {
+    /// Takes in that something of the configuration was read anew at `now`, whether it was refused, and why what is in force is not what
+    /// is in the files, if it is not: that may be for something else.
+    pub fn count_reload(&self, refused: bool, error: Option<String>, now: Timestamp) {
         let mut reload = lock(&self.reload);
-        match error {
-            None => reload.succeeded_at = now,
-            Some(_) => reload.failures += 1,
+        if refused {
+            reload.failures += 1;
+        } else if error.is_none() {
+            reload.succeeded_at = now;
         }
         reload.error = error;
     }

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::config::ConfigError;
 pub(crate) use keys::RateLimit;
 use users::Users;
+pub(crate) use users::{Guesses, Verdict};
 
 /// How often it is looked whether the file, or one that it names, has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -63,11 +64,14 @@ pub struct Web {
     file: Option<PathBuf>,
     /// What was read last, to see whether anything has changed.
     seen: Mutex<Seen>,
+    /// What the one in force was read from.
+    in_force: Mutex<Seen>,
     current: watch::Sender<Arc<WebConfig>>,
+    guesses: Guesses,
 }
 
 /// The files of a web configuration, and a hash of what was in them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Seen {
     paths: Vec<PathBuf>,
     hash: u64,
@@ -78,7 +82,7 @@ impl Web {
     pub fn load(file: Option<PathBuf>) -> Result<Self, ConfigError> {
         let web = Self { file, ..Self::default() };
         if let Some(file) = &web.file {
-            web.take_in(read(file))?;
+            web.take_in(read(file, &web.guesses))?;
         }
         Ok(web)
     }
@@ -98,7 +102,8 @@ impl Web {
     /// Reads the file again and puts it in force; a file that is refused changes nothing.
     pub(crate) async fn read_again(&self) -> Result<(), String> {
         let Some(file) = self.file.clone() else { return Ok(()) };
-        let reading = tokio::task::spawn_blocking(move || read(&file));
+        let guesses = self.guesses.clone();
+        let reading = tokio::task::spawn_blocking(move || read(&file, &guesses));
         match tokio::time::timeout(READ_TIMEOUT, reading).await {
             Ok(read) => {
                 self.take_in(read.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
@@ -107,9 +112,23 @@ impl Web {
         }
     }
 
-    fn take_in(&self, (config, seen): (Result<WebConfig, ConfigError>, Seen)) -> Result<(), ConfigError> {
-        *self.seen() = seen;
-        self.current.send_replace(Arc::new(config?));
+    fn take_in(&self, (config, read): (Result<WebConfig, ConfigError>, Seen)) -> Result<(), ConfigError> {
+        *self.seen() = read.clone();
+        let config = config?;
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        // The same again is no reason to let anyone go.
+        if *in_force == read {
+            return Ok(());
+        }
+        *in_force = read;
+        let before = self.current.send_replace(Arc::new(config));
+        let now = self.current.borrow();
+        if before.tls.is_some() && now.tls.is_none() {
+            tracing::warn!("the web configuration no longer encrypts: the pages are served over plain HTTP");
+        }
+        if before.users.is_some() && now.users.is_none() {
+            tracing::warn!("the web configuration names no user any more: no password is asked for");
+        }
         Ok(())
     }
 
@@ -154,7 +173,15 @@ struct Files {
 impl Files {
     fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(LARGEST_FILE).read_to_end(&mut content));
+        // Others, such as pipes, hang until somebody writes.
+        let open = || {
+            if std::fs::metadata(path)?.is_file() {
+                File::open(path)
+            } else {
+                Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+            }
+        };
+        let read = open().and_then(|file| file.take(LARGEST_FILE).read_to_end(&mut content));
         read.as_ref().map_err(io::Error::kind).map(|_| &content).hash(&mut self.hasher);
         self.paths.push(path.to_owned());
         read.map(|_| content)
@@ -166,9 +193,9 @@ impl Files {
 }
 
 /// What `file` says, and what was read for that.
-fn read(file: &Path) -> (Result<WebConfig, ConfigError>, Seen) {
+fn read(file: &Path, guesses: &Guesses) -> (Result<WebConfig, ConfigError>, Seen) {
     let mut files = Files::default();
-    let config = keys::read(file, &mut files);
+    let config = keys::read(file, &mut files, guesses);
     (config, files.seen())
 }
 

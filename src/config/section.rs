@@ -19,6 +19,9 @@ const ENVIRONMENT: &str = "the environment";
 /// Anything shorter would ask Atlas without a pause.
 const SHORTEST: Duration = Duration::from_millis(100);
 
+/// Longest word that a discreet message repeats.
+const LONGEST_WORD: usize = 32;
+
 /// Longest value that a message repeats, in characters.
 const SHOWN: usize = 80;
 
@@ -30,22 +33,36 @@ pub(crate) struct Section<'a> {
     /// The file or the variable that the table is from.
     origin: String,
     values: Values,
+    /// Whether keys and values may be secrets that are in the wrong place, wherever they are: then messages repeat only what cannot be one.
+    discreet: bool,
 }
 
 impl<'a> Section<'a> {
     /// The whole configuration; every key in it must be one of `known`.
     pub(crate) fn root(file: &'a Path, value: Value, known: &[&str]) -> Result<Self, ConfigError> {
-        Self::open(file, String::new(), value, known)
+        Self::open(file, String::new(), value, known, false)
     }
 
-    fn open(file: &'a Path, path: String, value: Value, known: &[&str]) -> Result<Self, ConfigError> {
+    /// The whole of a file of which any line may be a secret.
+    pub(crate) fn discreet(file: &'a Path, value: Value, known: &[&str]) -> Result<Self, ConfigError> {
+        Self::open(file, String::new(), value, known, true)
+    }
+
+    fn open(
+        file: &'a Path,
+        path: String,
+        value: Value,
+        known: &[&str],
+        discreet: bool,
+    ) -> Result<Self, ConfigError> {
         let origin = origin(file, &path, &value);
         let values = match value.kind {
             ValueKind::Table(values) => values,
             ValueKind::Nil => Values::new(),
-            _ => return Err(wrong(file, &path, &value, &format!("a table, written [{path}]"))),
+            _ if discreet => return Err(wrong(file, &path, &value, "a table", true)),
+            _ => return Err(wrong(file, &path, &value, &format!("a table, written [{path}]"), false)),
         };
-        let section = Self { file, path, origin, values };
+        let section = Self { file, path, origin, values, discreet };
         match section.values.keys().filter(|key| !known.contains(&key.as_str())).min() {
             None => Ok(section),
             Some(key) => {
@@ -60,7 +77,7 @@ impl<'a> Section<'a> {
     /// The table `key`, empty if it is not there.
     pub(crate) fn section(&mut self, key: &str, known: &[&str]) -> Result<Section<'a>, ConfigError> {
         let value = self.values.remove(key).unwrap_or_else(|| Value::new(None, ValueKind::Nil));
-        Section::open(self.file, self.path_of(key), value, known)
+        Section::open(self.file, self.path_of(key), value, known, self.discreet)
     }
 
     /// The tables of the array `key`.
@@ -71,9 +88,17 @@ impl<'a> Section<'a> {
             ValueKind::Array(tables) => tables
                 .into_iter()
                 .enumerate()
-                .map(|(i, table)| Section::open(self.file, format!("{path}[{i}]"), table, known))
+                .map(|(i, table)| {
+                    Section::open(self.file, format!("{path}[{i}]"), table, known, self.discreet)
+                })
                 .collect(),
-            _ => Err(wrong(self.file, &path, &value, &format!("an array of tables, written [[{path}]]"))),
+            _ => Err(wrong(
+                self.file,
+                &path,
+                &value,
+                &format!("an array of tables, written [[{path}]]"),
+                self.discreet,
+            )),
         }
     }
 
@@ -85,8 +110,10 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
         let path = self.path_of(key);
-        let Some(value) = self.values.remove(key) else { return Ok(None) };
-        parse(&value).map(Some).ok_or_else(|| wrong(self.file, &path, &value, expected))
+        // YAML may name a key and leave it empty.
+        let value = self.values.remove(key).filter(|value| !matches!(value.kind, ValueKind::Nil));
+        let Some(value) = value else { return Ok(None) };
+        parse(&value).map(Some).ok_or_else(|| wrong(self.file, &path, &value, expected, self.discreet))
     }
 
     pub(crate) fn required<T>(
@@ -162,12 +189,15 @@ impl<'a> Section<'a> {
     /// The names and texts of the table `key`; no value is in a message.
     pub(crate) fn secrets(&mut self, key: &str) -> Result<Vec<(String, SecretString)>, ConfigError> {
         let Some(value) = self.values.remove(key) else { return Ok(Vec::new()) };
-        let ValueKind::Table(entries) = value.kind else {
-            return Err(self.error(key, "should be names and their secrets"));
+        let entries = match value.kind {
+            ValueKind::Table(entries) => entries,
+            ValueKind::Nil => return Ok(Vec::new()),
+            _ => return Err(self.error(key, "should be names and their secrets")),
         };
         let entries = entries.into_iter().map(|(name, value)| match value.kind {
             ValueKind::String(secret) => Ok((name, SecretString::from(secret))),
-            _ => Err(self.error(&format!("{key}.{name}"), "should be a text")),
+            // An empty one most of all: nothing would be asked of that name.
+            _ => Err(self.entry_error(key, &name, "should be a text")),
         });
         entries.collect()
     }
@@ -189,13 +219,22 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// True or false. The environment has only text, and YAML once had more words.
+    /// True or false. The environment has only text.
     pub(crate) fn flag(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
         self.optional(key, "true or false", |value| match &value.kind {
             ValueKind::Boolean(flag) => Some(*flag),
+            ValueKind::String(text) => text.trim().parse().ok(),
+            _ => None,
+        })
+    }
+
+    /// True or false, also in the words that YAML once had for them.
+    pub(crate) fn switch(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
+        self.optional(key, "true or false", |value| match &value.kind {
+            ValueKind::Boolean(flag) => Some(*flag),
             ValueKind::String(text) => match text.trim() {
-                "true" | "yes" | "on" => Some(true),
-                "false" | "no" | "off" => Some(false),
+                "yes" | "on" => Some(true),
+                "no" | "off" => Some(false),
                 _ => None,
             },
             _ => None,
@@ -204,7 +243,7 @@ impl<'a> Section<'a> {
 
     /// Whether there is anything in it.
     pub(crate) fn is_filled(&self) -> bool {
-        !self.values.is_empty()
+        self.values.values().any(|value| !matches!(value.kind, ValueKind::Nil))
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
@@ -230,16 +269,31 @@ impl<'a> Section<'a> {
         ConfigError::new(&format!("{}: {} {problem}", self.origin_of(key), self.path_of(key)))
     }
 
+    /// An error about the entry `name` of the table `key`.
+    pub(crate) fn entry_error(&self, key: &str, name: &str, problem: &str) -> ConfigError {
+        let (origin, name) = (self.origin_of(key), self.told_key(name));
+        ConfigError::new(&format!("{origin}: {}.{name} {problem}", self.path_of(key)))
+    }
+
     /// The full name of `key`.
     pub(crate) fn path_of(&self, key: &str) -> String {
-        let key = key.escape_debug();
-        if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) }
+        let key = self.told_key(key);
+        if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
+    }
+
+    fn told_key(&self, key: &str) -> String {
+        if self.discreet && !is_no_secret(key, LONGEST_WORD) {
+            "(a key that is not repeated, since it may be a secret)".to_owned()
+        } else {
+            key.escape_debug().to_string()
+        }
     }
 }
 
 /// The error that a value is not what it should be.
-fn wrong(file: &Path, path: &str, value: &Value, expected: &str) -> ConfigError {
-    let (place, told) = (origin(file, path, value), told(path, value));
+fn wrong(file: &Path, path: &str, value: &Value, expected: &str, discreet: bool) -> ConfigError {
+    let told = if discreet { kind(value) } else { told(path, value) };
+    let place = origin(file, path, value);
     ConfigError::new(&format!("{place}: {path} is {told}; it should be {expected}"))
 }
 
@@ -260,12 +314,27 @@ fn origin(file: &Path, path: &str, value: &Value) -> String {
 
 /// A value as a message repeats it. Of what may hold a secret by mistake, only the kind is told.
 fn told(path: &str, value: &Value) -> String {
-    let secretive = (path.contains("service_account") || path.contains("api_key"))
-        && !path.ends_with(".expires_at")
-        || path == "tls_server_config.key";
+    let secretive =
+        (path.contains("service_account") || path.contains("api_key")) && !path.ends_with(".expires_at");
     match &value.kind {
         ValueKind::String(text) if secretive && !text.trim().is_empty() => "a text".to_owned(),
         ValueKind::Array(_) if secretive => "a list".to_owned(),
+        _ => shown(value),
+    }
+}
+
+/// Whether `text` is too short and too plain to be a key, a hash, or a part of one.
+pub(crate) fn is_no_secret(text: &str, longest: usize) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@');
+    !text.is_empty() && text.len() <= longest && text.chars().all(is_plain)
+}
+
+/// A value as a discreet message tells of it.
+fn kind(value: &Value) -> String {
+    match &value.kind {
+        ValueKind::String(text) if is_no_secret(text, LONGEST_WORD) => format!("{text:?}"),
+        ValueKind::String(_) => "another text".to_owned(),
+        ValueKind::Array(_) => "a list".to_owned(),
         _ => shown(value),
     }
 }

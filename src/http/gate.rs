@@ -13,7 +13,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::web::{RateLimit, WebConfig};
+use super::held::Held;
+use super::life::{Life, UnderWay};
+use crate::web::{RateLimit, Verdict, WebConfig};
 
 /// The page that anybody may ask for at any time, since probes bring no password: it says no more than that someone answers.
 pub(super) const OPEN: &str = "/-/healthy";
@@ -34,10 +36,19 @@ impl Gate {
         Self { pages: TowerToHyperService::new(pages), web, bucket: Arc::default() }
     }
 
-    pub(super) fn call(&self, request: Request<Incoming>) -> impl Future<Output = Response> + use<> {
-        let (web, gate) = (self.web.borrow().clone(), self.clone());
+    /// The answer to a request of a connection. Only while it is one of a page that is not open to everybody does it keep the connection its place.
+    pub(super) fn call(
+        &self,
+        request: Request<Incoming>,
+        life: &Life,
+    ) -> impl Future<Output = Response<Held<Option<UnderWay>>>> + use<> {
+        life.asked();
+        let (web, gate, life) = (self.web.borrow().clone(), self.clone(), life.clone());
         async move {
-            let mut response = match gate.refusal(&web, &request).await {
+            let is_open = request.uri().path() == OPEN;
+            let refusal = if is_open { None } else { gate.refusal(&web, &request).await };
+            let under_way = (refusal.is_none() && !is_open).then(|| life.begin());
+            let mut response = match refusal {
                 Some(refusal) => refusal,
                 None => match gate.pages.call(request).await {
                     Ok(response) => response,
@@ -46,25 +57,26 @@ impl Gate {
             };
             let headers = web.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
             response.headers_mut().extend(headers);
-            response
+            Held::hold(response, under_way)
         }
     }
 
     /// The answer to whoever may not pass.
     async fn refusal(&self, web: &WebConfig, request: &Request<Incoming>) -> Option<Response> {
-        if request.uri().path() == OPEN {
-            return None;
-        }
         if let Some(limit) = web.rate_limit
             && !self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(limit, Instant::now())
         {
             return Some((StatusCode::TOO_MANY_REQUESTS, TOO_MANY_REQUESTS).into_response());
         }
         let users = web.users.as_ref()?;
-        if let Some((name, password)) = credentials(request.headers())
-            && users.know(&name, &password).await
-        {
-            return None;
+        if let Some((name, password)) = credentials(request.headers()) {
+            match users.verify(&name, &password).await {
+                Verdict::Right => return None,
+                Verdict::Busy => {
+                    return Some((StatusCode::TOO_MANY_REQUESTS, TOO_MANY_REQUESTS).into_response());
+                }
+                Verdict::Wrong => {}
+            }
         }
         let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"))];
         Some((StatusCode::UNAUTHORIZED, challenge, UNAUTHORIZED).into_response())

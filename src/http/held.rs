@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
-use axum::response::Response;
+use hyper::Response;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Held<T> {
 }
 
 impl<T> Held<T> {
-    pub(super) fn hold(response: Response, with: T) -> Response<Self> {
+    pub(super) fn hold(response: Response<Body>, with: T) -> Response<Self> {
         response.map(|body| Self { body, _with: with })
     }
 }

@@ -37,14 +37,22 @@ impl Life {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request was read; it has been answered when what is returned is dropped.
+    /// A request was read.
+    pub(super) fn asked(&self) {
+        let mut doing = self.doing();
+        doing.asked = true;
+        if doing.under_way == 0 {
+            doing.since = Instant::now();
+        }
+    }
+
+    /// It is being answered, until what is returned is dropped.
     pub(super) fn begin(&self) -> UnderWay {
         let mut doing = self.doing();
         if doing.under_way == 0 {
             doing.since = Instant::now();
         }
         doing.under_way += 1;
-        doing.asked = true;
         UnderWay(self.clone())
     }
 
@@ -70,7 +78,7 @@ impl Life {
     }
 }
 
-/// A request between its having been read and its having been answered.
+/// An answer under way.
 #[derive(Debug)]
 pub(super) struct UnderWay(Life);
 
@@ -78,7 +86,10 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         let mut doing = self.0.doing();
         doing.under_way -= 1;
-        doing.since = Instant::now();
+        // Else one that is stuck would last for as long as others come and go beside it.
+        if doing.under_way == 0 {
+            doing.since = Instant::now();
+        }
     }
 }
 
@@ -107,5 +118,18 @@ mod tests {
         let start = Instant::now();
         tokio::join!(life.over(&needed), async { needed.notify_one() });
         assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn others_that_come_and_go_do_not_lengthen_the_life_of_one_that_is_stuck() {
+        let (life, start) = (Life::new(), Instant::now());
+        let _stuck = life.begin();
+        for _ in 0..5 {
+            sleep(ANSWER / 10).await;
+            life.asked();
+            drop(life.begin());
+        }
+        life.over(&Notify::new()).await;
+        assert_eq!(start.elapsed(), ANSWER);
     }
 }

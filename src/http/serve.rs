@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
@@ -33,6 +33,9 @@ const MAKE_ROOM_EVERY: Duration = Duration::from_millis(1);
 
 /// Requests under way at shutdown may take this long; a scrape takes far less.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// What an answer under way may take when the web configuration changes: whoever is no longer to look does not go on for longer.
+const LET_GO: Duration = Duration::from_secs(10);
 
 /// After an error of the listener, such as too many open files.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -178,15 +181,22 @@ async fn drive<C>(
 where
     C: Future<Output = hyper::Result<()>>,
 {
-    let (mut connection, mut last) = (pin!(connection), false);
+    let (mut connection, mut last) = (pin!(connection), None);
     loop {
+        let cut_off = async {
+            match last {
+                Some(since) => sleep_until(since + LET_GO).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             ended = &mut connection => return ended.map_err(io::Error::other),
             () = life.over(&server.needed) => return Err(ErrorKind::TimedOut.into()),
-            () = server.stop.cancelled(), if !last => {}
-            _ = web.changed(), if !last => {}
+            () = cut_off => return Err(ErrorKind::TimedOut.into()),
+            () = server.stop.cancelled(), if last.is_none() => {}
+            _ = web.changed(), if last.is_none() => {}
         }
-        last = true;
+        last = Some(Instant::now());
         let_go(connection.as_mut());
     }
 }
@@ -196,11 +206,12 @@ impl Server {
     fn answers(
         &self,
         life: &Life,
-    ) -> impl HttpService<Incoming, ResBody = Held<UnderWay>, Error = Infallible, Future: Send> + use<> {
+    ) -> impl HttpService<Incoming, ResBody = Held<Option<UnderWay>>, Error = Infallible, Future: Send> + use<>
+    {
         let (gate, life) = (self.gate.clone(), life.clone());
         service_fn(move |request| {
-            let (under_way, answer) = (life.begin(), gate.call(request));
-            async move { Ok(Held::hold(answer.await, under_way)) }
+            let answer = gate.call(request, &life);
+            async move { Ok(answer.await) }
         })
     }
 }
@@ -211,7 +222,6 @@ mod tests {
     use axum::routing::get;
     use futures_util::stream;
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
-    use tokio::time::Instant;
 
     use super::super::life::{ANSWER, FIRST_REQUEST, IDLE};
     use super::*;
@@ -221,22 +231,25 @@ mod tests {
 
     const SOON: Duration = Duration::from_millis(1);
 
-    /// What has become of a connection over which `client` does something, and how long that took.
-    async fn served<F: Future<Output = ()>>(
-        client: impl FnOnce(DuplexStream) -> F,
-    ) -> (Option<ErrorKind>, Duration) {
+    fn server(web: watch::Receiver<Arc<WebConfig>>) -> Server {
         let router = Router::new()
             .route("/short", get(async || "short"))
             .route("/long", get(async || Body::from_stream(stream::iter((0..1000).map(|_| PIECE)))))
             .route("/slow", get(async || sleep(Duration::from_secs(90)).await));
-        let web = watch::channel(Arc::default()).1;
-        let server = Server {
+        Server {
             gate: Gate::new(router, web.clone()),
-            web: web.clone(),
+            web,
             places: Arc::new(Semaphore::new(1)),
             needed: Notify::new(),
             stop: CancellationToken::new(),
-        };
+        }
+    }
+
+    /// What has become of a connection over which `client` does something, and how long that took.
+    async fn served<F: Future<Output = ()>>(
+        client: impl FnOnce(DuplexStream) -> F,
+    ) -> (Option<ErrorKind>, Duration) {
+        let server = server(watch::channel(Arc::default()).1);
         let (life, start) = (Life::new(), Instant::now());
         let (ours, theirs) = duplex(1024);
         let connection = http_1().serve_connection(TokioIo::new(ours), server.answers(&life));
@@ -280,6 +293,25 @@ mod tests {
             }
         };
         assert_eq!(served(crawling).await, (Some(ErrorKind::TimedOut), ANSWER));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_let_go_is_waited_for_but_not_for_long() {
+        let (changed, web) = watch::channel(Arc::default());
+        let life = Life::new();
+        let server = server(web.clone());
+        let (ours, mut theirs) = duplex(1024);
+        let connection = http_1().serve_connection(TokioIo::new(ours), server.answers(&life));
+        let serving = drive(connection, http1::Connection::graceful_shutdown, &server, web, &life);
+        let client = async {
+            ask(&mut theirs, "/slow").await;
+            sleep(SOON).await;
+            changed.send_replace(Arc::default());
+            Instant::now()
+        };
+        let (ended, changed) = tokio::join!(async { (serving.await, Instant::now()) }, client);
+        assert_eq!(ended.0.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert_eq!(ended.1 - changed, LET_GO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use hyper::header::{
     X_FRAME_OPTIONS, X_XSS_PROTECTION,
 };
 
-use super::users::Users;
+use super::users::{Guesses, Users};
 use super::{Files, WebConfig, tls};
 use crate::config::{ConfigError, Section, yaml};
 
@@ -36,23 +36,25 @@ pub(crate) struct RateLimit {
 }
 
 /// What `file` says.
-pub(super) fn read(file: &Path, files: &mut Files) -> Result<WebConfig, ConfigError> {
+pub(super) fn read(file: &Path, files: &mut Files, guesses: &Guesses) -> Result<WebConfig, ConfigError> {
     let refused = |problem: &str| ConfigError::new(&format!("{}: {problem}", file.display()));
     let content =
         files.read(file).map_err(|error| refused(&format!("cannot read the web configuration: {error}")))?;
     let text = String::from_utf8(content).map_err(|_| refused("not YAML: not UTF-8"))?;
     let known = ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"];
-    let mut root = Section::root(file, yaml(file, &text)?, &known)?;
+    let mut root = Section::discreet(file, yaml(file, &text)?, &known)?;
     let mut http = root.section("http_server_config", &["http2", "headers"])?;
-    let http2 = http.flag("http2")?.unwrap_or(true);
+    let http2 = http.switch("http2")?.unwrap_or(true);
     let headers = headers(&mut http)?;
     let mut tls = tls::server_config(file, &mut root, files)?;
     if let Some(tls) = &mut tls {
         tls.alpn_protocols =
             if http2 { vec![HTTP_2.to_owned(), HTTP_1.to_owned()] } else { vec![HTTP_1.to_owned()] };
     }
-    let users = Users::new(root.secrets("basic_auth_users")?)
-        .map_err(|user| root.error(&format!("basic_auth_users.{user}"), "should be a bcrypt hash with a cost from 4 to 31, such as `htpasswd -nBC 10` writes after the name"))?;
+    let users = Users::new(root.secrets("basic_auth_users")?, guesses).map_err(|name| {
+        let problem = "should be a bcrypt hash with a cost from 4 to 31, such as `htpasswd -nBC 10` writes after the name";
+        root.entry_error("basic_auth_users", &name, problem)
+    })?;
     let mut section = root.section("rate_limit", &["interval", "burst"])?;
     let interval = section.duration("interval")?;
     let burst = section.number("burst", "a whole number", 0..=u32::MAX)?.unwrap_or_default();

@@ -135,10 +135,7 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
             "tls_server_config: {cert_file: cert.pem, key_file: other.pem}".to_owned(),
             "tls_server_config.cert_file cannot be used",
         ),
-        (
-            tls("client_auth_type: Sometimes"),
-            "client_auth_type is \"Sometimes\"; it should be NoClientCert, ",
-        ),
+        (tls("client_auth_type: Sometimes"), "client_auth_type should be NoClientCert, "),
         (tls("client_ca_file: cert.pem"), "client_auth_type is missing"),
         (tls("client_allowed_sans: [a]"), "client_auth_type is missing"),
         (tls("client_auth_type: RequireAndVerifyClientCert"), "client_ca_file is missing"),
@@ -154,12 +151,12 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         (tls("max_version: TLS11"), "max_version is TLS11"),
         (tls("min_version: TLS13, max_version: TLS12"), "max_version is TLS12, and min_version TLS13"),
         (tls("min_version: 1.2"), "min_version is 1.2"),
-        (tls("cipher_suites: [RC4]"), "cipher_suites holds \"RC4\"; known are TLS_AES_128_GCM_SHA256, "),
+        (tls("cipher_suites: [RC4]"), "cipher_suites holds RC4; known are TLS_AES_128_GCM_SHA256, "),
         (
             tls("cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA], max_version: TLS12"),
             "cipher_suites cannot be used",
         ),
-        (tls("curve_preferences: [P256]"), "curve_preferences holds \"P256\"; known are X25519, "),
+        (tls("curve_preferences: [P256]"), "curve_preferences holds P256; known are X25519, "),
         (tls("prefer_server_cipher_suites: perhaps"), "prefer_server_cipher_suites is \"perhaps\""),
         ("http_server_config: {http2: 3}".to_owned(), "http_server_config.http2 is 3"),
         (
@@ -188,22 +185,105 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
 #[test]
 fn no_error_tells_a_key_or_a_hash() {
     let folder = folder();
-    for yaml in [
-        "basic_auth_users: {alice: hunter2hunter2}",
-        "basic_auth_users: {alice: [hunter2hunter2]}",
-        "basic_auth_users: hunter2hunter2",
-        "basic_auth_users: [hunter2hunter2]",
-        "tls_server_config: {cert_file: cert.pem, key: hunter2hunter2}",
-        "tls_server_config: {cert_file: cert.pem, key: [hunter2hunter2]}",
-    ] {
-        let error = load(folder.path(), yaml).expect_err(yaml);
-        assert!(!error.contains("hunter2"), "{error}");
+    let key = fs::read_to_string(folder.path().join("key.pem")).unwrap();
+    let body: String = key.lines().filter(|line| !line.starts_with('-')).collect();
+    let block =
+        |indent: &str| key.replace("-----BEGIN", "\n-----BEGIN").replace('\n', &format!("\n{indent}"));
+    let one_line = format!("-----BEGIN PRIVATE KEY-----{body}");
+    let mut files = vec![
+        key.clone(),
+        body.clone(),
+        format!("alice:{HASH}"),
+        format!("{HASH}: 1"),
+        format!("tls_server_config: \"{one_line}\""),
+        "basic_auth_users: {alice: hunter2hunter2}".to_owned(),
+        "basic_auth_users: {alice: [hunter2hunter2]}".to_owned(),
+        "basic_auth_users: hunter2hunter2".to_owned(),
+        "basic_auth_users: [hunter2hunter2]".to_owned(),
+        format!("basic_auth_users: {{'{HASH}': alice}}"),
+        format!("basic_auth_users:\n  '{HASH}': {HASH}\n  '{HASH}': {HASH}"),
+        format!("rate_limit: {{'{HASH}': 1}}"),
+        format!("rate_limit: {{interval: '{HASH}', burst: 1}}"),
+        format!("http_server_config: {{http2: '{HASH}'}}"),
+        format!("http_server_config: {{headers: {{X-Frame-Options: '{HASH}'}}}}"),
+    ];
+    for name in tls::KEYS {
+        for value in
+            [block("    "), format!(" \"{one_line}\""), format!(" [\"{one_line}\"]"), format!(" {body}")]
+        {
+            let value = if value.starts_with('\n') { format!(" |{value}") } else { value };
+            files.push(format!("tls_server_config:\n  {name}:{value}\n"));
+            let others =
+                ["cert_file: cert.pem", "key_file: key.pem", "client_auth_type: RequireAnyClientCert"];
+            let others = others.iter().filter(|other| !other.starts_with(&format!("{name}:")));
+            let others: Vec<_> = others.map(|other| format!("\n  {other}")).collect();
+            files.push(format!("tls_server_config:\n  {name}:{value}{}\n", others.concat()));
+        }
     }
+    let mut refused = 0;
+    for yaml in files {
+        let Err(error) = load(folder.path(), &yaml) else { continue };
+        refused += 1;
+        let decimal: Vec<_> = body.bytes().take(4).map(|byte| byte.to_string()).collect();
+        for secret in
+            ["hunter2", "BEGIN", &body[..16], &body[body.len() - 16..], &HASH[..12], &decimal.join(", ")]
+        {
+            assert!(!error.contains(secret), "{yaml}\n{error}");
+        }
+    }
+    // Some keys take a text for what it is.
+    assert!(refused > 100, "{refused}");
     let yaml = format!(
         "basic_auth_users: {{alice: {HASH}}}\ntls_server_config: {{cert_file: cert.pem, key_file: key.pem}}"
     );
     let web = load(folder.path(), &yaml).unwrap();
-    assert!(!format!("{web:?}").contains("$2y$"), "{web:?}");
+    assert!(!format!("{web:?}").contains("$2"), "{web:?}");
+}
+
+#[test]
+fn what_looks_closed_is_not_open() {
+    let folder = folder();
+    let tls = |rest: &str| format!("tls_server_config: {{cert_file: cert.pem, key_file: key.pem, {rest}}}");
+    for (yaml, said) in [
+        ("basic_auth_users: {alice: }".to_owned(), "basic_auth_users.alice should be a text"),
+        ("basic_auth_users: {alice: null}".to_owned(), "basic_auth_users.alice should be a text"),
+        ("basic_auth_users: {alice: ''}".to_owned(), "basic_auth_users.alice should be a bcrypt hash"),
+        ("tls_server_config: {client_allowed_sans: [a]}".to_owned(), "cert_file is missing"),
+        (tls("client_auth_type: RequireAnyClientCert, client_ca_file: cert.pem"), "without verifying them"),
+        (tls("client_auth_type: RequestClientCert, client_ca_file: cert.pem"), "without verifying them"),
+    ] {
+        let error = load(folder.path(), &yaml).expect_err(&yaml);
+        assert!(error.contains(said), "{yaml}\n{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_not_waited_for() {
+    let folder = folder();
+    let web = load(folder.path(), "basic_auth_users: {}").unwrap();
+    let file = folder.path().join("web.yml");
+    fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    assert!(web.seen().has_changed());
+    let error = web.read_again().await.unwrap_err();
+    assert!(error.contains("not a regular file"), "{error}");
+}
+
+#[tokio::test]
+async fn the_same_again_lets_nobody_go() {
+    let folder = folder();
+    let web = load(folder.path(), "basic_auth_users: {}").unwrap();
+    let mut follow = web.follow();
+    web.read_again().await.unwrap();
+    assert!(!follow.has_changed().unwrap());
+    fs::write(folder.path().join("web.yml"), "a").unwrap();
+    assert!(web.read_again().await.is_err());
+    fs::write(folder.path().join("web.yml"), "basic_auth_users: {}").unwrap();
+    web.read_again().await.unwrap();
+    assert!(!follow.has_changed().unwrap());
+    fs::write(folder.path().join("web.yml"), "rate_limit: {}").unwrap();
+    web.read_again().await.unwrap();
+    follow.changed().await.unwrap();
 }
 
 #[tokio::test]

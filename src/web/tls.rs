@@ -14,9 +14,9 @@ use rustls::{RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtoco
 
 use super::Files;
 use super::clients::{Clients, Policy};
-use crate::config::{ConfigError, Section};
+use crate::config::{ConfigError, Section, is_no_secret};
 
-const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 13] = [
     "cert",
     "cert_file",
     "key",
@@ -99,8 +99,14 @@ pub(super) fn server_config(
         provider.kx_groups = curves;
     }
     let is_used = certificate.is_some() || key.is_some() || authorities.is_some() || auth.is_some();
-    let server_decides = section.flag("prefer_server_cipher_suites")?.unwrap_or(true);
+    let server_decides = section.switch("prefer_server_cipher_suites")?.unwrap_or(true);
     if !is_used {
+        if allowed.is_some() {
+            return Err(section.error(
+                "cert_file",
+                "is missing, so no client would be asked for a name of client_allowed_sans",
+            ));
+        }
         if is_named {
             tracing::warn!(
                 file = %file.display(),
@@ -115,7 +121,7 @@ pub(super) fn server_config(
     let provider = Arc::new(provider);
     let chain = certificates(&section, &certificate)?;
     let key = PrivateKeyDer::from_pem_slice(&key.content)
-        .map_err(|error| section.error(&key.key, &format!("is no private key in PEM: {error}")))?;
+        .map_err(|_| section.error(&key.key, "is no private key in PEM"))?;
     let clients = clients(&section, policy, authorities.as_ref(), allowed, &provider)?;
 
     let refused = |error: rustls::Error| section.error("cert_file", &format!("cannot be used: {error}"));
@@ -150,10 +156,16 @@ fn pem(
         return Ok(inline.map(|text| Pem { key: key.to_owned(), content: text.into_bytes() }));
     };
     // As everywhere: a relative name is looked up beside the file that it is in.
+    let is_name =
+        name.contains('.') && name.len() < 256 && !name.contains("-----") && !name.contains(char::is_control);
     let path = file.parent().unwrap_or(Path::new("")).join(name);
     match files.read(&path) {
         Ok(content) => Ok(Some(Pem { key: key_file, content })),
-        Err(error) => Err(section.error(&key_file, &format!("cannot read {}: {error}", path.display()))),
+        // What stands here may be the key itself instead of its file.
+        Err(error) if is_name => {
+            Err(section.error(&key_file, &format!("cannot read {}: {error}", path.display())))
+        }
+        Err(_) => Err(section.error(&key_file, "should be the name of a file")),
     }
 }
 
@@ -162,7 +174,7 @@ fn certificates(section: &Section<'_>, pem: &Pem) -> Result<Vec<CertificateDer<'
     match chain {
         Ok(chain) if !chain.is_empty() => Ok(chain),
         Ok(_) => Err(section.error(&pem.key, "holds no certificate in PEM")),
-        Err(error) => Err(section.error(&pem.key, &format!("is not PEM: {error}"))),
+        Err(_) => Err(section.error(&pem.key, "is not PEM")),
     }
 }
 
@@ -174,9 +186,7 @@ fn policy(section: &Section<'_>, auth: Option<&str>) -> Result<Option<Policy>, C
         Some("RequireAnyClientCert" | "RequireClientCert") => Ok(Some(Policy::RequireAny)),
         Some("VerifyClientCertIfGiven") => Ok(Some(Policy::VerifyIfGiven)),
         Some("RequireAndVerifyClientCert") => Ok(Some(Policy::RequireAndVerify)),
-        Some(other) => {
-            Err(section.error("client_auth_type", &format!("is {other:?}; it should be {AUTH_TYPES}")))
-        }
+        Some(_) => Err(section.error("client_auth_type", &format!("should be {AUTH_TYPES}"))),
     }
 }
 
@@ -193,36 +203,39 @@ fn clients(
             _ => Err(section.error("client_auth_type", "is missing, so no client would be asked for the certificate that client_ca_file or client_allowed_sans is about; write RequireAndVerifyClientCert")),
         };
     };
-    if let Some(name) = allowed.iter().flatten().find(|name| name.contains('@') && !name.contains(':')) {
-        let problem = format!(
-            "holds {name:?}, an e-mail address, which is not looked for in certificates; name a DNS name, an IP address or a URI"
-        );
-        return Err(section.error("client_allowed_sans", &problem));
+    if allowed.iter().flatten().any(|name| name.contains('@') && !name.contains(':')) {
+        let problem = "holds an e-mail address, which is not looked for in certificates; name a DNS name, an IP address or a URI";
+        return Err(section.error("client_allowed_sans", problem));
     }
-    let issued =
-        match authorities {
-            _ if !policy.verifies() => None,
-            None => return Err(section.error(
+    let issued = match authorities {
+        None if !policy.verifies() => None,
+        Some(_) if !policy.verifies() => {
+            let problem = "asks for certificates without verifying them, though client_ca_file says by whom they should be issued; write RequireAndVerifyClientCert or VerifyClientCertIfGiven";
+            return Err(section.error("client_auth_type", problem));
+        }
+        None => {
+            return Err(section.error(
                 "client_ca_file",
                 "is missing; it should name the certificates of the authorities that clients are verified by",
-            )),
-            Some(pem) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates(section, pem)? {
-                    roots
-                        .add(certificate)
-                        .map_err(|error| section.error(&pem.key, &format!("cannot be used: {error}")))?;
-                }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-                let verifier =
-                    if policy == Policy::VerifyIfGiven { verifier.allow_unauthenticated() } else { verifier };
-                Some(
-                    verifier
-                        .build()
-                        .map_err(|error| section.error(&pem.key, &format!("cannot be used: {error}")))?,
-                )
+            ));
+        }
+        Some(pem) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(section, pem)? {
+                roots
+                    .add(certificate)
+                    .map_err(|error| section.error(&pem.key, &format!("cannot be used: {error}")))?;
             }
-        };
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+            let verifier =
+                if policy == Policy::VerifyIfGiven { verifier.allow_unauthenticated() } else { verifier };
+            Some(
+                verifier
+                    .build()
+                    .map_err(|error| section.error(&pem.key, &format!("cannot be used: {error}")))?,
+            )
+        }
+    };
     let algorithms = provider.signature_verification_algorithms;
     Ok(Some(Clients { policy, issued, allowed, algorithms }))
 }
@@ -273,7 +286,8 @@ fn chosen<T: Copy>(
     let find = |text: &String| {
         known.iter().find(|(name, _)| name == text).copied().ok_or_else(|| {
             let names = known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-            section.error(key, &format!("holds {text:?}; known are {names}"))
+            let text = if is_no_secret(text, 32) { text } else { "another text" };
+            section.error(key, &format!("holds {text}; known are {names}"))
         })
     };
     let chosen = texts.iter().map(find).collect::<Result<Vec<_>, _>>()?;

@@ -9,6 +9,12 @@ use ring::rand::SystemRandom;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
+/// Passwords that are verified, or wait for that, at once.
+const MOST_GUESSES: usize = 16;
+
+/// At a higher cost a password takes seconds.
+const SLOW: u32 = 14;
+
 /// Those who may look.
 pub(crate) struct Users {
     hashes: BTreeMap<String, SecretString>,
@@ -19,13 +25,38 @@ pub(crate) struct Users {
     key: hmac::Key,
     /// The password of each that was right last: bcrypt is slow on purpose.
     verified: Mutex<BTreeMap<String, hmac::Tag>>,
-    /// Whoever guesses gets one core, and polls go on.
+    guesses: Guesses,
+}
+
+/// How many passwords are verified at once, whichever configuration is in force: whoever guesses gets one core, and polls go on.
+#[derive(Debug, Clone)]
+pub(crate) struct Guesses {
     one_at_a_time: Arc<Semaphore>,
+    /// Whose turn has come, and those who wait for it.
+    queue: Arc<Semaphore>,
+}
+
+impl Default for Guesses {
+    fn default() -> Self {
+        Self { one_at_a_time: Arc::new(Semaphore::new(1)), queue: Arc::new(Semaphore::new(MOST_GUESSES)) }
+    }
+}
+
+/// What comes of a name and a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Right,
+    Wrong,
+    /// Too many are being verified to say.
+    Busy,
 }
 
 impl Users {
     /// `None` where nobody is named; an error is the name whose hash is none.
-    pub(super) fn new(hashes: Vec<(String, SecretString)>) -> Result<Option<Self>, String> {
+    pub(super) fn new(
+        hashes: Vec<(String, SecretString)>,
+        guesses: &Guesses,
+    ) -> Result<Option<Self>, String> {
         let mut slowest: Option<(u32, &SecretString)> = None;
         for (name, hash) in &hashes {
             let cost = cost(hash.expose_secret()).ok_or(name)?;
@@ -33,7 +64,13 @@ impl Users {
                 slowest = Some((cost, hash));
             }
         }
-        let Some((_, slowest)) = slowest else { return Ok(None) };
+        let Some((most, slowest)) = slowest else { return Ok(None) };
+        if most > SLOW {
+            tracing::warn!(
+                cost = most,
+                "a password of the web configuration is so costly that to verify one takes seconds or more, and nobody else's is verified meanwhile"
+            );
+        }
         let slowest = slowest.clone();
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .map_err(|_| "of everyone: the system has no randomness".to_owned())?;
@@ -42,35 +79,56 @@ impl Users {
             slowest,
             key,
             verified: Mutex::default(),
-            one_at_a_time: Arc::new(Semaphore::new(1)),
+            guesses: guesses.clone(),
         }))
     }
 
     /// Whether `password` is that of `name`.
-    pub(crate) async fn know(&self, name: &str, password: &[u8]) -> bool {
+    pub(crate) async fn verify(&self, name: &str, password: &[u8]) -> Verdict {
+        // bcrypt ends passwords with it.
+        if password.contains(&0) {
+            return Verdict::Wrong;
+        }
         let tag = hmac::sign(&self.key, password);
         let known = self.hashes.get(name);
         if known.is_some() && self.verified().get(name).is_some_and(|right| right.as_ref() == tag.as_ref()) {
-            return true;
+            return Verdict::Right;
         }
-        let Ok(turn) = self.one_at_a_time.clone().acquire_owned().await else { return false };
-        let hash = known.unwrap_or(&self.slowest).clone();
+        let Ok(_waiting) = self.guesses.queue.try_acquire() else { return Verdict::Busy };
+        let Ok(turn) = self.guesses.one_at_a_time.clone().acquire_owned().await else {
+            return Verdict::Wrong;
+        };
+        let (hash, slowest) = (known.unwrap_or(&self.slowest).clone(), self.slowest.clone());
         let password = password.to_owned();
         let verified = tokio::task::spawn_blocking(move || {
             // Nobody else's turn comes before this ends, though whoever asked may have hung up.
             let _turn = turn;
-            bcrypt::verify(password, hash.expose_secret())
+            let is_right = matches!(bcrypt::verify(&password, hash.expose_secret()), Ok(true));
+            if !is_right {
+                take_the_rest_of_the_time(&password, hash.expose_secret(), slowest.expose_secret());
+            }
+            is_right
         });
-        let verified = verified.await;
-        let right = known.is_some() && matches!(verified, Ok(Ok(true)));
-        if right {
+        if known.is_some() && matches!(verified.await, Ok(true)) {
             self.verified().insert(name.to_owned(), tag);
+            Verdict::Right
+        } else {
+            Verdict::Wrong
         }
-        right
     }
 
     fn verified(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, hmac::Tag>> {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Works for as long as it takes to verify `slowest` when `hash` was verified already. Each cost takes twice as long as the one before, so
+/// those from the one up to the other add up to just that.
+fn take_the_rest_of_the_time(password: &[u8], hash: &str, slowest: &str) {
+    if let (Some(done), Some(most)) = (cost(hash), cost(slowest)) {
+        for cost in done..most {
+            let _ = std::hint::black_box(bcrypt::hash_with_salt(password, cost, [0; 16]));
+        }
     }
 }
 
@@ -93,7 +151,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_right_password_of_the_right_name_is_known() {
-        let users = Users::new(vec![hashed("alice", 4), hashed("bob", 5)]).unwrap().unwrap();
+        let users =
+            Users::new(vec![hashed("alice", 4), hashed("bob", 5)], &Guesses::default()).unwrap().unwrap();
         // Twice: what was verified is remembered.
         for _ in 0..2 {
             for (name, password, right) in [
@@ -107,37 +166,56 @@ mod tests {
                 ("mallory", "bob", false),
                 ("Alice", "alice", false),
             ] {
-                assert_eq!(users.know(name, password.as_bytes()).await, right, "{name} {password}");
+                let verdict = users.verify(name, password.as_bytes()).await;
+                assert_eq!(verdict == Verdict::Right, right, "{name} {password}");
             }
         }
         assert_eq!(users.verified().len(), 2);
-        assert!(!users.know("alice", &[0xff, 0]).await);
+        for odd in [&[0xff][..], b"alice\0alice", b"alice\0"] {
+            assert_eq!(users.verify("alice", odd).await, Verdict::Wrong);
+        }
     }
 
     #[tokio::test]
     async fn what_was_verified_needs_no_bcrypt() {
-        let users = Users::new(vec![hashed("alice", 4)]).unwrap().unwrap();
-        assert!(users.know("alice", b"alice").await);
+        let users = Users::new(vec![hashed("alice", 4)], &Guesses::default()).unwrap().unwrap();
+        assert_eq!(users.verify("alice", b"alice").await, Verdict::Right);
         // Nobody's turn comes any more.
-        users.one_at_a_time.close();
-        assert!(users.know("alice", b"alice").await);
-        assert!(!users.know("alice", b"wrong").await && !users.know("mallory", b"alice").await);
+        users.guesses.one_at_a_time.close();
+        assert_eq!(users.verify("alice", b"alice").await, Verdict::Right);
+        assert_eq!(users.verify("alice", b"wrong").await, Verdict::Wrong);
+        assert_eq!(users.verify("mallory", b"alice").await, Verdict::Wrong);
     }
 
     #[tokio::test]
     async fn who_hangs_up_keeps_the_turn_until_it_is_over() {
-        let users = Users::new(vec![hashed("alice", 10)]).unwrap().unwrap();
+        let users = Users::new(vec![hashed("alice", 10)], &Guesses::default()).unwrap().unwrap();
         for _ in 0..5 {
             let hangs_up =
-                tokio::time::timeout(std::time::Duration::from_millis(5), users.know("alice", b"x"));
+                tokio::time::timeout(std::time::Duration::from_millis(5), users.verify("alice", b"x"));
             assert!(hangs_up.await.is_err());
-            assert_eq!(users.one_at_a_time.available_permits(), 0);
+            assert_eq!(users.guesses.one_at_a_time.available_permits(), 0);
         }
+    }
+
+    #[tokio::test]
+    async fn no_crowd_waits_for_its_turn() {
+        let guesses = Guesses::default();
+        let users = Users::new(vec![hashed("alice", 4)], &guesses).unwrap().unwrap();
+        assert_eq!(users.verify("alice", b"alice").await, Verdict::Right);
+        let queue = guesses.queue.acquire_many(16).await.unwrap();
+        // Who was verified before waits for nobody.
+        assert_eq!(users.verify("alice", b"alice").await, Verdict::Right);
+        assert_eq!(users.verify("alice", b"wrong").await, Verdict::Busy);
+        drop(queue);
+        assert_eq!(users.verify("alice", b"wrong").await, Verdict::Wrong);
     }
 
     #[test]
     fn strangers_take_as_long_as_the_slowest() {
-        let users = Users::new(vec![hashed("a", 4), hashed("b", 6), hashed("c", 5)]).unwrap().unwrap();
+        let users = Users::new(vec![hashed("a", 4), hashed("b", 6), hashed("c", 5)], &Guesses::default())
+            .unwrap()
+            .unwrap();
         assert_eq!(cost(users.slowest.expose_secret()), Some(6));
     }
 
@@ -145,14 +223,17 @@ mod tests {
     fn what_is_no_hash_is_refused_by_its_name() {
         let hash = bcrypt::hash("x", 4).unwrap();
         let rest = &hash[7..];
-        assert!(Users::new(Vec::new()).unwrap().is_none());
+        assert!(Users::new(Vec::new(), &Guesses::default()).unwrap().is_none());
         for prefix in ["$2y$04$", "$2a$04$", "$2b$31$"] {
             assert!(cost(&format!("{prefix}{rest}")).is_some(), "{prefix}");
         }
         for wrong in
             ["", "secret", "$1$04$", &format!("$2y$03${rest}"), &format!("$2y$32${rest}"), &hash[..59]]
         {
-            let refused = Users::new(vec![hashed("ok", 4), ("alice".to_owned(), wrong.to_owned().into())]);
+            let refused = Users::new(
+                vec![hashed("ok", 4), ("alice".to_owned(), wrong.to_owned().into())],
+                &Guesses::default(),
+            );
             assert_eq!(refused.err().as_deref(), Some("alice"), "{wrong}");
         }
     }

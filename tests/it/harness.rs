@@ -148,7 +148,9 @@ impl Exporter {
         let reader = tokio::spawn(async move {
             let mut sender = Some(sender);
             while let Ok(Some(line)) = lines.next_line().await {
-                if let (true, Some(sender)) = (line.contains("listening"), sender.take()) {
+                if line.contains("listening")
+                    && let Some(sender) = sender.take()
+                {
                     let digits: Vec<_> = line.split("127.0.0.1:").skip(1).collect();
                     let port: String = digits[0].chars().take_while(char::is_ascii_digit).collect();
                     let _ = sender.send(format!("http://127.0.0.1:{port}"));

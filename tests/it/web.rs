@@ -6,6 +6,8 @@ use std::time::Duration;
 use atlas_backup_exporter::simulator::{Cluster, Simulator};
 use reqwest::{Certificate, Client, Identity, StatusCode};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::certificates::{Authority, Issued};
 use crate::harness::{Exporter, Scrape, Setup, command, simulator, world};
@@ -275,4 +277,35 @@ async fn a_web_configuration_that_is_refused_at_the_start_is_an_error_of_configu
             assert!(log.starts_with(said), "{log}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_crowd_that_guesses_keeps_nobody_out_who_was_let_in_before() {
+    let authority = Authority::new("ours");
+    let (_simulator, exporter) = serve(&users(&["alice"]).replace("$04$", "$08$"), &authority).await;
+    let address = exporter.url.strip_prefix("http://").unwrap();
+    // At this cost it takes a while; nobody is right, since the hash is of another one.
+    let guess = "GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWxpY2U6d3Jvbmc=\r\n\r\n";
+    let mut crowd = Vec::new();
+    for _ in 0..530 {
+        let mut guesser = TcpStream::connect(address).await.unwrap();
+        guesser.write_all(guess.as_bytes()).await.unwrap();
+        crowd.push(guesser);
+    }
+    let start = std::time::Instant::now();
+    let mut told = Vec::new();
+    for _ in 0..10 {
+        // Each over a connection of its own.
+        let status =
+            status(&Client::new(), format!("{}/metrics", exporter.url), Some(("alice", "wrong"))).await;
+        told.push(status.unwrap().as_u16());
+        let healthy = status_of(&exporter, "/-/healthy").await;
+        assert_eq!(healthy, Some(StatusCode::OK));
+    }
+    assert!(told.iter().all(|status| [401, 429].contains(status)), "{told:?}");
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+async fn status_of(exporter: &Exporter, path: &str) -> Option<StatusCode> {
+    status(&Client::new(), format!("{}{path}", exporter.url), None).await
 }
