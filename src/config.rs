@@ -10,6 +10,7 @@ pub(crate) mod fuzzing;
 mod read;
 mod section;
 mod selection;
+mod told;
 mod yaml;
 
 use std::fmt;
@@ -23,8 +24,9 @@ use crate::mask;
 use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
 pub use authorities::Authorities;
 pub use credentials::{Credentials, SecretSource};
-pub(crate) use section::{Section, is_no_secret};
+pub(crate) use section::Section;
 pub use selection::Selection;
+pub(crate) use told::is_no_secret;
 pub(crate) use yaml::yaml;
 
 /// Where Atlas is, unless someone says otherwise.
