@@ -20,9 +20,8 @@ use crate::web::{RateLimit, Verdict, WebConfig};
 /// The page that anybody may ask for at any time, since probes bring no password: it says no more than that someone answers.
 pub(super) const OPEN: &str = "/-/healthy";
 
-/// What `http.Error` of Go says for a status.
+/// As Go says it.
 const UNAUTHORIZED: &str = "Unauthorized\n";
-const TOO_MANY_REQUESTS: &str = "Too Many Requests\n";
 
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
@@ -66,21 +65,23 @@ impl Gate {
         if let Some(limit) = web.rate_limit
             && !self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(limit, Instant::now())
         {
-            return Some((StatusCode::TOO_MANY_REQUESTS, TOO_MANY_REQUESTS).into_response());
+            return Some(too_many());
         }
         let users = web.users.as_ref()?;
         if let Some((name, password)) = credentials(request.headers()) {
             match users.verify(&name, &password).await {
                 Verdict::Right => return None,
-                Verdict::Busy => {
-                    return Some((StatusCode::TOO_MANY_REQUESTS, TOO_MANY_REQUESTS).into_response());
-                }
+                Verdict::Busy => return Some(too_many()),
                 Verdict::Wrong => {}
             }
         }
         let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"))];
         Some((StatusCode::UNAUTHORIZED, challenge, UNAUTHORIZED).into_response())
     }
+}
+
+fn too_many() -> Response {
+    (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n").into_response()
 }
 
 /// Name and password of an `Authorization: Basic` (RFC 7617). A name that is not UTF-8 is nobody's.

@@ -2,26 +2,25 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use crate::certificates;
+
 /// Who vouches for servers.
-pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(certificates::Authority);
 
 impl Authority {
     /// Those of one name are strangers to each other all the same.
     pub(crate) fn new() -> Self {
         // Servers and clients of tests share the process.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "an authority of tests");
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+        Self(certificates::Authority::new("an authority of tests"))
     }
 
     pub(crate) fn pem(&self) -> String {
-        self.0.pem()
+        self.0.certificate.clone()
     }
 
     /// A server that is what it says.
@@ -46,8 +45,7 @@ impl Authority {
     }
 
     fn server(&self, params: &CertificateParams) -> Arc<ServerConfig> {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let (certificate, key) = self.0.sign(params);
         config(certificate.der().clone(), &key)
     }
 }
