@@ -126,13 +126,15 @@ impl<'a> Section<'a> {
         self.optional(
             key,
             "a length of time of at least 100ms with its unit, such as \"30s\", \"1m 30s\" or \"1d\"",
-            |value| {
-                let ValueKind::String(text) = &value.kind else { return None };
-                let span: Span = text.trim().parse().ok()?;
-                let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-                Duration::try_from(duration).ok().filter(|duration| *duration >= SHORTEST)
-            },
+            |value| length(value).filter(|length| *length >= SHORTEST),
         )
+    }
+
+    /// A length of time of any length, with its unit unless it is 0.
+    pub(crate) fn any_duration(&mut self, key: &str) -> Result<Option<Duration>, ConfigError> {
+        self.optional(key, "a length of time with its unit, such as \"1s\", or 0", |value| {
+            if is_nought(value) { Some(Duration::ZERO) } else { length(value) }
+        })
     }
 
     /// A secret; its value is in no message.
@@ -279,5 +281,21 @@ impl<'a> Section<'a> {
         } else {
             key.escape_debug().to_string()
         }
+    }
+}
+
+/// A length of time with its unit.
+fn length(value: &Value) -> Option<Duration> {
+    let ValueKind::String(text) = &value.kind else { return None };
+    let span: Span = text.trim().parse().ok()?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_from(duration).ok()
+}
+
+fn is_nought(value: &Value) -> bool {
+    match &value.kind {
+        ValueKind::I64(number) => *number == 0,
+        ValueKind::String(text) => text.trim() == "0",
+        _ => false,
     }
 }

@@ -41,8 +41,18 @@ pub(super) fn read(file: &Path, files: &mut Files, guesses: &Guesses) -> Result<
     let content =
         files.read(file).map_err(|error| refused(&format!("cannot read the web configuration: {error}")))?;
     let text = String::from_utf8(content).map_err(|_| refused("not YAML: not UTF-8"))?;
+    understand(file, &text, files, guesses)
+}
+
+/// What `text` says, and the files that it names.
+pub(super) fn understand(
+    file: &Path,
+    text: &str,
+    files: &mut Files,
+    guesses: &Guesses,
+) -> Result<WebConfig, ConfigError> {
     let known = ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"];
-    let mut root = Section::discreet(file, yaml(file, &text)?, &known)?;
+    let mut root = Section::discreet(file, yaml(file, text)?, &known)?;
     let mut http = root.section("http_server_config", &["http2", "headers"])?;
     let http2 = http.switch("http2")?.unwrap_or(true);
     let headers = headers(&mut http)?;
@@ -56,7 +66,7 @@ pub(super) fn read(file: &Path, files: &mut Files, guesses: &Guesses) -> Result<
         root.entry_error("basic_auth_users", &name, problem)
     })?;
     let mut section = root.section("rate_limit", &["interval", "burst"])?;
-    let interval = section.duration("interval")?;
+    let interval = section.any_duration("interval")?.filter(|interval| !interval.is_zero());
     let burst = section.number("burst", "a whole number", 0..=u32::MAX)?.unwrap_or_default();
     let rate_limit = interval.map(|interval| RateLimit { interval, burst });
     Ok(WebConfig { tls: tls.map(Arc::new), headers, users, rate_limit })

@@ -79,6 +79,22 @@ fn everything_that_may_be_said_is_understood() {
 }
 
 #[test]
+fn a_rate_limit_may_be_of_any_length_and_none_at_0() {
+    let folder = folder();
+    for (interval, limit) in [
+        ("'0'", None),
+        ("0", None),
+        ("0s", None),
+        ("1ms", Some(Duration::from_millis(1))),
+        ("1h30m", Some(Duration::from_mins(90))),
+    ] {
+        let yaml = format!("rate_limit: {{interval: {interval}, burst: 1}}");
+        let config = load(folder.path(), &yaml).map(|web| web.follow().borrow().clone());
+        assert_eq!(config.unwrap().rate_limit.map(|limit| limit.interval), limit, "{interval}");
+    }
+}
+
+#[test]
 fn the_order_of_suites_and_curves_is_the_one_that_was_written() {
     let folder = folder();
     let yaml = "tls_server_config: {cert_file: cert.pem, key_file: key.pem, cipher_suites: [TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], curve_preferences: [CurveP384, X25519]}";
@@ -172,6 +188,11 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
             "without control characters",
         ),
         ("rate_limit: {interval: often, burst: 1}".to_owned(), "rate_limit.interval is \"often\""),
+        (
+            "rate_limit: {interval: 5, burst: 1}".to_owned(),
+            "rate_limit.interval is 5; it should be a length of time with its unit",
+        ),
+        ("rate_limit: {interval: -1s, burst: 1}".to_owned(), "rate_limit.interval is \"-1s\""),
         ("rate_limit: {interval: 1s, burst: -1}".to_owned(), "rate_limit.burst is -1"),
         ("basic_auth_users: [alice]".to_owned(), "basic_auth_users should be names"),
     ] {
