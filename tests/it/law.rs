@@ -70,6 +70,7 @@ fn one_external_format_one_room() {
     only("hyper::", &["http", "web", "atlas/error.rs"]);
     only("rustls::", &["web", "http/serve.rs", "atlas", "config/authorities.rs"]);
     only("bcrypt::", &["web/users.rs"]);
+    only("yaml_rust2::", &["config/yaml.rs"]);
 }
 
 #[test]
