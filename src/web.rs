@@ -3,6 +3,8 @@
 //! Its form is that of Prometheus's exporter toolkit (`docs/web-configuration.md` there), so that one file serves every exporter of a host.
 
 mod clients;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod keys;
 mod tls;
 mod users;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// A target, and what it calls.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     ("accept", super::accept),
     ("challenge", super::challenge),
     ("config", super::config),
@@ -16,6 +16,7 @@ const TARGETS: [Target; 8] = [
     ("inflate", super::inflate),
     ("listing", super::listing),
     ("retry_after", super::retry_after),
+    ("web", super::web),
 ];
 
 fn fuzz() -> PathBuf {

@@ -156,8 +156,9 @@ fn pem(
         return Ok(inline.map(|text| Pem { key: key.to_owned(), content: text.into_bytes() }));
     };
     // As everywhere: a relative name is looked up beside the file that it is in.
-    let is_name =
-        name.contains('.') && name.len() < 256 && !name.contains("-----") && !name.contains(char::is_control);
+    // `$` begins the parts of a hash.
+    let odd = |c: char| c.is_control() || c == '$';
+    let is_name = name.contains('.') && name.len() < 256 && !name.contains("-----") && !name.contains(odd);
     let path = file.parent().unwrap_or(Path::new("")).join(name);
     match files.read(&path) {
         Ok(content) => Ok(Some(Pem { key: key_file, content })),

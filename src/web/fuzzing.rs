@@ -1,0 +1,96 @@
+//! What must hold of a web configuration, whatever stands in it.
+
+// To panic is how these say no.
+#![allow(clippy::missing_panics_doc)]
+
+use std::path::Path;
+
+use config::{Value, ValueKind};
+
+use super::{Files, Guesses, WebConfig, keys};
+use crate::config::{ConfigError, yaml};
+use crate::fuzzing::is_a_line;
+
+/// A folder that is not there: what the file names cannot be read, and nothing of the machine is.
+const FILE: &str = "/dev/null/web.yml";
+
+/// Of the password `secret`.
+const HASH: &str = "$2y$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
+
+/// Letters of a hash that may stand in a message: fewer than that are chance.
+const CHANCE: usize = 8;
+
+/// A file. An `@` in it stands for a hash.
+pub fn web(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let text = text.replace('@', HASH);
+    check(&text);
+    for planted in [
+        format!("{HASH}: 1\n{text}"),
+        format!("{text}\n{HASH}"),
+        format!("basic_auth_users: {{a: {HASH}}}\n{text}"),
+        format!("basic_auth_users: {{a: {HASH}, b: {HASH}x}}\n{text}"),
+        format!("basic_auth_users: {{{HASH}: a}}\n{text}"),
+        format!("tls_server_config: {{cert_file: {HASH}}}\n{text}"),
+    ] {
+        check(&planted);
+    }
+}
+
+fn check(text: &str) {
+    match (read(text), read(text)) {
+        (Ok(config), Ok(again)) => {
+            assert!(config.headers == again.headers && config.rate_limit == again.rate_limit, "read twice");
+            holds(&config, text);
+        }
+        (Err(error), Err(again)) => {
+            assert_eq!(error, again, "read twice");
+            let error = error.to_string();
+            is_a_line(&error);
+            assert!(error.starts_with(FILE), "nobody knows where: {error}");
+            tells_no_hash(&error);
+        }
+        _ => panic!("once well, once badly"),
+    }
+}
+
+fn read(text: &str) -> Result<WebConfig, ConfigError> {
+    keys::understand(Path::new(FILE), text, &mut Files::default(), &Guesses::default())
+}
+
+fn tells_no_hash(told: &str) {
+    let mut windows = (0..=HASH.len() - CHANCE).map(|begin| &HASH[begin..begin + CHANCE]);
+    assert!(!windows.any(|part| told.contains(part)), "a hash is in: {told}");
+}
+
+/// What is closed in the file is closed, by another reading of it.
+fn holds(config: &WebConfig, text: &str) {
+    tells_no_hash(&format!("{config:?}"));
+    let root = yaml(Path::new(FILE), text).expect("it was understood before");
+    let at = |path: [&str; 2]| path.iter().try_fold(&root, |value, key| table(value)?.get(*key));
+    let is_filled = |value: &Value| !matches!(&value.kind, ValueKind::Nil) && !is_text(value, "");
+    let users = table(&root).and_then(|root| table(root.get("basic_auth_users")?));
+    assert_eq!(config.users.is_some(), users.is_some_and(|users| !users.is_empty()), "users");
+    let is_encrypted =
+        ["cert", "cert_file"].iter().any(|key| at(["tls_server_config", key]).is_some_and(is_filled));
+    assert_eq!(config.tls.is_some(), is_encrypted, "TLS");
+    let is_old = at(["http_server_config", "http2"])
+        .is_some_and(|value| matches!(value.kind, ValueKind::Boolean(false)));
+    if let Some(tls) = &config.tls {
+        assert!(!is_old || tls.alpn_protocols == [b"http/1.1"], "HTTP/2");
+    }
+    let limit = at(["rate_limit", "interval"]).is_some_and(is_filled);
+    assert!(limit || config.rate_limit.is_none());
+    assert!(config.rate_limit.is_none_or(|limit| !limit.interval.is_zero()));
+}
+
+fn table(value: &Value) -> Option<&config::Map<String, Value>> {
+    match &value.kind {
+        ValueKind::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+fn is_text(value: &Value, text: &str) -> bool {
+    matches!(&value.kind, ValueKind::String(found) if found == text)
+}
