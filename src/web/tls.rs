@@ -155,10 +155,17 @@ fn pem(
     let Some(name) = section.text(&key_file, "the name of a file")? else {
         return Ok(inline.map(|text| Pem { key: key.to_owned(), content: text.into_bytes() }));
     };
-    // As everywhere: a relative name is looked up beside the file that it is in.
+    if inline.is_some() {
+        tracing::warn!(
+            left_out = key,
+            kept = key_file,
+            "the web configuration says twice what one of them should"
+        );
+    }
     // `$` begins the parts of a hash.
     let odd = |c: char| c.is_control() || c == '$';
     let is_name = name.contains('.') && name.len() < 256 && !name.contains("-----") && !name.contains(odd);
+    // As everywhere: a relative name is looked up beside the file that it is in.
     let path = file.parent().unwrap_or(Path::new("")).join(name);
     match files.read(&path) {
         Ok(content) => Ok(Some(Pem { key: key_file, content })),

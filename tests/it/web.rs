@@ -222,6 +222,22 @@ async fn the_web_configuration_may_encrypt_what_was_plain_and_the_other_way_roun
 }
 
 #[tokio::test]
+async fn what_is_given_up_or_left_out_is_warned_of() {
+    let authority = Authority::new("ours");
+    let yaml = TLS.replace('{', "{cert: nothing, min_version: TLS10, ") + &users(&["alice"]);
+    let (_simulator, exporter) = serve(&yaml, &authority).await;
+    let begun = exporter.log();
+    for warning in ["left_out=cert kept=cert_file", "name=TLS10", "name=TLS11"] {
+        assert!(begun.contains(warning), "{warning}: {begun}");
+    }
+    write(exporter.folder.path(), "# nothing");
+    until(Some(200), async || status_of(&exporter, "/metrics").await).await;
+    for warning in ["no longer encrypts", "names no user any more"] {
+        assert!(!begun.contains(warning) && exporter.log().contains(warning), "{warning}");
+    }
+}
+
+#[tokio::test]
 async fn headers_are_on_every_answer_and_http_2_can_be_switched_off() {
     let authority = Authority::new("ours");
     let headers = "headers: {X-Frame-Options: deny, Strict-Transport-Security: max-age=5}";
