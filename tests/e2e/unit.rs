@@ -1,8 +1,16 @@
-//! The systemd unit, as far as it can be judged without a systemd that runs.
+//! The systemd units, as far as they can be judged without a systemd that runs.
 
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::process::Command;
+use tokio::time::timeout;
 
-use crate::servers::shipped;
+use crate::servers::{eventually, free_port, shipped};
+
+const EXPORTER: &str = env!("CARGO_BIN_EXE_atlas-backup-exporter");
 
 /// Of ten; what remains is the network, which an exporter cannot do without.
 const MOST_EXPOSED: f64 = 1.5;
@@ -24,4 +32,42 @@ async fn the_unit_leaves_little_to_attack() {
     assert!(level.is_some_and(|level: f64| level < MOST_EXPOSED), "{said}");
     // Nothing that it does not understand.
     assert!(!said.contains("Unknown") && !said.contains("ignoring"), "{said}");
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's systemd; tests/run installs it"]
+async fn systemd_understands_the_units() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut judge = Command::new("systemd-analyze");
+    judge.arg("verify");
+    for unit in ["atlas-backup-exporter.service", "atlas-backup-exporter.socket"] {
+        let text = std::fs::read_to_string(shipped("deploy/systemd").join(unit)).unwrap();
+        // It looks whether the program is there.
+        let text = text.replace("/usr/local/bin/atlas-backup-exporter", EXPORTER);
+        std::fs::write(folder.path().join(unit), text).unwrap();
+        judge.arg(folder.path().join(unit));
+    }
+    let output = judge.output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's systemd; tests/run installs it"]
+async fn the_exporter_serves_on_the_port_that_systemd_opened() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let folder = tempfile::tempdir().unwrap();
+    let mut systemd = Command::new("systemd-socket-activate");
+    systemd.current_dir(folder.path()).args(["-l", &address, EXPORTER, "demo", "--web.systemd-socket"]);
+    // It starts the exporter for the first who connects.
+    let _systemd = systemd.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+    let ask = async || {
+        let (mut stream, mut answer) = (TcpStream::connect(&address).await.ok()?, String::new());
+        stream.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n").await.ok()?;
+        stream.read_to_string(&mut answer).await.ok().map(|_| answer)
+    };
+    // An answer that does not come is none.
+    let answer =
+        eventually("an answer", || async { timeout(Duration::from_secs(5), ask()).await.ok()? }).await;
+    assert!(answer.starts_with("HTTP/1.0 200 OK"), "{answer}");
 }
