@@ -12,7 +12,12 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const END_OF_REQUEST: u8 = 5;
+const CONTINUATION: u8 = 9;
+const END_OF_HEADERS: u8 = 4;
 const INITIAL_WINDOW_SIZE: u8 = 4;
+
+/// How the headers of an answer begin whose status is 200: entry 8 of the table.
+const OK: u8 = 0x88;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -40,15 +45,16 @@ impl Client {
         Self { read, write }
     }
 
-    /// Types and streams of all frames that come, while something is sent.
-    async fn frames(mut self, send: impl AsyncFnOnce(WriteHalf<DuplexStream>)) -> Vec<(u8, u32)> {
+    /// Types and first bytes of all frames that come, while something is sent.
+    async fn frames(mut self, send: impl AsyncFnOnce(WriteHalf<DuplexStream>)) -> Vec<(u8, u8)> {
         let mut frames = Vec::new();
         let reading = async {
             let mut header = [0; 9];
             while self.read.read_exact(&mut header).await.is_ok() {
-                let [_, a, b, kind, _, stream @ ..] = header;
-                frames.push((kind, u32::from_be_bytes(stream)));
-                let _ = self.read.read_exact(&mut vec![0; usize::from(u16::from_be_bytes([a, b]))]).await;
+                let [_, a, b, kind, ..] = header;
+                let mut payload = vec![0; usize::from(u16::from_be_bytes([a, b]))];
+                let _ = self.read.read_exact(&mut payload).await;
+                frames.push((kind, payload.first().copied().unwrap_or_default()));
             }
         };
         tokio::join!(reading, send(self.write));
@@ -91,7 +97,7 @@ async fn who_ignores_that_it_is_let_go_is_cut_off() {
     };
     let (ended, time, frames) = served(web, deaf).await;
     assert_eq!((ended, time), (Some(ErrorKind::TimedOut), Duration::from_secs(20) + LET_GO));
-    let answers = frames.iter().filter(|(kind, _)| *kind == HEADERS).count();
+    let answers = frames.iter().filter(|frame| **frame == (HEADERS, OK)).count();
     assert!(answers > 20, "it is no longer answered: {answers}");
 }
 
@@ -113,7 +119,7 @@ async fn an_answer_that_is_not_read_is_given_up_though_others_are_asked_for() {
     };
     let (ended, time, frames) = served(web, stuck).await;
     assert_eq!((ended, time), (Some(ErrorKind::TimedOut), ANSWER));
-    let answers = frames.iter().filter(|(kind, _)| *kind == HEADERS).count();
+    let answers = frames.iter().filter(|frame| **frame == (HEADERS, OK)).count();
     assert_eq!(answers, 1 + 17, "the others are answered meanwhile");
 }
 
@@ -152,4 +158,33 @@ async fn more_requests_at_once_than_allowed_are_refused() {
     let (_, _, frames) = served(web, greedy).await;
     let of = |kind| frames.iter().filter(|frame| frame.0 == kind).count();
     assert_eq!((of(HEADERS), of(RST_STREAM)), (16, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_that_are_too_large_are_refused() {
+    let (_sender, web) = watch::channel(Arc::default());
+    let talkative = async |stream| {
+        let client = Client::begin(stream, 100).await;
+        let asking = async |mut write: WriteHalf<DuplexStream>| {
+            for (stream, most) in [(1, 10_000), (3, 20_000)] {
+                // `a`, and so many bytes of it; their number takes seven bits first, then what is left, seven by seven.
+                let left = most - 127;
+                let length =
+                    [127, (left % 128) as u8 | 128, (left / 128) as u8 & 127 | 128, (left >> 14) as u8];
+                let header = [&[0, 1, b'a'], &length[..], &vec![b'x'; most]].concat();
+                let mut request = request(stream, "/short");
+                // Its headers go on in another frame.
+                request[4] = 1;
+                write.write_all(&request).await.unwrap();
+                let (some, rest) = header.split_at(header.len() / 2);
+                write.write_all(&frame(CONTINUATION, 0, stream, some)).await.unwrap();
+                write.write_all(&frame(CONTINUATION, END_OF_HEADERS, stream, rest)).await.unwrap();
+                sleep(SOON).await;
+            }
+        };
+        client.frames(asking).await
+    };
+    let (_, _, frames) = served(web, talkative).await;
+    let mut answers = frames.iter().filter(|(kind, _)| *kind == HEADERS).map(|(_, first)| *first == OK);
+    assert_eq!((answers.next(), answers.next()), (Some(true), Some(false)), "{frames:?}");
 }
