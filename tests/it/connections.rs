@@ -15,12 +15,12 @@ fn address(exporter: &Exporter) -> &str {
     exporter.url.strip_prefix("http://").unwrap()
 }
 
-async fn connect(exporter: &Exporter) -> TcpStream {
+pub(crate) async fn connect(exporter: &Exporter) -> TcpStream {
     TcpStream::connect(address(exporter)).await.unwrap()
 }
 
 /// What comes until the other side hangs up.
-async fn rest(client: &mut TcpStream) -> String {
+pub(crate) async fn rest(client: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut answer)).await;
     // That it is reset is an end, too.

@@ -1,7 +1,7 @@
 //! Who may look at the pages, and over what; `tests/e2e/web.rs` compares that with another exporter.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atlas_backup_exporter::simulator::{Cluster, Simulator};
 use reqwest::{Certificate, Client, Identity, StatusCode};
@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::certificates::{Authority, Issued};
+use crate::connections::{connect, rest};
 use crate::harness::{Exporter, Scrape, Setup, command, simulator, world};
 
 /// Of the password `secret`.
@@ -238,6 +239,18 @@ async fn what_is_given_up_or_left_out_is_warned_of() {
 }
 
 #[tokio::test]
+async fn who_does_not_come_to_the_end_of_a_handshake_is_hung_up_on() {
+    let authority = Authority::new("ours");
+    let (_simulator, exporter) = serve(TLS, &authority).await;
+    let start = Instant::now();
+    let (mut silent, mut half) = (connect(&exporter).await, connect(&exporter).await);
+    half.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]).await.unwrap();
+    let answers = tokio::join!(rest(&mut silent), rest(&mut half));
+    assert_eq!(answers, (String::new(), String::new()));
+    assert!((9..19).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
 async fn headers_are_on_every_answer_and_http_2_can_be_switched_off() {
     let authority = Authority::new("ours");
     let headers = "headers: {X-Frame-Options: deny, Strict-Transport-Security: max-age=5}";
@@ -308,7 +321,7 @@ async fn a_crowd_that_guesses_keeps_nobody_out_who_was_let_in_before() {
         guesser.write_all(guess.as_bytes()).await.unwrap();
         crowd.push(guesser);
     }
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let mut told = Vec::new();
     for _ in 0..10 {
         // Each over a connection of its own.
