@@ -122,7 +122,12 @@ impl Setup {
 
 /// The binary with nothing of this machine's environment that could change what it does.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_atlas-backup-exporter"));
+    command_of(env!("CARGO_BIN_EXE_atlas-backup-exporter"))
+}
+
+/// Another build of the exporter, with nothing of our environment.
+pub(crate) fn command_of(program: &str) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
     command
 }

@@ -35,7 +35,7 @@ impl Plan {
         self.length >= Duration::from_mins(10)
     }
 
-    fn interval(self) -> Duration {
+    pub(crate) fn interval(self) -> Duration {
         Duration::from_secs(if self.is_long() { 10 } else { 1 })
     }
 

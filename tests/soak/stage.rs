@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::simulator::{Project, Simulator, World};
+use atlas_backup_exporter::simulator::{Fault, Misbehaviour, Project, Simulator, World};
 use fastrand::Rng;
 use jiff::Timestamp;
 
 use super::around::Footprint;
-use super::harness::{Exporter, command, service_account, simulator};
+use super::harness::{Exporter, command, command_of, service_account, simulator};
 use super::plan::{PER_PROJECT, POLL_TIMEOUT, Plan, project_id};
 use super::truth::{Figures, History, Job, figures, scraped};
 use super::{STORM, chaos};
@@ -68,7 +68,8 @@ impl Stage {
     pub(crate) async fn begin(plan: Plan, simulator: Simulator, clusters: Clusters) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.toml"), plan.toml(simulator.url(), 8)).unwrap();
-        let mut command = command();
+        let mut command =
+            std::env::var("SOAK_EXPORTER").map_or_else(|_| command(), |other| command_of(&other));
         command.current_dir(folder.path()).arg("--web.listen-address=127.0.0.1:0");
         // glibc keeps what it once got in large pieces, unless it is told from which size on to give it back; the musl of what is shipped
         // always does. What should be seen here is what the exporter keeps.
@@ -87,6 +88,14 @@ impl Stage {
             reloads: 0,
             changes: 0,
         }
+    }
+
+    /// No listing is answered for as long as polls may take: there will never be more requests at once.
+    pub(crate) async fn silence(&mut self) {
+        let silent = Fault { path: "/backup/exports$".to_owned(), what: Misbehaviour::Hang, times: None };
+        self.simulator.world().faults.push(silent);
+        tokio::time::sleep(self.plan.interval() + POLL_TIMEOUT).await;
+        self.simulator.world().faults.clear();
     }
 
     /// Everything at once for a while. Whatever is exposed was true not long ago.

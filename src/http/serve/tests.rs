@@ -4,6 +4,7 @@ use futures_util::stream;
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
 use super::*;
+use crate::http::gate::OPEN;
 use crate::http::life::{ANSWER, FIRST_REQUEST, IDLE};
 
 /// A thousand of them are more than is kept for a client that does not read.
@@ -12,9 +13,11 @@ const PIECE: Result<Bytes, Infallible> = Ok(Bytes::from_static(&[b'x'; 16 * 1024
 const SOON: Duration = Duration::from_millis(1);
 
 fn server(web: watch::Receiver<Arc<WebConfig>>) -> Server {
+    let long = || get(async || Body::from_stream(stream::iter((0..1000).map(|_| PIECE))));
     let router = Router::new()
         .route("/short", get(async || "short"))
-        .route("/long", get(async || Body::from_stream(stream::iter((0..1000).map(|_| PIECE)))))
+        .route("/long", long())
+        .route(OPEN, long())
         .route("/slow", get(async || sleep(Duration::from_secs(90)).await));
     Server {
         gate: Gate::new(router, web.clone()),
@@ -92,6 +95,25 @@ async fn who_is_let_go_is_waited_for_but_not_for_long() {
     let (ended, changed) = tokio::join!(async { (serving.await, Instant::now()) }, client);
     assert_eq!(ended.0.unwrap_err().kind(), ErrorKind::TimedOut);
     assert_eq!(ended.1 - changed, LET_GO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_read_what_is_open_to_all_makes_room() {
+    for (path, lasts) in [("/long", ANSWER), (OPEN, Duration::from_secs(5))] {
+        let (_sender, web) = watch::channel(Arc::default());
+        let (server, life, start) = (server(web.clone()), Life::new(), Instant::now());
+        let (ours, mut theirs) = duplex(1024);
+        let connection = http_1().serve_connection(TokioIo::new(ours), server.answers(&life));
+        let serving = drive(connection, http1::Connection::graceful_shutdown, &server, web, &life);
+        let client = async {
+            ask(&mut theirs, path).await;
+            sleep(Duration::from_secs(5)).await;
+            server.needed.notify_one();
+        };
+        let ended = tokio::join!(async { (serving.await, start.elapsed()) }, client).0;
+        assert_eq!(ended.0.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert_eq!(ended.1, lasts, "{path}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
