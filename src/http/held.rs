@@ -31,10 +31,6 @@ impl<T: Unpin> HttpBody for Held<T> {
         Pin::new(&mut self.get_mut().body).poll_frame(cx)
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }

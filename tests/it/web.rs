@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use atlas_backup_exporter::simulator::{Cluster, Simulator};
 use reqwest::{Certificate, Client, Identity, StatusCode};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::certificates::{Authority, Issued};
@@ -332,6 +332,13 @@ async fn a_crowd_that_guesses_keeps_nobody_out_who_was_let_in_before() {
         assert_eq!(healthy, Some(StatusCode::OK));
     }
     assert!(told.iter().all(|status| [401, 429].contains(status)), "{told:?}");
+    let mut busy = 0;
+    for guesser in &mut crowd {
+        let mut begin = [0; 12];
+        let read = tokio::time::timeout(Duration::from_millis(1), guesser.read_exact(&mut begin));
+        busy += usize::from(matches!(read.await, Ok(Ok(_))) && begin == *b"HTTP/1.1 429");
+    }
+    assert!(busy > 0, "all of them are waited for");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
