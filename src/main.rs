@@ -20,6 +20,11 @@ use cli::{Cli, Command, ListenAddress, Output};
 /// A wrong configuration, and clap's code for a wrong command line.
 const BAD_CONFIGURATION: u8 = 2;
 
+/// A service that was started without its socket: to start it again would change nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("systemd hands over no socket; --web.systemd-socket needs a socket unit of the same name")]
+struct NoSocket;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.refuse_what_does_not_go_together();
@@ -54,7 +59,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the exporter ends");
-            ExitCode::FAILURE
+            if error.is::<NoSocket>() { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -109,8 +114,15 @@ async fn serve(
     reload_on_signal(reloads.handle())?;
     let listeners = if cli.systemd_socket { handed_over()? } else { bind_all(&cli.listen_addresses).await? };
     for listener in &listeners {
-        let (address, tls) = (listener.local_addr()?, web.is_encrypted());
-        tracing::info!(address = %address, tls, version = env!("CARGO_PKG_VERSION"), "listening");
+        let address = listener.local_addr()?;
+        tracing::info!(
+            address = %address,
+            tls = web.is_encrypted(),
+            users = web.users(),
+            client_certificates = web.certificates(),
+            version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
     }
     let options = Options {
         telemetry_path: cli.telemetry_path.clone(),
@@ -159,7 +171,7 @@ fn handed_over() -> anyhow::Result<Vec<TcpListener>> {
         }
     }
     if listeners.is_empty() {
-        bail!("systemd hands over no socket; --web.systemd-socket needs a socket unit of the same name");
+        bail!(NoSocket);
     }
     Ok(listeners)
 }

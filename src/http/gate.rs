@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -43,9 +44,11 @@ impl Gate {
     ) -> impl Future<Output = Response<Held<Option<UnderWay>>>> + use<> {
         life.asked();
         let (web, gate, life) = (self.web.borrow().clone(), self.clone(), life.clone());
+        // No page reads a body, and none should wait in memory while a password is verified.
+        let request = request.map(|_| Body::empty());
         async move {
             let is_open = request.uri().path() == OPEN;
-            let refusal = if is_open { None } else { gate.refusal(&web, &request).await };
+            let refusal = if is_open { None } else { gate.refusal(&web, request.headers()).await };
             let under_way = (refusal.is_none() && !is_open).then(|| life.begin());
             let mut response = match refusal {
                 Some(refusal) => refusal,
@@ -61,14 +64,14 @@ impl Gate {
     }
 
     /// The answer to whoever may not pass.
-    async fn refusal(&self, web: &WebConfig, request: &Request<Incoming>) -> Option<Response> {
+    async fn refusal(&self, web: &WebConfig, headers: &HeaderMap) -> Option<Response> {
         if let Some(limit) = web.rate_limit
             && !self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(limit, Instant::now())
         {
             return Some(too_many());
         }
         let users = web.users.as_ref()?;
-        if let Some((name, password)) = credentials(request.headers()) {
+        if let Some((name, password)) = credentials(headers) {
             match users.verify(&name, &password).await {
                 Verdict::Right => return None,
                 Verdict::Busy => return Some(too_many()),

@@ -25,7 +25,8 @@ use super::held::Held;
 use super::life::{Life, UnderWay};
 use crate::web::WebConfig;
 
-/// Connections at once. When all are taken, a new one takes the place of one that nobody is using.
+/// Connections at once, or half as many as there may be descriptors if that is less: the others are for Atlas. When all are taken, a new one
+/// takes the place of one that nobody is using.
 const MOST_CONNECTIONS: u32 = 512;
 
 /// How often such a place is looked for.
@@ -73,7 +74,10 @@ pub async fn serve(
     web: watch::Receiver<Arc<WebConfig>>,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS as usize));
+    let descriptors = rlimit::Resource::NOFILE.get_soft().unwrap_or(u64::MAX);
+    let most =
+        u32::try_from(descriptors / 2).map_or(MOST_CONNECTIONS, |half| half.clamp(1, MOST_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(most as usize));
     let server = Arc::new(Server {
         gate: Gate::new(router, web.clone()),
         web,
@@ -86,38 +90,48 @@ pub async fn serve(
     }
     stop.cancelled().await;
     // All places are free when all connections are gone.
-    if timeout(DRAIN, places.acquire_many(MOST_CONNECTIONS)).await.is_err() {
+    if timeout(DRAIN, places.acquire_many(most)).await.is_err() {
         tracing::warn!(seconds = DRAIN.as_secs(), "requests are still under way; they are cut off");
     }
 }
 
 async fn accept(listener: TcpListener, server: Arc<Server>) {
+    let mut failing = false;
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = server.stop.cancelled() => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 // Its own fault.
                 Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => continue,
                 Err(error) => {
-                    tracing::warn!(error = %error, "cannot accept a connection");
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(error = %error, "cannot accept connections");
+                    }
+                    // There may be too few descriptors for all.
+                    server.needed.notify_one();
                     sleep(ACCEPT_AGAIN).await;
                     continue;
                 }
             },
         };
+        failing = false;
         let mut place = pin!(server.places.clone().acquire_owned());
         let place = loop {
+            // Whoever makes room does so long before the pause is over.
             tokio::select! {
                 biased;
                 place = &mut place => break place,
-                () = sleep(MAKE_ROOM_EVERY) => server.needed.notify_one(),
+                () = async {
+                    server.needed.notify_one();
+                    sleep(MAKE_ROOM_EVERY).await;
+                } => {}
             }
         };
         let server = server.clone();
         tokio::spawn(async move {
             if let Err(error) = connection(stream, server).await {
-                tracing::debug!(error = %error, "a connection has failed");
+                tracing::debug!(peer = %peer, error = %error, "a connection has failed");
             }
             drop(place);
         });

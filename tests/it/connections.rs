@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::Command;
 
-use crate::harness::{Exporter, Setup, command, simulator, world};
+use crate::harness::{Exporter, Scrape, Setup, command, simulator, world};
 
 fn address(exporter: &Exporter) -> &str {
     exporter.url.strip_prefix("http://").unwrap()
@@ -65,6 +65,35 @@ async fn a_crowd_that_asks_nothing_keeps_nobody_out() {
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     let scrape = exporter.scrape().await;
     assert_eq!(scrape.up("prod"), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_crowd_leaves_descriptors_for_atlas() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut limited = Command::new("sh");
+    limited
+        .env_clear()
+        .current_dir(folder.path())
+        .args(["-c", "ulimit -n 128; exec \"$0\" demo --web.listen-address=127.0.0.1:0"])
+        .arg(env!("CARGO_BIN_EXE_atlas-backup-exporter"))
+        .stdout(Stdio::null())
+        .kill_on_drop(true);
+    let exporter = Exporter::spawn(limited, folder).await;
+    let mut crowd = Vec::new();
+    for _ in 0..200 {
+        let mut client = connect(&exporter).await;
+        client.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        crowd.push(client);
+    }
+    // Polls go on, and whoever scrapes is answered.
+    let polls = |scrape: &Scrape| -> f64 {
+        scrape.of("mongodbatlas_backup_export_polls_total").iter().map(|(_, value)| value).sum()
+    };
+    let before = polls(&exporter.scrape().await);
+    let after = exporter.until(|scrape| polls(scrape) > before + 10.0).await;
+    let failures = after.of("mongodbatlas_backup_export_last_poll_error_info");
+    assert!(failures.iter().all(|(labels, _)| !labels.contains("reason=\"connect\"")), "{failures:?}");
+    assert!(!exporter.log().contains("cannot accept"), "{}", exporter.log());
 }
 
 #[tokio::test]
@@ -170,6 +199,6 @@ async fn sockets_of_systemd_are_served() {
 
     let output = command().args(["demo", "--web.systemd-socket"]).output().await.unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert_eq!(output.status.code(), Some(2), "{log}");
     assert!(log.contains("systemd hands over no socket"), "{log}");
 }

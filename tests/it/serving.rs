@@ -115,8 +115,10 @@ async fn the_body_is_compressed_only_where_that_is_offered() {
             .iter()
             .any(|vary| vary.to_str().unwrap().ends_with("accept-encoding"))
     );
+    let length = header(&compressed, "content-length").parse();
     let bytes = compressed.bytes().await.unwrap();
     assert_eq!(bytes[..2], [0x1f, 0x8b]);
+    assert_eq!(length, Ok(bytes.len()));
     for encoding in ["identity", "gzip;q=0", "br"] {
         let response = get(encoding).await.unwrap();
         assert_eq!(header(&response, "content-encoding"), "", "{encoding}");

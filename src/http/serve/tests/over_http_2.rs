@@ -166,12 +166,10 @@ async fn headers_that_are_too_large_are_refused() {
     let talkative = async |stream| {
         let client = Client::begin(stream, 100).await;
         let asking = async |mut write: WriteHalf<DuplexStream>| {
-            for (stream, most) in [(1, 10_000), (3, 20_000)] {
-                // `a`, and so many bytes of it; their number takes seven bits first, then what is left, seven by seven.
-                let left = most - 127;
-                let length =
-                    [127, (left % 128) as u8 | 128, (left / 128) as u8 & 127 | 128, (left >> 14) as u8];
-                let header = [&[0, 1, b'a'], &length[..], &vec![b'x'; most]].concat();
+            // How many bytes there are of `a`, and that number: seven bits, then what is left, seven by seven.
+            let (few, many): (&[u8], &[u8]) = (&[127, 0x91, 0x4d], &[127, 0xa1, 0x9b, 1]);
+            for (stream, most, length) in [(1, 10_000, few), (3, 20_000, many)] {
+                let header = [&[0, 1, b'a'], length, &vec![b'x'; most]].concat();
                 let mut request = request(stream, "/short");
                 // Its headers go on in another frame.
                 request[4] = 1;
