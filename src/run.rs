@@ -15,7 +15,7 @@ use crate::exposition::{self, Format};
 use crate::fleet::Fleet;
 use crate::reload::{Ask, ReloadHandle, Reloads, What};
 use crate::self_metrics::SelfMetrics;
-use crate::web::Web;
+use crate::web::{Occasion, Web};
 use crate::{atlas, http};
 
 /// No process lives this long.
@@ -187,11 +187,11 @@ struct Read {
 /// Waits until someone asks for a reload, and reads. Whoever asked is dropped, and so told, when the wait is.
 async fn next_configuration(reloads: &mut Reloads, source: Option<&Source>, web: &Web) -> Read {
     let Some(ask) = reloads.next().await else { return std::future::pending().await };
-    let config = match ask.what {
-        What::All => Some(read_again(source.cloned()).await),
-        What::Web => None,
+    let (config, occasion) = match ask.what {
+        What::All => (Some(read_again(source.cloned()).await), Occasion::Asked),
+        What::Web => (None, Occasion::ByItself),
     };
-    Read { ask, config, web: web.read_again().await }
+    Read { ask, config, web: web.read_again(occasion).await }
 }
 
 /// Has the web configuration read anew whenever it changes.

@@ -19,17 +19,19 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 use rustls::ServerConfig;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::config::ConfigError;
 pub(crate) use keys::RateLimit;
+use tls::Certificates;
 use users::Users;
 pub(crate) use users::{Guesses, Verdict};
 
-/// How often it is looked whether the file, or one that it names, has changed.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often it is looked whether the file, or one that it names, has changed. A change is taken when two looks saw the same: until then,
+/// somebody may still be writing.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// More of a file is not read.
+/// A larger file is not read.
 const LARGEST_FILE: u64 = 1024 * 1024;
 
 /// Longest time that reading them may take.
@@ -39,6 +41,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct WebConfig {
     /// `None` for plain HTTP.
     pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Which certificates clients must show.
+    pub(crate) certificates: Certificates,
     /// Headers of every answer.
     pub(crate) headers: HeaderMap,
     /// `None` if everybody may look.
@@ -56,7 +60,31 @@ impl fmt::Debug for WebConfig {
 impl Default for WebConfig {
     /// Plain HTTP for everybody.
     fn default() -> Self {
-        Self { tls: None, headers: HeaderMap::new(), users: None, rate_limit: None }
+        Self {
+            tls: None,
+            certificates: Certificates::None,
+            headers: HeaderMap::new(),
+            users: None,
+            rate_limit: None,
+        }
+    }
+}
+
+impl WebConfig {
+    /// What of it `next` would no longer hold whoever looks to.
+    fn opened_by(&self, next: &Self) -> Vec<&'static str> {
+        let is_verified = |config: &Self| config.certificates == Certificates::Verified;
+        let mut opened = Vec::new();
+        if self.tls.is_some() && next.tls.is_none() {
+            opened.push("encrypts");
+        }
+        if self.users.is_some() && next.users.is_none() {
+            opened.push("asks for a password");
+        }
+        if is_verified(self) && !is_verified(next) {
+            opened.push("verifies the certificates of clients");
+        }
+        opened
     }
 }
 
@@ -70,6 +98,17 @@ pub struct Web {
     in_force: Mutex<Seen>,
     current: watch::Sender<Arc<WebConfig>>,
     guesses: Guesses,
+    reading: Reading,
+}
+
+/// Held while the files are read: one that hangs should hold one thread, and no more.
+#[derive(Debug, Clone)]
+struct Reading(Arc<Semaphore>);
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
 }
 
 /// The files of a web configuration, and a hash of what was in them.
@@ -84,7 +123,7 @@ impl Web {
     pub fn load(file: Option<PathBuf>) -> Result<Self, ConfigError> {
         let web = Self { file, ..Self::default() };
         if let Some(file) = &web.file {
-            web.take_in(read(file, &web.guesses))?;
+            web.take_in(read(file, &web.guesses), Occasion::Asked)?;
         }
         Ok(web)
     }
@@ -95,57 +134,97 @@ impl Web {
         self.current.borrow().tls.is_some()
     }
 
+    /// How many may look by their passwords; 0 if none is asked for.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.current.borrow().users.as_ref().map_or(0, Users::count)
+    }
+
+    /// Which certificates clients must show: `none`, `unverified` or `verified`.
+    #[must_use]
+    pub fn certificates(&self) -> &'static str {
+        self.current.borrow().certificates.word()
+    }
+
     /// For those who follow it.
     #[must_use]
     pub fn follow(&self) -> watch::Receiver<Arc<WebConfig>> {
         self.current.subscribe()
     }
 
-    /// Reads the file again and puts it in force; a file that is refused changes nothing.
-    pub(crate) async fn read_again(&self) -> Result<(), String> {
+    /// Reads the file again and puts it in force; a file that is refused changes nothing. One that has changed `ByItself` is refused, too, if
+    /// it would open what is closed: it may be half of a file, or what a full disk left of it.
+    pub(crate) async fn read_again(&self, occasion: Occasion) -> Result<(), String> {
         let Some(file) = self.file.clone() else { return Ok(()) };
-        let guesses = self.guesses.clone();
-        let reading = tokio::task::spawn_blocking(move || read(&file, &guesses));
-        match tokio::time::timeout(READ_TIMEOUT, reading).await {
+        let (guesses, reading) = (self.guesses.clone(), self.reading.0.clone());
+        let read = async {
+            let held = reading.acquire_owned().await;
+            tokio::task::spawn_blocking(move || {
+                let _held = held;
+                read(&file, &guesses)
+            })
+            .await
+        };
+        match tokio::time::timeout(READ_TIMEOUT, read).await {
             Ok(read) => {
-                self.take_in(read.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+                let read = read.map_err(|error| error.to_string())?;
+                self.take_in(read, occasion).map_err(|error| error.to_string())
             }
             Err(_) => Err("reading the web configuration takes too long".to_owned()),
         }
     }
 
-    fn take_in(&self, (config, read): (Result<WebConfig, ConfigError>, Seen)) -> Result<(), ConfigError> {
+    fn take_in(
+        &self,
+        (config, read): (Result<WebConfig, ConfigError>, Seen),
+        occasion: Occasion,
+    ) -> Result<(), ConfigError> {
         *self.seen() = read.clone();
-        let config = config?;
+        let mut config = config?;
+        if let (Some(users), Some(before)) = (&mut config.users, &self.current.borrow().users) {
+            users.succeed(before);
+        }
+        let opened = self.current.borrow().opened_by(&config);
+        if let (false, Occasion::ByItself, Some(file)) = (opened.is_empty(), occasion, &self.file) {
+            let problem = format!(
+                "no longer {}, which is not done unasked: reload the configuration if that is meant",
+                opened.join(", nor ")
+            );
+            return Err(ConfigError::new(&format!("{}: {problem}", file.display())));
+        }
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
         // The same again is no reason to let anyone go.
         if *in_force == read {
             return Ok(());
         }
         *in_force = read;
-        let before = self.current.send_replace(Arc::new(config));
-        let now = self.current.borrow();
-        if before.tls.is_some() && now.tls.is_none() {
-            tracing::warn!("the web configuration no longer encrypts: the pages are served over plain HTTP");
-        }
-        if before.users.is_some() && now.users.is_none() {
-            tracing::warn!("the web configuration names no user any more: no password is asked for");
+        self.current.send_replace(Arc::new(config));
+        for what in opened {
+            tracing::warn!("the web configuration no longer {what}");
         }
         Ok(())
     }
 
-    /// Waits until something in the file, or in one that it names, has changed.
+    /// Waits until something in the file, or in one that it names, has changed, and stays so.
     pub(crate) async fn changed(&self) {
         if self.file.is_none() {
             return std::future::pending().await;
         }
+        let mut before = None;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
+            // However long a reading takes, the next one waits for it.
+            let held = self.reading.0.clone().acquire_owned().await;
             let seen = self.seen().clone();
-            // Waited for, however long it takes: a file that hangs holds one thread and no more.
-            if let Ok(true) = tokio::task::spawn_blocking(move || seen.has_changed()).await {
+            let look = move || {
+                let _held = held;
+                seen.change()
+            };
+            let Ok(now) = tokio::task::spawn_blocking(look).await else { continue };
+            if now.is_some() && now == before {
                 return;
             }
+            before = now;
         }
     }
 
@@ -154,14 +233,24 @@ impl Web {
     }
 }
 
+/// Why the file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// Somebody wants it so.
+    Asked,
+    /// It has changed.
+    ByItself,
+}
+
 impl Seen {
-    fn has_changed(&self) -> bool {
+    /// The hash of what is in the files now, if that is something else.
+    fn change(&self) -> Option<u64> {
         let mut files = Files::default();
         for path in &self.paths {
             // That it cannot be read is something to see, too.
             let _ = files.read(path);
         }
-        files.seen().hash != self.hash
+        Some(files.seen().hash).filter(|hash| *hash != self.hash)
     }
 }
 
@@ -183,7 +272,14 @@ impl Files {
                 Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
             }
         };
-        let read = open().and_then(|file| file.take(LARGEST_FILE).read_to_end(&mut content));
+        let read =
+            open().and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut content)).and_then(|read| {
+                // What was cut off might be what closes the pages.
+                if content.len() as u64 > LARGEST_FILE {
+                    return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 1 MiB"));
+                }
+                Ok(read)
+            });
         read.as_ref().map_err(io::Error::kind).map(|_| &content).hash(&mut self.hasher);
         self.paths.push(path.to_owned());
         read.map(|_| content)

@@ -186,7 +186,11 @@ impl<'a> Section<'a> {
         let entries = match value.kind {
             ValueKind::Table(entries) => entries,
             ValueKind::Nil => return Ok(Vec::new()),
-            _ => return Err(self.error(key, "should be names and their secrets")),
+            _ => {
+                return Err(
+                    self.error(key, "should be names and their secrets, written `name: secret` with a space")
+                );
+            }
         };
         let entries = entries.into_iter().map(|(name, value)| match value.kind {
             ValueKind::String(secret) => Ok((name, SecretString::from(secret))),

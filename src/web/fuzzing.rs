@@ -35,6 +35,17 @@ pub fn web(bytes: &[u8]) {
     ] {
         check(&planted);
     }
+    // Whatever stands before it, what is closed is closed, or an error.
+    for closed in [
+        format!("{text}\nbasic_auth_users: {{a: {HASH}}}\n"),
+        format!("basic_auth_users: {{a: {HASH}}}\n{text}"),
+    ] {
+        assert!(read(&closed).is_err() || is_closed(&closed), "it is open: {closed:?}");
+    }
+}
+
+fn is_closed(text: &str) -> bool {
+    read(text).is_ok_and(|config| config.users.is_some())
 }
 
 fn check(text: &str) {

@@ -10,8 +10,9 @@ use hyper::header::{
     X_FRAME_OPTIONS, X_XSS_PROTECTION,
 };
 
+use super::tls::{self, Certificates};
 use super::users::{Guesses, Users};
-use super::{Files, WebConfig, tls};
+use super::{Files, WebConfig};
 use crate::config::{ConfigError, Section, yaml};
 
 const HTTP_2: &[u8] = b"h2";
@@ -56,20 +57,49 @@ pub(super) fn understand(
     let mut http = root.section("http_server_config", &["http2", "headers"])?;
     let http2 = http.switch("http2")?.unwrap_or(true);
     let headers = headers(&mut http)?;
-    let mut tls = tls::server_config(file, &mut root, files)?;
+    let (mut tls, certificates) = tls::server_config(file, &mut root, files)?;
     if let Some(tls) = &mut tls {
         tls.alpn_protocols =
             if http2 { vec![HTTP_2.to_owned(), HTTP_1.to_owned()] } else { vec![HTTP_1.to_owned()] };
     }
-    let users = Users::new(root.secrets("basic_auth_users")?, guesses).map_err(|name| {
+    let hashes = root.secrets("basic_auth_users")?;
+    if let Some((name, _)) = hashes.iter().find(|(name, _)| name.contains(':')) {
+        return Err(root.entry_error(
+            "basic_auth_users",
+            name,
+            "has a colon in its name, which ends names for whoever asks",
+        ));
+    }
+    let users = Users::new(hashes, guesses).map_err(|name| {
         let problem = "should be a bcrypt hash with a cost from 4 to 31, such as `htpasswd -nBC 10` writes after the name";
         root.entry_error("basic_auth_users", &name, problem)
     })?;
     let mut section = root.section("rate_limit", &["interval", "burst"])?;
     let interval = section.any_duration("interval")?.filter(|interval| !interval.is_zero());
     let burst = section.number("burst", "a whole number", 0..=u32::MAX)?.unwrap_or_default();
+    if interval.is_some() && burst == 0 {
+        return Err(section.error(
+            "burst",
+            "should be a whole number from 1: with 0, as without it, no request is answered",
+        ));
+    }
     let rate_limit = interval.map(|interval| RateLimit { interval, burst });
-    Ok(WebConfig { tls: tls.map(Arc::new), headers, users, rate_limit })
+    if users.is_none() && certificates == Certificates::Unverified {
+        tracing::warn!(
+            "the web configuration asks clients for certificates that anybody can make: everybody may look"
+        );
+    }
+    if users.is_none() && tls.is_none() {
+        tracing::warn!(
+            "the web configuration names neither a certificate nor a user: everybody may look, over plain HTTP"
+        );
+    }
+    if users.is_some() && tls.is_none() {
+        tracing::warn!(
+            "the web configuration asks for passwords over plain HTTP: whoever listens can read them"
+        );
+    }
+    Ok(WebConfig { tls: tls.map(Arc::new), certificates, headers, users, rate_limit })
 }
 
 fn headers(http: &mut Section<'_>) -> Result<HeaderMap, ConfigError> {

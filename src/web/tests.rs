@@ -40,6 +40,7 @@ fn what_is_empty_is_plain_http_for_everybody() {
         "tls_server_config:\n  cert_file: ''\n  key_file: ''\n  client_auth_type: ''\n",
         "http_server_config:\n  http2: false\n",
         "http_server_config:\n  headers:\n    X-XSS-Protection: ''\n",
+        "\u{feff}basic_auth_users: {}\n",
     ] {
         let web = load(folder.path(), yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
         let config = web.follow().borrow().clone();
@@ -118,6 +119,10 @@ fn the_order_of_suites_and_curves_is_the_one_that_was_written() {
     let curves: Vec<_> = provider.kx_groups.iter().map(|group| group.name()).collect();
     assert_eq!(curves, [NamedGroup::secp384r1, NamedGroup::X25519]);
     assert_eq!(tls.alpn_protocols, [&b"h2"[..], b"http/1.1"]);
+    assert!(tls.ignore_client_order);
+    let yaml = "tls_server_config: {cert_file: cert.pem, key_file: key.pem, prefer_server_cipher_suites: no}";
+    let config = load(folder.path(), yaml).unwrap().follow().borrow().clone();
+    assert!(!config.tls.as_ref().unwrap().ignore_client_order);
 }
 
 #[test]
@@ -125,9 +130,11 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
     let folder = folder();
     let tls = |rest: &str| format!("tls_server_config: {{cert_file: cert.pem, key_file: key.pem, {rest}}}");
     for (yaml, said) in [
-        ("a: [".to_owned(), "not YAML"),
-        ("- a".to_owned(), "not YAML"),
-        ("a: 1\na: 2\n".to_owned(), "not YAML"),
+        ("a: [".to_owned(), "not YAML at line 2: "),
+        ("a:\n\tb: 2".to_owned(), "not YAML at line 2: "),
+        ("a:\n\tb: 2".to_owned(), "(a tab: indent with spaces)"),
+        ("- a".to_owned(), "should be keys and their values"),
+        ("a: 1\na: 2\n".to_owned(), "has the same key twice, at line 2"),
         (
             "tls_config: {}".to_owned(),
             "tls_config is no key of this version; did you mean tls_server_config?",
@@ -149,13 +156,20 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         ),
         (
             "tls_server_config: {cert_file: cert.pem, key_file: other.pem}".to_owned(),
-            "tls_server_config.cert_file cannot be used",
+            "tls_server_config.key_file is not the key of cert_file",
         ),
         (tls("client_auth_type: Sometimes"), "client_auth_type should be NoClientCert, "),
         (tls("client_ca_file: cert.pem"), "client_auth_type is missing"),
         (tls("client_allowed_sans: [a]"), "client_auth_type is missing"),
         (tls("client_auth_type: RequireAndVerifyClientCert"), "client_ca_file is missing"),
-        (tls("client_auth_type: RequireAnyClientCert, client_allowed_sans: [a@b.c]"), "an e-mail address"),
+        (
+            tls("client_ca_file: cert.pem, client_auth_type: NoClientCert"),
+            "client_auth_type is missing or NoClientCert",
+        ),
+        (
+            tls("client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: [a@b.c]"),
+            "an e-mail address",
+        ),
         (
             tls("client_auth_type: RequireAndVerifyClientCert, client_ca_file: key.pem"),
             "client_ca_file holds no certificate",
@@ -194,7 +208,14 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         ),
         ("rate_limit: {interval: -1s, burst: 1}".to_owned(), "rate_limit.interval is \"-1s\""),
         ("rate_limit: {interval: 1s, burst: -1}".to_owned(), "rate_limit.burst is -1"),
+        ("rate_limit: {interval: 1s}".to_owned(), "rate_limit.burst should be a whole number from 1"),
+        (
+            "rate_limit: {interval: 1s, burst: 0}".to_owned(),
+            "rate_limit.burst should be a whole number from 1",
+        ),
         ("basic_auth_users: [alice]".to_owned(), "basic_auth_users should be names"),
+        (format!("basic_auth_users:\n  alice:{HASH}"), "`name: secret` with a space"),
+        (format!("basic_auth_users: {{'a:b': {HASH}}}"), "has a colon in its name"),
     ] {
         let error = load(folder.path(), &yaml).expect_err(&yaml);
         assert!(error.contains(said), "{yaml}\n{error}");
@@ -272,64 +293,36 @@ fn what_looks_closed_is_not_open() {
         ("tls_server_config: {client_allowed_sans: [a]}".to_owned(), "cert_file is missing"),
         (tls("client_auth_type: RequireAnyClientCert, client_ca_file: cert.pem"), "without verifying them"),
         (tls("client_auth_type: RequestClientCert, client_ca_file: cert.pem"), "without verifying them"),
+        (tls("client_auth_type: RequireAnyClientCert, client_allowed_sans: [a]"), "anybody can make one"),
+        (tls("client_auth_type: RequestClientCert, client_allowed_sans: [a]"), "anybody can make one"),
     ] {
         let error = load(folder.path(), &yaml).expect_err(&yaml);
         assert!(error.contains(said), "{yaml}\n{error}");
     }
 }
 
-#[tokio::test]
-async fn what_is_no_file_is_not_waited_for() {
+#[test]
+fn what_is_too_large_is_not_read_in_part() {
     let folder = folder();
-    let web = load(folder.path(), "basic_auth_users: {}").unwrap();
-    let file = folder.path().join("web.yml");
-    fs::remove_file(&file).unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
-    assert!(web.seen().has_changed());
-    let error = web.read_again().await.unwrap_err();
-    assert!(error.contains("not a regular file"), "{error}");
+    let most = usize::try_from(LARGEST_FILE).unwrap();
+    let yaml = |length: usize| format!("#{}\n", "x".repeat(length - 2));
+    assert!(load(folder.path(), &yaml(most)).is_ok());
+    let error = load(folder.path(), &yaml(most + 1)).unwrap_err();
+    assert!(error.ends_with("cannot read the web configuration: larger than 1 MiB"), "{error}");
 }
 
-#[tokio::test]
-async fn the_same_again_lets_nobody_go() {
+#[test]
+fn a_key_that_is_encrypted_is_told_so() {
     let folder = folder();
-    let web = load(folder.path(), "basic_auth_users: {}").unwrap();
-    let mut follow = web.follow();
-    web.read_again().await.unwrap();
-    assert!(!follow.has_changed().unwrap());
-    fs::write(folder.path().join("web.yml"), "a").unwrap();
-    assert!(web.read_again().await.is_err());
-    fs::write(folder.path().join("web.yml"), "basic_auth_users: {}").unwrap();
-    web.read_again().await.unwrap();
-    assert!(!follow.has_changed().unwrap());
-    fs::write(folder.path().join("web.yml"), "rate_limit: {}").unwrap();
-    web.read_again().await.unwrap();
-    follow.changed().await.unwrap();
+    let key =
+        fs::read_to_string(folder.path().join("key.pem")).unwrap().replace("PRIVATE", "ENCRYPTED PRIVATE");
+    fs::write(folder.path().join("locked.pem"), key).unwrap();
+    let error =
+        load(folder.path(), "tls_server_config: {cert_file: cert.pem, key_file: locked.pem}").unwrap_err();
+    assert!(
+        error.ends_with("tls_server_config.key_file is encrypted; a key without a passphrase is needed"),
+        "{error}"
+    );
 }
 
-#[tokio::test]
-async fn what_has_changed_is_seen_and_a_file_that_is_refused_changes_nothing() {
-    let folder = folder();
-    let yaml = "tls_server_config: {cert_file: cert.pem, key_file: key.pem}";
-    let web = load(folder.path(), yaml).unwrap();
-    let has_changed = || web.seen().has_changed();
-    assert!(!has_changed());
-    // The certificate alone.
-    let other = self::folder();
-    fs::copy(other.path().join("cert.pem"), folder.path().join("cert.pem")).unwrap();
-    assert!(has_changed());
-    let error = web.read_again().await.unwrap_err();
-    assert!(error.contains("cert_file cannot be used"), "{error}");
-    assert!(web.is_encrypted() && !has_changed(), "once refused, it is not read again until it changes");
-    fs::copy(other.path().join("key.pem"), folder.path().join("key.pem")).unwrap();
-    assert!(has_changed());
-    web.read_again().await.unwrap();
-    assert!(!has_changed());
-    fs::remove_file(folder.path().join("key.pem")).unwrap();
-    assert!(has_changed());
-    assert!(web.read_again().await.is_err());
-    fs::write(folder.path().join("web.yml"), "").unwrap();
-    assert!(has_changed());
-    web.read_again().await.unwrap();
-    assert!(!web.is_encrypted() && !has_changed());
-}
+mod changes;

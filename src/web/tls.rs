@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 
 use super::Files;
@@ -83,7 +83,7 @@ pub(super) fn server_config(
     file: &Path,
     root: &mut Section<'_>,
     files: &mut Files,
-) -> Result<Option<ServerConfig>, ConfigError> {
+) -> Result<(Option<ServerConfig>, Certificates), ConfigError> {
     let mut section = root.section("tls_server_config", &KEYS)?;
     let is_named = section.is_filled();
     let certificate = pem(file, &mut section, files, "cert")?;
@@ -113,18 +113,37 @@ pub(super) fn server_config(
                 "tls_server_config names no certificate: the pages are served over plain HTTP"
             );
         }
-        return Ok(None);
+        return Ok((None, Certificates::None));
     }
     let (Some(certificate), Some(key)) = (certificate, key) else {
         return Err(section.error("cert_file", "and key_file belong together; name both"));
     };
     let provider = Arc::new(provider);
     let chain = certificates(&section, &certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(&key.content)
-        .map_err(|_| section.error(&key.key, "is no private key in PEM"))?;
+    let private = PrivateKeyDer::from_pem_slice(&key.content).map_err(|_| {
+        let is_encrypted = key.content.windows(9).any(|part| part == b"ENCRYPTED");
+        let problem = if is_encrypted {
+            "is encrypted; a key without a passphrase is needed"
+        } else {
+            "is no private key in PEM"
+        };
+        section.error(&key.key, problem)
+    })?;
+    let shown = match policy {
+        None => Certificates::None,
+        // A name of the list is asked of everyone.
+        Some(Policy::VerifyIfGiven) if allowed.is_some() => Certificates::Verified,
+        Some(Policy::RequireAndVerify) => Certificates::Verified,
+        Some(_) => Certificates::Unverified,
+    };
     let clients = clients(&section, policy, authorities.as_ref(), allowed, &provider)?;
 
-    let refused = |error: rustls::Error| section.error("cert_file", &format!("cannot be used: {error}"));
+    let refused = |error: rustls::Error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            section.error(&key.key, &format!("is not the key of {}", certificate.key))
+        }
+        error => section.error(&certificate.key, &format!("cannot be used: {error}")),
+    };
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .map_err(|error| section.error("cipher_suites", &format!("cannot be used: {error}")))?;
@@ -132,9 +151,33 @@ pub(super) fn server_config(
         Some(clients) => builder.with_client_cert_verifier(Arc::new(clients)),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(refused)?;
+    let mut config = builder.with_single_cert(chain, private).map_err(refused)?;
     config.ignore_client_order = server_decides;
-    Ok(Some(config))
+    if policy.is_some() {
+        // Who resumes a session shows no certificate: whether it has expired meanwhile, nobody would ask.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
+    Ok((Some(config), shown))
+}
+
+/// Which certificates clients must show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Certificates {
+    None,
+    /// None, or one that anybody can make.
+    Unverified,
+    Verified,
+}
+
+impl Certificates {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Unverified => "unverified",
+            Self::Verified => "verified",
+        }
+    }
 }
 
 /// A text in PEM, and the key that it, or the name of its file, was under.
@@ -208,17 +251,21 @@ fn clients(
     let Some(policy) = policy else {
         return match (authorities, allowed) {
             (None, None) => Ok(None),
-            _ => Err(section.error("client_auth_type", "is missing, so no client would be asked for the certificate that client_ca_file or client_allowed_sans is about; write RequireAndVerifyClientCert")),
+            _ => Err(section.error("client_auth_type", "is missing or NoClientCert, so no client would be asked for the certificate that client_ca_file or client_allowed_sans is about; write RequireAndVerifyClientCert")),
         };
     };
     if allowed.iter().flatten().any(|name| name.contains('@') && !name.contains(':')) {
         let problem = "holds an e-mail address, which is not looked for in certificates; name a DNS name, an IP address or a URI";
         return Err(section.error("client_allowed_sans", problem));
     }
+    if allowed.is_some() && !policy.verifies() {
+        let problem = "asks for certificates without verifying them, so anybody can make one with a name of client_allowed_sans; write RequireAndVerifyClientCert, and client_ca_file";
+        return Err(section.error("client_auth_type", problem));
+    }
     let issued = match authorities {
         None if !policy.verifies() => None,
         Some(_) if !policy.verifies() => {
-            let problem = "asks for certificates without verifying them, though client_ca_file says by whom they should be issued; write RequireAndVerifyClientCert or VerifyClientCertIfGiven";
+            let problem = "asks for certificates without verifying them, though client_ca_file says by whom they should be issued; write RequireAndVerifyClientCert";
             return Err(section.error("client_auth_type", problem));
         }
         None => {
@@ -235,8 +282,6 @@ fn clients(
                     .map_err(|error| section.error(&pem.key, &format!("cannot be used: {error}")))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-            let verifier =
-                if policy == Policy::VerifyIfGiven { verifier.allow_unauthenticated() } else { verifier };
             Some(
                 verifier
                     .build()

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bcrypt::HashParts;
+use base64::Engine;
+use bcrypt::{BASE_64, HashParts};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 /// Passwords that are verified, or wait for that, at once.
-const MOST_GUESSES: usize = 16;
+const MOST_GUESSES: u32 = 16;
 
 /// At a higher cost a password takes seconds.
 const SLOW: u32 = 14;
@@ -21,11 +22,15 @@ pub(crate) struct Users {
     /// Whose password takes the longest to verify. One of a name that nobody has is compared with it: so that the time does not tell which names
     /// there are.
     slowest: SecretString,
-    /// To remember passwords by, for as long as this process lives.
-    key: hmac::Key,
-    /// The password of each that was right last: bcrypt is slow on purpose.
-    verified: Mutex<BTreeMap<String, hmac::Tag>>,
+    remembered: Arc<Remembered>,
     guesses: Guesses,
+}
+
+/// Passwords that were right, for as long as this process lives and the hashes stay: bcrypt is slow on purpose.
+struct Remembered {
+    key: hmac::Key,
+    /// The last one of each name.
+    verified: Mutex<BTreeMap<String, hmac::Tag>>,
 }
 
 /// How many passwords are verified at once, whichever configuration is in force: whoever guesses gets one core, and polls go on.
@@ -38,7 +43,18 @@ pub(crate) struct Guesses {
 
 impl Default for Guesses {
     fn default() -> Self {
-        Self { one_at_a_time: Arc::new(Semaphore::new(1)), queue: Arc::new(Semaphore::new(MOST_GUESSES)) }
+        Self {
+            one_at_a_time: Arc::new(Semaphore::new(1)),
+            queue: Arc::new(Semaphore::new(MOST_GUESSES as usize)),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Guesses {
+    /// For as long as what is returned is held, nobody is verified.
+    pub(super) async fn occupied(&self) -> tokio::sync::SemaphorePermit<'_> {
+        self.queue.acquire_many(MOST_GUESSES).await.unwrap()
     }
 }
 
@@ -77,10 +93,23 @@ impl Users {
         Ok(Some(Self {
             hashes: hashes.into_iter().collect(),
             slowest,
-            key,
-            verified: Mutex::default(),
+            remembered: Arc::new(Remembered { key, verified: Mutex::default() }),
             guesses: guesses.clone(),
         }))
+    }
+
+    /// Remembers what `before` does, if it has the same hashes: a certificate that is renewed should make nobody wait among those who guess.
+    pub(super) fn succeed(&mut self, before: &Self) {
+        let hashes = |users: &Self| -> Vec<_> {
+            users.hashes.iter().map(|(name, hash)| (name.clone(), hash.expose_secret().to_owned())).collect()
+        };
+        if hashes(self) == hashes(before) {
+            self.remembered = before.remembered.clone();
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.hashes.len()
     }
 
     /// Whether `password` is that of `name`.
@@ -89,7 +118,7 @@ impl Users {
         if password.contains(&0) {
             return Verdict::Wrong;
         }
-        let tag = hmac::sign(&self.key, password);
+        let tag = hmac::sign(&self.remembered.key, password);
         let known = self.hashes.get(name);
         if known.is_some() && self.verified().get(name).is_some_and(|right| right.as_ref() == tag.as_ref()) {
             return Verdict::Right;
@@ -109,7 +138,9 @@ impl Users {
             }
             is_right
         });
-        if known.is_some() && matches!(verified.await, Ok(true)) {
+        // Waited for whether the name is known or not.
+        let is_right = matches!(verified.await, Ok(true));
+        if known.is_some() && is_right {
             self.verified().insert(name.to_owned(), tag);
             Verdict::Right
         } else {
@@ -118,7 +149,7 @@ impl Users {
     }
 
     fn verified(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, hmac::Tag>> {
-        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+        self.remembered.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -135,9 +166,11 @@ fn take_the_rest_of_the_time(password: &[u8], hash: &str, slowest: &str) {
 /// The cost of a bcrypt hash; `None` if that is not what it is.
 fn cost(hash: &str) -> Option<u32> {
     let cost = hash.parse::<HashParts>().ok()?.get_cost();
-    // The parts are not looked at any closer; to verify something is to decode them.
-    let decodes = hash.len() == 60 && hash.is_ascii();
-    ((4..=31).contains(&cost) && decodes).then_some(cost)
+    // The parts are not looked at any closer. One that does not decode would be verified in no time, and so tell its name from others.
+    let decodes = |part: &str, bytes| BASE_64.decode(part).is_ok_and(|decoded| decoded.len() == bytes);
+    let is_whole =
+        hash.is_ascii() && hash.len() == 60 && decodes(&hash[7..29], 16) && decodes(&hash[29..], 23);
+    ((4..=31).contains(&cost) && is_whole).then_some(cost)
 }
 
 #[cfg(test)]
@@ -188,6 +221,43 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_same_hashes_are_remembered_from_one_configuration_to_the_next() {
+        let (alice, bob) = (hashed("alice", 4), hashed("bob", 4));
+        let users = |hashes: &[_]| Users::new(hashes.to_vec(), &Guesses::default()).unwrap().unwrap();
+        let before = users(&[alice.clone(), bob.clone()]);
+        assert_eq!(before.verify("alice", b"alice").await, Verdict::Right);
+        for (hashes, remembered) in [
+            (vec![bob.clone(), alice.clone()], Verdict::Right),
+            (vec![alice.clone()], Verdict::Wrong),
+            (vec![hashed("alice", 4), bob], Verdict::Wrong),
+        ] {
+            let mut next = users(&hashes);
+            next.succeed(&before);
+            // Nobody's turn comes any more: what is not remembered is not right.
+            next.guesses.one_at_a_time.close();
+            assert_eq!(next.verify("alice", b"alice").await, remembered, "{}", hashes.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_takes_as_long_whatever_its_hash_costs() {
+        let users =
+            Users::new(vec![hashed("quick", 4), hashed("slow", 9)], &Guesses::default()).unwrap().unwrap();
+        let names = ["slow", "quick", "nobody"];
+        let mut fastest = [std::time::Duration::MAX; 3];
+        // In turns, since the machine may have other things to do now and then.
+        for _ in 0..5 {
+            for (name, fastest) in names.iter().zip(&mut fastest) {
+                let start = std::time::Instant::now();
+                assert_eq!(users.verify(name, b"wrong").await, Verdict::Wrong);
+                *fastest = start.elapsed().min(*fastest);
+            }
+        }
+        // The one would take a thirty-second of the other.
+        assert!(fastest.iter().all(|time| *time > fastest[0] / 6), "{names:?}: {fastest:?}");
+    }
+
+    #[tokio::test]
     async fn who_hangs_up_keeps_the_turn_until_it_is_over() {
         let users = Users::new(vec![hashed("alice", 10)], &Guesses::default()).unwrap().unwrap();
         for _ in 0..5 {
@@ -227,9 +297,19 @@ mod tests {
         for prefix in ["$2y$04$", "$2a$04$", "$2b$31$"] {
             assert!(cost(&format!("{prefix}{rest}")).is_some(), "{prefix}");
         }
-        for wrong in
-            ["", "secret", "$1$04$", &format!("$2y$03${rest}"), &format!("$2y$32${rest}"), &hash[..59]]
-        {
+        for wrong in [
+            "",
+            "secret",
+            "$1$04$",
+            &format!("$2y$03${rest}"),
+            &format!("$2y$32${rest}"),
+            &hash[..59],
+            &format!("$2y$12${}", "!".repeat(53)),
+            &format!("$2y$04${}*", &rest[..52]),
+            // Bits are left over in the last letter of the salt, and of the hash.
+            &format!("$2y$04${}9{}", &rest[..21], &rest[22..]),
+            &format!("$2y$04${}9", &rest[..52]),
+        ] {
             let refused = Users::new(
                 vec![hashed("ok", 4), ("alice".to_owned(), wrong.to_owned().into())],
                 &Guesses::default(),

@@ -24,6 +24,7 @@ mod details;
 mod discovery;
 mod exposed;
 mod faults;
+mod handshakes;
 mod harness;
 mod law;
 mod listing;
