@@ -156,7 +156,6 @@ pub(super) fn server_config(
     if policy.is_some() {
         // Who resumes a session shows no certificate: whether it has expired meanwhile, nobody would ask.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
     }
     Ok((Some(config), shown))
 }

@@ -69,6 +69,9 @@ async fn what_would_open_the_pages_is_not_done_unasked() {
         tls.replace('}', ", client_ca_file: cert.pem, client_auth_type: RequireAndVerifyClientCert}");
     let if_given = verified.replace("RequireAndVerifyClientCert", "VerifyClientCertIfGiven");
     let all = verified.clone() + &users;
+    // A name of the list is asked of everyone.
+    let named = if_given.replace('}', ", client_allowed_sans: [a]}");
+    assert_eq!(load(folder.path(), &named).unwrap().certificates(), "verified");
     for (less, said) in [
         (
             String::new(),
