@@ -1,5 +1,6 @@
 //! One table of the configuration: unknown keys are refused when it is opened, known ones are taken out one by one.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
@@ -192,6 +193,8 @@ impl<'a> Section<'a> {
                 );
             }
         };
+        // In order, or chance would choose which of two errors is told.
+        let entries: BTreeMap<_, _> = entries.into_iter().collect();
         let entries = entries.into_iter().map(|(name, value)| match value.kind {
             ValueKind::String(secret) => Ok((name, SecretString::from(secret))),
             // An empty one most of all: nothing would be asked of that name.

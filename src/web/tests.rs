@@ -302,6 +302,15 @@ fn what_looks_closed_is_not_open() {
 }
 
 #[test]
+fn chance_does_not_choose_which_error_is_told() {
+    let folder = folder();
+    for _ in 0..20 {
+        let error = load(folder.path(), "basic_auth_users: {c: x, b: x, a: x, d: x}").unwrap_err();
+        assert!(error.contains("basic_auth_users.a "), "{error}");
+    }
+}
+
+#[test]
 fn what_is_too_large_is_not_read_in_part() {
     let folder = folder();
     let most = usize::try_from(LARGEST_FILE).unwrap();
