@@ -1,0 +1,140 @@
+use super::*;
+
+/// The password is its name.
+fn hashed(name: &str, cost: u32) -> (String, SecretString) {
+    (name.to_owned(), bcrypt::hash(name, cost).unwrap().into())
+}
+
+#[tokio::test]
+async fn only_the_right_password_of_the_right_name_is_known() {
+    let users = Users::new(vec![hashed("alice", 4), hashed("bob", 5)], &Guesses::default()).unwrap().unwrap();
+    // Twice: what was verified is remembered.
+    for _ in 0..2 {
+        for (name, password, right) in [
+            ("alice", "alice", true),
+            ("bob", "bob", true),
+            ("alice", "bob", false),
+            ("bob", "alice", false),
+            ("alice", "", false),
+            ("", "bob", false),
+            // The one that strangers are compared with.
+            ("mallory", "bob", false),
+            ("Alice", "alice", false),
+        ] {
+            let verdict = users.verify(name, password.as_bytes()).await;
+            assert_eq!(verdict == Verdict::Right, right, "{name} {password}");
+        }
+    }
+    assert_eq!(users.verified().len(), 2);
+    for odd in [&[0xff][..], b"alice\0alice", b"alice\0"] {
+        assert_eq!(users.verify("alice", odd).await, Verdict::Wrong);
+    }
+}
+
+#[tokio::test]
+async fn what_was_verified_needs_no_bcrypt() {
+    let users = Users::new(vec![hashed("alice", 4)], &Guesses::default()).unwrap().unwrap();
+    assert_eq!(users.verify("alice", b"alice").await, Verdict::Right);
+    // Nobody's turn comes any more.
+    users.guesses.one_at_a_time.close();
+    assert_eq!(users.verify("alice", b"alice").await, Verdict::Right);
+    assert_eq!(users.verify("alice", b"wrong").await, Verdict::Wrong);
+    assert_eq!(users.verify("mallory", b"alice").await, Verdict::Wrong);
+}
+
+#[tokio::test]
+async fn the_same_hashes_are_remembered_from_one_configuration_to_the_next() {
+    let (alice, bob) = (hashed("alice", 4), hashed("bob", 4));
+    let users = |hashes: &[_]| Users::new(hashes.to_vec(), &Guesses::default()).unwrap().unwrap();
+    let before = users(&[alice.clone(), bob.clone()]);
+    assert_eq!(before.verify("alice", b"alice").await, Verdict::Right);
+    for (hashes, remembered) in [
+        (vec![bob.clone(), alice.clone()], Verdict::Right),
+        (vec![alice.clone()], Verdict::Wrong),
+        (vec![hashed("alice", 4), bob], Verdict::Wrong),
+    ] {
+        let mut next = users(&hashes);
+        next.succeed(&before);
+        // Nobody's turn comes any more: what is not remembered is not right.
+        next.guesses.one_at_a_time.close();
+        assert_eq!(next.verify("alice", b"alice").await, remembered, "{}", hashes.len());
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_takes_as_long_whatever_its_hash_costs() {
+    let users =
+        Users::new(vec![hashed("quick", 4), hashed("slow", 9)], &Guesses::default()).unwrap().unwrap();
+    let names = ["slow", "quick", "nobody"];
+    let mut fastest = [std::time::Duration::MAX; 3];
+    // In turns, since the machine may have other things to do now and then.
+    for _ in 0..5 {
+        for (name, fastest) in names.iter().zip(&mut fastest) {
+            let start = std::time::Instant::now();
+            assert_eq!(users.verify(name, b"wrong").await, Verdict::Wrong);
+            *fastest = start.elapsed().min(*fastest);
+        }
+    }
+    // The one would take a thirty-second of the other.
+    assert!(fastest.iter().all(|time| *time > fastest[0] / 6), "{names:?}: {fastest:?}");
+}
+
+#[tokio::test]
+async fn who_hangs_up_keeps_the_turn_until_it_is_over() {
+    let users = Users::new(vec![hashed("alice", 10)], &Guesses::default()).unwrap().unwrap();
+    for _ in 0..5 {
+        let hangs_up = tokio::time::timeout(std::time::Duration::from_millis(5), users.verify("alice", b"x"));
+        assert!(hangs_up.await.is_err());
+        assert_eq!(users.guesses.one_at_a_time.available_permits(), 0);
+    }
+}
+
+#[tokio::test]
+async fn no_crowd_waits_for_its_turn() {
+    let guesses = Guesses::default();
+    let users = Users::new(vec![hashed("alice", 4)], &guesses).unwrap().unwrap();
+    assert_eq!(users.verify("alice", b"alice").await, Verdict::Right);
+    let queue = guesses.queue.acquire_many(16).await.unwrap();
+    // Who was verified before waits for nobody.
+    assert_eq!(users.verify("alice", b"alice").await, Verdict::Right);
+    assert_eq!(users.verify("alice", b"wrong").await, Verdict::Busy);
+    drop(queue);
+    assert_eq!(users.verify("alice", b"wrong").await, Verdict::Wrong);
+}
+
+#[test]
+fn strangers_take_as_long_as_the_slowest() {
+    let users = Users::new(vec![hashed("a", 4), hashed("b", 6), hashed("c", 5)], &Guesses::default())
+        .unwrap()
+        .unwrap();
+    assert_eq!(cost(users.slowest.expose_secret()), Some(6));
+}
+
+#[test]
+fn what_is_no_hash_is_refused_by_its_name() {
+    let hash = bcrypt::hash("x", 4).unwrap();
+    let rest = &hash[7..];
+    assert!(Users::new(Vec::new(), &Guesses::default()).unwrap().is_none());
+    for prefix in ["$2y$04$", "$2a$04$", "$2b$31$"] {
+        assert!(cost(&format!("{prefix}{rest}")).is_some(), "{prefix}");
+    }
+    for wrong in [
+        "",
+        "secret",
+        "$1$04$",
+        &format!("$2y$03${rest}"),
+        &format!("$2y$32${rest}"),
+        &hash[..59],
+        &format!("$2y$12${}", "!".repeat(53)),
+        &format!("$2y$04${}*", &rest[..52]),
+        // Bits are left over in the last letter of the salt, and of the hash.
+        &format!("$2y$04${}9{}", &rest[..21], &rest[22..]),
+        &format!("$2y$04${}9", &rest[..52]),
+    ] {
+        let refused = Users::new(
+            vec![hashed("ok", 4), ("alice".to_owned(), wrong.to_owned().into())],
+            &Guesses::default(),
+        );
+        assert_eq!(refused.err().as_deref(), Some("alice"), "{wrong}");
+    }
+}
