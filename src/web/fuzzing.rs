@@ -23,6 +23,10 @@ const CHANCE: usize = 8;
 /// A file. An `@` in it stands for a hash.
 pub fn web(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
+    // A part of it that is as short and as plain as a word may be repeated like one.
+    if has_part_of_a_hash(text) {
+        return;
+    }
     let text = text.replace('@', HASH);
     check(&text);
     for planted in [
@@ -70,8 +74,12 @@ fn read(text: &str) -> Result<WebConfig, ConfigError> {
 }
 
 fn tells_no_hash(told: &str) {
+    assert!(!has_part_of_a_hash(told), "a hash is in: {told}");
+}
+
+fn has_part_of_a_hash(text: &str) -> bool {
     let mut windows = (0..=HASH.len() - CHANCE).map(|begin| &HASH[begin..begin + CHANCE]);
-    assert!(!windows.any(|part| told.contains(part)), "a hash is in: {told}");
+    windows.any(|part| text.contains(part))
 }
 
 /// What is closed in the file is closed, by another reading of it.
