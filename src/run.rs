@@ -187,10 +187,14 @@ struct Read {
 /// Waits until someone asks for a reload, and reads. Whoever asked is dropped, and so told, when the wait is.
 async fn next_configuration(reloads: &mut Reloads, source: Option<&Source>, web: &Web) -> Read {
     let Some(ask) = reloads.next().await else { return std::future::pending().await };
-    let (config, occasion) = match ask.what {
-        What::All => (Some(read_again(source.cloned()).await), Occasion::Asked),
-        What::Web => (None, Occasion::ByItself),
+    let config = match (ask.what, source) {
+        (What::All, Some(source)) => Some(read_again(source.clone()).await),
+        // A demo has none.
+        (What::All, None) | (What::Web, _) => None,
     };
+    // What is refused as a whole opens nothing.
+    let is_asked = ask.what == What::All && !matches!(config, Some(Err(_)));
+    let occasion = if is_asked { Occasion::Asked } else { Occasion::ByItself };
     Read { ask, config, web: web.read_again(occasion).await }
 }
 
@@ -204,8 +208,7 @@ async fn follow_web(web: Arc<Web>, reload: ReloadHandle) {
 }
 
 /// Reads the configuration again, on a thread of its own: a file that hangs must not hold up anything.
-async fn read_again(source: Option<Source>) -> Result<Config, String> {
-    let source = source.ok_or("there is no configuration file to read again")?;
+async fn read_again(source: Source) -> Result<Config, String> {
     let read = tokio::task::spawn_blocking(move || Config::load(&source).map_err(|error| error.to_string()));
     match tokio::time::timeout(RELOAD_TIMEOUT, read).await {
         Ok(read) => read.map_err(|error| error.to_string())?,

@@ -73,7 +73,6 @@ impl Default for WebConfig {
 impl WebConfig {
     /// What of it `next` would no longer hold whoever looks to.
     fn opened_by(&self, next: &Self) -> Vec<&'static str> {
-        let is_verified = |config: &Self| config.certificates == Certificates::Verified;
         let mut opened = Vec::new();
         if self.tls.is_some() && next.tls.is_none() {
             opened.push("encrypts");
@@ -81,8 +80,14 @@ impl WebConfig {
         if self.users.is_some() && next.users.is_none() {
             opened.push("asks for a password");
         }
-        if is_verified(self) && !is_verified(next) {
-            opened.push("verifies the certificates of clients");
+        match (self.certificates, next.certificates) {
+            (Certificates::Named, Certificates::Verified) => {
+                opened.push("looks for names of client_allowed_sans");
+            }
+            (before @ (Certificates::Named | Certificates::Verified), now) if now < before => {
+                opened.push("verifies the certificates of clients");
+            }
+            _ => {}
         }
         opened
     }
@@ -220,7 +225,12 @@ impl Web {
                 let _held = held;
                 seen.change()
             };
-            let Ok(now) = tokio::task::spawn_blocking(look).await else { continue };
+            let now = match tokio::time::timeout(READ_TIMEOUT, tokio::task::spawn_blocking(look)).await {
+                Ok(Ok(now)) => now,
+                Ok(Err(_)) => continue,
+                // Whoever reads it now will tell.
+                Err(_) => return,
+            };
             if now.is_some() && now == before {
                 return;
             }

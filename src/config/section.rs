@@ -161,8 +161,11 @@ impl<'a> Section<'a> {
         expected: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
+        let is_yaml = self.discreet;
         self.optional(key, expected, |value| match &value.kind {
             ValueKind::String(text) => parse(text),
+            // YAML needs no quotes around a text; it is one all the same where one is wanted.
+            ValueKind::I64(number) if is_yaml => parse(&number.to_string()),
             _ => None,
         })
     }
@@ -233,9 +236,9 @@ impl<'a> Section<'a> {
     pub(crate) fn switch(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
         self.optional(key, "true or false", |value| match &value.kind {
             ValueKind::Boolean(flag) => Some(*flag),
-            ValueKind::String(text) => match text.trim() {
-                "yes" | "on" => Some(true),
-                "no" | "off" => Some(false),
+            ValueKind::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+                "y" | "yes" | "on" => Some(true),
+                "n" | "no" | "off" => Some(false),
                 _ => None,
             },
             _ => None,

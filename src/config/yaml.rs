@@ -27,7 +27,9 @@ pub(crate) fn yaml(file: &Path, text: &str) -> Result<Value, ConfigError> {
 fn read(text: &str) -> Result<Value, String> {
     // As editors of Windows begin one.
     let text = text.trim_start_matches('\u{feff}');
-    let is_odd = |c: char| c.is_control() && !matches!(c, '\t' | '\r' | '\n');
+    // Some readers, and editors, see ends of lines in the last two.
+    let is_odd =
+        |c: char| c.is_control() && !matches!(c, '\t' | '\r' | '\n') || matches!(c, '\u{2028}' | '\u{2029}');
     if let Some(line) = text.split('\n').position(|line| line.contains(is_odd)) {
         let line = line + 1;
         return Err(format!(

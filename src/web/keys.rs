@@ -62,7 +62,11 @@ pub(super) fn understand(
         tls.alpn_protocols =
             if http2 { vec![HTTP_2.to_owned(), HTTP_1.to_owned()] } else { vec![HTTP_1.to_owned()] };
     }
+    let is_about_users = root.has("basic_auth_users");
     let hashes = root.secrets("basic_auth_users")?;
+    if is_about_users && hashes.is_empty() {
+        tracing::warn!("the web configuration names no user in basic_auth_users: no password is asked for");
+    }
     if let Some((name, _)) = hashes.iter().find(|(name, _)| name.contains(':')) {
         return Err(root.entry_error(
             "basic_auth_users",
@@ -86,7 +90,7 @@ pub(super) fn understand(
     let rate_limit = interval.map(|interval| RateLimit { interval, burst });
     if users.is_none() && certificates == Certificates::Unverified {
         tracing::warn!(
-            "the web configuration asks clients for certificates that anybody can make: everybody may look"
+            "the web configuration asks clients for certificates, but lets in who shows none, or one that anybody can make"
         );
     }
     if users.is_none() && tls.is_none() {

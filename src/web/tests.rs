@@ -71,7 +71,7 @@ fn everything_that_may_be_said_is_understood() {
         assert!(web.is_encrypted(), "{yaml}");
     }
     let yaml = format!(
-        "http_server_config: {{http2: no, headers: {{X-Frame-Options: deny, X-Content-Type-Options: nosniff, X-XSS-Protection: '0', Strict-Transport-Security: max-age=3, Content-Security-Policy: default-src 'self'}}}}\nbasic_auth_users: {{alice: {HASH}, 7: {HASH}}}\nrate_limit: {{interval: 1s, burst: 20}}"
+        "http_server_config: {{http2: No, headers: {{X-Frame-Options: deny, X-Content-Type-Options: nosniff, X-XSS-Protection: 0, Strict-Transport-Security: max-age=3, Content-Security-Policy: default-src 'self'}}}}\nbasic_auth_users: {{alice: {HASH}, 7: {HASH}}}\nrate_limit: {{interval: 1s, burst: 20}}"
     );
     let config = load(folder.path(), &yaml).unwrap().follow().borrow().clone();
     assert_eq!(config.headers.len(), 5);
@@ -188,6 +188,7 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         ),
         (tls("curve_preferences: [P256]"), "curve_preferences holds P256; known are X25519, "),
         (tls("prefer_server_cipher_suites: perhaps"), "prefer_server_cipher_suites is \"perhaps\""),
+        (tls("curve_preferences: [CurveP521]"), "curve_preferences names none that is spoken here"),
         ("http_server_config: {http2: 3}".to_owned(), "http_server_config.http2 is 3"),
         (
             "http_server_config: {headers: {Server: x}}".to_owned(),
@@ -295,6 +296,12 @@ fn what_looks_closed_is_not_open() {
         (tls("client_auth_type: RequestClientCert, client_ca_file: cert.pem"), "without verifying them"),
         (tls("client_auth_type: RequireAnyClientCert, client_allowed_sans: [a]"), "anybody can make one"),
         (tls("client_auth_type: RequestClientCert, client_allowed_sans: [a]"), "anybody can make one"),
+        (tls("client_allowed_sans: []"), "client_allowed_sans is empty"),
+        (tls("client_allowed_sans: "), "client_allowed_sans is empty"),
+        (
+            "tls_server_config:\n  key_file: key.pem\n  cert: |\n    x\n      client_auth_type: RequireAndVerifyClientCert\n".to_owned(),
+            "cert holds another key; it is indented too far",
+        ),
     ] {
         let error = load(folder.path(), &yaml).expect_err(&yaml);
         assert!(error.contains(said), "{yaml}\n{error}");

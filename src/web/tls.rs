@@ -47,11 +47,23 @@ pub(super) fn server_config(
     let authorities = pem(file, &mut section, files, "client_ca")?;
     let auth = section.text("client_auth_type", AUTH_TYPES)?;
     let policy = policy(&section, auth.as_deref())?;
+    let is_about_names = section.has("client_allowed_sans");
     let allowed = section.texts("client_allowed_sans", "a list of names")?;
+    if is_about_names && allowed.as_ref().is_none_or(Vec::is_empty) {
+        return Err(
+            section.error("client_allowed_sans", "is empty; it should be a list of names, or left out")
+        );
+    }
     let versions = versions(&mut section)?;
     let mut provider = ring::default_provider();
     suites(&mut section, &mut provider)?;
     if let Some(curves) = chosen(&mut section, "curve_preferences", "curve", &CURVES)? {
+        if curves.is_empty() {
+            return Err(section.error(
+                "curve_preferences",
+                "names none that is spoken here; those are X25519, CurveP256 and CurveP384",
+            ));
+        }
         provider.kx_groups = curves;
     }
     let is_used = certificate.is_some() || key.is_some() || authorities.is_some() || auth.is_some();
@@ -88,7 +100,7 @@ pub(super) fn server_config(
     let shown = match policy {
         None => Certificates::None,
         // A name of the list is asked of everyone.
-        Some(Policy::VerifyIfGiven) if allowed.is_some() => Certificates::Verified,
+        Some(_) if allowed.is_some() => Certificates::Named,
         Some(Policy::RequireAndVerify) => Certificates::Verified,
         Some(_) => Certificates::Unverified,
     };
@@ -117,12 +129,14 @@ pub(super) fn server_config(
 }
 
 /// Which certificates clients must show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Certificates {
     None,
     /// None, or one that anybody can make.
     Unverified,
     Verified,
+    /// For one of certain names.
+    Named,
 }
 
 impl Certificates {
@@ -130,7 +144,7 @@ impl Certificates {
         match self {
             Self::None => "none",
             Self::Unverified => "unverified",
-            Self::Verified => "verified",
+            Self::Verified | Self::Named => "verified",
         }
     }
 }
@@ -149,6 +163,12 @@ fn pem(
     key: &str,
 ) -> Result<Option<Pem>, ConfigError> {
     let inline = section.text(key, "a text in PEM")?;
+    let is_key = |line: &str| {
+        KEYS.iter().any(|key| line.trim().strip_prefix(key).is_some_and(|rest| rest.starts_with(':')))
+    };
+    if inline.as_deref().unwrap_or_default().lines().any(is_key) {
+        return Err(section.error(key, "holds another key; it is indented too far"));
+    }
     let key_file = format!("{key}_file");
     let Some(name) = section.text(&key_file, "the name of a file")? else {
         return Ok(inline.map(|text| Pem { key: key.to_owned(), content: text.into_bytes() }));
@@ -171,7 +191,11 @@ fn pem(
         Err(error) if is_name => {
             Err(section.error(&key_file, &format!("cannot read {}: {error}", path.display())))
         }
-        Err(_) => Err(section.error(&key_file, "should be the name of a file")),
+        Err(error) => {
+            let problem =
+                format!("should be the name of a file; what it says cannot be read: {}", error.kind());
+            Err(section.error(&key_file, &problem))
+        }
     }
 }
 

@@ -21,9 +21,13 @@ async fn the_demo_needs_neither_a_certificate_nor_a_proxy() {
     let real = "[atlas]\nbase_url = \"http://127.0.0.1:9\"\n[atlas.service_account]\nclient_id = \"a\"\nclient_secret = \"b\"\n[[projects]]\nid = \"32b6e34b3d91647abb20e7b8\"\n";
     std::fs::write(exporter.folder.path().join("config.toml"), real).unwrap();
     exporter.signal("HUP");
+    let since = scrape.0["mongodbatlas_backup_exporter_config_last_reload_success_timestamp_seconds"];
     let scrape = exporter
-        .until(|scrape| scrape.0["mongodbatlas_backup_exporter_config_reload_failures_total"] == 1.0)
+        .until(|scrape| {
+            scrape.0["mongodbatlas_backup_exporter_config_last_reload_success_timestamp_seconds"] > since
+        })
         .await;
+    assert_eq!(scrape.0["mongodbatlas_backup_exporter_config_reload_failures_total"], 0.0);
     assert_eq!(scrape.0["mongodbatlas_backup_exporter_targets"], 8.0);
 }
 

@@ -51,6 +51,8 @@ fn what_is_not_plain_is_refused() {
         ("a: 1\n...\nb: 2", "at line"),
         ("a: 1\n\0\nb: 2", "not YAML at line 2: a control character"),
         ("\0\0\0", "not YAML at line 1: a control character"),
+        ("# a\u{2028}b: 1", "not YAML at line 1: a control character"),
+        ("# a\u{2029}b: 1", "not YAML at line 1: a control character"),
         ("- a", "should be keys and their values"),
         ("a", "should be keys and their values"),
     ] {

@@ -68,8 +68,8 @@ async fn what_would_open_the_pages_is_not_done_unasked() {
     let verified =
         tls.replace('}', ", client_ca_file: cert.pem, client_auth_type: RequireAndVerifyClientCert}");
     let if_given = verified.replace("RequireAndVerifyClientCert", "VerifyClientCertIfGiven");
-    let all = verified.clone() + &users;
-    // A name of the list is asked of everyone.
+    let all = verified.clone().replace('}', ", client_allowed_sans: [a]}") + &users;
+    // One of the names is asked of everyone.
     let named = if_given.replace('}', ", client_allowed_sans: [a]}");
     assert_eq!(load(folder.path(), &named).unwrap().certificates(), "verified");
     for (less, said) in [
@@ -77,9 +77,10 @@ async fn what_would_open_the_pages_is_not_done_unasked() {
             String::new(),
             "no longer encrypts, nor asks for a password, nor verifies the certificates of clients, which",
         ),
-        (verified, "no longer asks for a password, which"),
+        (all.replace(&users, ""), "no longer asks for a password, which"),
         (tls.to_owned() + &users, "no longer verifies the certificates of clients, which"),
         (if_given + &users, "no longer verifies the certificates of clients, which"),
+        (verified + &users, "no longer looks for names of client_allowed_sans, which"),
     ] {
         let web = load(folder.path(), &all).unwrap();
         assert_eq!((web.is_encrypted(), web.users(), web.certificates()), (true, 1, "verified"));
@@ -150,4 +151,16 @@ async fn a_certificate_that_is_renewed_makes_nobody_wait_who_was_let_in() {
     let users = now.users.as_ref().unwrap();
     assert_eq!(users.verify("alice", b"secret").await, Verdict::Right);
     assert_eq!(users.verify("alice", b"wrong").await, Verdict::Busy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_looked_at_while_a_reading_hangs() {
+    let folder = folder();
+    let web = load(folder.path(), "").unwrap();
+    let hangs = web.reading.0.clone().acquire_owned().await;
+    let waited = tokio::time::timeout(READ_TIMEOUT * 10, web.changed()).await;
+    assert!(waited.is_err());
+    drop(hangs);
+    fs::write(folder.path().join("web.yml"), "#").unwrap();
+    web.changed().await;
 }
