@@ -62,40 +62,38 @@ impl Client {
     }
 }
 
-/// What has become of a connection over which `client` does something, and how long that took.
-async fn served<F: Future>(
+/// What has become of a connection whose client takes `window` bytes of each answer and sends something, how long that took, and what came.
+async fn served(
     web: watch::Receiver<Arc<WebConfig>>,
-    client: impl FnOnce(DuplexStream) -> F,
-) -> (Option<ErrorKind>, Duration, F::Output) {
+    window: u32,
+    send: impl AsyncFnOnce(WriteHalf<DuplexStream>),
+) -> (Option<ErrorKind>, Duration, Vec<(u8, u8)>) {
     let (server, life, start) = (server(web.clone()), Life::new(), Instant::now());
     let (ours, theirs) = duplex(64 * 1024);
     let connection = http_2().serve_connection(TokioIo::new(ours), server.answers(&life));
     let serving = drive(connection, http2::Connection::graceful_shutdown, &server, web, &life);
     let ended = async { (serving.await.err().map(|error| error.kind()), start.elapsed()) };
-    let ((ended, time), output) = tokio::join!(ended, client(theirs));
-    (ended, time, output)
+    let client = async { Client::begin(theirs, window).await.frames(send).await };
+    let ((ended, time), frames) = tokio::join!(ended, client);
+    (ended, time, frames)
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_ignores_that_it_is_let_go_is_cut_off() {
     let (changed, web) = watch::channel(Arc::default());
-    let deaf = async |stream| {
-        let client = Client::begin(stream, 1000).await;
-        let asking = async |mut write: WriteHalf<DuplexStream>| {
-            for number in 0..100 {
-                if number == 20 {
-                    changed.send_replace(Arc::default());
-                }
-                // It never acknowledges anything.
-                if write.write_all(&request(2 * number + 1, "/short")).await.is_err() {
-                    break;
-                }
-                sleep(Duration::from_secs(1)).await;
+    let deaf = async |mut write: WriteHalf<DuplexStream>| {
+        for number in 0..100 {
+            if number == 20 {
+                changed.send_replace(Arc::default());
             }
-        };
-        client.frames(asking).await
+            // It never acknowledges anything.
+            if write.write_all(&request(2 * number + 1, "/short")).await.is_err() {
+                break;
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
     };
-    let (ended, time, frames) = served(web, deaf).await;
+    let (ended, time, frames) = served(web, 1000, deaf).await;
     assert_eq!((ended, time), (Some(ErrorKind::TimedOut), Duration::from_secs(20) + LET_GO));
     let answers = frames.iter().filter(|frame| **frame == (HEADERS, OK)).count();
     assert!(answers > 20, "it is no longer answered: {answers}");
@@ -104,20 +102,16 @@ async fn who_ignores_that_it_is_let_go_is_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_not_read_is_given_up_though_others_are_asked_for() {
     let (_sender, web) = watch::channel(Arc::default());
-    let stuck = async |stream| {
-        let client = Client::begin(stream, 100).await;
-        let asking = async |mut write: WriteHalf<DuplexStream>| {
-            write.write_all(&request(1, "/long")).await.unwrap();
-            for number in 1..100 {
-                sleep(Duration::from_secs(7)).await;
-                if write.write_all(&request(2 * number + 1, "/short")).await.is_err() {
-                    break;
-                }
+    let stuck = async |mut write: WriteHalf<DuplexStream>| {
+        write.write_all(&request(1, "/long")).await.unwrap();
+        for number in 1..100 {
+            sleep(Duration::from_secs(7)).await;
+            if write.write_all(&request(2 * number + 1, "/short")).await.is_err() {
+                break;
             }
-        };
-        client.frames(asking).await
+        }
     };
-    let (ended, time, frames) = served(web, stuck).await;
+    let (ended, time, frames) = served(web, 100, stuck).await;
     assert_eq!((ended, time), (Some(ErrorKind::TimedOut), ANSWER));
     let answers = frames.iter().filter(|frame| **frame == (HEADERS, OK)).count();
     assert_eq!(answers, 1 + 17, "the others are answered meanwhile");
@@ -126,36 +120,28 @@ async fn an_answer_that_is_not_read_is_given_up_though_others_are_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn who_only_pings_is_given_up() {
     let (_sender, web) = watch::channel(Arc::default());
-    let pinging = async |stream| {
-        let client = Client::begin(stream, 100).await;
-        let pinging = async |mut write: WriteHalf<DuplexStream>| {
-            for _ in 0..100 {
-                if write.write_all(&frame(PING, 0, 0, b"a ping!!")).await.is_err() {
-                    break;
-                }
-                sleep(Duration::from_millis(300)).await;
+    let pinging = async |mut write: WriteHalf<DuplexStream>| {
+        for _ in 0..100 {
+            if write.write_all(&frame(PING, 0, 0, b"a ping!!")).await.is_err() {
+                break;
             }
-        };
-        client.frames(pinging).await
+            sleep(Duration::from_millis(300)).await;
+        }
     };
-    let (ended, time, _) = served(web, pinging).await;
+    let (ended, time, _) = served(web, 100, pinging).await;
     assert_eq!((ended, time), (Some(ErrorKind::TimedOut), FIRST_REQUEST));
 }
 
 #[tokio::test(start_paused = true)]
 async fn more_requests_at_once_than_allowed_are_refused() {
     let (_sender, web) = watch::channel(Arc::default());
-    let greedy = async |stream| {
-        let client = Client::begin(stream, 100).await;
-        let asking = async |mut write: WriteHalf<DuplexStream>| {
-            for number in 0..20 {
-                write.write_all(&request(2 * number + 1, "/slow")).await.unwrap();
-            }
-            sleep(Duration::from_secs(91)).await;
-        };
-        client.frames(asking).await
+    let greedy = async |mut write: WriteHalf<DuplexStream>| {
+        for number in 0..20 {
+            write.write_all(&request(2 * number + 1, "/slow")).await.unwrap();
+        }
+        sleep(Duration::from_secs(91)).await;
     };
-    let (_, _, frames) = served(web, greedy).await;
+    let (_, _, frames) = served(web, 100, greedy).await;
     let of = |kind| frames.iter().filter(|frame| frame.0 == kind).count();
     assert_eq!((of(HEADERS), of(RST_STREAM)), (16, 4));
 }
@@ -163,26 +149,22 @@ async fn more_requests_at_once_than_allowed_are_refused() {
 #[tokio::test(start_paused = true)]
 async fn headers_that_are_too_large_are_refused() {
     let (_sender, web) = watch::channel(Arc::default());
-    let talkative = async |stream| {
-        let client = Client::begin(stream, 100).await;
-        let asking = async |mut write: WriteHalf<DuplexStream>| {
-            // How many bytes there are of `a`, and that number: seven bits, then what is left, seven by seven.
-            let (few, many): (&[u8], &[u8]) = (&[127, 0x91, 0x4d], &[127, 0xa1, 0x9b, 1]);
-            for (stream, most, length) in [(1, 10_000, few), (3, 20_000, many)] {
-                let header = [&[0, 1, b'a'], length, &vec![b'x'; most]].concat();
-                let mut request = request(stream, "/short");
-                // Its headers go on in another frame.
-                request[4] = 1;
-                write.write_all(&request).await.unwrap();
-                let (some, rest) = header.split_at(header.len() / 2);
-                write.write_all(&frame(CONTINUATION, 0, stream, some)).await.unwrap();
-                write.write_all(&frame(CONTINUATION, END_OF_HEADERS, stream, rest)).await.unwrap();
-                sleep(SOON).await;
-            }
-        };
-        client.frames(asking).await
+    let talkative = async |mut write: WriteHalf<DuplexStream>| {
+        // How many bytes there are of `a`, and that number: seven bits, then what is left, seven by seven.
+        let (few, many): (&[u8], &[u8]) = (&[127, 0x91, 0x4d], &[127, 0xa1, 0x9b, 1]);
+        for (stream, most, length) in [(1, 10_000, few), (3, 20_000, many)] {
+            let header = [&[0, 1, b'a'], length, &vec![b'x'; most]].concat();
+            let mut request = request(stream, "/short");
+            // Its headers go on in another frame.
+            request[4] = 1;
+            write.write_all(&request).await.unwrap();
+            let (some, rest) = header.split_at(header.len() / 2);
+            write.write_all(&frame(CONTINUATION, 0, stream, some)).await.unwrap();
+            write.write_all(&frame(CONTINUATION, END_OF_HEADERS, stream, rest)).await.unwrap();
+            sleep(SOON).await;
+        }
     };
-    let (_, _, frames) = served(web, talkative).await;
+    let (_, _, frames) = served(web, 100, talkative).await;
     let mut answers = frames.iter().filter(|(kind, _)| *kind == HEADERS).map(|(_, first)| *first == OK);
     assert_eq!((answers.next(), answers.next()), (Some(true), Some(false)), "{frames:?}");
 }
