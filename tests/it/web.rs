@@ -81,6 +81,17 @@ async fn until(expected: Option<u16>, mut ask: impl AsyncFnMut() -> Option<Statu
     panic!("the answer is {last:?} and not {expected:?}");
 }
 
+/// Waits until the log says `text`.
+async fn logged(exporter: &Exporter, text: &str) {
+    for _ in 0..100 {
+        if exporter.log().contains(text) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{text} is not in {}", exporter.log());
+}
+
 #[tokio::test]
 async fn only_those_who_are_named_may_look_and_everybody_may_ask_for_its_health() {
     let authority = Authority::new("ours");
@@ -184,13 +195,28 @@ async fn a_reload_that_is_refused_opens_nothing() {
     std::fs::write(&config, "x = [").unwrap();
     write(exporter.folder.path(), "# nothing");
     exporter.signal("HUP");
-    while !exporter.log().contains("config.toml: not TOML") {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    logged(&exporter, "config.toml: not TOML").await;
     assert_eq!(status_of(&exporter, "/metrics").await, Some(StatusCode::UNAUTHORIZED));
+    // Another change that is good does not make good what was refused.
+    write(exporter.folder.path(), &users(&["alice", "bob"]));
+    let scrape = async || {
+        let request =
+            Client::new().get(format!("{}/metrics", exporter.url)).basic_auth("bob", Some("secret"));
+        Scrape::parse(&request.send().await.unwrap().text().await.unwrap())
+    };
+    until(Some(200), async || {
+        status(&Client::new(), format!("{}/metrics", exporter.url), Some(("bob", "secret"))).await
+    })
+    .await;
+    assert_eq!(scrape().await.of("mongodbatlas_backup_exporter_config_last_reload_successful")[0].1, 0.0);
     std::fs::write(&config, good).unwrap();
+    write(exporter.folder.path(), "# nothing");
     exporter.signal("HUP");
     until(Some(200), async || status_of(&exporter, "/metrics").await).await;
+    assert_eq!(
+        exporter.scrape().await.of("mongodbatlas_backup_exporter_config_last_reload_successful")[0].1,
+        1.0
+    );
 }
 
 #[tokio::test]
@@ -243,9 +269,7 @@ async fn the_web_configuration_may_encrypt_what_was_plain_and_the_other_way_roun
         .await;
     // Half a file would say as much, so that waits until somebody asks.
     write(exporter.folder.path(), "# nothing");
-    while !exporter.log().contains("no longer encrypts, which is not done unasked") {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    logged(&exporter, "no longer encrypts, which is not done unasked").await;
     assert_eq!(status(&Client::new(), plain(), None).await, Some(StatusCode::BAD_REQUEST));
     exporter.signal("HUP");
     until(Some(200), async || status(&Client::new(), plain(), None).await).await;
