@@ -108,8 +108,9 @@ async fn every_query_of_every_panel_and_variable_runs_and_finds_what_there_is() 
     let folder = tempfile::tempdir().unwrap();
     let prometheus = Prometheus::start(&demo.url, None, folder.path());
     prometheus.until("count(mongodbatlas_backup_export_up == 1)", |clusters| clusters == 8.0).await;
-    // Rates need a while.
-    prometheus.until("sum(rate(mongodbatlas_backup_export_polls_total[20s]))", |rate| rate > 0.5).await;
+    // Rates need a while; and a step of the ranges, which are five seconds apart, must fall into the time in which there are some.
+    let rate = "sum(rate(mongodbatlas_backup_export_polls_total[20s] offset 6s))";
+    prometheus.until(rate, |rate| rate > 0.5).await;
     let mut wrong = Vec::new();
     let mut asked = 0;
     let pages = LOOKED_AT.map(|(project, cluster)| dashboard("cluster", project, cluster));
