@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 use rustls::ServerConfig;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::config::ConfigError;
 pub(crate) use keys::RateLimit;
@@ -103,17 +103,8 @@ pub struct Web {
     in_force: Mutex<Seen>,
     current: watch::Sender<Arc<WebConfig>>,
     guesses: Guesses,
-    reading: Reading,
-}
-
-/// Held while the files are read: one that hangs should hold one thread, and no more.
-#[derive(Debug, Clone)]
-struct Reading(Arc<Semaphore>);
-
-impl Default for Reading {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(1)))
-    }
+    /// Held while the files are read: one that hangs should hold one thread, and no more.
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The files of a web configuration, and a hash of what was in them.
@@ -161,9 +152,9 @@ impl Web {
     /// it would open what is closed: it may be half of a file, or what a full disk left of it.
     pub(crate) async fn read_again(&self, occasion: Occasion) -> Result<(), String> {
         let Some(file) = self.file.clone() else { return Ok(()) };
-        let (guesses, reading) = (self.guesses.clone(), self.reading.0.clone());
+        let (guesses, reading) = (self.guesses.clone(), self.reading.clone());
         let read = async {
-            let held = reading.acquire_owned().await;
+            let held = reading.lock_owned().await;
             tokio::task::spawn_blocking(move || {
                 let _held = held;
                 read(&file, &guesses)
@@ -219,7 +210,7 @@ impl Web {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             // However long a reading takes, the next one waits for it.
-            let held = self.reading.0.clone().acquire_owned().await;
+            let held = self.reading.clone().lock_owned().await;
             let seen = self.seen().clone();
             let look = move || {
                 let _held = held;

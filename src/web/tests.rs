@@ -27,6 +27,23 @@ fn load(folder: &Path, yaml: &str) -> Result<Web, String> {
     Web::load(Some(file)).map_err(|error| error.to_string())
 }
 
+/// TLS with what `rest` says of it.
+fn tls(rest: &str) -> String {
+    format!("tls_server_config: {{cert_file: cert.pem, key_file: key.pem, {rest}}}")
+}
+
+/// Each file is refused by one line that names it and says this.
+#[track_caller]
+fn are_refused(cases: impl IntoIterator<Item = (String, &'static str)>) {
+    let folder = folder();
+    for (yaml, said) in cases {
+        let error = load(folder.path(), &yaml).expect_err(&yaml);
+        assert!(error.contains(said), "{yaml}\n{error}");
+        let file = folder.path().join("web.yml").display().to_string();
+        assert!(error.starts_with(&file) && !error.contains('\n'), "{yaml}\n{error}");
+    }
+}
+
 #[test]
 fn what_is_empty_is_plain_http_for_everybody() {
     let folder = folder();
@@ -127,9 +144,7 @@ fn the_order_of_suites_and_curves_is_the_one_that_was_written() {
 
 #[test]
 fn what_is_wrong_is_named_with_what_would_be_right() {
-    let folder = folder();
-    let tls = |rest: &str| format!("tls_server_config: {{cert_file: cert.pem, key_file: key.pem, {rest}}}");
-    for (yaml, said) in [
+    are_refused([
         ("a: [".to_owned(), "not YAML at line 2: "),
         ("a:\n\tb: 2".to_owned(), "not YAML at line 2: "),
         ("a:\n\tb: 2".to_owned(), "(a tab: indent with spaces)"),
@@ -217,12 +232,7 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         ("basic_auth_users: [alice]".to_owned(), "basic_auth_users should be names"),
         (format!("basic_auth_users:\n  alice:{HASH}"), "`name: secret` with a space"),
         (format!("basic_auth_users: {{'a:b': {HASH}}}"), "has a colon in its name"),
-    ] {
-        let error = load(folder.path(), &yaml).expect_err(&yaml);
-        assert!(error.contains(said), "{yaml}\n{error}");
-        let file = folder.path().join("web.yml").display().to_string();
-        assert!(error.starts_with(&file) && !error.contains('\n'), "{yaml}\n{error}");
-    }
+    ]);
 }
 
 #[test]
@@ -285,9 +295,7 @@ fn no_error_tells_a_key_or_a_hash() {
 
 #[test]
 fn what_looks_closed_is_not_open() {
-    let folder = folder();
-    let tls = |rest: &str| format!("tls_server_config: {{cert_file: cert.pem, key_file: key.pem, {rest}}}");
-    for (yaml, said) in [
+    are_refused([
         ("basic_auth_users: {alice: }".to_owned(), "basic_auth_users.alice should be a text"),
         ("basic_auth_users: {alice: null}".to_owned(), "basic_auth_users.alice should be a text"),
         ("basic_auth_users: {alice: ''}".to_owned(), "basic_auth_users.alice should be a bcrypt hash"),
@@ -302,10 +310,7 @@ fn what_looks_closed_is_not_open() {
             "tls_server_config:\n  key_file: key.pem\n  cert: |\n    x\n      client_auth_type: RequireAndVerifyClientCert\n".to_owned(),
             "cert holds another key; it is indented too far",
         ),
-    ] {
-        let error = load(folder.path(), &yaml).expect_err(&yaml);
-        assert!(error.contains(said), "{yaml}\n{error}");
-    }
+    ]);
 }
 
 #[test]

@@ -100,12 +100,13 @@ impl Users {
 
     /// Remembers what `before` does, if it has the same hashes: a certificate that is renewed should make nobody wait among those who guess.
     pub(super) fn succeed(&mut self, before: &Self) {
-        let hashes = |users: &Self| -> Vec<_> {
-            users.hashes.iter().map(|(name, hash)| (name.clone(), hash.expose_secret().to_owned())).collect()
-        };
-        if hashes(self) == hashes(before) {
+        if self.hashes().eq(before.hashes()) {
             self.remembered = before.remembered.clone();
         }
+    }
+
+    fn hashes(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.hashes.iter().map(|(name, hash)| (name.as_str(), hash.expose_secret()))
     }
 
     pub(super) fn count(&self) -> usize {

@@ -32,13 +32,19 @@ fn server(web: watch::Receiver<Arc<WebConfig>>) -> Server {
 async fn served<F: Future<Output = ()>>(
     client: impl FnOnce(DuplexStream) -> F,
 ) -> (Option<ErrorKind>, Duration) {
-    let server = server(watch::channel(Arc::default()).1);
+    let (_sender, web) = watch::channel(Arc::default());
+    served_by(&server(web.clone()), web, client).await
+}
+
+async fn served_by<F: Future<Output = ()>>(
+    server: &Server,
+    web: watch::Receiver<Arc<WebConfig>>,
+    client: impl FnOnce(DuplexStream) -> F,
+) -> (Option<ErrorKind>, Duration) {
     let (life, start) = (Life::new(), Instant::now());
     let (ours, theirs) = duplex(1024);
     let connection = http_1().serve_connection(TokioIo::new(ours), server.answers(&life));
-    // The sender is gone, but nothing has changed.
-    let (_sender, web) = watch::channel(Arc::default());
-    let serving = drive(connection, http1::Connection::graceful_shutdown, &server, web, &life);
+    let serving = drive(connection, http1::Connection::graceful_shutdown, server, web, &life);
     let (ended, ()) = tokio::join!(async { (serving.await, start.elapsed()) }, client(theirs));
     (ended.0.err().map(|error| error.kind()), ended.1)
 }
@@ -81,38 +87,29 @@ async fn who_does_not_read_the_answer_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn who_is_let_go_is_waited_for_but_not_for_long() {
     let (changed, web) = watch::channel(Arc::default());
-    let life = Life::new();
-    let server = server(web.clone());
-    let (ours, mut theirs) = duplex(1024);
-    let connection = http_1().serve_connection(TokioIo::new(ours), server.answers(&life));
-    let serving = drive(connection, http1::Connection::graceful_shutdown, &server, web, &life);
-    let client = async {
-        ask(&mut theirs, "/slow").await;
+    let slow = async |mut client: DuplexStream| {
+        ask(&mut client, "/slow").await;
         sleep(SOON).await;
         changed.send_replace(Arc::default());
-        Instant::now()
+        until_the_end(client).await;
     };
-    let (ended, changed) = tokio::join!(async { (serving.await, Instant::now()) }, client);
-    assert_eq!(ended.0.unwrap_err().kind(), ErrorKind::TimedOut);
-    assert_eq!(ended.1 - changed, LET_GO);
+    let ended = served_by(&server(web.clone()), web, slow).await;
+    assert_eq!(ended, (Some(ErrorKind::TimedOut), SOON + LET_GO));
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_does_not_read_what_is_open_to_all_makes_room() {
     for (path, lasts) in [("/long", ANSWER), (OPEN, Duration::from_secs(5))] {
         let (_sender, web) = watch::channel(Arc::default());
-        let (server, life, start) = (server(web.clone()), Life::new(), Instant::now());
-        let (ours, mut theirs) = duplex(1024);
-        let connection = http_1().serve_connection(TokioIo::new(ours), server.answers(&life));
-        let serving = drive(connection, http1::Connection::graceful_shutdown, &server, web, &life);
-        let client = async {
-            ask(&mut theirs, path).await;
+        let server = server(web.clone());
+        let stuck = async |mut client: DuplexStream| {
+            ask(&mut client, path).await;
             sleep(Duration::from_secs(5)).await;
             server.needed.notify_one();
+            sleep(ANSWER).await;
         };
-        let ended = tokio::join!(async { (serving.await, start.elapsed()) }, client).0;
-        assert_eq!(ended.0.unwrap_err().kind(), ErrorKind::TimedOut);
-        assert_eq!(ended.1, lasts, "{path}");
+        let ended = served_by(&server, web, stuck).await;
+        assert_eq!(ended, (Some(ErrorKind::TimedOut), lasts), "{path}");
     }
 }
 

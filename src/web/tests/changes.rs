@@ -120,7 +120,7 @@ async fn a_file_that_is_being_written_is_not_read_yet() {
 async fn a_reading_that_hangs_is_waited_for_and_none_is_begun_beside_it() {
     let folder = folder();
     let web = load(folder.path(), "").unwrap();
-    let hangs = web.reading.0.clone().acquire_owned().await;
+    let hangs = web.reading.lock().await;
     fs::write(folder.path().join("web.yml"), "a").unwrap();
     let start = tokio::time::Instant::now();
     let error = web.read_again(Occasion::Asked).await.unwrap_err();
@@ -157,7 +157,7 @@ async fn a_certificate_that_is_renewed_makes_nobody_wait_who_was_let_in() {
 async fn nothing_is_looked_at_while_a_reading_hangs() {
     let folder = folder();
     let web = load(folder.path(), "").unwrap();
-    let hangs = web.reading.0.clone().acquire_owned().await;
+    let hangs = web.reading.lock().await;
     let waited = tokio::time::timeout(READ_TIMEOUT * 10, web.changed()).await;
     assert!(waited.is_err());
     drop(hangs);
