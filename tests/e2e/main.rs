@@ -13,8 +13,20 @@ mod harness;
 #[path = "../it/certificates.rs"]
 mod certificates;
 
+// As above.
+#[allow(dead_code)]
+#[path = "../it/client/authority.rs"]
+mod authority;
+
+// As above.
+#[allow(dead_code)]
+#[path = "../it/client/front.rs"]
+mod front;
+
 mod alerting;
 mod dashboards;
+mod deployed;
+mod image;
 mod servers;
 mod unbegun;
 mod unit;

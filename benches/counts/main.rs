@@ -1,7 +1,8 @@
-//! Does one piece of work so many times, for `tests/counts` to count its instructions. See `README.md` beside this.
+//! Does one piece of work so many times, for `tests/counts` to count its instructions. See `README.md` beside its folder.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "../page/mod.rs"]
 mod page;
 
 use std::hint::black_box;

@@ -1,0 +1,289 @@
+//! What is there to deploy the exporter with: the image, the manifests for Kubernetes, the demo stack.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use atlas_backup_exporter::simulator::{Cluster, ORGANIZATION};
+use yaml_rust2::{Yaml, YamlLoader};
+
+use crate::harness::{Exporter, SECRET, command, simulator, world};
+use crate::servers::shipped;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const BASE: &str = "deploy/kubernetes/base";
+const SHARDED: &str = "deploy/kubernetes/sharded";
+
+/// What a program of the tools says of `arguments`, if it is content.
+fn said(program: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(program);
+    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    said.into_owned()
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(shipped(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn yaml(text: &str) -> Vec<Yaml> {
+    YamlLoader::load_from_str(text).unwrap()
+}
+
+/// The one resource of that kind among what kustomize makes of a folder.
+fn resource(folder: &str, kind: &str) -> Yaml {
+    let resources = yaml(&said("kubectl", &["kustomize", folder]));
+    let mut found = resources.into_iter().filter(|resource| resource["kind"].as_str() == Some(kind));
+    let one = found.next().unwrap_or_else(|| panic!("{folder} has no {kind}"));
+    assert!(found.next().is_none(), "{folder} has two of {kind}");
+    one
+}
+
+fn list(yaml: &Yaml) -> &[Yaml] {
+    yaml.as_vec().unwrap_or_else(|| panic!("{yaml:?} is no list"))
+}
+
+fn text(yaml: &Yaml) -> &str {
+    yaml.as_str().unwrap_or_else(|| panic!("{yaml:?} is no text"))
+}
+
+fn texts(yaml: &Yaml) -> Vec<&str> {
+    list(yaml).iter().map(text).collect()
+}
+
+fn named<'a>(list: &'a Yaml, name: &str) -> &'a Yaml {
+    let found = self::list(list).iter().find(|one| one["name"].as_str() == Some(name));
+    found.unwrap_or_else(|| panic!("{list:?} has no {name}"))
+}
+
+/// Whether a selector takes what has these labels.
+fn takes(selector: &Yaml, labels: &Yaml) -> bool {
+    let selector = selector.as_hash().unwrap();
+    !selector.is_empty() && selector.iter().all(|(name, value)| labels[text(name)] == *value)
+}
+
+#[test]
+#[ignore = "needs kubectl and kubernetes-validate; tests/run installs them"]
+fn kubernetes_understands_the_manifests() {
+    let folder = tempfile::tempdir().unwrap();
+    for from in [BASE, SHARDED] {
+        let file = folder.path().join("all.yaml");
+        std::fs::write(&file, said("kubectl", &["kustomize", from])).unwrap();
+        let said = said("kubernetes-validate", &["--strict", file.to_str().unwrap()]);
+        let passed = said.lines().filter(|line| line.contains(" passed for resource ")).count();
+        // Those of the Prometheus Operator are not Kubernetes's own; the tests below look at them.
+        let foreign: Vec<_> = said.lines().filter(|line| line.contains("Couldn't find schema")).collect();
+        assert!(passed == 3 && foreign.len() == 2, "{said}");
+        for kind in ["kind PrometheusRule ", "kind ServiceMonitor "] {
+            assert!(foreign.iter().any(|line| line.contains(kind)), "{said}");
+        }
+    }
+}
+
+#[test]
+fn the_operator_gets_the_rules_that_are_tested() {
+    let rules = yaml(&read("alerts/atlas-backup-export.rules.yml")).remove(0);
+    // Not as kustomize writes it, since that sorts the keys.
+    let given = yaml(&read("deploy/kubernetes/base/prometheusrule.yaml")).remove(0);
+    let same = given["spec"]["groups"] == rules["groups"] && given["spec"].as_hash().unwrap().len() == 1;
+    assert!(same, "write base/prometheusrule.yaml anew with deploy/kubernetes/rules");
+}
+
+#[test]
+#[ignore = "needs kubectl; tests/run installs it"]
+fn prometheus_finds_the_pods_under_the_name_that_the_rules_know() {
+    for (folder, kind) in [(BASE, "Deployment"), (SHARDED, "StatefulSet")] {
+        let (workload, service) = (resource(folder, kind), resource(folder, "Service"));
+        let (monitor, pod) = (&resource(folder, "ServiceMonitor")["spec"], &workload["spec"]["template"]);
+        assert!(takes(&workload["spec"]["selector"]["matchLabels"], &pod["metadata"]["labels"]));
+        assert!(takes(&service["spec"]["selector"], &pod["metadata"]["labels"]));
+        assert!(takes(&monitor["selector"]["matchLabels"], &service["metadata"]["labels"]));
+        let job = &service["metadata"]["labels"][text(&monitor["jobLabel"])];
+        let rules = read("alerts/atlas-backup-export.rules.yml");
+        assert!(rules.contains(&format!("job=\"{}\"", text(job))), "no rule goes by the job {job:?}");
+        let [endpoint] = list(&monitor["endpoints"]) else { panic!("one endpoint") };
+        assert!(endpoint["path"].is_badvalue(), "the default, which is ours, too");
+        let port = named(&service["spec"]["ports"], text(&endpoint["port"]));
+        let containers = &pod["spec"]["containers"];
+        named(&containers[0]["ports"], text(&port["targetPort"]));
+        if kind == "StatefulSet" {
+            assert_eq!(workload["spec"]["serviceName"], service["metadata"]["name"]);
+        }
+    }
+}
+
+/// A pod of a folder, whose files are in `files` and whose Atlas is the simulator.
+struct Pod {
+    container: Yaml,
+    files: tempfile::TempDir,
+}
+
+impl Pod {
+    /// Puts the files of the pod's volumes where it expects them, below a folder of ours.
+    fn of(folder: &str, kind: &str) -> Self {
+        let pod = resource(folder, kind)["spec"]["template"]["spec"].clone();
+        let files = tempfile::tempdir().unwrap();
+        let container = pod["containers"][0].clone();
+        for mount in list(&container["volumeMounts"]) {
+            let place = below(files.path(), text(&mount["mountPath"]));
+            std::fs::create_dir_all(&place).unwrap();
+            let volume = named(&pod["volumes"], text(&mount["name"]));
+            if volume["configMap"].is_badvalue() {
+                // As kubectl makes it by the comment beside the volume.
+                assert_eq!(text(&volume["secret"]["secretName"]), "atlas-backup-exporter");
+                std::fs::write(place.join("client_secret"), SECRET).unwrap();
+            } else {
+                let map = resource(folder, "ConfigMap");
+                assert_eq!(volume["configMap"]["name"], map["metadata"]["name"]);
+                let config = text(&map["data"]["config.toml"])
+                    .replace("/run/secrets", &below(files.path(), "/run/secrets").display().to_string())
+                    .replace("5f0e5a3b9c1d4e6f8a7b0000", ORGANIZATION)
+                    .replace("mdb_sa_id_0123456789abcdef01234567", "mdb_sa_id_1");
+                std::fs::write(place.join("config.toml"), config).unwrap();
+            }
+        }
+        Self { container, files }
+    }
+
+    /// Starts what Kubernetes would start; `auto` is the number of the host in its place.
+    async fn start(self, atlas: &str) -> Exporter {
+        let mut command = command();
+        for argument in texts(&self.container["args"]) {
+            let argument = argument.replace("=/", &format!("={}/", self.files.path().display()));
+            command.arg(argument.replace("--shard.index=auto", "--shard.index=1"));
+        }
+        for variable in self.container["env"].as_vec().into_iter().flatten() {
+            command.env(text(&variable["name"]), text(&variable["value"]));
+        }
+        command.env("ATLAS_BACKUP_EXPORTER__ATLAS__BASE_URL", atlas);
+        command.arg("--web.listen-address=127.0.0.1:0");
+        Exporter::spawn(command, self.files).await
+    }
+}
+
+fn below(folder: &Path, path: &str) -> PathBuf {
+    folder.join(path.strip_prefix('/').unwrap())
+}
+
+#[tokio::test]
+#[ignore = "needs kubectl; tests/run installs it"]
+async fn what_kubernetes_starts_gets_ready_and_watches() {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    let simulator = simulator(world(names.map(|name| (name, Cluster::default())))).await;
+    let pod = Pod::of(BASE, "Deployment");
+    let probes = ["livenessProbe", "readinessProbe"]
+        .map(|probe| text(&pod.container[probe]["httpGet"]["path"]).to_owned());
+    let exporter = pod.start(simulator.url()).await;
+    let scrape = exporter.ready().await;
+    for probe in probes {
+        assert_eq!(exporter.get(&probe).await.status(), 200, "{probe}");
+    }
+    assert!(names.iter().all(|name| scrape.up(name) == Some(1.0)), "{}", exporter.log());
+
+    let pod = Pod::of(SHARDED, "StatefulSet");
+    let replicas = resource(SHARDED, "StatefulSet")["spec"]["replicas"].as_i64().unwrap();
+    let total = named(&pod.container["env"], "ATLAS_BACKUP_EXPORTER__SHARD__TOTAL");
+    assert_eq!(text(&total["value"]), replicas.to_string());
+    let shard = pod.start(simulator.url()).await;
+    let scrape = shard.ready().await;
+    let watched = names.iter().filter(|name| scrape.up(name) == Some(1.0)).count();
+    assert!((1..names.len()).contains(&watched), "{watched}: {}", shard.log());
+}
+
+/// What follows a word at the start of a line of the last stage of `Dockerfile`.
+fn instruction(word: &str) -> String {
+    let file = read("Dockerfile");
+    let stage = file.split("\nFROM scratch\n").nth(1).unwrap();
+    let mut lines = stage.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' '));
+    lines.next().unwrap_or_else(|| panic!("no {word}")).to_owned()
+}
+
+#[test]
+#[ignore = "needs kubectl and hadolint; tests/run installs them"]
+fn the_image_is_the_one_that_is_deployed() {
+    said("hadolint", &["Dockerfile"]);
+    let version = format!("org.opencontainers.image.version=\"{VERSION}\"");
+    assert!(read("Dockerfile").contains(&version), "{version}");
+    let compose = yaml(&read("deploy/compose.yaml")).remove(0);
+    let of_compose = &compose["services"]["exporter"]["image"];
+    for (folder, kind) in [(BASE, "Deployment"), (SHARDED, "StatefulSet")] {
+        let pod = &resource(folder, kind)["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        assert_eq!(text(&container["image"]), format!("atlas-backup-exporter:{VERSION}"));
+        assert_eq!(container["image"], *of_compose);
+        let who = &pod["securityContext"];
+        let (user, group) = (who["runAsUser"].as_i64().unwrap(), who["runAsGroup"].as_i64().unwrap());
+        assert_eq!(instruction("USER"), format!("{user}:{group}"));
+        let port = container["ports"][0]["containerPort"].as_i64().unwrap();
+        assert_eq!(instruction("EXPOSE"), port.to_string());
+        // It is what the flag's default says.
+        assert!(
+            said(env!("CARGO_BIN_EXE_atlas-backup-exporter"), &["--help"]).contains(&format!(":{port}]"))
+        );
+        // What the image does by itself is what Kubernetes has it do.
+        assert_eq!(instruction("CMD"), format!("[\"{}\"]", text(&container["args"][0])));
+    }
+}
+
+#[test]
+#[ignore = "needs Debian's prometheus and prometheus-alertmanager; tests/run installs them"]
+fn every_file_of_the_demo_stack_is_where_its_server_looks() {
+    let compose = yaml(&read("deploy/compose.yaml")).remove(0);
+    let services = &compose["services"];
+    // A path inside of a service, as one of ours.
+    let ours = |service: &str, path: &str| -> String {
+        let mut found = texts(&services[service]["volumes"]).into_iter().filter_map(|volume| {
+            let [from, to, "ro"] = volume.split(':').collect::<Vec<_>>()[..] else {
+                panic!("{volume} is no folder of ours")
+            };
+            let rest = Path::new(path).strip_prefix(to).ok()?;
+            // A file that is mounted has no rest.
+            let place = Path::new("deploy").join(from);
+            Some(if rest.as_os_str().is_empty() { place } else { place.join(rest) })
+        });
+        let place = found.next().unwrap_or_else(|| panic!("{service} has no {path}"));
+        assert!(shipped("").join(&place).exists(), "{service}: no {}", place.display());
+        place.display().to_string()
+    };
+    let config = |service: &str| {
+        let flag = texts(&services[service]["command"])
+            .into_iter()
+            .find_map(|argument| argument.strip_prefix("--config.file="));
+        ours(service, flag.unwrap())
+    };
+    let checked = said("promtool", &["check", "config", &config("prometheus")]);
+    assert!(checked.contains("rules found"), "{checked}");
+    // The same relative path leads to the rules over there.
+    ours("prometheus", "/repository/alerts/atlas-backup-export.rules.yml");
+    said("amtool", &["check-config", &config("alertmanager")]);
+
+    let provider = ours("grafana", "/etc/grafana/provisioning/dashboards/atlas-backup-export.yml");
+    let folder = yaml(&read(&provider)).remove(0)["providers"][0]["options"]["path"].clone();
+    let home = text(&services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]);
+    for dashboard in ["overview.json", "cluster.json"] {
+        ours("grafana", &format!("{}/{dashboard}", text(&folder)));
+    }
+    ours("grafana", home);
+    let source = ours("grafana", "/etc/grafana/provisioning/datasources/prometheus.yml");
+    let source = yaml(&read(&source)).remove(0);
+    let prometheus = yaml(&read(&config("prometheus"))).remove(0);
+    let interval = &prometheus["global"]["scrape_interval"];
+    assert_eq!(source["datasources"][0]["jsonData"]["timeInterval"], *interval);
+    // One network for all, on which everyone is this machine.
+    let exporter = &services["exporter"];
+    let published: Vec<_> =
+        texts(&exporter["ports"]).iter().map(|port| port.rsplit(':').next().unwrap()).collect();
+    let targets = [
+        text(&prometheus["scrape_configs"][0]["static_configs"][0]["targets"][0]),
+        text(&prometheus["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"][0]),
+        text(&source["datasources"][0]["url"]).strip_prefix("http://").unwrap(),
+    ];
+    for target in targets {
+        let port = target.strip_prefix("127.0.0.1:").unwrap();
+        assert!(published.contains(&port), "{target} is not published: {published:?}");
+    }
+    for service in ["prometheus", "alertmanager", "grafana"] {
+        assert_eq!(text(&services[service]["network_mode"]), "service:exporter");
+    }
+}

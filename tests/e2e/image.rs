@@ -1,0 +1,76 @@
+//! What is shipped, where there is nothing else: as in the image that `Dockerfile` makes.
+
+use std::net::{Ipv4Addr, UdpSocket};
+use std::path::Path;
+
+use atlas_backup_exporter::simulator::Cluster;
+use tokio::process::Command;
+
+use crate::authority::Authority;
+use crate::front::{Front, Way};
+use crate::harness::{Exporter, Setup, command_of, simulator, world};
+use crate::servers::shipped;
+
+/// Of the image: the binary and the certificates of the public authorities, which Debian has in 0.2 MiB.
+const MOST: u64 = (8 << 20) - (1 << 18);
+
+/// A resolver has port 53, and this machine has more addresses than one.
+const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 53, 53, 53);
+
+/// Answers whatever is asked for an address of IPv4 with that of this machine, and that there is none of IPv6; see RFC 1035.
+fn resolve() {
+    let socket = UdpSocket::bind((RESOLVER, 53)).unwrap_or_else(|error| panic!("{RESOLVER}:53: {error}"));
+    std::thread::spawn(move || {
+        let mut packet = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut packet) {
+            // The name ends with a zero; four bytes of type and class follow it.
+            let end = 12 + packet[12..length].iter().position(|byte| *byte == 0).unwrap() + 5;
+            let is_ipv4 = packet[end - 4..end - 2] == [0, 1];
+            let mut answer = packet[..end].to_vec();
+            // An answer without an error, one question, one record or none.
+            answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_ipv4), 0, 0, 0, 0]);
+            if is_ipv4 {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
+            }
+            let _ = socket.send_to(&answer, from);
+        }
+    });
+}
+
+fn put(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs root, and builds what is shipped: musl-tools and its target of Rust; tests/run installs them"]
+async fn what_is_shipped_needs_nothing_but_certificates_and_a_resolver() {
+    let built = Command::new(shipped("deploy/static")).output().await.unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let binary = String::from_utf8(built.stdout).unwrap().trim().to_owned();
+    let size = std::fs::metadata(&binary).unwrap().len();
+    assert!(size < MOST, "{size} bytes");
+
+    let (simulator, authority) = (simulator(world([("a", Cluster::default())])).await, Authority::new());
+    let front = Front::before(&simulator, Way::Tls(authority.of_another_name())).await;
+    resolve();
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    put(&root, "etc/resolv.conf", &format!("nameserver {RESOLVER}\n"));
+    put(&root, "etc/ssl/certs/ca-certificates.crt", &authority.pem());
+    let base_url = front.url().replace("localhost", "elsewhere.test");
+    put(&root, "etc/atlas-backup-exporter/config.toml", &Setup { base_url, ..Setup::new(&simulator) }.toml());
+    std::fs::copy(binary, root.join("atlas-backup-exporter")).unwrap();
+
+    let mut chroot = command_of("/usr/sbin/chroot");
+    chroot.arg("--userspec=65532:65532").arg(&root);
+    chroot.args(["/atlas-backup-exporter", "--config.file=/etc/atlas-backup-exporter/config.toml"]);
+    chroot.arg("--web.listen-address=127.0.0.1:0");
+    let mut exporter = Exporter::spawn(chroot, folder).await;
+    let scrape = exporter.ready().await;
+    assert_eq!(scrape.up("a"), Some(1.0), "{}", exporter.log());
+    assert!(front.accepted() > 0);
+    exporter.signal("TERM");
+    assert_eq!(exporter.exit().await.code(), Some(0), "{}", exporter.log());
+}
