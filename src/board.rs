@@ -213,6 +213,13 @@ impl Board {
         cluster.last = Some(LastPoll { finished_at, duration, error });
     }
 
+    /// Sets when the next poll of a cluster is due. No exposition shows it.
+    pub fn expect_poll(&self, target: &Target, next: Instant) {
+        if let Some(cluster) = self.peek().cluster(target) {
+            cluster.next_poll = Some(next);
+        }
+    }
+
     /// Whether everything was asked for once, well or badly: organizations, projects, clusters and their schedules. Once true, it
     /// stays true: a new cluster must not take the exporter out of service.
     #[must_use]

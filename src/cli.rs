@@ -162,8 +162,8 @@ fn telemetry_path(text: &str) -> Result<String, &'static str> {
     if !text.starts_with('/') || !text.bytes().all(plain) {
         return Err("write an absolute path such as /metrics");
     }
-    if text.starts_with("/-/") {
-        return Err("paths below /-/ are the exporter's own");
+    if text.starts_with("/-/") || text.starts_with("/api/") {
+        return Err("paths below /-/ and /api/ are the exporter's own");
     }
     Ok(text.to_owned())
 }
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn the_telemetry_path_is_a_path_and_not_one_of_ours() {
         assert!(telemetry_path("/").is_ok() && telemetry_path("/a/metrics").is_ok());
-        for text in ["", "metrics", "/{x}", "/-/healthy", "/a b"] {
+        for text in ["", "metrics", "/{x}", "/-/healthy", "/api/v1/clusters", "/a b"] {
             assert!(telemetry_path(text).is_err(), "{text}");
         }
     }

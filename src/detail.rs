@@ -77,7 +77,8 @@ impl Reader {
                 }
             }
             let pause = |settings: &Settings| self.pause(&subject, settings, began, atlas.as_ref());
-            rest(&mut follow, began, atlas.as_ref(), |settings| subject.client(settings), pause).await;
+            rest(&mut follow, began, atlas.as_ref(), |settings| subject.client(settings), pause, |_| ())
+                .await;
         }
     }
 

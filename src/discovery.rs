@@ -134,7 +134,7 @@ impl Scout {
                     _ => pause,
                 }
             };
-            rest(&mut follow, began, atlas.as_ref(), &client, pause).await;
+            rest(&mut follow, began, atlas.as_ref(), &client, pause, |_| ()).await;
         }
     }
 

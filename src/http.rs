@@ -6,6 +6,7 @@ mod gzip;
 mod held;
 mod life;
 mod page;
+mod query;
 mod scrape;
 mod serve;
 
@@ -13,9 +14,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -24,10 +25,12 @@ use crate::board::Board;
 use crate::reload::ReloadHandle;
 use crate::self_metrics::SelfMetrics;
 use crate::settings::Follow;
+use crate::status::Status;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use accept::fuzzing;
 use gzip::Packer;
 use held::Held;
+use query::Query;
 use scrape::Scrapes;
 pub use serve::serve;
 
@@ -75,15 +78,18 @@ pub fn router(pages: Pages) -> Router {
     let mut router = Router::new()
         .route(gate::OPEN, get(async || "atlas-backup-exporter is healthy.\n"))
         .route("/-/ready", get(ready))
+        .route("/api/v1/clusters", get(clusters))
         .route("/-/reload", post(reload).put(reload));
     if pages.telemetry_path != "/" {
-        router = router.route("/", get(landing));
+        router = router.route("/", get(overview));
     }
     let router = router.route(&pages.telemetry_path, get(metrics));
     let most = Some(pages.max_requests).filter(|most| *most > 0).unwrap_or(Semaphore::MAX_PERMITS);
     let places = Arc::new(Semaphore::new(most));
     router.with_state(Arc::new(Shared { pages: Arc::new(pages), scrapes: Scrapes::default(), places }))
 }
+
+type Shares = State<Arc<Shared>>;
 
 async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     shared.within_limit(scrape::answer(&shared.pages, &shared.scrapes, &headers)).await
@@ -109,23 +115,51 @@ async fn reload(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-async fn landing(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    shared.within_limit(async { overview(&shared.pages, &headers) }).await
+/// The page for people.
+async fn overview(shared: Shares, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let telemetry_path = &shared.pages.telemetry_path;
+    let page = |status: Status<'_>, query: &Query| page::render(status, query, telemetry_path).into_string();
+    shared
+        .within_limit(async { status(&shared.pages, query, &headers, "text/html; charset=utf-8", page) })
+        .await
 }
 
-fn overview(pages: &Pages, headers: &HeaderMap) -> Response {
+/// The same for programs.
+async fn clusters(shared: Shares, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let json = |mut status: Status<'_>, query: &Query| {
+        query.apply(&mut status.clusters);
+        status.json()
+    };
+    shared.within_limit(async { status(&shared.pages, query, &headers, "application/json", json) }).await
+}
+
+fn status(
+    pages: &Pages,
+    query: Option<String>,
+    headers: &HeaderMap,
+    content_type: &'static str,
+    render: impl FnOnce(Status<'_>, &Query) -> String,
+) -> Response {
+    let query = match Query::parse(query.as_deref()) {
+        Ok(query) => query,
+        Err(error) => return (StatusCode::BAD_REQUEST, error + "\n").into_response(),
+    };
     let view = pages.board.view(Instant::now());
-    let refused = pages.metrics.reload().error;
-    let page = page::render(&view, refused.as_deref(), &pages.telemetry_path, jiff::Timestamp::now().into());
-    let page = page.into_string();
-    let vary = [(header::VARY, "accept-encoding")];
+    let interval = pages.settings.borrow().poll.interval;
+    let now = jiff::Timestamp::now().into();
+    let text = render(Status::of(&view, pages.metrics.reload().error, interval, now), &query);
+    let about = [
+        (header::CONTENT_TYPE, content_type),
+        (header::VARY, "accept-encoding"),
+        // What is kept is older than what it says.
+        (header::CACHE_CONTROL, "no-store"),
+    ];
     if accept::gzip(headers.get_all(header::ACCEPT_ENCODING)) {
         // Memory takes everything; if not, who asks for gzip can read text, too.
-        if let Ok(part) = Packer::default().pack_all(&page) {
+        if let Ok(part) = Packer::default().pack_all(&text) {
             let encoding = [(header::CONTENT_ENCODING, "gzip")];
-            let file = gzip::join([&part]).0.concat();
-            return (vary, encoding, Html(Body::from(file))).into_response();
+            return (about, encoding, gzip::join([&part]).0.concat()).into_response();
         }
     }
-    (vary, Html(page)).into_response()
+    (about, text).into_response()
 }

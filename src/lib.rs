@@ -21,6 +21,7 @@ pub mod model;
 pub mod exposition;
 pub mod http;
 pub mod self_metrics;
+pub mod status;
 pub mod web;
 
 pub mod check;

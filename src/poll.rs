@@ -48,7 +48,8 @@ impl Poller {
                 Box::pin(self.poll(&target, &settings, atlas, &mut memory)).await;
             }
             let pause = |settings: &Settings| pause(settings, &target.project_id);
-            rest(&mut follow, began, atlas.as_ref(), client, pause).await;
+            let tell = |next| self.board.expect_poll(&target, next);
+            rest(&mut follow, began, atlas.as_ref(), client, pause, tell).await;
         }
     }
 

@@ -130,13 +130,14 @@ pub fn first_delay(index: usize, count: usize, interval: Duration) -> Duration {
 }
 
 /// Waits until the `pause` after `began` is over, give or take a tenth, or until another client than the one that was `used` is
-/// in force; follows the settings meanwhile. `client` and `pause` read them.
+/// in force; follows the settings meanwhile. `client` and `pause` read them, and `tell` hears until when it waits.
 pub async fn rest(
     follow: &mut Follow,
     began: Instant,
     used: Option<&Atlas>,
     client: impl Fn(&Settings) -> Option<Atlas>,
     pause: impl Fn(&Settings) -> Duration,
+    tell: impl Fn(Instant),
 ) {
     let random = fastrand::f64();
     loop {
@@ -152,6 +153,7 @@ pub async fn rest(
             }
             began + jittered(pause(&settings), random)
         };
+        tell(until);
         tokio::select! {
             () = sleep_until(until) => return,
             changed = follow.changed() => if changed.is_err() {

@@ -16,6 +16,8 @@ pub struct ClusterState {
     pub good: Option<Arc<GoodPoll>>,
     /// The last poll, `None` until the first has finished.
     pub last: Option<LastPoll>,
+    /// When the next one is due; `None` until the first has finished.
+    pub next_poll: Option<Instant>,
     /// Polls finished.
     pub polls: u64,
     /// Polls failed, by reason; reasons that never occurred are not in it.

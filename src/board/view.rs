@@ -15,6 +15,8 @@ use crate::model::{
 /// The board at one moment, each list sorted by id and name.
 #[derive(Debug, Clone)]
 pub struct View {
+    /// The moment that it is of, on the clock that nobody sets.
+    pub at: Instant,
     /// The clusters that may be shown.
     pub clusters: Vec<ClusterView>,
     /// The projects that are watched.
@@ -208,6 +210,7 @@ impl View {
         };
         let projects = state.projects.iter().map(project).collect();
         Self {
+            at: now,
             clusters,
             projects,
             organizations: state.organizations.iter().map(organization).collect(),

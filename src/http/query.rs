@@ -1,0 +1,159 @@
+//! What of the clusters is asked for, and in which order: the same for the page and for programs.
+
+use std::fmt;
+
+use url::form_urlencoded;
+
+use crate::status::{Cluster, Kind};
+
+/// By what clusters are sorted. Each begins with what wants to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Sort {
+    /// The worst verdict first.
+    #[default]
+    Verdict,
+    /// By project and name.
+    Cluster,
+    /// The newest job first.
+    Job,
+    /// The oldest success first, and before it those without any.
+    Success,
+    /// The oldest recovery point first.
+    Bucket,
+    /// The most failures first.
+    Failures,
+    /// The oldest poll first.
+    Poll,
+}
+
+impl Sort {
+    pub(super) const ALL: [Self; 7] =
+        [Self::Verdict, Self::Cluster, Self::Job, Self::Success, Self::Bucket, Self::Failures, Self::Poll];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Verdict => "verdict",
+            Self::Cluster => "cluster",
+            Self::Job => "job",
+            Self::Success => "success",
+            Self::Bucket => "bucket",
+            Self::Failures => "failures",
+            Self::Poll => "poll",
+        }
+    }
+
+    /// A number that is small for what comes first; `None` where nobody knows, which comes last in either order.
+    fn key(self, cluster: &Cluster<'_>) -> Option<i64> {
+        let ms = |at: Option<crate::status::At>| at.map(|at| at.0.as_millisecond());
+        match self {
+            Self::Verdict => Some(i64::from(cluster.verdict as u8)),
+            Self::Cluster => Some(0),
+            Self::Job => ms(cluster.newest_job.as_ref().map(|job| job.created_at)).map(|ms| -ms),
+            Self::Success => {
+                cluster.jobs.as_ref().map(|_| ms(cluster.last_success_finished_at).unwrap_or(-i64::MAX))
+            }
+            Self::Bucket => ms(cluster.newest_exported_snapshot_at),
+            Self::Failures => {
+                cluster.failures_since_last_success.map(|count| -count.try_into().unwrap_or(i64::MAX))
+            }
+            Self::Poll => ms(cluster.last_poll_at),
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Query {
+    /// Words that each must be found, in whatever case.
+    pub(super) search: String,
+    /// Only clusters of that kind.
+    pub(super) kind: Option<Kind>,
+    pub(super) sort: Sort,
+    /// The other way round.
+    pub(super) reversed: bool,
+}
+
+impl Query {
+    /// Reads the query of an address. Parameters that are not known are others' business; values that cannot be are told.
+    pub(super) fn parse(query: Option<&str>) -> Result<Self, String> {
+        let mut parsed = Self::default();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match &*name {
+                "search" => parsed.search = value.into_owned(),
+                // What a form sends where nothing is chosen.
+                _ if value.is_empty() => {}
+                "kind" => parsed.kind = Some(one_of(&name, &value, Kind::ALL, Kind::as_str)?),
+                "sort" => parsed.sort = one_of(&name, &value, Sort::ALL, Sort::as_str)?,
+                "order" => {
+                    parsed.reversed =
+                        one_of(&name, &value, ["natural", "reversed"], |order| order)? == "reversed";
+                }
+                _ => {}
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// Leaves what is asked for, in order. Where two are alike, they are sorted by project and name.
+    pub(super) fn apply(&self, clusters: &mut Vec<Cluster<'_>>) {
+        let search = self.search.to_lowercase();
+        let words: Vec<_> = search.split_whitespace().collect();
+        clusters.retain(|cluster| {
+            self.kind.is_none_or(|kind| cluster.verdict.kind() == kind)
+                && (words.is_empty() || has_all(cluster, &words))
+        });
+        clusters.sort_by(|a, b| (a.project, a.cluster_name).cmp(&(b.project, b.cluster_name)));
+        if self.reversed && self.sort == Sort::Cluster {
+            clusters.reverse();
+        }
+        clusters.sort_by_key(|cluster| match self.sort.key(cluster) {
+            Some(key) => (false, if self.reversed { -key } else { key }),
+            None => (true, 0),
+        });
+    }
+}
+
+/// Whether each of `words` is in what a person would look for.
+fn has_all(cluster: &Cluster<'_>, words: &[&str]) -> bool {
+    let text = [
+        Some(cluster.project),
+        Some(cluster.project_id),
+        Some(cluster.cluster_name),
+        Some(cluster.verdict.words()),
+        cluster.newest_job.as_ref().map(|job| job.state.as_str()),
+        cluster.latest_failure.as_ref().and_then(|failure| failure.error_code),
+        cluster.last_poll_error.as_ref().map(|error| error.reason),
+    ];
+    let text = text.into_iter().flatten().collect::<Vec<_>>().join("\n").to_lowercase();
+    words.iter().all(|word| text.contains(word))
+}
+
+/// As the query of an address, what is as by default left out.
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut query = form_urlencoded::Serializer::for_suffix(String::from("?"), 1);
+        let search = Some(self.search.as_str()).filter(|search| !search.is_empty());
+        let kind = self.kind.map(Kind::as_str);
+        let sort = Some(self.sort).filter(|sort| *sort != Sort::default()).map(Sort::as_str);
+        let order = self.reversed.then_some("reversed");
+        for (name, value) in [("search", search), ("kind", kind), ("sort", sort), ("order", order)] {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        f.write_str(&query.finish())
+    }
+}
+
+fn one_of<T: Copy>(
+    name: &str,
+    value: &str,
+    all: impl IntoIterator<Item = T> + Clone,
+    word: impl Fn(T) -> &'static str,
+) -> Result<T, String> {
+    let found = all.clone().into_iter().find(|one| word(*one) == value);
+    found.ok_or_else(|| {
+        let words: Vec<_> = all.into_iter().map(word).collect();
+        format!("{name}={value}: it is one of {}", words.join(", "))
+    })
+}

@@ -1,0 +1,309 @@
+//! How every cluster is doing, as plain data: what the status page and `/api/v1/clusters` show. `docs/api.md` documents its JSON.
+//!
+//! A function of the view and the time, like the exposition. What is not known is `None`, in JSON null.
+
+mod verdict;
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Serialize, Serializer};
+use tokio::time::Instant;
+
+use crate::board::{ClusterView, View};
+use crate::model::{ByState, JobState, Moment, Schedule};
+pub use verdict::{Kind, Verdict};
+
+/// A moment, in JSON as RFC 3339 has it, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct At(pub Moment);
+
+impl Serialize for At {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// Everything that is watched.
+#[derive(Debug, Serialize)]
+pub struct Status<'a> {
+    /// The moment that it is of.
+    pub as_of: At,
+    /// The version of the exporter.
+    pub version: &'static str,
+    /// Why the configuration was refused when it was read last; `None` if it is in force.
+    pub configuration_error: Option<String>,
+    /// From one poll of a cluster to its next.
+    pub poll_interval_seconds: f64,
+    /// Clusters that are watched, and those of them whose project's name was asked for: the others are not in `clusters`.
+    pub clusters_watched: usize,
+    /// See there.
+    pub clusters_named: usize,
+    /// What else could not be read last.
+    pub problems: Vec<Problem<'a>>,
+    /// The clusters, by project and name.
+    pub clusters: Vec<Cluster<'a>>,
+}
+
+/// Something of an organization or a project that could not be read last. What was known of it stays.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Problem<'a> {
+    /// The organization whose projects could not be listed.
+    pub organization_id: Option<&'a str>,
+    /// The project of which something could not be read.
+    pub project_id: Option<&'a str>,
+    /// Its name.
+    pub project: Option<&'a str>,
+    /// What: `projects`, `clusters` (or the name or a schedule), or a detail: `snapshots`, `events`, `buckets`.
+    pub what: &'static str,
+    /// Why, as in the label `reason`; of a detail, only the log says.
+    pub reason: Option<&'static str>,
+    /// The same as a sentence.
+    pub error: Option<&'a str>,
+}
+
+/// One cluster. Names are those of its metrics, `..._at` instead of `..._timestamp_seconds`.
+#[derive(Debug, Serialize)]
+pub struct Cluster<'a> {
+    /// Atlas's id of its project.
+    pub project_id: &'a str,
+    /// The name of that, or the id where it could not be read.
+    pub project: &'a str,
+    /// Its name.
+    pub cluster_name: &'a str,
+    /// All of it in one word.
+    pub verdict: Verdict,
+    /// Whether it is paused.
+    pub paused: Option<bool>,
+    /// Export jobs listed, by state.
+    pub jobs: Option<Jobs<'a>>,
+    /// The newest of them.
+    pub newest_job: Option<NewestJob>,
+    /// When the least recently moved active job last moved.
+    pub last_progress_at: Option<At>,
+    /// When the last successful export ended.
+    pub last_success_finished_at: Option<At>,
+    /// When the newest successful one was created.
+    pub last_success_created_at: Option<At>,
+    /// How long that took, queue included.
+    pub last_success_duration_seconds: Option<i64>,
+    /// The longest time from one export to the next.
+    pub expected_interval_seconds: Option<f64>,
+    /// Whether Atlas exports by itself.
+    pub auto_export_enabled: Option<bool>,
+    /// Failed exports that were not made good.
+    pub failures_since_last_success: Option<u64>,
+    /// When the first of those was created.
+    pub oldest_unresolved_failure_created_at: Option<At>,
+    /// Why the newest of those failed.
+    pub latest_failure: Option<Failure<'a>>,
+    /// When the newest snapshot in the bucket was taken.
+    pub newest_exported_snapshot_at: Option<At>,
+    /// Newer ones of the policy that neither are there nor on their way.
+    pub snapshots_awaiting_export: Option<u64>,
+    /// When the oldest of those was taken.
+    pub oldest_snapshot_awaiting_export_at: Option<At>,
+    /// When an event told last that an export failed.
+    pub last_auto_export_failure_event_at: Option<At>,
+    /// Atlas's id of the bucket of the export policy.
+    pub export_bucket_id: Option<&'a str>,
+    /// Whether that is none of the project's.
+    pub bucket_missing: Option<bool>,
+    /// Whether the last poll was good.
+    pub up: Option<bool>,
+    /// Why it was not.
+    pub last_poll_error: Option<Error<'a>>,
+    /// When it finished.
+    pub last_poll_at: Option<At>,
+    /// How long it took.
+    pub last_poll_duration_seconds: Option<f64>,
+    /// When the last good one finished.
+    pub last_poll_success_at: Option<At>,
+    /// When the next is due; one that is past waits for its turn, or is under way.
+    pub next_poll_at: Option<At>,
+}
+
+/// Jobs by state, in Atlas's words.
+#[derive(Debug)]
+pub struct Jobs<'a>(pub &'a ByState<u64>);
+
+impl Serialize for Jobs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(state, count)| (state.as_str(), count)))
+    }
+}
+
+/// The newest export job of a cluster.
+#[derive(Debug, Serialize)]
+pub struct NewestJob {
+    /// Its state, in Atlas's word.
+    #[serde(serialize_with = "state")]
+    pub state: JobState,
+    /// When it was created.
+    pub created_at: At,
+    /// Collections that were exported, and all of them; `None` where Atlas gives no counts, as for sharded clusters.
+    pub exported_collections: Option<u64>,
+    /// See there.
+    pub collections: Option<u64>,
+    /// The one by the other, if that says anything.
+    pub progress_ratio: Option<f64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn state<S: Serializer>(state: &JobState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.as_str())
+}
+
+/// Why an export failed, in Atlas's words.
+#[derive(Debug, Serialize)]
+pub struct Failure<'a> {
+    /// Its code.
+    pub error_code: Option<&'a str>,
+    /// Its sentence.
+    pub message: Option<&'a str>,
+}
+
+/// Why a poll failed.
+#[derive(Debug, Serialize)]
+pub struct Error<'a> {
+    /// As in the label `reason`.
+    pub reason: &'static str,
+    /// As a sentence.
+    pub error: &'a str,
+}
+
+impl<'a> Status<'a> {
+    /// The status of what a view shows, at `now`.
+    #[must_use]
+    pub fn of(
+        view: &'a View,
+        configuration_error: Option<String>,
+        poll_interval: Duration,
+        now: Moment,
+    ) -> Self {
+        Self {
+            as_of: At(now),
+            version: env!("CARGO_PKG_VERSION"),
+            configuration_error,
+            poll_interval_seconds: poll_interval.as_secs_f64(),
+            clusters_watched: view.targets,
+            clusters_named: view.clusters.len(),
+            problems: problems(view),
+            clusters: view
+                .clusters
+                .iter()
+                .map(|cluster| Cluster::of(cluster, view.at, poll_interval, now))
+                .collect(),
+        }
+    }
+}
+
+impl Status<'_> {
+    /// As JSON.
+    #[must_use]
+    pub fn json(&self) -> String {
+        // Nothing in it can fail to be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+fn problems(view: &View) -> Vec<Problem<'_>> {
+    let nothing = Problem {
+        organization_id: None,
+        project_id: None,
+        project: None,
+        what: "projects",
+        reason: None,
+        error: None,
+    };
+    let mut problems = Vec::new();
+    for organization in &view.organizations {
+        if let Some(error) = &organization.discovery.error {
+            problems.push(Problem {
+                organization_id: Some(organization.id.as_str()),
+                reason: Some(error.reason.as_str()),
+                error: Some(&error.text),
+                ..nothing
+            });
+        }
+    }
+    for project in &view.projects {
+        let of_project =
+            Problem { project_id: Some(project.id.as_str()), project: project.name.as_deref(), ..nothing };
+        if let Some(error) = &project.error {
+            problems.push(Problem {
+                what: "clusters",
+                reason: Some(error.reason.as_str()),
+                error: Some(&error.text),
+                ..of_project
+            });
+        }
+        let unread = project.details.iter().filter(|(_, up)| !**up);
+        problems.extend(unread.map(|(detail, _)| Problem { what: detail.as_str(), ..of_project }));
+    }
+    problems
+}
+
+/// The moment `next`, which is `now` at `at`.
+fn later(now: Moment, next: Instant, at: Instant) -> Option<At> {
+    let wait = SignedDuration::try_from(next.saturating_duration_since(at)).ok()?;
+    let late = SignedDuration::try_from(at.saturating_duration_since(next)).ok()?;
+    Some(At(Timestamp::from(now).checked_add(wait - late).ok()?.into()))
+}
+
+impl<'a> Cluster<'a> {
+    /// `at` is `now` on the clock that nobody sets.
+    fn of(cluster: &'a ClusterView, at: Instant, poll_interval: Duration, now: Moment) -> Self {
+        let state = &cluster.state;
+        let report = cluster.current().map(|good| &good.report);
+        let schedule = state.schedule.as_ref();
+        let recovery = cluster.recovery;
+        let awaiting = recovery.and_then(|recovery| recovery.awaiting);
+        let unresolved = report.and_then(|report| report.unresolved().next());
+        Self {
+            project_id: cluster.target.project_id.as_str(),
+            project: &cluster.project,
+            cluster_name: &cluster.target.cluster_name,
+            verdict: Verdict::of(cluster, poll_interval, now),
+            paused: state.paused,
+            jobs: report.map(|report| Jobs(&report.jobs)),
+            newest_job: report.and_then(|report| report.latest.as_ref()).map(|latest| NewestJob {
+                state: latest.state,
+                created_at: At(latest.key.created_at),
+                exported_collections: latest.counts.exported,
+                collections: latest.counts.total,
+                progress_ratio: latest.counts.ratio(),
+            }),
+            last_progress_at: cluster.current().and_then(|good| good.last_progress).map(At),
+            last_success_finished_at: report
+                .and_then(|report| report.last_finished(JobState::Successful))
+                .map(At),
+            last_success_created_at: report.and_then(|report| report.last_success_created).map(At),
+            last_success_duration_seconds: report.and_then(|report| report.last_success_seconds),
+            expected_interval_seconds: cluster.expected_interval().map(|interval| interval.as_secs_f64()),
+            auto_export_enabled: schedule.and_then(|schedule| schedule.auto_export),
+            failures_since_last_success: report.map(|report| report.failures_since_success),
+            oldest_unresolved_failure_created_at: report
+                .and_then(|report| report.oldest_failure_created)
+                .map(At),
+            latest_failure: unresolved.map(|job| Failure {
+                error_code: job.reason.error_code.as_deref(),
+                message: job.reason.message.as_deref(),
+            }),
+            newest_exported_snapshot_at: recovery.and_then(|recovery| recovery.newest_exported).map(At),
+            snapshots_awaiting_export: awaiting.map(|awaiting| awaiting.count),
+            oldest_snapshot_awaiting_export_at: awaiting.and_then(|awaiting| awaiting.oldest).map(At),
+            last_auto_export_failure_event_at: cluster.failed_event.map(At),
+            export_bucket_id: schedule.and_then(Schedule::bucket),
+            bucket_missing: cluster.bucket_missing,
+            up: state.last.as_ref().map(|last| last.error.is_none()),
+            last_poll_error: cluster
+                .error()
+                .map(|error| Error { reason: error.reason.as_str(), error: &error.text }),
+            last_poll_at: state.last.as_ref().map(|last| At(last.finished_at)),
+            last_poll_duration_seconds: state.last.as_ref().map(|last| last.duration.as_secs_f64()),
+            last_poll_success_at: state.good.as_ref().map(|good| At(good.finished_at)),
+            next_poll_at: state.next_poll.and_then(|next| later(now, next, at)),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! What is to be said of a cluster in one word: what `dashboards/overview.json` says of it, too, by the same rules.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::{Serialize, Serializer};
+
+use crate::board::ClusterView;
+use crate::model::{ClusterReport, JobState, Moment};
+
+/// A success may be this many times the expected interval old.
+const OVERDUE: f64 = 1.25;
+
+/// A snapshot may wait for its export for a quarter of the expected interval, and never longer than this.
+const LONGEST_WAIT: Duration = Duration::from_hours(12);
+
+/// A job may stand still for this long, or for three times as long as the last successful one took; one in the queue for this long.
+const LONGEST_STILL: Duration = Duration::from_hours(2);
+const STILL_DURATIONS: i64 = 3;
+
+/// A cluster may go without a good poll for three intervals, and always for this long.
+const SHORTEST_BLIND: Duration = Duration::from_mins(10);
+const BLIND_INTERVALS: u32 = 3;
+
+/// An event and the end of a failed job that are no further apart are about the same export.
+const SAME_EXPORT: SignedDuration = SignedDuration::from_mins(15);
+
+/// The one word, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// A failed export was not made good.
+    Failed,
+    /// A snapshot waits for an export that nobody began, or an event tells of a failure that no job shows.
+    NotBegun,
+    /// The last success is older than what is expected, by a quarter.
+    Overdue,
+    /// There never was a success, and there should be by now.
+    NeverExported,
+    /// The bucket of the export policy is none of the project's.
+    BucketGone,
+    /// Nobody can see it.
+    Blind,
+    /// An export does not move.
+    Stalled,
+    /// An export is not begun for two hours.
+    QueuedTooLong,
+    /// Atlas does not export by itself where it should.
+    AutoExportOff,
+    /// The first poll is still to come.
+    NotPolledYet,
+    /// The cluster is paused.
+    Paused,
+    /// Nobody knows what to expect.
+    NothingExpected,
+    /// There never was a success, and there need not be yet.
+    FirstNotDue,
+    /// None of these.
+    Well,
+}
+
+/// What a verdict asks of whoever reads it, in the colours of the dashboards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Red: a backup is missing.
+    Missing,
+    /// Purple: nobody can see.
+    Unseen,
+    /// Orange: worth a look.
+    Look,
+    /// Grey: nothing to hold it against.
+    Quiet,
+    /// Green.
+    Well,
+}
+
+impl Kind {
+    /// All of them, the worst first.
+    pub const ALL: [Self; 5] = [Self::Missing, Self::Unseen, Self::Look, Self::Quiet, Self::Well];
+
+    /// The word for an address or a class.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Unseen => "unseen",
+            Self::Look => "look",
+            Self::Quiet => "quiet",
+            Self::Well => "well",
+        }
+    }
+}
+
+impl Verdict {
+    /// All of them, the worst first.
+    pub const ALL: [Self; 14] = [
+        Self::Failed,
+        Self::NotBegun,
+        Self::Overdue,
+        Self::NeverExported,
+        Self::BucketGone,
+        Self::Blind,
+        Self::Stalled,
+        Self::QueuedTooLong,
+        Self::AutoExportOff,
+        Self::NotPolledYet,
+        Self::Paused,
+        Self::NothingExpected,
+        Self::FirstNotDue,
+        Self::Well,
+    ];
+
+    /// The worst that holds of a cluster at `now`, with `poll_interval` from one poll to the next.
+    #[must_use]
+    pub fn of(cluster: &ClusterView, poll_interval: Duration, now: Moment) -> Self {
+        let facts = Facts { cluster, report: cluster.current().map(|good| &good.report), poll_interval, now };
+        let holds = |verdict: &Self| match verdict {
+            Self::Failed => facts.report.is_some_and(|report| report.failures_since_success > 0),
+            Self::NotBegun => facts.waits() || facts.only_an_event_tells(),
+            Self::Overdue => !facts.paused() && facts.overdue(facts.finished(JobState::Successful)),
+            Self::NeverExported => {
+                !facts.paused() && facts.never_exported() && facts.overdue(cluster.state.created_at)
+            }
+            Self::BucketGone => cluster.bucket_missing == Some(true),
+            Self::Blind => facts.blind(),
+            Self::Stalled => facts.stalled(),
+            Self::QueuedTooLong => facts.older_than(facts.oldest_queued(), LONGEST_STILL),
+            Self::AutoExportOff => facts.auto_export_off(),
+            Self::NotPolledYet => cluster.state.last.is_none(),
+            Self::Paused => facts.paused(),
+            Self::NothingExpected => cluster.expected_interval().is_none(),
+            Self::FirstNotDue => facts.never_exported(),
+            Self::Well => true,
+        };
+        Self::ALL.into_iter().find(holds).unwrap_or(Self::Well)
+    }
+
+    /// What it asks for.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Failed | Self::NotBegun | Self::Overdue | Self::NeverExported | Self::BucketGone => {
+                Kind::Missing
+            }
+            Self::Blind => Kind::Unseen,
+            Self::Stalled | Self::QueuedTooLong | Self::AutoExportOff => Kind::Look,
+            Self::NotPolledYet | Self::Paused | Self::NothingExpected | Self::FirstNotDue => Kind::Quiet,
+            Self::Well => Kind::Well,
+        }
+    }
+
+    /// The words for a person, those of the dashboards.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Failed => "Failed",
+            Self::NotBegun => "Not begun",
+            Self::Overdue => "Overdue",
+            Self::NeverExported => "Never exported",
+            Self::BucketGone => "Bucket gone",
+            Self::Blind => "Blind",
+            Self::Stalled => "Stalled",
+            Self::QueuedTooLong => "Queued too long",
+            Self::AutoExportOff => "Auto export off",
+            Self::NotPolledYet => "Not polled yet",
+            Self::Paused => "Paused",
+            Self::NothingExpected => "Nothing expected",
+            Self::FirstNotDue => "First one not due",
+            Self::Well => "Well",
+        }
+    }
+
+    /// The word for a program: the same in lower case, with underscores.
+    #[must_use]
+    pub fn name(self) -> String {
+        self.words().to_lowercase().replace(' ', "_")
+    }
+}
+
+impl Serialize for Verdict {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name())
+    }
+}
+
+/// What verdicts are made of.
+struct Facts<'a> {
+    cluster: &'a ClusterView,
+    /// That of the last good poll, unless it is stale.
+    report: Option<&'a ClusterReport>,
+    poll_interval: Duration,
+    now: Moment,
+}
+
+impl Facts<'_> {
+    fn older_than(&self, at: Option<Moment>, age: Duration) -> bool {
+        at.is_some_and(|at| self.now.duration_since(at).as_secs_f64() > age.as_secs_f64())
+    }
+
+    /// Whether what was at `at` is further back than anything should be that is expected.
+    fn overdue(&self, at: Option<Moment>) -> bool {
+        let most = self.cluster.expected_interval().map(|interval| interval.mul_f64(OVERDUE));
+        most.is_some_and(|most| self.older_than(at, most))
+    }
+
+    fn paused(&self) -> bool {
+        self.cluster.state.paused == Some(true)
+    }
+
+    fn finished(&self, state: JobState) -> Option<Moment> {
+        self.report?.last_finished(state)
+    }
+
+    fn jobs(&self, state: JobState) -> u64 {
+        self.report.map_or(0, |report| report.jobs[state])
+    }
+
+    fn never_exported(&self) -> bool {
+        self.report.is_some() && self.jobs(JobState::Successful) == 0
+    }
+
+    fn is_active(&self) -> bool {
+        self.jobs(JobState::Queued) > 0 || self.jobs(JobState::InProgress) > 0
+    }
+
+    fn oldest_queued(&self) -> Option<Moment> {
+        self.report?.oldest_active_created(JobState::Queued)
+    }
+
+    /// Whether a snapshot waits for too long, and nothing is under way.
+    fn waits(&self) -> bool {
+        let oldest = self.cluster.recovery.and_then(|recovery| recovery.awaiting?.oldest);
+        let quarter = self.cluster.expected_interval().map(|interval| interval / 4);
+        let longest = quarter.map_or(LONGEST_WAIT, |quarter| quarter.min(LONGEST_WAIT));
+        self.older_than(oldest, longest) && !self.never_exported() && !self.paused() && !self.is_active()
+    }
+
+    /// Whether an event tells of a failure that was not made good, and no job shows it.
+    fn only_an_event_tells(&self) -> bool {
+        let (Some(event), Some(report)) = (self.cluster.failed_event, self.report) else { return false };
+        let not_made_good =
+            report.last_success_created.map_or_else(|| self.never_exported(), |success| event > success);
+        let newer_is_active =
+            self.is_active() && report.latest.as_ref().is_some_and(|latest| latest.key.created_at > event);
+        let same_export =
+            |failed| report.failures_since_success == 0 && event.duration_since(failed).abs() < SAME_EXPORT;
+        not_made_good && !newer_is_active && !self.finished(JobState::Failed).is_some_and(same_export)
+    }
+
+    fn blind(&self) -> bool {
+        let longest = (self.poll_interval * BLIND_INTERVALS).max(SHORTEST_BLIND);
+        let last_success = self.cluster.state.good.as_ref().map(|good| good.finished_at);
+        self.older_than(last_success, longest) || self.cluster.error().is_some() && self.report.is_none()
+    }
+
+    fn stalled(&self) -> bool {
+        let Some(good) = self.cluster.current() else { return false };
+        let usual = self.report.and_then(|report| report.last_success_seconds).unwrap_or_default();
+        let usual = u64::try_from(usual * STILL_DURATIONS).unwrap_or_default();
+        self.older_than(good.last_progress, LONGEST_STILL.max(Duration::from_secs(usual)))
+            && self.jobs(JobState::InProgress) > 0
+            // What stands still is one that waits.
+            && good.last_progress != self.oldest_queued()
+    }
+
+    fn auto_export_off(&self) -> bool {
+        let schedule = self.cluster.state.schedule.as_ref();
+        let off = schedule.and_then(|schedule| schedule.auto_export) == Some(false);
+        let was_exported =
+            || self.jobs(JobState::Successful) > 0 && self.cluster.expected_interval().is_none();
+        off && self.cluster.state.expected.export.unwrap_or_else(was_exported)
+    }
+}
