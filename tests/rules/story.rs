@@ -6,18 +6,20 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atlas_backup_exporter::board::{Board, GoodPoll};
+use atlas_backup_exporter::board::{Board, GoodPoll, View};
 use atlas_backup_exporter::exposition::{Format, render};
 use atlas_backup_exporter::model::{
     Budget, Counts, Expected, ExportBucket, ExportJob, FailureReason, Fold, JobState, ListedCluster, Moment,
     Movements, PollError, ProjectId, Schedule, Snapshot, SnapshotId, Snapshots, StateReason, Target,
 };
 use atlas_backup_exporter::self_metrics::SelfMetrics;
+use atlas_backup_exporter::status::{Status, Verdict};
 use tokio::time::Instant;
 
 pub(crate) const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
 pub(crate) const HOUR: i64 = 60;
 pub(crate) const DAY: i64 = 24 * HOUR;
+const POLL_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How an export job ends.
 #[derive(Clone, Copy)]
@@ -120,6 +122,15 @@ pub(crate) fn cluster(name: &'static str, jobs: impl IntoIterator<Item = Job>) -
         paused: Vec::new(),
         auto_export_off: Vec::new(),
         details: None,
+    }
+}
+
+impl Cluster {
+    /// Whether auto export was on within a day, and is off, and nobody said that this is as it should be, or what to expect then.
+    fn was_switched_off(&self, minute: i64) -> bool {
+        let within_a_day =
+            |off: &Range<i64>| off.contains(&minute) && off.start > 0 && minute - off.start < DAY;
+        self.expected == Expected::default() && self.auto_export_off.iter().any(within_a_day)
     }
 }
 
@@ -274,35 +285,16 @@ impl Story {
     pub(crate) fn series(&self, rules: &str) -> BTreeMap<String, Vec<Option<String>>> {
         let steps = usize::try_from(self.minutes / self.step + 1).unwrap();
         let metrics = Arc::new(SelfMetrics::new(&["exports"], at(0).into()));
-        let start = Instant::now();
         let mut series: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
         let mut set = |name: String, step: usize, value: String| {
             series.entry(name).or_insert_with(|| vec![None; steps])[step] = Some(value);
         };
         for exporter in &self.exporters {
             let target = format!("job=\"atlas-backup-exporter\",instance=\"{}\"", exporter.instance);
-            let mut running = None;
-            for step in 0..steps {
-                let minute = i64::try_from(step).unwrap() * self.step;
-                if minute >= exporter.gone {
-                    break;
-                }
-                let up = !within(&exporter.down, minute);
-                set(format!("up{{{target}}}"), step, u8::from(up).to_string());
-                if !up {
-                    running = None;
-                    continue;
-                }
-                let running = running.get_or_insert_with(Running::start);
-                let now = start + Duration::from_mins(u64::try_from(minute).unwrap());
-                let failing = exporter.failing.iter().find(|(range, _)| range.contains(&minute));
-                for cluster in &self.clusters {
-                    if exporter.shard.is_empty() || exporter.shard.contains(&cluster.name) {
-                        running.poll(cluster, minute, now, failing.map(|(_, reason)| *reason));
-                    }
-                }
-                let view = Arc::new(running.board.view(now));
-                let text = render(view, metrics.clone(), Duration::from_mins(1), Format::Text).unwrap();
+            self.live(exporter, |step, _, view| {
+                set(format!("up{{{target}}}"), step, u8::from(view.is_some()).to_string());
+                let Some(view) = view else { return };
+                let text = render(view, metrics.clone(), POLL_INTERVAL, Format::Text).unwrap();
                 for line in text.lines().filter(|line| !line.starts_with('#')) {
                     let (name, value) = line.rsplit_once(' ').unwrap();
                     let (family, labels) = name.split_once('{').unwrap_or((name, "}"));
@@ -311,8 +303,56 @@ impl Story {
                         set(format!("{family}{{{target}{comma}{labels}"), step, value.to_owned());
                     }
                 }
-            }
+            });
         }
         series
+    }
+
+    /// What the status page of the one exporter says of each cluster at a minute, and what it would if it remembered that auto export was
+    /// on before, as Prometheus does; `None` while it is down, or if there are several.
+    pub(crate) fn verdicts(&self, minute: i64) -> Option<Vec<(String, Verdict)>> {
+        let [exporter] = &self.exporters[..] else { return None };
+        let mut said = None;
+        self.live(exporter, |_, now, view| {
+            if let Some(view) = view.filter(|_| now == minute) {
+                let status = Status::of(&view, None, POLL_INTERVAL, at(now));
+                let off =
+                    |name| self.clusters.iter().any(|one| one.name == name && one.was_switched_off(now));
+                let said_of = status.clusters.iter().map(|one| {
+                    let remembered =
+                        if off(one.cluster_name) { Verdict::AutoExportOff } else { Verdict::Well };
+                    (one.cluster_name.to_owned(), one.verdict.min(remembered))
+                });
+                said = Some(said_of.collect());
+            }
+        });
+        said
+    }
+
+    /// Lives through the story as an exporter, step by step: with what its board shows then, `None` while it is down.
+    fn live(&self, exporter: &Exporter, mut each: impl FnMut(usize, i64, Option<Arc<View>>)) {
+        let start = Instant::now();
+        let mut running = None;
+        for step in 0..=self.minutes / self.step {
+            let minute = step * self.step;
+            let step = usize::try_from(step).unwrap();
+            if minute >= exporter.gone {
+                break;
+            }
+            if within(&exporter.down, minute) {
+                running = None;
+                each(step, minute, None);
+                continue;
+            }
+            let running = running.get_or_insert_with(Running::start);
+            let now = start + Duration::from_mins(u64::try_from(minute).unwrap());
+            let failing = exporter.failing.iter().find(|(range, _)| range.contains(&minute));
+            for cluster in &self.clusters {
+                if exporter.shard.is_empty() || exporter.shard.contains(&cluster.name) {
+                    running.poll(cluster, minute, now, failing.map(|(_, reason)| *reason));
+                }
+            }
+            each(step, minute, Some(Arc::new(running.board.view(now))));
+        }
     }
 }

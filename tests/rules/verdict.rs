@@ -1,9 +1,12 @@
-//! What the dashboard says of a cluster in one word, against the alerts.
+//! What the dashboard says of a cluster in one word, against the alerts and against what the status page says.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
+use atlas_backup_exporter::status;
+
 use super::promtool::{Questions, ask};
-use super::story::Story;
+use super::story::{PROJECT, Story};
 
 /// Whether the dashboard's verdict is no calmer than the alerts, and calm where none fires.
 pub(crate) struct Verdict(String);
@@ -48,9 +51,21 @@ impl Verdict {
 
 impl Questions for Verdict {
     fn write(&self, story: &Story, yaml: &mut String) {
-        let verdict = &self.0;
         let on = "on (project_id, cluster_name)";
         for minute in (1..=LOOKS).map(|part| story.minutes * part / LOOKS / story.step * story.step) {
+            // The page says the same. From there on its word is as good, and takes less time.
+            let verdict = story.verdicts(minute).map_or_else(
+                || self.0.clone(),
+                |said| {
+                    ask(yaml, &self.0, minute);
+                    for (cluster, verdict) in &said {
+                        let labels = format!("{{cluster_name=\"{cluster}\",project_id=\"{PROJECT}\"}}");
+                        writeln!(yaml, "    - {{labels: '{labels}', value: {}}}", code(*verdict)).unwrap();
+                    }
+                    let said = said.iter().map(|(cluster, verdict)| constant(cluster, *verdict));
+                    said.collect::<Vec<_>>().join(" or ")
+                },
+            );
             // The worst that fires, as a number.
             let fires = TROUBLE.map(|(alert, code)| {
                 format!("{code} * max by (project_id, cluster_name) (ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}})")
@@ -63,4 +78,16 @@ impl Questions for Verdict {
             }
         }
     }
+}
+
+/// The number of a verdict in the dashboard's query, where the worst is the largest.
+fn code(verdict: status::Verdict) -> u8 {
+    status::Verdict::Well as u8 - verdict as u8
+}
+
+/// A verdict as a query.
+fn constant(cluster: &str, verdict: status::Verdict) -> String {
+    let labelled =
+        format!("label_replace(vector({}), \"cluster_name\", \"{cluster}\", \"\", \"\")", code(verdict));
+    format!("label_replace({labelled}, \"project_id\", \"{PROJECT}\", \"\", \"\")")
 }
