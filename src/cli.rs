@@ -33,7 +33,7 @@ pub(crate) struct Cli {
     #[arg(long = "web.config.file", value_name = "FILE", global = true)]
     pub(crate) web_config_file: Option<PathBuf>,
 
-    /// Scrapes and landing pages at once, 0 for any number; more are told to come back.
+    /// Scrapes and status pages at once, 0 for any number; more are told to come back.
     #[arg(long = "web.max-requests", value_name = "NUMBER", default_value = "40", global = true)]
     pub(crate) max_requests: usize,
 

@@ -47,7 +47,7 @@ pub struct Pages {
     pub telemetry_path: String,
     /// Where a reload is asked for; `None` if no page may.
     pub reload: Option<ReloadHandle>,
-    /// Scrapes and landing pages at once; 0 for any number.
+    /// Scrapes and status pages at once; 0 for any number.
     pub max_requests: usize,
 }
 
@@ -120,7 +120,9 @@ async fn overview(shared: Shares, RawQuery(query): RawQuery, headers: HeaderMap)
     let telemetry_path = &shared.pages.telemetry_path;
     let page = |status: Status<'_>, query: &Query| page::render(status, query, telemetry_path).into_string();
     shared
-        .within_limit(async { status(&shared.pages, query, &headers, "text/html; charset=utf-8", page) })
+        .within_limit(async {
+            status(&shared.pages, query.as_deref(), &headers, "text/html; charset=utf-8", page)
+        })
         .await
 }
 
@@ -130,17 +132,19 @@ async fn clusters(shared: Shares, RawQuery(query): RawQuery, headers: HeaderMap)
         query.apply(&mut status.clusters);
         status.json()
     };
-    shared.within_limit(async { status(&shared.pages, query, &headers, "application/json", json) }).await
+    shared
+        .within_limit(async { status(&shared.pages, query.as_deref(), &headers, "application/json", json) })
+        .await
 }
 
 fn status(
     pages: &Pages,
-    query: Option<String>,
+    query: Option<&str>,
     headers: &HeaderMap,
     content_type: &'static str,
     render: impl FnOnce(Status<'_>, &Query) -> String,
 ) -> Response {
-    let query = match Query::parse(query.as_deref()) {
+    let query = match Query::parse(query) {
         Ok(query) => query,
         Err(error) => return (StatusCode::BAD_REQUEST, error + "\n").into_response(),
     };

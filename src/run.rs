@@ -59,7 +59,7 @@ pub struct Options {
     pub source: Option<Source>,
     /// Whether `POST /-/reload` is answered.
     pub lifecycle: bool,
-    /// Scrapes and landing pages at once; 0 for any number.
+    /// Scrapes and status pages at once; 0 for any number.
     pub max_requests: usize,
     /// Who may look at the pages, and over what.
     pub web: Web,

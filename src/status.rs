@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::board::{ClusterView, View};
 use crate::model::{ByState, JobState, Moment, Schedule};
-pub use verdict::{Kind, Verdict};
+pub use verdict::{Kind, OVERDUE, Verdict};
 
 /// A moment, in JSON as RFC 3339 has it, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

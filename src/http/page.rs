@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::query::{Query, Sort};
 use crate::model::{JobState, Moment};
-use crate::status::{At, Cluster, Kind, NewestJob, Problem, Status};
+use crate::status::{At, Cluster, Kind, NewestJob, OVERDUE, Problem, Status};
 
 const STYLE: &str = include_str!("page/style.css");
 const LIVE: &str = include_str!("page/live.js");
@@ -18,6 +18,9 @@ const MESSAGE_SHOWN: usize = 120;
 
 /// Seconds from one refresh to the next: half of the time between polls, within these bounds.
 const REFRESH: (f64, f64) = (2.0, 15.0);
+
+/// A bar of an age is full at this many times what is expected.
+const MOST_OVERDUE: f64 = 1.5;
 
 /// The columns, with what they are sorted by.
 const COLUMNS: [(&str, Sort); 7] = [
@@ -232,7 +235,7 @@ fn newest_job(job: &NewestJob, moved: Option<At>, now: Moment) -> Markup {
     html! {
         span class=[class_of(job.state)] { (job.state.as_str()) }
         @if let Some(ratio) = job.progress_ratio {
-            progress value=(ratio) aria-hidden="true" {}
+            (bar(ratio, ""))
             small { (job.exported_collections.unwrap_or_default()) "/" (job.collections.unwrap_or_default()) " collections" }
         }
         @match moved {
@@ -240,6 +243,12 @@ fn newest_job(job: &NewestJob, moved: Option<At>, now: Moment) -> Markup {
             None => { small title=(job.created_at.0) { "created " (ago(job.created_at, now)) } },
         }
     }
+}
+
+/// How much of a whole, from 0 to 1, for the eye alone: the figures stand beside it.
+fn bar(share: f64, class: &str) -> Markup {
+    let percent = (share * 100.0).clamp(0.0, 100.0).round();
+    html! { span class={ "bar " (class) } style={ "--share:" (percent) "%" } {} }
 }
 
 /// The last success, against what is expected.
@@ -253,8 +262,7 @@ fn success(cluster: &Cluster<'_>, now: Moment) -> Markup {
             (None, None) => { (unknown()) },
         }
         @if let (Some(share), false) = (share, cluster.paused == Some(true)) {
-            // Red from the age on at which it is overdue.
-            meter min="0" low="1" high="1.25" optimum="0" max="1.5" value=(format!("{share:.3}")) aria-hidden="true" {}
+            (bar(share / MOST_OVERDUE, match share { ..=1.0 => "well", ..=OVERDUE => "look", _ => "missing" }))
         }
         @if let Some(expected) = cluster.expected_interval_seconds { small { "expected: every " (span(expected, Unit::Second)) } }
         @if cluster.auto_export_enabled == Some(false) { small { "no auto export" } }

@@ -9,7 +9,7 @@ use crate::board::ClusterView;
 use crate::model::{ClusterReport, JobState, Moment};
 
 /// A success may be this many times the expected interval old.
-const OVERDUE: f64 = 1.25;
+pub const OVERDUE: f64 = 1.25;
 
 /// A snapshot may wait for its export for a quarter of the expected interval, and never longer than this.
 const LONGEST_WAIT: Duration = Duration::from_hours(12);

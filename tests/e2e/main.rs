@@ -27,6 +27,7 @@ mod alerting;
 mod dashboards;
 mod deployed;
 mod image;
+mod page;
 mod servers;
 mod unbegun;
 mod unit;

@@ -266,7 +266,7 @@ impl Exporter {
     /// Nothing secret is in the log or on any page.
     pub(crate) async fn assert_no_secret(&self) {
         let mut seen = self.log();
-        for path in ["/", "/metrics", "/-/ready"] {
+        for path in ["/", "/api/v1/clusters", "/metrics", "/-/ready"] {
             seen += &self.get(path).await.text().await.unwrap();
         }
         for secret in [SECRET, PRIVATE_KEY, "eyJ", "Bearer", "response="] {

@@ -64,7 +64,7 @@ fn one_external_format_one_room() {
     only("flate2::", &["http/gzip.rs", "atlas/inflate", "simulator/gzip.rs"]);
     only("comfy_table::", &["check/report.rs"]);
     only("reqwest::", &["atlas"]);
-    only("serde::", &["atlas"]);
+    only("serde::", &["atlas", "status"]);
     only("config::Config::builder", &["config"]);
     only("axum::", &["http", "simulator"]);
     only("hyper::", &["http", "web", "atlas/error.rs"]);
@@ -75,7 +75,7 @@ fn one_external_format_one_room() {
 
 #[test]
 fn model_board_and_exposition_read_no_clock_and_do_no_io() {
-    for room in ["model", "board", "exposition", "plan.rs", "self_metrics.rs"] {
+    for room in ["model", "board", "exposition", "status", "plan.rs", "self_metrics.rs"] {
         for word in ["::now()", "std::fs", "tokio::net", "std::net", ".await", "tracing::"] {
             never(room, word);
         }

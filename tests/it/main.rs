@@ -37,6 +37,7 @@ mod scheduling;
 mod serving;
 mod shutdown;
 mod simulator;
+mod status;
 mod supply;
 mod walk;
 mod web;

@@ -145,7 +145,7 @@ async fn ready_means_that_every_cluster_was_polled_well_or_badly() {
 }
 
 #[tokio::test]
-async fn the_landing_page_shows_every_cluster() {
+async fn the_status_page_shows_every_cluster() {
     let failed = End::Failed("BUCKET_GONE".to_owned(), "the <bucket> is gone".to_owned());
     let mut world = world([
         (

@@ -1,0 +1,52 @@
+// How long the status page takes with many clusters: `node many.mjs ADDRESS CLUSTERS`. Prints milliseconds; only what is shown is judged.
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const [address, clusters] = process.argv.slice(2);
+const require = createRequire(join(process.cwd(), "target/tools/"));
+const { chromium } = require("playwright-core");
+const browser = await chromium.launch({
+  executablePath: "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+const page = await browser.newPage();
+const timed = async (what, work) => {
+  const began = performance.now();
+  await work();
+  console.log(`${what}: ${Math.round(performance.now() - began)} ms`);
+};
+const shown = (count) => page.waitForFunction((count) => document.querySelectorAll("tbody tr").length === count, count, { polling: 5 });
+await timed("load and lay out", async () => {
+  await page.goto(address);
+  await page.evaluate(() => document.body.offsetHeight);
+});
+await shown(Number(clusters));
+if (process.env.DUMP) (await import("node:fs")).writeFileSync(process.env.DUMP, await (await page.request.get(address)).text());
+console.log(JSON.stringify(await page.evaluate(() => {
+  const [load] = performance.getEntriesByType("navigation");
+  return { bytes: load.decodedBodySize, transferred: load.transferSize, answered: Math.round(load.responseEnd - load.requestStart) };
+})));
+await timed("a word that finds one", async () => {
+  await page.getByLabel("Find").fill("cluster-0042");
+  await shown(1);
+});
+await timed("and all again", async () => {
+  await page.getByLabel("Find").fill("");
+  await shown(Number(clusters));
+});
+await timed("sorted the other way", async () => {
+  await page.locator("#sort-cluster").click();
+  await page.waitForFunction(() => document.querySelector("[aria-sort]").textContent === "Cluster", null, { polling: 5 });
+});
+assert.equal(await page.locator("tbody th").first().evaluate((cell) => cell.firstChild.textContent), "cluster-0000");
+// What a refresh keeps the page from doing at once.
+const longest = await page.evaluate(() => new Promise((done) => {
+  const seen = [];
+  new PerformanceObserver((list) => seen.push(...list.getEntries().map((entry) => entry.duration))).observe({ type: "longtask" });
+  // It is asked again when someone comes back.
+  for (const wait of [500, 2500, 4500]) setTimeout(() => document.dispatchEvent(new Event("visibilitychange")), wait);
+  setTimeout(() => done(Math.round(Math.max(0, ...seen))), 7000);
+}));
+console.log(`longest stretch without an ear for the user: ${longest} ms`);
+await browser.close();

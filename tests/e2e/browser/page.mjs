@@ -1,0 +1,121 @@
+// The status page in Debian's Chromium: `node page.mjs ADDRESS PID CLUSTERS FOLDER`, with the process that serves it. Ends with 0 if all of it
+// holds. Leaves screenshots in the folder.
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const [address, pid, clusters, folder] = process.argv.slice(2);
+// Where tests/run installs them.
+const require = createRequire(join(process.cwd(), "target/tools/"));
+const { chromium } = require("playwright-core");
+const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+
+const browser = await chromium.launch({
+  executablePath: "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+
+const complaints = [];
+async function open(options, path = "") {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("request", (request) => request.url().startsWith(address) || complaints.push(`asks for ${request.url()}`));
+  await page.goto(address + path);
+  return page;
+}
+const rows = (page) => page.locator("tbody tr").count();
+const first = (page) => page.locator("tbody th").first().evaluate((cell) => cell.firstChild.textContent);
+const verdicts = (page) => page.locator("tbody td:first-child").allTextContents();
+
+// Nothing to object to, however it is looked at.
+for (const colorScheme of ["light", "dark"]) {
+  for (const width of [1400, 900, 420]) {
+    const page = await open({ colorScheme, viewport: { width, height: 900 } });
+    await page.evaluate(axe);
+    const { violations, incomplete } = await page.evaluate(() => axe.run());
+    const told = [...violations, ...incomplete].map((one) => `${one.id}: ${one.nodes[0].html}: ${one.nodes[0].failureSummary}`);
+    assert.deepEqual(told, [], `${colorScheme}, ${width}`);
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(overflow <= 0, `${width}: ${overflow} pixels too wide`);
+    await page.screenshot({ path: join(folder, `page-${colorScheme}-${width}.png`) });
+    await page.context().close();
+  }
+}
+
+// A table for those who hear it, narrow or wide.
+for (const width of [1400, 420]) {
+  const page = await open({ viewport: { width, height: 900 } });
+  const tree = await page.locator("main").ariaSnapshot();
+  for (const part of ["- table", "- columnheader \"Verdict\"", "- rowheader", "- navigation \"Kinds of verdicts\""]) {
+    assert.ok(tree.includes(part), `${width}: no ${part} in\n${tree.slice(0, 2000)}`);
+  }
+  await page.context().close();
+}
+
+// Without a script: whole, and everything works.
+{
+  const page = await open({ javaScriptEnabled: false });
+  assert.equal(await rows(page), Number(clusters));
+  await page.getByLabel("Find").fill("billing");
+  await page.getByRole("button", { name: "Find" }).click();
+  assert.equal(await rows(page), 1);
+  await page.getByRole("link", { name: /well/ }).click();
+  assert.equal(await rows(page), 0);
+  assert.match(page.url(), /search=billing&kind=well/);
+  await page.context().close();
+}
+
+// With it: finds while one types, sorts and follows, and stays the same page.
+const page = await open({});
+await page.evaluate(() => (window.mark = 1));
+const worst = await verdicts(page);
+assert.deepEqual(worst, worst.toSorted((a, b) => order(a) - order(b)));
+await page.keyboard.press("Tab");
+await page.keyboard.type("pay");
+await page.waitForFunction((all) => document.querySelectorAll("tbody tr").length < all, Number(clusters));
+assert.ok((await page.locator("tbody th small").allTextContents()).every((project) => project.startsWith("payments")));
+assert.match(page.url(), /search=pay/);
+await page.getByRole("link", { name: "Cluster", exact: true }).focus();
+await page.keyboard.press("Enter");
+await page.waitForFunction(() => document.querySelector("[aria-sort]").textContent === "Cluster");
+assert.equal(await first(page), "archive");
+await page.keyboard.press("Enter");
+await page.waitForFunction(() => document.querySelector("[aria-sort=descending]"));
+assert.equal(await first(page), "prod-us");
+// It is asked again by itself; what has the focus keeps it, and what is marked stays.
+const asOf = () => page.locator("caption").textContent();
+const before = await asOf();
+await page.waitForFunction((before) => document.querySelector("caption").textContent !== before, before);
+assert.equal(await page.evaluate(() => document.activeElement.id), "sort-cluster");
+await page.evaluate(() => getSelection().selectAllChildren(document.querySelector("tbody th")));
+const marked = await asOf();
+await page.waitForTimeout(5000);
+assert.equal(await asOf(), marked);
+await page.evaluate(() => getSelection().removeAllRanges());
+await page.waitForFunction((before) => document.querySelector("caption").textContent !== before, marked);
+// The address says what is shown.
+const copy = await open({}, page.url().slice(address.length));
+assert.equal(await first(copy), "prod-us");
+assert.equal(await copy.getByLabel("Find").inputValue(), "pay");
+
+// Who does not answer is said not to; who answers again is forgiven.
+await page.route("**/*", (route) => route.fulfill({ status: 503, body: "Limit of concurrent requests reached" }));
+await page.getByRole("alert").waitFor();
+assert.match(await page.getByRole("alert").textContent(), /not been reached since .+ from before: it answered 503/);
+assert.equal(await first(page), "prod-us");
+await page.unroute("**/*");
+await page.getByRole("alert").waitFor({ state: "hidden" });
+process.kill(Number(pid), "SIGKILL");
+await page.getByRole("alert").waitFor();
+assert.equal(await page.evaluate(() => window.mark), 1);
+await page.screenshot({ path: join(folder, "page-lost.png") });
+await browser.close();
+assert.deepEqual(complaints, []);
+
+function order(verdict) {
+  const known = ["Failed", "Not begun", "Overdue", "Never exported", "Bucket gone", "Blind", "Stalled", "Queued too long", "Auto export off"];
+  const place = known.indexOf(verdict);
+  return place < 0 ? known.length : place;
+}

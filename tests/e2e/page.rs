@@ -1,0 +1,62 @@
+//! The status page in a real browser.
+
+use std::time::Duration;
+
+use atlas_backup_exporter::simulator::{Bucket, Cluster, End, Job, Project, World};
+use tokio::process::Command;
+
+use crate::demo;
+use crate::harness::{PROJECT, Setup, simulator, world};
+use crate::servers::shipped;
+
+/// What a script in `browser/` says, if it is content.
+async fn browse(script: &str, arguments: &[&str]) -> String {
+    let mut browser = Command::new("node");
+    browser.current_dir(shipped("")).arg(format!("tests/e2e/browser/{script}")).args(arguments);
+    let output = browser.kill_on_drop(true).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    said.into_owned()
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's chromium and npm's playwright-core and axe-core; tests/run installs them"]
+async fn the_status_page_follows_and_is_open_to_everyone() {
+    let demo = demo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let pid = demo.pid().to_string();
+    browse("page.mjs", &[&demo.url, &pid, "8", folder.path().to_str().unwrap()]).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's chromium and npm's playwright-core; tests/run installs them"]
+async fn two_thousand_clusters_are_one_page() {
+    const CLUSTERS: usize = 2000;
+    let failed = End::Failed(
+        "EXPORT_BUCKET_ACCESS_DENIED".to_owned(),
+        "Atlas could not write to the export bucket.".to_owned(),
+    );
+    let clusters = (0..CLUSTERS).map(|index| {
+        let last = if index % 50 == 0 { failed.clone() } else { End::Successful };
+        let jobs = [
+            Job::ended(Duration::from_hours(26), End::Successful),
+            Job::ended(Duration::from_hours(2), last),
+        ];
+        (format!("cluster-{index:04}"), Cluster::with(jobs))
+    });
+    let plenty = || Bucket::new(1_000_000, 1_000_000);
+    let mut project = Project {
+        budget: plenty(),
+        clusters_budget: plenty(),
+        events_budget: plenty(),
+        ..Project::new("payments")
+    };
+    project.clusters = clusters.collect();
+    let world = World { projects: [(PROJECT.to_owned(), project)].into(), ..world([]) };
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"1m\"\nconcurrency = 64\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.polled().await;
+    println!("{}", browse("many.mjs", &[&exporter.url, &CLUSTERS.to_string()]).await);
+}

@@ -1,0 +1,293 @@
+//! The status page and its JSON, without a browser; `tests/e2e/page.rs` has one.
+
+use std::time::Duration;
+
+use atlas_backup_exporter::simulator::{
+    Cluster, End, Event, Fault, Job, Misbehaviour, Schedule, Simulator, Snapshot, World,
+};
+use serde_json::Value;
+
+use crate::harness::{Exporter, PROJECT, Scrape, Setup, exports, simulator, world};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn failed() -> End {
+    End::Failed("BUCKET_GONE".to_owned(), "the <bucket> is gone".to_owned())
+}
+
+/// One cluster for each kind of verdict, and one that is blind.
+fn all_kinds() -> World {
+    let ended = |ago: Duration, end| Job::ended(ago, end);
+    let snapshot = Snapshot::taken(HOUR * 25, "daily");
+    let exported = Job::of(&snapshot, End::Successful);
+    let mut world = world([
+        ("failing", Cluster::with([ended(HOUR * 25, End::Successful), ended(HOUR * 2, failed())])),
+        ("failing-often", {
+            let failures = [5, 4, 3].map(|hours| ended(HOUR * hours, failed()));
+            Cluster::with([ended(HOUR * 26, End::Successful)].into_iter().chain(failures))
+        }),
+        (
+            "waiting",
+            Cluster {
+                snapshots: vec![snapshot, Snapshot::taken(HOUR * 8, "daily")],
+                ..Cluster::with([exported])
+            },
+        ),
+        ("overdue", Cluster::with([ended(HOUR * 40, End::Successful)])),
+        (
+            "never",
+            Cluster { created_at: Some("2020-01-01T00:00:00Z".parse().unwrap()), ..Cluster::default() },
+        ),
+        ("stuck", Cluster::with([ended(HOUR * 20, End::Successful), Job::ended(HOUR * 3, End::Never)])),
+        ("well", Cluster::with([ended(HOUR * 3, End::Successful)])),
+        (
+            "unexpected",
+            Cluster {
+                schedule: Schedule { auto_export: false, frequency: None, ..Schedule::default() },
+                ..Cluster::default()
+            },
+        ),
+        ("blind", Cluster::default()),
+    ]);
+    world.faults =
+        vec![Fault::lasting(&exports("blind"), Misbehaviour::Status(403, "USER_UNAUTHORIZED", Vec::new()))];
+    let told = Event::new("CPS_AUTO_EXPORT_FAILED", Some("well"), HOUR * 9);
+    world.projects.get_mut(PROJECT).unwrap().events.push(told);
+    world
+}
+
+/// An exporter that has asked for everything, and asks for nothing more for a while.
+async fn start(simulator: &Simulator) -> Exporter {
+    let mut setup = Setup::new(simulator);
+    setup.poll = "interval = \"10m\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_detail_up").len() == 3).await;
+    exporter.until(|scrape| scrape.value("snapshots_awaiting_export", "waiting", "") == Some(1.0)).await;
+    exporter
+}
+
+async fn json(exporter: &Exporter, query: &str) -> Value {
+    let answer = exporter.get(&format!("/api/v1/clusters{query}")).await;
+    assert_eq!(answer.status(), 200, "{query}");
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+}
+
+fn names(status: &Value) -> Vec<&str> {
+    let clusters = status["clusters"].as_array().unwrap();
+    clusters.iter().map(|cluster| cluster["cluster_name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn each_cluster_has_its_verdict_and_the_worst_is_first() {
+    let simulator = simulator(all_kinds()).await;
+    let exporter = start(&simulator).await;
+    let status = json(&exporter, "").await;
+    let verdicts: Vec<_> = status["clusters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cluster| (cluster["cluster_name"].as_str().unwrap(), cluster["verdict"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        ("failing", "failed"),
+        ("failing-often", "failed"),
+        ("waiting", "not_begun"),
+        ("overdue", "overdue"),
+        ("never", "never_exported"),
+        ("blind", "blind"),
+        ("stuck", "stalled"),
+        ("unexpected", "nothing_expected"),
+        ("well", "well"),
+    ];
+    assert_eq!(verdicts, expected);
+    assert_eq!(status["clusters_watched"], 9);
+    exporter.assert_no_secret().await;
+}
+
+/// What a scrape has of a cluster where the JSON has `key`; `None` if it has no such metric.
+fn metric(scrape: &Scrape, cluster: &str, key: &str) -> Option<Option<f64>> {
+    let (name, label) = match key {
+        "last_success_finished_at" => ("last_finished_timestamp_seconds".to_owned(), "state=\"Successful\""),
+        "paused" => ("cluster_paused".to_owned(), ""),
+        // By state.
+        "jobs" => return None,
+        _ => (
+            key.strip_suffix("_at").map_or_else(|| key.to_owned(), |key| format!("{key}_timestamp_seconds")),
+            "",
+        ),
+    };
+    let known =
+        scrape.0.keys().any(|series| series.starts_with(&format!("mongodbatlas_backup_export_{name}{{")));
+    known.then(|| scrape.value(&name, cluster, label))
+}
+
+#[tokio::test]
+async fn the_json_says_what_the_metrics_say() {
+    let simulator = simulator(all_kinds()).await;
+    let exporter = start(&simulator).await;
+    let (status, scrape) = (json(&exporter, "").await, exporter.scrape().await);
+    let mut compared = std::collections::BTreeSet::new();
+    for cluster in status["clusters"].as_array().unwrap() {
+        let name = cluster["cluster_name"].as_str().unwrap();
+        for (key, value) in cluster.as_object().unwrap() {
+            let Some(expected) = metric(&scrape, name, key) else { continue };
+            let seconds = |text: &str| -> f64 {
+                let at: jiff::Timestamp = text.parse().unwrap();
+                at.as_duration().as_secs_f64()
+            };
+            let value = match value {
+                Value::Null => None,
+                Value::Bool(value) => Some(f64::from(u8::from(*value))),
+                Value::String(text) => Some(seconds(text)),
+                value => Some(value.as_f64().unwrap()),
+            };
+            // Metrics tell durations to the millisecond.
+            let same = value
+                .zip(expected)
+                .map_or(value == expected, |(value, expected)| (value - expected).abs() < 0.001);
+            assert!(same, "{name}: {key} is {value:?}, not {expected:?}");
+            compared.insert(key.clone());
+        }
+        for (state, count) in cluster["jobs"].as_object().into_iter().flatten() {
+            let expected = scrape.value("jobs", name, &format!("state=\"{state}\""));
+            assert_eq!(count.as_f64(), expected, "{name}: {state}");
+        }
+        let newest = &cluster["newest_job"];
+        assert_eq!(newest["state"].as_str(), scrape.latest_state(name), "{name}");
+        assert_eq!(newest["progress_ratio"].as_f64(), scrape.value("progress_ratio", name, ""), "{name}");
+        assert_eq!(
+            newest["collections"].as_f64(),
+            scrape.value("latest_job_collections", name, ""),
+            "{name}"
+        );
+        assert_eq!(
+            cluster["last_poll_error"]["reason"].as_str().is_some(),
+            scrape.value("last_poll_error_info", name, "") == Some(1.0),
+            "{name}"
+        );
+    }
+    assert!(compared.len() >= 18, "{compared:?}");
+}
+
+#[tokio::test]
+async fn every_field_is_documented() {
+    let simulator = simulator(all_kinds()).await;
+    let exporter = start(&simulator).await;
+    let documented = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api.md")).unwrap();
+    let status = json(&exporter, "").await;
+    let cluster = &status["clusters"][0];
+    let objects = [&status, cluster, &cluster["newest_job"], &cluster["latest_failure"]];
+    let keys = objects.iter().flat_map(|object| object.as_object().unwrap().keys());
+    let mut count = 0;
+    for key in keys {
+        assert!(documented.contains(&format!("`{key}`")), "{key} is not in docs/api.md");
+        count += 1;
+    }
+    for verdict in atlas_backup_exporter::status::Verdict::ALL {
+        assert!(documented.contains(&format!("`{}`", verdict.name())), "{verdict:?} is not in docs/api.md");
+    }
+    assert!(count > 40);
+}
+
+#[tokio::test]
+async fn clusters_are_found_and_sorted_as_asked() {
+    let simulator = simulator(all_kinds()).await;
+    let exporter = start(&simulator).await;
+    let check = async |query: &str, expected: &[&str]| {
+        let status = json(&exporter, query).await;
+        let names = names(&status);
+        assert_eq!(names[..expected.len().min(names.len())], *expected, "{query}: {names:?}");
+        names.len()
+    };
+    assert_eq!(check("?search=FAILING", &["failing", "failing-often"]).await, 2);
+    assert_eq!(check("?search=often+payments", &["failing-often"]).await, 1);
+    assert_eq!(check("?search=bucket_gone", &["failing", "failing-often"]).await, 2);
+    assert_eq!(check("?search=forbidden", &["blind"]).await, 1);
+    assert_eq!(check("?search=nobody", &[]).await, 0);
+    assert_eq!(check("?kind=unseen", &["blind"]).await, 1);
+    assert_eq!(check("?kind=missing&search=nothing+expected", &[]).await, 0);
+    assert_eq!(check("?kind=quiet&search=nothing+expected", &["unexpected"]).await, 1);
+    assert_eq!(check("?kind=&sort=&order=", &["failing"]).await, 9);
+    check("?sort=cluster", &["blind", "failing", "failing-often", "never"]).await;
+    check("?sort=cluster&order=reversed", &["well", "waiting", "unexpected"]).await;
+    check("?sort=failures", &["failing-often", "failing"]).await;
+    // Without any success first, then the oldest; what nobody knows is last either way.
+    check("?sort=success", &["never", "unexpected", "overdue"]).await;
+    let status = json(&exporter, "?sort=success&order=reversed").await;
+    assert_eq!((names(&status)[0], names(&status)[8]), ("well", "blind"));
+    check("?sort=job", &["failing"]).await;
+    check("?sort=bucket", &["waiting"]).await;
+    check("?something=else", &["failing"]).await;
+    for (query, expected) in [
+        ("?kind=bad", "kind=bad: it is one of missing, unseen, look, quiet, well\n"),
+        ("?sort=age", "sort=age: it is one of verdict, cluster, job, success, bucket, failures, poll\n"),
+        ("?order=up", "order=up: it is one of natural, reversed\n"),
+    ] {
+        for path in ["/", "/api/v1/clusters"] {
+            let answer = exporter.get(&format!("{path}{query}")).await;
+            assert_eq!(answer.status(), 400);
+            assert_eq!(answer.text().await.unwrap(), expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_whole_without_a_script() {
+    let simulator = simulator(all_kinds()).await;
+    let exporter = start(&simulator).await;
+    let answer = exporter.get("/?search=failing&sort=failures").await;
+    assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
+    let page = answer.text().await.unwrap();
+    for part in [
+        "<title>5 missing a backup · 1 not seen · 1 to look at · Atlas backup exports</title>",
+        "9 clusters: 5 missing a backup, 1 not seen, 1 to look at.",
+        "value=\"failing\"",
+        "2 shown, as of ",
+        "the &lt;bucket&gt; is gone",
+        "expected: every 1d",
+        // Whatever is chosen keeps the rest.
+        "href=\"?search=failing&amp;kind=missing&amp;sort=failures\"",
+        "href=\"?search=failing&amp;sort=failures&amp;order=reversed\"",
+        "<th scope=\"col\" aria-sort=\"ascending\"><a id=\"sort-failures\"",
+        "<input type=\"hidden\" name=\"sort\" value=\"failures\">",
+    ] {
+        assert!(page.contains(part), "{part:?} is not on the page:\n{page}");
+    }
+    assert!(page.find(">failing-often<") < page.find(">failing<"), "{page}");
+    assert!(!page.contains(">overdue<"));
+    // Nothing is fetched from elsewhere.
+    for part in ["src=", "@import", "url(", "http://", "https://"] {
+        assert!(!page.contains(part), "{part:?} is on the page:\n{page}");
+    }
+    // What someone looks for is text, not markup.
+    let page = exporter.get("/?search=%22%3E%3Cscript%3E").await.text().await.unwrap();
+    assert!(page.contains("value=\"&quot;&gt;&lt;script&gt;\"") && page.contains("No cluster is like that"));
+}
+
+#[tokio::test]
+async fn the_next_poll_is_told_and_what_is_stale_is_gone() {
+    let simulator = simulator(world([("a", Cluster::default())])).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"200ms\"\nstale_after = \"400ms\"\ntimeout = \"1s\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.polled_again(2.0).await;
+    let status = json(&exporter, "").await;
+    let moment = |key: &str| -> jiff::Timestamp {
+        status["clusters"][0][key].as_str().unwrap_or_else(|| panic!("{status}")).parse().unwrap()
+    };
+    let wait = moment("next_poll_at").duration_since(moment("last_poll_at"));
+    assert!((0.1..0.3).contains(&wait.as_secs_f64()), "{wait}");
+    simulator
+        .world()
+        .faults
+        .push(Fault::lasting("/exports", Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new())));
+    exporter.until(|scrape| scrape.up("a") == Some(0.0) && !scrape.has_figures("a")).await;
+    let status = json(&exporter, "").await;
+    let cluster = &status["clusters"][0];
+    assert_eq!((&cluster["verdict"], &cluster["jobs"]), (&"blind".into(), &Value::Null));
+    assert_eq!(cluster["last_poll_error"]["reason"], "server_error");
+    let page = exporter.get("/").await.text().await.unwrap();
+    assert!(page.contains("server_error: Atlas answered 500") && page.contains(">unknown<"), "{page}");
+}
