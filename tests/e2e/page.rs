@@ -30,6 +30,7 @@ async fn the_status_page_follows_and_is_open_to_everyone() {
 
 #[tokio::test]
 #[ignore = "needs Debian's chromium and npm's playwright-core; tests/run installs them"]
+#[allow(clippy::print_stdout)] // with --nocapture, it says how long what took
 async fn two_thousand_clusters_are_one_page() {
     const CLUSTERS: usize = 2000;
     let failed = End::Failed(

@@ -58,9 +58,8 @@ fn all_kinds() -> World {
 
 /// An exporter that has asked for everything, and asks for nothing more for a while.
 async fn start(simulator: &Simulator) -> Exporter {
-    let mut setup = Setup::new(simulator);
-    setup.poll = "interval = \"10m\"\n".to_owned();
-    let exporter = setup.start().await;
+    let poll = "interval = \"10m\"\n".to_owned();
+    let exporter = Setup { poll, ..Setup::new(simulator) }.start().await;
     exporter.ready().await;
     exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_detail_up").len() == 3).await;
     exporter.until(|scrape| scrape.value("snapshots_awaiting_export", "waiting", "") == Some(1.0)).await;
@@ -106,8 +105,8 @@ async fn each_cluster_has_its_verdict_and_the_worst_is_first() {
     exporter.assert_no_secret().await;
 }
 
-/// What a scrape has of a cluster where the JSON has `key`; `None` if it has no such metric.
-fn metric(scrape: &Scrape, cluster: &str, key: &str) -> Option<Option<f64>> {
+/// The metric that says what the JSON says under `key`, with its label; `None` if there is none.
+fn metric(scrape: &Scrape, key: &str) -> Option<(String, &'static str)> {
     let (name, label) = match key {
         "last_success_finished_at" => ("last_finished_timestamp_seconds".to_owned(), "state=\"Successful\""),
         "paused" => ("cluster_paused".to_owned(), ""),
@@ -120,7 +119,7 @@ fn metric(scrape: &Scrape, cluster: &str, key: &str) -> Option<Option<f64>> {
     };
     let known =
         scrape.0.keys().any(|series| series.starts_with(&format!("mongodbatlas_backup_export_{name}{{")));
-    known.then(|| scrape.value(&name, cluster, label))
+    known.then_some((name, label))
 }
 
 #[tokio::test]
@@ -132,7 +131,8 @@ async fn the_json_says_what_the_metrics_say() {
     for cluster in status["clusters"].as_array().unwrap() {
         let name = cluster["cluster_name"].as_str().unwrap();
         for (key, value) in cluster.as_object().unwrap() {
-            let Some(expected) = metric(&scrape, name, key) else { continue };
+            let Some((metric, label)) = metric(&scrape, key) else { continue };
+            let expected = scrape.value(&metric, name, label);
             let seconds = |text: &str| -> f64 {
                 let at: jiff::Timestamp = text.parse().unwrap();
                 at.as_duration().as_secs_f64()
