@@ -20,7 +20,7 @@ use crate::model::{Expected, ListedCluster, OrganizationId, ProjectId, Schedule,
 use crate::plan::{self, Complaint, Project};
 use crate::self_metrics::SelfMetrics;
 use advice::Asked;
-pub use report::{Report, Row, Verdict};
+pub use report::{Report, Row, Terminal, Verdict};
 
 /// Questions that are under way at once, to as many projects each.
 const AT_ONCE: usize = 8;

@@ -1,5 +1,8 @@
 //! The command line, with the dotted flags of Prometheus and its exporters.
 
+#[cfg(test)]
+mod shipped;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,9 +12,40 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::Targets;
 
+const PAGES: &str = "Pages";
+const LOG: &str = "Log";
+
+/// What people do with it: the command, and what for.
+const EXAMPLES: [(&str, &str); 4] = [
+    ("atlas-backup-exporter demo", "an embedded Atlas, to look at: no account, no file"),
+    (
+        "atlas-backup-exporter check --config.file=config.toml",
+        "whether everything can be watched, and what to do if not",
+    ),
+    ("atlas-backup-exporter --config.file=config.toml", "watch it, and serve metrics on port 10027"),
+    ("atlas-backup-exporter --once > atlas.prom", "once, for the textfile collector of node_exporter"),
+];
+
+const EXIT_CODES: [(&str, &str); 3] = [
+    ("0", "told to stop, or all is well"),
+    ("1", "failed at run time, or not all is well"),
+    ("2", "bad usage or bad configuration"),
+];
+
+/// What stands below the flags.
+fn after_help() -> String {
+    let lines = |list: &[(&str, &str)]| {
+        let width = list.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
+        let lines: Vec<_> =
+            list.iter().map(|(what, meaning)| format!("  {what:width$}  {meaning}")).collect();
+        lines.join("\n")
+    };
+    format!("Examples:\n{}\n\nExit codes:\n{}", lines(&EXAMPLES), lines(&EXIT_CODES))
+}
+
 /// Tells Prometheus whether MongoDB Atlas really exports its backup snapshots.
 #[derive(Debug, Parser)]
-#[command(version, about, args_conflicts_with_subcommands = false)]
+#[command(version, about, after_help = after_help(), args_conflicts_with_subcommands = false)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -21,28 +55,28 @@ pub(crate) struct Cli {
     pub(crate) config_file: PathBuf,
 
     /// Address to serve on, host:port or :port; may be repeated.
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10027", global = true)]
+    #[arg(help_heading = PAGES, long = "web.listen-address", value_name = "ADDRESS", default_value = ":10027", global = true)]
     pub(crate) listen_addresses: Vec<ListenAddress>,
 
     /// Path of the metrics.
-    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = telemetry_path, global = true)]
+    #[arg(help_heading = PAGES, long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = telemetry_path, global = true)]
     pub(crate) telemetry_path: String,
 
     /// Who may look at the pages, and over what: TLS, client certificates, users, headers, in the form that exporters of
     /// Prometheus share.
-    #[arg(long = "web.config.file", value_name = "FILE", global = true)]
+    #[arg(help_heading = PAGES, long = "web.config.file", value_name = "FILE", global = true)]
     pub(crate) web_config_file: Option<PathBuf>,
 
     /// Scrapes and status pages at once, 0 for any number; more are told to come back.
-    #[arg(long = "web.max-requests", value_name = "NUMBER", default_value = "40", global = true)]
+    #[arg(help_heading = PAGES, long = "web.max-requests", value_name = "NUMBER", default_value = "40", global = true)]
     pub(crate) max_requests: usize,
 
     /// Serve on the sockets that systemd hands over, and on no address.
-    #[arg(long = "web.systemd-socket", global = true)]
+    #[arg(help_heading = PAGES, long = "web.systemd-socket", global = true)]
     pub(crate) systemd_socket: bool,
 
     /// Answer POST /-/reload; SIGHUP always reads the configuration again.
-    #[arg(long = "web.enable-lifecycle", global = true)]
+    #[arg(help_heading = PAGES, long = "web.enable-lifecycle", global = true)]
     pub(crate) lifecycle: bool,
 
     /// Which shard this is, from 0 on, or auto: the number that the host name ends in. Wins over [shard] index.
@@ -54,11 +88,11 @@ pub(crate) struct Cli {
     pub(crate) once: bool,
 
     /// Least severe messages to log: error, warn, info, debug or trace. [default: info; error for check]
-    #[arg(long = "log.level", value_name = "LEVEL", value_parser = level, global = true)]
+    #[arg(help_heading = LOG, long = "log.level", value_name = "LEVEL", value_parser = level, global = true)]
     pub(crate) log_level: Option<Targets>,
 
     /// Form of the log on standard error.
-    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", global = true)]
+    #[arg(help_heading = LOG, long = "log.format", value_name = "FORMAT", default_value = "logfmt", global = true)]
     pub(crate) log_format: LogFormat,
 }
 

@@ -6,6 +6,7 @@ mod logs;
 use std::io::Write;
 use std::process::ExitCode;
 
+use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context, bail};
 use atlas_backup_exporter::config::Config;
 use atlas_backup_exporter::web::Web;
@@ -88,7 +89,11 @@ async fn preflight(
         () = shutdown.cancelled() => return Ok(ExitCode::FAILURE),
     };
     let text = match output {
-        Output::Table => report.text(terminal_size::terminal_size().map(|(width, _)| width.0)),
+        Output::Table => report.text(check::Terminal {
+            width: terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0),
+            // NO_COLOR, CLICOLOR and TERM have their say in it.
+            colour: AutoStream::choice(&std::io::stdout()) != ColorChoice::Never,
+        }),
         Output::Json => report.json(),
     };
     print(&text)?;

@@ -9,6 +9,10 @@ use serde_json::json;
 use crate::atlas::Error;
 use crate::model::{Detail, OrganizationId, PollError, ProjectId, Unexportable};
 
+/// Stands before a verdict in a table until its colour does: no terminal shows it, so it takes no room, which is all that the table knows of
+/// text.
+const MARK: char = '\u{2061}';
+
 /// A terminal that is narrower gets a list: a table would break ids and codes, which people copy.
 const TABLE_WIDTH: u16 = 120;
 
@@ -59,6 +63,28 @@ impl Verdict {
             Self::LeftOut => "left_out",
             Self::Failed => "failed",
         }
+    }
+}
+
+/// Where a report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terminal {
+    /// Characters of a line; `None` where it is no terminal.
+    pub width: Option<u16>,
+    /// Whether verdicts are coloured.
+    pub colour: bool,
+}
+
+impl Terminal {
+    /// A verdict, coloured where that is wanted: ANSI's green, yellow and red, since people choose what these look like.
+    fn paint(self, verdict: Verdict, text: &str) -> String {
+        let code = match verdict {
+            Verdict::Ok => 32,
+            Verdict::Warning => 33,
+            Verdict::LeftOut => 2,
+            Verdict::Failed => 31,
+        };
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
@@ -140,19 +166,19 @@ impl Report {
         self.rows.iter().filter(watched)
     }
 
-    /// A table and a sentence; a list where the terminal is `width` characters wide and that is not enough for a table.
+    /// A table and a sentence; a list where the terminal is too narrow for a table.
     #[must_use]
-    pub fn text(&self, width: Option<u16>) -> String {
-        let narrow = width.is_some_and(|width| width < TABLE_WIDTH);
-        let rows = if narrow { self.list() } else { self.table(width) };
+    pub fn text(&self, terminal: Terminal) -> String {
+        let narrow = terminal.width.is_some_and(|width| width < TABLE_WIDTH);
+        let rows = if narrow { self.list(terminal) } else { self.table(terminal) };
         format!("{rows}\n{}\n", self.sentence())
     }
 
-    fn table(&self, width: Option<u16>) -> String {
+    fn table(&self, terminal: Terminal) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_header(["PROJECT", "CLUSTER", "VERDICT", "ATLAS SAYS", "WHAT TO DO"]);
-        if let Some(width) = width {
+        if let Some(width) = terminal.width {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
         }
         let mut above: Option<&Row> = None;
@@ -162,16 +188,35 @@ impl Report {
             // Wrong credentials fail every project in the same way, which is said once.
             let same = above.is_some_and(|above| same_trouble(above, row));
             let advice = if same { "as above" } else { &row.advice };
-            table.add_row([&row.project_called(), cluster, &row.verdict_called(), code, advice]);
+            let verdict = format!("{MARK}{}", row.verdict_called());
+            table.add_row([&row.project_called(), cluster, &verdict, code, advice]);
             above = Some(row);
         }
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
-        table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+        let mut rows = self.rows.iter();
+        let mut text = String::new();
+        for line in table.lines() {
+            let line = line.trim_end();
+            match line.split_once(MARK) {
+                Some((before, rest)) => {
+                    // Columns are two spaces apart, and no verdict has two in a row.
+                    let end = rest.find("  ").unwrap_or(rest.len());
+                    let (verdict, rest) = rest.split_at(end);
+                    let painted =
+                        rows.next().map(|row| terminal.paint(row.verdict, verdict)).unwrap_or_default();
+                    let _ = writeln!(text, "{before}{painted}{rest}");
+                }
+                None => {
+                    let _ = writeln!(text, "{line}");
+                }
+            }
+        }
+        text
     }
 
-    fn list(&self) -> String {
+    fn list(&self, terminal: Terminal) -> String {
         let mut list = String::new();
         let mut above: Option<&Row> = None;
         for row in &self.rows {
@@ -180,8 +225,8 @@ impl Report {
             let same = above.is_some_and(|above| same_trouble(above, row));
             let advice = if same { "as above" } else { &row.advice };
             let advice = if advice.is_empty() { String::new() } else { format!("    {advice}\n") };
-            let _ =
-                write!(list, "{}{cluster}: {}{code}\n{advice}", row.project_called(), row.verdict_called());
+            let verdict = terminal.paint(row.verdict, &row.verdict_called());
+            let _ = write!(list, "{}{cluster}: {verdict}{code}\n{advice}", row.project_called());
             above = Some(row);
         }
         list
@@ -249,6 +294,10 @@ fn same_trouble(one: &Row, other: &Row) -> bool {
 mod tests {
     use super::*;
 
+    fn of_width(width: u16) -> Terminal {
+        Terminal { width: Some(width), colour: false }
+    }
+
     fn row(project: &str, cluster: Option<&str>) -> Row {
         Row { project: Some(project.to_owned()), cluster_name: cluster.map(str::to_owned), ..Row::default() }
     }
@@ -266,7 +315,7 @@ mod tests {
 
     #[test]
     fn one_trouble_is_told_once_and_every_row_stands() {
-        let table = report().text(None);
+        let table = report().text(Terminal::default());
         let advice: Vec<_> =
             table.lines().skip(1).take(5).map(|line| line.rsplit("  ").next().unwrap()).collect();
         assert_eq!(advice, ["do this", "as above", "do that", "fine", "no match"], "{table}");
@@ -275,10 +324,29 @@ mod tests {
 
     #[test]
     fn a_narrow_terminal_gets_a_list_with_whole_words() {
-        let list = report().text(Some(80));
+        let list = report().text(of_width(80));
         assert!(list.starts_with("a: failed\n    do this\nb: failed\n    as above\n"), "{list}");
         assert!(list.contains("d / prod: ok\n    fine\n"), "{list}");
-        assert!(report().text(Some(TABLE_WIDTH)).starts_with("PROJECT "));
+        assert!(report().text(of_width(TABLE_WIDTH)).starts_with("PROJECT "));
+    }
+
+    #[test]
+    fn colours_change_nothing_but_the_colour_of_verdicts() {
+        let colours = ["\x1b[32mok", "\x1b[33mwarning", "\x1b[31mfailed", "\x1b[2mleft out"];
+        let mut report = report();
+        report.rows.push(row("e", Some("free")).leave_out(Unexportable::SharedTier));
+        for terminal in [Terminal::default(), of_width(80), of_width(TABLE_WIDTH)] {
+            let (plain, coloured) =
+                (report.text(terminal), report.text(Terminal { colour: true, ..terminal }));
+            assert!(!plain.contains(['\x1b', MARK]) && !coloured.contains(MARK), "{plain}");
+            for colour in colours {
+                assert!(coloured.contains(&format!("{colour}\x1b[0m")), "{colour:?} in {coloured:?}");
+            }
+            let bare = ["32", "33", "31", "2", "0"]
+                .iter()
+                .fold(coloured, |text, code| text.replace(&format!("\x1b[{code}m"), ""));
+            assert_eq!(bare, plain);
+        }
     }
 
     #[test]

@@ -6,6 +6,9 @@ use url::form_urlencoded;
 
 use crate::status::{Cluster, Kind};
 
+/// Bytes of a search. Each word is looked for in each cluster.
+const MOST_SEARCHED: usize = 200;
+
 /// By what clusters are sorted. Each begins with what wants to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Sort {
@@ -79,6 +82,12 @@ impl Query {
         let mut parsed = Self::default();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             match &*name {
+                "search" if value.len() > MOST_SEARCHED => {
+                    return Err(format!(
+                        "search: it has {} bytes, and may have {MOST_SEARCHED}",
+                        value.len()
+                    ));
+                }
                 "search" => parsed.search = value.into_owned(),
                 // What a form sends where nothing is chosen.
                 _ if value.is_empty() => {}

@@ -29,6 +29,7 @@ mod deployed;
 mod image;
 mod page;
 mod servers;
+mod terminal;
 mod unbegun;
 mod unit;
 mod web;

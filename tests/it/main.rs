@@ -22,6 +22,7 @@ mod dashboards;
 mod demo;
 mod details;
 mod discovery;
+mod documents;
 mod exposed;
 mod faults;
 mod handshakes;

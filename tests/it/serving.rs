@@ -172,7 +172,7 @@ async fn the_status_page_shows_every_cluster() {
         ">Failed<",
         "1d 1h",
         ">InProgress<",
-        "<progress",
+        "class=\"bar ",
         "/105",
         "never exported",
         "BUCKET_GONE",

@@ -224,6 +224,7 @@ async fn clusters_are_found_and_sorted_as_asked() {
         ("?kind=bad", "kind=bad: it is one of missing, unseen, look, quiet, well\n"),
         ("?sort=age", "sort=age: it is one of verdict, cluster, job, success, bucket, failures, poll\n"),
         ("?order=up", "order=up: it is one of natural, reversed\n"),
+        (&format!("?search={}", "a+".repeat(101)), "search: it has 202 bytes, and may have 200\n"),
     ] {
         for path in ["/", "/api/v1/clusters"] {
             let answer = exporter.get(&format!("{path}{query}")).await;

@@ -1,0 +1,110 @@
+//! What is shipped of the command line: the completions of shells, and the man page. Both are made of [`Cli`], and what stands in the
+//! repository must be what it makes: `WRITE=1 cargo test --bin atlas-backup-exporter` writes them anew.
+
+use std::path::Path;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use super::{Cli, EXAMPLES, EXIT_CODES};
+
+const NAME: &str = env!("CARGO_PKG_NAME");
+
+#[track_caller]
+fn is_shipped(path: &str, made: &[u8]) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("WRITE").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, made).unwrap();
+    }
+    assert!(
+        std::fs::read(&file).ok().as_deref() == Some(made),
+        "{path} is not what the command line makes of it"
+    );
+}
+
+#[test]
+fn completions_are_those_of_the_command_line() {
+    for (shell, file) in [
+        (Shell::Bash, format!("{NAME}.bash")),
+        (Shell::Zsh, format!("_{NAME}")),
+        (Shell::Fish, format!("{NAME}.fish")),
+    ] {
+        let mut made = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), NAME, &mut made);
+        let made = mended(&String::from_utf8(made).unwrap());
+        is_shipped(&format!("deploy/completions/{file}"), made.as_bytes());
+    }
+}
+
+/// A script of `clap_complete` 4.6, with what it gets wrong of a name with hyphens and of flags with dots.
+fn mended(script: &str) -> String {
+    // In bash, each hyphen is the border of a command in one of two places, so that no command is completed.
+    let mut script = script.replace(&NAME.replace('-', "__subcmd__"), &NAME.replace('-', "__"));
+    // Fish's argparse knows no dots, so that nothing is completed: the command is the first word that is one.
+    if let (Some(from), Some(to)) =
+        (script.find("# Print an optspec"), script.find("\nfunction __fish_atlas_backup_exporter_using"))
+    {
+        script.replace_range(from..to, FISH_COMMAND);
+    }
+    script
+}
+
+const FISH_COMMAND: &str = "\
+function __fish_atlas_backup_exporter_needs_command
+    for word in (commandline -opc)[2..]
+        if contains -- $word demo check help
+            echo $word
+            return 1
+        end
+    end
+end
+";
+
+#[test]
+fn the_man_page_is_that_of_the_command_line() {
+    let mut made = Vec::new();
+    let man = Man::new(Cli::command().disable_help_subcommand(true)).manual("Prometheus exporters");
+    man.render_title(&mut made).unwrap();
+    man.render_name_section(&mut made).unwrap();
+    man.render_synopsis_section(&mut made).unwrap();
+    man.render_description_section(&mut made).unwrap();
+    let mut rest = Roff::new();
+    // What a command has of its own; it takes the options above, too.
+    rest.control("SH", ["COMMANDS"]);
+    let mut cli = Cli::command().disable_help_subcommand(true);
+    cli.build();
+    for command in cli.get_subcommands() {
+        entry(&mut rest, command.get_name(), &command.get_about().unwrap().to_string());
+        for option in
+            command.get_arguments().filter(|option| !option.is_global_set() && option.get_id() != "help")
+        {
+            rest.control("RS", []);
+            entry(&mut rest, &option.to_string(), &option.get_help().unwrap().to_string());
+            rest.control("RE", []);
+        }
+    }
+    rest.to_writer(&mut made).unwrap();
+    man.render_options_section(&mut made).unwrap();
+    let mut rest = Roff::new();
+    for (title, entries) in [("EXAMPLES", &EXAMPLES[..]), ("EXIT STATUS", &EXIT_CODES[..])] {
+        rest.control("SH", [title]);
+        for (what, meaning) in entries {
+            entry(&mut rest, what, meaning);
+        }
+    }
+    rest.control("SH", ["FILES"]);
+    entry(&mut rest, "config.toml", "the configuration; config.example.toml documents every key");
+    rest.to_writer(&mut made).unwrap();
+    man.render_version_section(&mut made).unwrap();
+    is_shipped("docs/atlas-backup-exporter.1", &made);
+}
+
+/// A word in bold, and below it what it means.
+fn entry(page: &mut Roff, what: &str, meaning: &str) {
+    page.control("TP", []);
+    page.text([bold(what)]);
+    page.text([roman(meaning)]);
+}

@@ -1,0 +1,81 @@
+//! What a person at a terminal sees: the real binary in one, and the completions in a real shell.
+
+use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour, Simulator};
+use tokio::process::Command;
+
+use crate::harness::{Setup, exports, simulator, world};
+use crate::servers::shipped;
+
+const EXPORTER: &str = env!("CARGO_BIN_EXE_atlas-backup-exporter");
+
+/// What `check` writes, in a terminal with so many columns or through a pipe.
+async fn check(simulator: &Simulator, columns: Option<u16>, environment: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), Setup::new(simulator).toml()).unwrap();
+    let mut command = if let Some(columns) = columns {
+        let mut script = Command::new("script");
+        script.args([
+            "--quiet",
+            "--return",
+            "--command",
+            &format!("stty cols {columns} rows 40; {EXPORTER} check"),
+            "/dev/null",
+        ]);
+        script
+    } else {
+        let mut command = Command::new(EXPORTER);
+        command.arg("check");
+        command
+    };
+    command.current_dir(folder.path()).env_remove("NO_COLOR").env("TERM", "xterm-256color");
+    let output = command.envs(environment.iter().copied()).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "one cluster cannot be watched");
+    String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n")
+}
+
+#[tokio::test]
+#[ignore = "needs a terminal, which Debian's bsdutils make"]
+async fn check_is_coloured_in_a_terminal_and_plain_elsewhere() {
+    let mut world = world([("well", Cluster::default()), ("closed", Cluster::default())]);
+    world.faults =
+        vec![Fault::lasting(&exports("closed"), Misbehaviour::Status(403, "USER_UNAUTHORIZED", Vec::new()))];
+    let simulator = simulator(world).await;
+    let wide = check(&simulator, Some(160), &[]).await;
+    assert!(wide.contains("\x1b[32mok\x1b[0m") && wide.contains("\x1b[31mforbidden\x1b[0m"), "{wide:?}");
+    assert!(wide.starts_with("PROJECT ") && wide.lines().all(|line| line.len() < 180), "{wide}");
+    let narrow = check(&simulator, Some(80), &[]).await;
+    assert!(
+        narrow.contains("payments / closed: \x1b[31mforbidden\x1b[0m (USER_UNAUTHORIZED)\n"),
+        "{narrow:?}"
+    );
+    // https://no-color.org
+    let without = check(&simulator, Some(160), &[("NO_COLOR", "1")]).await;
+    let piped = check(&simulator, None, &[]).await;
+    for plain in [&without, &piped] {
+        assert!(
+            plain.starts_with("PROJECT ") && plain.contains("forbidden") && !plain.contains('\x1b'),
+            "{plain:?}"
+        );
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs bash"]
+async fn bash_completes_commands_flags_and_values() {
+    let complete = async |words: &str| {
+        // As bash calls it when someone presses Tab behind the last word.
+        let script = format!(
+            "source {}; words=({words}); COMP_WORDS=(\"${{words[@]}}\"); COMP_CWORD=$((${{#words[@]}} - 1)); \
+             set -- $(complete -p atlas-backup-exporter); while [ \"$1\" != -F ]; do shift; done; \
+             $2 \"${{words[0]}}\" \"${{words[-1]}}\" \"${{words[-2]}}\"; echo \"${{COMPREPLY[*]}}\"",
+            shipped("deploy/completions/atlas-backup-exporter.bash").display()
+        );
+        let output = Command::new("bash").args(["-c", &script]).output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(complete("atlas-backup-exporter ch").await, "check");
+    assert_eq!(complete("atlas-backup-exporter --web.l").await, "--web.listen-address");
+    assert_eq!(complete("atlas-backup-exporter --log.format ''").await, "logfmt json");
+    assert_eq!(complete("atlas-backup-exporter check --output ''").await, "table json");
+}

@@ -1,0 +1,126 @@
+//! The documents: their links lead somewhere, and they name what there is.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every document in the repository.
+fn documents() -> Vec<PathBuf> {
+    let folders = ["", "alerts", "benches", "dashboards", "deploy/kubernetes", "docs", "fuzz", "tests"];
+    let mut found = Vec::new();
+    for folder in folders {
+        let entries = std::fs::read_dir(root().join(folder)).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        found.extend(paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    }
+    assert!(found.len() > 12, "{found:?}");
+    found
+}
+
+/// The lines of a document that are not in a block of code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut within = false;
+    text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        within ^= fence;
+        !within && !fence
+    })
+}
+
+/// What a heading is called in an address, as forges do it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.to_lowercase().replace(' ', "-");
+    kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+}
+
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = prose(text).filter(|line| line.starts_with('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut followed = 0;
+    for document in documents() {
+        let text = read(&document);
+        for line in prose(&text) {
+            for link in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                if link.starts_with("http") {
+                    continue;
+                }
+                let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+                let target =
+                    if path.is_empty() { document.clone() } else { document.parent().unwrap().join(path) };
+                assert!(target.exists(), "{}: nothing is at {link}", document.display());
+                if !fragment.is_empty() {
+                    let known = anchors(&read(&target));
+                    assert!(
+                        known.contains(fragment),
+                        "{}: no heading for {link}: {known:?}",
+                        document.display()
+                    );
+                }
+                followed += 1;
+            }
+        }
+    }
+    assert!(followed > 60, "{followed}");
+}
+
+/// The keys of the example, those that are commented out, too: `atlas.base_url`, `projects.id`.
+fn keys_of_the_example() -> BTreeSet<String> {
+    let mut table = String::new();
+    let mut keys = BTreeSet::new();
+    for line in read(&root().join("config.example.toml")).lines() {
+        let line = line.trim_start_matches("# ").trim();
+        if let Some(name) =
+            line.strip_prefix('[').and_then(|rest| rest.trim_start_matches('[').split(']').next())
+        {
+            name.clone_into(&mut table);
+        } else if let Some((key, _)) = line.split_once(" = ")
+            && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        {
+            keys.insert(format!("{table}.{key}"));
+        }
+    }
+    keys
+}
+
+#[test]
+fn every_key_of_the_example_is_documented() {
+    let documented = read(&root().join("docs/configuration.md"));
+    let keys = keys_of_the_example();
+    assert!(keys.len() > 25, "{keys:?}");
+    for key in &keys {
+        let (table, name) = key.rsplit_once('.').unwrap();
+        // Credentials are written alike everywhere. Keys of `projects` are called `projects[].id`, and a row may go on with `.client_secret`.
+        let table = table.replace("projects.", "atlas.").replace("organizations.", "atlas.");
+        let table = table.replace("projects", "projects[]").replace("organizations", "organizations[]");
+        let whole = format!("`{table}.{name}`");
+        let shortened = format!("`.{name}`");
+        assert!(
+            documented.contains(&whole) || documented.contains(&shortened),
+            "{key} is not in docs/configuration.md"
+        );
+    }
+}
+
+#[test]
+fn the_changelog_has_this_version_and_everything_shipped_says_it() {
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(read(&root().join("CHANGELOG.md")).contains(&format!("\n## [{version}]")));
+    for (file, said) in [
+        ("Dockerfile", format!("org.opencontainers.image.version=\"{version}\"")),
+        ("deploy/compose.yaml", format!("image: atlas-backup-exporter:{version}")),
+        ("deploy/kubernetes/base/deployment.yaml", format!("image: atlas-backup-exporter:{version}")),
+    ] {
+        assert!(read(&root().join(file)).contains(&said), "{file} does not say {version}");
+    }
+}
