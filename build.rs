@@ -17,11 +17,16 @@ fn main() {
     let version = version.split_whitespace().nth(1).unwrap_or("unknown");
     println!("cargo:rustc-env=BUILD_RUST_VERSION={version}");
     if std::env::var_os("BUILD_REVISION").is_none() {
-        let revision = output("git", &["rev-parse", "--short=12", "HEAD"]);
-        if !revision.trim().is_empty() {
-            println!("cargo:rustc-env=BUILD_REVISION={}", revision.trim());
-        }
+        let revision = packaged().unwrap_or_else(|| output("git", &["rev-parse", "HEAD"]));
+        let revision = revision.trim().get(..12).unwrap_or("unknown");
+        println!("cargo:rustc-env=BUILD_REVISION={revision}");
     }
+}
+
+/// The revision that a package of cargo was made of; around its folder may be the repository of something else.
+fn packaged() -> Option<String> {
+    let told = std::fs::read_to_string(".cargo_vcs_info.json").ok()?;
+    told.split("\"sha1\": \"").nth(1)?.split('"').next().map(str::to_owned)
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {

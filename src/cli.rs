@@ -15,6 +15,16 @@ use tracing_subscriber::filter::Targets;
 const PAGES: &str = "Pages";
 const LOG: &str = "Log";
 
+/// What `--version` says; `-V` has the number alone.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (revision ",
+    env!("BUILD_REVISION"),
+    ", Rust ",
+    env!("BUILD_RUST_VERSION"),
+    ")"
+);
+
 /// What people do with it: the command, and what for.
 const EXAMPLES: [(&str, &str); 4] = [
     ("atlas-backup-exporter demo", "an embedded Atlas, to look at: no account, no file"),
@@ -45,7 +55,7 @@ fn after_help() -> String {
 
 /// Tells Prometheus whether MongoDB Atlas really exports its backup snapshots.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = after_help(), args_conflicts_with_subcommands = false)]
+#[command(version, long_version = LONG_VERSION, about, after_help = after_help(), args_conflicts_with_subcommands = false)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,

@@ -12,6 +12,11 @@ use super::{Cli, EXAMPLES, EXIT_CODES};
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
+/// The command line, without what differs from build to build.
+fn cli() -> clap::Command {
+    Cli::command().long_version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true)
+}
+
 #[track_caller]
 fn is_shipped(path: &str, made: &[u8]) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -66,7 +71,7 @@ end
 #[test]
 fn the_man_page_is_that_of_the_command_line() {
     let mut made = Vec::new();
-    let man = Man::new(Cli::command().disable_help_subcommand(true)).manual("Prometheus exporters");
+    let man = Man::new(cli()).manual("Prometheus exporters");
     man.render_title(&mut made).unwrap();
     man.render_name_section(&mut made).unwrap();
     man.render_synopsis_section(&mut made).unwrap();
@@ -74,9 +79,9 @@ fn the_man_page_is_that_of_the_command_line() {
     let mut rest = Roff::new();
     // What a command has of its own; it takes the options above, too.
     rest.control("SH", ["COMMANDS"]);
-    let mut cli = Cli::command().disable_help_subcommand(true);
-    cli.build();
-    for command in cli.get_subcommands() {
+    let mut built = cli();
+    built.build();
+    for command in built.get_subcommands() {
         entry(&mut rest, command.get_name(), &command.get_about().unwrap().to_string());
         for option in
             command.get_arguments().filter(|option| !option.is_global_set() && option.get_id() != "help")

@@ -24,7 +24,7 @@ pub(super) fn exporter(
 ) -> fmt::Result {
     let build = [
         ("version", env!("CARGO_PKG_VERSION")),
-        ("revision", option_env!("BUILD_REVISION").unwrap_or("unknown")),
+        ("revision", env!("BUILD_REVISION")),
         ("rustversion", env!("BUILD_RUST_VERSION")),
     ];
     encoder
