@@ -1,5 +1,8 @@
 //! What was found, as a table for people and as JSON for scripts.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -288,74 +291,4 @@ impl Report {
 fn same_trouble(one: &Row, other: &Row) -> bool {
     one.verdict == Verdict::Failed
         && (one.verdict, &one.error_code, &one.advice) == (other.verdict, &other.error_code, &other.advice)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of_width(width: u16) -> Terminal {
-        Terminal { width: Some(width), colour: false }
-    }
-
-    fn row(project: &str, cluster: Option<&str>) -> Row {
-        Row { project: Some(project.to_owned()), cluster_name: cluster.map(str::to_owned), ..Row::default() }
-    }
-
-    fn report() -> Report {
-        let rows = vec![
-            row("a", None).refuse("do this".to_owned()),
-            row("b", None).refuse("do this".to_owned()),
-            row("c", None).refuse("do that".to_owned()),
-            row("d", Some("prod")).note("fine"),
-            row("d", Some("none-*")).warn("no match").pattern(),
-        ];
-        Report { rows }
-    }
-
-    #[test]
-    fn one_trouble_is_told_once_and_every_row_stands() {
-        let table = report().text(Terminal::default());
-        let advice: Vec<_> =
-            table.lines().skip(1).take(5).map(|line| line.rsplit("  ").next().unwrap()).collect();
-        assert_eq!(advice, ["do this", "as above", "do that", "fine", "no match"], "{table}");
-        assert!(table.ends_with("\n1 cluster that is known, and it can be watched. 3 projects or organizations cannot be read. 1 warning.\n"), "{table}");
-    }
-
-    #[test]
-    fn a_narrow_terminal_gets_a_list_with_whole_words() {
-        let list = report().text(of_width(80));
-        assert!(list.starts_with("a: failed\n    do this\nb: failed\n    as above\n"), "{list}");
-        assert!(list.contains("d / prod: ok\n    fine\n"), "{list}");
-        assert!(report().text(of_width(TABLE_WIDTH)).starts_with("PROJECT "));
-    }
-
-    #[test]
-    fn colours_change_nothing_but_the_colour_of_verdicts() {
-        let colours = ["\x1b[32mok", "\x1b[33mwarning", "\x1b[31mfailed", "\x1b[2mleft out"];
-        let mut report = report();
-        report.rows.push(row("e", Some("free")).leave_out(Unexportable::SharedTier));
-        for terminal in [Terminal::default(), of_width(80), of_width(TABLE_WIDTH)] {
-            let (plain, coloured) =
-                (report.text(terminal), report.text(Terminal { colour: true, ..terminal }));
-            assert!(!plain.contains(['\x1b', MARK]) && !coloured.contains(MARK), "{plain}");
-            for colour in colours {
-                assert!(coloured.contains(&format!("{colour}\x1b[0m")), "{colour:?} in {coloured:?}");
-            }
-            let bare = ["32", "33", "31", "2", "0"]
-                .iter()
-                .fold(coloured, |text, code| text.replace(&format!("\x1b[{code}m"), ""));
-            assert_eq!(bare, plain);
-        }
-    }
-
-    #[test]
-    fn nothing_to_watch_is_not_well_and_a_warning_is() {
-        let well = |rows: &[Row]| Report { rows: rows.to_vec() }.is_well();
-        assert!(!well(&[]));
-        assert!(!well(&[row("a", Some("x-*")).warn("no match").pattern()]), "a pattern is no cluster");
-        assert!(!well(&[row("a", Some("free")).leave_out(Unexportable::SharedTier)]));
-        assert!(well(&[row("a", Some("x")).warn("w")]));
-        assert!(!well(&[row("a", Some("x")), row("b", Some("y")).refuse(String::new())]));
-    }
 }

@@ -1,0 +1,190 @@
+//! One row of the status page's table: a cluster.
+
+use jiff::{SignedDuration, SpanRound, Unit};
+use maud::{Markup, html};
+
+use crate::model::{JobState, Moment};
+use crate::status::{At, Cluster, NewestJob, OVERDUE};
+
+/// Characters of a failed job's message that fit into a table; the log has all of it.
+const MESSAGE_SHOWN: usize = 120;
+
+/// A bar of an age is full at this many times what is expected.
+const MOST_OVERDUE: f64 = 1.5;
+
+pub(super) fn row(cluster: &Cluster<'_>, now: Moment) -> Markup {
+    html! {
+        tr {
+            td class=(cluster.verdict.kind().as_str()) { (cluster.verdict.words()) }
+            th scope="row" {
+                (cluster.cluster_name)
+                small { (cluster.project) @if cluster.paused == Some(true) { ", paused" } }
+            }
+            td data-is="Newest job" {
+                @match (&cluster.newest_job, &cluster.jobs) {
+                    (Some(job), _) => { (newest_job(job, cluster.last_progress_at, now)) },
+                    (None, Some(jobs)) if jobs.0.iter().all(|(_, count)| *count == 0) => { "never exported" },
+                    _ => { (unknown()) },
+                }
+            }
+            td data-is="Last success" { (success(cluster, now)) }
+            td data-is="In the bucket" { (bucket(cluster, now)) }
+            td data-is="Failures since" { (failures(cluster, now)) }
+            td data-is="Poll" { (poll(cluster, now)) }
+        }
+    }
+}
+
+fn unknown() -> Markup {
+    html! { span class="faint" { "unknown" } }
+}
+
+fn newest_job(job: &NewestJob, moved: Option<At>, now: Moment) -> Markup {
+    html! {
+        span class=[class_of(job.state)] { (job.state.as_str()) }
+        @if let Some(ratio) = job.progress_ratio {
+            (bar(ratio, ""))
+            small { (job.exported_collections.unwrap_or_default()) "/" (job.collections.unwrap_or_default()) " collections" }
+        }
+        @match moved {
+            Some(moved) => { small title=(moved.0) { "last moved " (ago(moved, now)) } },
+            None => { small title=(job.created_at.0) { "created " (ago(job.created_at, now)) } },
+        }
+    }
+}
+
+/// How much of a whole, from 0 to 1, for the eye alone: the figures stand beside it.
+fn bar(share: f64, class: &str) -> Markup {
+    let percent = (share * 100.0).clamp(0.0, 100.0).round();
+    html! { span class={ "bar " (class) } style={ "--share:" (percent) "%" } {} }
+}
+
+/// The last success, against what is expected.
+fn success(cluster: &Cluster<'_>, now: Moment) -> Markup {
+    let age = cluster.last_success_finished_at.map(|at| now.duration_since(at.0).as_secs_f64());
+    let share = age.zip(cluster.expected_interval_seconds).map(|(age, expected)| age / expected);
+    html! {
+        @match (cluster.last_success_finished_at, &cluster.jobs) {
+            (Some(at), _) => { span title=(at.0) { (ago(at, now)) } },
+            (None, Some(_)) => { "none listed" },
+            (None, None) => { (unknown()) },
+        }
+        @if let (Some(share), false) = (share, cluster.paused == Some(true)) {
+            (bar(share / MOST_OVERDUE, match share { ..=1.0 => "well", ..=OVERDUE => "look", _ => "missing" }))
+        }
+        @if let Some(expected) = cluster.expected_interval_seconds { small { "expected: every " (span(expected, Unit::Second)) } }
+        @if cluster.auto_export_enabled == Some(false) { small { "no auto export" } }
+    }
+}
+
+/// The newest snapshot that is in the bucket, and what should be there.
+fn bucket(cluster: &Cluster<'_>, now: Moment) -> Markup {
+    let waiting = cluster.snapshots_awaiting_export.zip(cluster.oldest_snapshot_awaiting_export_at);
+    let success = cluster.last_success_created_at;
+    let failed =
+        cluster.last_auto_export_failure_event_at.filter(|at| success.is_none_or(|success| success < *at));
+    html! {
+        @match cluster.newest_exported_snapshot_at {
+            Some(newest) => { span title=(newest.0) { "snapshot of " (ago(newest, now)) } },
+            None => { (unknown()) },
+        }
+        @if let Some((count, oldest)) = waiting {
+            small title=(oldest.0) { (count) @if count == 1 { " awaits export, of " } @else { " await export, the oldest of " } (ago(oldest, now)) }
+        }
+        @if let Some(failed) = failed { small class="missing" title=(failed.0) { "Atlas told of a failed export " (ago(failed, now)) } }
+        @if cluster.bucket_missing == Some(true) {
+            small class="missing" { "its export bucket is gone: " (cluster.export_bucket_id.unwrap_or_default()) }
+        }
+    }
+}
+
+/// How many, since when, and why.
+fn failures(cluster: &Cluster<'_>, now: Moment) -> Markup {
+    let reason = cluster.latest_failure.as_ref();
+    html! {
+        @match cluster.failures_since_last_success {
+            None => { (unknown()) },
+            Some(0) => { "0" },
+            Some(count) => {
+                span class="missing" { (count) }
+                @if let Some(since) = cluster.oldest_unresolved_failure_created_at { small title=(since.0) { "first " (ago(since, now)) } }
+                @if let Some(code) = reason.and_then(|reason| reason.error_code) { small { (code) } }
+                @if let Some(message) = reason.and_then(|reason| reason.message) {
+                    small { (message.chars().take(MESSAGE_SHOWN).collect::<String>()) }
+                }
+            },
+        }
+    }
+}
+
+/// The last poll, why it failed, and the next.
+fn poll(cluster: &Cluster<'_>, now: Moment) -> Markup {
+    html! {
+        @match cluster.last_poll_at {
+            Some(at) => { span title=(at.0) { (ago(at, now)) } },
+            None => { span class="faint" { "not yet" } },
+        }
+        @if let Some(error) = &cluster.last_poll_error { small class="unseen" { (error.reason) ": " (error.error) } }
+        @if let Some(next) = cluster.next_poll_at {
+            small title=(next.0) {
+                @match next.0.duration_since(now).as_secs() {
+                    ..=0 => { "next: now" },
+                    seconds => { "next in " (rounded(SignedDuration::from_secs(seconds), Unit::Second)) },
+                }
+            }
+        }
+    }
+}
+
+fn class_of(state: JobState) -> Option<&'static str> {
+    match state {
+        JobState::Failed => Some("missing"),
+        JobState::Successful => Some("well"),
+        _ => None,
+    }
+}
+
+/// "2d 3h ago": the two largest units.
+fn ago(at: At, now: Moment) -> String {
+    let age = now.duration_since(at.0);
+    if age.is_negative() {
+        return at.0.to_string();
+    }
+    let smallest = match age.as_secs() {
+        ..3600 => Unit::Second,
+        3600..86400 => Unit::Minute,
+        _ => Unit::Hour,
+    };
+    rounded(age, smallest) + " ago"
+}
+
+/// "1d 12h" of so many seconds.
+fn span(seconds: f64, smallest: Unit) -> String {
+    SignedDuration::try_from_secs_f64(seconds)
+        .map_or_else(|_| format!("{seconds} s"), |span| rounded(span, smallest))
+}
+
+fn rounded(age: SignedDuration, smallest: Unit) -> String {
+    let round = SpanRound::new().largest(Unit::Day).smallest(smallest).days_are_24_hours();
+    let span = jiff::Span::try_from(age).and_then(|span| span.round(round));
+    span.map_or_else(|_| format!("{} s", age.as_secs()), |span| format!("{span:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_told_in_its_two_largest_units() {
+        let check = |seconds: i64, expected: &str| {
+            let now = Moment::from_second(1_800_000_000).unwrap();
+            let at = Moment::from_second(1_800_000_000 - seconds).unwrap();
+            assert_eq!(ago(At(at), now), expected);
+        };
+        check(0, "0s ago");
+        check(75, "1m 15s ago");
+        check(3 * 3600 + 125, "3h 2m ago");
+        check(2 * 86400 + 3 * 3600, "2d 3h ago");
+        check(-5, "2027-01-15T08:00:05Z");
+    }
+}
