@@ -1,8 +1,5 @@
 //! The command line, with the dotted flags of Prometheus and its exporters.
 
-#[cfg(test)]
-mod shipped;
-
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -206,6 +203,9 @@ fn telemetry_path(text: &str) -> Result<String, &'static str> {
     if !text.starts_with('/') || !text.bytes().all(plain) {
         return Err("write an absolute path such as /metrics");
     }
+    if text.starts_with("//") {
+        return Err("write an absolute path such as /metrics");
+    }
     if text.starts_with("/-/") || text.starts_with("/api/") {
         return Err("paths below /-/ and /api/ are the exporter's own");
     }
@@ -220,6 +220,9 @@ fn level(text: &str) -> Result<Targets, &'static str> {
 fn filter(level: tracing::Level) -> Targets {
     Targets::new().with_default(tracing::Level::WARN).with_target("atlas_backup_exporter", level)
 }
+
+#[cfg(test)]
+mod shipped;
 
 #[cfg(test)]
 mod tests {
@@ -261,7 +264,7 @@ mod tests {
     #[test]
     fn the_telemetry_path_is_a_path_and_not_one_of_ours() {
         assert!(telemetry_path("/").is_ok() && telemetry_path("/a/metrics").is_ok());
-        for text in ["", "metrics", "/{x}", "/-/healthy", "/api/v1/clusters", "/a b"] {
+        for text in ["", "metrics", "//elsewhere", "/{x}", "/-/healthy", "/api/v1/clusters", "/a b"] {
             assert!(telemetry_path(text).is_err(), "{text}");
         }
     }

@@ -34,6 +34,9 @@ use query::Query;
 use scrape::Scrapes;
 pub use serve::serve;
 
+/// Status pages, and their JSON, that are answered at once.
+const STATUS_AT_ONCE: usize = 4;
+
 /// What the pages show.
 #[derive(Debug, Clone)]
 pub struct Pages {
@@ -58,19 +61,24 @@ struct Shared {
     scrapes: Scrapes,
     /// Of requests that cost something.
     places: Arc<Semaphore>,
+    /// Of those for the status, whose answers are whole in memory until they are sent: a kilobyte a cluster.
+    status_places: Arc<Semaphore>,
 }
 
 impl Shared {
     /// Answers unless too many answers are under way; one that is being sent is.
     async fn within_limit(&self, answer: impl Future<Output = Response>) -> Response {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
-            return Held::hold(answer.await, place).map(Body::new);
-        }
-        // As promhttp, Prometheus's own library, says it.
-        let most = self.pages.max_requests;
-        let text = format!("Limit of concurrent requests reached ({most}), try again later.\n");
-        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        within(&self.places, self.pages.max_requests, answer).await
     }
+}
+
+async fn within(places: &Arc<Semaphore>, most: usize, answer: impl Future<Output = Response>) -> Response {
+    if let Ok(place) = places.clone().try_acquire_owned() {
+        return Held::hold(answer.await, place).map(Body::new);
+    }
+    // As promhttp, Prometheus's own library, says it.
+    let text = format!("Limit of concurrent requests reached ({most}), try again later.\n");
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
 /// The router of every page.
@@ -86,10 +94,10 @@ pub fn router(pages: Pages) -> Router {
     let router = router.route(&pages.telemetry_path, get(metrics));
     let most = Some(pages.max_requests).filter(|most| *most > 0).unwrap_or(Semaphore::MAX_PERMITS);
     let places = Arc::new(Semaphore::new(most));
-    router.with_state(Arc::new(Shared { pages: Arc::new(pages), scrapes: Scrapes::default(), places }))
+    let status_places = Arc::new(Semaphore::new(STATUS_AT_ONCE));
+    let (pages, scrapes) = (Arc::new(pages), Scrapes::default());
+    router.with_state(Arc::new(Shared { pages, scrapes, places, status_places }))
 }
-
-type Shares = State<Arc<Shared>>;
 
 async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     shared.within_limit(scrape::answer(&shared.pages, &shared.scrapes, &headers)).await
@@ -116,25 +124,38 @@ async fn reload(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// The page for people.
-async fn overview(shared: Shares, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+async fn overview(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     let telemetry_path = &shared.pages.telemetry_path;
     let page = |status: Status<'_>, query: &Query| page::render(status, query, telemetry_path).into_string();
-    shared
-        .within_limit(async {
-            status(&shared.pages, query.as_deref(), &headers, "text/html; charset=utf-8", page)
-        })
-        .await
+    answer_status(&shared, query.as_deref(), &headers, "text/html; charset=utf-8", page).await
 }
 
 /// The same for programs.
-async fn clusters(shared: Shares, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+async fn clusters(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     let json = |mut status: Status<'_>, query: &Query| {
         query.apply(&mut status.clusters);
         status.json()
     };
-    shared
-        .within_limit(async { status(&shared.pages, query.as_deref(), &headers, "application/json", json) })
-        .await
+    answer_status(&shared, query.as_deref(), &headers, "application/json", json).await
+}
+
+async fn answer_status(
+    shared: &Shared,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    content_type: &'static str,
+    render: impl FnOnce(Status<'_>, &Query) -> String,
+) -> Response {
+    let answer = async { status(&shared.pages, query, headers, content_type, render) };
+    shared.within_limit(within(&shared.status_places, STATUS_AT_ONCE, answer)).await
 }
 
 fn status(

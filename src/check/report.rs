@@ -1,8 +1,5 @@
 //! What was found, as a table for people and as JSON for scripts.
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -133,7 +130,8 @@ impl Row {
     fn project_called(&self) -> String {
         match (&self.organization_id, &self.project, &self.project_id) {
             (Some(id), ..) => format!("organization {id}"),
-            (None, Some(name), _) => name.clone(),
+            // What a terminal would obey, or take for the border of a cell, is none of a name.
+            (None, Some(name), _) => name.replace(|c: char| c.is_control() || c == MARK, "\u{fffd}"),
             (None, None, Some(id)) => id.to_string(),
             (None, None, None) => String::new(),
         }
@@ -292,3 +290,6 @@ fn same_trouble(one: &Row, other: &Row) -> bool {
     one.verdict == Verdict::Failed
         && (one.verdict, &one.error_code, &one.advice) == (other.verdict, &other.error_code, &other.advice)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,8 @@ use std::fmt::Write;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::query::{Query, Sort};
-use crate::status::{Kind, Problem, Status};
+use super::query::{MOST_SEARCHED, Query, Sort};
+use crate::status::{Kind, Problem, Status, Verdict};
 
 const STYLE: &str = include_str!("page/style.css");
 const LIVE: &str = include_str!("page/live.js");
@@ -32,11 +32,7 @@ type Counts = [(Kind, usize); Kind::ALL.len()];
 
 /// The page of the clusters that `query` asks for.
 pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str) -> Markup {
-    let counts = Kind::ALL.map(|kind| {
-        let of_kind = status.clusters.iter().filter(|cluster| cluster.verdict.kind() == kind);
-        (kind, of_kind.count())
-    });
-    let all = status.clusters.len();
+    let summary = Summary::of(&status);
     query.apply(&mut status.clusters);
     let every = (status.poll_interval_seconds / 2.0).clamp(REFRESH.0, REFRESH.1);
     html! {
@@ -45,33 +41,32 @@ pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title(&counts)) }
+                title { (summary.title()) }
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 header {
                     h1 { "MongoDB Atlas backup exports" }
-                    p id="said" role="status" { (summary(&counts, all)) }
+                    p id="said" role="status" { (summary.sentences()) }
                     form method="get" {
                         label for="search" { "Find" }
-                        input type="search" id="search" name="search" value=(query.search) placeholder="project, cluster, state, error code" autocomplete="off";
+                        input type="search" id="search" name="search" value=(query.search) maxlength=(MOST_SEARCHED) placeholder="project, cluster, state, error code" autocomplete="off";
                         @for (name, value) in hidden(query) { input type="hidden" name=(name) value=(value); }
                         noscript { button type="submit" { "Find" } }
                     }
-                    p id="lost" class="banner unseen" role="alert" hidden {
-                        "The exporter has not been reached since " span {} ", and what stands below is from before: " span {}
-                    }
+                    p id="lost" class="banner unseen" role="alert" hidden {}
+                    p id="held" class="banner quiet" hidden { "This page is not refreshed while text is marked." }
                 }
                 main id="live" data-every=(every) {
-                    (kinds(query, &counts, all))
-                    (banners(&status))
+                    nav id="kinds" aria-label="Kinds of verdicts" { (kinds(query, &summary)) }
+                    div id="banners" { (banners(&status)) }
                     (table(&status, query))
-                    p class="faint" {
-                        a href=(telemetry_path) { "Metrics" } " · " a href="/api/v1/clusters" { "JSON" } " · "
-                        a href="/-/healthy" { "Health" } " · " a href="/-/ready" { "Readiness" }
-                        " · version " (status.version)
-                    }
+                }
+                footer class="faint" {
+                    a href=(telemetry_path) { "Metrics" } " · " a href="/api/v1/clusters" { "JSON" } " · "
+                    a href="/-/healthy" { "Health" } " · " a href="/-/ready" { "Readiness" }
+                    " · version " (status.version)
                 }
                 script { (PreEscaped(LIVE)) }
             }
@@ -79,27 +74,75 @@ pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str
     }
 }
 
-/// What stands in the tab of a browser.
-fn title(counts: &Counts) -> String {
-    let mut title = String::new();
-    for (kind, count) in counts.iter().filter(|(kind, count)| *count > 0 && *kind <= Kind::Look) {
-        let _ = write!(title, "{count} {} · ", words(*kind));
-    }
-    title + "Atlas backup exports"
+/// What is told before anything else.
+struct Summary {
+    counts: Counts,
+    clusters: usize,
+    /// Readings besides those of clusters that failed.
+    unread: usize,
+    /// Clusters that wait for their first poll, or for the name of their project.
+    unpolled: usize,
+    refused: bool,
 }
 
-/// The same as a sentence.
-fn summary(counts: &Counts, all: usize) -> String {
-    let troubles: Vec<_> = counts
-        .iter()
-        .filter(|(kind, count)| *count > 0 && *kind <= Kind::Look)
-        .map(|(kind, count)| format!("{count} {}", words(*kind)))
-        .collect();
-    let clusters = if all == 1 { "1 cluster".to_owned() } else { format!("{all} clusters") };
-    if troubles.is_empty() {
-        format!("{clusters}, none in trouble.")
-    } else {
-        format!("{clusters}: {}.", troubles.join(", "))
+impl Summary {
+    fn of(status: &Status<'_>) -> Self {
+        let counts = Kind::ALL.map(|kind| {
+            let of_kind = status.clusters.iter().filter(|cluster| cluster.verdict.kind() == kind);
+            (kind, of_kind.count())
+        });
+        let (clusters, unread) = (status.clusters.len(), status.problems.len());
+        let waits = status.clusters.iter().filter(|cluster| cluster.verdict == Verdict::NotPolledYet);
+        let unpolled = status.clusters_watched.saturating_sub(clusters) + waits.count();
+        Self { counts, clusters, unread, unpolled, refused: status.configuration_error.is_some() }
+    }
+
+    /// How many clusters are in which trouble.
+    fn troubles(&self) -> Vec<String> {
+        let troubles = self.counts.iter().filter(|(kind, count)| *count > 0 && *kind <= Kind::Look);
+        troubles.map(|(kind, count)| format!("{count} {}", words(*kind))).collect()
+    }
+
+    /// What stands in the tab of a browser.
+    fn title(&self) -> String {
+        let mut parts = self.troubles();
+        match (self.clusters, self.unread) {
+            (_, 0) => {}
+            (0, _) => parts.push("blind".to_owned()),
+            (_, unread) => parts.push(format!("{unread} unread")),
+        }
+        if self.refused {
+            parts.push("configuration refused".to_owned());
+        }
+        parts.push("Atlas backup exports".to_owned());
+        parts.join(" · ")
+    }
+
+    /// The same in sentences.
+    fn sentences(&self) -> String {
+        let mut text = match (self.clusters, self.troubles().join(", ")) {
+            (0, _) if self.unread > 0 => "No cluster can be seen.".to_owned(),
+            (0, _) => "No cluster is known yet.".to_owned(),
+            (clusters, trouble) if trouble.is_empty() && self.unpolled > 0 => format!("{clusters} clusters."),
+            (1, trouble) if trouble.is_empty() => "1 cluster, not in trouble.".to_owned(),
+            (clusters, trouble) if trouble.is_empty() => format!("{clusters} clusters, none in trouble."),
+            (1, trouble) => format!("1 cluster: {trouble}."),
+            (clusters, trouble) => format!("{clusters} clusters: {trouble}."),
+        };
+        match self.unread {
+            0 => {}
+            1 => text += " An organization, a project or a detail of one cannot be read.",
+            unread => {
+                let _ = write!(text, " {unread} organizations, projects or details of them cannot be read.");
+            }
+        }
+        if self.unpolled > 0 {
+            let _ = write!(text, " Not polled yet: {}.", self.unpolled);
+        }
+        if self.refused {
+            text += " The configuration was refused.";
+        }
+        text
     }
 }
 
@@ -122,16 +165,14 @@ fn hidden(query: &Query) -> Vec<(String, String)> {
 }
 
 /// One link for each kind of verdict.
-fn kinds(query: &Query, counts: &Counts, all: usize) -> Markup {
+fn kinds(query: &Query, summary: &Summary) -> Markup {
     let link = |kind: Option<Kind>| Query { kind, ..query.clone() }.to_string();
     let current = |kind: Option<Kind>| (query.kind == kind).then_some("true");
     html! {
-        nav aria-label="Kinds of verdicts" {
-            a id="all" href=(link(None)) aria-current=[current(None)] { "All " (all) }
-            @for (kind, count) in counts {
-                a id={ "kind-" (kind.as_str()) } class=(kind.as_str()) href=(link(Some(*kind))) aria-current=[current(Some(*kind))] {
-                    (count) " " (words(*kind))
-                }
+        a id="all" href=(link(None)) aria-current=[current(None)] { "All " (summary.clusters) }
+        @for (kind, count) in &summary.counts {
+            a id={ "kind-" (kind.as_str()) } class=(kind.as_str()) href=(link(Some(*kind))) aria-current=[current(Some(*kind))] {
+                (count) " " (words(*kind))
             }
         }
     }
@@ -176,11 +217,13 @@ fn table(status: &Status<'_>, query: &Query) -> Markup {
         let reversed = query.sort == sort && !query.reversed;
         Query { sort, reversed, ..query.clone() }.to_string()
     };
-    let order =
-        |sort: Sort| (query.sort == sort).then_some(if query.reversed { "descending" } else { "ascending" });
+    let order = |sort: Sort| {
+        let ascends = sort.ascends() != query.reversed;
+        (query.sort == sort).then_some(if ascends { "ascending" } else { "descending" })
+    };
     html! {
         table {
-            caption class="faint" {
+            caption id="shown" class="faint" {
                 @match status.clusters.len() {
                     0 if status.clusters_named == 0 => { "There is no cluster to show yet" },
                     0 => { "No cluster is like that" },
@@ -188,12 +231,12 @@ fn table(status: &Status<'_>, query: &Query) -> Markup {
                 }
                 ", as of " (jiff::Timestamp::from(now).strftime("%F %T UTC"))
             }
-            thead { tr {
+            thead id="head" { tr {
                 @for (title, sort) in COLUMNS {
                     th scope="col" aria-sort=[order(sort)] { a id={ "sort-" (sort.as_str()) } href=(link(sort)) { (title) } }
                 }
             } }
-            tbody { @for cluster in &status.clusters { (row::row(cluster, now)) } }
+            tbody id="rows" { @for cluster in &status.clusters { (row::row(cluster, now)) } }
         }
     }
 }

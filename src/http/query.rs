@@ -6,8 +6,8 @@ use url::form_urlencoded;
 
 use crate::status::{Cluster, Kind};
 
-/// Bytes of a search. Each word is looked for in each cluster.
-const MOST_SEARCHED: usize = 200;
+/// Characters of a search. Each word is looked for in each cluster.
+pub(super) const MOST_SEARCHED: usize = 200;
 
 /// By what clusters are sorted. Each begins with what wants to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +43,11 @@ impl Sort {
             Self::Failures => "failures",
             Self::Poll => "poll",
         }
+    }
+
+    /// Whether its figures grow from row to row.
+    pub(super) fn ascends(self) -> bool {
+        !matches!(self, Self::Job | Self::Failures)
     }
 
     /// A number that is small for what comes first; `None` where nobody knows, which comes last in either order.
@@ -82,11 +87,8 @@ impl Query {
         let mut parsed = Self::default();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             match &*name {
-                "search" if value.len() > MOST_SEARCHED => {
-                    return Err(format!(
-                        "search: it has {} bytes, and may have {MOST_SEARCHED}",
-                        value.len()
-                    ));
+                "search" if value.chars().count() > MOST_SEARCHED => {
+                    return Err(format!("search: it may have {MOST_SEARCHED} characters"));
                 }
                 "search" => parsed.search = value.into_owned(),
                 // What a form sends where nothing is chosen.

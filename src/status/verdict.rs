@@ -249,7 +249,8 @@ impl Facts<'_> {
     fn blind(&self) -> bool {
         let longest = (self.poll_interval * BLIND_INTERVALS).max(SHORTEST_BLIND);
         let last_success = self.cluster.state.good.as_ref().map(|good| good.finished_at);
-        self.older_than(last_success, longest) || self.cluster.error().is_some() && self.report.is_none()
+        // What was polled and has no figures was not read, or so long ago that they were withdrawn.
+        self.older_than(last_success, longest) || self.cluster.state.last.is_some() && self.report.is_none()
     }
 
     fn stalled(&self) -> bool {

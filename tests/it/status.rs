@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atlas_backup_exporter::simulator::{
-    Cluster, End, Event, Fault, Job, Misbehaviour, Schedule, Simulator, Snapshot, World,
+    Cluster, End, Event, Fault, Job, Misbehaviour, ORGANIZATION, Schedule, Simulator, Snapshot, World,
 };
 use serde_json::Value;
 
@@ -56,11 +56,17 @@ fn all_kinds() -> World {
     world
 }
 
-/// An exporter that has asked for everything, and asks for nothing more for a while.
-async fn start(simulator: &Simulator) -> Exporter {
+/// An exporter that has polled everything, and polls nothing more for a while.
+async fn start_quietly(simulator: &Simulator) -> Exporter {
     let poll = "interval = \"10m\"\n".to_owned();
     let exporter = Setup { poll, ..Setup::new(simulator) }.start().await;
     exporter.ready().await;
+    exporter
+}
+
+/// The same, and it has read the details of [`all_kinds`].
+async fn start(simulator: &Simulator) -> Exporter {
+    let exporter = start_quietly(simulator).await;
     exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_detail_up").len() == 3).await;
     exporter.until(|scrape| scrape.value("snapshots_awaiting_export", "waiting", "") == Some(1.0)).await;
     exporter
@@ -224,7 +230,7 @@ async fn clusters_are_found_and_sorted_as_asked() {
         ("?kind=bad", "kind=bad: it is one of missing, unseen, look, quiet, well\n"),
         ("?sort=age", "sort=age: it is one of verdict, cluster, job, success, bucket, failures, poll\n"),
         ("?order=up", "order=up: it is one of natural, reversed\n"),
-        (&format!("?search={}", "a+".repeat(101)), "search: it has 202 bytes, and may have 200\n"),
+        (&format!("?search={}", "a+".repeat(101)), "search: it may have 200 characters\n"),
     ] {
         for path in ["/", "/api/v1/clusters"] {
             let answer = exporter.get(&format!("{path}{query}")).await;
@@ -251,7 +257,7 @@ async fn the_page_is_whole_without_a_script() {
         // Whatever is chosen keeps the rest.
         "href=\"?search=failing&amp;kind=missing&amp;sort=failures\"",
         "href=\"?search=failing&amp;sort=failures&amp;order=reversed\"",
-        "<th scope=\"col\" aria-sort=\"ascending\"><a id=\"sort-failures\"",
+        "<th scope=\"col\" aria-sort=\"descending\"><a id=\"sort-failures\"",
         "<input type=\"hidden\" name=\"sort\" value=\"failures\">",
     ] {
         assert!(page.contains(part), "{part:?} is not on the page:\n{page}");
@@ -265,6 +271,80 @@ async fn the_page_is_whole_without_a_script() {
     // What someone looks for is text, not markup.
     let page = exporter.get("/?search=%22%3E%3Cscript%3E").await.text().await.unwrap();
     assert!(page.contains("value=\"&quot;&gt;&lt;script&gt;\"") && page.contains("No cluster is like that"));
+}
+
+#[tokio::test]
+async fn figures_that_were_withdrawn_leave_nobody_well() {
+    let cluster = Cluster::with([Job::ended(HOUR * 3, End::Successful)]);
+    let mut world = world([("a", cluster)]);
+    let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some("a"), HOUR * 9);
+    world.projects.get_mut(PROJECT).unwrap().events.push(event);
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"300ms\"\nstale_after = \"600ms\"\ntimeout = \"10m\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter
+        .until(|scrape| scrape.value("last_auto_export_failure_event_timestamp_seconds", "a", "").is_some())
+        .await;
+    exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;
+    // The last poll that has ended was good, and the one that is under way never ends.
+    simulator.world().faults.push(Fault::lasting("/exports", Misbehaviour::Slow(HOUR)));
+    exporter.until(|scrape| !scrape.has_figures("a")).await;
+    let status = json(&exporter, "").await;
+    let cluster = &status["clusters"][0];
+    assert_eq!((&cluster["verdict"], &cluster["up"]), (&"blind".into(), &true.into()));
+    let page = exporter.get("/").await.text().await.unwrap();
+    // Whether the failure was made good, nobody knows now.
+    assert!(
+        page.contains("1 cluster: 1 not seen.") && !page.contains("Atlas told of a failed export"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn a_job_is_not_said_to_move_when_another_does() {
+    let jobs = [Job::ended(HOUR * 9, End::Never), Job::ended(HOUR, End::Successful)];
+    let simulator = simulator(world([("two", Cluster::with(jobs))])).await;
+    let exporter = start_quietly(&simulator).await;
+    let page = exporter.get("/").await.text().await.unwrap();
+    let cell = page.split("data-is=\"Newest job\">").nth(1).unwrap().split("</td>").next().unwrap();
+    assert!(cell.contains("Successful") && cell.contains("created "), "{cell}");
+    assert!(cell.contains("one of 1 active last moved "), "{cell}");
+}
+
+#[tokio::test]
+async fn a_page_that_can_see_nothing_says_so_first() {
+    let simulator = simulator(world([("a", Cluster::default())])).await;
+    let refused = Misbehaviour::Status(403, "USER_UNAUTHORIZED", Vec::new());
+    simulator.world().faults.push(Fault::lasting("/orgs/", refused));
+    let watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    let mut setup = Setup { watched, ..Setup::new(&simulator) };
+    setup.discovery = "interval = \"200ms\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter
+        .until(|scrape| !scrape.of("mongodbatlas_backup_export_organization_discovery_success").is_empty())
+        .await;
+    let page = exporter.get("/").await.text().await.unwrap();
+    for part in [
+        "<title>blind · Atlas backup exports</title>",
+        "No cluster can be seen. An organization, a project or a detail of one cannot be read.",
+        &format!("Cannot read the projects of organization {ORGANIZATION}: "),
+    ] {
+        assert!(page.contains(part), "{part:?} is not on the page:\n{page}");
+    }
+    // What is known stays, and what cannot be read is still told first.
+    simulator.world().faults.clear();
+    exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;
+    let page = exporter.get("/").await.text().await.unwrap();
+    assert!(page.contains("<title>1 missing a backup · Atlas backup exports</title>"), "{page}");
+    std::fs::write(exporter.folder.path().join("config.toml"), "[atlas]\nbase_url = 1\n").unwrap();
+    exporter.signal("HUP");
+    exporter
+        .until(|scrape| scrape.0["mongodbatlas_backup_exporter_config_last_reload_successful"] == 0.0)
+        .await;
+    let page = exporter.get("/").await.text().await.unwrap();
+    assert!(page.contains("· configuration refused · Atlas backup exports</title>"), "{page}");
+    assert!(page.contains("1 cluster: 1 missing a backup. The configuration was refused."), "{page}");
 }
 
 #[tokio::test]

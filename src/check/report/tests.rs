@@ -63,3 +63,14 @@ fn nothing_to_watch_is_not_well_and_a_warning_is() {
     assert!(well(&[row("a", Some("x")).warn("w")]));
     assert!(!well(&[row("a", Some("x")), row("b", Some("y")).refuse(String::new())]));
 }
+
+#[test]
+fn a_name_cannot_speak_to_the_terminal() {
+    let named = row("a\u{2061}b\u{1b}]0;c\u{9b}d", Some("x")).refuse(String::new());
+    let text = Report { rows: vec![named] }.text(Terminal { width: None, colour: true });
+    let line = text.lines().nth(1).unwrap();
+    assert!(
+        line.starts_with("a\u{fffd}b\u{fffd}]0;c\u{fffd}d  x") && line.contains("\x1b[31mfailed\x1b[0m"),
+        "{line:?}"
+    );
+}

@@ -4,9 +4,9 @@ use jiff::{SignedDuration, SpanRound, Unit};
 use maud::{Markup, html};
 
 use crate::model::{JobState, Moment};
-use crate::status::{At, Cluster, NewestJob, OVERDUE};
+use crate::status::{At, Cluster, Jobs, NewestJob, OVERDUE};
 
-/// Characters of a failed job's message that fit into a table; the log has all of it.
+/// Characters of a failed job's code or message that fit into a table; the log has all of it.
 const MESSAGE_SHOWN: usize = 120;
 
 /// A bar of an age is full at this many times what is expected.
@@ -14,7 +14,7 @@ const MOST_OVERDUE: f64 = 1.5;
 
 pub(super) fn row(cluster: &Cluster<'_>, now: Moment) -> Markup {
     html! {
-        tr {
+        tr data-key={ (cluster.project_id) "/" (cluster.cluster_name) } {
             td class=(cluster.verdict.kind().as_str()) { (cluster.verdict.words()) }
             th scope="row" {
                 (cluster.cluster_name)
@@ -22,7 +22,7 @@ pub(super) fn row(cluster: &Cluster<'_>, now: Moment) -> Markup {
             }
             td data-is="Newest job" {
                 @match (&cluster.newest_job, &cluster.jobs) {
-                    (Some(job), _) => { (newest_job(job, cluster.last_progress_at, now)) },
+                    (Some(job), jobs) => { (newest_job(job, jobs.as_ref(), cluster.last_progress_at, now)) },
                     (None, Some(jobs)) if jobs.0.iter().all(|(_, count)| *count == 0) => { "never exported" },
                     _ => { (unknown()) },
                 }
@@ -39,16 +39,19 @@ fn unknown() -> Markup {
     html! { span class="faint" { "unknown" } }
 }
 
-fn newest_job(job: &NewestJob, moved: Option<At>, now: Moment) -> Markup {
+fn newest_job(job: &NewestJob, jobs: Option<&Jobs<'_>>, moved: Option<At>, now: Moment) -> Markup {
+    let active = jobs.map_or(0, |jobs| jobs.0[JobState::Queued] + jobs.0[JobState::InProgress]);
+    // Of several, it is the one that stands still for longest.
+    let is_alone = active == 1 && job.state.is_active();
     html! {
         span class=[class_of(job.state)] { (job.state.as_str()) }
         @if let Some(ratio) = job.progress_ratio {
             (bar(ratio, ""))
             small { (job.exported_collections.unwrap_or_default()) "/" (job.collections.unwrap_or_default()) " collections" }
         }
-        @match moved {
-            Some(moved) => { small title=(moved.0) { "last moved " (ago(moved, now)) } },
-            None => { small title=(job.created_at.0) { "created " (ago(job.created_at, now)) } },
+        @if !is_alone { small title=(job.created_at.0) { "created " (ago(job.created_at, now)) } }
+        @if let Some(moved) = moved {
+            small title=(moved.0) { @if !is_alone { "one of " (active) " active " } "last moved " (ago(moved, now)) }
         }
     }
 }
@@ -81,8 +84,10 @@ fn success(cluster: &Cluster<'_>, now: Moment) -> Markup {
 fn bucket(cluster: &Cluster<'_>, now: Moment) -> Markup {
     let waiting = cluster.snapshots_awaiting_export.zip(cluster.oldest_snapshot_awaiting_export_at);
     let success = cluster.last_success_created_at;
-    let failed =
-        cluster.last_auto_export_failure_event_at.filter(|at| success.is_none_or(|success| success < *at));
+    // While nobody knows of a success, nobody knows whether it was made good.
+    let failed = cluster
+        .last_auto_export_failure_event_at
+        .filter(|at| cluster.jobs.is_some() && success.is_none_or(|success| success < *at));
     html! {
         @match cluster.newest_exported_snapshot_at {
             Some(newest) => { span title=(newest.0) { "snapshot of " (ago(newest, now)) } },
@@ -108,13 +113,17 @@ fn failures(cluster: &Cluster<'_>, now: Moment) -> Markup {
             Some(count) => {
                 span class="missing" { (count) }
                 @if let Some(since) = cluster.oldest_unresolved_failure_created_at { small title=(since.0) { "first " (ago(since, now)) } }
-                @if let Some(code) = reason.and_then(|reason| reason.error_code) { small { (code) } }
+                @if let Some(code) = reason.and_then(|reason| reason.error_code) { small { (cut(code)) } }
                 @if let Some(message) = reason.and_then(|reason| reason.message) {
-                    small { (message.chars().take(MESSAGE_SHOWN).collect::<String>()) }
+                    small { (cut(message)) }
                 }
             },
         }
     }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MESSAGE_SHOWN).collect()
 }
 
 /// The last poll, why it failed, and the next.

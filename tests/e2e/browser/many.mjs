@@ -27,6 +27,22 @@ console.log(JSON.stringify(await page.evaluate(() => {
   const [load] = performance.getEntriesByType("navigation");
   return { bytes: load.decodedBodySize, transferred: load.transferSize, answered: Math.round(load.responseEnd - load.requestStart) };
 })));
+// Whoever reads keeps the place, whatever comes and however often.
+await page.mouse.move(300, 400);
+await page.mouse.wheel(0, 4000);
+await page.waitForTimeout(500);
+const place = () => page.evaluate(() => {
+  const row = [...document.querySelectorAll("tbody tr")].find((row) => row.getBoundingClientRect().bottom > 100);
+  return `${row.dataset.key} at ${Math.round(row.getBoundingClientRect().top)}`;
+});
+const read = await place();
+for (let time = 0; time < 2; time++) {
+  const before = await page.locator("caption").textContent();
+  await page.waitForTimeout(1000);
+  await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  await page.waitForFunction((before) => document.querySelector("caption").textContent !== before, before);
+}
+assert.equal(await place(), read);
 await timed("a word that finds one", async () => {
   await page.getByLabel("Find").fill("cluster-0042");
   await shown(1);

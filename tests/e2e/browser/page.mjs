@@ -17,12 +17,12 @@ const browser = await chromium.launch({
 });
 
 const complaints = [];
-async function open(options, path = "") {
+async function open(options, path = "", from = address) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("request", (request) => request.url().startsWith(address) || complaints.push(`asks for ${request.url()}`));
-  await page.goto(address + path);
+  await page.goto(from + path);
   return page;
 }
 const rows = (page) => page.locator("tbody tr").count();
@@ -86,12 +86,15 @@ await page.waitForFunction(() => document.querySelector("[aria-sort=descending]"
 assert.equal(await first(page), "prod-us");
 // It is asked again by itself; what has the focus keeps it, and what is marked stays.
 const asOf = () => page.locator("caption").textContent();
+await page.evaluate(() => (document.querySelector("tbody tr").mark = 1));
 const before = await asOf();
 await page.waitForFunction((before) => document.querySelector("caption").textContent !== before, before);
 assert.equal(await page.evaluate(() => document.activeElement.id), "sort-cluster");
+assert.equal(await page.evaluate(() => document.querySelector("tbody tr").mark), 1, "the row is another element");
 await page.evaluate(() => getSelection().selectAllChildren(document.querySelector("tbody th")));
 const marked = await asOf();
-await page.waitForTimeout(5000);
+await page.getByText("not refreshed while text is marked").waitFor();
+await page.waitForTimeout(3000);
 assert.equal(await asOf(), marked);
 await page.evaluate(() => getSelection().removeAllRanges());
 await page.waitForFunction((before) => document.querySelector("caption").textContent !== before, marked);
@@ -100,13 +103,24 @@ const copy = await open({}, page.url().slice(address.length));
 assert.equal(await first(copy), "prod-us");
 assert.equal(await copy.getByLabel("Find").inputValue(), "pay");
 
+// A password in the address is in nobody's way.
+const guest = await open({}, "", address.replace("http://", "http://guest:secret@"));
+await guest.getByLabel("Find").fill("billing");
+await guest.waitForFunction(() => document.querySelectorAll("tbody tr").length === 1);
+// What is typed holds, also where a link was rendered before.
+await guest.getByRole("link", { name: /^All/ }).click();
+await guest.waitForTimeout(500);
+assert.equal(await rows(guest), 1);
+
 // Who does not answer is said not to; who answers again is forgiven.
 await page.route("**/*", (route) => route.fulfill({ status: 503, body: "Limit of concurrent requests reached" }));
 await page.getByRole("alert").waitFor();
-assert.match(await page.getByRole("alert").textContent(), /not been reached since .+ from before: it answered 503/);
+assert.match(await page.getByRole("alert").textContent(), /not refreshed since .+ but it answered 503: Limit of concurrent/);
 assert.equal(await first(page), "prod-us");
+assert.match(await page.title(), /^not refreshed/);
 await page.unroute("**/*");
 await page.getByRole("alert").waitFor({ state: "hidden" });
+assert.match(await page.title(), /missing a backup/);
 process.kill(Number(pid), "SIGKILL");
 await page.getByRole("alert").waitFor();
 assert.equal(await page.evaluate(() => window.mark), 1);
