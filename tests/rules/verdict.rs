@@ -27,7 +27,7 @@ const TROUBLE: [(&str, u8); 10] = [
 const BLIND: u8 = 8;
 const LEAST_TROUBLE: u8 = 5;
 /// How often each story is looked at.
-const LOOKS: i64 = 8;
+const LOOKS: i64 = 5;
 
 impl Verdict {
     pub(crate) fn of_the_overview() -> Self {
