@@ -154,25 +154,23 @@ async fn answer_status(
     content_type: &'static str,
     render: impl FnOnce(Status<'_>, &Query) -> String,
 ) -> Response {
-    let answer = async { status(&shared.pages, query, headers, content_type, render) };
+    let answer = async {
+        let query = match Query::parse(query) {
+            Ok(query) => query,
+            Err(error) => return (StatusCode::BAD_REQUEST, error + "\n").into_response(),
+        };
+        let pages = &shared.pages;
+        let view = pages.board.view(Instant::now());
+        let interval = pages.settings.borrow().poll.interval;
+        let now = jiff::Timestamp::now().into();
+        let text = render(Status::of(&view, pages.metrics.reload().error, interval, now), &query);
+        packed(text, content_type, headers)
+    };
     shared.within_limit(within(&shared.status_places, STATUS_AT_ONCE, answer)).await
 }
 
-fn status(
-    pages: &Pages,
-    query: Option<&str>,
-    headers: &HeaderMap,
-    content_type: &'static str,
-    render: impl FnOnce(Status<'_>, &Query) -> String,
-) -> Response {
-    let query = match Query::parse(query) {
-        Ok(query) => query,
-        Err(error) => return (StatusCode::BAD_REQUEST, error + "\n").into_response(),
-    };
-    let view = pages.board.view(Instant::now());
-    let interval = pages.settings.borrow().poll.interval;
-    let now = jiff::Timestamp::now().into();
-    let text = render(Status::of(&view, pages.metrics.reload().error, interval, now), &query);
+/// An answer that is made anew each time, compressed for who takes it so.
+fn packed(text: String, content_type: &'static str, headers: &HeaderMap) -> Response {
     let about = [
         (header::CONTENT_TYPE, content_type),
         (header::VARY, "accept-encoding"),

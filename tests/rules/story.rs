@@ -308,13 +308,13 @@ impl Story {
         series
     }
 
-    /// What the status page of the one exporter says of each cluster at a minute, and what it would if it remembered that auto export was
-    /// on before, as Prometheus does; `None` while it is down, or if there are several.
-    pub(crate) fn verdicts(&self, minute: i64) -> Option<Vec<(String, Verdict)>> {
-        let [exporter] = &self.exporters[..] else { return None };
-        let mut said = None;
+    /// What the status page of the one exporter says of each cluster at these minutes, and what it would if it remembered that auto export
+    /// was on before, as Prometheus does; nothing of minutes in which it is down, nor if there are several.
+    pub(crate) fn verdicts(&self, minutes: &[i64]) -> BTreeMap<i64, Vec<(String, Verdict)>> {
+        let mut said = BTreeMap::new();
+        let [exporter] = &self.exporters[..] else { return said };
         self.live(exporter, |_, now, view| {
-            if let Some(view) = view.filter(|_| now == minute) {
+            if let Some(view) = view.filter(|_| minutes.contains(&now)) {
                 let status = Status::of(&view, None, POLL_INTERVAL, at(now));
                 let off =
                     |name| self.clusters.iter().any(|one| one.name == name && one.was_switched_off(now));
@@ -323,7 +323,7 @@ impl Story {
                         if off(one.cluster_name) { Verdict::AutoExportOff } else { Verdict::Well };
                     (one.cluster_name.to_owned(), one.verdict.min(remembered))
                 });
-                said = Some(said_of.collect());
+                said.insert(now, said_of.collect());
             }
         });
         said

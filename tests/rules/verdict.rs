@@ -52,13 +52,16 @@ impl Verdict {
 impl Questions for Verdict {
     fn write(&self, story: &Story, yaml: &mut String) {
         let on = "on (project_id, cluster_name)";
-        for minute in (1..=LOOKS).map(|part| story.minutes * part / LOOKS / story.step * story.step) {
+        let looks: Vec<_> =
+            (1..=LOOKS).map(|part| story.minutes * part / LOOKS / story.step * story.step).collect();
+        let verdicts = story.verdicts(&looks);
+        for minute in looks {
             // The page says the same. From there on its word is as good, and takes less time.
-            let verdict = story.verdicts(minute).map_or_else(
+            let verdict = verdicts.get(&minute).map_or_else(
                 || self.0.clone(),
                 |said| {
                     ask(yaml, &self.0, minute);
-                    for (cluster, verdict) in &said {
+                    for (cluster, verdict) in said {
                         let labels = format!("{{cluster_name=\"{cluster}\",project_id=\"{PROJECT}\"}}");
                         writeln!(yaml, "    - {{labels: '{labels}', value: {}}}", code(*verdict)).unwrap();
                     }

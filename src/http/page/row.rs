@@ -75,7 +75,7 @@ fn success(cluster: &Cluster<'_>, now: Moment) -> Markup {
         @if let (Some(share), false) = (share, cluster.paused == Some(true)) {
             (bar(share / MOST_OVERDUE, match share { ..=1.0 => "well", ..=OVERDUE => "look", _ => "missing" }))
         }
-        @if let Some(expected) = cluster.expected_interval_seconds { small { "expected: every " (span(expected, Unit::Second)) } }
+        @if let Some(expected) = cluster.expected_interval_seconds { small { "expected: every " (span(expected)) } }
         @if cluster.auto_export_enabled == Some(false) { small { "no auto export" } }
     }
 }
@@ -168,9 +168,9 @@ fn ago(at: At, now: Moment) -> String {
 }
 
 /// "1d 12h" of so many seconds.
-fn span(seconds: f64, smallest: Unit) -> String {
+fn span(seconds: f64) -> String {
     SignedDuration::try_from_secs_f64(seconds)
-        .map_or_else(|_| format!("{seconds} s"), |span| rounded(span, smallest))
+        .map_or_else(|_| format!("{seconds} s"), |span| rounded(span, Unit::Second))
 }
 
 fn rounded(age: SignedDuration, smallest: Unit) -> String {

@@ -1,15 +1,8 @@
 // How long the status page takes with many clusters: `node many.mjs ADDRESS CLUSTERS`. Prints milliseconds; only what is shown is judged.
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
-import { join } from "node:path";
+import { browser } from "./browser.mjs";
 
 const [address, clusters] = process.argv.slice(2);
-const require = createRequire(join(process.cwd(), "target/tools/"));
-const { chromium } = require("playwright-core");
-const browser = await chromium.launch({
-  executablePath: "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
 const page = await browser.newPage();
 const timed = async (what, work) => {
   const began = performance.now();
@@ -22,7 +15,6 @@ await timed("load and lay out", async () => {
   await page.evaluate(() => document.body.offsetHeight);
 });
 await shown(Number(clusters));
-if (process.env.DUMP) (await import("node:fs")).writeFileSync(process.env.DUMP, await (await page.request.get(address)).text());
 console.log(JSON.stringify(await page.evaluate(() => {
   const [load] = performance.getEntriesByType("navigation");
   return { bytes: load.decodedBodySize, transferred: load.transferSize, answered: Math.round(load.responseEnd - load.requestStart) };

@@ -1,20 +1,12 @@
 // The status page in Debian's Chromium: `node page.mjs ADDRESS PID CLUSTERS FOLDER`, with the process that serves it. Ends with 0 if all of it
 // holds. Leaves screenshots in the folder.
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { browser, require } from "./browser.mjs";
 
 const [address, pid, clusters, folder] = process.argv.slice(2);
-// Where tests/run installs them.
-const require = createRequire(join(process.cwd(), "target/tools/"));
-const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-
-const browser = await chromium.launch({
-  executablePath: "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
 
 const complaints = [];
 async function open(options, path = "", from = address) {
