@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
+use super::routes::refuse;
 use super::{gzip, wire};
 
 /// A hang ends by itself one day.
@@ -56,7 +57,7 @@ impl Fault {
 /// What happens instead of an answer.
 #[derive(Debug, Clone)]
 pub enum Misbehaviour {
-    /// An error as Atlas documents them, with further headers.
+    /// An error of Atlas with this status and code, with further headers; without a code, the page of a proxy.
     Status(u16, &'static str, Vec<(&'static str, String)>),
     /// Nothing, for a long time.
     Hang,
@@ -94,10 +95,11 @@ impl Misbehaviour {
         match self {
             Self::Status(status, code, headers) => {
                 let status = code_of(status);
-                let reason = status.canonical_reason().unwrap_or_default();
-                let body =
-                    wire::error(status.as_u16(), reason, code, "The simulator was told to refuse this.");
-                let mut response = json(status, &body.to_string());
+                let mut response = if code.is_empty() {
+                    (status, Html("<html><h1>refused</h1></html>")).into_response()
+                } else {
+                    refuse(status, code, "The simulator was told to refuse this.")
+                };
                 add_headers(&mut response, &headers);
                 Some(response)
             }

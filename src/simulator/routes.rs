@@ -99,15 +99,15 @@ fn fault(world: &mut World, uri: &Uri) -> Option<super::Misbehaviour> {
 }
 
 fn token(world: &mut World, method: &Method, headers: &HeaderMap, body: &[u8]) -> Response {
-    let refuse =
+    let refuse_client =
         |status, error, description| json(status, &wire::oauth_error(error, description).to_string());
     if method != Method::POST {
-        return refuse(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "POST only");
+        return refuse_client(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "POST only");
     }
     let form =
         headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/x-www-form-urlencoded");
     if !form || body != b"grant_type=client_credentials" {
-        return refuse(
+        return refuse_client(
             StatusCode::BAD_REQUEST,
             "unsupported_grant_type",
             "only client_credentials is supported",
@@ -115,9 +115,12 @@ fn token(world: &mut World, method: &Method, headers: &HeaderMap, body: &[u8]) -
     }
     match world.sessions.mint(&world.accounts, headers) {
         Minted::Token { text, life } => json(StatusCode::OK, &wire::token(&text, life.as_secs()).to_string()),
-        Minted::Unknown => refuse(StatusCode::UNAUTHORIZED, "invalid_client", "Client authentication failed"),
+        Minted::Unknown => {
+            refuse_client(StatusCode::UNAUTHORIZED, "invalid_client", "Client authentication failed")
+        }
         Minted::TooMany { wait } => {
-            let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many tokens");
+            // Of its errors, this one has the shape of Atlas's, not of OAuth's.
+            let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", "too many tokens");
             set(&mut response, "retry-after", wait.as_secs() + 1);
             response
         }
@@ -211,9 +214,16 @@ fn version(headers: &HeaderMap) -> Result<Date, Box<Response>> {
     }
 }
 
-fn refuse(status: StatusCode, code: &str, detail: &str) -> Response {
+/// An error of Atlas, which repeats its code in a header, but not on a 401.
+pub(super) fn refuse(status: StatusCode, code: &str, detail: &str) -> Response {
     let reason = status.canonical_reason().unwrap_or_default();
-    json(status, &wire::error(status.as_u16(), reason, code, detail).to_string())
+    let mut response = json(status, &wire::error(status.as_u16(), reason, code, detail).to_string());
+    if let Ok(code) = HeaderValue::from_str(code)
+        && status != StatusCode::UNAUTHORIZED
+    {
+        response.headers_mut().insert("x-error-code", code);
+    }
+    response
 }
 
 fn set(response: &mut Response, name: &'static str, value: u64) {

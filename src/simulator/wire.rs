@@ -97,7 +97,9 @@ pub(super) fn whole_listing(results: &[Value], url: &str) -> Value {
 
 /// An error of the Administration API.
 pub(super) fn error(status: u16, reason: &str, code: &str, detail: &str) -> Value {
-    json!({"error": status, "reason": reason, "errorCode": code, "detail": detail, "parameters": []})
+    // An access list names the address that it refused.
+    let parameters: &[&str] = if code.contains("ACCESS_LIST") { &["203.0.113.7"] } else { &[] };
+    json!({"error": status, "reason": reason, "errorCode": code, "detail": detail, "parameters": parameters})
 }
 
 /// An error of the token endpoint, which speaks OAuth.
