@@ -13,6 +13,7 @@ mod inflate;
 mod listing;
 mod names;
 mod pace;
+mod sunset;
 mod wire;
 
 use std::sync::Arc;

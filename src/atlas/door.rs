@@ -1,6 +1,5 @@
 //! The one way out: every wire request passes [`Door::send`], every body [`Door::body`].
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use super::endpoint::Route;
 use super::inflate::{gunzip, is_gzip};
 use super::names::Names;
 use super::pace::Pacer;
+use super::sunset::SunsetWarnings;
 use crate::config::Authorities;
 use crate::self_metrics::SelfMetrics;
 
@@ -47,6 +47,7 @@ pub(super) struct Door {
     room: Arc<Mutex<Vec<u8>>>,
     large: Arc<Semaphore>,
     pub(super) pacer: Pacer,
+    sunsets: SunsetWarnings,
     pub(super) metrics: Arc<SelfMetrics>,
 }
 
@@ -77,7 +78,8 @@ impl Door {
         }
         let client = client.build().map_err(Error::transport)?;
         let large = Arc::new(Semaphore::new(LARGE_AT_ONCE));
-        Ok(Self { client, room: Arc::default(), large, pacer: Pacer::default(), metrics })
+        let sunsets = SunsetWarnings::default();
+        Ok(Self { client, room: Arc::default(), large, pacer: Pacer::default(), sunsets, metrics })
     }
 
     /// Memory for a body.
@@ -105,13 +107,15 @@ impl Door {
         let response = self.client.execute(request).await.map_err(Error::transport)?;
         count.status = Some(response.status());
         self.pacer.observe(route, response.status(), response.headers(), Instant::now());
+        if response.status().is_success() {
+            self.sunsets.observe(route.endpoint, response.headers());
+        }
         Ok(response)
     }
 
     /// The body of an answer that is a success, in the memory of `room`; any other answer is an error with what it says.
     pub(super) async fn body(&self, response: Response, room: Vec<u8>) -> Result<Vec<u8>, Error> {
         if response.status() == StatusCode::OK {
-            warn_of_sunset(&response);
             return read(response, LARGEST_BODY, room, &self.large).await;
         }
         Err(refusal(response).await)
@@ -165,19 +169,4 @@ async fn read(
         body.extend_from_slice(&chunk);
     }
     if zipped { gunzip(&body, most, room) } else { Ok(body) }
-}
-
-/// Atlas announces the end of a resource version in headers, long before it answers 410. Said once for each version.
-fn warn_of_sunset(response: &Response) {
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let Some(sunset) = header("sunset").or_else(|| header("deprecation")) else { return };
-    let version = header("content-type").unwrap_or("a resource").to_owned();
-    if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(version.clone()) {
-        tracing::warn!(
-            version,
-            sunset,
-            "Atlas will retire a version of its API that this exporter uses; look for a newer release"
-        );
-    }
 }

@@ -81,12 +81,21 @@ async fn a_job_that_fails_after_a_newer_one_succeeded_is_logged_too() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_version_is_announced_once() {
+async fn sunset_is_logged_once_for_each_resource() {
     let simulator = simulator(world([("a", Cluster::default()), ("b", Cluster::default())])).await;
     simulator.world().headers.push(("sunset", "Sat, 31 Dec 2030 23:59:59 GMT".to_owned()));
-    let exporter = Setup::new(&simulator).start().await;
-    exporter.polled_again(3.0).await;
-    assert_eq!(exporter.log().matches("Sat, 31 Dec 2030").count(), 1, "{}", exporter.log());
+    let exporter = Setup { discovery: "interval = \"200ms\"\n".to_owned(), ..Setup::new(&simulator) };
+    let exporter = exporter.start().await;
+    let resources = ["clusters", "events", "export_buckets", "exports", "project", "schedule", "snapshots"];
+    let logged = |resource: &str| exporter.log().matches(&format!(" resource={resource} ")).count();
+    exporter.until(|_| resources.iter().all(|resource| logged(resource) > 0)).await;
+    // A date that moves within the day is no news.
+    simulator.world().headers[0].1 = "Fri, 1 Jan 2027 00:00:00 GMT".to_owned();
+    exporter.polled_again(5.0).await;
+    for resource in resources {
+        assert_eq!(logged(resource), 1, "{resource}: {}", exporter.log());
+    }
+    assert!(!exporter.log().contains("1 Jan 2027"), "{}", exporter.log());
 }
 
 #[tokio::test]
