@@ -32,7 +32,7 @@ use crate::self_metrics::SelfMetrics;
 use auth::Auth;
 use door::Door;
 use endpoint::{Endpoint, Route};
-pub use error::Error;
+pub use error::{ERROR_ANSWERS, Error, ErrorAnswer, Retry};
 use listing::PAGE_SIZE;
 pub use listing::{Listing, fold_page};
 

@@ -1,8 +1,8 @@
 //! Preflight for people: asks every organization, project and cluster of a configuration once, and says what to do about each
 //! that cannot be watched.
 
-mod advice;
 mod details;
+mod remediation;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +16,12 @@ use tokio::time::Instant;
 use crate::atlas::{self, Atlas, Error, Listing};
 use crate::clients::Clients;
 use crate::config::{Config, DetailConfig};
-use crate::model::{Expected, ListedCluster, OrganizationId, ProjectId, Schedule, Target, Unexportable};
+use crate::model::{
+    Expected, FailureReason, ListedCluster, OrganizationId, ProjectId, Schedule, Target, Unexportable,
+};
 use crate::plan::{self, Complaint, Project};
 use crate::self_metrics::SelfMetrics;
-use advice::Asked;
+use remediation::{Resource, hint};
 pub use report::{Report, Row, Terminal, Verdict};
 
 /// Questions that are under way at once, to as many projects each.
@@ -64,7 +66,7 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
         let row = Row::of_organization(&entry.id);
         rows.push(match answer {
             Ok(Listing { flaw: Some(error), .. }) | Err(error) => {
-                row.fail(&error, advice::on(&error, Asked::Organization, &entry.credentials))
+                row.fail(&error, hint(&error, Resource::Organization, &entry.credentials))
             }
             Ok(Listing { found, .. }) if found.is_empty() => row.warn(
                 "no project is listed: is the id an organization's, and are the credentials in its projects?",
@@ -103,14 +105,14 @@ async fn project(
     let name = match atlas.project_name(id, patience.deadline()).await {
         Ok(name) => name,
         Err(error) => {
-            let advice = advice::on(&error, Asked::Project, &plan.credentials);
+            let advice = hint(&error, Resource::Project, &plan.credentials);
             return vec![row(None).fail(&error, advice)];
         }
     };
     let mut rows = Vec::new();
     let answer = atlas.clusters(id, patience.deadline()).await;
     if let Ok(Listing { flaw: Some(error), .. }) | Err(error) = &answer {
-        let advice = advice::on(error, Asked::Clusters, &plan.credentials);
+        let advice = hint(error, Resource::Clusters, &plan.credentials);
         rows.push(row(Some(&name)).fail(error, advice));
     }
     let listed = answer.ok().map(|listing| listing.found);
@@ -172,10 +174,14 @@ async fn cluster_row(
     let unexportable = known.and_then(|known| known.unexportable);
     match atlas.try_export_jobs(target, patience.deadline()).await {
         Err(error) => {
-            let advice = match (unexportable, known, listed) {
-                (Some(reason), ..) => advice_on_unexportable(reason),
-                (None, None, Some(listed)) => no_such_cluster(&target.cluster_name, listed),
-                _ => advice::on(&error, Asked::Exports, &plan.credentials),
+            let is_about_the_cluster =
+                matches!(error.reason(), FailureReason::BadRequest | FailureReason::NotFound);
+            let advice = match (unexportable, listed) {
+                (Some(reason), _) if is_about_the_cluster => advice_on_unexportable(reason),
+                (_, Some(listed)) if error.code() == Some("CLUSTER_NOT_FOUND") => {
+                    no_such_cluster(&target.cluster_name, listed)
+                }
+                _ => hint(&error, Resource::Exports, &plan.credentials),
             };
             return (row.fail(&error, advice), false);
         }
@@ -187,7 +193,7 @@ async fn cluster_row(
     }
     match atlas.schedule(target, patience.deadline()).await {
         Err(error) => {
-            let advice = advice::on(&error, Asked::Schedule, &plan.credentials);
+            let advice = hint(&error, Resource::Schedule, &plan.credentials);
             (row.fail(&error, advice), false)
         }
         Ok(schedule) => {

@@ -2,12 +2,14 @@
 //! that are gone.
 //!
 //! Each is read by a task of its own, for a project or a cluster, on an interval that is longer than that of the polls. Nothing
-//! here ever harms a poll: it may be switched off, and where the credentials lack a role for it, it rests.
+//! here ever harms a poll: it may be switched off, and a collector that Atlas refuses twice is disabled and tried again with
+//! growing pauses.
 
 mod events;
+mod refusals;
 mod subject;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,34 +18,23 @@ use tokio::time::Instant;
 
 use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
-use crate::model::{FailureReason, PollError, ProjectId, Snapshots, Target};
+use crate::model::{Detail, FailureReason, PollError, ProjectId, Snapshots, Target};
 use crate::settings::{Follow, Settings, rest};
-use crate::telling::log;
+use crate::telling::{Place, log};
 use events::Cursor;
-use subject::Scope;
+use refusals::Refusals;
 pub use subject::Subject;
 
 /// One reading may take this long, all pages and retries.
 const READING_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// A role that is missing is looked for again after this time, or after an interval where that is longer.
-const ROLE_PAUSE: Duration = Duration::from_hours(1);
-
-/// Who was refused, until when that is believed, and before which reload: whoever reloads may have mended it.
-#[derive(Debug)]
-struct Refusal {
-    who: Atlas,
-    until: Instant,
-    reloads: u64,
-}
 
 /// What every reading needs.
 #[derive(Debug)]
 pub struct Reader {
     board: Arc<Board>,
     follow: Follow,
-    /// Who lacks the role for a detail of a project, or of one cluster of it, and until when that is believed.
-    refused: Mutex<BTreeMap<Scope, Refusal>>,
+    /// Collectors of projects that are logged as disabled, and why: the clusters of a project mostly share the cause.
+    logged: Mutex<BTreeSet<(ProjectId, Detail, &'static str)>>,
 }
 
 /// What a reading must know of the last one.
@@ -51,13 +42,14 @@ pub struct Reader {
 struct Memory {
     cursor: Cursor,
     failing: Option<FailureReason>,
+    refusals: Refusals,
 }
 
 impl Reader {
     /// Prepares to read; nothing is sent yet.
     #[must_use]
     pub fn new(board: Arc<Board>, follow: Follow) -> Self {
-        Self { board, follow, refused: Mutex::default() }
+        Self { board, follow, logged: Mutex::default() }
     }
 
     /// Reads `subject` at once and then on the interval, for ever.
@@ -76,24 +68,20 @@ impl Reader {
                     Box::pin(settings.readings.pass(&mut slow, turn)).await;
                 }
             }
-            let pause = |settings: &Settings| self.pause(&subject, settings, began, atlas.as_ref());
+            let pause = |settings: &Settings| pause(&subject, &memory.refusals, settings, atlas.as_ref());
             rest(&mut follow, began, atlas.as_ref(), |settings| subject.client(settings), pause, |_| ())
                 .await;
         }
     }
 
-    /// Reads, unless another reading has just found that the role is missing.
     async fn turn(&self, subject: &Subject, atlas: &Atlas, memory: &mut Memory, settings: &Settings) {
-        if self.refused_until(subject, atlas, settings.reloads).is_some() {
-            return self.tell_unread(subject);
-        }
         let client = if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
         let outcome = match subject {
             Subject::Buckets(id) => self.buckets(&client, id).await,
             Subject::Events(id) => self.events(&client, id, &mut memory.cursor).await,
             Subject::Snapshots { target, sharded } => self.snapshots(&client, target, *sharded).await,
         };
-        self.take_in(subject, atlas, outcome.err(), memory, settings);
+        self.take_in(subject, outcome.err(), memory, settings);
     }
 
     async fn buckets(&self, atlas: &Atlas, id: &ProjectId) -> Result<(), Error> {
@@ -123,73 +111,28 @@ impl Reader {
         outcome
     }
 
-    /// From one reading to the next: later while the project's budget is scarce, but not so late that what was read goes stale;
-    /// and much later where a role is missing.
-    fn pause(
-        &self,
-        subject: &Subject,
-        settings: &Settings,
-        began: Instant,
-        atlas: Option<&Atlas>,
-    ) -> Duration {
-        if let Some(until) = atlas.and_then(|atlas| self.refused_until(subject, atlas, settings.reloads)) {
-            return until.duration_since(began);
-        }
-        let stretch = atlas.map_or(1.0, |atlas| atlas.stretch(subject.project()));
-        settings.detail.interval.mul_f64(stretch).min(settings.detail.stale_after() / 2)
-    }
-
-    /// Until when it is believed that `atlas` lacks the role.
-    fn refused_until(&self, subject: &Subject, atlas: &Atlas, reloads: u64) -> Option<Instant> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = [subject.scope(true), subject.scope(false)];
-        let believed = known.iter().filter_map(|scope| refused.get(scope));
-        let believed = believed.filter(|refusal| refusal.who.is(atlas) && refusal.reloads == reloads);
-        believed.map(|refusal| refusal.until).filter(|until| Instant::now() < *until).max()
-    }
-
-    fn take_in(
-        &self,
-        subject: &Subject,
-        atlas: &Atlas,
-        error: Option<Error>,
-        memory: &mut Memory,
-        settings: &Settings,
-    ) {
-        let missing_role = error.as_ref().is_some_and(Error::is_missing_role);
-        // The clusters of a project share a role, and the warning; what is new to us may be about one of them.
-        let scope = subject.scope(error.as_ref().is_some_and(Error::is_about_the_project));
+    /// Logs how a reading ended. A refusal is logged once a later reading confirms it.
+    fn take_in(&self, subject: &Subject, error: Option<Error>, memory: &mut Memory, settings: &Settings) {
+        let refusal = error.as_ref().and_then(Error::disables_collector);
         let error = error.map(PollError::from);
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(error) = error.as_ref().filter(|_| missing_role) else {
-            // Only who was refused can say that it is not any longer: others may have asked before.
-            if error.is_none() && memory.failing.is_some() {
-                refused.remove(&subject.scope(true));
-                refused.remove(&subject.scope(false));
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(refusal), Some(error)) = (refusal, &error) else {
+            // Only a subject that was refused shows that this is over.
+            if error.is_none() && memory.refusals.are_confirmed() {
+                logged.retain(|(id, detail, _)| (id, *detail) != (subject.project(), subject.detail()));
             }
+            memory.refusals = Refusals::default();
             return log(&mut memory.failing, error.as_ref(), subject.place(), subject.what());
         };
-        let until = Instant::now() + ROLE_PAUSE.max(settings.detail.interval);
-        let refusal = Refusal { who: atlas.clone(), until, reloads: settings.reloads };
-        let known = refused.insert(scope, refusal).is_some_and(|before| before.who.is(atlas));
-        if !known {
-            tracing::warn!(
-                project_id = %subject.project(),
-                detail = subject.detail().as_str(),
-                error = error.text,
-                "the credentials lack the role to read {}: this rests, and is tried again in an hour or after a reload; all else goes on", subject.what()
-            );
+        memory.refusals.add(settings.reloads);
+        let is_confirmed = memory.refusals.are_confirmed();
+        if is_confirmed {
+            memory.failing = Some(error.reason);
         }
-        memory.failing = Some(error.reason);
-    }
-
-    /// Says that the detail could not be read, though nobody was asked.
-    fn tell_unread(&self, subject: &Subject) {
-        match subject {
-            Subject::Buckets(id) => self.board.export_buckets(id, Instant::now(), None),
-            Subject::Events(id) => self.board.events_up(id, false),
-            Subject::Snapshots { target, .. } => self.board.snapshots(target, Instant::now(), None),
-        }
+        let cause = (subject.project().clone(), subject.detail(), refusal.meaning);
+        let is_news = is_confirmed && logged.insert(cause);
+        let pause = memory.refusals.pause(settings.detail.interval, settings.reloads).unwrap_or_default();
+        log_refusal(subject, refusal.meaning, error, pause, is_news);
     }
 
     /// What was read is shown no longer: the detail is switched off.
@@ -201,98 +144,45 @@ impl Reader {
     }
 }
 
+/// Logs that a collector was refused, as a warning if it `is_news`.
+fn log_refusal(subject: &Subject, meaning: &str, error: &PollError, pause: Duration, is_news: bool) {
+    let Place { cluster, .. } = subject.place();
+    let (project_id, detail, what) = (subject.project(), subject.detail().as_str(), subject.what());
+    // To the second.
+    let pause = jiff::SignedDuration::from_secs(pause.as_secs().try_into().unwrap_or(i64::MAX));
+    if is_news {
+        tracing::warn!(
+            %project_id,
+            cluster_name = cluster,
+            detail,
+            error = error.text,
+            "failed to read {what}: {meaning}; next attempt in {pause:#}"
+        );
+    } else {
+        tracing::debug!(
+            %project_id,
+            cluster_name = cluster,
+            detail,
+            error = error.text,
+            "failed to read {what}: {meaning}; next attempt in {pause:#}"
+        );
+    }
+}
+
+/// From one reading to the next: later while the project's budget is scarce, but not so late that what was read goes stale;
+/// and with growing pauses while the collector is refused.
+fn pause(subject: &Subject, refusals: &Refusals, settings: &Settings, atlas: Option<&Atlas>) -> Duration {
+    let interval = settings.detail.interval;
+    refusals.pause(interval, settings.reloads).unwrap_or_else(|| {
+        let stretch = atlas.map_or(1.0, |atlas| atlas.stretch(subject.project()));
+        interval.mul_f64(stretch).min(settings.detail.stale_after() / 2)
+    })
+}
+
 /// What was read, and why it was not.
 fn parted<T>(read: Result<T, Error>) -> (Option<T>, Result<(), Error>) {
     match read {
         Ok(read) => (Some(read), Ok(())),
         Err(error) => (None, Err(error)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use reqwest::StatusCode;
-    use tokio::sync::watch;
-
-    use super::*;
-    use crate::config::{Authorities, Credentials, DetailConfig, PollConfig, SecretSource};
-    use crate::self_metrics::SelfMetrics;
-    use crate::settings::Lanes;
-
-    fn atlas() -> Atlas {
-        let credentials =
-            Credentials::ApiKey { public_key: "a".to_owned(), private_key: SecretSource::File("a".into()) };
-        let metrics = Arc::new(SelfMetrics::new(&crate::atlas::ENDPOINTS, Timestamp::UNIX_EPOCH));
-        let base = "http://127.0.0.1:9/".parse().unwrap();
-        Atlas::new(&base, &Authorities::default(), &credentials, metrics).unwrap()
-    }
-
-    fn settings(minutes: u64) -> Settings {
-        Settings {
-            poll: PollConfig::default(),
-            discovery_interval: Duration::from_mins(10),
-            reloads: 0,
-            detail: DetailConfig { interval: Duration::from_mins(minutes), off: Vec::new() },
-            projects: BTreeMap::new(),
-            organizations: BTreeMap::new(),
-            polls: Lanes::new(1),
-            readings: Lanes::new(1),
-        }
-    }
-
-    fn reader() -> Reader {
-        let (_, follow) = watch::channel(Arc::new(settings(10)));
-        Reader::new(Arc::new(Board::new(Duration::from_mins(15))), follow)
-    }
-
-    fn snapshots(name: &str) -> Subject {
-        let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();
-        Subject::Snapshots { target: Target { project_id, cluster_name: name.to_owned() }, sharded: false }
-    }
-
-    fn refusal(code: &str) -> Error {
-        let code = Some(code.to_owned());
-        Error::Answer { status: StatusCode::FORBIDDEN, code, detail: None, retry_after: None }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_missing_role_is_believed_for_an_hour_or_an_interval() {
-        for (interval, minutes) in [(10, 60), (120, 120)] {
-            let (reader, atlas, subject) = (reader(), atlas(), snapshots("a"));
-            let refused = |name: &str| reader.refused_until(&snapshots(name), &atlas, 0).is_some();
-            let settings = settings(interval);
-            reader.take_in(
-                &subject,
-                &atlas,
-                Some(refusal("USER_UNAUTHORIZED")),
-                &mut Memory::default(),
-                &settings,
-            );
-            assert!(refused("a") && refused("b"), "the clusters of a project share it");
-            assert!(
-                reader.refused_until(&subject, &atlas, 1).is_none(),
-                "whoever reloads may have mended it"
-            );
-            tokio::time::advance(Duration::from_mins(minutes - 1)).await;
-            assert!(refused("a"));
-            tokio::time::advance(Duration::from_mins(1)).await;
-            assert!(!refused("a") && !refused("b"));
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_who_was_refused_can_say_that_it_is_over() {
-        let (reader, atlas) = (reader(), atlas());
-        let refused = |name: &str| reader.refused_until(&snapshots(name), &atlas, 0).is_some();
-        let settings = settings(10);
-        let (mut a, mut b) = (Memory::default(), Memory::default());
-        reader.take_in(&snapshots("a"), &atlas, Some(refusal("USER_UNAUTHORIZED")), &mut a, &settings);
-        reader.take_in(&snapshots("b"), &atlas, None, &mut b, &settings);
-        assert!(refused("a") && refused("b"), "b had asked before");
-        reader.take_in(&snapshots("a"), &atlas, None, &mut a, &settings);
-        assert!(!refused("a") && !refused("b"));
-        // A code that is new to us may be about one cluster.
-        reader.take_in(&snapshots("a"), &atlas, Some(refusal("CLUSTER_RESTRICTED")), &mut a, &settings);
-        assert!(refused("a") && !refused("b"));
     }
 }

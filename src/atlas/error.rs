@@ -1,5 +1,8 @@
 //! What can go wrong between here and Atlas, and which of the closed set of reasons that is.
 
+mod table;
+
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
@@ -7,21 +10,10 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::mask;
 use crate::model::{FailureReason, Moment, PollError};
+pub use table::{ERROR_ANSWERS, ErrorAnswer, Retry};
 
 /// Longest text of Atlas's that an error repeats, in characters.
 const MOST_DETAIL: usize = 300;
-
-/// Codes that say "you are known, but not for this", whichever of 401 and 403 they come with.
-const MISSING_ROLE: [&str; 5] = [
-    "USER_UNAUTHORIZED",
-    "NOT_IN_GROUP",
-    "NOT_IN_ORG_GROUP",
-    "USER_CANNOT_ACCESS_GROUP",
-    "IP_ADDRESS_NOT_ON_ACCESS_LIST",
-];
-
-/// Codes of 401 and 403 that no role would cure: the credentials, or the address, are not accepted at all.
-const NO_ROLE: [&str; 2] = ["UNEXPECTED_ERROR", "IP_ADDRESS_NOT_ON_ACCESS_LIST"];
 
 /// Why Atlas could not be read. No variant holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +27,8 @@ pub enum Error {
         code: Option<String>,
         /// Atlas's sentence.
         detail: Option<String>,
+        /// The address of the client, which Atlas names where an access list refuses it.
+        address: Option<IpAddr>,
         /// How long Atlas asks to wait.
         retry_after: Option<Duration>,
     },
@@ -101,19 +95,7 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> FailureReason {
         match self {
-            Self::Answer { status, code, .. } => {
-                let missing_role = code.as_deref().is_some_and(|code| MISSING_ROLE.contains(&code));
-                match status.as_u16() {
-                    401 if missing_role => FailureReason::Forbidden,
-                    401 => FailureReason::Unauthorized,
-                    403 => FailureReason::Forbidden,
-                    404 => FailureReason::NotFound,
-                    429 => FailureReason::RateLimited,
-                    400..=499 => FailureReason::BadRequest,
-                    500..=599 => FailureReason::ServerError,
-                    _ => FailureReason::InvalidResponse,
-                }
-            }
+            Self::Answer { .. } => self.row().map_or(FailureReason::InvalidResponse, |row| row.reason),
             Self::TokenRefused { .. } | Self::Secret(_) => FailureReason::Unauthorized,
             Self::NoToken(error) => error.reason(),
             Self::Paced { limited: true, .. } => FailureReason::RateLimited,
@@ -136,10 +118,34 @@ impl Error {
         }
     }
 
-    /// Whether a missing role is known to be one for the whole project; another code may be about one cluster.
+    /// Returns the row of the table of error answers; `None` where Atlas did not answer with an error.
     #[must_use]
-    pub fn is_about_the_project(&self) -> bool {
-        self.code().is_some_and(|code| MISSING_ROLE.contains(&code))
+    pub fn row(&self) -> Option<&'static ErrorAnswer> {
+        match self {
+            Self::Answer { status, code, .. } => ErrorAnswer::find(status.as_u16(), code.as_deref()),
+            Self::TokenRefused { .. } => ErrorAnswer::find(401, None),
+            Self::NoToken(error) => error.row(),
+            _ => None,
+        }
+    }
+
+    /// Returns the client's address as Atlas saw it, where an access list refused it.
+    #[must_use]
+    pub fn refused_address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Answer { address, .. } => *address,
+            Self::NoToken(error) => error.refused_address(),
+            _ => None,
+        }
+    }
+
+    /// Returns the row of a refusal that disables a collector once a later reading confirms it. A refused
+    /// token request is none: it says nothing about the collector's resource.
+    pub(crate) fn disables_collector(&self) -> Option<&'static ErrorAnswer> {
+        match self {
+            Self::Answer { .. } => self.row().filter(|row| row.disables_collector),
+            _ => None,
+        }
     }
 
     /// Atlas tells of one event under two clusters, so its filter by cluster does not tell them apart.
@@ -156,23 +162,10 @@ impl Error {
         Self::invalid(&format!("the event {event} is of {at}, which is yet to come"))
     }
 
-    /// Whether the credentials are good, but lack a role for what was asked: Atlas says so with 401 or 403 and a code.
-    #[must_use]
-    pub fn is_missing_role(&self) -> bool {
-        match self {
-            Self::Answer { status, code: Some(code), .. } => {
-                matches!(status.as_u16(), 401 | 403) && !NO_ROLE.contains(&code.as_str())
-            }
-            _ => false,
-        }
-    }
-
     /// Whether asking again may help.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::Answer { status, .. } => {
-                *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
-            }
+            Self::Answer { .. } => self.row().is_some_and(|row| row.retry == Retry::Backoff),
             Self::Connect(_) | Self::Broken(_) | Self::Paced { .. } => true,
             Self::NoToken(error) => error.may_pass(),
             _ => false,
@@ -191,12 +184,16 @@ impl Error {
     }
 
     /// An answer that is no success: its status, and whatever its body says for itself.
-    pub(super) fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let (code, detail) = super::wire::error_body(body);
+    pub(crate) fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let body = super::wire::error_body(body);
+        // The header repeats the code, and arrives where the body does not.
+        let header = headers.get("x-error-code").and_then(|code| code.to_str().ok()).map(str::to_owned);
+        let code = body.code.or(header).filter(|code| !code.trim().is_empty());
         Self::Answer {
             status,
-            code: code.map(|code| tidy(&code)),
-            detail: detail.map(|detail| tidy(&detail)),
+            code: code.map(|code| tidy(code.trim())),
+            detail: body.detail.map(|detail| tidy(&detail)),
+            address: body.address,
             retry_after: wait_asked_for(headers, SystemTime::now()),
         }
     }

@@ -8,6 +8,7 @@ mod project;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
@@ -136,26 +137,28 @@ impl Token {
     }
 }
 
-/// The code and the sentence of an error body: Atlas's `errorCode` and `detail`, or, from the token endpoint, OAuth's
-/// `error` and `error_description` (Atlas's own `error` is a number). Nothing from what is neither.
-pub(super) fn error_body(body: &[u8]) -> (Option<String>, Option<String>) {
-    #[derive(Deserialize)]
-    struct ErrorBody {
-        #[serde(rename = "errorCode")]
-        error_code: Option<String>,
-        detail: Option<String>,
-        reason: Option<String>,
-        error: Option<serde_json::Value>,
-        error_description: Option<String>,
+/// What an error body says; nothing from a body that is not JSON.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ErrorBody {
+    /// Atlas's `errorCode`, or OAuth's `error`.
+    pub(super) code: Option<String>,
+    /// Atlas's `detail`, `message` or `reason`, or OAuth's `error_description`.
+    pub(super) detail: Option<String>,
+    /// The first of the `parameters` that is an IP address.
+    pub(super) address: Option<IpAddr>,
+}
+
+/// Reads an error body. No field is essential, and one of another type is as good as absent: `error` is a number in
+/// Atlas's errors and a text in OAuth's, and `parameters` mixes texts and numbers.
+pub(super) fn error_body(body: &[u8]) -> ErrorBody {
+    let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else { return ErrorBody::default() };
+    let text = |field: &str| body[field].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let parameters = body["parameters"].as_array();
+    ErrorBody {
+        code: text("errorCode").or_else(|| text("error")),
+        detail: ["detail", "error_description", "message", "reason"].into_iter().find_map(text),
+        address: parameters.into_iter().flatten().find_map(|value| value.as_str()?.parse().ok()),
     }
-    let Ok(body) = serde_json::from_slice::<ErrorBody>(body) else { return (None, None) };
-    let oauth = match body.error {
-        Some(serde_json::Value::String(error)) => Some(error),
-        _ => None,
-    };
-    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let detail = filled(body.detail).or(filled(body.error_description)).or(filled(body.reason));
-    (filled(body.error_code).or(filled(oauth)), detail)
 }
 
 #[cfg(test)]
@@ -182,19 +185,39 @@ mod tests {
     }
 
     #[test]
-    fn error_bodies_of_both_shapes_are_read() {
-        let read = |body: &str| error_body(body.as_bytes());
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(
-            read(r#"{"error":404,"errorCode":"CLUSTER_NOT_FOUND","detail":"d","reason":"Not Found"}"#),
-            (some("CLUSTER_NOT_FOUND"), some("d"))
+    fn error_body_of_every_shape_is_read() {
+        let check = |body: &str, code: Option<&str>, detail: Option<&str>, address: Option<&str>| {
+            let expected = ErrorBody {
+                code: code.map(str::to_owned),
+                detail: detail.map(str::to_owned),
+                address: address.map(|address| address.parse().unwrap()),
+            };
+            assert_eq!(error_body(body.as_bytes()), expected, "{body}");
+        };
+        check(
+            r#"{"error":404,"errorCode":"CLUSTER_NOT_FOUND","detail":"d","reason":"Not Found"}"#,
+            Some("CLUSTER_NOT_FOUND"),
+            Some("d"),
+            None,
         );
-        assert_eq!(
-            read(r#"{"error":"invalid_client","error_description":"d"}"#),
-            (some("invalid_client"), some("d"))
+        check(
+            r#"{"error":"invalid_client","error_description":"d"}"#,
+            Some("invalid_client"),
+            Some("d"),
+            None,
         );
-        assert_eq!(read(r#"{"errorCode":"","detail":"","reason":"r"}"#), (None, some("r")));
-        assert_eq!(read("<html>"), (None, None));
+        check(r#"{"errorCode":"X","message":"m","status":403,"version":1}"#, Some("X"), Some("m"), None);
+        check(r#"{"errorCode":"","detail":"","reason":"r"}"#, None, Some("r"), None);
+        check(r#"{"errorCode":"X","detail":7,"parameters":null}"#, Some("X"), None, None);
+        check(
+            r#"{"errorCode":"X","parameters":["/path",0,"203.0.113.7","10.0.0.1"]}"#,
+            Some("X"),
+            None,
+            Some("203.0.113.7"),
+        );
+        for odd in ["<html>", "", "[]", "7", r#"{"parameters":{"a":"10.0.0.1"}}"#] {
+            check(odd, None, None, None);
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::{Patience, Row, advice};
+use super::remediation::{Resource, hint};
+use super::{Patience, Row};
 use crate::atlas::{Atlas, Error, Listing};
 use crate::config::DetailConfig;
 use crate::model::{Detail, EventKind, ProjectId, Target};
@@ -32,7 +33,7 @@ impl Asked<'_> {
             match outcome {
                 Ok(()) => fine.push(detail.as_str()),
                 Err(error) => {
-                    let advice = advice::on(&error, advice::Asked::Detail(detail), &plan.credentials);
+                    let advice = hint(&error, Resource::Collector(detail), &plan.credentials);
                     let code = error.code().map(|code| format!(" ({code})")).unwrap_or_default();
                     let _ = write!(trouble, "{} cannot be read{code}: {advice}; ", detail.as_str());
                     row.error_code = row.error_code.or(error.code().map(str::to_owned));

@@ -5,9 +5,6 @@ use crate::model::{Detail, ProjectId, Target};
 use crate::settings::Settings;
 use crate::telling::Place;
 
-/// What a role is missing for: a detail of a project, or of one of its clusters.
-pub(super) type Scope = (ProjectId, Detail, Option<String>);
-
 /// What is read.
 #[derive(Debug, Clone)]
 pub enum Subject {
@@ -38,15 +35,6 @@ impl Subject {
             Self::Buckets(id) | Self::Events(id) => id,
             Self::Snapshots { target, .. } => &target.project_id,
         }
-    }
-
-    /// What a role that is missing for it is missing for.
-    pub(super) fn scope(&self, whole_project: bool) -> Scope {
-        let cluster = match self {
-            Self::Snapshots { target, .. } if !whole_project => Some(target.cluster_name.clone()),
-            _ => None,
-        };
-        (self.project().clone(), self.detail(), cluster)
     }
 
     /// For a person.

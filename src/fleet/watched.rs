@@ -93,7 +93,7 @@ pub(super) fn complain(id: &ProjectId, found: BTreeSet<Complaint>, said: &mut BT
     for complaint in found.difference(said) {
         match complaint {
             Complaint::Unknown { name, meant } => {
-                tracing::error!(project_id = %id, cluster_name = name, did_you_mean = meant, "the cluster is configured, but Atlas lists no such cluster");
+                tracing::error!(project_id = %id, cluster_name = name, did_you_mean = meant, "the configured cluster is not in the project's list of clusters");
             }
             Complaint::Unexportable { name, reason } => {
                 tracing::error!(project_id = %id, cluster_name = name, "the cluster is configured, but {}", reason.phrase());

@@ -182,14 +182,14 @@ async fn check_tells_the_usual_causes_apart() {
     let address = of(
         "/groups/",
         refused(403, "IP_ADDRESS_NOT_ON_ACCESS_LIST"),
-        &["access list that holds for the service account mdb_sa_id_1"],
+        &["address 203.0.113.7 to the API access list of the service account mdb_sa_id_1"],
     )
     .await;
-    assert_eq!(address.matches("API access list").count(), 1, "one cause is told once: {address}");
+    assert_eq!(address.matches("API access list").count(), 1, "one cause is shown once: {address}");
     of(
         "/oauth/",
         refused(401, "invalid_client"),
-        &["service account mdb_sa_id_1 is unknown, or its secret", "create a new secret"],
+        &["service account mdb_sa_id_1 is unknown, or its secret", "create a new one"],
     )
     .await;
     of(
@@ -210,10 +210,11 @@ async fn check_tells_the_usual_causes_apart() {
         &["Project Backup Manager", "2 projects or organizations cannot be read"],
     )
     .await;
-    of("/exports", refused(429, "RATE_LIMITED"), &["budget of requests is used up"]).await;
+    of("/exports", refused(429, "RATE_LIMITED"), &["too many requests"]).await;
     of("/groups/", Misbehaviour::Hang, &["no answer in time"]).await;
-    of("/groups/", Misbehaviour::Html, &["is atlas.base_url right"]).await;
+    of("/groups/", Misbehaviour::Html, &["check atlas.base_url"]).await;
     of("/groups/", refused(500, "UNEXPECTED_ERROR"), &["a fault of its own"]).await;
+    of("/oauth/", refused(403, "ORG_REQUIRES_ACCESS_LIST"), &["API access list of the service"]).await;
     let mut setup = Setup::new(&simulator);
     setup.base_url = "http://127.0.0.1:9".to_owned();
     setup.poll = "timeout = \"1s\"\n".to_owned();
@@ -223,6 +224,56 @@ async fn check_tells_the_usual_causes_apart() {
         "{table}"
     );
     assert!(table.starts_with("PROJECT  "), "{table}");
+}
+
+#[tokio::test]
+async fn check_hint_follows_atlas_code() {
+    let cases = [
+        (401, "USER_UNAUTHORIZED", "forbidden", "needs the role Project Backup Manager"),
+        (401, "USER_CANNOT_ACCESS_GROUP", "forbidden", "needs the role Project Backup Manager"),
+        (403, "ACCESS_FORBIDDEN", "forbidden", "needs the role Project Backup Manager"),
+        (
+            401,
+            "NOT_IN_GROUP",
+            "forbidden",
+            "is not in this project, or there is no such project: check the id",
+        ),
+        (403, "ORG_REQUIRES_ACCESS_LIST", "forbidden", "address 203.0.113.7 to the API access list"),
+        (403, "RESOURCE_REQUIRES_ACCESS_LIST", "forbidden", "address 203.0.113.7 to the API access list"),
+        (403, "", "forbidden", "a proxy, firewall or load balancer"),
+        (403, "SOMETHING_NEW", "forbidden", "403 Forbidden SOMETHING_NEW"),
+        (403, "FEATURE_UNSUPPORTED", "forbidden", "tier does not support"),
+        (404, "CLUSTER_NOT_FOUND", "not_found", "no such cluster; the project has prod"),
+        (404, "GROUP_NOT_FOUND", "not_found", "no such project"),
+        (404, "RESOURCE_NOT_FOUND", "not_found", "no such project"),
+        (404, "BACKUP_CONFIG_NOT_FOUND", "not_found", "cloud backup is off"),
+        (400, "CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API", "bad_request", "a flex cluster has no exports"),
+        (410, "VERSION_GONE", "bad_request", "newer release"),
+        (400, "INVALID_VERSION_DATE", "bad_request", "newer release"),
+        (402, "ACCOUNT_SUSPENDED", "bad_request", "unpaid invoice"),
+        (409, "SOMETHING_NEW", "bad_request", "409 Conflict SOMETHING_NEW"),
+        (429, "", "rate_limited", "too many requests"),
+        (503, "", "server_error", "a proxy, load balancer or gateway"),
+    ];
+    // None of the names is listed by the project: what that means is for the code to say.
+    let mut world = world([("prod", cluster())]);
+    let names: Vec<_> = (0..cases.len()).map(|index| format!("unlisted-{index:02}")).collect();
+    for (name, (status, code, ..)) in names.iter().zip(cases) {
+        let answer = Misbehaviour::Status(status, code, Vec::new());
+        world.faults.push(Fault::lasting(&format!("/{name}/backup/exports"), answer));
+    }
+    let simulator = simulator(world).await;
+    let entry = format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = {names:?}\n");
+    let (code, json, _) = run(&watched(Setup::new(&simulator), &entry), &["check", "--output=json"]).await;
+    assert_eq!(code, Some(1), "{json}");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    for (name, (status, code, reason, hint)) in names.iter().zip(cases) {
+        let row = json["rows"].as_array().unwrap().iter().find(|row| row["cluster_name"] == *name).unwrap();
+        assert_eq!(row["reason"], reason, "{status} {code}: {row:#}");
+        assert!(row["advice"].as_str().unwrap().contains(hint), "{status} {code}: {row:#}");
+        let says_no_such_cluster = row["advice"].as_str().unwrap().contains("no such cluster");
+        assert_eq!(says_no_such_cluster, code == "CLUSTER_NOT_FOUND", "{status} {code}: {row:#}");
+    }
 }
 
 #[tokio::test]

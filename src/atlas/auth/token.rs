@@ -18,7 +18,7 @@ use url::Url;
 use super::{copy, is_unauthorized, secret, sensitive};
 use crate::atlas::door::{self, Door};
 use crate::atlas::endpoint::{Endpoint, Route};
-use crate::atlas::{Error, wire};
+use crate::atlas::{Error, Retry, wire};
 use crate::config::SecretSource;
 use crate::model::FailureReason;
 
@@ -120,7 +120,7 @@ impl TokenAuth {
         }
         // The 401 stands, unless a newer token than the one it refused can be had. Where a role is missing, none can help.
         let refusal = door::refusal(response).await;
-        if refusal.reason() == FailureReason::Forbidden {
+        if refusal.row().is_none_or(|row| row.retry != Retry::NewToken) {
             return Err(refusal);
         }
         let Some(newer) = self.newer(door, &token, path).await else { return Err(refusal) };
@@ -280,12 +280,13 @@ impl Failure {
     }
 }
 
-/// 400 and 401 of the token endpoint are about the client, whatever OAuth calls them; all else is not about the project that is
-/// asked for, either.
+/// 400 and 401 of the token endpoint are about the client, whatever OAuth calls them, unless an access list refuses its
+/// address; all else is not about the project that is asked for, either.
 fn refused(error: Error) -> Error {
+    let refused_address = error.code().is_some_and(|code| code.contains("ACCESS_LIST"));
     match error {
         Error::Answer { status, code, detail, .. }
-            if matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) =>
+            if matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) && !refused_address =>
         {
             Error::TokenRefused { status, code, detail }
         }
@@ -345,6 +346,7 @@ mod tests {
             status: StatusCode::TOO_MANY_REQUESTS,
             code: None,
             detail: None,
+            address: None,
             retry_after: Some(Duration::from_secs(seconds)),
         };
         assert_eq!(pauses(&limited(90))[0], 90);

@@ -18,40 +18,89 @@ fn retry_after_is_seconds_or_a_date() {
     }
 }
 
+fn answer(status: u16, code: &str) -> Error {
+    let body = format!(r#"{{"error":{status},"errorCode":"{code}"}}"#);
+    Error::answer(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+}
+
+/// Every row of the table: status, code, reason, retry, whether it disables a collector.
 #[test]
-fn an_answer_is_classed_by_status_and_code() {
-    let check = |status: u16, body: &str, reason: FailureReason| {
-        let status = StatusCode::from_u16(status).unwrap();
-        let error = Error::answer(status, &HeaderMap::new(), body.as_bytes());
-        assert_eq!(error.reason(), reason, "{error}");
-    };
-    check(401, r#"{"error":401,"errorCode":"UNEXPECTED_ERROR"}"#, FailureReason::Unauthorized);
-    check(401, r#"{"error":401,"errorCode":"USER_UNAUTHORIZED"}"#, FailureReason::Forbidden);
-    check(403, "", FailureReason::Forbidden);
-    check(404, "<html>", FailureReason::NotFound);
-    check(429, "{}", FailureReason::RateLimited);
-    for status in [400, 402, 406, 410, 422] {
-        check(status, "", FailureReason::BadRequest);
+fn every_error_answer_follows_the_table() {
+    use FailureReason::{BadRequest, Forbidden, NotFound, RateLimited, ServerError, Unauthorized};
+    use Retry::{Backoff, NewToken, No};
+    for (status, code, reason, retry, disables) in [
+        (401, "UNEXPECTED_ERROR", Unauthorized, NewToken, false),
+        (401, "NO_CURRENT_USER", Unauthorized, NewToken, false),
+        (401, "invalid_token", Unauthorized, NewToken, false),
+        (401, "", Unauthorized, NewToken, false),
+        (401, "USER_UNAUTHORIZED", Forbidden, No, true),
+        (403, "USER_UNAUTHORIZED", Forbidden, No, true),
+        (401, "USER_CANNOT_ACCESS_GROUP", Forbidden, No, true),
+        (403, "USER_CANNOT_ACCESS_ORG", Forbidden, No, true),
+        (403, "ACCESS_FORBIDDEN", Forbidden, No, true),
+        (401, "NOT_IN_GROUP", Forbidden, No, true),
+        (403, "IP_ADDRESS_NOT_ON_ACCESS_LIST", Forbidden, No, false),
+        (403, "ORG_REQUIRES_ACCESS_LIST", Forbidden, No, false),
+        (403, "RESOURCE_REQUIRES_ACCESS_LIST", Forbidden, No, false),
+        (403, "", Forbidden, No, false),
+        (403, "SOMETHING_NEW", Forbidden, No, true),
+        (403, "FEATURE_UNSUPPORTED", Forbidden, No, true),
+        (401, "SOMETHING_NEW", Forbidden, NewToken, false),
+        (404, "CLUSTER_NOT_FOUND", NotFound, No, false),
+        (404, "GROUP_NOT_FOUND", NotFound, No, false),
+        (404, "RESOURCE_NOT_FOUND", NotFound, No, false),
+        (404, "BACKUP_CONFIG_NOT_FOUND", NotFound, No, true),
+        (404, "", NotFound, No, false),
+        (404, "USER_UNAUTHORIZED", NotFound, No, false),
+        (400, "CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API", BadRequest, No, true),
+        (410, "VERSION_GONE", BadRequest, No, false),
+        (406, "", BadRequest, No, false),
+        (400, "INVALID_VERSION_DATE", BadRequest, No, false),
+        (402, "ACCOUNT_SUSPENDED", BadRequest, No, false),
+        (402, "", BadRequest, No, false),
+        (422, "X", BadRequest, No, false),
+        (429, "RATE_LIMITED_TOKEN_BUCKET", RateLimited, Backoff, false),
+        (429, "", RateLimited, Backoff, false),
+        (500, "UNEXPECTED_ERROR", ServerError, Backoff, false),
+        (503, "", ServerError, Backoff, false),
+        (599, "", ServerError, Backoff, false),
+    ] {
+        let error = answer(status, code);
+        let row = error.row().unwrap();
+        assert_eq!((error.reason(), row.retry), (reason, retry), "{error}");
+        assert_eq!(error.may_pass(), retry == Backoff, "{error}");
+        assert_eq!(error.disables_collector().is_some(), disables, "{error}");
     }
-    check(503, "", FailureReason::ServerError);
-    check(302, "", FailureReason::InvalidResponse);
 }
 
 #[test]
-fn a_missing_role_is_told_from_wrong_keys() {
-    let check = |status: u16, code: &str, expected: bool| {
-        let body = format!(r#"{{"error":{status},"errorCode":"{code}"}}"#);
-        let status = StatusCode::from_u16(status).unwrap();
-        let error = Error::answer(status, &HeaderMap::new(), body.as_bytes());
-        assert_eq!(error.is_missing_role(), expected, "{error}");
+fn status_that_is_no_error_has_no_row() {
+    for status in [200, 302, 600, 999] {
+        assert!(answer(status, "USER_UNAUTHORIZED").row().is_none(), "{status}");
+        assert_eq!(answer(status, "").reason(), FailureReason::InvalidResponse, "{status}");
+    }
+}
+
+#[test]
+fn code_of_the_header_stands_in_for_the_body() {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-error-code", "CLUSTER_NOT_FOUND".parse().unwrap());
+    let code = |body: &str| {
+        let error = Error::answer(StatusCode::NOT_FOUND, &headers, body.as_bytes());
+        error.code().map(str::to_owned)
     };
-    check(403, "USER_UNAUTHORIZED", true);
-    check(401, "NOT_IN_GROUP", true);
-    check(401, "SOMETHING_NEW", true);
-    check(401, "UNEXPECTED_ERROR", false);
-    check(403, "IP_ADDRESS_NOT_ON_ACCESS_LIST", false);
-    check(403, "", false);
-    check(404, "USER_UNAUTHORIZED", false);
+    assert_eq!(code(""), Some("CLUSTER_NOT_FOUND".to_owned()));
+    assert_eq!(code(r#"{"errorCode":"GROUP_NOT_FOUND"}"#), Some("GROUP_NOT_FOUND".to_owned()));
+    headers.insert("x-error-code", " ".parse().unwrap());
+    assert_eq!(Error::answer(StatusCode::FORBIDDEN, &headers, b"").code(), None);
+}
+
+#[test]
+fn documented_table_is_the_table() {
+    let page = include_str!("../../../docs/troubleshooting.md");
+    let rows: Vec<_> = ERROR_ANSWERS.iter().map(ErrorAnswer::to_markdown).collect();
+    let rows = rows.join("\n");
+    assert!(page.contains(&rows), "docs/troubleshooting.md should have these rows:\n{rows}");
 }
 
 #[test]

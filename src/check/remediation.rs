@@ -1,0 +1,204 @@
+//! The next step for an operator after a request failed. Error answers of Atlas have theirs in the table of error answers.
+
+use crate::atlas::{Error, ErrorAnswer};
+use crate::config::Credentials;
+use crate::model::{Detail, FailureReason};
+
+/// The resource that was requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resource {
+    Organization,
+    Project,
+    Clusters,
+    Exports,
+    Schedule,
+    Collector(Detail),
+}
+
+impl Resource {
+    /// Returns the kind of thing that the resource belongs to.
+    fn owner(self) -> &'static str {
+        if self == Self::Organization { "organization" } else { "project" }
+    }
+
+    /// Returns the smallest role that may read it, and what else would do.
+    fn role(self) -> String {
+        match self {
+            Self::Organization => "Organization Member in this organization".to_owned(),
+            Self::Collector(detail) => {
+                let key = detail.as_str();
+                format!(
+                    "Project Read Only in this project, or switch the collector off with detail.{key} = false"
+                )
+            }
+            Self::Project | Self::Clusters | Self::Exports | Self::Schedule => {
+                "Project Backup Manager in this project, which a Project Owner can grant".to_owned()
+            }
+        }
+    }
+}
+
+/// Returns the hint on `error`, which the request for `resource` with `credentials` met.
+pub(super) fn hint(error: &Error, resource: Resource, credentials: &Credentials) -> String {
+    if let Error::Secret(text) = error {
+        return format!("the secret of the {credentials} cannot be read: {text}");
+    }
+    if let Error::NoToken(inner) = error
+        && inner.reason() == FailureReason::RateLimited
+    {
+        let wait = inner.retry_after().map(|wait| format!(" in {} s", wait.as_secs())).unwrap_or_default();
+        return format!(
+            "the {credentials} has requested too many tokens, which Atlas limits by the minute: try again{wait}"
+        );
+    }
+    match error.reason() {
+        FailureReason::Connect => format!(
+            "no connection to Atlas: check name resolution, firewall and proxy (HTTPS_PROXY). {error}"
+        ),
+        FailureReason::Timeout => {
+            "no answer in time: check whether a firewall or a proxy drops the requests".to_owned()
+        }
+        FailureReason::Tls => format!(
+            "no trusted connection: if a proxy signs its own certificates, name its authority in atlas.ca_file or SSL_CERT_FILE. {error}"
+        ),
+        reason => match error.row().or_else(|| row_of_a_pause(reason)) {
+            Some(row) => of_row(row, error, resource, credentials),
+            None => format!(
+                "this is not what Atlas documents: check atlas.base_url, and that no proxy answers for Atlas. {error}"
+            ),
+        },
+    }
+}
+
+/// Requests that are not sent because Atlas asked for a pause have the hint of the answer that asked for it.
+fn row_of_a_pause(reason: FailureReason) -> Option<&'static ErrorAnswer> {
+    match reason {
+        FailureReason::RateLimited => ErrorAnswer::find(429, None),
+        FailureReason::ServerError => ErrorAnswer::find(503, Some("SERVICE_UNAVAILABLE")),
+        _ => None,
+    }
+}
+
+fn of_row(row: &ErrorAnswer, error: &Error, resource: Resource, credentials: &Credentials) -> String {
+    let (secret, odd_id) = match credentials {
+        Credentials::ServiceAccount { client_id, client_secret, .. } => {
+            (format!("secret ({client_secret})"), !client_id.starts_with("mdb_sa_id_"))
+        }
+        Credentials::ApiKey { private_key, .. } => (format!("private key ({private_key})"), false),
+    };
+    let address = error.refused_address().map(|address| format!(" {address}")).unwrap_or_default();
+    // The error comes last: it is a text of Atlas, which may look like a placeholder.
+    let mut hint = row
+        .hint
+        .replace("{credentials}", &credentials.to_string())
+        .replace("{secret}", &secret)
+        .replace("{role}", &resource.role())
+        .replace("{owner}", resource.owner())
+        .replace("{address}", &address)
+        .replace("{error}", &error.to_string());
+    if row.reason == FailureReason::Unauthorized && odd_id {
+        hint.push_str("; ids of service accounts begin with mdb_sa_id_");
+    }
+    hint
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+    use reqwest::header::HeaderMap;
+    use serde_json::json;
+
+    use super::*;
+    use crate::atlas::ERROR_ANSWERS;
+    use crate::config::SecretSource;
+
+    fn account(client_id: &str) -> Credentials {
+        let client_secret = SecretSource::File("secrets/atlas".into());
+        Credentials::ServiceAccount { client_id: client_id.to_owned(), client_secret, expires_at: None }
+    }
+
+    fn answer(status: u16, code: &str) -> Error {
+        let body = json!({"errorCode": code, "detail": "d", "parameters": ["203.0.113.7"]}).to_string();
+        Error::answer(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+    }
+
+    #[track_caller]
+    fn check(error: &Error, resource: Resource, part: &str) {
+        let hint = hint(error, resource, &account("mdb_sa_id_1"));
+        assert!(hint.contains(part), "{error} {resource:?}: {hint}");
+    }
+
+    #[test]
+    fn hint_follows_the_code_not_the_resource() {
+        let role = answer(403, "USER_UNAUTHORIZED");
+        check(&role, Resource::Organization, "role Organization Member");
+        check(&role, Resource::Collector(Detail::Events), "detail.events = false");
+        let all = [Resource::Project, Resource::Clusters, Resource::Exports, Resource::Schedule];
+        for resource in all {
+            check(&role, resource, "needs the role Project Backup Manager");
+            check(&answer(401, "USER_CANNOT_ACCESS_GROUP"), resource, "needs the role");
+            check(&answer(401, "NOT_IN_GROUP"), resource, "or there is no such project: check the id");
+            check(&answer(403, ""), resource, "a proxy, firewall or load balancer refused");
+            check(&answer(503, ""), resource, "a proxy, load balancer or gateway answered");
+            check(
+                &answer(403, "ORG_REQUIRES_ACCESS_LIST"),
+                resource,
+                "address 203.0.113.7 to the API access",
+            );
+            check(&answer(404, "GROUP_NOT_FOUND"), resource, "no such project");
+            check(&answer(404, "CLUSTER_NOT_FOUND"), resource, "no such cluster");
+            check(&answer(404, "BACKUP_CONFIG_NOT_FOUND"), resource, "cloud backup is off");
+            check(&answer(410, "VERSION_GONE"), resource, "newer release");
+            check(&answer(402, "ACCOUNT_SUSPENDED"), resource, "unpaid invoice");
+            check(&answer(409, "SOMETHING_NEW"), resource, "409 Conflict SOMETHING_NEW: d");
+        }
+        check(&answer(404, "RESOURCE_NOT_FOUND"), Resource::Organization, "no such organization");
+    }
+
+    #[test]
+    fn no_such_cluster_is_said_for_its_code_alone() {
+        for status in 400..600 {
+            for code in ["", "X", "GROUP_NOT_FOUND", "RESOURCE_NOT_FOUND", "USER_UNAUTHORIZED"] {
+                let hint = hint(&answer(status, code), Resource::Exports, &account("mdb_sa_id_1"));
+                assert!(!hint.contains("no such cluster"), "{status} {code}: {hint}");
+                assert!(!hint.contains(['{', '}']), "{status} {code}: {hint}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_has_a_hint_without_placeholders() {
+        for row in &ERROR_ANSWERS {
+            let hint = of_row(row, &answer(400, "X"), Resource::Exports, &account("mdb_sa_id_1"));
+            assert!(!hint.contains(['{', '}']) && !row.to_markdown().contains(['{', '}']), "{hint}");
+        }
+    }
+
+    #[test]
+    fn failures_without_an_error_answer_have_hints() {
+        let secret = Error::Secret("cannot read x".to_owned());
+        check(&secret, Resource::Project, "the secret of the service account mdb_sa_id_1 cannot be read");
+        check(&Error::Timeout, Resource::Project, "no answer in time");
+        check(&Error::Connect("refused".to_owned()), Resource::Project, "refused");
+        check(&Error::Tls("unknown issuer".to_owned()), Resource::Project, "unknown issuer");
+        check(&Error::Invalid("a page".to_owned()), Resource::Project, "atlas.base_url");
+        let left = std::time::Duration::from_secs(5);
+        check(&Error::Paced { left, limited: true }, Resource::Exports, "too many requests");
+        check(&Error::Paced { left, limited: false }, Resource::Exports, "fault of its own");
+    }
+
+    #[test]
+    fn token_refusals_name_the_secret_or_the_wait() {
+        let mut limited = answer(429, "rate_limited");
+        if let Error::Answer { retry_after, .. } = &mut limited {
+            *retry_after = Some(std::time::Duration::from_mins(1));
+        }
+        check(&Error::NoToken(Box::new(limited)), Resource::Project, "by the minute: try again in 60 s");
+        let listed = Error::NoToken(Box::new(answer(403, "ORG_REQUIRES_ACCESS_LIST")));
+        check(&listed, Resource::Project, "API access list of the service account mdb_sa_id_1");
+        let refused = Error::TokenRefused { status: StatusCode::UNAUTHORIZED, code: None, detail: None };
+        check(&refused, Resource::Project, "its secret (from the file secrets/atlas) is wrong");
+        let hint = hint(&refused, Resource::Project, &account("abcdefgh"));
+        assert!(hint.contains("begin with mdb_sa_id_"), "{hint}");
+    }
+}
