@@ -149,15 +149,16 @@ impl Atlas {
         self.listing(call, deadline, wire::Cluster::listed).await
     }
 
-    /// Every project of an organization that the credentials may see.
+    /// Every project of an organization that the credentials may see, with its name where that can be read.
     pub async fn projects(
         &self,
         id: &OrganizationId,
         deadline: Instant,
-    ) -> Result<Listing<ProjectId>, Error> {
+    ) -> Result<Listing<(ProjectId, Option<String>)>, Error> {
         let call =
             self.call(Endpoint::OrganizationProjects, id.as_str(), &["orgs", id.as_str(), "groups"])?;
-        self.listing(call, deadline, |project: wire::ListedProject| project.id().map(Some)).await
+        self.listing(call, deadline, |project: wire::ListedProject| Ok(Some((project.id()?, project.name()))))
+            .await
     }
 
     /// A resource below a cluster's `backup`.

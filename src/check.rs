@@ -5,7 +5,7 @@ mod details;
 mod remediation;
 mod report;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use tokio::time::Instant;
 
 use crate::atlas::{self, Atlas, Error, Listing};
 use crate::clients::Clients;
-use crate::config::{Config, DetailConfig};
+use crate::config::{Config, DetailConfig, OrganizationConfig};
 use crate::model::{
     Expected, FailureReason, ListedCluster, OrganizationId, ProjectId, Schedule, Target, Unexportable,
 };
-use crate::plan::{self, Complaint, Project};
+use crate::plan::{self, Complaint, ListedProjects, Project};
 use crate::self_metrics::SelfMetrics;
 use remediation::{Resource, hint};
 pub use report::{Report, Row, Terminal, Verdict};
@@ -61,7 +61,7 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
         .map(|(entry, atlas)| async move { (entry, atlas.projects(&entry.id, patience.deadline()).await) })
         .buffered(AT_ONCE);
     let mut rows = Vec::new();
-    let mut listed: BTreeMap<OrganizationId, BTreeSet<ProjectId>> = BTreeMap::new();
+    let mut listed: BTreeMap<OrganizationId, ListedProjects> = BTreeMap::new();
     for (entry, answer) in asked.collect::<Vec<_>>().await {
         let row = Row::of_organization(&entry.id);
         rows.push(match answer {
@@ -72,10 +72,15 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
                 "no project is listed: is the id an organization's, and are the credentials in its projects?",
             ),
             Ok(Listing { found, .. }) => {
+                let found: ListedProjects = found.into_iter().collect();
+                let excluded = match plan::excluded(config, entry, &found) {
+                    0 => String::new(),
+                    count => format!(", {count} of them excluded by exclude_projects"),
+                };
                 let count = found.len();
-                listed.insert(entry.id.clone(), found.into_iter().collect());
+                listed.insert(entry.id.clone(), found);
                 row.note(&format!(
-                    "lists {count} projects; those that the credentials are not in are not listed"
+                    "lists {count} projects{excluded}; those that the credentials are not in are not listed"
                 ))
             }
         });
@@ -89,8 +94,40 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
             }
         })
         .buffered(AT_ONCE);
-    rows.extend(asked.collect::<Vec<_>>().await.into_iter().flatten());
+    let of_projects: Vec<Row> = asked.collect::<Vec<_>>().await.into_iter().flatten().collect();
+    for organization in &config.organizations {
+        if let Some(listed) = listed.get(&organization.id) {
+            rows.extend(unmatched(organization, listed, &projects, &of_projects));
+        }
+    }
+    rows.extend(of_projects);
     Ok(Report { rows })
+}
+
+/// Rows of the exclusions of an organization that match nothing, as far as the rows of its projects show.
+fn unmatched(
+    organization: &OrganizationConfig,
+    listed: &ListedProjects,
+    projects: &BTreeMap<ProjectId, Project>,
+    rows: &[Row],
+) -> impl Iterator<Item = Row> {
+    let is_of = |row: &&Row| {
+        let plan = row.project_id.as_ref().and_then(|id| projects.get(id));
+        plan.is_some_and(|plan| plan.organization.as_ref() == Some(&organization.id))
+    };
+    let rows: Vec<_> = rows.iter().filter(is_of).collect();
+    let unread = rows.iter().any(|row| row.cluster_name.is_none() && row.verdict == Verdict::Failed);
+    let names: Vec<_> = rows.iter().filter_map(|row| row.cluster_name.as_deref()).collect();
+    let found = plan::organization_complaints(organization, listed, (!unread).then_some(&names));
+    found.into_iter().filter_map(|complaint| {
+        let (pattern, kind) = match complaint {
+            Complaint::NoMatch { pattern } => (pattern, "cluster"),
+            Complaint::NoProject { pattern } => (pattern, "project"),
+            _ => return None,
+        };
+        let advice = format!("no {kind} of the organization matches");
+        Some(Row::of_organization(&organization.id).cluster(&pattern).warn(&advice).pattern())
+    })
 }
 
 /// The rows of a project: its own if it cannot be read, those of its clusters otherwise.
@@ -133,7 +170,7 @@ async fn project(
     rows.extend(of_clusters);
     rows.extend(selected.left_out.iter().map(|(cluster, reason)| row(cluster).leave_out(*reason)));
     if let Some(listed) = &listed {
-        for complaint in plan::complaints(&plan.selection, listed, &selected) {
+        for complaint in plan::complaints(&plan.selection, listed, &selected, plan.organization.as_ref()) {
             if let Complaint::NoMatch { pattern } = complaint {
                 let advice = format!("no cluster of the project matches; it has {}", names_of(listed));
                 rows.push(row(&pattern).warn(&advice).pattern());

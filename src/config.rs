@@ -25,7 +25,7 @@ use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
 pub use authorities::Authorities;
 pub use credentials::{Credentials, SecretSource};
 pub(crate) use section::Section;
-pub use selection::Selection;
+pub use selection::{ProjectPattern, Selection};
 pub(crate) use told::is_no_secret;
 pub(crate) use yaml::yaml;
 
@@ -150,10 +150,22 @@ pub struct ProjectConfig {
 pub struct OrganizationConfig {
     /// The organization.
     pub id: OrganizationId,
+    /// Projects that are not read.
+    pub exclude_projects: Vec<ProjectPattern>,
+    /// Clusters of its projects that are not watched.
+    pub exclude_clusters: Vec<glob::Pattern>,
     /// What is expected of the clusters of its projects.
     pub expected: Expected,
     /// Who asks for them.
     pub credentials: Credentials,
+}
+
+impl OrganizationConfig {
+    /// Whether a project is excluded, as far as its name is known.
+    #[must_use]
+    pub fn excludes(&self, id: &ProjectId, name: Option<&str>) -> bool {
+        self.exclude_projects.iter().any(|pattern| pattern.matches(id, name))
+    }
 }
 
 /// Why a configuration was refused. Displays as one sentence, on one line, for the person who wrote it; no secret is in it.

@@ -69,8 +69,13 @@ pub async fn run(
         },
         expires_at: Some(now + SECRET_LIFE),
     };
-    let organization =
-        |id| OrganizationConfig { id, expected: Expected::default(), credentials: credentials.clone() };
+    let organization = |id| OrganizationConfig {
+        id,
+        exclude_projects: Vec::new(),
+        exclude_clusters: Vec::new(),
+        expected: Expected::default(),
+        credentials: credentials.clone(),
+    };
     let config = Config {
         base_url,
         authorities: Authorities::default(),

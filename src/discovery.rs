@@ -31,8 +31,8 @@ pub enum Finding {
     Projects {
         /// Which organization.
         organization_id: OrganizationId,
-        /// The projects that Atlas lists; `None` if it could not be read.
-        listed: Option<Listing<ProjectId>>,
+        /// The projects that Atlas lists and their names; `None` if it could not be read.
+        listed: Option<Listing<(ProjectId, Option<String>)>>,
         /// Whether all of it could be read.
         outcome: Result<(), PollError>,
     },

@@ -3,6 +3,7 @@
 
 mod watched;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -17,11 +18,12 @@ use crate::config::Config;
 use crate::detail::{Reader, Subject};
 use crate::discovery::{Finding, Scout};
 use crate::model::{ListedCluster, OrganizationId, ProjectId, Target};
-use crate::plan::{self, Project};
+use crate::plan::{self, ListedProjects, Project};
 use crate::poll::Poller;
 use crate::self_metrics::SelfMetrics;
 use crate::settings::{Follow, Lanes, Settings, first_delay};
-use watched::{Tasks, Watched, complain};
+use crate::telling::Place;
+use watched::{SaidOfExclusions, Tasks, Watched, complain};
 
 /// Findings that may wait to be taken in.
 const WAITING: usize = 64;
@@ -40,7 +42,9 @@ pub struct Fleet {
     /// How often the configuration was read anew.
     reloads: u64,
     /// The projects of each organization, as they were listed last.
-    organizations: BTreeMap<OrganizationId, BTreeSet<ProjectId>>,
+    organizations: BTreeMap<OrganizationId, ListedProjects>,
+    /// What was said in the log of the exclusions of each organization.
+    said: BTreeMap<OrganizationId, SaidOfExclusions>,
     /// The projects that are watched.
     projects: BTreeMap<ProjectId, Watched>,
     listing: BTreeMap<OrganizationId, AbortHandle>,
@@ -74,6 +78,7 @@ impl Fleet {
             settings: sender,
             findings,
             organizations: BTreeMap::new(),
+            said: BTreeMap::new(),
             projects: BTreeMap::new(),
             listing: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -120,9 +125,18 @@ impl Fleet {
                 {
                     let known = self.organizations.entry(id.clone()).or_default();
                     let before = std::mem::replace(known, listed.found.into_iter().collect());
-                    // An entry that could not be read may stand for anything that is missing.
-                    if listed.flaw.is_some() {
-                        known.extend(before);
+                    for (id, name) in before {
+                        match known.entry(id) {
+                            // A name once read stays, or an excluded project would be watched now and then.
+                            Entry::Occupied(mut project) if project.get().is_none() => {
+                                project.insert(name);
+                            }
+                            // An entry that could not be read may stand for anything that is missing.
+                            Entry::Vacant(place) if listed.flaw.is_some() => {
+                                place.insert(name);
+                            }
+                            _ => {}
+                        }
                     }
                     self.follow_projects();
                 }
@@ -158,6 +172,7 @@ impl Fleet {
         self.board.set_expiries(expiries(&self.config));
         let wanted: BTreeSet<_> = self.config.organizations.iter().map(|entry| entry.id.clone()).collect();
         self.organizations.retain(|id, _| wanted.contains(id));
+        self.said.retain(|id, _| wanted.contains(id));
         self.follow_projects();
         self.listing.retain(|id, task| {
             let stays = wanted.contains(id);
@@ -198,6 +213,29 @@ impl Fleet {
             }
             self.follow_clusters(&id);
         }
+        self.check_exclusions();
+    }
+
+    /// Says what the organizations exclude, and which of their exclusions match nothing.
+    fn check_exclusions(&mut self) {
+        for organization in &self.config.organizations {
+            let id = &organization.id;
+            let Some(listed) = self.organizations.get(id) else { continue };
+            let said = self.said.entry(id.clone()).or_default();
+            let excluded = plan::excluded(&self.config, organization, listed);
+            if std::mem::replace(&mut said.excluded, excluded) != excluded {
+                tracing::info!(organization_id = %id, listed = listed.len(), excluded, "projects are excluded by exclude_projects");
+            }
+            let projects =
+                self.projects.values().filter(|project| project.plan.organization.as_ref() == Some(id));
+            let clusters: Option<Vec<_>> = projects.map(|project| project.listed.as_ref()).collect();
+            let names = clusters.map(|clusters| {
+                clusters.into_iter().flatten().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>()
+            });
+            let found = plan::organization_complaints(organization, listed, names.as_deref());
+            let place = Place { organization: Some(id), ..Place::default() };
+            complain(place, found, &mut said.complaints);
+        }
     }
 
     fn publish_settings(&self, plans: &BTreeMap<ProjectId, Project>) {
@@ -231,8 +269,9 @@ impl Fleet {
         let listed = project.listed.as_deref();
         let selected = plan::clusters(&project.plan.selection, listed);
         if let Some(listed) = listed {
-            let found = plan::complaints(&project.plan.selection, listed, &selected);
-            complain(id, found, &mut project.said);
+            let organization = project.plan.organization.as_ref();
+            let found = plan::complaints(&project.plan.selection, listed, &selected, organization);
+            complain(Place { project: Some(id), ..Place::default() }, found, &mut project.said);
             self.board.leave_out(id, selected.counts());
         }
         let target = |name: &str| Target { project_id: id.clone(), cluster_name: name.to_owned() };

@@ -2,13 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::{Config, Credentials, Selection};
+use glob::Pattern;
+
+use crate::config::{Config, Credentials, OrganizationConfig, Selection};
 use crate::likeness;
 use crate::model::{Expected, ListedCluster, OrganizationId, ProjectId, Unexportable};
+
+/// The projects that an organization lists, and their names where these could be read.
+pub type ListedProjects = BTreeMap<ProjectId, Option<String>>;
 
 /// A project that is watched, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
+    /// The organization that it was found in; `None` for a `[[projects]]` entry.
+    pub organization: Option<OrganizationId>,
     /// Which of its clusters.
     pub selection: Selection,
     /// What is expected of them.
@@ -18,15 +25,16 @@ pub struct Project {
 }
 
 /// Every project that is watched, given the projects that each organization lists. `[[projects]]` wins over
-/// `[[organizations]]`, and of two organizations the one that stands first.
+/// `[[organizations]]`, what that excludes included, and of two organizations the one that stands first.
 #[must_use]
 pub fn projects(
     config: &Config,
-    listed: &BTreeMap<OrganizationId, BTreeSet<ProjectId>>,
+    listed: &BTreeMap<OrganizationId, ListedProjects>,
 ) -> BTreeMap<ProjectId, Project> {
     let mut projects = BTreeMap::new();
     for project in &config.projects {
         let plan = Project {
+            organization: None,
             selection: project.clusters.clone(),
             expected: project.expected,
             credentials: project.credentials.clone(),
@@ -34,9 +42,16 @@ pub fn projects(
         projects.insert(project.id.clone(), plan);
     }
     for organization in &config.organizations {
-        for id in listed.get(&organization.id).into_iter().flatten() {
+        for (id, name) in listed.get(&organization.id).into_iter().flatten() {
+            if organization.excludes(id, name.as_deref()) {
+                continue;
+            }
             projects.entry(id.clone()).or_insert_with(|| Project {
-                selection: Selection::default(),
+                organization: Some(organization.id.clone()),
+                selection: Selection {
+                    excluded: organization.exclude_clusters.clone(),
+                    ..Selection::default()
+                },
                 expected: organization.expected,
                 credentials: organization.credentials.clone(),
             });
@@ -45,12 +60,20 @@ pub fn projects(
     projects
 }
 
+/// The number of projects that `organization` lists and that are not watched since it excludes them.
+#[must_use]
+pub fn excluded(config: &Config, organization: &OrganizationConfig, listed: &ListedProjects) -> usize {
+    let has_entry = |id: &ProjectId| config.projects.iter().any(|project| project.id == *id);
+    let excludes = |(id, name): &(&ProjectId, &Option<String>)| organization.excludes(id, name.as_deref());
+    listed.iter().filter(excludes).filter(|(id, _)| !has_entry(id)).count()
+}
+
 /// What a selection comes to in a project.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Selected<'a> {
     /// The clusters to watch, and how the project lists them; `None` where it does not.
     pub watched: BTreeMap<&'a str, Option<&'a ListedCluster>>,
-    /// Clusters that would have been selected, but cannot be exported.
+    /// Clusters that would have been selected, but cannot be exported or are excluded.
     pub left_out: BTreeMap<&'a str, Unexportable>,
 }
 
@@ -75,6 +98,9 @@ pub fn clusters<'a>(selection: &'a Selection, listed: Option<&'a [ListedCluster]
         match cluster.unexportable {
             _ if selection.names(name) => drop(selected.watched.insert(name, Some(cluster))),
             _ if !selection.matches(name) => {}
+            _ if selection.excludes(name) => {
+                selected.left_out.insert(name, Unexportable::Configured);
+            }
             None => drop(selected.watched.insert(name, Some(cluster))),
             Some(reason) => drop(selected.left_out.insert(name, reason)),
         }
@@ -99,19 +125,25 @@ pub enum Complaint {
         /// Why it cannot.
         reason: Unexportable,
     },
-    /// A pattern that matches nothing.
+    /// A pattern that matches no cluster.
     NoMatch {
         /// The pattern.
         pattern: String,
     },
+    /// An entry of `exclude_projects` that matches no project.
+    NoProject {
+        /// The id or pattern.
+        pattern: String,
+    },
 }
 
-/// What of a selection leads nowhere.
+/// What of a selection leads nowhere. Exclusions of an organization hold for all its projects, so those of one cannot tell.
 #[must_use]
 pub fn complaints(
     selection: &Selection,
     listed: &[ListedCluster],
     selected: &Selected<'_>,
+    organization: Option<&OrganizationId>,
 ) -> BTreeSet<Complaint> {
     let of_names = selected.watched.iter().filter_map(|(name, cluster)| {
         let name = (*name).to_owned();
@@ -123,13 +155,37 @@ pub fn complaints(
             Some(cluster) => cluster.unexportable.map(|reason| Complaint::Unexportable { name, reason }),
         }
     });
-    let of_patterns = selection
-        .patterns
+    let names: Vec<_> = listed.iter().map(|cluster| cluster.name.as_str()).collect();
+    let excluded = selection.excluded.iter().filter(|_| organization.is_none());
+    let patterns = selection.patterns.iter().flatten().chain(excluded);
+    of_names.chain(unmatched(patterns, &names)).collect()
+}
+
+/// What of the exclusions of an organization matches nothing. `names` are those of all clusters in its projects, `None`
+/// while some are not known.
+#[must_use]
+pub fn organization_complaints(
+    organization: &OrganizationConfig,
+    listed: &ListedProjects,
+    names: Option<&[&str]>,
+) -> BTreeSet<Complaint> {
+    let of_projects = organization
+        .exclude_projects
         .iter()
-        .flatten()
-        .filter(|pattern| !listed.iter().any(|cluster| pattern.matches(&cluster.name)))
-        .map(|pattern| Complaint::NoMatch { pattern: pattern.as_str().to_owned() });
-    of_names.chain(of_patterns).collect()
+        .filter(|pattern| !listed.iter().any(|(id, name)| pattern.matches(id, name.as_deref())))
+        .map(|pattern| Complaint::NoProject { pattern: pattern.to_string() });
+    let of_clusters = names.into_iter().flat_map(|names| unmatched(&organization.exclude_clusters, names));
+    of_projects.chain(of_clusters).collect()
+}
+
+fn unmatched<'a>(
+    patterns: impl IntoIterator<Item = &'a Pattern>,
+    names: &[&str],
+) -> impl Iterator<Item = Complaint> {
+    patterns
+        .into_iter()
+        .filter(|pattern| !names.iter().any(|name| pattern.matches(name)))
+        .map(|pattern| Complaint::NoMatch { pattern: pattern.as_str().to_owned() })
 }
 
 /// The listed name that `name` may be a slip of.
@@ -184,10 +240,36 @@ mod tests {
     }
 
     #[test]
+    fn excluded_clusters_are_counted_as_configured() {
+        let there =
+            listed(&[("prod", None), ("test-a", None), ("test-free", Some(Unexportable::SharedTier))]);
+        let excluded = vec![Pattern::new("test-*").unwrap(), Pattern::new("none-*").unwrap()];
+        let check = |selection: Selection, left_out: &[&str]| {
+            let selected = clusters(&selection, Some(&there));
+            assert_eq!(selected.watched.into_keys().collect::<Vec<_>>(), ["prod"]);
+            let configured: BTreeMap<_, _> =
+                left_out.iter().map(|name| (*name, Unexportable::Configured)).collect();
+            assert_eq!(selected.left_out, configured);
+        };
+        check(Selection { excluded: excluded.clone(), ..Selection::default() }, &["test-a", "test-free"]);
+        let named = Selection::parse(["prod"]).unwrap();
+        check(Selection { excluded: excluded.clone(), ..named }, &[]);
+
+        let selection = Selection { excluded, ..Selection::default() };
+        let found = |organization| {
+            let selected = clusters(&selection, Some(&there));
+            complaints(&selection, &there, &selected, organization)
+        };
+        assert_eq!(found(None), BTreeSet::from([Complaint::NoMatch { pattern: "none-*".to_owned() }]));
+        let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
+        assert_eq!(found(Some(&organization)), BTreeSet::new(), "another project may have a match");
+    }
+
+    #[test]
     fn what_leads_nowhere_is_a_complaint() {
         let there = listed(&[("prod-eu", None), ("free-a", Some(Unexportable::SharedTier))]);
         let selection = Selection::parse(["prod-ue", "free-a", "free-*", "none-*"]).unwrap();
-        let found = complaints(&selection, &there, &clusters(&selection, Some(&there)));
+        let found = complaints(&selection, &there, &clusters(&selection, Some(&there)), None);
         let name = |name: &str| name.to_owned();
         let expected = [
             Complaint::Unknown { name: name("prod-ue"), meant: Some(name("prod-eu")) },

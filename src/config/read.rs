@@ -9,17 +9,32 @@ use config::{Value, ValueKind};
 use url::Url;
 
 use super::section::Section;
+use super::selection::cluster_patterns;
 use super::{
     Config, ConfigError, Credentials, DISCOVERY_INTERVAL, DetailConfig, OrganizationConfig, PollConfig,
-    ProjectConfig, Selection,
+    ProjectConfig, ProjectPattern, Selection,
 };
 use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
 use who::{authorities, credentials};
 
-/// Keys that `[[projects]]` and `[[organizations]]` share.
-const ENTRY: [&str; 5] = ["id", "expected_interval", "export_expected", "service_account", "api_key"];
-const PROJECT: [&str; 6] =
-    ["id", "clusters", "expected_interval", "export_expected", "service_account", "api_key"];
+const ORGANIZATION: [&str; 7] = [
+    "id",
+    "exclude_projects",
+    "exclude_clusters",
+    "expected_interval",
+    "export_expected",
+    "service_account",
+    "api_key",
+];
+const PROJECT: [&str; 7] = [
+    "id",
+    "clusters",
+    "exclude_clusters",
+    "expected_interval",
+    "export_expected",
+    "service_account",
+    "api_key",
+];
 
 /// More shards than this are a slip.
 const MOST_SHARDS: u32 = 1000;
@@ -183,7 +198,7 @@ fn organizations(
 ) -> Result<Vec<OrganizationConfig>, ConfigError> {
     let mut organizations = Vec::new();
     let mut ids = BTreeSet::new();
-    for mut section in root.sections("organizations", &ENTRY)? {
+    for mut section in root.sections("organizations", &ORGANIZATION)? {
         let id = section.required(
             "id",
             "an organization id: 24 lower-case hexadecimal digits, as in the organization's address in Atlas",
@@ -192,27 +207,67 @@ fn organizations(
         if !ids.insert(id.clone()) {
             return Err(section.error("id", &format!("is \"{id}\" a second time; once is enough")));
         }
+        let exclude_projects = names(
+            &mut section,
+            "exclude_projects",
+            "a list of project ids, and of names or patterns of names, such as [\"5f0e5a3b9c1d4e6f8a7b6c5d\", \"sandbox-*\"]",
+        )?;
+        let exclude_projects = ProjectPattern::parse_all(&exclude_projects.unwrap_or_default())
+            .map_err(|problem| section.error("exclude_projects", &problem))?;
+        let exclude_clusters = excluded_clusters(&mut section)?;
         let (expected, credentials) = (expected(&mut section)?, who(&mut section)?);
-        organizations.push(OrganizationConfig { id, expected, credentials });
+        organizations.push(OrganizationConfig {
+            id,
+            exclude_projects,
+            exclude_clusters,
+            expected,
+            credentials,
+        });
     }
     Ok(organizations)
 }
 
 fn clusters(section: &mut Section<'_>) -> Result<Selection, ConfigError> {
-    let entries: Option<Vec<String>> = section.optional(
+    let entries = names(
+        section,
         "clusters",
         "a list of cluster names or patterns, such as [\"prod-eu\", \"reporting-*\"]; left out, it is every cluster",
-        |value| match &value.kind {
-            ValueKind::Array(names) if !names.is_empty() => names
-                .iter()
-                .map(|name| text(name).filter(|name| is_name(name)).map(str::to_owned))
-                .collect(),
-            _ => None,
-        },
     )?;
-    let Some(entries) = entries else { return Ok(Selection::default()) };
-    Selection::parse(entries.iter().map(String::as_str))
-        .map_err(|problem| section.error("clusters", &problem))
+    let excluded = excluded_clusters(section)?;
+    let Some(entries) = entries else { return Ok(Selection { excluded, ..Selection::default() }) };
+    if entries.is_empty() {
+        return Err(section.error(
+            "clusters",
+            "is []; leave it out for every cluster, and name those that should not be watched in exclude_clusters. To watch nothing of a project, leave out its [[projects]], or name it in exclude_projects of its organization",
+        ));
+    }
+    let selection = Selection::parse(entries.iter().map(String::as_str))
+        .map_err(|problem| section.error("clusters", &problem))?;
+    let selection = Selection { excluded, ..selection };
+    match selection.names.iter().find(|name| selection.excludes(name)) {
+        None => Ok(selection),
+        Some(name) => Err(section.error(
+            "clusters",
+            &format!("names {name:?}, which exclude_clusters excludes; take it out of one of them"),
+        )),
+    }
+}
+
+fn excluded_clusters(section: &mut Section<'_>) -> Result<Vec<glob::Pattern>, ConfigError> {
+    let expected = "a list of cluster names or patterns, such as [\"scratch\", \"test-*\"]";
+    let entries = names(section, "exclude_clusters", expected)?;
+    cluster_patterns(&entries.unwrap_or_default())
+        .map_err(|problem| section.error("exclude_clusters", &problem))
+}
+
+/// A list of names and patterns.
+fn names(section: &mut Section<'_>, key: &str, expected: &str) -> Result<Option<Vec<String>>, ConfigError> {
+    section.optional(key, expected, |value| match &value.kind {
+        ValueKind::Array(names) => {
+            names.iter().map(|name| text(name).filter(|name| is_name(name)).map(str::to_owned)).collect()
+        }
+        _ => None,
+    })
 }
 
 fn expected(section: &mut Section<'_>) -> Result<Expected, ConfigError> {

@@ -1,16 +1,20 @@
-//! Which clusters of a project: names in full, and patterns.
+//! Which clusters of a project, and which projects of an organization: names in full, and patterns.
 
 use std::fmt;
 
 use glob::Pattern;
 
-/// `clusters` of a project. Left out, it is every cluster that can be exported.
+use crate::model::ProjectId;
+
+/// `clusters` and `exclude_clusters` of a project. Left out, it is every cluster that can be exported.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
     /// Names in full: watched whether Atlas lists them or not.
     pub names: Vec<String>,
     /// Patterns: what they match is watched if it can be exported. `None` matches everything.
     pub patterns: Option<Vec<Pattern>>,
+    /// `exclude_clusters`: what one of these matches is not watched.
+    pub excluded: Vec<Pattern>,
 }
 
 impl Selection {
@@ -18,25 +22,20 @@ impl Selection {
     pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let (mut names, mut patterns) = (Vec::new(), Vec::new());
         for entry in entries {
-            if entry.contains(['{', '}']) {
-                return Err(format!("has {entry:?}; patterns know *, ? and [abc], so write one for each"));
-            }
+            let pattern = pattern(entry)?;
             if entry.contains(['*', '?', '[', ']']) {
-                let pattern = Pattern::new(entry).map_err(|error| {
-                    format!("has {entry:?}, a pattern that cannot be read: {}", error.msg)
-                })?;
-                if patterns.contains(&pattern) {
-                    return Err(twice(entry));
-                }
-                patterns.push(pattern);
+                push_once(&mut patterns, pattern, entry)?;
             } else {
-                if names.iter().any(|name| name == entry) {
-                    return Err(twice(entry));
-                }
-                names.push(entry.to_owned());
+                push_once(&mut names, entry.to_owned(), entry)?;
             }
         }
-        Ok(Self { names, patterns: Some(patterns) })
+        Ok(Self { names, patterns: Some(patterns), excluded: Vec::new() })
+    }
+
+    /// Whether `exclude_clusters` matches `name`.
+    #[must_use]
+    pub fn excludes(&self, name: &str) -> bool {
+        self.excluded.iter().any(|pattern| pattern.matches(name))
     }
 
     /// Whether a pattern matches `name`.
@@ -52,8 +51,72 @@ impl Selection {
     }
 }
 
-fn twice(entry: &str) -> String {
-    format!("names {entry:?} twice; once is enough")
+/// Reads the entries of `exclude_clusters`. A name in full is a pattern that matches itself.
+pub(super) fn cluster_patterns(entries: &[String]) -> Result<Vec<Pattern>, String> {
+    let mut patterns = Vec::new();
+    for entry in entries {
+        push_once(&mut patterns, pattern(entry)?, entry)?;
+    }
+    Ok(patterns)
+}
+
+/// An entry of `exclude_projects`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProjectPattern {
+    /// An id.
+    Id(ProjectId),
+    /// A name or a pattern of names.
+    Name(Pattern),
+}
+
+impl ProjectPattern {
+    /// Reads the entries of `exclude_projects`: what looks like an id is one.
+    pub(super) fn parse_all(entries: &[String]) -> Result<Vec<Self>, String> {
+        let mut patterns = Vec::new();
+        for entry in entries {
+            let parsed = match ProjectId::parse(entry) {
+                Some(id) => Self::Id(id),
+                None => Self::Name(pattern(entry)?),
+            };
+            push_once(&mut patterns, parsed, entry)?;
+        }
+        Ok(patterns)
+    }
+
+    /// Whether it matches a project. A project without a readable name is matched by its id alone, so that no pattern hides
+    /// a project by mistake.
+    #[must_use]
+    pub fn matches(&self, id: &ProjectId, name: Option<&str>) -> bool {
+        match self {
+            Self::Id(excluded) => excluded == id,
+            Self::Name(pattern) => name.is_some_and(|name| pattern.matches(name)),
+        }
+    }
+}
+
+impl fmt::Display for ProjectPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Name(pattern) => pattern.fmt(f),
+        }
+    }
+}
+
+fn pattern(entry: &str) -> Result<Pattern, String> {
+    if entry.contains(['{', '}']) {
+        return Err(format!("has {entry:?}; patterns know *, ? and [abc], so write one for each"));
+    }
+    Pattern::new(entry)
+        .map_err(|error| format!("has {entry:?}, a pattern that cannot be read: {}", error.msg))
+}
+
+fn push_once<T: PartialEq>(known: &mut Vec<T>, parsed: T, entry: &str) -> Result<(), String> {
+    if known.contains(&parsed) {
+        return Err(format!("names {entry:?} twice; once is enough"));
+    }
+    known.push(parsed);
+    Ok(())
 }
 
 impl fmt::Display for Selection {

@@ -125,7 +125,10 @@ fn unknown_keys_are_named_with_their_place() {
     refused(
         &GOOD.replace("clusters", "cluster"),
         &[],
-        &["exporter.toml: projects[0].cluster is no key", "id, clusters, expected_interval"],
+        &[
+            "exporter.toml: projects[0].cluster is no key",
+            "id, clusters, exclude_clusters, expected_interval",
+        ],
     );
     refused(
         &GOOD.replace("service_account", "service_acount"),
@@ -166,7 +169,11 @@ fn wrong_values_are_named_with_what_would_be_right() {
     );
     refused(&GOOD.replace("32b6e34b3d91647abb20e7b8", "prod"), &[], &["projects[0].id is \"prod\"", "24"]);
     refused(&GOOD.replace("[\"prod\"]", "\"prod\""), &[], &["projects[0].clusters is \"prod\"", "list"]);
-    refused(&GOOD.replace("[\"prod\"]", "[]"), &[], &["projects[0].clusters is []"]);
+    refused(
+        &GOOD.replace("[\"prod\"]", "[]"),
+        &[],
+        &["projects[0].clusters is []", "leave it out", "exclude_clusters"],
+    );
     refused(&GOOD.replace("[\"prod\"]", "[\"a\", \"a\"]"), &[], &["projects[0].clusters", "\"a\" twice"]);
     refused(
         &GOOD.replace("[\"prod\"]", "[\"a-[\"]"),
@@ -310,6 +317,8 @@ fn every_key_the_example_shows_in_a_comment_is_read_too() {
     for key in [
         "ca_file",
         "clusters",
+        "exclude_clusters",
+        "exclude_projects",
         "expires_at",
         "expected_interval",
         "export_expected",
@@ -437,3 +446,4 @@ fn no_secret_is_in_the_debug_output() {
 
 mod authorities;
 mod detail;
+mod exclusions;

@@ -160,7 +160,7 @@ pub(super) fn discovery(encoder: &mut DescriptorEncoder<'_>, view: &View) -> fmt
     gauges(
         encoder,
         "mongodbatlas_backup_export_clusters_left_out",
-        "Clusters of the project that would be watched but cannot be exported, by reason, as of the last discovery.",
+        "Clusters of the project that would be watched but cannot be exported or are excluded, by reason, as of the last discovery.",
         left_out.map(|(id, reason, clusters)| {
             ([("project_id", id), ("reason", reason.as_str())], count(*clusters))
         }),

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::task::{AbortHandle, JoinSet};
+use tracing::field::display;
 
 use crate::detail::{Reader, Subject};
-use crate::model::{ListedCluster, ProjectId, Target};
+use crate::model::{ListedCluster, Target};
 use crate::plan::{Complaint, Project};
+use crate::telling::Place;
 
 /// A project that is watched.
 #[derive(Debug)]
@@ -22,6 +24,15 @@ pub(super) struct Watched {
     pub(super) clusters: BTreeMap<Target, Tasks>,
     /// What was said in the log of names and patterns that lead nowhere.
     pub(super) said: BTreeSet<Complaint>,
+}
+
+/// What was said in the log of the exclusions of an organization.
+#[derive(Debug, Default)]
+pub(super) struct SaidOfExclusions {
+    /// How many projects they exclude.
+    pub(super) excluded: usize,
+    /// Which of them match nothing.
+    pub(super) complaints: BTreeSet<Complaint>,
 }
 
 /// The tasks of a cluster.
@@ -89,17 +100,41 @@ impl Tasks {
 }
 
 /// Says once what leads nowhere.
-pub(super) fn complain(id: &ProjectId, found: BTreeSet<Complaint>, said: &mut BTreeSet<Complaint>) {
+pub(super) fn complain(place: Place<'_>, found: BTreeSet<Complaint>, said: &mut BTreeSet<Complaint>) {
+    let owner = if place.project.is_some() { "project" } else { "organization" };
+    let (organization_id, project_id) = (place.organization.map(display), place.project.map(display));
     for complaint in found.difference(said) {
         match complaint {
             Complaint::Unknown { name, meant } => {
-                tracing::error!(project_id = %id, cluster_name = name, did_you_mean = meant, "the configured cluster is not in the project's list of clusters");
+                tracing::error!(
+                    project_id,
+                    cluster_name = name,
+                    did_you_mean = meant,
+                    "the configured cluster is not in the project's list of clusters"
+                );
             }
             Complaint::Unexportable { name, reason } => {
-                tracing::error!(project_id = %id, cluster_name = name, "the cluster is configured, but {}", reason.phrase());
+                tracing::error!(
+                    project_id,
+                    cluster_name = name,
+                    "the cluster is configured, but {}",
+                    reason.phrase()
+                );
             }
             Complaint::NoMatch { pattern } => {
-                tracing::warn!(project_id = %id, pattern, "no cluster of the project matches the pattern");
+                tracing::warn!(
+                    organization_id,
+                    project_id,
+                    pattern,
+                    "no cluster of the {owner} matches the pattern"
+                );
+            }
+            Complaint::NoProject { pattern } => {
+                tracing::warn!(
+                    organization_id,
+                    pattern,
+                    "no project of the organization matches the pattern"
+                );
             }
         }
     }

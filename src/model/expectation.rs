@@ -103,7 +103,7 @@ impl Expected {
     }
 }
 
-/// Why the snapshots of a cluster cannot be exported.
+/// Why a cluster is not watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unexportable {
     /// It shares its servers (`TENANT`).
@@ -112,11 +112,13 @@ pub enum Unexportable {
     Flex,
     /// Its cloud backup is off.
     BackupDisabled,
+    /// The configuration excludes it; never said by a listing.
+    Configured,
 }
 
 impl Unexportable {
     /// Every reason, in the order of the exposition.
-    pub const ALL: [Self; 3] = [Self::SharedTier, Self::Flex, Self::BackupDisabled];
+    pub const ALL: [Self; 4] = [Self::SharedTier, Self::Flex, Self::BackupDisabled, Self::Configured];
 
     /// The label value.
     #[must_use]
@@ -125,6 +127,7 @@ impl Unexportable {
             Self::SharedTier => "shared_tier",
             Self::Flex => "flex",
             Self::BackupDisabled => "backup_disabled",
+            Self::Configured => "configured",
         }
     }
 
@@ -135,6 +138,7 @@ impl Unexportable {
             Self::SharedTier => "is of a shared tier, which has no exports",
             Self::Flex => "is a flex cluster, which has no exports",
             Self::BackupDisabled => "has its cloud backup switched off",
+            Self::Configured => "is excluded by exclude_clusters",
         }
     }
 }

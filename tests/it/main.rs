@@ -23,6 +23,7 @@ mod demo;
 mod details;
 mod discovery;
 mod documents;
+mod exclusions;
 mod exposed;
 mod faults;
 mod handshakes;

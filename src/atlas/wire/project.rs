@@ -17,12 +17,19 @@ pub(in crate::atlas) struct Project {
 #[derive(Deserialize)]
 pub(in crate::atlas) struct ListedProject {
     id: String,
+    name: Option<serde_json::Value>,
 }
 
 impl ListedProject {
     /// A project that cannot be asked for is an error: left out, it would be missing without a word.
     pub(in crate::atlas) fn id(&self) -> Result<ProjectId, Error> {
         ProjectId::parse(&self.id).ok_or_else(|| Error::invalid(&format!("{:?} is no project id", self.id)))
+    }
+
+    /// Its name, which only exclusions need: one that cannot be read costs itself, not the project.
+    pub(in crate::atlas) fn name(&self) -> Option<String> {
+        let name = self.name.as_ref()?.as_str()?;
+        (!name.trim().is_empty()).then(|| name.to_owned())
     }
 }
 
@@ -153,6 +160,21 @@ mod tests {
             r#"{"name":"a","paused":"no"}"#,
         ] {
             assert!(listed(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn project_name_that_cannot_be_read_costs_itself() {
+        for (rest, name) in [
+            (r#","name":"payments""#, Some("payments")),
+            (r#","name":7"#, None),
+            (r#","name":null"#, None),
+            (r#","name":" ""#, None),
+            ("", None),
+        ] {
+            let json = format!(r#"{{"id":"32b6e34b3d91647abb20e7b8"{rest}}}"#);
+            let project = decode::<ListedProject>(json.as_bytes()).unwrap();
+            assert!(project.id().is_ok() && project.name().as_deref() == name, "{json}");
         }
     }
 
