@@ -10,6 +10,7 @@ mod families;
 mod lines;
 mod own;
 mod pieces;
+mod process;
 mod text;
 mod values;
 
@@ -22,6 +23,7 @@ use prometheus_client::encoding::{self, DescriptorEncoder};
 use prometheus_client::registry::Registry;
 
 use crate::board::View;
+use crate::process::ProcessStats;
 use crate::self_metrics::SelfMetrics;
 pub use pieces::Pieces;
 pub use text::Text;
@@ -55,7 +57,8 @@ impl Format {
     }
 }
 
-/// Renders a view, the poll interval that it was made under, and what the exporter counts of itself, as a whole.
+/// Renders a view, the poll interval that it was made under, and what the exporter counts of itself, as a whole. Without
+/// `process_*`: where files are collected, they would collide with those of the collecting process.
 pub fn render(
     view: Arc<View>,
     metrics: Arc<SelfMetrics>,
@@ -63,22 +66,23 @@ pub fn render(
     format: Format,
 ) -> Result<String, fmt::Error> {
     let mut text = Text::default();
-    text.push_str(&own(view.clone(), metrics, poll_interval, format)?);
+    text.push_str(&own(view.clone(), metrics, poll_interval, None, format)?);
     let mut pieces = clusters(view, format);
     while pieces.fill(&mut text) {}
     text.push_str(format.end());
     String::from_utf8(text.into()).map_err(|_| fmt::Error)
 }
 
-/// The first part of an exposition: the exporter itself, and what it knows of projects and organizations.
+/// The first part of an exposition: the exporter itself, its process, and what it knows of projects and organizations.
 pub fn own(
     view: Arc<View>,
     metrics: Arc<SelfMetrics>,
     poll_interval: Duration,
+    process: Option<ProcessStats>,
     format: Format,
 ) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Own { view, metrics, poll_interval }));
+    registry.register_collector(Box::new(Own { view, metrics, poll_interval, process }));
     let mut out = String::new();
     match format {
         Format::Text => encoding::prometheus_text::encode(&mut out, &registry)?,
@@ -98,11 +102,15 @@ struct Own {
     view: Arc<View>,
     metrics: Arc<SelfMetrics>,
     poll_interval: Duration,
+    process: Option<ProcessStats>,
 }
 
 impl Collector for Own {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         own::exporter(&mut encoder, &self.view, &self.metrics, self.poll_interval)?;
+        if let Some(process) = &self.process {
+            process::families(&mut encoder, process, self.metrics.started())?;
+        }
         own::requests(&mut encoder, &self.view, &self.metrics)?;
         own::discovery(&mut encoder, &self.view)?;
         details::projects(&mut encoder, &self.view)

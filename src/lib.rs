@@ -20,6 +20,7 @@ pub mod model;
 
 pub mod exposition;
 pub mod http;
+pub mod process;
 pub mod self_metrics;
 pub mod status;
 pub mod web;

@@ -24,6 +24,7 @@ pub struct SelfMetrics {
     durations: BTreeMap<&'static str, Histogram>,
     pages: AtomicU64,
     full_walks: AtomicU64,
+    started: Timestamp,
     reload: Mutex<Reload>,
 }
 
@@ -49,6 +50,7 @@ impl SelfMetrics {
             durations: endpoints.iter().map(|endpoint| (*endpoint, Histogram::new(BOUNDS))).collect(),
             pages: AtomicU64::default(),
             full_walks: AtomicU64::default(),
+            started,
             reload: Mutex::new(Reload { error: None, succeeded_at: started, failures: 0 }),
         }
     }
@@ -82,6 +84,12 @@ impl SelfMetrics {
             reload.succeeded_at = now;
         }
         reload.error = error;
+    }
+
+    /// When the process started.
+    #[must_use]
+    pub fn started(&self) -> Timestamp {
+        self.started
     }
 
     /// Pages of export jobs that were read.

@@ -52,7 +52,7 @@ fn render(times: usize) {
         let view = Arc::new(board.view(Instant::now()));
         let interval = Duration::from_mins(1);
         text.push_str(
-            &exposition::own(view.clone(), metrics.clone(), interval, Format::OpenMetrics).unwrap(),
+            &exposition::own(view.clone(), metrics.clone(), interval, None, Format::OpenMetrics).unwrap(),
         );
         let mut pieces = exposition::clusters(view, Format::OpenMetrics);
         while pieces.fill(&mut text) {

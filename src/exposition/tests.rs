@@ -83,6 +83,11 @@ fn text(board: &Board) -> String {
     render(Arc::new(board.view(Instant::now())), metrics(), Duration::from_mins(1), Format::Text).unwrap()
 }
 
+fn own_without_process(board: &Board) -> String {
+    let view = Arc::new(board.view(Instant::now()));
+    own(view, metrics(), Duration::from_mins(1), None, Format::Text).unwrap()
+}
+
 /// The samples of `name` without the labels that every sample has.
 fn samples(text: &str, name: &str) -> Vec<String> {
     let prefix = format!("mongodbatlas_backup_export_{name}");
@@ -289,7 +294,19 @@ async fn the_exposition_is_the_golden_one() {
     good(&board, "sharded", [sharded]);
     good(&board, "empty", []);
     bad(&board, "broken", FailureReason::Forbidden);
-    let text = text(&board);
+    let process = ProcessStats {
+        cpu_seconds: Some(12.34),
+        resident_bytes: Some(8_388_608),
+        virtual_bytes: Some(16_777_216),
+        open_fds: Some(21),
+        max_fds: Some(1024),
+        threads: Some(3),
+    };
+    let view = Arc::new(board.view(Instant::now()));
+    let own = own(view, metrics(), Duration::from_mins(1), Some(process), Format::Text).unwrap();
+    let (text, without) = (text(&board), own_without_process(&board));
+    assert!(!without.contains("process_"), "{without}");
+    let text = text.replacen(&without, &own, 1);
     let rust = env!("BUILD_RUST_VERSION");
     let build =
         text.lines().find(|line| line.starts_with("mongodbatlas_backup_exporter_build_info{")).unwrap();

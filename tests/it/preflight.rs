@@ -298,6 +298,7 @@ async fn once_prints_the_exposition_and_says_whether_all_was_well() {
     }
     assert_eq!(scrape.latest_state("prod-eu"), Some("Successful"));
     assert!(out.starts_with("# HELP ") && out.ends_with('\n') && !out.contains("# EOF"), "text format 0.0.4");
+    assert!(!out.contains("process_"), "a textfile collector has its own");
 
     for path in ["prod-eu/backup/exports", "prod-eu/backup/schedule", "/orgs/", "/clusters$"] {
         let refusal = Misbehaviour::Status(403, "USER_UNAUTHORIZED", Vec::new());

@@ -53,7 +53,10 @@ async fn the_exposition_is_the_golden_one() {
     exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_detail_up").len() == 3).await;
     let text = exporter.get_with("/metrics", "accept", OPEN_METRICS).await.text().await.unwrap();
     let timed = ["_last_poll_", "_success_timestamp_", "_request_duration_seconds_", "_remaining"];
-    let is_timed = |name: &str| timed.iter().any(|part| name.contains(part)) && !name.ends_with("_info");
+    let is_timed = |name: &str| {
+        timed.iter().any(|part| name.contains(part)) && !name.ends_with("_info")
+            || name.starts_with("process_")
+    };
     let blank = |line: &str| match line.split_once(['{', ' ']) {
         Some((name, _)) if is_timed(name) => {
             format!("{} ...", line.rsplit_once(' ').unwrap().0)
@@ -213,4 +216,41 @@ async fn a_scrape_calls_nobody() {
         exporter.get(path).await;
     }
     assert_eq!(simulator.world().seen.len(), before);
+}
+
+/// Compared with what the kernel says from outside.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn process_metrics_are_those_of_the_process() {
+    let before = jiff::Timestamp::now().as_millisecond() as f64 / 1000.0;
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let setup = Setup::new(&simulator);
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    let of_kernel = |file: &str, key: &str| -> f64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/{file}", exporter.pid())).unwrap();
+        let rest = text.lines().find_map(|line| line.strip_prefix(key)).unwrap().to_owned();
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    let scrape = exporter.scrape().await;
+    let value = |name: &str| scrape.0[&format!("process_{name}")];
+    let near =
+        |value: f64, of_kernel: f64| assert!((value / of_kernel - 1.0).abs() < 0.5, "{value} {of_kernel}");
+    near(value("resident_memory_bytes"), of_kernel("status", "VmRSS:") * 1024.0);
+    near(value("virtual_memory_bytes"), of_kernel("status", "VmSize:") * 1024.0);
+    near(value("threads"), of_kernel("status", "Threads:"));
+    assert_eq!(value("max_fds"), of_kernel("limits", "Max open files"));
+    let open = std::fs::read_dir(format!("/proc/{}/fd", exporter.pid())).unwrap().count() as f64;
+    assert!((value("open_fds") - open).abs() < 4.0, "{open} {scrape:#?}");
+    assert!((before..before + 30.0).contains(&value("start_time_seconds")), "{before} {scrape:#?}");
+    let seconds = value("cpu_seconds_total");
+    assert!(seconds > 0.0 && seconds < 30.0, "{seconds}");
+    exporter.until(|scrape| scrape.0["process_cpu_seconds_total"] > seconds).await;
+    let types = |text: String| -> Vec<String> {
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE process_")).map(str::to_owned).collect()
+    };
+    let text = types(exporter.get("/metrics").await.text().await.unwrap());
+    let open_metrics = exporter.get_with("/metrics", "accept", OPEN_METRICS).await.text().await.unwrap();
+    assert_eq!((text.len(), text[0].as_str()), (7, "cpu_seconds_total counter"));
+    assert_eq!(types(open_metrics), [&["cpu_seconds counter".to_owned()], &text[1..]].concat());
 }
