@@ -177,7 +177,7 @@ async fn project(
             }
         }
         if rows.is_empty() {
-            rows.push(Row::of_project(id, Some(&name)).warn("the project has no clusters"));
+            rows.push(Row::of_project(id, Some(&name)).note("the project has no clusters"));
         }
     }
     if let Some(at) = plan.credentials.ended(Timestamp::now()) {

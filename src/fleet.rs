@@ -144,6 +144,9 @@ impl Fleet {
             }
             Finding::Clusters { project_id: id, listed, outcome } => {
                 if let (Some(project), Some(listed)) = (self.projects.get_mut(&id), listed) {
+                    if listed.found.is_empty() && listed.flaw.is_none() {
+                        tracing::debug!(project_id = %id, "the project has no clusters");
+                    }
                     let before = project.listed.replace(listed.found).unwrap_or_default();
                     if listed.flaw.is_some() {
                         let known = project.listed.get_or_insert_default();

@@ -238,8 +238,13 @@ impl Report {
         let (all, bad) = (self.watched().count(), self.watched().filter(failed).count());
         let unread = self.rows.iter().filter(|row| row.cluster_name.is_none()).filter(failed).count();
         let warnings = self.rows.iter().filter(|row| row.verdict == Verdict::Warning).count();
+        let is_cluster = |row: &Row| row.cluster_name.is_some() && !row.is_pattern;
+        let no_project_has_one = unread == 0
+            && self.rows.iter().any(|row| row.project_id.is_some())
+            && !self.rows.iter().any(is_cluster);
         let known = if unread > 0 { " that are known" } else { "" };
         let mut sentence = match (all, bad) {
+            (0, _) if no_project_has_one => "No project has a cluster: there is nothing to watch.".to_owned(),
             (0, _) => "There is no cluster to watch.".to_owned(),
             (1, 0) => format!("1 cluster{}, and it can be watched.", known.replace("are", "is")),
             (all, 0) => format!("{all} clusters{known}, and all can be watched."),

@@ -108,7 +108,7 @@ impl Expected {
 pub enum Unexportable {
     /// It shares its servers (`TENANT`).
     SharedTier,
-    /// It is a flex cluster.
+    /// It is a flex cluster. Since 2026 these are not in the listing of clusters.
     Flex,
     /// Its cloud backup is off.
     BackupDisabled,

@@ -117,12 +117,12 @@ pub(super) fn project(id: &str, project: &Project) -> Value {
     json!({"id": id, "name": project.name, "orgId": project.organization, "created": "2020-01-01T00:00:00Z", "clusterCount": project.clusters.len(), "links": []})
 }
 
-/// A cluster in the listing of its project.
-pub(super) fn cluster(name: &str, cluster: &Cluster) -> Value {
+/// A cluster in the listing of its project; `None` for a flex cluster, which is in a listing of its own.
+pub(super) fn cluster(name: &str, cluster: &Cluster) -> Option<Value> {
     let (provider, tier) = match cluster.kind {
         Kind::Dedicated => ("AWS", "M30"),
         Kind::SharedTier => ("TENANT", "M0"),
-        Kind::Flex => ("FLEX", "FLEX"),
+        Kind::Flex => return None,
     };
     let spec = |shard: usize| {
         json!({
@@ -131,7 +131,7 @@ pub(super) fn cluster(name: &str, cluster: &Cluster) -> Value {
         })
     };
     let specs: Vec<Value> = (0..cluster.shards.max(1)).map(spec).collect();
-    json!({
+    Some(json!({
         "name": name,
         "backupEnabled": cluster.kind == Kind::Dedicated && !cluster.backup_disabled,
         "clusterType": if cluster.shards > 0 { "SHARDED" } else { "REPLICASET" },
@@ -140,7 +140,7 @@ pub(super) fn cluster(name: &str, cluster: &Cluster) -> Value {
         "replicationSpecs": specs,
         "stateName": "IDLE",
         "links": [],
-    })
+    }))
 }
 
 /// A backup schedule.

@@ -133,7 +133,7 @@ pub enum Kind {
     Dedicated,
     /// On servers that are shared with others; it has no exports.
     SharedTier,
-    /// Listed, and refused by every endpoint of a cluster.
+    /// Not listed among the clusters, and refused by every endpoint of a cluster.
     Flex,
 }
 

@@ -65,7 +65,7 @@ async fn every_cluster_with_cloud_backup_is_found_and_the_others_are_counted() {
     let paused = |name| scrape.value("cluster_paused", name, "");
     assert_eq!((paused("prod"), paused("asleep")), (Some(0.0), Some(1.0)));
     assert_eq!(scrape.latest_state("asleep"), Some("Successful"), "paused, and watched all the same");
-    for (reason, count) in [("shared_tier", 2.0), ("flex", 1.0), ("backup_disabled", 1.0)] {
+    for (reason, count) in [("shared_tier", 2.0), ("flex", 0.0), ("backup_disabled", 1.0)] {
         assert_eq!(left_out(&scrape, reason), Some(count), "{reason}");
     }
     assert_eq!(by_project(&scrape, "discovery_success", PROJECT), Some(1.0));
@@ -78,6 +78,19 @@ async fn every_cluster_with_cloud_backup_is_found_and_the_others_are_counted() {
         0,
         "nobody asks for those"
     );
+}
+
+#[tokio::test]
+async fn flex_cluster_of_an_old_listing_is_counted() {
+    let simulator = simulator(world([("prod", cluster())])).await;
+    let regions = |provider| format!(r#"[{{"regionConfigs":[{{"providerName":"{provider}"}}]}}]"#);
+    let (flex, prod) = (regions("FLEX"), regions("AWS"));
+    let listing = format!(
+        r#"{{"results":[{{"name":"old","replicationSpecs":{flex}}},{{"name":"prod","replicationSpecs":{prod}}}]}}"#
+    );
+    simulator.world().faults = vec![Fault::lasting("/clusters$", Misbehaviour::Body(listing.leak()))];
+    let scrape = all_of_project(Setup::new(&simulator)).start().await.ready().await;
+    assert_eq!((names(&scrape), left_out(&scrape, "flex")), (vec!["prod".to_owned()], Some(1.0)));
 }
 
 #[tokio::test]
@@ -113,7 +126,7 @@ async fn patterns_take_what_they_match_and_names_what_they_name() {
     };
     said(&["level=error", "not in the project's list of clusters", "cluster_name=prod-ue", "did_you_mean=prod-eu"]);
     said(&["level=error", "has its cloud backup switched off", "cluster_name=careless"]);
-    said(&["level=error", "is a flex cluster", "cluster_name=flex"]);
+    said(&["level=error", "Atlas lists no such cluster", "cluster_name=flex"]);
     assert_eq!(
         requests(&simulator, "/flex/backup/schedule"),
         0,

@@ -388,10 +388,33 @@ async fn check_of_nothing_is_not_well_and_says_why() {
         run(&watched(Setup::new(&simulator), &format!("[[projects]]\nid = \"{PROJECT}\"\n")), &["check"])
             .await;
     assert!(code == Some(1) && table.contains("the project has no clusters"), "{table}");
+    assert!(table.ends_with("\nNo project has a cluster: there is nothing to watch.\n"), "{table}");
     let own = "[organizations.service_account]\nclient_id = \"mdb_sa_id_new\"\nclient_secret = \"new\"\n";
     let entry = format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n{own}");
     let (code, table, _) = run(&watched(Setup::new(&simulator), &entry), &["check"]).await;
     assert!(code == Some(1) && table.contains("no project is listed"), "{table}");
+}
+
+#[tokio::test]
+async fn projects_without_clusters_are_notes_and_not_warnings() {
+    let mut world = mixed();
+    for id in [UNKNOWN, "32b6e34b3d91647abb20e7ba"] {
+        world.projects.insert(id.to_owned(), Project::new("empty"));
+    }
+    let simulator = simulator(world).await;
+    let mut setup = watched(Setup::new(&simulator), &format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    let (code, table, _) = run(&setup, &["check"]).await;
+    assert_eq!(code, Some(0), "{table}");
+    assert!(line(&table, "empty", "-").contains("the project has no clusters"), "{table}");
+    assert!(table.ends_with("\n4 clusters, and all can be watched.\n"), "{table}");
+
+    setup.flags = vec!["--log.level=debug"];
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    let log = exporter.log();
+    let said: Vec<_> = log.lines().filter(|line| line.contains("the project has no clusters")).collect();
+    assert!(said.len() == 2 && said.iter().all(|line| line.contains("level=debug")), "{log}");
+    assert!(!log.contains("level=warn") && !log.contains("level=error"), "{log}");
 }
 
 #[tokio::test]

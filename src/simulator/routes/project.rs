@@ -68,7 +68,7 @@ fn granted(project: &Project, id: &str, rest: &[&str], asked: &Asked<'_>) -> Res
     }
     match rest {
         ["clusters"] => {
-            let clusters = project.clusters.iter().map(|(name, cluster)| wire::cluster(name, cluster));
+            let clusters = project.clusters.iter().filter_map(|(name, cluster)| wire::cluster(name, cluster));
             Ok(listing(&clusters.collect::<Vec<_>>(), asked.uri, &Quirks::default()))
         }
         ["backup", "exportBuckets"] => {
