@@ -180,10 +180,10 @@ impl Board {
         }
     }
 
-    /// Whether a project has a name to be shown under.
+    /// The name that a project is shown under; `None` until it was asked for.
     #[must_use]
-    pub fn is_named(&self, id: &ProjectId) -> bool {
-        self.peek().projects.get(id).is_some_and(|project| project.name.is_some())
+    pub fn project_name(&self, id: &ProjectId) -> Option<Arc<str>> {
+        self.peek().projects.get(id)?.name.clone()
     }
 
     /// Takes in a poll that has finished: what it found, or why it failed.

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::atlas::{self, Atlas, Error, Listing};
-use crate::clients::Clients;
+use crate::clients::{self, Clients};
 use crate::config::{Config, DetailConfig, OrganizationConfig};
 use crate::model::{
     Expected, FailureReason, ListedCluster, OrganizationId, ProjectId, Schedule, Target, Unexportable,
@@ -61,6 +61,12 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
         .map(|(entry, atlas)| async move { (entry, atlas.projects(&entry.id, patience.deadline()).await) })
         .buffered(AT_ONCE);
     let mut rows = Vec::new();
+    for (credentials, at) in clients::ended(config, Timestamp::now()) {
+        let advice = format!(
+            "by expires_at, the secret of the {credentials} ended {at}: make a new one, or put its date"
+        );
+        rows.push(Row::default().warn(&advice));
+    }
     let mut listed: BTreeMap<OrganizationId, ListedProjects> = BTreeMap::new();
     for (entry, answer) in asked.collect::<Vec<_>>().await {
         let row = Row::of_organization(&entry.id);
@@ -179,13 +185,6 @@ async fn project(
         if rows.is_empty() {
             rows.push(Row::of_project(id, Some(&name)).note("the project has no clusters"));
         }
-    }
-    if let Some(at) = plan.credentials.ended(Timestamp::now()) {
-        let advice = format!(
-            "by expires_at, the secret of the {} ended {at}: make a new one, or put its date",
-            plan.credentials
-        );
-        rows.push(Row::of_project(id, Some(&name)).warn(&advice));
     }
     let details = details::Asked { atlas, id, detail, exporting: exporting.into_iter().flatten().next() };
     if let Some(row) = details.row(Row::of_project(id, Some(&name)), plan, patience).await {

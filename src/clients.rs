@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::atlas::{Atlas, Error};
 use crate::config::{Config, Credentials};
 use crate::model::{Moment, short_client_id};
@@ -52,6 +54,13 @@ impl Clients {
     pub fn of(&self, credentials: &Credentials) -> Option<Atlas> {
         self.known.iter().find(|(known, _)| known == credentials).map(|(_, client)| client.clone())
     }
+}
+
+/// The service accounts whose secret ended before `now`, each once however many entries name it, and when it did.
+#[must_use]
+pub fn ended(config: &Config, now: Timestamp) -> BTreeMap<String, Timestamp> {
+    let ended = config.credentials().filter_map(|one| Some((one.to_string(), one.ended(now)?)));
+    ended.collect()
 }
 
 /// When the secrets of service accounts end, by the short forms of their ids; of two that look alike, the first to end.

@@ -153,7 +153,7 @@ impl Scout {
         let named = atlas.project_name(id, Instant::now() + NAME_TIMEOUT).await;
         match &named {
             Ok(name) if !name.trim().is_empty() => self.board.name_project(id, name.clone()),
-            _ if self.board.is_named(id) => {}
+            _ if self.board.project_name(id).is_some() => {}
             _ => self.board.name_project(id, id.to_string()),
         }
         let listed = atlas.clusters(id, Instant::now() + LISTING_TIMEOUT).await;

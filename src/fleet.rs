@@ -13,7 +13,7 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use crate::atlas::Error;
 use crate::board::Board;
-use crate::clients::{Clients, expiries};
+use crate::clients::{self, Clients, expiries};
 use crate::config::Config;
 use crate::detail::{Reader, Subject};
 use crate::discovery::{Finding, Scout};
@@ -173,6 +173,9 @@ impl Fleet {
         self.board.set_stale_after(self.config.poll.stale_after);
         self.board.set_details(self.config.detail.stale_after(), &self.config.detail.off);
         self.board.set_expiries(expiries(&self.config));
+        for (credentials, at) in clients::ended(&self.config, Timestamp::now()) {
+            tracing::warn!(credentials, expired_at = %at, "the secret has expired, by expires_at");
+        }
         let wanted: BTreeSet<_> = self.config.organizations.iter().map(|entry| entry.id.clone()).collect();
         self.organizations.retain(|id, _| wanted.contains(id));
         self.said.retain(|id, _| wanted.contains(id));

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 
 use crate::atlas::{Atlas, Error};
@@ -18,6 +18,12 @@ use crate::model::{
     ClusterReport, FailedJob, FailureReason, JobId, Moment, Movements, PollError, ProjectId, Target,
 };
 use crate::settings::{Follow, Settings, rest};
+
+/// Failures that are older when the exporter starts were logged before, or are no news.
+const LOGGED_AGE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Longest time from the failure of a job to the event that tells of it.
+const EVENT_DELAY: SignedDuration = SignedDuration::from_hours(1);
 
 /// What every poll needs.
 #[derive(Debug)]
@@ -64,7 +70,12 @@ impl Poller {
         let (outcome, duration) = settings.polls.pass(&mut memory.slow, timed).await;
         let (now, finished) = (Timestamp::now().into(), Instant::now());
         let outcome = match outcome {
-            Ok(report) => Ok(memory.take_in(target, report, now, finished)),
+            Ok(report) => {
+                let project = self.board.project_name(&target.project_id);
+                let event = self.board.last_failed_event(target);
+                memory.log_failures(target, project.as_deref(), event, &report, now);
+                Ok(memory.take_in(target, report, now, finished))
+            }
             Err(error) => Err(memory.fail(target, &error)),
         };
         self.board.publish(target, now, duration, outcome);
@@ -86,9 +97,11 @@ fn pause(settings: &Settings, project: &ProjectId) -> Duration {
 struct Memory {
     walk: Walk,
     movements: Movements,
-    /// Failed jobs whose reason is in the log already, or was made good before we came; `None` before the first good poll. It
-    /// grows with the failures of a cluster, not with its history.
+    /// Failed jobs that are logged, or that were resolved or old at the first good poll; `None` before that. It grows with the
+    /// failures of a cluster, not with its history.
     logged: Option<HashSet<JobId>>,
+    /// The newest event of a failed export that was considered.
+    event: Option<Moment>,
     /// Why the last poll failed, if it did.
     failing: Option<FailureReason>,
     /// Whether the last poll was slow.
@@ -96,6 +109,44 @@ struct Memory {
 }
 
 impl Memory {
+    /// Logs each failed export once: those with a job, and those that only an event tells of. `project` is its name, and `event` when
+    /// the newest event happened.
+    fn log_failures(
+        &mut self,
+        target: &Target,
+        project: Option<&str>,
+        event: Option<Moment>,
+        report: &ClusterReport,
+        now: Moment,
+    ) {
+        let is_old = |at: Moment| now.duration_since(at) > LOGGED_AGE;
+        let logged = self.logged.get_or_insert_with(|| {
+            let unresolved = report.unresolved().count();
+            let known = report.failed.iter().enumerate();
+            let known = known.filter(|(index, job)| *index >= unresolved || is_old(job.failed_at()));
+            known.map(|(_, job)| job.key.id.clone()).collect()
+        });
+        // The name is read within seconds. Until then, failures wait for the next poll.
+        let Some(project) = project else { return };
+        for job in report.failed.iter().rev() {
+            if logged.insert(job.key.id.clone()) {
+                log_failed_job(target, project, job);
+            }
+        }
+        let Some(at) = event.filter(|at| self.event < Some(*at)) else { return };
+        // The event may come before the job is seen to have failed.
+        if report.active.iter().any(|job| job.key.created_at <= at) {
+            return;
+        }
+        self.event = Some(at);
+        let is_resolved = report.last_success_created.is_some_and(|success| at <= success);
+        let is_told_by =
+            |job: &FailedJob| job.key.created_at <= at && at.duration_since(job.failed_at()) <= EVENT_DELAY;
+        if !is_resolved && !is_old(at) && !report.failed.iter().any(is_told_by) {
+            tracing::warn!(project_id = %target.project_id, project = printable(Some(project)), cluster_name = target.cluster_name, at = %at, "an export failed before it had a job");
+        }
+    }
+
     fn take_in(
         &mut self,
         target: &Target,
@@ -103,15 +154,6 @@ impl Memory {
         now: Moment,
         finished: Instant,
     ) -> GoodPoll {
-        let logged = self.logged.get_or_insert_with(|| {
-            let unresolved = report.unresolved().count();
-            report.failed.iter().skip(unresolved).map(|job| job.key.id.clone()).collect()
-        });
-        for job in report.failed.iter().rev() {
-            if logged.insert(job.key.id.clone()) {
-                log_failed_job(target, job);
-            }
-        }
         report.keep_newest_failure();
         if self.failing.take().is_some() {
             tracing::info!(project_id = %target.project_id, cluster_name = target.cluster_name, "the cluster can be polled again");
@@ -132,9 +174,10 @@ impl Memory {
     }
 }
 
-fn log_failed_job(target: &Target, job: &FailedJob) {
-    tracing::error!(
+fn log_failed_job(target: &Target, project: &str, job: &FailedJob) {
+    tracing::warn!(
         project_id = %target.project_id,
+        project = printable(Some(project)),
         cluster_name = target.cluster_name,
         job_id = &*job.key.id,
         snapshot_id = job.snapshot_id.as_deref().unwrap_or(""),

@@ -237,13 +237,17 @@ impl Board {
         }
     }
 
-    /// Takes in that an event told at `at` of an export of a cluster that failed; returns whether that is news.
-    pub fn failed_event(&self, target: &Target, at: Moment) -> bool {
-        let mut state = self.state();
-        let Some(cluster) = state.cluster(target) else { return false };
-        let news = cluster.details.failed_event < Some(at);
-        cluster.details.failed_event = cluster.details.failed_event.max(Some(at));
-        news
+    /// Takes in that an event told at `at` of an export of a cluster that failed.
+    pub fn failed_event(&self, target: &Target, at: Moment) {
+        if let Some(cluster) = self.state().cluster(target) {
+            cluster.details.failed_event = cluster.details.failed_event.max(Some(at));
+        }
+    }
+
+    /// When an export of a cluster failed last, by the events of its project.
+    #[must_use]
+    pub fn last_failed_event(&self, target: &Target) -> Option<Moment> {
+        self.peek().clusters.get(target)?.failed_event()
     }
 
     /// Forgets what a detail of a project said: it is switched off.

@@ -38,6 +38,15 @@ pub struct ClusterState {
     pub details: ClusterDetails,
 }
 
+impl ClusterState {
+    /// When an export failed last, by the events of the project. One of before the cluster was created is about another cluster of
+    /// the same name.
+    pub(super) fn failed_event(&self) -> Option<Moment> {
+        let is_of_this = |at: &Moment| self.created_at.is_none_or(|created| created <= *at);
+        self.details.failed_event.filter(is_of_this)
+    }
+}
+
 /// What a good poll found.
 #[derive(Debug, Clone)]
 pub struct GoodPoll {

@@ -174,11 +174,7 @@ impl View {
                 fresh,
                 newest_snapshot: snapshots.and_then(|snapshots| snapshots.newest()),
                 recovery: cluster.details.recovery.filter(|_| fresh && snapshots.is_some()),
-                // One of before it was created is about another cluster of the same name.
-                failed_event: cluster
-                    .details
-                    .failed_event
-                    .filter(|at| cluster.created_at.is_none_or(|created| created <= *at)),
+                failed_event: cluster.failed_event(),
                 bucket_missing: cluster.details.bucket_missing(cluster.schedule.as_ref(), told.buckets),
             });
         }

@@ -133,7 +133,7 @@ impl Row {
             // What a terminal would obey, or take for the border of a cell, is none of a name.
             (None, Some(name), _) => name.replace(|c: char| c.is_control() || c == MARK, "\u{fffd}"),
             (None, None, Some(id)) => id.to_string(),
-            (None, None, None) => String::new(),
+            (None, None, None) => "credentials".to_owned(),
         }
     }
 
@@ -149,7 +149,7 @@ impl Row {
 /// Everything that was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Organizations first, then projects by id, their clusters by name.
+    /// Credentials first, organizations, then projects by id, their clusters by name.
     pub rows: Vec<Row>,
 }
 

@@ -107,9 +107,7 @@ impl Cursor {
         for ((event, at), cluster_name) in &self.owners {
             self.looks.entry((event.clone(), *at)).and_modify(|looks| *looks = LOOKS);
             let target = Target { project_id: id.clone(), cluster_name: cluster_name.clone() };
-            if board.failed_event(&target, *at) {
-                tracing::warn!(project_id = %id, cluster_name, event_id = event, at = %at, "Atlas tells of an export of the cluster that failed, perhaps before there was a job");
-            }
+            board.failed_event(&target, *at);
         }
         if self.open.is_empty() {
             self.owners.clear();

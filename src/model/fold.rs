@@ -117,7 +117,8 @@ impl Fold {
             return;
         }
         let snapshot_id = job.snapshot_id.map(|id| id.into_owned().into());
-        let failed = FailedJob { key: key.clone(), snapshot_id, reason: job.reason.into_owned() };
+        let (reason, finished_at) = (job.reason.into_owned(), job.finished_at);
+        let failed = FailedJob { key: key.clone(), snapshot_id, reason, finished_at };
         match self.failed.entry(key) {
             btree_map::Entry::Occupied(known) if *known.get() >= failed => {}
             btree_map::Entry::Occupied(mut known) => *known.get_mut() = failed,

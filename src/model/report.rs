@@ -36,6 +36,16 @@ pub struct FailedJob {
     pub snapshot_id: Option<Box<str>>,
     /// Atlas's reason.
     pub reason: StateReason<'static>,
+    /// When it failed, where Atlas says so.
+    pub finished_at: Option<Moment>,
+}
+
+impl FailedJob {
+    /// When it failed; its creation where Atlas does not say.
+    #[must_use]
+    pub fn failed_at(&self) -> Moment {
+        self.finished_at.unwrap_or(self.key.created_at)
+    }
 }
 
 /// A job that waits or works, with what would show a movement.

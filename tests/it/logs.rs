@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, End, Entry, Fault, Job, Misbehaviour};
+use atlas_backup_exporter::simulator::{
+    Cluster, End, Entry, Event, Fault, Job, Misbehaviour, ORGANIZATION, Project,
+};
 
-use crate::harness::{PROJECT, Setup, by_api_key, simulator, world};
+use crate::harness::{PROJECT, Setup, by_api_key, by_service_account, command, simulator, world};
 
 const MESSAGE: &str = "access \"denied\" isn't\nby the bucket\u{7} policy = nobody";
 
@@ -33,9 +35,10 @@ async fn the_reason_of_a_failed_job_is_logged_once() {
             lines[0].contains("CODE=5") && lines[1].contains("CODE=3") && !log.contains("CODE=31"),
             "{log}"
         );
-        for part in ["prod", "job_id", "snapshot_id", "by the bucket"] {
+        for part in ["payments", "prod", "job_id", "snapshot_id", "by the bucket"] {
             assert!(lines[0].contains(part), "{part:?} is not in {}", lines[0]);
         }
+        assert!(lines.iter().all(|line| line.to_lowercase().contains("warn")), "{log}");
         if format.ends_with("json") {
             for line in log.lines() {
                 let json: serde_json::Value =
@@ -48,6 +51,7 @@ async fn the_reason_of_a_failed_job_is_logged_once() {
             let event: serde_json::Value = serde_json::from_str(lines[0]).unwrap();
             assert_eq!(event["reason"], MESSAGE);
             assert_eq!(event["error_code"], "CODE=5");
+            assert_eq!((&event["project"], &event["cluster_name"]), (&"payments".into(), &"prod".into()));
         } else {
             let events: Vec<_> = log.lines().map(parse_logfmt).collect();
             assert!(
@@ -57,6 +61,88 @@ async fn the_reason_of_a_failed_job_is_logged_once() {
             assert_eq!(reasons.count(), 2, "{log}");
         }
     }
+}
+
+#[tokio::test]
+async fn restart_does_not_repeat_what_is_resolved_or_old() {
+    let job = |hours, end| Job::ended(Duration::from_hours(hours), end);
+    let failed = |hours, code: &str| job(hours, End::Failed(code.to_owned(), MESSAGE.to_owned()));
+    // Asked for more than a day ago, but it failed within the last.
+    let late = Job { running: Duration::from_hours(20), ..failed(30, "LATE") };
+    let simulator = simulator(world([
+        ("resolved", Cluster::with([failed(5, "RESOLVED"), job(3, End::Successful)])),
+        ("old", Cluster::with([job(60, End::Successful), failed(26, "OLD")])),
+        ("late", Cluster::with([late])),
+        ("recent", Cluster::with([job(60, End::Successful), failed(26, "OLD"), failed(2, "RECENT")])),
+    ]))
+    .await;
+    for _ in 0..2 {
+        let exporter = Setup::new(&simulator).start().await;
+        exporter.polled_again(3.0).await;
+        let log = exporter.log();
+        for (code, times) in [("RESOLVED", 0), ("OLD", 0), ("LATE", 1), ("RECENT", 1)] {
+            assert_eq!(log.matches(&format!("error_code={code}")).count(), times, "{code}: {log}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn event_without_a_job_is_logged_once() {
+    let hour = Duration::from_hours(1);
+    let failed = Job::ended(hour * 2, End::Failed("CODE".to_owned(), MESSAGE.to_owned()));
+    let simulator = simulator(world([
+        ("alone", Cluster::with([Job::ended(hour * 30, End::Successful)])),
+        ("jobless", Cluster::default()),
+        ("with-job", Cluster::with([failed])),
+        ("resolved", Cluster::with([Job::ended(hour, End::Successful)])),
+        ("old", Cluster::default()),
+    ]))
+    .await;
+    for (cluster, age) in [("alone", 2), ("jobless", 3), ("with-job", 1), ("resolved", 4), ("old", 26)] {
+        // The job of `with-job` failed twenty-one minutes after it was asked for.
+        let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some(cluster), hour * age + hour / 2);
+        simulator.world().projects.get_mut(PROJECT).unwrap().events.push(event);
+    }
+    let mut setup = Setup::new(&simulator);
+    setup.discovery.push_str("[detail]\ninterval = \"300ms\"\n");
+    let exporter = setup.start().await;
+    let told = |scrape: &crate::harness::Scrape| {
+        scrape.of("mongodbatlas_backup_export_last_auto_export_failure_event_timestamp_seconds").len()
+    };
+    exporter.until(|scrape| told(scrape) == 5).await;
+    exporter.polled_again(3.0).await;
+    let log = exporter.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("before it had a job")).collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    for cluster in ["alone", "jobless"] {
+        let fields = format!("project=payments cluster_name={cluster} at=");
+        assert!(lines.iter().any(|line| line.contains("level=warn") && line.contains(&fields)), "{log}");
+    }
+    assert_eq!(log.matches("level=warn").count(), 3, "the failed job is the third: {log}");
+}
+
+#[tokio::test]
+async fn expired_secret_is_warned_of_once() {
+    let simulator = simulator(world([("a", Cluster::default()), ("b", Cluster::default())])).await;
+    let other = "32b6e34b3d91647abb20e7b9";
+    simulator.world().projects.insert(other.to_owned(), Project::new("other"));
+    let setup = Setup {
+        credentials: format!("{}expires_at = \"2020-01-31\"\n", by_service_account()),
+        watched: Some(format!(
+            "[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{other}\"\n[[organizations]]\nid = \"{ORGANIZATION}\"\n"
+        )),
+        ..Setup::new(&simulator)
+    };
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    let log = exporter.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("has expired")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    let mut check = command();
+    let output = check.current_dir(exporter.folder.path()).arg("check").output().await.unwrap();
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(table.matches("by expires_at, the secret of").count(), 1, "{table}");
+    assert!(output.status.success() && table.contains("1 warning."), "{table}");
 }
 
 #[tokio::test]
