@@ -10,6 +10,7 @@ pub(crate) mod fuzzing;
 mod read;
 mod section;
 mod selection;
+pub(crate) mod text;
 mod told;
 mod yaml;
 
@@ -208,12 +209,14 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let file = source.file.as_path();
-        let text = std::fs::read_to_string(file).map_err(|error| {
+        let unreadable = |error: &dyn fmt::Display| {
             ConfigError::new(&format!(
                 "{}: cannot read the configuration file: {error}; name another with --config.file, or start from config.example.toml",
                 file.display()
             ))
-        })?;
+        };
+        let content = std::fs::read(file).map_err(|error| unreadable(&error))?;
+        let text = text::decode(&content).map_err(|error| unreadable(&error))?;
         Self::of(source, &text, environment)
     }
 

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::text;
+
 /// More of a secret's file is not read.
 const LARGEST_SECRET: u64 = 64 * 1024;
 
@@ -115,11 +117,13 @@ impl SecretSource {
         match self {
             Self::Inline { secret, .. } => Ok(secret.clone()),
             Self::File(path) => {
-                let mut text = String::new();
+                let mut content = Vec::new();
                 std::fs::File::open(path)
-                    .and_then(|file| file.take(LARGEST_SECRET).read_to_string(&mut text))
+                    .and_then(|file| file.take(LARGEST_SECRET).read_to_end(&mut content))
                     .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-                let secret = SecretString::from(text.trim());
+                let text = text::decode(&content)
+                    .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+                let secret = SecretString::from(text::trimmed(&text));
                 if secret.expose_secret().is_empty() {
                     return Err(format!("{} is empty; it should hold the secret", path.display()));
                 }

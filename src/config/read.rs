@@ -10,6 +10,7 @@ use url::Url;
 
 use super::section::Section;
 use super::selection::cluster_patterns;
+use super::text::trimmed;
 use super::{
     Config, ConfigError, Credentials, DISCOVERY_INTERVAL, DetailConfig, OrganizationConfig, PollConfig,
     ProjectConfig, ProjectPattern, Selection,
@@ -295,7 +296,7 @@ fn text(value: &Value) -> Option<&str> {
 }
 
 fn filled(value: &Value) -> Option<String> {
-    text(value).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+    text(value).map(trimmed).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// Credentials go wherever this points, so plain http is for this machine only.

@@ -10,6 +10,7 @@ use jiff::{Span, SpanRelativeTo};
 use secrecy::SecretString;
 
 use super::ConfigError;
+use super::text::trimmed;
 use super::told::{LONGEST_WORD, is_no_secret, origin, wrong};
 use crate::likeness;
 
@@ -141,8 +142,8 @@ impl<'a> Section<'a> {
     /// A secret; its value is in no message.
     pub(crate) fn secret(&mut self, key: &str) -> Result<SecretString, ConfigError> {
         match self.values.remove(key).map(|value| value.kind) {
-            Some(ValueKind::String(secret)) if !secret.trim().is_empty() => {
-                Ok(SecretString::from(secret.trim()))
+            Some(ValueKind::String(secret)) if !trimmed(&secret).is_empty() => {
+                Ok(SecretString::from(trimmed(&secret)))
             }
             _ => Err(self.error(key, "should be a string that is not empty")),
         }

@@ -115,6 +115,49 @@ fn a_secret_may_be_in_a_file_beside_the_configuration() {
     assert_eq!(secret_of(&over), "from-file");
 }
 
+/// What editors and shells of other systems make of `text`.
+fn variants(text: &str) -> [Vec<u8>; 4] {
+    let utf16: Vec<_> = format!("\u{feff}{text}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let crlf = text.replace('\n', "\r\n");
+    [
+        format!("\u{feff}{text}").into_bytes(),
+        format!("{crlf}\r\n\r\n").into_bytes(),
+        format!("\u{feff}{crlf} \t \u{feff}").into_bytes(),
+        utf16,
+    ]
+}
+
+#[test]
+fn files_of_any_editor_are_read_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, secret) = (folder.path().join("exporter.toml"), folder.path().join("secret"));
+    let toml = GOOD.replace("client_secret = \"hush\"", "client_secret_file = \"secret\"");
+    for (toml, hush) in variants(&toml).into_iter().zip(variants("hush")) {
+        std::fs::write(&file, toml).unwrap();
+        std::fs::write(&secret, hush).unwrap();
+        let config = Config::layered(&from(&file), []).unwrap();
+        assert_eq!(secret_of(&config), "hush");
+        assert_eq!(config.projects[0].clusters.names, ["prod"]);
+    }
+    let inline = GOOD.replace("\"hush\"", "\"\"\"\n\u{feff}hush \n\"\"\"");
+    assert_eq!(secret_of(&load(&inline, &[]).unwrap()), "hush");
+    let variables =
+        [("MONGODB_ATLAS_CLIENT_ID", "\u{feff}id\r\n"), ("MONGODB_ATLAS_CLIENT_SECRET", "\u{feff}env\r\n")];
+    let config = load(GOOD, &variables).unwrap();
+    assert_eq!(secret_of(&config), "env");
+    assert_eq!(config.projects[0].credentials.to_string(), "service account id");
+
+    std::fs::write(&secret, b"hush\nhu\xe4sh").unwrap();
+    let error = Config::layered(&from(&file), []).unwrap_err().to_string();
+    assert!(error.contains("secret: not UTF-8 at line 2") && !error.contains("hush"), "{error}");
+    std::fs::write(&file, b"# f\xe4r alle\n").unwrap();
+    let error = Config::layered(&from(&file), []).unwrap_err().to_string();
+    assert!(
+        error.contains("exporter.toml: cannot read the configuration file: not UTF-8 at line 1"),
+        "{error}"
+    );
+}
+
 #[test]
 fn unknown_keys_are_named_with_their_place() {
     refused(

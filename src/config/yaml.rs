@@ -25,8 +25,6 @@ pub(crate) fn yaml(file: &Path, text: &str) -> Result<Value, ConfigError> {
 }
 
 fn read(text: &str) -> Result<Value, String> {
-    // As editors of Windows begin one.
-    let text = text.trim_start_matches('\u{feff}');
     // Some readers, and editors, see ends of lines in the last two.
     let is_odd =
         |c: char| c.is_control() && !matches!(c, '\t' | '\r' | '\n') || matches!(c, '\u{2028}' | '\u{2029}');

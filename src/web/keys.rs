@@ -13,7 +13,7 @@ use hyper::header::{
 use super::tls::{self, Certificates};
 use super::users::{Guesses, Users};
 use super::{Files, WebConfig};
-use crate::config::{ConfigError, Section, yaml};
+use crate::config::{ConfigError, Section, text, yaml};
 
 const HTTP_2: &[u8] = b"h2";
 const HTTP_1: &[u8] = b"http/1.1";
@@ -41,7 +41,7 @@ pub(super) fn read(file: &Path, files: &mut Files, guesses: &Guesses) -> Result<
     let refused = |problem: &str| ConfigError::new(&format!("{}: {problem}", file.display()));
     let content =
         files.read(file).map_err(|error| refused(&format!("cannot read the web configuration: {error}")))?;
-    let text = String::from_utf8(content).map_err(|_| refused("not YAML: not UTF-8"))?;
+    let text = text::decode(&content).map_err(|problem| refused(&format!("not YAML: {problem}")))?;
     understand(file, &text, files, guesses)
 }
 

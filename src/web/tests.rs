@@ -57,13 +57,17 @@ fn what_is_empty_is_plain_http_for_everybody() {
         "tls_server_config:\n  cert_file: ''\n  key_file: ''\n  client_auth_type: ''\n",
         "http_server_config:\n  http2: false\n",
         "http_server_config:\n  headers:\n    X-XSS-Protection: ''\n",
-        "\u{feff}basic_auth_users: {}\n",
+        "\u{feff}basic_auth_users: {}\r\n \t\r\n",
     ] {
         let web = load(folder.path(), yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
         let config = web.follow().borrow().clone();
         assert!(config.tls.is_none() && config.users.is_none() && config.headers.is_empty(), "{yaml}");
     }
     assert!(Web::load(None).is_ok());
+    let yaml = format!("\u{feff}basic_auth_users:\r\n  alice: {HASH}\r\n");
+    let file = folder.path().join("web.yml");
+    fs::write(&file, yaml.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()).unwrap();
+    assert_eq!(Web::load(Some(file)).unwrap().users(), 1);
 }
 
 #[test]
