@@ -7,6 +7,7 @@ mod authorities;
 mod credentials;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+pub(crate) mod pem;
 mod read;
 mod section;
 mod selection;

@@ -5,9 +5,9 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::RootCertStore;
-use rustls::pki_types::pem::{PemObject, SectionKind};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
+
+use super::pem;
 
 /// More of a bundle is not read: those of whole systems are a fifth of it.
 const LARGEST_BUNDLE: u64 = 1024 * 1024;
@@ -43,36 +43,26 @@ impl Authorities {
                 "{name} has more than {LARGEST_BUNDLE} bytes; name a file with the certificates of your own authorities, those of the system are trusted anyway"
             ));
         }
-        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bundle)
-            .collect::<Result<_, _>>()
-            .map_err(|error| format!("{name} is no PEM ({error}); each certificate stands between BEGIN CERTIFICATE and END CERTIFICATE"))?;
-        if certificates.is_empty() {
-            return Err(instead(&name, &bundle));
+        let pem = pem::certificates(&name.to_string(), &bundle).map_err(|problem| {
+            format!(
+                "{name} cannot be used: {problem}; name a file with the authority's X.509 certificates in PEM"
+            )
+        })?;
+        if pem.certificates.is_empty() {
+            return Err(instead(&name, &pem.others));
         }
-        for (index, certificate) in certificates.iter().enumerate() {
-            RootCertStore::empty().add(certificate.clone()).map_err(|error| {
-                format!("certificate {} of {name} cannot be read: {error}; name a file with the authority's X.509 certificates", index + 1)
-            })?;
-        }
-        Ok(Self(certificates.into()))
+        Ok(Self(pem.certificates.into()))
     }
 }
 
 /// What a file without any certificate holds, as far as that helps. None of its text is repeated: it may be a secret.
-fn instead(name: &dyn fmt::Display, bundle: &[u8]) -> String {
-    let is_key = PrivateKeyDer::pem_slice_iter(bundle).next().is_some_and(|key| key.is_ok())
-        || contains(bundle, b"PRIVATE KEY-----");
-    let is_other = <(SectionKind, Vec<u8>)>::pem_slice_iter(bundle).next().is_some();
-    let what = if is_key {
+fn instead(name: &dyn fmt::Display, sections: &[String]) -> String {
+    let what = if sections.iter().any(|section| section.ends_with("PRIVATE KEY")) {
         "holds a private key and no certificate; no key is needed here: name the file with the authority's certificate"
-    } else if is_other {
+    } else if !sections.is_empty() {
         "holds no certificate, but other PEM; name the file with the authority's certificate, which begins with BEGIN CERTIFICATE"
     } else {
         "holds no certificate in PEM, which begins with BEGIN CERTIFICATE; openssl x509 -inform der makes it of a binary one"
     };
     format!("{name} {what}")
-}
-
-fn contains(bundle: &[u8], part: &[u8]) -> bool {
-    bundle.windows(part.len()).any(|window| window == part)
 }

@@ -350,4 +350,21 @@ fn a_key_that_is_encrypted_is_told_so() {
     );
 }
 
+#[test]
+fn certificate_that_cannot_be_used_is_named_by_file_and_line() {
+    let folder = folder();
+    let good = fs::read_to_string(folder.path().join("cert.pem")).unwrap();
+    let second = good.lines().count() + 1;
+    fs::write(folder.path().join("bad.pem"), format!("{good}{}", good.replacen("MII", "MIJ", 1))).unwrap();
+    for (key, yaml) in [
+        ("cert_file", "tls_server_config: {cert_file: bad.pem, key_file: key.pem}".to_owned()),
+        ("client_ca_file", tls("client_ca_file: bad.pem, client_auth_type: RequireAndVerifyClientCert")),
+    ] {
+        let error = load(folder.path(), &yaml).unwrap_err();
+        let path = folder.path().join("bad.pem").display().to_string();
+        let said = format!("{key} ({path}) cannot be used: certificate 2 at line {second}: ");
+        assert!(error.contains(&said), "{said} is not in {error}");
+    }
+}
+
 mod changes;

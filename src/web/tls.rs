@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
 use super::Files;
 use super::clients::{Clients, Policy};
+use crate::config::pem::{self, NoKey};
 use crate::config::{ConfigError, Section};
 use choices::{CURVES, chosen, suites, versions};
 
@@ -42,9 +42,9 @@ pub(super) fn server_config(
 ) -> Result<(Option<ServerConfig>, Certificates), ConfigError> {
     let mut section = root.section("tls_server_config", &KEYS)?;
     let is_named = section.is_filled();
-    let certificate = pem(file, &mut section, files, "cert")?;
-    let key = pem(file, &mut section, files, "key")?;
-    let authorities = pem(file, &mut section, files, "client_ca")?;
+    let certificate = named(file, &mut section, files, "cert")?;
+    let key = named(file, &mut section, files, "key")?;
+    let authorities = named(file, &mut section, files, "client_ca")?;
     let auth = section.text("client_auth_type", AUTH_TYPES)?;
     let policy = policy(&section, auth.as_deref())?;
     let is_about_names = section.has("client_allowed_sans");
@@ -88,14 +88,13 @@ pub(super) fn server_config(
     };
     let provider = Arc::new(provider);
     let chain = certificates(&section, &certificate)?;
-    let private = PrivateKeyDer::from_pem_slice(&key.content).map_err(|_| {
-        let is_encrypted = key.content.windows(9).any(|part| part == b"ENCRYPTED");
-        let problem = if is_encrypted {
-            "is encrypted; a key without a passphrase is needed"
-        } else {
-            "is no private key in PEM"
+    let private = pem::private_key(&key.content).map_err(|error| {
+        let problem = match error {
+            NoKey::Encrypted => "is encrypted; a key without a passphrase is needed".to_owned(),
+            NoKey::Missing => "is no private key in PEM".to_owned(),
+            NoKey::Malformed(problem) => format!("is no private key in PEM: {problem}"),
         };
-        section.error(&key.key, problem)
+        section.error(&key.key, &problem)
     })?;
     let shown = match policy {
         None => Certificates::None,
@@ -152,11 +151,13 @@ impl Certificates {
 /// A text in PEM, and the key that it, or the name of its file, was under.
 struct Pem {
     key: String,
+    /// The file.
+    name: String,
     content: Vec<u8>,
 }
 
 /// What `key_file` names, or else what `key` is.
-fn pem(
+fn named(
     file: &Path,
     section: &mut Section<'_>,
     files: &mut Files,
@@ -171,7 +172,8 @@ fn pem(
     }
     let key_file = format!("{key}_file");
     let Some(name) = section.text(&key_file, "the name of a file")? else {
-        return Ok(inline.map(|text| Pem { key: key.to_owned(), content: text.into_bytes() }));
+        let (key, name) = (key.to_owned(), "inline".to_owned());
+        return Ok(inline.map(|text| Pem { key, name, content: text.into_bytes() }));
     };
     if inline.is_some() {
         tracing::warn!(
@@ -186,7 +188,7 @@ fn pem(
     // As everywhere: a relative name is looked up beside the file that it is in.
     let path = file.parent().unwrap_or(Path::new("")).join(name);
     match files.read(&path) {
-        Ok(content) => Ok(Some(Pem { key: key_file, content })),
+        Ok(content) => Ok(Some(Pem { key: key_file, name: path.display().to_string(), content })),
         // What stands here may be the key itself instead of its file.
         Err(error) if is_name => {
             Err(section.error(&key_file, &format!("cannot read {}: {error}", path.display())))
@@ -199,12 +201,14 @@ fn pem(
     }
 }
 
-fn certificates(section: &Section<'_>, pem: &Pem) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem.content).collect();
-    match chain {
-        Ok(chain) if !chain.is_empty() => Ok(chain),
-        Ok(_) => Err(section.error(&pem.key, "holds no certificate in PEM")),
-        Err(_) => Err(section.error(&pem.key, "is not PEM")),
+fn certificates(
+    section: &Section<'_>,
+    Pem { key, name, content }: &Pem,
+) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    match pem::certificates(name, content) {
+        Ok(pem) if !pem.certificates.is_empty() => Ok(pem.certificates),
+        Ok(_) => Err(section.error(key, "holds no certificate in PEM")),
+        Err(problem) => Err(section.error(key, &format!("({name}) cannot be used: {problem}"))),
     }
 }
 

@@ -29,6 +29,15 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
+    /// An authority that this one vouches for.
+    pub(crate) fn subordinate(&self, name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let (certificate, key) = self.sign(&params);
+        Self { issuer: Issuer::new(params, key), certificate: certificate.pem() }
+    }
+
     /// For a server of this machine.
     pub(crate) fn server(&self) -> Issued {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];

@@ -67,6 +67,18 @@ async fn a_reload_takes_a_bundle_that_has_changed() {
 }
 
 #[tokio::test]
+async fn bundle_without_newlines_is_trusted_as_a_whole() {
+    let (simulator, authority, other) = (clusters().await, Authority::new(), Authority::new());
+    let front = Front::before(&simulator, Way::Tls(authority.good())).await;
+    let key = "-----BEGIN EC PARAMETERS-----BggqhkjOPQMBBw==-----END EC PARAMETERS-----";
+    let bundle = format!("\u{feff}Our roots{}{key}{}", other.pem().trim_end(), authority.pem().trim_end());
+    let exporter = start(Setup::new(&simulator), &front, &bundle.replace('\n', "\r\n")).await;
+    assert!(is_up(&exporter.polled().await), "{}", exporter.log());
+    let said = "msg=\"skipped a section that is not a certificate\" file=ca.pem line=";
+    assert!(exporter.log().contains(said), "{}", exporter.log());
+}
+
+#[tokio::test]
 async fn a_reload_of_the_same_bundle_keeps_connections_and_token() {
     let (simulator, authority) = (clusters().await, Authority::new());
     let front = Front::before(&simulator, Way::Tls(authority.good())).await;

@@ -68,7 +68,7 @@ fn one_external_format_one_room() {
     only("config::Config::builder", &["config"]);
     only("axum::", &["http", "simulator"]);
     only("hyper::", &["http", "web", "atlas/error.rs"]);
-    only("rustls::", &["web", "http/serve.rs", "atlas", "config/authorities.rs"]);
+    only("rustls::", &["web", "http/serve.rs", "atlas", "config/authorities.rs", "config/pem.rs"]);
     only("bcrypt::", &["web/users.rs"]);
     only("yaml_rust2::", &["config/yaml.rs"]);
     only("\"/proc", &["process.rs"]);

@@ -133,6 +133,41 @@ async fn certificates_rotate_without_a_restart() {
 }
 
 #[tokio::test]
+async fn certificates_without_newlines_between_them_are_all_used() {
+    let (root, other) = (Authority::new("root"), Authority::new("other"));
+    let between = root.subordinate("between");
+    let (server, client_of_other) = (between.server(), other.client("prometheus.example"));
+    let folder = tempfile::tempdir().unwrap();
+    server.write(folder.path(), "server");
+    let glued = |parts: &[&str]| parts.iter().map(|pem| pem.trim_end()).collect::<String>();
+    let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+    // The key beside its certificate, as some servers want it.
+    write("all.pem", glued(&["\u{feff}", &server.certificate, &server.key, &between.certificate]));
+    let revoked = other.certificate.replace("CERTIFICATE", "X509 CRL");
+    write("clients.pem", glued(&[&root.certificate, &revoked, &other.certificate]).replace('\n', "\r\n"));
+    write(
+        "web.yml",
+        "tls_server_config: {cert_file: all.pem, key_file: all.pem, client_ca_file: clients.pem, client_auth_type: RequireAndVerifyClientCert}".to_owned(),
+    );
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let mut setup = Setup::new(&simulator);
+    setup.flags = vec!["--web.config.file=web.yml"];
+    let exporter = setup.start_in(folder).await;
+    for identity in [&root.client("a.example"), &client_of_other] {
+        // Whoever trusts the root alone needs the whole chain.
+        let client = client(&root, Some(identity));
+        assert_eq!(status(&client, https(&exporter, "/-/healthy"), None).await, Some(StatusCode::OK));
+    }
+    let log = exporter.log();
+    for said in [
+        "level=info msg=\"skipped a section that is not a certificate\" file=all.pem line=",
+        "level=warn msg=\"skipped a certificate revocation list; revocation is not checked\" file=clients.pem",
+    ] {
+        assert!(log.contains(said), "{said} is not in {log}");
+    }
+}
+
+#[tokio::test]
 async fn a_user_who_is_struck_out_is_out() {
     let authority = Authority::new("ours");
     let (_simulator, exporter) = serve(&users(&["alice", "bob"]), &authority).await;

@@ -49,11 +49,11 @@ fn what_is_no_bundle_is_refused_with_what_would_be_right() {
     for (content, part) in [
         (key.as_bytes(), "holds a private key and no certificate"),
         (request.as_bytes(), "other PEM; name the file with the authority's certificate"),
-        (cut.as_bytes(), "is no PEM"),
+        (cut.as_bytes(), "cannot be used: the section that begins at line 1 has no end"),
         (text.as_bytes(), "openssl x509 -inform der"),
         (&der, "openssl x509 -inform der"),
         (b"", "holds no certificate"),
-        (no_x509.as_bytes(), "certificate 1 of"),
+        (no_x509.as_bytes(), "cannot be used: certificate 1 at line 1: "),
         (&long, "more than 1048576 bytes"),
     ] {
         let error = read(content).expect_err(part);
