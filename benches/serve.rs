@@ -154,12 +154,13 @@ impl Fleet {
                 auto_export: Some(true),
                 frequency: Some("daily".to_owned()),
                 bucket_id: Some("5f0e5a3b9c1d4e6f8a7b6c5d".to_owned()),
+                ..Schedule::default()
             };
             board.watch(target, Expected::default());
             board.describe(target, Some(&listed), true);
-            board.schedule(target, Ok(schedule));
+            board.schedule(target, Ok(schedule.clone()));
             let snapshots: Vec<_> = (0..SNAPSHOTS).map(|day| snapshot(index, day, start)).collect();
-            let read = Snapshots::new(&snapshots, Some("daily"), start.into());
+            let read = Snapshots::new(&snapshots, &schedule, start.into());
             board.snapshots(target, Instant::now(), Some(read));
         }
         let fleet = Self { board, targets, start, seconds: AtomicI64::new(0), next: AtomicUsize::new(0) };
@@ -226,7 +227,8 @@ fn unique(index: usize, kind: u64) -> u64 {
 fn snapshot(index: usize, day: i64, start: Timestamp) -> Snapshot {
     let created_at = taken_at(index, day, start);
     let id = SnapshotId::parse(&object_id(created_at, unique(index, 0))).unwrap();
-    Snapshot { id, created_at: created_at.into(), frequency: Some("daily".to_owned()) }
+    let frequency = Some("daily".to_owned());
+    Snapshot { id, created_at: created_at.into(), frequency, policy_items: Vec::new() }
 }
 
 /// The export job of a day. Of every ten clusters one is exporting; every fifth has had a failure, and one of fifty has it today.

@@ -241,6 +241,12 @@ async fn cluster_row(
 
 /// A cluster that can be read: is what is expected of it clear?
 fn judge(row: Row, expected: Expected, schedule: &Schedule, paused: bool) -> Row {
+    if schedule.policy_item_missing() == Some(true) {
+        let word = schedule.frequency.as_deref().unwrap_or_default();
+        return row.warn(&format!(
+            "auto export takes {word} snapshots, but no item of the backup policy is {word}: nothing will ever be exported; add such an item, or export another frequency"
+        ));
+    }
     if paused {
         return row.note("the cluster is paused");
     }
@@ -304,6 +310,7 @@ fn names_of(listed: &[ListedCluster]) -> String {
 mod tests {
     use super::Verdict::{Ok, Warning};
     use super::*;
+    use crate::model::PolicyItems;
 
     #[test]
     fn what_is_expected_of_a_cluster_is_judged() {
@@ -314,7 +321,7 @@ mod tests {
                      verdict,
                      part: &str| {
             let schedule =
-                Schedule { auto_export: auto, frequency: word.map(str::to_owned), bucket_id: None };
+                Schedule { auto_export: auto, frequency: word.map(str::to_owned), ..Schedule::default() };
             let interval = days.map(|days| Duration::from_hours(24) * days);
             let row = judge(Row::default(), Expected { interval, export: must }, &schedule, false);
             assert!(
@@ -338,6 +345,16 @@ mod tests {
         );
         check(Some(false), None, None, Some(true), Warning, "export_expected is true");
         check(Some(false), None, Some(1), Some(false), Ok, "no export is expected");
+        let items = PolicyItems::new(&[(None, Some("daily".to_owned()))], "weekly");
+        let frequency = Some("weekly".to_owned());
+        let unmatched = Schedule { auto_export: Some(true), frequency, items, ..Schedule::default() };
+        for paused in [false, true] {
+            let row = judge(Row::default(), Expected::default(), &unmatched, paused);
+            assert!(
+                row.verdict == Warning && row.advice.contains("nothing will ever be exported"),
+                "{row:?}"
+            );
+        }
         let row = judge(Row::default(), Expected::default(), &Schedule::default(), true);
         assert!(row.verdict == Ok && row.advice.contains("paused"));
     }

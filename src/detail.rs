@@ -100,12 +100,12 @@ impl Reader {
 
     async fn snapshots(&self, atlas: &Atlas, target: &Target, sharded: bool) -> Result<(), Error> {
         // In between the policy may have come to export nothing.
-        let Some(frequency) = self.board.exported_frequency(target) else { return Ok(()) };
+        let Some(schedule) = self.board.export_schedule(target) else { return Ok(()) };
         let (at, read_at) = (Instant::now(), Timestamp::now().into());
         let listed = atlas.snapshots(target, sharded, at + READING_TIMEOUT).await;
         let (listed, outcome) = parted(listed.and_then(Listing::complete));
-        let snapshots = listed.map(|listed| Snapshots::new(&listed, frequency.as_deref(), read_at));
-        if self.board.exported_frequency(target) == Some(frequency) {
+        let snapshots = listed.map(|listed| Snapshots::new(&listed, &schedule, read_at));
+        if self.board.export_schedule(target).is_some_and(|now| now.exports_like(&schedule)) {
             self.board.snapshots(target, at, snapshots);
         }
         outcome

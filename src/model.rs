@@ -20,14 +20,16 @@ use std::fmt;
 use compact_str::CompactString;
 
 pub use detail::{Detail, EventKind, ExportBucket, ProjectEvent, short_client_id};
-pub use expectation::{Expected, Frequency, ListedCluster, Schedule, Unexportable};
+pub use expectation::{Expected, Frequency, ListedCluster, PolicyItems, Schedule, Unexportable};
 pub use failure::{FailureReason, PollError};
 pub use fold::{Fold, Sighting};
 pub use moment::Moment;
 pub use movement::Movements;
 pub use report::{ActiveJob, ClusterReport, FailedJob, JobId, JobKey, LatestJob};
 pub use shard::Shard;
-pub use snapshot::{Awaiting, Exported, Exports, Recovery, Snapshot, SnapshotId, SnapshotSet, Snapshots};
+pub use snapshot::{
+    Awaiting, Exported, Exports, ObjectId, Recovery, Snapshot, SnapshotId, SnapshotSet, Snapshots,
+};
 pub use tail::{HEAD_PAGE, Head, Tail};
 
 /// An id as Atlas makes them, in a type of its own for each kind of thing.

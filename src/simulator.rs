@@ -21,8 +21,8 @@ pub use auth::{Account, Scheme};
 pub use limit::Bucket;
 pub use misbehave::{Fault, Misbehaviour};
 pub use world::{
-    Cluster, End, Entry, Event, ExportBucket, Job, Kind, ORGANIZATION, Order, Project, Recurring, Schedule,
-    Seen, Shape, Snapshot, World, object_id,
+    Cluster, End, Entry, Event, ExportBucket, Job, Kind, ORGANIZATION, Order, PolicyItem, Project, Recurring,
+    Schedule, Seen, Shape, Snapshot, World, object_id,
 };
 
 /// A simulator that serves until it is dropped.

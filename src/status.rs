@@ -109,6 +109,8 @@ pub struct Cluster<'a> {
     pub export_bucket_id: Option<&'a str>,
     /// Whether that is none of the project's.
     pub bucket_missing: Option<bool>,
+    /// Whether no item of the backup policy has the export frequency, so that nothing is ever exported.
+    pub policy_item_missing: Option<bool>,
     /// Whether the last poll was good.
     pub up: Option<bool>,
     /// Why it was not.
@@ -296,6 +298,7 @@ impl<'a> Cluster<'a> {
             last_auto_export_failure_event_at: cluster.failed_event.map(At),
             export_bucket_id: schedule.and_then(Schedule::bucket),
             bucket_missing: cluster.bucket_missing,
+            policy_item_missing: schedule.and_then(Schedule::policy_item_missing),
             up: state.last.as_ref().map(|last| last.error.is_none()),
             last_poll_error: cluster
                 .error()

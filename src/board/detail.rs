@@ -288,13 +288,11 @@ impl Board {
         (known, fresh)
     }
 
-    /// The frequency of the snapshots that a cluster exports by itself: `None` if it exports none, or nobody knows whether;
-    /// `Some(None)` if nobody knows which.
+    /// The schedule by which Atlas exports the snapshots of a cluster; `None` if it exports none, or nobody knows whether.
     #[must_use]
-    pub fn exported_frequency(&self, target: &Target) -> Option<Option<String>> {
+    pub fn export_schedule(&self, target: &Target) -> Option<Schedule> {
         let state = self.peek();
-        let cluster = state.clusters.get(target).filter(|cluster| exports_itself(cluster))?;
-        Some(cluster.schedule.as_ref()?.frequency.clone())
+        state.clusters.get(target)?.schedule.clone().filter(Schedule::exports_itself)
     }
 }
 

@@ -122,6 +122,7 @@ fn discovered(board: &Board) {
         auto_export: Some(auto_export),
         frequency: Some("daily".to_owned()),
         bucket_id: Some("b1".to_owned()),
+        ..Schedule::default()
     };
     board.schedule(&target("prod"), Ok(schedule(true)));
     board.schedule(&target("sharded"), Ok(schedule(false)));
@@ -133,16 +134,25 @@ fn discovered(board: &Board) {
 /// The id and the entry of a daily snapshot that was taken at a minute.
 fn snapshot(minute: i64) -> (String, Snapshot) {
     let id = format!("{:024x}", 0xffff + minute);
-    let frequency = Some("daily".to_owned());
-    let snapshot = Snapshot { id: SnapshotId::parse(&id).unwrap(), created_at: at(minute), frequency };
+    let (snapshot_id, frequency) = (SnapshotId::parse(&id).unwrap(), Some("daily".to_owned()));
+    let snapshot = Snapshot { id: snapshot_id, created_at: at(minute), frequency, policy_items: Vec::new() };
     (id, snapshot)
+}
+
+/// A schedule that exports the snapshots of a frequency to no bucket.
+fn exporting(frequency: &str) -> Schedule {
+    Schedule { auto_export: Some(true), frequency: Some(frequency.to_owned()), ..Schedule::default() }
 }
 
 /// What is read besides of the project and of `prod`.
 fn detailed(board: &Board) {
     let id = target("").project_id;
     let listed: Vec<_> = [-1, 20, 50].into_iter().map(|minute| snapshot(minute).1).collect();
-    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&listed, Some("daily"), at(99))));
+    board.snapshots(
+        &target("prod"),
+        Instant::now(),
+        Some(Snapshots::new(&listed, &exporting("daily"), at(99))),
+    );
     board.export_buckets(&id, Instant::now(), Some(vec![bucket("b1"), bucket("b2")]));
     board.failed_event(&target("prod"), at(60));
     board.project_events(&id, &[event(EventKind::SecretsExpiring, 70)]);

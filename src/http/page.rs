@@ -60,7 +60,7 @@ pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str
                 }
                 main id="live" data-every=(every) {
                     nav id="kinds" aria-label="Kinds of verdicts" { (kinds(query, &summary)) }
-                    div id="banners" { (banners(&status)) }
+                    div id="banners" { (banners(&status, &summary)) }
                     (table(&status, query))
                 }
                 footer class="faint" {
@@ -82,6 +82,8 @@ struct Summary {
     unread: usize,
     /// Clusters that wait for their first poll, or for the name of their project.
     unpolled: usize,
+    /// Clusters whose export frequency is that of no policy item.
+    unmatched: usize,
     refused: bool,
 }
 
@@ -94,7 +96,9 @@ impl Summary {
         let (clusters, unread) = (status.clusters.len(), status.problems.len());
         let waits = status.clusters.iter().filter(|cluster| cluster.verdict == Verdict::NotPolledYet);
         let unpolled = status.clusters_watched.saturating_sub(clusters) + waits.count();
-        Self { counts, clusters, unread, unpolled, refused: status.configuration_error.is_some() }
+        let unmatched = status.clusters.iter().filter(|cluster| cluster.policy_item_missing == Some(true));
+        let (unmatched, refused) = (unmatched.count(), status.configuration_error.is_some());
+        Self { counts, clusters, unread, unpolled, unmatched, refused }
     }
 
     /// How many clusters are in which trouble.
@@ -179,13 +183,19 @@ fn kinds(query: &Query, summary: &Summary) -> Markup {
 }
 
 /// What is wrong besides single clusters.
-fn banners(status: &Status<'_>) -> Markup {
+fn banners(status: &Status<'_>, summary: &Summary) -> Markup {
     let unnamed = status.clusters_watched.saturating_sub(status.clusters_named);
     html! {
         @if let Some(error) = &status.configuration_error {
             p class="banner missing" { "The configuration was refused when it was read last, and an older one is in force: " (error) }
         }
         @for problem in &status.problems { p class="banner unseen" { (told(problem)) } }
+        @if summary.unmatched > 0 {
+            p class="banner look" {
+                "Nothing will ever be exported of " (summary.unmatched) @if summary.unmatched == 1 { " cluster" } @else { " clusters" }
+                ": no item of the backup policy has the frequency that is exported."
+            }
+        }
         @if unnamed > 0 {
             p class="banner quiet" { (unnamed) " of " (status.clusters_watched) " clusters wait for the name of their project." }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Moment;
+use super::{Moment, ObjectId, Snapshot};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -53,6 +53,41 @@ pub struct Schedule {
     pub frequency: Option<String>,
     /// Atlas's id of the bucket to export to.
     pub bucket_id: Option<String>,
+    /// The items of the backup policy.
+    pub items: PolicyItems,
+}
+
+/// The items of a backup policy, by whether the export policy exports the snapshots that they take.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicyItems {
+    /// The ids of those that it exports, sorted.
+    exported: Box<[ObjectId]>,
+    /// The ids of the others, sorted.
+    others: Box<[ObjectId]>,
+    /// Whether any has the export frequency; `None` where Atlas does not say.
+    matched: Option<bool>,
+}
+
+impl PolicyItems {
+    /// The items of a policy, each with its id and its frequency in Atlas's word, under an export policy of `frequency`.
+    #[must_use]
+    pub fn new(items: &[(Option<ObjectId>, Option<String>)], frequency: &str) -> Self {
+        let is_exported = |word: &str| word.eq_ignore_ascii_case(frequency);
+        let ids = |wanted: bool| {
+            let of = |(id, word): &(Option<ObjectId>, Option<String>)| {
+                id.filter(|_| word.as_deref().is_some_and(|word| is_exported(word) == wanted))
+            };
+            let mut ids: Vec<_> = items.iter().filter_map(of).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            ids.into_boxed_slice()
+        };
+        let words = || items.iter().map(|(_, word)| word.as_deref());
+        let matched = words().flatten().any(is_exported);
+        // An item without a word may be the one.
+        let matched = (matched || words().all(|word| word.is_some())).then_some(matched);
+        Self { exported: ids(true), others: ids(false), matched }
+    }
 }
 
 impl Schedule {
@@ -68,10 +103,37 @@ impl Schedule {
         self.bucket_id.as_deref().filter(|_| self.exports_itself())
     }
 
-    /// Whether two schedules export the same snapshots.
+    /// Whether the export policy exports a snapshot.
+    ///
+    /// The policy items that the snapshot belongs to decide. Its one word for them decides where Atlas lists none of them, or one
+    /// that the policy has no longer.
+    #[must_use]
+    pub fn exports(&self, snapshot: &Snapshot) -> bool {
+        let Some(frequency) = &self.frequency else { return false };
+        let is_in =
+            |ids: &[ObjectId], item: &Option<ObjectId>| item.is_some_and(|id| ids.binary_search(&id).is_ok());
+        let items = &snapshot.policy_items;
+        if items.iter().any(|item| is_in(&self.items.exported, item)) {
+            return true;
+        }
+        let are_known = !items.is_empty() && items.iter().all(|item| is_in(&self.items.others, item));
+        !are_known && snapshot.frequency.as_ref().is_some_and(|word| word.eq_ignore_ascii_case(frequency))
+    }
+
+    /// Whether no item of the backup policy takes snapshots of the export frequency, so that Atlas never exports any; `None` where
+    /// Atlas does not say, or exports nothing by itself.
+    #[must_use]
+    pub fn policy_item_missing(&self) -> Option<bool> {
+        self.items.matched.filter(|_| self.exports_itself()).map(|matched| !matched)
+    }
+
+    /// Whether two schedules export the same snapshots. Items of another frequency do not count.
     #[must_use]
     pub fn exports_like(&self, other: &Self) -> bool {
-        (self.auto_export, &self.frequency) == (other.auto_export, &other.frequency)
+        let decides = |schedule: &Self| {
+            (schedule.auto_export, schedule.frequency.as_ref().map(|word| word.to_ascii_lowercase()))
+        };
+        decides(self) == decides(other) && self.items.exported == other.items.exported
     }
 }
 
@@ -163,7 +225,8 @@ mod tests {
     use super::*;
 
     fn schedule(auto_export: impl Into<Option<bool>>, frequency: &str) -> Schedule {
-        Schedule { auto_export: auto_export.into(), frequency: Some(frequency.to_owned()), bucket_id: None }
+        let auto_export = auto_export.into();
+        Schedule { auto_export, frequency: Some(frequency.to_owned()), ..Schedule::default() }
     }
 
     #[test]
@@ -196,5 +259,92 @@ mod tests {
         assert_eq!(expected.interval_under(Some(&schedule(false, "daily"))), None);
         assert_eq!(expected.interval_under(Some(&schedule(true, "weekly"))), Some(DAY));
         assert_eq!(expected.interval_under(None), Some(DAY));
+    }
+
+    const WORDS: [&str; 6] = ["hourly", "daily", "weekly", "monthly", "yearly", "ondemand"];
+
+    fn item(number: usize) -> Option<ObjectId> {
+        ObjectId::parse(&format!("{number:024x}"))
+    }
+
+    /// A schedule that exports `frequency`, with an item for each word; the id of an item is the place of its word.
+    fn with_items(frequency: &str) -> Schedule {
+        let items: Vec<_> =
+            WORDS.iter().enumerate().map(|(id, word)| (item(id), Some(word.to_uppercase()))).collect();
+        Schedule { items: PolicyItems::new(&items, frequency), ..schedule(true, frequency) }
+    }
+
+    fn snapshot(word: Option<&str>, policy_items: Vec<Option<ObjectId>>) -> Snapshot {
+        let (id, created_at) = (item(99).unwrap(), Moment::from_second(0).unwrap());
+        Snapshot { id, created_at, frequency: word.map(str::to_owned), policy_items }
+    }
+
+    #[test]
+    fn policy_items_decide_and_the_word_only_where_they_are_unknown() {
+        for (index, frequency) in WORDS.iter().enumerate() {
+            let (known, unknown) = (with_items(frequency), schedule(true, &frequency.to_uppercase()));
+            for word in WORDS.map(Some).into_iter().chain([None]) {
+                let by_word = word == Some(frequency);
+                let other = (index + 1) % WORDS.len();
+                let check = |schedule: &Schedule, items: Vec<Option<ObjectId>>, expected: bool| {
+                    let snapshot = snapshot(word, items);
+                    assert_eq!(
+                        schedule.exports(&snapshot),
+                        expected,
+                        "{frequency} {snapshot:?} {schedule:?}"
+                    );
+                };
+                check(&known, vec![item(index)], true);
+                check(&known, vec![item(other), item(index)], true);
+                check(&known, vec![item(77), None, item(index)], true);
+                check(&known, vec![item(other)], false);
+                // Nothing, an item that the policy has no longer, and an id that is none.
+                check(&known, vec![], by_word);
+                check(&known, vec![item(77)], by_word);
+                check(&known, vec![item(other), item(77)], by_word);
+                check(&known, vec![item(other), None], by_word);
+                check(&unknown, vec![item(index)], by_word);
+                check(&unknown, vec![], by_word);
+                check(&Schedule::default(), vec![item(index)], false);
+            }
+        }
+    }
+
+    #[test]
+    fn an_export_frequency_without_a_policy_item_is_told() {
+        let check = |items: &[(usize, Option<&str>)], auto_export: bool, expected: Option<bool>| {
+            let items: Vec<_> = items.iter().map(|(id, word)| (item(*id), word.map(str::to_owned))).collect();
+            let items = PolicyItems::new(&items, "weekly");
+            let schedule = Schedule { items, ..schedule(auto_export, "weekly") };
+            assert_eq!(schedule.policy_item_missing(), expected, "{schedule:?}");
+        };
+        check(&[], true, Some(true));
+        check(&[(0, Some("daily"))], true, Some(true));
+        check(&[(0, Some("daily"))], false, None);
+        check(&[(0, Some("daily")), (1, Some("Weekly"))], true, Some(false));
+        check(&[(0, Some("daily")), (1, None)], true, None);
+        assert_eq!(schedule(true, "weekly").policy_item_missing(), None, "no policy is told");
+    }
+
+    #[test]
+    fn schedules_that_differ_in_other_items_export_the_same() {
+        let of = |items: &[(usize, &str)]| {
+            let items: Vec<_> =
+                items.iter().map(|(id, word)| (item(*id), Some((*word).to_owned()))).collect();
+            Schedule { items: PolicyItems::new(&items, "daily"), ..schedule(true, "daily") }
+        };
+        let one = of(&[(1, "daily"), (2, "weekly")]);
+        for same in [of(&[(1, "daily")]), of(&[(3, "hourly"), (1, "DAILY")])] {
+            assert!(one.exports_like(&same), "{same:?}");
+        }
+        for other in [of(&[]), of(&[(2, "daily")]), of(&[(1, "daily"), (2, "daily")]), of(&[(1, "weekly")])] {
+            assert!(!one.exports_like(&other), "{other:?}");
+        }
+        let bucket_id = Some("b".to_owned());
+        assert!(one.exports_like(&Schedule {
+            frequency: Some("DAILY".to_owned()),
+            bucket_id,
+            ..one.clone()
+        }));
     }
 }

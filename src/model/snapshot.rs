@@ -1,12 +1,15 @@
 //! Which snapshots have left Atlas: what the listing of export jobs alone cannot say.
 
-use super::Moment;
+use super::{Moment, Schedule};
 
-/// The id of a snapshot: 24 hexadecimal digits, kept in half as many bytes, since a project has thousands of them.
+/// An id of Atlas: 24 hexadecimal digits, kept in half as many bytes, since a project has thousands of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SnapshotId([u8; 12]);
+pub struct ObjectId([u8; 12]);
 
-impl SnapshotId {
+/// The id of a snapshot.
+pub type SnapshotId = ObjectId;
+
+impl ObjectId {
     /// Reads an id; `None` unless it is 24 hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -29,8 +32,10 @@ pub struct Snapshot {
     pub id: SnapshotId,
     /// When it was taken.
     pub created_at: Moment,
-    /// Which policy item took it, in Atlas's word: `daily`, but also `ondemand`.
+    /// Its frequency in Atlas's one word, where it may have several: `daily`, but also `ondemand`.
     pub frequency: Option<String>,
+    /// All policy items that it belongs to; `None` for an id that is not one of Atlas's form.
+    pub policy_items: Vec<Option<ObjectId>>,
 }
 
 /// The snapshots of a cluster, as they were listed last.
@@ -49,21 +54,18 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// A listing of `read_at`, under a policy that exports the snapshots of `frequency`; `None` if nobody knows which.
+    /// A listing of `read_at`, under the export policy of `schedule`. The ids of policy items are not kept.
     #[must_use]
-    pub fn new(listed: &[Snapshot], frequency: Option<&str>, read_at: Moment) -> Self {
-        let exported = |snapshot: &Snapshot| match (&snapshot.frequency, frequency) {
-            (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
-            _ => false,
-        };
-        let known = listed.iter().map(|snapshot| (snapshot.id, snapshot.created_at, exported(snapshot)));
+    pub fn new(listed: &[Snapshot], schedule: &Schedule, read_at: Moment) -> Self {
+        let known =
+            listed.iter().map(|snapshot| (snapshot.id, snapshot.created_at, schedule.exports(snapshot)));
         let mut known: Vec<_> = known.collect();
         // Pages shift while they are read, so one may be met twice.
         known.sort_unstable();
         known.dedup_by_key(|known| known.0);
         let newest = known.iter().filter(|known| known.2).map(|known| known.1).max();
         let listed = known.iter().map(|known| known.0).collect();
-        Self { listed, known, newest, policy: frequency.is_some(), read_at }
+        Self { listed, known, newest, policy: schedule.frequency.is_some(), read_at }
     }
 
     /// When the newest snapshot that the policy exports was taken.
@@ -195,7 +197,7 @@ mod tests {
     }
 
     fn id(number: u8) -> SnapshotId {
-        SnapshotId([number; 12])
+        ObjectId([number; 12])
     }
 
     /// Daily snapshots, number `n` taken in hour `n`; those above 100 are on demand.
@@ -204,8 +206,10 @@ mod tests {
             id: id(*number),
             created_at: at(i64::from(*number)),
             frequency: Some(if *number > 100 { "ondemand" } else { "DAILY" }.to_owned()),
+            policy_items: Vec::new(),
         };
-        Snapshots::new(&numbers.iter().map(snapshot).collect::<Vec<_>>(), Some("daily"), at(110))
+        let daily = Schedule { frequency: Some("daily".to_owned()), ..Schedule::default() };
+        Snapshots::new(&numbers.iter().map(snapshot).collect::<Vec<_>>(), &daily, at(110))
     }
 
     fn exports(successful: &[u8], active: &[u8], newest: Option<(u8, Option<u8>)>) -> Exports {
@@ -289,8 +293,9 @@ mod tests {
 
     #[test]
     fn without_a_known_frequency_nobody_knows_what_is_awaited() {
-        let listed = [Snapshot { id: id(1), created_at: at(1), frequency: Some("daily".to_owned()) }];
-        let unknown = Snapshots::new(&listed, None, at(110));
+        let frequency = Some("daily".to_owned());
+        let listed = [Snapshot { id: id(1), created_at: at(1), frequency, policy_items: Vec::new() }];
+        let unknown = Snapshots::new(&listed, &Schedule::default(), at(110));
         assert_eq!(unknown.newest(), None);
         let recovery = Recovery::of(&unknown, &exports(&[1], &[], None), &mut Exported::default());
         assert_eq!(recovery, Recovery { newest_exported: Some(at(1)), awaiting: None });

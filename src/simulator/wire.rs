@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::world::{Cluster, End, Event, ExportBucket, Job, Kind, Project, Shape, Snapshot, signed};
+use super::world::{
+    Cluster, End, Event, ExportBucket, Job, Kind, PolicyItem, Project, Shape, Snapshot, signed,
+};
 
 /// A job at `now`, exported to a bucket of that id. What does not apply is left out, not null, as Atlas does.
 pub(super) fn job(job: &Job, bucket: &str, now: Timestamp) -> Value {
@@ -149,14 +151,35 @@ pub(super) fn schedule(name: &str, cluster: &Cluster) -> Value {
         "autoExportEnabled": cluster.schedule.auto_export,
         "clusterId": "65a1f0b2c3d4e5f60718293b",
         "clusterName": name,
-        "policies": [{"id": "65a1f0b2c3d4e5f60718293c", "policyItems": [{"frequencyType": "daily", "frequencyInterval": 1, "retentionUnit": "days", "retentionValue": 7}]}],
         "referenceHourOfDay": 3,
         "links": [],
     });
+    if let Some(items) = &cluster.schedule.items {
+        let items: Vec<_> = items.iter().map(policy_item).collect();
+        json["policies"] = json!([{"id": "65a1f0b2c3d4e5f60718293c", "policyItems": items}]);
+    }
     if let Some(frequency) = &cluster.schedule.frequency {
         json["export"] = json!({"exportBucketId": cluster.schedule.bucket, "frequencyType": frequency});
     }
     json
+}
+
+/// An item of a backup policy: what it counts in, and how long its snapshots are kept, follow from its frequency.
+fn policy_item(item: &PolicyItem) -> Value {
+    let (interval, unit, value) = match item.frequency.as_str() {
+        "hourly" => (6, "days", 7),
+        "weekly" => (6, "weeks", 4),
+        "monthly" => (40, "months", 12),
+        "yearly" => (12, "years", 1),
+        _ => (1, "days", 7),
+    };
+    json!({
+        "id": item.id,
+        "frequencyType": item.frequency,
+        "frequencyInterval": interval,
+        "retentionUnit": unit,
+        "retentionValue": value,
+    })
 }
 
 /// A snapshot of a cluster with so many shards, or of a replica set if there are none.
@@ -175,8 +198,8 @@ pub(super) fn snapshot(snapshot: &Snapshot, shards: usize) -> Value {
     if snapshot.status == "completed" {
         json["storageSizeBytes"] = json!(8_589_934_592_u64);
     }
-    if snapshot.kind == "scheduled" {
-        json["policyItems"] = json!(["65a1f0b2c3d4e5f60718293d"]);
+    if snapshot.kind == "scheduled" && !snapshot.items.is_empty() {
+        json["policyItems"] = json!(snapshot.items);
     }
     if shards == 0 {
         json["type"] = json!("replicaSet");

@@ -14,7 +14,7 @@ use super::limit::Bucket;
 use super::misbehave::Fault;
 use super::wire;
 
-pub use backup::{Event, ExportBucket, Snapshot};
+pub use backup::{Event, ExportBucket, PolicyItem, Snapshot};
 pub use jobs::{End, Entry, Job, Recurring, Shape};
 
 /// The organization of a project that names no other.
@@ -146,12 +146,19 @@ pub struct Schedule {
     pub frequency: Option<String>,
     /// The id of the bucket that is exported to.
     pub bucket: String,
+    /// The items of the backup policy; `None` for an answer without policies.
+    pub items: Option<Vec<PolicyItem>>,
 }
 
 impl Default for Schedule {
-    /// Daily exports to the bucket of every project.
+    /// Daily exports to the bucket of every project, and the usual policy.
     fn default() -> Self {
-        Self { auto_export: true, frequency: Some("daily".to_owned()), bucket: BUCKET.to_owned() }
+        Self {
+            auto_export: true,
+            frequency: Some("daily".to_owned()),
+            bucket: BUCKET.to_owned(),
+            items: Some(PolicyItem::usual()),
+        }
     }
 }
 

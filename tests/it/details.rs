@@ -7,8 +7,8 @@ mod snapshots;
 use std::time::Duration;
 
 use atlas_backup_exporter::simulator::{
-    Bucket, Cluster, End, Entry, Event, ExportBucket, Fault, Job, Misbehaviour, Project, Schedule, Simulator,
-    Snapshot, World,
+    Bucket, Cluster, End, Entry, Event, ExportBucket, Fault, Job, Misbehaviour, PolicyItem, Project,
+    Schedule, Simulator, Snapshot, World,
 };
 
 use crate::harness::{

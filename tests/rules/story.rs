@@ -238,9 +238,10 @@ impl Running {
         let auto_export = Some(!within(&cluster.auto_export_off, minute));
         let frequency = Some(cluster.frequency.to_owned());
         let bucket_id = cluster.details.is_some().then(|| "bucket".to_owned());
-        self.board.schedule(&target, Ok(Schedule { auto_export, frequency, bucket_id }));
+        let schedule = Schedule { auto_export, frequency, bucket_id, ..Schedule::default() };
+        self.board.schedule(&target, Ok(schedule.clone()));
         if let Some(details) = &cluster.details {
-            self.read(details, &target, cluster.frequency, minute, now);
+            self.read(details, &target, &schedule, minute, now);
         }
         let outcome = if let Some(reason) = failing {
             Err(PollError { reason, text: String::new() })
@@ -260,14 +261,15 @@ impl Running {
 
 impl Running {
     /// Reads the details of a cluster. One that is not read any longer is forgotten half an hour later.
-    fn read(&self, details: &Details, target: &Target, frequency: &str, minute: i64, now: Instant) {
+    fn read(&self, details: &Details, target: &Target, schedule: &Schedule, minute: i64, now: Instant) {
         let readable = !within(&details.unread, minute);
         let taken = details.snapshots.iter().filter(|taken| **taken <= minute).map(|taken| Snapshot {
             id: SnapshotId::parse(&snapshot_id(*taken)).unwrap(),
             created_at: at(*taken),
-            frequency: Some(frequency.to_owned()),
+            frequency: schedule.frequency.clone(),
+            policy_items: Vec::new(),
         });
-        let snapshots = Snapshots::new(&taken.collect::<Vec<_>>(), Some(frequency), at(minute));
+        let snapshots = Snapshots::new(&taken.collect::<Vec<_>>(), schedule, at(minute));
         self.board.snapshots(target, now, readable.then_some(snapshots));
         let id = if within(&details.bucket_gone, minute) { "another" } else { "bucket" };
         let bucket =

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::time;
 use crate::atlas::Error;
 use crate::atlas::error::tidy;
-use crate::model::{EventKind, ExportBucket, ProjectEvent, Snapshot as TakenSnapshot, SnapshotId};
+use crate::model::{EventKind, ExportBucket, ObjectId, ProjectEvent, Snapshot as TakenSnapshot};
 
 /// One of `GET .../backup/snapshots` or of `GET .../backup/snapshots/shardedClusters`, which say the same of a snapshot.
 #[derive(Deserialize)]
@@ -14,6 +14,7 @@ pub(in crate::atlas) struct Snapshot {
     id: String,
     created_at: Option<String>,
     frequency_type: Option<String>,
+    policy_items: Option<Vec<String>>,
     status: Option<String>,
     #[serde(rename = "snapshotType")]
     kind: Option<String>,
@@ -29,9 +30,14 @@ impl Snapshot {
             return Ok(None);
         }
         let Some(created_at) = time("createdAt", self.created_at.as_deref())? else { return Ok(None) };
-        let id = SnapshotId::parse(&self.id)
+        let id = ObjectId::parse(&self.id)
             .ok_or_else(|| Error::invalid(&format!("{:?} is no snapshot id", self.id)))?;
-        Ok(Some(TakenSnapshot { id, created_at, frequency: self.frequency_type.map(|word| tidy(&word)) }))
+        Ok(Some(TakenSnapshot {
+            id,
+            created_at,
+            frequency: self.frequency_type.map(|word| tidy(&word)),
+            policy_items: self.policy_items.iter().flatten().map(|id| ObjectId::parse(id)).collect(),
+        }))
     }
 }
 
@@ -87,6 +93,10 @@ mod tests {
         let snapshot = taken(&json(whole)).unwrap().unwrap();
         assert_eq!(snapshot.frequency.as_deref(), Some("ondemand"));
         assert_eq!(snapshot.created_at, "2026-01-02T03:04:05Z".parse().unwrap());
+        assert_eq!(snapshot.policy_items, []);
+        let items = r#","policyItems":["65a1f0b2c3d4e5f60718293b","odd"]"#;
+        let items = taken(&json(&format!("{whole}{items}"))).unwrap().unwrap().policy_items;
+        assert_eq!(items, [ObjectId::parse("65a1f0b2c3d4e5f60718293b"), None]);
         for nothing in [
             "",
             r#","status":"completed""#,
@@ -102,6 +112,7 @@ mod tests {
             r#"{"id":"x","status":"completed","createdAt":"2026-01-02T03:04:05Z"}"#.to_owned(),
             json(r#","status":"completed","createdAt":"soon""#),
             json(r#","status":1"#),
+            json(r#","status":"completed","createdAt":"2026-01-02T03:04:05Z","policyItems":"daily""#),
         ] {
             assert!(taken(&wrong).is_err(), "{wrong}");
         }

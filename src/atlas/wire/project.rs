@@ -5,7 +5,9 @@ use serde::Deserialize;
 use super::time;
 use crate::atlas::Error;
 use crate::atlas::error::tidy;
-use crate::model::{ListedCluster, ProjectId, Schedule as ExportSchedule, Unexportable};
+use crate::model::{
+    ListedCluster, ObjectId, PolicyItems, ProjectId, Schedule as ExportSchedule, Unexportable,
+};
 
 /// `GET /groups/{groupId}`
 #[derive(Deserialize)]
@@ -96,6 +98,20 @@ impl Cluster {
 pub(in crate::atlas) struct Schedule {
     auto_export_enabled: Option<bool>,
     export: Option<ExportPolicy>,
+    policies: Option<Vec<Policy>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Policy {
+    policy_items: Option<Vec<PolicyItem>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PolicyItem {
+    id: Option<String>,
+    frequency_type: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -108,10 +124,18 @@ struct ExportPolicy {
 impl From<Schedule> for ExportSchedule {
     fn from(schedule: Schedule) -> Self {
         let ExportPolicy { frequency_type, export_bucket_id } = schedule.export.unwrap_or_default();
+        // Without exports of Atlas's own, nobody asks for the items.
+        let policies = schedule.policies.filter(|_| schedule.auto_export_enabled == Some(true));
+        let items = policies.zip(frequency_type.as_deref()).map(|(policies, frequency)| {
+            let items = policies.into_iter().flat_map(|policy| policy.policy_items.unwrap_or_default());
+            let items = items.map(|item| (item.id.and_then(|id| ObjectId::parse(&id)), item.frequency_type));
+            PolicyItems::new(&items.collect::<Vec<_>>(), frequency)
+        });
         Self {
             auto_export: schedule.auto_export_enabled,
             frequency: frequency_type.map(|word| tidy(&word)),
             bucket_id: export_bucket_id.map(|id| tidy(&id)),
+            items: items.unwrap_or_default(),
         }
     }
 }
@@ -186,6 +210,24 @@ mod tests {
         let whole =
             schedule(r#"{"autoExportEnabled":true,"export":{"exportBucketId":"b","frequencyType":"daily"}}"#);
         assert_eq!((whole.auto_export, whole.frequency.as_deref()), (Some(true), Some("daily")));
-        assert_eq!(whole.bucket_id.as_deref(), Some("b"));
+        assert_eq!((whole.bucket_id.as_deref(), whole.policy_item_missing()), (Some("b"), None));
+        let missing = |auto_export: bool, policies: &str| {
+            let export = r#""export":{"frequencyType":"weekly"}"#;
+            let json = format!(r#"{{"autoExportEnabled":{auto_export},{export},"policies":{policies}}}"#);
+            schedule(&json).policy_item_missing()
+        };
+        let weekly =
+            r#"{"id":"65a1f0b2c3d4e5f60718293b","frequencyType":"Weekly","frequencyInterval":6,"new":1}"#;
+        let daily = r#"{"id":"odd","frequencyType":"daily"}"#;
+        for (auto_export, policies, expected) in [
+            (true, format!(r#"[{{}},{{"policyItems":[{daily},{weekly}]}}]"#), Some(false)),
+            (true, format!(r#"[{{"id":"p","policyItems":[{daily}]}}]"#), Some(true)),
+            (true, r#"[{"policyItems":null}]"#.to_owned(), Some(true)),
+            (true, r#"[{"policyItems":[{"id":null}]}]"#.to_owned(), None),
+            (true, "null".to_owned(), None),
+            (false, format!(r#"[{{"policyItems":[{daily}]}}]"#), None),
+        ] {
+            assert_eq!(missing(auto_export, &policies), expected, "{policies}");
+        }
     }
 }

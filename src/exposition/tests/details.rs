@@ -58,7 +58,11 @@ async fn details_are_withdrawn_when_they_were_not_read_for_long() {
     // What was exported stays so, although its snapshot is gone by now.
     detailed(&board);
     let listed = [snapshot(50).1];
-    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&listed, Some("daily"), at(99))));
+    board.snapshots(
+        &target("prod"),
+        Instant::now(),
+        Some(Snapshots::new(&listed, &exporting("daily"), at(99))),
+    );
     good(&board, "prod", []);
     let exported = samples(&text(&board), "newest_exported_snapshot_timestamp_seconds");
     assert_eq!(exported, ["{prod\"} 1700001200"]);
@@ -114,6 +118,7 @@ async fn another_policy_makes_the_snapshots_unknown_until_they_are_read_again() 
         auto_export: Some(auto_export),
         frequency: Some(frequency.to_owned()),
         bucket_id: bucket.map(str::to_owned),
+        ..Schedule::default()
     };
     let awaiting = |board: &Board| samples(&text(board), "snapshots_awaiting_export");
     let missing = |board: &Board| samples(&text(board), "bucket_missing");
@@ -215,7 +220,8 @@ async fn a_reading_after_the_poll_awaits_the_next_poll() {
     good(&board, "prod", []);
     let awaiting = |board: &Board| samples(&text(board), "snapshots_awaiting_export");
     assert_eq!(awaiting(&board), ["{prod\"} 3"]);
-    let more = Snapshots::new(&[-1, 20, 50, 55].map(|minute| snapshot(minute).1), Some("daily"), at(90));
+    let more =
+        Snapshots::new(&[-1, 20, 50, 55].map(|minute| snapshot(minute).1), &exporting("daily"), at(90));
     board.snapshots(&target("prod"), Instant::now(), Some(more));
     assert_eq!(awaiting(&board), ["{prod\"} 3"], "its job may be there since the poll");
 }
@@ -228,10 +234,10 @@ async fn what_was_exported_stays_so_under_another_policy() {
     let exported =
         ExportJob { snapshot_id: Some(snapshot(20).0.into()), ..job("a", 21, JobState::Successful) };
     good(&board, "prod", [exported]);
-    let weekly = Schedule { auto_export: Some(true), frequency: Some("weekly".to_owned()), bucket_id: None };
+    let weekly = exporting("weekly");
     board.schedule(&target("prod"), Ok(weekly));
     good(&board, "prod", []);
-    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&[], Some("weekly"), at(90))));
+    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&[], &exporting("weekly"), at(90))));
     good(&board, "prod", []);
     assert_eq!(samples(&text(&board), "newest_exported_snapshot_timestamp_seconds"), ["{prod\"} 1700001200"]);
 }
@@ -242,9 +248,9 @@ async fn another_policys_figures_do_not_come_back_with_the_next_reading() {
     discovered(&board);
     detailed(&board);
     good(&board, "prod", []);
-    let weekly = Schedule { auto_export: Some(true), frequency: Some("weekly".to_owned()), bucket_id: None };
+    let weekly = exporting("weekly");
     board.schedule(&target("prod"), Ok(weekly));
-    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&[], Some("weekly"), at(90))));
+    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&[], &exporting("weekly"), at(90))));
     assert!(samples(&text(&board), "snapshots_awaiting_export").is_empty());
 }
 
@@ -263,13 +269,12 @@ async fn one_cluster_that_cannot_be_read_is_told() {
     for bad in ["prod", "sharded"] {
         let board = board(&["prod", "sharded"]);
         discovered(&board);
-        let on = Schedule { auto_export: Some(true), frequency: Some("daily".to_owned()), bucket_id: None };
-        board.schedule(&target("sharded"), Ok(on));
+        board.schedule(&target("sharded"), Ok(exporting("daily")));
         for name in ["prod", "sharded"] {
             board.snapshots(
                 &target(name),
                 Instant::now(),
-                (name != bad).then(|| Snapshots::new(&[], Some("daily"), at(90))),
+                (name != bad).then(|| Snapshots::new(&[], &exporting("daily"), at(90))),
             );
         }
         let up = samples(&text(&board), "detail_up");

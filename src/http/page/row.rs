@@ -77,6 +77,9 @@ fn success(cluster: &Cluster<'_>, now: Moment) -> Markup {
         }
         @if let Some(expected) = cluster.expected_interval_seconds { small { "expected: every " (span(expected)) } }
         @if cluster.auto_export_enabled == Some(false) { small { "no auto export" } }
+        @if cluster.policy_item_missing == Some(true) {
+            small class="look" { "no policy item has the export frequency" }
+        }
     }
 }
 

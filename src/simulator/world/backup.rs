@@ -13,8 +13,10 @@ pub struct Snapshot {
     pub id: String,
     /// When it was taken; `None` while it is not.
     pub created_at: Option<Timestamp>,
-    /// `hourly`, `daily`, `ondemand` and the like.
+    /// `hourly`, `daily`, `ondemand` and the like: one word, though several items may have taken it.
     pub frequency: String,
+    /// The ids of all policy items that it belongs to; an answer without any leaves them out.
+    pub items: Vec<String>,
     /// `scheduled`, `onDemand` or `fallback`.
     pub kind: String,
     /// `queued`, `inProgress`, `completed` or `failed`.
@@ -22,7 +24,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// A completed snapshot that the schedule took `age` ago.
+    /// A completed snapshot that an item of the usual policy took `age` ago.
     #[must_use]
     pub fn taken(age: Duration, frequency: &str) -> Self {
         let at = Timestamp::now() - signed(age);
@@ -33,10 +35,39 @@ impl Snapshot {
         Self {
             id,
             created_at: Some(at),
+            items: PolicyItem::usual()
+                .into_iter()
+                .filter(|item| item.frequency.eq_ignore_ascii_case(frequency))
+                .map(|item| item.id)
+                .collect(),
             frequency: frequency.to_owned(),
             kind: "scheduled".to_owned(),
             status: "completed".to_owned(),
         }
+    }
+}
+
+/// An item of a backup policy, which takes snapshots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyItem {
+    /// 24 hexadecimal digits.
+    pub id: String,
+    /// `hourly`, `daily`, `weekly`, `monthly` or `yearly`.
+    pub frequency: String,
+}
+
+impl PolicyItem {
+    /// One item of each frequency, as Atlas's own policy has them.
+    #[must_use]
+    pub fn usual() -> Vec<Self> {
+        ["hourly", "daily", "weekly", "monthly", "yearly"].map(Self::of).into()
+    }
+
+    /// The usual item of a frequency, whose id follows from the word.
+    #[must_use]
+    pub fn of(frequency: &str) -> Self {
+        let id = format!("65a1f0b2c3d4e5f607182{:03x}", frequency.bytes().map(u32::from).sum::<u32>());
+        Self { id, frequency: frequency.to_owned() }
     }
 }
 

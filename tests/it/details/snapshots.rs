@@ -136,3 +136,102 @@ async fn a_sharded_list_of_nothing_that_counts_some_is_no_list() {
     let scrape = exporter.until(|scrape| up(scrape, "snapshots").is_some()).await;
     assert_eq!(up(&scrape, "snapshots"), Some(0.0));
 }
+
+const FREQUENCIES: [&str; 4] = ["daily", "weekly", "monthly", "yearly"];
+
+/// A cluster that exports a frequency. Its last snapshot of that was taken 13 hours ago and never exported, the one before it was.
+fn unexported(frequency: &str, word: &str, shards: usize, items: &[&str]) -> Cluster {
+    let ids = items.iter().map(|item| PolicyItem::of(item).id).collect();
+    let waiting = Snapshot { items: ids, ..Snapshot::taken(HOUR * 13, word) };
+    let schedule = Schedule { frequency: Some(frequency.to_uppercase()), ..Schedule::default() };
+    Cluster { schedule, shards, ..cluster([waiting]) }
+}
+
+#[tokio::test]
+async fn a_snapshot_of_several_items_is_awaited_under_each_policy() {
+    let mut clusters = Vec::new();
+    for (index, frequency) in FREQUENCIES.into_iter().enumerate() {
+        for word in FREQUENCIES {
+            let mut add = |name: &str, shards: usize, items: &[&str], awaited: f64| {
+                let name: &'static str = format!("{frequency}-{word}-{name}").leak();
+                clusters.push((name, unexported(frequency, word, shards, items), awaited));
+            };
+            let other = FREQUENCIES[(index + 1) % FREQUENCIES.len()];
+            add("both", 0, &[other, frequency], 1.0);
+            add("sharded", 3, &["hourly", frequency, other], 1.0);
+            add("other", 0, &[other, "hourly"], 0.0);
+            // The word alone says it where no item does: none is listed, or one that the policy has no longer.
+            let by_word = f64::from(u8::from(word == frequency));
+            add("unlisted", 0, &[], by_word);
+            add("unknown", 3, &[other, "fortnightly"], by_word);
+        }
+    }
+    let of_world = clusters.iter().map(|(name, cluster, _)| (*name, cluster.clone()));
+    let simulator = simulator(world(of_world)).await;
+    simulator.world().projects.get_mut(PROJECT).unwrap().budget.per_minute *= 30;
+    let exporter = Setup { discovery: "[detail]\ninterval = \"30s\"\n".to_owned(), ..Setup::new(&simulator) };
+    let exporter = exporter.start().await;
+    let is_read = |scrape: &Scrape| clusters.iter().all(|(name, ..)| awaiting(scrape, name).is_some());
+    let scrape = exporter.until(is_read).await;
+    for (name, _, awaited) in &clusters {
+        assert_eq!(awaiting(&scrape, name), Some(*awaited), "{name}");
+    }
+    // It pages: nothing else is wrong with these clusters.
+    let status = exporter.get("/api/v1/clusters").await.text().await.unwrap();
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    for cluster in status["clusters"].as_array().unwrap() {
+        let is_awaited = cluster["snapshots_awaiting_export"] == 1;
+        assert_eq!(cluster["verdict"] == "not_begun", is_awaited, "{cluster}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_policies_leaves_the_word_to_decide() {
+    let bare = |word: &str| {
+        let cluster = unexported("weekly", word, 0, &["weekly"]);
+        Cluster { schedule: Schedule { items: None, ..cluster.schedule.clone() }, ..cluster }
+    };
+    let simulator = simulator(world([("daily", bare("daily")), ("weekly", bare("weekly"))])).await;
+    let exporter = setup(&simulator, "").start().await;
+    let awaited = |scrape: &Scrape| ["daily", "weekly"].map(|name| awaiting(scrape, name));
+    exporter.until(|scrape| awaited(scrape) == [Some(0.0), Some(1.0)]).await;
+    // With policies its items decide, once the snapshots are read again.
+    change(&simulator, "daily", |daily| daily.schedule.items = Some(PolicyItem::usual()));
+    exporter.until(|scrape| awaited(scrape) == [Some(1.0), Some(1.0)]).await;
+}
+
+#[tokio::test]
+async fn an_export_frequency_of_no_policy_item_is_told() {
+    let items = |words: &[&str]| Some(words.iter().map(|word| PolicyItem::of(word)).collect());
+    let schedule = Schedule { frequency: Some("weekly".to_owned()), ..Schedule::default() };
+    let prod = Cluster {
+        schedule: Schedule { items: items(&["daily", "hourly"]), ..schedule.clone() },
+        ..cluster([])
+    };
+    let simulator = simulator(world([("prod", prod), ("other", Cluster { schedule, ..cluster([]) })])).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), Setup::new(&simulator).toml()).unwrap();
+    let out = command().current_dir(folder.path()).arg("check").output().await.unwrap();
+    let table = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(
+        (out.status.code(), table.matches("no item of the backup policy is weekly").count()),
+        (Some(0), 1)
+    );
+    assert!(table.contains("1 warning."), "{table}");
+
+    let exporter = setup(&simulator, "").start().await;
+    snapshots_read(&exporter).await;
+    let page = async || exporter.get("/").await.text().await.unwrap();
+    let text = page().await;
+    assert!(text.contains("Nothing will ever be exported of 1 cluster:"), "{text}");
+    assert_eq!(text.matches("no policy item has the export frequency").count(), 1, "{text}");
+    let json = exporter.get("/api/v1/clusters?sort=cluster").await.text().await.unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!([0, 1].map(|at: usize| json["clusters"][at]["policy_item_missing"].clone()), [false, true]);
+    change(&simulator, "prod", |prod| prod.schedule.items = items(&["daily", "weekly"]));
+    let start = std::time::Instant::now();
+    while page().await.contains("ever be exported") {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -43,6 +43,13 @@ async fn a_snapshot_is_shown_as_far_as_it_came() {
     let fields = ["id", "frequencyType", "snapshotType", "status", "type"].map(|field| &first[field]);
     assert_eq!(fields, [&queued.id, "ondemand", "onDemand", "queued", "replicaSet"]);
     assert!(first.get("createdAt").is_none() && first.get("snapshotIds").is_none());
+    // A snapshot on demand belongs to no item of the policy, another to one at least.
+    let (_, schedule) = atlas.get("clusters/prod/backup/schedule").await;
+    let items = schedule["policies"][0]["policyItems"].as_array().unwrap();
+    let monthly = items.iter().find(|item| item["frequencyType"] == "monthly").unwrap();
+    assert!(items.iter().all(|item| is_id(item["id"].as_str().unwrap())), "{schedule}");
+    assert!(first.get("policyItems").is_none());
+    assert_eq!(second["policyItems"], Value::from(vec![monthly["id"].clone()]));
     let fields = ["createdAt", "frequencyType", "snapshotType", "status"].map(|field| &second[field]);
     assert_eq!(fields, ["2026-03-04T05:06:07Z", "monthly", "scheduled", "completed"]);
 }
