@@ -161,7 +161,7 @@ impl Fleet {
             board.schedule(target, Ok(schedule.clone()));
             let snapshots: Vec<_> = (0..SNAPSHOTS).map(|day| snapshot(index, day, start)).collect();
             let read = Snapshots::new(&snapshots, &schedule, start.into());
-            board.snapshots(target, Instant::now(), Some(read));
+            board.snapshots(target, Instant::now(), Ok(read));
         }
         let fleet = Self { board, targets, start, seconds: AtomicI64::new(0), next: AtomicUsize::new(0) };
         fleet.publish_all();

@@ -5,6 +5,7 @@
 
 mod detail;
 mod known;
+mod unread;
 mod view;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use crate::model::{
 pub use detail::ClusterDetails;
 use detail::ProjectDetails;
 pub use known::{ClusterState, Discovery, GoodPoll, LastPoll};
-pub use view::{ClusterView, OrganizationView, ProjectView, View};
+pub use view::{ClusterView, DetailView, OrganizationView, ProjectView, View};
 
 /// The shared state.
 #[derive(Debug)]

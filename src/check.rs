@@ -167,12 +167,13 @@ async fn project(
             let row = row(cluster);
             let listed = listed.as_deref();
             async move {
-                let (row, exports) = cluster_row(atlas, &target, *known, listed, plan, row, patience).await;
-                (row, exports.then(|| (target, known.is_some_and(|known| known.sharded))))
+                let (row, schedule) = cluster_row(atlas, &target, *known, listed, plan, row, patience).await;
+                (row, schedule.map(|schedule| (target, schedule)))
             }
         })
         .buffered(AT_ONCE);
-    let (of_clusters, exporting): (Vec<_>, Vec<_>) = asked.collect::<Vec<_>>().await.into_iter().unzip();
+    let (of_clusters, schedules): (Vec<_>, Vec<_>) = asked.collect::<Vec<_>>().await.into_iter().unzip();
+    let schedules: Vec<_> = schedules.into_iter().flatten().collect();
     rows.extend(of_clusters);
     rows.extend(selected.left_out.iter().map(|(cluster, reason)| row(cluster).leave_out(*reason)));
     if let Some(listed) = &listed {
@@ -186,15 +187,20 @@ async fn project(
             rows.push(Row::of_project(id, Some(&name)).note("the project has no clusters"));
         }
     }
-    let details = details::Asked { atlas, id, detail, exporting: exporting.into_iter().flatten().next() };
+    let exporting = schedules.first().map(|(target, _)| {
+        let known = selected.watched.iter().find(|(name, _)| **name == target.cluster_name);
+        (target.clone(), known.is_some_and(|(_, known)| known.is_some_and(|known| known.sharded)))
+    });
+    let mut details = details::Asked { atlas, id, detail, exporting, buckets: None };
     if let Some(row) = details.row(Row::of_project(id, Some(&name)), plan, patience).await {
         rows.push(row);
     }
+    details.judge_buckets(&mut rows, &schedules, patience).await;
     rows.sort_by(|one, other| one.cluster_name.cmp(&other.cluster_name));
     rows
 }
 
-/// The row of a cluster, and whether Atlas exports it by itself.
+/// The row of a cluster, and its schedule if Atlas exports it by itself.
 async fn cluster_row(
     atlas: &Atlas,
     target: &Target,
@@ -203,9 +209,9 @@ async fn cluster_row(
     plan: &Project,
     row: Row,
     patience: Patience,
-) -> (Row, bool) {
+) -> (Row, Option<Schedule>) {
     if patience.is_over() {
-        return (row.refuse("not asked: the answers before it took too long".to_owned()), false);
+        return (row.refuse("not asked: the answers before it took too long".to_owned()), None);
     }
     let unexportable = known.and_then(|known| known.unexportable);
     match atlas.try_export_jobs(target, patience.deadline()).await {
@@ -219,22 +225,22 @@ async fn cluster_row(
                 }
                 _ => hint(&error, Resource::Exports, &plan.credentials),
             };
-            return (row.fail(&error, advice), false);
+            return (row.fail(&error, advice), None);
         }
         Ok(()) => {
             if let Some(reason) = unexportable {
-                return (row.warn(&advice_on_unexportable(reason)), false);
+                return (row.warn(&advice_on_unexportable(reason)), None);
             }
         }
     }
     match atlas.schedule(target, patience.deadline()).await {
         Err(error) => {
             let advice = hint(&error, Resource::Schedule, &plan.credentials);
-            (row.fail(&error, advice), false)
+            (row.fail(&error, advice), None)
         }
         Ok(schedule) => {
             let paused = known.and_then(|known| known.paused) == Some(true);
-            (judge(row, plan.expected, &schedule, paused), schedule.exports_itself())
+            (judge(row, plan.expected, &schedule, paused), Some(schedule).filter(Schedule::exports_itself))
         }
     }
 }

@@ -5,6 +5,7 @@
 //! here ever harms a poll: it may be switched off, and a collector that Atlas refuses twice is disabled and tried again with
 //! growing pauses.
 
+pub(crate) mod buckets;
 mod events;
 mod refusals;
 mod subject;
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
-use crate::model::{Detail, FailureReason, PollError, ProjectId, Snapshots, Target};
+use crate::model::{Detail, FailureReason, PollError, ProjectId, Snapshots, Target, Unread};
 use crate::settings::{Follow, Settings, rest};
 use crate::telling::{Place, log};
 use events::Cursor;
@@ -77,24 +78,17 @@ impl Reader {
     async fn turn(&self, subject: &Subject, atlas: &Atlas, memory: &mut Memory, settings: &Settings) {
         let client = if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
         let outcome = match subject {
-            Subject::Buckets(id) => self.buckets(&client, id).await,
+            Subject::Buckets(id) => buckets::read(&client, &self.board, id).await,
             Subject::Events(id) => self.events(&client, id, &mut memory.cursor).await,
             Subject::Snapshots { target, sharded } => self.snapshots(&client, target, *sharded).await,
         };
         self.take_in(subject, outcome.err(), memory, settings);
     }
 
-    async fn buckets(&self, atlas: &Atlas, id: &ProjectId) -> Result<(), Error> {
-        let at = Instant::now();
-        let listed = atlas.export_buckets(id, at + READING_TIMEOUT).await;
-        let (buckets, outcome) = parted(listed.and_then(Listing::complete));
-        self.board.export_buckets(id, at, buckets);
-        outcome
-    }
-
     async fn events(&self, atlas: &Atlas, id: &ProjectId, cursor: &mut Cursor) -> Result<(), Error> {
-        let outcome = cursor.read(atlas, &self.board, id).await;
-        self.board.events_up(id, outcome.is_ok());
+        let at = Instant::now();
+        let (read, outcome) = parted(cursor.read(atlas, &self.board, id).await);
+        self.board.events_read(id, at, read);
         outcome
     }
 
@@ -179,10 +173,13 @@ fn pause(subject: &Subject, refusals: &Refusals, settings: &Settings, atlas: Opt
     })
 }
 
-/// What was read, and why it was not.
-fn parted<T>(read: Result<T, Error>) -> (Option<T>, Result<(), Error>) {
+/// What was read, or why it was not, for the board, and the outcome.
+fn parted<T>(read: Result<T, Error>) -> (Result<T, Unread>, Result<(), Error>) {
     match read {
-        Ok(read) => (Some(read), Ok(())),
-        Err(error) => (None, Err(error)),
+        Ok(read) => (Ok(read), Ok(())),
+        Err(error) => {
+            let is_refused = error.disables_collector().is_some();
+            (Err(Unread { is_refused, error: Some(error.clone().into()) }), Err(error))
+        }
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
+use crate::detail;
 use crate::model::{Frequency, ListedCluster, OrganizationId, PollError, ProjectId, Schedule, Target};
 use crate::settings::{Follow, Settings, rest};
 use crate::telling::{Place, log};
@@ -188,6 +189,7 @@ impl Scout {
         let outcome = schedule.as_ref().map(|_| ()).map_err(PollError::clone);
         let auto_export = schedule.as_ref().ok().map(Schedule::exports_itself);
         self.board.schedule(target, schedule);
+        detail::buckets::confirm(&atlas, &self.board, target).await;
         if let Some(auto_export) = auto_export {
             let _ = self.found.send(Finding::Schedule { target: target.clone(), auto_export }).await;
         }

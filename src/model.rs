@@ -19,7 +19,7 @@ use std::fmt;
 
 use compact_str::CompactString;
 
-pub use detail::{Detail, EventKind, ExportBucket, ProjectEvent, short_client_id};
+pub use detail::{Detail, EventKind, ExportBucket, ProjectEvent, Unread, short_client_id};
 pub use expectation::{Expected, Frequency, ListedCluster, PolicyItems, Schedule, Unexportable};
 pub use failure::{FailureReason, PollError};
 pub use fold::{Fold, Sighting};

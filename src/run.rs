@@ -27,7 +27,7 @@ const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked whether everything was asked once.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How long it is waited for details when everything else was asked once.
+/// How long it is waited for a further detail to be read when everything else was asked once.
 const DETAILS_WAIT: Duration = Duration::from_secs(10);
 
 /// Why the exporter ended by itself.
@@ -140,7 +140,8 @@ pub async fn once(mut config: Config, shutdown: CancellationToken) -> Result<(St
     // What is found in the meantime is for the next time: a listing that never stands still must not keep this one from ending.
     config.discovery_interval = NEVER;
     let (board, metrics, mut fleet) = begin(config)?;
-    let mut ready_at: Option<Instant> = None;
+    // How many details were not asked for at least, and since when.
+    let mut least: Option<(usize, Instant)> = None;
     loop {
         tokio::select! {
             biased;
@@ -149,9 +150,13 @@ pub async fn once(mut config: Config, shutdown: CancellationToken) -> Result<(St
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
         if board.is_ready() {
-            let since = *ready_at.get_or_insert_with(Instant::now);
-            if board.is_detailed() || since.elapsed() > DETAILS_WAIT {
+            let unasked = board.unasked();
+            let (fewest, since) = *least.get_or_insert((unasked, Instant::now()));
+            if unasked == 0 || unasked >= fewest && since.elapsed() > DETAILS_WAIT {
                 break;
+            }
+            if unasked < fewest {
+                least = Some((unasked, Instant::now()));
             }
         }
     }

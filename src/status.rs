@@ -111,6 +111,8 @@ pub struct Cluster<'a> {
     pub bucket_missing: Option<bool>,
     /// Whether no item of the backup policy has the export frequency, so that nothing is ever exported.
     pub policy_item_missing: Option<bool>,
+    /// What should be read of it besides its export jobs, and was neither read of late nor refused.
+    pub unread_collectors: Vec<&'static str>,
     /// Whether the last poll was good.
     pub up: Option<bool>,
     /// Why it was not.
@@ -240,7 +242,7 @@ fn problems(view: &View) -> Vec<Problem<'_>> {
                 ..of_project
             });
         }
-        let unread = project.details.iter().filter(|(_, up)| !**up);
+        let unread = project.details.iter().filter(|(_, detail)| !detail.up);
         problems.extend(unread.map(|(detail, _)| Problem { what: detail.as_str(), ..of_project }));
     }
     problems
@@ -299,6 +301,7 @@ impl<'a> Cluster<'a> {
             export_bucket_id: schedule.and_then(Schedule::bucket),
             bucket_missing: cluster.bucket_missing,
             policy_item_missing: schedule.and_then(Schedule::policy_item_missing),
+            unread_collectors: cluster.unread.iter().map(|detail| detail.as_str()).collect(),
             up: state.last.as_ref().map(|last| last.error.is_none()),
             last_poll_error: cluster
                 .error()

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::unread::Reading;
 use super::view::Ends;
-use super::{Board, ClusterState, ProjectState};
+use super::{Board, ClusterState};
 use crate::model::{
     ClusterReport, Detail, EventKind, ExportBucket, Exported, Exports, Moment, ProjectEvent, ProjectId,
-    Recovery, Schedule, Snapshots, Target,
+    Recovery, Schedule, Snapshots, Target, Unread,
 };
 
 /// Something that was read, and when: on the clock that nobody sets.
@@ -32,8 +33,8 @@ impl<T> Read<T> {
 pub(super) struct ProjectDetails {
     /// Its export buckets, all of them.
     buckets: Option<Read<Arc<[ExportBucket]>>>,
-    /// Whether its events and buckets could be read last.
-    pub(super) up: BTreeMap<Detail, bool>,
+    /// How its events and buckets were read.
+    pub(super) readings: BTreeMap<Detail, Reading>,
     /// When it was said last that a secret of a service account ends soon, and that none does any longer.
     expiring: Option<Moment>,
     no_longer: Option<Moment>,
@@ -60,8 +61,8 @@ impl ProjectDetails {
 #[derive(Debug, Clone, Default)]
 pub struct ClusterDetails {
     pub(super) snapshots: Option<Read<Arc<Snapshots>>>,
-    /// Whether its snapshots could be read last; `None` if they were not asked for.
-    pub(super) snapshots_up: Option<bool>,
+    /// How its snapshots were read.
+    pub(super) reading: Reading,
     /// Its snapshots against its export jobs, as of the last good poll.
     pub(super) recovery: Option<Recovery>,
     /// What was ever seen exported.
@@ -72,12 +73,12 @@ pub struct ClusterDetails {
     pub(super) failed_event: Option<Moment>,
     /// Whether failures of it were looked for.
     searched: bool,
-    bucket: BucketSeen,
+    pub(super) bucket: BucketSeen,
 }
 
 /// What of a bucket was heard before what: a policy and a list of buckets that are of different ages prove nothing.
 #[derive(Debug, Clone, Copy, Default)]
-struct BucketSeen {
+pub(super) struct BucketSeen {
     /// When the policy named this bucket first, and when it was read last.
     first: u64,
     last: u64,
@@ -95,6 +96,11 @@ impl BucketSeen {
             *self = Self { first: order, ..Self::default() };
         }
         self.last = order;
+    }
+
+    /// Whether a list lacks it that is younger than the policy as it was read last.
+    pub(super) fn is_unconfirmed(self) -> bool {
+        self.gone.is_some_and(|gone| self.last < gone)
     }
 
     /// Whether the policy still named it after it was gone.
@@ -135,7 +141,7 @@ impl ClusterDetails {
             exports.successful = exports.successful.union(&whole.successful);
         }
         self.match_with(&exports);
-        self.unmatched = (until_read && self.snapshots_up.is_none()).then(|| Arc::new(exports));
+        self.unmatched = (until_read && self.reading.up.is_none()).then(|| Arc::new(exports));
     }
 
     fn match_with(&mut self, exports: &Exports) {
@@ -151,7 +157,8 @@ impl ClusterDetails {
 
     /// Forgets the snapshots: they are not read any longer, or the policy exports others.
     pub(super) fn forget_snapshots(&mut self) {
-        (self.snapshots, self.snapshots_up, self.recovery, self.unmatched) = (None, None, None, None);
+        (self.snapshots, self.recovery, self.unmatched) = (None, None, None);
+        self.reading = Reading::default();
     }
 }
 
@@ -163,52 +170,35 @@ impl Board {
         state.details_off = off.to_vec();
     }
 
-    /// Whether every detail was asked for once, well or badly.
-    #[must_use]
-    pub fn is_detailed(&self) -> bool {
-        let state = self.peek();
-        let on = |detail| !state.details_off.contains(&detail);
-        let asked = |project: &ProjectState| {
-            [Detail::Events, Detail::Buckets]
-                .iter()
-                .all(|detail| !on(*detail) || project.details.up.contains_key(detail))
-        };
-        state.projects.values().all(asked)
-            && (!on(Detail::Snapshots)
-                || state
-                    .clusters
-                    .values()
-                    .all(|cluster| !exports_itself(cluster) || cluster.details.snapshots_up.is_some()))
-    }
-
     /// Sets when the secrets of service accounts end, by the short forms of their ids.
     pub fn set_expiries(&self, expiries: BTreeMap<String, Moment>) {
         self.state().expiries = expiries;
     }
 
-    /// Takes in the snapshots of a cluster; `None` if they could not be read.
-    pub fn snapshots(&self, target: &Target, at: Instant, read: Option<Snapshots>) {
+    /// Takes in the snapshots of a cluster, or why they could not be read.
+    pub fn snapshots(&self, target: &Target, at: Instant, read: Result<Snapshots, Unread>) {
         let mut state = self.state();
         let Some(cluster) = state.cluster(target).filter(|cluster| exports_itself(cluster)) else {
             return;
         };
-        cluster.details.snapshots_up = Some(read.is_some());
-        if let Some(snapshots) = read {
-            cluster.details.snapshots = Some(Read { what: Arc::new(snapshots), at });
-        }
+        let outcome = read.map(|read| cluster.details.snapshots = Some(Read { what: Arc::new(read), at }));
+        cluster.details.reading.take_in(at, outcome);
         if let Some(exports) = cluster.details.unmatched.take() {
             cluster.details.match_with(&exports);
         }
     }
 
-    /// Takes in the export buckets of a project; `None` if they could not be read.
-    pub fn export_buckets(&self, id: &ProjectId, at: Instant, read: Option<Vec<ExportBucket>>) {
+    /// Takes in the export buckets of a project, or why they could not be read.
+    pub fn export_buckets(&self, id: &ProjectId, at: Instant, read: Result<Vec<ExportBucket>, Unread>) {
         let mut state = self.state();
         let order = state.next();
         let Some(project) = state.projects.get_mut(id) else { return };
-        project.details.up.insert(Detail::Buckets, read.is_some());
-        let Some(buckets) = read else { return };
-        let buckets: Arc<[ExportBucket]> = buckets.into();
+        let reading = project.details.readings.entry(Detail::Buckets).or_default();
+        let buckets: Arc<[ExportBucket]> = match read {
+            Ok(buckets) => buckets.into(),
+            Err(unread) => return reading.take_in(at, Err(unread)),
+        };
+        reading.take_in(at, Ok(()));
         project.details.buckets = Some(Read { what: buckets.clone(), at });
         for (_, cluster) in state.clusters_of(id) {
             let bucket = cluster.schedule.as_ref().and_then(Schedule::bucket);
@@ -217,10 +207,33 @@ impl Board {
         }
     }
 
-    /// Takes in whether the events of a project could be read.
-    pub fn events_up(&self, id: &ProjectId, up: bool) {
+    /// The clusters whose policy names a bucket that the newest list lacks, and was not read since.
+    #[must_use]
+    pub fn unconfirmed_buckets(&self, id: &ProjectId) -> Vec<Target> {
+        let state = self.peek();
+        let of_project = state.clusters.iter().filter(|(target, _)| target.project_id == *id);
+        let unconfirmed = of_project.filter(|(_, cluster)| cluster.details.bucket.is_unconfirmed());
+        unconfirmed.map(|(target, _)| (**target).clone()).collect()
+    }
+
+    /// Whether the policy of a cluster names a bucket that the newest list lacks, which is older than that.
+    #[must_use]
+    pub fn is_bucket_unlisted(&self, target: &Target) -> bool {
+        let state = self.peek();
+        let unlisted = || {
+            let cluster = state.clusters.get(target)?;
+            let bucket = cluster.schedule.as_ref()?.bucket()?;
+            let details = &state.projects.get(&target.project_id)?.details;
+            let buckets = details.buckets.as_ref()?;
+            Some(!has(&buckets.what, bucket) && cluster.details.bucket.gone.is_none())
+        };
+        !state.details_off.contains(&Detail::Buckets) && unlisted() == Some(true)
+    }
+
+    /// Takes in that the events of a project were read, or why they could not be.
+    pub fn events_read(&self, id: &ProjectId, at: Instant, outcome: Result<(), Unread>) {
         if let Some(project) = self.state().projects.get_mut(id) {
-            project.details.up.insert(Detail::Events, up);
+            project.details.readings.entry(Detail::Events).or_default().take_in(at, outcome);
         }
     }
 
@@ -254,7 +267,7 @@ impl Board {
     pub fn forget_detail(&self, id: &ProjectId, detail: Detail) {
         let mut state = self.state();
         if let Some(project) = state.projects.get_mut(id) {
-            project.details.up.remove(&detail);
+            project.details.readings.remove(&detail);
             match detail {
                 Detail::Buckets => project.details.buckets = None,
                 Detail::Events => (project.details.expiring, project.details.no_longer) = (None, None),

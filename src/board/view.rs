@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::unread::Reading;
 use super::{ClusterState, Discovery, GoodPoll, ProjectState, State};
 use crate::model::{
-    Budget, Detail, ExportBucket, Moment, OrganizationId, PollError, ProjectId, Recovery, Target,
+    Budget, Detail, ExportBucket, Moment, OrganizationId, PollError, ProjectId, Recovery, Schedule, Target,
     Unexportable,
 };
 
@@ -67,6 +68,8 @@ pub struct ClusterView {
     pub failed_event: Option<Moment>,
     /// Whether the bucket that its policy exports to is gone; `None` where nobody knows, or it exports nothing by itself.
     pub bucket_missing: Option<bool>,
+    /// The details that say something of it, are on, and were neither read of late nor refused.
+    pub unread: Vec<Detail>,
 }
 
 impl ClusterView {
@@ -106,12 +109,38 @@ pub struct ProjectView {
     pub left_out: Option<BTreeMap<Unexportable, u64>>,
     /// What is left of its budget.
     pub budget: Option<Budget>,
-    /// Whether each detail could be read last; those that were not asked for are not in it.
-    pub details: BTreeMap<Detail, bool>,
+    /// How each detail was read last; those that were not asked for are not in it.
+    pub details: BTreeMap<Detail, DetailView>,
+    /// Its events and buckets as far as they are on, and were neither read of late nor refused.
+    pub unread: Vec<Detail>,
     /// Its export buckets, if they were read of late.
     pub buckets: Option<Arc<[ExportBucket]>>,
     /// When Atlas said that a secret of a service account ends soon; `None` if it did not, or took it back.
     pub secrets_expiring: Option<Moment>,
+}
+
+/// How a detail of a project was read last.
+#[derive(Debug, Clone, Default)]
+pub struct DetailView {
+    /// Whether it could be: of every cluster, if it is one of clusters.
+    pub up: bool,
+    /// Whether a role is missing for it.
+    pub is_refused: bool,
+    /// Why it could not be read.
+    pub error: Option<PollError>,
+}
+
+impl DetailView {
+    fn of(reading: &Reading) -> Option<Self> {
+        let Reading { up, is_refused, error, .. } = reading;
+        Some(Self { up: (*up)?, is_refused: *is_refused, error: error.clone() })
+    }
+
+    /// Both as one.
+    fn and(self, other: Self) -> Self {
+        let is_refused = self.is_refused || other.is_refused;
+        Self { up: self.up && other.up, is_refused, error: self.error.or(other.error) }
+    }
 }
 
 /// How the discovery of an organization goes.
@@ -129,10 +158,13 @@ struct Told<'a> {
     id: &'a ProjectId,
     name: Option<&'a Arc<str>>,
     buckets: Option<&'a [ExportBucket]>,
-    /// Whether the snapshots of all could be read last.
-    snapshots_up: Option<bool>,
+    /// Which of its events and buckets are not read.
+    unread: Vec<Detail>,
+    project: Option<&'a ProjectState>,
+    /// How the snapshots of all were read last.
+    snapshots: Option<DetailView>,
     /// Why the first schedule that could not be read could not.
-    unread: Option<&'a PollError>,
+    schedule_error: Option<&'a PollError>,
 }
 
 impl<'a> Told<'a> {
@@ -140,14 +172,42 @@ impl<'a> Told<'a> {
         let known = state.projects.get(id);
         let buckets = known.and_then(|known| known.details.buckets(state.detail_stale_after, now, ends));
         let name = known.and_then(|known| known.name.as_ref());
-        Self { id, name, buckets: buckets.map(|buckets| &**buckets), snapshots_up: None, unread: None }
+        let unread = known.map(|known| state.unread_of(known, now, ends)).unwrap_or_default();
+        let buckets = buckets.map(|buckets| &**buckets);
+        Self { id, name, buckets, unread, project: known, snapshots: None, schedule_error: None }
     }
 
     fn add(&mut self, cluster: &'a ClusterState) {
-        if let Some(up) = cluster.details.snapshots_up {
-            self.snapshots_up = Some(up && self.snapshots_up.unwrap_or(true));
+        if let Some(snapshots) = DetailView::of(&cluster.details.reading) {
+            let others = self.snapshots.take();
+            self.snapshots = Some(match others {
+                Some(others) => others.and(snapshots),
+                None => snapshots,
+            });
         }
-        self.unread = self.unread.or(cluster.schedule_error.as_ref());
+        self.schedule_error = self.schedule_error.or(cluster.schedule_error.as_ref());
+    }
+
+    /// What of a cluster of the project is not read, or not certain.
+    fn unread(
+        &self,
+        state: &State,
+        cluster: &ClusterState,
+        bucket_missing: Option<bool>,
+        now: Instant,
+        ends: &mut Ends,
+    ) -> Vec<Detail> {
+        let mut unread = self.unread.clone();
+        let Some(project) = self.project else { return unread };
+        let bucket = cluster.schedule.as_ref().and_then(Schedule::bucket);
+        let is_uncertain = bucket_missing.is_none() && bucket.is_some() && self.buckets.is_some();
+        if is_uncertain && !unread.contains(&Detail::Buckets) && state.may_read_buckets(project) {
+            unread.push(Detail::Buckets);
+        }
+        if state.are_snapshots_unread(cluster, project, now, ends) {
+            unread.push(Detail::Snapshots);
+        }
+        unread
     }
 }
 
@@ -165,6 +225,7 @@ impl View {
             let Some(project) = told.name.cloned() else { continue };
             let good = cluster.good.as_ref();
             let fresh = good.is_some_and(|good| ends.is_fresh(good.finished, state.stale_after, now));
+            let bucket_missing = cluster.details.bucket_missing(cluster.schedule.as_ref(), told.buckets);
             let snapshots = cluster.details.snapshots.as_ref();
             let snapshots = snapshots.and_then(|read| read.current(state.detail_stale_after, now, &mut ends));
             clusters.push(ClusterView {
@@ -175,12 +236,13 @@ impl View {
                 newest_snapshot: snapshots.and_then(|snapshots| snapshots.newest()),
                 recovery: cluster.details.recovery.filter(|_| fresh && snapshots.is_some()),
                 failed_event: cluster.failed_event(),
-                bucket_missing: cluster.details.bucket_missing(cluster.schedule.as_ref(), told.buckets),
+                bucket_missing,
+                unread: told.unread(state, cluster, bucket_missing, now, &mut ends),
             });
         }
         let project = |(id, project): (&ProjectId, &ProjectState)| {
             let told = told.binary_search_by_key(&id, |told| told.id).ok().map(|index| &told[index]);
-            let error = project.discovery.error.as_ref().or(told.and_then(|told| told.unread));
+            let error = project.discovery.error.as_ref().or(told.and_then(|told| told.schedule_error));
             ProjectView {
                 id: id.clone(),
                 name: project.name.clone(),
@@ -191,11 +253,12 @@ impl View {
                 budget: project.budget,
                 details: project
                     .details
-                    .up
+                    .readings
                     .iter()
-                    .map(|(detail, up)| (*detail, *up))
-                    .chain(told.and_then(|told| told.snapshots_up).map(|up| (Detail::Snapshots, up)))
+                    .filter_map(|(detail, reading)| Some((*detail, DetailView::of(reading)?)))
+                    .chain(told.and_then(|told| Some((Detail::Snapshots, told.snapshots.clone()?))))
                     .collect(),
+                unread: state.unread_of(project, now, &mut ends),
                 buckets: project.details.buckets(state.detail_stale_after, now, &mut ends).cloned(),
                 secrets_expiring: project.details.secrets_expiring(),
             }
@@ -217,10 +280,20 @@ impl View {
         }
     }
 
-    /// Whether all is well: there are clusters, and every last poll and discovery was good.
+    /// How many details are on and were neither read of late nor refused.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        let of_clusters = self.clusters.iter().map(|cluster| cluster.unread.len());
+        of_clusters.chain(self.projects.iter().map(|project| project.unread.len())).sum()
+    }
+
+    /// Whether all is well: there are clusters, every last poll and discovery was good, what is on was read or refused, and no bucket
+    /// is missing.
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.targets > 0
+            && self.unread() == 0
+            && self.clusters.iter().all(|cluster| cluster.bucket_missing != Some(true))
             && self.clusters.len() == self.targets
             && self.clusters.iter().all(|cluster| cluster.state.last.is_some() && cluster.error().is_none())
             && self.projects.iter().all(|project| project.success == Some(true))

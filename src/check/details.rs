@@ -8,7 +8,7 @@ use super::remediation::{Resource, hint};
 use super::{Patience, Row};
 use crate::atlas::{Atlas, Error, Listing};
 use crate::config::DetailConfig;
-use crate::model::{Detail, EventKind, ProjectId, Target};
+use crate::model::{Detail, EventKind, ExportBucket, ProjectId, Schedule, Target};
 use crate::plan::Project;
 
 /// What is asked of a project.
@@ -18,11 +18,13 @@ pub(super) struct Asked<'a> {
     pub(super) detail: &'a DetailConfig,
     /// A cluster that Atlas exports by itself, and whether it is sharded; without one, no snapshots are read.
     pub(super) exporting: Option<(Target, bool)>,
+    /// The project's buckets, once they were read.
+    pub(super) buckets: Option<Vec<ExportBucket>>,
 }
 
 impl Asked<'_> {
     /// Asks for each detail that is not switched off; `None` if nothing is asked.
-    pub(super) async fn row(&self, mut row: Row, plan: &Project, patience: Patience) -> Option<Row> {
+    pub(super) async fn row(&mut self, mut row: Row, plan: &Project, patience: Patience) -> Option<Row> {
         let (mut fine, mut trouble) = (Vec::new(), String::new());
         for detail in Detail::ALL {
             if self.detail.off.contains(&detail) {
@@ -52,8 +54,38 @@ impl Asked<'_> {
         Some(if trouble.is_empty() { row.note(&advice) } else { row.warn(&advice) })
     }
 
+    /// Adds to the rows of clusters that the bucket of their policy is missing. A second request confirms it: the policy must
+    /// still name a bucket that a list lacks which is younger than the policy.
+    pub(super) async fn judge_buckets(
+        &self,
+        rows: &mut [Row],
+        schedules: &[(Target, Schedule)],
+        patience: Patience,
+    ) {
+        let Some(buckets) = &self.buckets else { return };
+        let missing = |schedule: &Schedule| {
+            schedule.bucket().map(str::to_owned).filter(|id| buckets.iter().all(|bucket| bucket.id != *id))
+        };
+        for (target, schedule) in schedules {
+            let named = missing(schedule);
+            if named.is_none() || patience.is_over() {
+                continue;
+            }
+            let again = self.atlas.schedule(target, patience.deadline()).await;
+            let (Some(id), Ok(true)) = (&named, again.map(|again| missing(&again) == named)) else {
+                continue;
+            };
+            let is_of_cluster = |row: &&mut Row| row.cluster_name.as_ref() == Some(&target.cluster_name);
+            if let Some(row) = rows.iter_mut().find(is_of_cluster) {
+                *row = std::mem::take(row).problem(&format!(
+                    "its export bucket {id} is none of the project's, so no export can succeed: name another in the export policy, or create the bucket anew"
+                ));
+            }
+        }
+    }
+
     /// `None` if there is nothing to ask for.
-    async fn ask(&self, detail: Detail, patience: Patience) -> Option<Result<(), Error>> {
+    async fn ask(&mut self, detail: Detail, patience: Patience) -> Option<Result<(), Error>> {
         let deadline = patience.deadline();
         Some(match detail {
             Detail::Snapshots => {
@@ -65,7 +97,10 @@ impl Asked<'_> {
                 let (kinds, now) = (&EventKind::ALL, Timestamp::now());
                 self.atlas.events(self.id, kinds, now, &[], deadline).await.and_then(complete)
             }
-            Detail::Buckets => self.atlas.export_buckets(self.id, deadline).await.and_then(complete),
+            Detail::Buckets => {
+                let listed = self.atlas.export_buckets(self.id, deadline).await;
+                listed.and_then(Listing::complete).map(|listed| self.buckets = Some(listed))
+            }
         })
     }
 }

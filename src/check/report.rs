@@ -51,6 +51,8 @@ pub enum Verdict {
     Warning,
     /// It cannot be exported, and nobody named it.
     LeftOut,
+    /// It can be watched, but its exports cannot succeed.
+    Problem,
     /// It cannot be watched.
     Failed,
 }
@@ -61,6 +63,7 @@ impl Verdict {
             Self::Ok => "ok",
             Self::Warning => "warning",
             Self::LeftOut => "left_out",
+            Self::Problem => "problem",
             Self::Failed => "failed",
         }
     }
@@ -82,7 +85,7 @@ impl Terminal {
             Verdict::Ok => 32,
             Verdict::Warning => 33,
             Verdict::LeftOut => 2,
-            Verdict::Failed => 31,
+            Verdict::Problem | Verdict::Failed => 31,
         };
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
@@ -107,6 +110,10 @@ impl Row {
 
     pub(super) fn warn(self, advice: &str) -> Self {
         Self { verdict: Verdict::Warning, ..self.note(advice) }
+    }
+
+    pub(super) fn problem(self, advice: &str) -> Self {
+        Self { verdict: Verdict::Problem, ..self.note(advice) }
     }
 
     pub(super) fn pattern(self) -> Self {
@@ -154,10 +161,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether everything can be watched.
+    /// Whether everything can be watched, and no problem was found.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        self.rows.iter().all(|row| row.verdict != Verdict::Failed) && self.watched().next().is_some()
+        self.rows.iter().all(|row| !matches!(row.verdict, Verdict::Problem | Verdict::Failed))
+            && self.watched().next().is_some()
     }
 
     /// Clusters that are to be watched.
@@ -237,6 +245,7 @@ impl Report {
         let failed = |row: &&Row| row.verdict == Verdict::Failed;
         let (all, bad) = (self.watched().count(), self.watched().filter(failed).count());
         let unread = self.rows.iter().filter(|row| row.cluster_name.is_none()).filter(failed).count();
+        let problems = self.rows.iter().filter(|row| row.verdict == Verdict::Problem).count();
         let warnings = self.rows.iter().filter(|row| row.verdict == Verdict::Warning).count();
         let is_cluster = |row: &Row| row.cluster_name.is_some() && !row.is_pattern;
         let no_project_has_one = unread == 0
@@ -262,6 +271,7 @@ impl Report {
             " 1 project or organization cannot be read.",
             "projects or organizations cannot be read.",
         );
+        add(problems, " 1 problem.", "problems.");
         add(warnings, " 1 warning.", "warnings.");
         sentence
     }

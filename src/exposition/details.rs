@@ -42,6 +42,11 @@ pub(super) const CLUSTERS: &[Family] = &[
         "1 if the export bucket of the cluster's export policy is none of the project's, 0 if it is there, as of the last reading of buckets. No sample without auto export.",
         |cluster| cluster.bucket_missing.map(f64::from),
     ),
+    per_cluster(
+        "mongodbatlas_backup_export_collectors_unread",
+        "Number of collectors (snapshots, events, buckets) of the cluster or its project that are switched on and were neither read of late nor refused. No sample while there is none.",
+        |cluster| Some(cluster.unread.len()).filter(|unread| *unread > 0).map(|unread| count(unread as u64)),
+    ),
 ];
 
 /// What is known of projects and credentials.
@@ -72,10 +77,9 @@ pub(super) fn projects(encoder: &mut DescriptorEncoder<'_>, view: &View) -> fmt:
             family.encode_family(&labels)?.encode_info(&NO_LABELS)?;
         }
     }
-    let details = view
-        .projects
-        .iter()
-        .flat_map(|project| project.details.iter().map(|(detail, up)| (project.id.as_str(), detail, *up)));
+    let details = view.projects.iter().flat_map(|project| {
+        project.details.iter().map(|(detail, view)| (project.id.as_str(), detail, view.up))
+    });
     gauges(
         encoder,
         "mongodbatlas_backup_export_detail_up",

@@ -5,7 +5,7 @@ use crate::board::{Board, GoodPoll};
 use crate::model::{
     Budget, ClusterReport, Counts, Detail, EventKind, Expected, ExportBucket, ExportJob, FailureReason, Fold,
     JobState, ListedCluster, Moment, Movements, OrganizationId, PollError, ProjectEvent, ProjectId, Schedule,
-    Snapshot, SnapshotId, Snapshots, StateReason, Target, Unexportable,
+    Snapshot, SnapshotId, Snapshots, StateReason, Target, Unexportable, Unread,
 };
 
 const STALE_AFTER: Duration = Duration::from_mins(15);
@@ -151,12 +151,12 @@ fn detailed(board: &Board) {
     board.snapshots(
         &target("prod"),
         Instant::now(),
-        Some(Snapshots::new(&listed, &exporting("daily"), at(99))),
+        Ok(Snapshots::new(&listed, &exporting("daily"), at(99))),
     );
-    board.export_buckets(&id, Instant::now(), Some(vec![bucket("b1"), bucket("b2")]));
+    board.export_buckets(&id, Instant::now(), Ok(vec![bucket("b1"), bucket("b2")]));
     board.failed_event(&target("prod"), at(60));
     board.project_events(&id, &[event(EventKind::SecretsExpiring, 70)]);
-    board.events_up(&id, false);
+    board.events_read(&id, Instant::now(), Err(unread()));
     board.set_expiries([("234567".to_owned(), at(100_000))].into());
 }
 
@@ -166,6 +166,10 @@ fn bucket(id: &str) -> ExportBucket {
 
 fn event(kind: EventKind, minute: i64) -> ProjectEvent {
     ProjectEvent { created_at: at(minute), id: format!("e{minute}"), kind: Some(kind) }
+}
+
+fn unread() -> Unread {
+    Unread { is_refused: false, error: Some(no()) }
 }
 
 fn no() -> PollError {
@@ -271,10 +275,20 @@ async fn ready_is_when_everything_was_asked_for_once() {
 async fn all_is_well_when_everything_was_read() {
     let board = board(&["prod", "sharded"]);
     let well = |board: &Board| board.view(Instant::now()).is_well();
+    board.set_details(STALE_AFTER, &[Detail::Events, Detail::Snapshots]);
+    let listed =
+        |id: &str| board.export_buckets(&target("").project_id, Instant::now(), Ok(vec![bucket(id)]));
     discovered(&board);
     good(&board, "prod", []);
     assert!(!well(&board), "one was not polled");
     good(&board, "sharded", []);
+    assert!(!well(&board), "the buckets were not read");
+    listed("b1");
+    assert!(well(&board));
+    listed("b2");
+    discovered(&board);
+    assert!(!well(&board), "a bucket is missing");
+    listed("b1");
     assert!(well(&board));
     board.schedule(&target("prod"), Err(no()));
     assert!(!well(&board));
@@ -344,6 +358,7 @@ async fn nothing_is_shown_before_the_projects_name_was_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn figures_outlive_a_failed_poll_until_they_are_stale() {
     let board = board(&["prod"]);
+    board.set_details(STALE_AFTER, &Detail::ALL);
     good(&board, "prod", [job("a", 0, JobState::Successful), job("r", 30, JobState::InProgress)]);
     bad(&board, "prod", FailureReason::Timeout);
     tokio::time::advance(STALE_AFTER).await;

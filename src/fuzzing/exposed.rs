@@ -39,7 +39,7 @@ pub(crate) fn is_exposed(known: Known) {
     board.describe(&target, known.cluster.as_ref(), true);
     board.schedule(&target, Ok(known.schedule));
     board.set_details(Duration::from_mins(30), &[]);
-    board.export_buckets(&id, now, Some(known.buckets.clone()));
+    board.export_buckets(&id, now, Ok(known.buckets.clone()));
     let poll = GoodPoll { report: known.report, last_progress: None, finished_at, finished: now };
     board.publish(&target, finished_at, Duration::from_secs(1), Ok(poll));
     let view = Arc::new(board.view(now));

@@ -1,6 +1,6 @@
 //! What is read besides the export jobs, on an interval of its own.
 
-use super::Moment;
+use super::{Moment, PollError};
 
 /// A kind of reading that can be switched off, and that needs a role of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,15 @@ impl Detail {
             Self::Buckets => "buckets",
         }
     }
+}
+
+/// Why a detail could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// Whether a role is missing for it.
+    pub is_refused: bool,
+    /// What Atlas said; `None` where it was not asked, since another reading was refused.
+    pub error: Option<PollError>,
 }
 
 /// Where Atlas may export to.

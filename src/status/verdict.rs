@@ -46,7 +46,7 @@ pub enum Verdict {
     QueuedTooLong,
     /// Atlas does not export by itself where it should.
     AutoExportOff,
-    /// The first poll is still to come.
+    /// The first poll is still to come, or a detail that is on was neither read nor refused.
     NotPolledYet,
     /// The cluster is paused.
     Paused,
@@ -125,7 +125,7 @@ impl Verdict {
             Self::Stalled => facts.stalled(),
             Self::QueuedTooLong => facts.older_than(facts.oldest_queued(), LONGEST_STILL),
             Self::AutoExportOff => facts.auto_export_off(),
-            Self::NotPolledYet => cluster.state.last.is_none(),
+            Self::NotPolledYet => cluster.state.last.is_none() || !cluster.unread.is_empty(),
             Self::Paused => facts.paused(),
             Self::NothingExpected => cluster.expected_interval().is_none(),
             Self::FirstNotDue => facts.never_exported(),

@@ -3,6 +3,7 @@
 mod events;
 mod roles;
 mod snapshots;
+mod unread;
 
 use std::time::Duration;
 
@@ -234,7 +235,9 @@ async fn once_does_not_wait_for_ever() {
     std::fs::write(folder.path().join("config.toml"), Setup::new(&simulator).toml()).unwrap();
     let once = command().current_dir(folder.path()).arg("--once").output();
     let out = tokio::time::timeout(Duration::from_secs(20), once).await.expect("it ends").unwrap();
-    assert!(out.status.success());
+    assert_eq!(out.status.code(), Some(1), "nobody knows of the buckets");
+    let scrape = Scrape::parse(&String::from_utf8(out.stdout).unwrap());
+    assert_eq!(scrape.value("collectors_unread", "prod", ""), Some(1.0));
 }
 
 #[tokio::test]

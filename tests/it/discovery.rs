@@ -124,7 +124,12 @@ async fn patterns_take_what_they_match_and_names_what_they_name() {
         let lines: Vec<_> = log.lines().filter(|line| parts.iter().all(|part| line.contains(part))).collect();
         assert_eq!(lines.len(), 1, "{parts:?}: {log}");
     };
-    said(&["level=error", "not in the project's list of clusters", "cluster_name=prod-ue", "did_you_mean=prod-eu"]);
+    said(&[
+        "level=error",
+        "not in the project's list of clusters",
+        "cluster_name=prod-ue",
+        "did_you_mean=prod-eu",
+    ]);
     said(&["level=error", "has its cloud backup switched off", "cluster_name=careless"]);
     said(&["level=error", "Atlas lists no such cluster", "cluster_name=flex"]);
     assert_eq!(

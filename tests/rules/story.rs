@@ -9,8 +9,9 @@ use std::time::Duration;
 use atlas_backup_exporter::board::{Board, GoodPoll, View};
 use atlas_backup_exporter::exposition::{Format, render};
 use atlas_backup_exporter::model::{
-    Budget, Counts, Expected, ExportBucket, ExportJob, FailureReason, Fold, JobState, ListedCluster, Moment,
-    Movements, PollError, ProjectId, Schedule, Snapshot, SnapshotId, Snapshots, StateReason, Target,
+    Budget, Counts, Detail, Expected, ExportBucket, ExportJob, FailureReason, Fold, JobState, ListedCluster,
+    Moment, Movements, PollError, ProjectId, Schedule, Snapshot, SnapshotId, Snapshots, StateReason, Target,
+    Unread,
 };
 use atlas_backup_exporter::self_metrics::SelfMetrics;
 use atlas_backup_exporter::status::{Status, Verdict};
@@ -104,6 +105,11 @@ pub(crate) struct Details {
     pub(crate) bucket_gone: Vec<Range<i64>>,
     /// Minutes in which none of this can be read.
     pub(crate) unread: Vec<Range<i64>>,
+}
+
+/// A detail that Atlas did not answer for.
+fn unread() -> Unread {
+    Unread { is_refused: false, error: None }
 }
 
 fn snapshot_id(taken: i64) -> String {
@@ -207,9 +213,10 @@ struct Running {
 }
 
 impl Running {
-    fn start() -> Self {
+    /// Reads details if `detailed`; otherwise they are switched off.
+    fn start(detailed: bool) -> Self {
         let board = Board::new(Duration::from_mins(15));
-        board.set_details(Duration::from_mins(30), &[]);
+        board.set_details(Duration::from_mins(30), if detailed { &[] } else { &Detail::ALL });
         let project = ProjectId::parse(PROJECT).unwrap();
         board.watch_project(&project);
         board.name_project(&project, "payments".to_owned());
@@ -270,12 +277,12 @@ impl Running {
             policy_items: Vec::new(),
         });
         let snapshots = Snapshots::new(&taken.collect::<Vec<_>>(), schedule, at(minute));
-        self.board.snapshots(target, now, readable.then_some(snapshots));
+        self.board.snapshots(target, now, readable.then_some(snapshots).ok_or_else(unread));
         let id = if within(&details.bucket_gone, minute) { "another" } else { "bucket" };
         let bucket =
             ExportBucket { id: id.to_owned(), name: "backups".to_owned(), cloud_provider: "AWS".to_owned() };
-        self.board.export_buckets(&target.project_id, now, readable.then(|| vec![bucket]));
-        self.board.events_up(&target.project_id, readable);
+        self.board.export_buckets(&target.project_id, now, readable.then(|| vec![bucket]).ok_or_else(unread));
+        self.board.events_read(&target.project_id, now, readable.then_some(()).ok_or_else(unread));
         for event in details.events.iter().filter(|event| readable && **event <= minute) {
             self.board.failed_event(target, at(*event));
         }
@@ -334,6 +341,7 @@ impl Story {
     /// Lives through the story as an exporter, step by step: with what its board shows then, `None` while it is down.
     fn live(&self, exporter: &Exporter, mut each: impl FnMut(usize, i64, Option<Arc<View>>)) {
         let start = Instant::now();
+        let detailed = self.clusters.iter().any(|cluster| cluster.details.is_some());
         let mut running = None;
         for step in 0..=self.minutes / self.step {
             let minute = step * self.step;
@@ -346,7 +354,7 @@ impl Story {
                 each(step, minute, None);
                 continue;
             }
-            let running = running.get_or_insert_with(Running::start);
+            let running = running.get_or_insert_with(|| Running::start(detailed));
             let now = start + Duration::from_mins(u64::try_from(minute).unwrap());
             let failing = exporter.failing.iter().find(|(range, _)| range.contains(&minute));
             for cluster in &self.clusters {

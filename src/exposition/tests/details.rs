@@ -36,8 +36,8 @@ async fn details_are_withdrawn_when_they_were_not_read_for_long() {
 
     // Readings that fail withdraw nothing by themselves, and say so.
     let id = target("").project_id;
-    board.snapshots(&target("prod"), Instant::now(), None);
-    board.export_buckets(&id, Instant::now(), None);
+    board.snapshots(&target("prod"), Instant::now(), Err(unread()));
+    board.export_buckets(&id, Instant::now(), Err(unread()));
     assert_eq!(shown(&board), FIGURES);
     let up = |board: &Board| samples(&text(board), "detail_up");
     let of = |detail: &str, up: u8| {
@@ -61,7 +61,7 @@ async fn details_are_withdrawn_when_they_were_not_read_for_long() {
     board.snapshots(
         &target("prod"),
         Instant::now(),
-        Some(Snapshots::new(&listed, &exporting("daily"), at(99))),
+        Ok(Snapshots::new(&listed, &exporting("daily"), at(99))),
     );
     good(&board, "prod", []);
     let exported = samples(&text(&board), "newest_exported_snapshot_timestamp_seconds");
@@ -80,9 +80,9 @@ async fn snapshots_that_are_read_after_the_first_poll_are_matched_with_it() {
         || ExportJob { snapshot_id: Some(snapshot(20).0.into()), ..job("a", 21, JobState::Successful) };
     good(&board, "prod", [exported()]);
     discovered(&board);
-    assert!(!board.is_detailed());
+    assert_eq!(unread_details(&board), [3, 2], "no snapshots are expected without auto export");
     detailed(&board);
-    assert!(board.is_detailed());
+    assert_eq!(unread_details(&board), [1, 1], "events failed");
     assert_eq!(awaiting(&board), ["{prod\"} 1"]);
     // From then on a poll comes after the snapshots that it is matched with.
     detailed(&board);
@@ -91,7 +91,7 @@ async fn snapshots_that_are_read_after_the_first_poll_are_matched_with_it() {
     board.set_details(STALE_AFTER, &Detail::ALL);
     board.forget_snapshots(&target("prod"));
     good(&board, "prod", [exported()]);
-    assert!(board.is_detailed() && awaiting(&board).is_empty());
+    assert!(unread_details(&board).is_empty() && awaiting(&board).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +130,7 @@ async fn another_policy_makes_the_snapshots_unknown_until_they_are_read_again() 
     let b3 = || board.schedule(&target("prod"), Ok(schedule(true, "daily", Some("b3"))));
     let listed = |ids: &[&str]| {
         let buckets = ids.iter().map(|id| bucket(id)).collect();
-        board.export_buckets(&target("").project_id, Instant::now(), Some(buckets));
+        board.export_buckets(&target("").project_id, Instant::now(), Ok(buckets));
     };
     b3();
     assert_eq!((awaiting(&board).len(), missing(&board).len()), (1, 0));
@@ -222,7 +222,7 @@ async fn a_reading_after_the_poll_awaits_the_next_poll() {
     assert_eq!(awaiting(&board), ["{prod\"} 3"]);
     let more =
         Snapshots::new(&[-1, 20, 50, 55].map(|minute| snapshot(minute).1), &exporting("daily"), at(90));
-    board.snapshots(&target("prod"), Instant::now(), Some(more));
+    board.snapshots(&target("prod"), Instant::now(), Ok(more));
     assert_eq!(awaiting(&board), ["{prod\"} 3"], "its job may be there since the poll");
 }
 
@@ -237,7 +237,7 @@ async fn what_was_exported_stays_so_under_another_policy() {
     let weekly = exporting("weekly");
     board.schedule(&target("prod"), Ok(weekly));
     good(&board, "prod", []);
-    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&[], &exporting("weekly"), at(90))));
+    board.snapshots(&target("prod"), Instant::now(), Ok(Snapshots::new(&[], &exporting("weekly"), at(90))));
     good(&board, "prod", []);
     assert_eq!(samples(&text(&board), "newest_exported_snapshot_timestamp_seconds"), ["{prod\"} 1700001200"]);
 }
@@ -250,7 +250,7 @@ async fn another_policys_figures_do_not_come_back_with_the_next_reading() {
     good(&board, "prod", []);
     let weekly = exporting("weekly");
     board.schedule(&target("prod"), Ok(weekly));
-    board.snapshots(&target("prod"), Instant::now(), Some(Snapshots::new(&[], &exporting("weekly"), at(90))));
+    board.snapshots(&target("prod"), Instant::now(), Ok(Snapshots::new(&[], &exporting("weekly"), at(90))));
     assert!(samples(&text(&board), "snapshots_awaiting_export").is_empty());
 }
 
@@ -274,7 +274,7 @@ async fn one_cluster_that_cannot_be_read_is_told() {
             board.snapshots(
                 &target(name),
                 Instant::now(),
-                (name != bad).then(|| Snapshots::new(&[], &exporting("daily"), at(90))),
+                (name != bad).then(|| Snapshots::new(&[], &exporting("daily"), at(90))).ok_or_else(unread),
             );
         }
         let up = samples(&text(&board), "detail_up");
@@ -296,7 +296,8 @@ async fn snapshots_are_forgotten_when_the_schedule_is_read_no_longer() {
 async fn what_is_off_or_not_exported_is_not_waited_for() {
     let board = board(&["prod"]);
     board.set_details(STALE_AFTER, &Detail::ALL);
-    assert!(board.is_detailed());
+    assert!(unread_details(&board).is_empty());
+    assert_eq!(board.view(Instant::now()).unread(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -325,4 +326,99 @@ async fn failures_are_looked_for_among_the_clusters_of_the_project() {
     assert_eq!(board.search_events_of(&other), (names(&[]), names(&["c"])));
     board.forget_detail(&id, Detail::Events);
     assert_eq!(board.search_events_of(&id), (names(&[]), names(&["a", "b"])), "switched off and on");
+}
+
+/// How many details are unread, of each cluster of which some are.
+fn unread_details(board: &Board) -> Vec<u64> {
+    let counts = samples(&text(board), "collectors_unread");
+    counts.iter().map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_is_read_when_each_detail_was_read_or_refused() {
+    let board = board(&["prod"]);
+    board.set_details(Duration::from_mins(30), &[]);
+    let (id, now) = (target("").project_id, Instant::now());
+    let refused = || Unread { is_refused: true, error: Some(no()) };
+    let left = |board: &Board| {
+        let view = board.view(Instant::now());
+        view.clusters[0].unread.clone()
+    };
+    let open = [Detail::Events, Detail::Buckets, Detail::Snapshots];
+    assert_eq!(left(&board), open, "nobody knows yet whether snapshots are expected");
+    board.discover(&id, at(1), Ok(()));
+    let listed = ListedCluster {
+        name: "prod".to_owned(),
+        unexportable: None,
+        paused: None,
+        created_at: None,
+        sharded: false,
+    };
+    board.describe(&target("prod"), Some(&listed), true);
+    assert_eq!(left(&board), open, "its schedule is to be read");
+    let failed = PollError { reason: FailureReason::ServerError, text: "no".to_owned() };
+    board.schedule(&target("prod"), Err(failed));
+    assert_eq!(left(&board), open);
+    board.schedule(&target("prod"), Err(no()));
+    assert_eq!(left(&board), open[..2], "refused");
+    let off = Schedule { auto_export: Some(false), ..exporting("daily") };
+    board.schedule(&target("prod"), Ok(off));
+    assert_eq!(left(&board), open[..2], "none are expected");
+    board.schedule(&target("prod"), Ok(exporting("daily")));
+    board.snapshots(&target("prod"), now, Err(unread()));
+    board.events_read(&id, now, Err(unread()));
+    board.export_buckets(&id, now, Err(unread()));
+    assert_eq!(left(&board), open, "what failed is not read");
+    board.snapshots(&target("prod"), now, Err(refused()));
+    assert_eq!(left(&board), open[..2]);
+    board.snapshots(&target("prod"), now, Err(unread()));
+    assert_eq!(left(&board), open[..2], "a fault says nothing of a role");
+    board.events_read(&id, now, Ok(()));
+    board.export_buckets(&id, now, Ok(Vec::new()));
+    assert!(left(&board).is_empty());
+    // What was not read for long is not known any longer; a role that is missing still is.
+    tokio::time::advance(Duration::from_mins(30)).await;
+    assert!(left(&board).is_empty());
+    assert_eq!(board.view(Instant::now()).fresh_until, Some(Instant::now()));
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(left(&board), open[..2]);
+    board.set_details(Duration::from_mins(30), &[Detail::Events]);
+    assert_eq!(left(&board), [Detail::Buckets]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_that_may_be_missing_is_unread_until_that_is_certain() {
+    let board = board(&["prod"]);
+    let (id, now) = (target("").project_id, Instant::now());
+    board.set_details(Duration::from_mins(30), &[Detail::Events, Detail::Snapshots]);
+    let listed = || board.export_buckets(&id, now, Ok(vec![bucket("b1")]));
+    let named = |id: &str| {
+        let schedule = Schedule { bucket_id: Some(id.to_owned()), ..exporting("daily") };
+        board.schedule(&target("prod"), Ok(schedule));
+    };
+    let is = |unread: usize, missing: Option<bool>| {
+        let view = board.view(Instant::now());
+        (view.clusters[0].unread.len(), view.clusters[0].bucket_missing) == (unread, missing)
+    };
+    let (unlisted, unconfirmed) =
+        (|| board.is_bucket_unlisted(&target("prod")), || board.unconfirmed_buckets(&id).len());
+    board.describe(&target("prod"), None, true);
+    named("b2");
+    assert!(is(1, None) && !unlisted(), "the first list is still to come");
+    listed();
+    assert!(is(1, None) && !unlisted() && unconfirmed() == 1);
+    named("b2");
+    assert!(is(0, Some(true)) && !unlisted() && unconfirmed() == 0);
+    named("b3");
+    assert!(is(1, None) && unlisted() && unconfirmed() == 0, "the list is older");
+    listed();
+    assert!(is(1, None) && !unlisted() && unconfirmed() == 1);
+    named("b1");
+    assert!(is(0, Some(false)) && !unlisted() && unconfirmed() == 0);
+    named("b3");
+    board.set_details(Duration::from_mins(30), &Detail::ALL);
+    assert!(!unlisted(), "nobody asks for what is off");
+    board.set_details(Duration::from_mins(30), &[]);
+    board.export_buckets(&id, now, Err(Unread { is_refused: true, error: None }));
+    assert!(is(2, None), "a role is missing for buckets");
 }

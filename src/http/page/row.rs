@@ -136,6 +136,9 @@ fn poll(cluster: &Cluster<'_>, now: Moment) -> Markup {
             Some(at) => { span title=(at.0) { (ago(at, now)) } },
             None => { span class="faint" { "not yet" } },
         }
+        @if cluster.last_poll_at.is_some() && !cluster.unread_collectors.is_empty() {
+            small class="quiet" { "not read: " (cluster.unread_collectors.join(", ")) }
+        }
         @if let Some(error) = &cluster.last_poll_error { small class="unseen" { (error.reason) ": " (error.error) } }
         @if let Some(next) = cluster.next_poll_at {
             small title=(next.0) {

@@ -1,0 +1,105 @@
+//! What should be read and is not: no cluster is well before all of that was read, or refused.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::view::Ends;
+use super::{Board, ClusterState, ProjectState, State};
+use crate::model::{Detail, FailureReason, PollError, Schedule, Unread};
+
+/// How a detail of a project or a cluster was read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reading {
+    /// Whether it could be read last; `None` if it was not asked for.
+    pub(super) up: Option<bool>,
+    /// Why not.
+    pub(super) error: Option<PollError>,
+    /// Whether a role was missing for it, and it was not read since.
+    pub(super) is_refused: bool,
+    /// When it was read last.
+    read_at: Option<Instant>,
+}
+
+impl Reading {
+    pub(super) fn take_in(&mut self, at: Instant, outcome: Result<(), Unread>) {
+        match outcome {
+            Ok(()) => *self = Self { up: Some(true), read_at: Some(at), ..Self::default() },
+            Err(Unread { is_refused, error }) => {
+                self.up = Some(false);
+                self.is_refused |= is_refused;
+                self.error = error.or(self.error.take());
+            }
+        }
+    }
+
+    /// Whether it was neither read of late nor refused. `ends` learns when that will be so.
+    fn is_unread(&self, stale_after: Duration, now: Instant, ends: &mut Ends) -> bool {
+        !self.is_refused && !self.read_at.is_some_and(|at| ends.is_fresh(at, stale_after, now))
+    }
+}
+
+impl Board {
+    /// How many details were not asked for yet, or need a second answer to be certain.
+    #[must_use]
+    pub fn unasked(&self) -> usize {
+        let state = self.peek();
+        let on = |detail| !state.details_off.contains(&detail);
+        let of_projects = state.projects.values().map(|project| {
+            let unasked = |detail: &Detail| on(*detail) && !project.details.readings.contains_key(detail);
+            [Detail::Events, Detail::Buckets].iter().filter(|detail| unasked(detail)).count()
+        });
+        let of_clusters = state.clusters.values().map(|cluster| {
+            let snapshots = on(Detail::Snapshots)
+                && cluster.schedule.as_ref().is_some_and(Schedule::exports_itself)
+                && cluster.details.reading.up.is_none();
+            let bucket = on(Detail::Buckets) && cluster.details.bucket.is_unconfirmed();
+            usize::from(snapshots) + usize::from(bucket)
+        });
+        of_projects.chain(of_clusters).sum()
+    }
+}
+
+impl State {
+    /// The details of a project, apart from its clusters, that are on and were neither read of late nor refused.
+    pub(super) fn unread_of(&self, project: &ProjectState, now: Instant, ends: &mut Ends) -> Vec<Detail> {
+        let is_unread = |detail: &Detail| {
+            let reading = project.details.readings.get(detail);
+            let on = !self.details_off.contains(detail);
+            on && reading.is_none_or(|reading| reading.is_unread(self.detail_stale_after, now, ends))
+        };
+        [Detail::Events, Detail::Buckets].into_iter().filter(is_unread).collect()
+    }
+
+    /// Whether the buckets of a project are read: they are on, and were not refused.
+    pub(super) fn may_read_buckets(&self, project: &ProjectState) -> bool {
+        let reading = project.details.readings.get(&Detail::Buckets);
+        !self.details_off.contains(&Detail::Buckets) && reading.is_some_and(|reading| !reading.is_refused)
+    }
+
+    /// Whether the snapshots of a cluster are expected to be read, or may be, and were neither read of late nor refused.
+    pub(super) fn are_snapshots_unread(
+        &self,
+        cluster: &ClusterState,
+        project: &ProjectState,
+        now: Instant,
+        ends: &mut Ends,
+    ) -> bool {
+        // Who is refused the schedule is told so; nobody knows then that snapshots are expected.
+        let is_open =
+            |error: Option<&PollError>| error.is_none_or(|error| error.reason != FailureReason::Forbidden);
+        !self.details_off.contains(&Detail::Snapshots)
+            && match &cluster.schedule {
+                Some(schedule) => {
+                    schedule.exports_itself()
+                        && cluster.details.reading.is_unread(self.detail_stale_after, now, ends)
+                }
+                None if cluster.scheduled => is_open(cluster.schedule_error.as_ref()),
+                // Before the first listing, nobody knows whether it has a schedule.
+                None => {
+                    let discovery = &project.discovery;
+                    discovery.last_success.is_none() && is_open(discovery.error.as_ref())
+                }
+            }
+    }
+}

@@ -1,0 +1,151 @@
+//! Nothing is healthy while something is unknown: what is not read yet, and buckets that may be missing.
+
+use super::*;
+
+const ELSEWHERE: &str = "5f0e5a3b9c1d4e6f8a7b0002";
+const PATHS: [(&str, &str); 3] =
+    [("snapshots", "/backup/snapshots"), ("events", "/events"), ("buckets", "/exportBuckets")];
+
+/// Exports to [`ELSEWHERE`], which no project has.
+fn misled() -> Cluster {
+    let schedule = Schedule { bucket: ELSEWHERE.to_owned(), ..Schedule::default() };
+    Cluster { schedule, ..cluster([]) }
+}
+
+/// Details are read once; `more` are keys of `[detail]`.
+fn rarely(simulator: &Simulator, more: &str) -> Setup {
+    Setup { discovery: format!("[detail]\n{more}"), ..Setup::new(simulator) }
+}
+
+async fn clusters(exporter: &Exporter) -> serde_json::Value {
+    let status = exporter.get("/api/v1/clusters?sort=cluster").await.text().await.unwrap();
+    serde_json::from_str::<serde_json::Value>(&status).unwrap()["clusters"].clone()
+}
+
+/// Runs it to its end; returns the exit code and standard output.
+async fn run(setup: &Setup, argument: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
+    let out = command().current_dir(folder.path()).arg(argument).output().await.unwrap();
+    (out.status.code(), String::from_utf8(out.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn a_missing_bucket_is_told_at_once_whichever_is_read_first() {
+    for slow in ["/schedule", "/exportBuckets"] {
+        let simulator = simulator(world([("prod", cluster([])), ("misled", misled())])).await;
+        let wait = Misbehaviour::Slow(Duration::from_millis(500));
+        simulator.world().faults.push(Fault::lasting(slow, wait));
+        let exporter = rarely(&simulator, "").start().await;
+        let missing = |scrape: &Scrape| {
+            // Before that, nobody takes the cluster for a healthy one.
+            let told = scrape.value("bucket_missing", "misled", "");
+            assert!(
+                told.is_some() || scrape.value("collectors_unread", "misled", "").is_some(),
+                "{scrape:?}"
+            );
+            told == Some(1.0)
+        };
+        exporter.ready().await;
+        let scrape = exporter.until(missing).await;
+        assert_eq!(scrape.value("bucket_missing", "prod", ""), Some(0.0));
+        let asked = ["/misled/backup/schedule", "/prod/backup/schedule", "/exportBuckets"];
+        let [misled, prod, lists] = asked.map(|path| requests(&simulator, path));
+        assert!(misled == 2 && prod == 1 && lists <= 2, "{misled} {prod} {lists}");
+        assert_eq!(clusters(&exporter).await[0]["verdict"], "bucket_gone");
+    }
+}
+
+#[tokio::test]
+async fn a_new_bucket_of_a_policy_is_looked_for_at_once() {
+    let simulator = simulator(world([("prod", cluster([]))])).await;
+    let mut setup = rarely(&simulator, "");
+    setup.discovery = format!("interval = \"300ms\"\n{}", setup.discovery);
+    let exporter = setup.start().await;
+    exporter.until(|scrape| scrape.value("bucket_missing", "prod", "") == Some(0.0)).await;
+    let name = |simulator: &Simulator, id: &str| {
+        change(simulator, "prod", |prod| id.clone_into(&mut prod.schedule.bucket));
+    };
+    change_project(&simulator, |project| {
+        project.buckets.push(ExportBucket { id: ELSEWHERE.to_owned(), ..project.buckets[0].clone() });
+    });
+    name(&simulator, ELSEWHERE);
+    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_bucket_info").len() == 2).await;
+    exporter.until(|scrape| scrape.value("bucket_missing", "prod", "") == Some(0.0)).await;
+    name(&simulator, "5f0e5a3b9c1d4e6f8a7b0003");
+    exporter.until(|scrape| scrape.value("bucket_missing", "prod", "") == Some(1.0)).await;
+    let lists = requests(&simulator, "/exportBuckets");
+    rate(&simulator, "/schedule").await;
+    assert_eq!((lists, requests(&simulator, "/exportBuckets")), (3, 3), "what is certain is not asked again");
+}
+
+#[tokio::test]
+async fn once_and_check_fail_for_a_missing_bucket() {
+    let simulator = simulator(world([("prod", cluster([])), ("misled", misled())])).await;
+    let setup = Setup::new(&simulator);
+    let (code, text) = run(&setup, "--once").await;
+    let scrape = Scrape::parse(&text);
+    let missing = ["prod", "misled"].map(|name| scrape.value("bucket_missing", name, ""));
+    assert_eq!((code, missing), (Some(1), [Some(0.0), Some(1.0)]), "{text}");
+    assert!(scrape.of("mongodbatlas_backup_export_collectors_unread").is_empty(), "{text}");
+    let (code, table) = run(&setup, "check").await;
+    assert!(code == Some(1) && table.contains("2 clusters, and all can be watched. 1 problem."), "{table}");
+    let row = table.lines().find(|line| line.contains("misled")).unwrap();
+    assert!(
+        row.contains("problem") && row.contains(&format!("its export bucket {ELSEWHERE} is none")),
+        "{table}"
+    );
+    let off = rarely(&simulator, "buckets = false\n");
+    assert_eq!((run(&off, "--once").await.0, run(&off, "check").await.0), (Some(0), Some(0)));
+    change(&simulator, "misled", |misled| misled.schedule = Schedule::default());
+    assert_eq!((run(&setup, "--once").await.0, run(&setup, "check").await.0), (Some(0), Some(0)));
+}
+
+#[tokio::test]
+async fn a_cluster_is_not_well_before_each_detail_was_read() {
+    for (detail, path) in PATHS {
+        for fault in [Misbehaviour::Hang, Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new())] {
+            let simulator = simulator(world([("prod", cluster([]))])).await;
+            simulator.world().faults.push(Fault::lasting(path, fault));
+            let exporter = rarely(&simulator, "interval = \"1s\"\n").start().await;
+            exporter.ready().await;
+            exporter.until(|scrape| scrape.value("collectors_unread", "prod", "") == Some(1.0)).await;
+            let cluster = clusters(&exporter).await[0].clone();
+            assert_eq!(cluster["up"], true);
+            assert_eq!(cluster["verdict"], "not_polled_yet", "{cluster}");
+            assert_eq!(cluster["unread_collectors"], serde_json::json!([detail]), "{cluster}");
+            let page = exporter.get("/").await.text().await.unwrap();
+            assert!(page.contains(&format!("not read: {detail}")), "{page}");
+            // What is switched off is not waited for.
+            let off = rarely(&simulator, &format!("{detail} = false\n"));
+            std::fs::write(exporter.folder.path().join("config.toml"), off.toml()).unwrap();
+            exporter.signal("HUP");
+            exporter.until(|scrape| scrape.value("collectors_unread", "prod", "").is_none()).await;
+            assert_eq!(clusters(&exporter).await[0]["verdict"], "well", "{detail} is off");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_detail_does_not_hold_the_verdict() {
+    let mut all = world([("prod", cluster([]))]);
+    all.accounts[0].denied =
+        PATHS.iter().map(|(_, path)| path.trim_start_matches("/backup").replace('/', "")).collect();
+    let simulator = simulator(all).await;
+    let exporter = rarely(&simulator, "").start().await;
+    let is_down = |scrape: &Scrape| PATHS.iter().all(|(detail, _)| up(scrape, detail) == Some(0.0));
+    let scrape = exporter.until(is_down).await;
+    assert_eq!(scrape.value("collectors_unread", "prod", ""), None);
+    assert_eq!(clusters(&exporter).await[0]["verdict"], "well");
+    let (code, _) = run(&Setup::new(&simulator), "--once").await;
+    assert_eq!(code, Some(0));
+    // A fault is no refusal.
+    simulator.world().accounts[0].denied.clear();
+    simulator.world().faults.push(Fault::lasting(
+        "/events",
+        Misbehaviour::Status(403, "IP_ADDRESS_NOT_ON_ACCESS_LIST", Vec::new()),
+    ));
+    let (code, text) = run(&Setup::new(&simulator), "--once").await;
+    let scrape = Scrape::parse(&text);
+    assert_eq!((code, scrape.value("collectors_unread", "prod", "")), (Some(1), Some(1.0)), "{text}");
+}
