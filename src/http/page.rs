@@ -64,8 +64,10 @@ pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str
                     (table(&status, query))
                 }
                 footer class="faint" {
-                    a href=(telemetry_path) { "Metrics" } " · " a href="/api/v1/clusters" { "JSON" } " · "
-                    a href="/-/healthy" { "Health" } " · " a href="/-/ready" { "Readiness" }
+                    // Relative, so that they hold below any path of a reverse proxy.
+                    a href=(telemetry_path.trim_start_matches('/')) { "Metrics" } " · "
+                    a href="api/v1/clusters" { "JSON" } " · "
+                    a href="-/healthy" { "Health" } " · " a href="-/ready" { "Readiness" }
                     " · version " (status.version)
                 }
                 script { (PreEscaped(LIVE)) }

@@ -28,6 +28,7 @@ mod dashboards;
 mod deployed;
 mod image;
 mod page;
+mod proxy;
 mod servers;
 mod terminal;
 mod unbegun;

@@ -10,7 +10,7 @@ use crate::harness::{PROJECT, Setup, simulator, world};
 use crate::servers::shipped;
 
 /// What a script in `browser/` says, if it is content.
-async fn browse(script: &str, arguments: &[&str]) -> String {
+pub(crate) async fn browse(script: &str, arguments: &[&str]) -> String {
     let mut browser = Command::new("node");
     browser.current_dir(shipped("")).arg(format!("tests/e2e/browser/{script}")).args(arguments);
     let output = browser.kill_on_drop(true).output().await.unwrap();

@@ -372,3 +372,46 @@ async fn the_next_poll_is_told_and_what_is_stale_is_gone() {
     let page = exporter.get("/").await.text().await.unwrap();
     assert!(page.contains("server_error: Atlas answered 500") && page.contains(">unknown<"), "{page}");
 }
+
+/// What an attribute of a page holds, everywhere.
+fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
+    page.split(&format!(" {name}=\"")).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+/// Below `/anything/` of a reverse proxy, a link that begins with `/` leads out of it.
+#[tokio::test]
+async fn links_of_the_page_are_relative_and_lead_somewhere() {
+    let simulator = simulator(all_kinds()).await;
+    let setup = |path| Setup { flags: vec![path], ..Setup::new(&simulator) };
+    for (flag, path) in [("--web.telemetry-path=/metrics", "metrics"), ("--web.telemetry-path=/a/b", "a/b")] {
+        let exporter = setup(flag).start().await;
+        let start = std::time::Instant::now();
+        while exporter.get("/-/ready").await.status() != 200 {
+            assert!(start.elapsed() < Duration::from_secs(20), "{}", exporter.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        for query in ["", "?search=fail&kind=missing&sort=job&order=reversed"] {
+            let page = exporter.get(&format!("/{query}")).await.text().await.unwrap();
+            let links = attributes(&page, "href");
+            for link in ["data:,", path, "api/v1/clusters", "-/healthy", "-/ready"] {
+                assert!(links.contains(&link), "{link} is not in {links:?}");
+            }
+            assert!(links.iter().any(|link| link.starts_with('?')), "{links:?}");
+            for link in links.iter().filter(|link| **link != "data:,") {
+                assert!(!link.starts_with('/') && !link.contains(':'), "{link} is not relative");
+                let link = link.replace("&amp;", "&");
+                assert_eq!(exporter.get(&format!("/{link}")).await.status(), 200, "{link}");
+            }
+            for name in ["src", "action", "formaction", "content"] {
+                let values = attributes(&page, name);
+                assert!(values.iter().all(|value| !value.contains('/')), "{name}: {values:?}");
+            }
+            for start in ["\"/", "'/", "`/", "url("] {
+                assert!(
+                    !page.contains(start),
+                    "the page or its script has an address that begins with /: {start}"
+                );
+            }
+        }
+    }
+}
