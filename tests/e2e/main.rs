@@ -79,7 +79,7 @@ async fn a_real_prometheus_stores_every_sample() {
     prometheus.until("up{job=\"atlas-backup-exporter\"}", |up| up == 1.0).await;
     // One instant, one scrape: what was scraped is what is stored, and nothing stands twice.
     prometheus
-        .until("scrape_samples_scraped - on() count({__name__=~\"mongodbatlas_.*\"})", |missing| {
+        .until("scrape_samples_scraped - on() count({__name__=~\"mongodbatlas_.*|process_.*\"})", |missing| {
             missing == 0.0
         })
         .await;
