@@ -56,7 +56,7 @@ pub struct Problem<'a> {
     pub project: Option<&'a str>,
     /// What: `projects`, `clusters` (or the name or a schedule), or a detail: `snapshots`, `events`, `buckets`.
     pub what: &'static str,
-    /// Why, as in the label `reason`; of a detail, only the log says.
+    /// Why, as in the label `reason`.
     pub reason: Option<&'static str>,
     /// The same as a sentence.
     pub error: Option<&'a str>,
@@ -243,7 +243,12 @@ fn problems(view: &View) -> Vec<Problem<'_>> {
             });
         }
         let unread = project.details.iter().filter(|(_, detail)| !detail.up);
-        problems.extend(unread.map(|(detail, _)| Problem { what: detail.as_str(), ..of_project }));
+        problems.extend(unread.map(|(detail, view)| Problem {
+            what: detail.as_str(),
+            reason: view.error.as_ref().map(|error| error.reason.as_str()),
+            error: view.error.as_ref().map(|error| &*error.text),
+            ..of_project
+        }));
     }
     problems
 }

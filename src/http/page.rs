@@ -1,6 +1,7 @@
 //! The status page: every cluster in one table, whole without a script, and without an asset from elsewhere. The script asks for the same page
 //! again; so there is one place that filters, sorts and renders.
 
+mod banners;
 mod row;
 
 use std::fmt::Write;
@@ -8,7 +9,7 @@ use std::fmt::Write;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::query::{MOST_SEARCHED, Query, Sort};
-use crate::status::{Kind, Problem, Status, Verdict};
+use crate::status::{Kind, Status, Verdict};
 
 const STYLE: &str = include_str!("page/style.css");
 const LIVE: &str = include_str!("page/live.js");
@@ -84,6 +85,8 @@ struct Summary {
     unread: usize,
     /// Clusters that wait for their first poll, or for the name of their project.
     unpolled: usize,
+    /// What is to be said of those, one text for each cause.
+    problems: Vec<String>,
     /// Clusters whose export frequency is that of no policy item.
     unmatched: usize,
     refused: bool,
@@ -100,7 +103,8 @@ impl Summary {
         let unpolled = status.clusters_watched.saturating_sub(clusters) + waits.count();
         let unmatched = status.clusters.iter().filter(|cluster| cluster.policy_item_missing == Some(true));
         let (unmatched, refused) = (unmatched.count(), status.configuration_error.is_some());
-        Self { counts, clusters, unread, unpolled, unmatched, refused }
+        let problems = banners::texts(status);
+        Self { counts, clusters, unread, unpolled, problems, unmatched, refused }
     }
 
     /// How many clusters are in which trouble.
@@ -191,7 +195,7 @@ fn banners(status: &Status<'_>, summary: &Summary) -> Markup {
         @if let Some(error) = &status.configuration_error {
             p class="banner missing" { "The configuration was refused when it was read last, and an older one is in force: " (error) }
         }
-        @for problem in &status.problems { p class="banner unseen" { (told(problem)) } }
+        @for text in &summary.problems { p class="banner unseen" { (text) } }
         @if summary.unmatched > 0 {
             p class="banner look" {
                 "Nothing will ever be exported of " (summary.unmatched) @if summary.unmatched == 1 { " cluster" } @else { " clusters" }
@@ -200,25 +204,6 @@ fn banners(status: &Status<'_>, summary: &Summary) -> Markup {
         }
         @if unnamed > 0 {
             p class="banner quiet" { (unnamed) " of " (status.clusters_watched) " clusters wait for the name of their project." }
-        }
-    }
-}
-
-fn told(problem: &Problem<'_>) -> String {
-    let project = problem.project.or(problem.project_id).unwrap_or_default();
-    match (problem.organization_id, problem.error) {
-        (Some(organization), error) => {
-            format!(
-                "Cannot read the projects of organization {organization}: {}; what is known stays",
-                error.unwrap_or_default()
-            )
-        }
-        (None, Some(error)) => format!("Cannot read all of project {project}: {error}; what is known stays"),
-        (None, None) => {
-            format!(
-                "Cannot read the {} of project {project}: see the log; its export jobs are watched all the same",
-                problem.what
-            )
         }
     }
 }

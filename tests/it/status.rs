@@ -415,3 +415,39 @@ async fn links_of_the_page_are_relative_and_lead_somewhere() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_banner_claims_no_polls_while_they_fail() {
+    let simulator = simulator(world([("a", Cluster::default()), ("b", Cluster::default())])).await;
+    let down = || Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new());
+    simulator.world().faults.push(Fault::lasting("/groups/", down()));
+    let discovery = "interval = \"300ms\"\n[detail]\ninterval = \"300ms\"\n".to_owned();
+    let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
+    // A search narrows the table, and no banner.
+    let until = async |part: &str| {
+        for _ in 0..400 {
+            let page = exporter.get("/?search=nothing").await.text().await.unwrap();
+            if page.contains(part) {
+                return page;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{part:?} does not come: {}", exporter.log());
+    };
+    exporter.until(|scrape| scrape.up("a") == Some(0.0) && scrape.up("b") == Some(0.0)).await;
+    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_detail_up").len() == 2).await;
+    let page = until("Cannot read the buckets, clusters and events of project").await;
+    assert!(
+        page.contains("The polls of all clusters there fail, too: their export jobs are not watched."),
+        "{page}"
+    );
+    assert!(!page.contains("watched all the same"), "{page}");
+    assert_eq!(page.matches("class=\"banner unseen\"").count(), 2, "one cause, one banner: {page}");
+    let status = json(&exporter, "").await;
+    let reasons: Vec<_> = status["problems"].as_array().unwrap().iter().map(|one| &one["reason"]).collect();
+    assert_eq!(reasons, ["server_error"; 3], "{status}");
+    simulator.world().faults = vec![Fault::lasting("/events", down()), Fault::lasting(&exports("a"), down())];
+    until("The polls of 1 of 2 clusters there fail, too.").await;
+    simulator.world().faults.pop();
+    until("The export jobs are watched all the same.").await;
+}

@@ -26,7 +26,10 @@ async fn missing_role_disables_collectors_and_nothing_else() {
         assert_eq!(log.matches(&warning).count(), 1, "{log}");
     }
     let page = exporter.get("/").await.text().await.unwrap();
-    assert!(page.contains("Cannot read the events of project payments"), "{page}");
+    let banner = "Cannot read the buckets, events and snapshots of project payments: Atlas answered 403";
+    assert!(page.contains(banner) && page.contains("The export jobs are watched all the same."), "{page}");
+    // The hidden one is for a page that is not refreshed any more.
+    assert_eq!(page.matches("class=\"banner unseen\"").count(), 2, "one cause, one banner: {page}");
     exporter.assert_no_secret().await;
 }
 

@@ -75,7 +75,9 @@ async fn the_snapshots_of_a_sharded_cluster_stand_in_a_list_of_their_own() {
 async fn every_page_of_snapshots_is_read() {
     let hourly = (3u32..1200).map(|hours| Snapshot::taken(HOUR * hours, "hourly"));
     let simulator = simulator(world([("prod", cluster(hourly))])).await;
-    let exporter = setup(&simulator, "").start().await;
+    // Three pages may take longer than what was read five times a second stays fresh.
+    let discovery = "[detail]\ninterval = \"5s\"\n".to_owned();
+    let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
     let scrape = snapshots_read(&exporter).await;
     assert_eq!(awaiting(&scrape, "prod"), Some(0.0));
     assert!(scrape.value("newest_exported_snapshot_timestamp_seconds", "prod", "").is_some());

@@ -1,0 +1,203 @@
+//! What could not be read besides single clusters: one banner for each cause, with what it means.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::status::{Cluster, Problem, Status, Verdict};
+
+/// Names of projects or organizations that a banner lists.
+const MAX_NAMES: usize = 3;
+
+/// What one cause keeps from being read.
+#[derive(Default)]
+struct Group<'a> {
+    /// What the first reading that failed was told.
+    error: Option<&'a str>,
+    organizations: BTreeSet<&'a str>,
+    /// Ids of projects, with their names.
+    projects: BTreeMap<&'a str, &'a str>,
+    /// What of them, as in [`Problem::what`].
+    what: BTreeSet<&'a str>,
+}
+
+/// The text of each banner. `status` must have all clusters.
+pub(super) fn texts(status: &Status<'_>) -> Vec<String> {
+    let mut groups: BTreeMap<_, Group<'_>> = BTreeMap::new();
+    for problem in &status.problems {
+        let group = groups.entry(cause(problem)).or_default();
+        group.error = group.error.or(problem.error);
+        match (problem.organization_id, problem.project_id) {
+            (Some(id), _) => drop(group.organizations.insert(id)),
+            (None, id) => {
+                let id = id.unwrap_or_default();
+                group.projects.insert(id, problem.project.unwrap_or(id));
+                group.what.insert(problem.what);
+            }
+        }
+    }
+    groups.values().map(|group| group.text(&status.clusters)).collect()
+}
+
+/// What problems of one cause share: the reason, and Atlas's code where the reason alone could be several causes.
+fn cause<'a>(problem: &Problem<'a>) -> (&'static str, &'a str) {
+    let reason = problem.reason.unwrap_or("forbidden");
+    let code = match reason {
+        "unauthorized" | "forbidden" | "not_found" | "bad_request" => problem.error.unwrap_or_default(),
+        _ => "",
+    };
+    (reason, code.split(": ").next().unwrap_or_default())
+}
+
+impl Group<'_> {
+    fn text(&self, clusters: &[Cluster<'_>]) -> String {
+        let mut subjects = Vec::new();
+        if !self.organizations.is_empty() {
+            let ids: Vec<_> = self.organizations.iter().copied().collect();
+            subjects.push(format!("the projects of {}", counted("organization", &ids)));
+        }
+        if !self.projects.is_empty() {
+            let names: Vec<_> = self.projects.values().copied().collect();
+            let what: Vec<_> = self.what.iter().copied().collect();
+            subjects.push(format!("the {} of {}", listed(&what), counted("project", &names)));
+        }
+        let error = self.error.unwrap_or("a role is missing");
+        let sentences = [
+            format!("Cannot read {}: {}.", subjects.join(" and "), error.trim_end_matches('.')),
+            self.stays().to_owned(),
+            self.unnoticed(),
+            self.polls(clusters),
+        ];
+        sentences
+            .iter()
+            .filter(|sentence| !sentence.is_empty())
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    fn stays(&self) -> &'static str {
+        match (self.organizations.is_empty(), self.what.contains("clusters")) {
+            (true, false) => "",
+            (true, true) => "What is known stays; new clusters and other policies are not noticed.",
+            (false, _) => "What is known stays; new projects and clusters are not noticed.",
+        }
+    }
+
+    /// What the details would show.
+    fn unnoticed(&self) -> String {
+        let meanings = [
+            ("snapshots", "snapshots whose export never begins"),
+            ("events", "failures before there was a job"),
+            ("buckets", "buckets that are missing"),
+        ];
+        let meanings: Vec<_> = meanings
+            .iter()
+            .filter(|(what, _)| self.what.contains(what))
+            .map(|(_, meaning)| *meaning)
+            .collect();
+        if meanings.is_empty() { String::new() } else { format!("Not noticed: {}.", listed(&meanings)) }
+    }
+
+    /// Whether the export jobs of these projects are watched.
+    fn polls(&self, clusters: &[Cluster<'_>]) -> String {
+        let polled = clusters
+            .iter()
+            .filter(|cluster| cluster.up.is_some() && self.projects.contains_key(cluster.project_id));
+        let is_failing =
+            |cluster: &&Cluster<'_>| cluster.up == Some(false) || cluster.verdict == Verdict::Blind;
+        let (polls, failing) = (polled.clone().count(), polled.filter(is_failing).count());
+        match (polls, failing) {
+            (0, _) => String::new(),
+            (_, 0) => "The export jobs are watched all the same.".to_owned(),
+            (polls, failing) if polls == failing => {
+                "The polls of all clusters there fail, too: their export jobs are not watched.".to_owned()
+            }
+            (polls, failing) => format!("The polls of {failing} of {polls} clusters there fail, too."),
+        }
+    }
+}
+
+/// "a, b and c"
+fn listed(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [word] => (*word).to_owned(),
+        [words @ .., last] => format!("{} and {last}", words.join(", ")),
+    }
+}
+
+/// "project a" or "5 projects (a, b, c, ...)"
+fn counted(one: &str, names: &[&str]) -> String {
+    if let [name] = names {
+        return format!("{one} {name}");
+    }
+    let rest = if names.len() > MAX_NAMES { ", ..." } else { "" };
+    format!("{} {one}s ({}{rest})", names.len(), names[..names.len().min(MAX_NAMES)].join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Moment;
+    use crate::status::At;
+
+    fn problem(
+        project: &'static str,
+        what: &'static str,
+        reason: &'static str,
+        error: &'static str,
+    ) -> Problem<'static> {
+        let (project_id, project) = (Some(project), Some(project));
+        Problem { organization_id: None, project_id, project, what, reason: Some(reason), error: Some(error) }
+    }
+
+    fn banners(problems: &[Problem<'_>]) -> Vec<String> {
+        texts(&Status {
+            as_of: At(Moment::from_second(0).unwrap()),
+            version: "",
+            configuration_error: None,
+            poll_interval_seconds: 60.0,
+            clusters_watched: 0,
+            clusters_named: 0,
+            problems: problems.to_vec(),
+            clusters: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn a_cause_has_one_banner_whatever_it_hits() {
+        let (connect, role) =
+            ("cannot reach Atlas: a:443: refused", "Atlas answered 403 Forbidden CODE: no.");
+        let organization = Problem {
+            organization_id: Some("o"),
+            project_id: None,
+            ..problem("", "projects", "connect", connect)
+        };
+        let hit = |project| {
+            ["clusters", "snapshots", "events", "buckets"]
+                .map(|what| problem(project, what, "connect", connect))
+        };
+        let all: Vec<_> = ["a", "b", "c", "d"].into_iter().flat_map(hit).chain([organization]).collect();
+        assert_eq!(
+            banners(&all),
+            [
+                "Cannot read the projects of organization o and the buckets, clusters, events and snapshots of 4 projects (a, b, c, ...): cannot reach Atlas: a:443: refused. \
+              What is known stays; new projects and clusters are not noticed. \
+              Not noticed: snapshots whose export never begins, failures before there was a job and buckets that are missing."
+            ]
+        );
+        // Another address at the same time is no other cause; another code is.
+        let other = problem("a", "events", "connect", "cannot reach Atlas: b:443: refused");
+        assert_eq!(banners(&[all[0], other]).len(), 1);
+        let roles = [problem("a", "events", "forbidden", role), problem("b", "buckets", "forbidden", role)];
+        assert_eq!(banners(&roles).len(), 1);
+        let address = problem("a", "snapshots", "forbidden", "Atlas answered 403 Forbidden OTHER: no");
+        assert_eq!(banners(&[roles[0], address]).len(), 2);
+        assert_eq!(
+            banners(&roles[..1]),
+            [
+                "Cannot read the events of project a: Atlas answered 403 Forbidden CODE: no. Not noticed: failures before there was a job."
+            ]
+        );
+        assert!(banners(&[]).is_empty());
+    }
+}
