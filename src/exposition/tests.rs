@@ -4,8 +4,8 @@ use super::*;
 use crate::board::{Board, GoodPoll};
 use crate::model::{
     Budget, ClusterReport, Counts, Detail, EventKind, Expected, ExportBucket, ExportJob, FailureReason, Fold,
-    JobState, ListedCluster, Moment, Movements, OrganizationId, PollError, ProjectEvent, ProjectId, Schedule,
-    Snapshot, SnapshotId, Snapshots, StateReason, Target, Unexportable, Unread,
+    JobState, ListedCluster, Moment, Movements, OrganizationId, PolicyItems, PollError, ProjectEvent,
+    ProjectId, Schedule, Snapshot, SnapshotId, Snapshots, StateReason, Target, Unexportable, Unread,
 };
 
 const STALE_AFTER: Duration = Duration::from_mins(15);

@@ -522,6 +522,25 @@ fn unbegun() -> Vec<Story> {
     ]
 }
 
+/// However rarely a policy exports, half a day is the longest wait for an export that Atlas never begins.
+fn rarely() -> Story {
+    Story {
+        firing: ["weekly", "monthly", "yearly"]
+            .map(|name| fires(MISSING, CRITICAL, name, 14 * HOUR..END))
+            .into(),
+        ..story(
+            "Atlas never begins an export that it makes rarely",
+            20,
+            ["weekly", "monthly", "yearly"].map(|frequency| {
+                let snapshots = vec![-5 * DAY, 2 * HOUR - 1];
+                let exported = Job { snapshot: -5 * DAY, ..job(1 - 5 * DAY, End::Successful) };
+                let details = Some(Details { snapshots, ..Details::default() });
+                Cluster { frequency, details, ..cluster(frequency, [exported]) }
+            }),
+        )
+    }
+}
+
 /// A detail of the project that cannot be read from minute 500 on.
 fn unread(detail: &str) -> Firing {
     let labels = format!("detail=\"{detail}\",project_id=\"{PROJECT}\"");
@@ -532,6 +551,7 @@ pub(crate) fn all() -> Vec<Story> {
     [failures(), lateness(), expectations(), unbegun(), blindness(), outages()]
         .into_iter()
         .flatten()
+        .chain([rarely()])
         .collect()
 }
 

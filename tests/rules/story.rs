@@ -10,8 +10,8 @@ use atlas_backup_exporter::board::{Board, GoodPoll, View};
 use atlas_backup_exporter::exposition::{Format, render};
 use atlas_backup_exporter::model::{
     Budget, Counts, Detail, Expected, ExportBucket, ExportJob, FailureReason, Fold, JobState, ListedCluster,
-    Moment, Movements, PollError, ProjectId, Schedule, Snapshot, SnapshotId, Snapshots, StateReason, Target,
-    Unread,
+    Moment, Movements, ObjectId, PolicyItems, PollError, ProjectId, Schedule, Snapshot, SnapshotId,
+    Snapshots, StateReason, Target, Unread,
 };
 use atlas_backup_exporter::self_metrics::SelfMetrics;
 use atlas_backup_exporter::status::{Status, Verdict};
@@ -105,6 +105,11 @@ pub(crate) struct Details {
     pub(crate) bucket_gone: Vec<Range<i64>>,
     /// Minutes in which none of this can be read.
     pub(crate) unread: Vec<Range<i64>>,
+}
+
+/// The one item of every backup policy.
+fn policy_item() -> Option<ObjectId> {
+    ObjectId::parse("65a1f0b2c3d4e5f60718293d")
 }
 
 /// A detail that Atlas did not answer for.
@@ -245,7 +250,8 @@ impl Running {
         let auto_export = Some(!within(&cluster.auto_export_off, minute));
         let frequency = Some(cluster.frequency.to_owned());
         let bucket_id = cluster.details.is_some().then(|| "bucket".to_owned());
-        let schedule = Schedule { auto_export, frequency, bucket_id, ..Schedule::default() };
+        let items = PolicyItems::new(&[(policy_item(), frequency.clone())], cluster.frequency);
+        let schedule = Schedule { auto_export, frequency, bucket_id, items };
         self.board.schedule(&target, Ok(schedule.clone()));
         if let Some(details) = &cluster.details {
             self.read(details, &target, &schedule, minute, now);
@@ -273,8 +279,9 @@ impl Running {
         let taken = details.snapshots.iter().filter(|taken| **taken <= minute).map(|taken| Snapshot {
             id: SnapshotId::parse(&snapshot_id(*taken)).unwrap(),
             created_at: at(*taken),
-            frequency: schedule.frequency.clone(),
-            policy_items: Vec::new(),
+            // Atlas's one word for a snapshot may be another than the one that is exported.
+            frequency: Some("daily".to_owned()),
+            policy_items: vec![policy_item()],
         });
         let snapshots = Snapshots::new(&taken.collect::<Vec<_>>(), schedule, at(minute));
         self.board.snapshots(target, now, readable.then_some(snapshots).ok_or_else(unread));

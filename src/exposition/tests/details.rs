@@ -168,6 +168,27 @@ async fn another_policy_makes_the_snapshots_unknown_until_they_are_read_again() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_items_that_are_exported_make_snapshots_unknown() {
+    let board = board(&["prod"]);
+    let id = |number: u8| SnapshotId::parse(&format!("{number:024x}"));
+    let schedule = |items: &[(u8, &str)]| {
+        let items: Vec<_> = items.iter().map(|(item, word)| (id(*item), Some((*word).to_owned()))).collect();
+        Schedule { items: PolicyItems::new(&items, "daily"), ..exporting("daily") }
+    };
+    let awaiting = |board: &Board| samples(&text(board), "snapshots_awaiting_export").len();
+    discovered(&board);
+    let daily = schedule(&[(1, "daily"), (2, "weekly")]);
+    board.schedule(&target("prod"), Ok(daily.clone()));
+    board.snapshots(&target("prod"), Instant::now(), Ok(Snapshots::new(&[], &daily, at(99))));
+    good(&board, "prod", []);
+    assert_eq!(awaiting(&board), 1);
+    board.schedule(&target("prod"), Ok(schedule(&[(3, "hourly"), (1, "Daily")])));
+    assert_eq!(awaiting(&board), 1, "nothing else is exported than before");
+    board.schedule(&target("prod"), Ok(schedule(&[(3, "daily")])));
+    assert_eq!(awaiting(&board), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_cluster_of_the_same_name_has_no_past() {
     let board = board(&["prod"]);
     let told =
