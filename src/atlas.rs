@@ -26,7 +26,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::config::{Authorities, Credentials};
+use crate::config::{Authorities, Credentials, Proxy};
 use crate::model::{Budget, ListedCluster, OrganizationId, ProjectId, Schedule, Target};
 use crate::self_metrics::SelfMetrics;
 use auth::Auth;
@@ -69,11 +69,12 @@ impl Atlas {
     pub fn new(
         base: &Url,
         authorities: &Authorities,
+        proxy: Option<&Proxy>,
         credentials: &Credentials,
         metrics: Arc<SelfMetrics>,
     ) -> Result<Self, Error> {
         Ok(Self {
-            door: Door::new(base, authorities, metrics)?,
+            door: Door::new(base, authorities, proxy, metrics)?,
             auth: Arc::new(Auth::new(base, credentials)),
             base: base.clone(),
             authorities: authorities.clone(),

@@ -107,7 +107,7 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
         }
     }
     rows.extend(of_projects);
-    Ok(Report { rows })
+    Ok(Report { rows, proxy: config.proxy.clone(), warnings: config.warnings.clone() })
 }
 
 /// Rows of the exclusions of an organization that match nothing, as far as the rows of its projects show.

@@ -39,9 +39,13 @@ impl Clients {
             let client = match (same, sibling) {
                 (Some((_, client)), _) => client.clone(),
                 (None, Some((_, sibling))) => sibling.with(credentials),
-                (None, None) => {
-                    Atlas::new(&config.base_url, &config.authorities, credentials, self.metrics.clone())?
-                }
+                (None, None) => Atlas::new(
+                    &config.base_url,
+                    &config.authorities,
+                    config.proxy.as_ref(),
+                    credentials,
+                    self.metrics.clone(),
+                )?,
             };
             fresh.push((credentials.clone(), client));
         }

@@ -8,6 +8,7 @@ mod credentials;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 pub(crate) mod pem;
+mod proxy;
 mod read;
 mod section;
 mod selection;
@@ -15,6 +16,7 @@ pub(crate) mod text;
 mod told;
 mod yaml;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,6 +28,7 @@ use crate::mask;
 use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
 pub use authorities::Authorities;
 pub use credentials::{Credentials, SecretSource};
+pub use proxy::Proxy;
 pub(crate) use section::Section;
 pub use selection::{ProjectPattern, Selection};
 pub(crate) use told::is_no_secret;
@@ -55,6 +58,8 @@ pub struct Config {
     pub base_url: Url,
     /// Who may vouch for it besides the authorities of the system.
     pub authorities: Authorities,
+    /// The proxy on the way to it.
+    pub proxy: Option<Proxy>,
     /// How clusters are polled.
     pub poll: PollConfig,
     /// How often organizations, projects and schedules are read.
@@ -67,6 +72,23 @@ pub struct Config {
     pub organizations: Vec<OrganizationConfig>,
     /// Which of all clusters are this exporter's.
     pub shard: Shard,
+    /// Variables of the environment without effect.
+    pub warnings: Vec<Warning>,
+}
+
+/// A variable of the environment that has no effect, though it seems to be meant to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Its name.
+    pub variable: String,
+    /// What is wrong with it. Its value is not repeated.
+    pub problem: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is ignored: {}", self.variable, self.problem)
+    }
 }
 
 /// Where a configuration is read from, and what the command line adds to it.
@@ -195,13 +217,15 @@ impl Config {
         of_projects.chain(self.organizations.iter().map(|organization| &organization.credentials))
     }
 
-    /// Reads `source` and the environment of this process.
+    /// Reads `source` and the environment of this process; warnings are logged.
     pub fn load(source: &Source) -> Result<Self, ConfigError> {
-        Self::layered(
-            source,
-            std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-        )
+        let text = |value: OsString| value.to_string_lossy().into_owned();
+        let config =
+            Self::layered(source, std::env::vars_os().map(|(name, value)| (text(name), text(value))))?;
+        for Warning { variable, problem } in &config.warnings {
+            tracing::warn!(variable, problem, "ignoring a variable of the environment");
+        }
+        Ok(config)
     }
 
     /// Reads `source` under the variables of `environment`.
@@ -229,6 +253,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let file = source.file.as_path();
         let variables: config::Map<String, String> = environment.into_iter().collect();
+        let mut warnings = Vec::new();
         let refused =
             |origin: &str, error: &dyn fmt::Display| ConfigError::new(&format!("{origin}: {error}"));
         let mut builder = config::Config::builder()
@@ -269,7 +294,9 @@ impl Config {
         let host_name = variables.get("HOSTNAME").filter(|name| !name.is_empty()).cloned();
         let host_name =
             host_name.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
-        read::config(file, merged.cache, &host_name)
+        let mut config = read::config(file, merged.cache, &host_name)?;
+        config.proxy = proxy::proxy(&variables, &config.base_url, &mut warnings)?;
+        Ok(Self { warnings, ..config })
     }
 }
 

@@ -79,12 +79,14 @@ pub async fn run(
     let config = Config {
         base_url,
         authorities: Authorities::default(),
+        proxy: None,
         poll: POLL,
         discovery_interval: DISCOVERY_INTERVAL,
         detail: DetailConfig { interval: DETAIL_INTERVAL, off: Vec::new() },
         projects: Vec::new(),
         organizations: OrganizationId::parse(ORGANIZATION).map(organization).into_iter().collect(),
         shard: Shard::default(),
+        warnings: Vec::new(),
     };
     crate::run(config, options, listeners, reloads, shutdown).await
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
-use crate::config::{Config, Source};
+use crate::config::{Config, Proxy, Source};
 use crate::exposition::{self, Format};
 use crate::fleet::Fleet;
 use crate::reload::{Ask, ReloadHandle, Reloads, What};
@@ -173,6 +173,8 @@ fn begin(config: Config) -> Result<(Arc<Board>, Arc<SelfMetrics>, Fleet), Error>
         shard = config.shard.index,
         shards = config.shard.total,
         atlas = %config.base_url,
+        proxy = config.proxy.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string),
+        proxy_variable = config.proxy.as_ref().map(Proxy::variable),
         "watching"
     );
     let metrics = Arc::new(SelfMetrics::new(&atlas::ENDPOINTS, Timestamp::now()));

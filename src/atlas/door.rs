@@ -16,7 +16,7 @@ use super::inflate::{gunzip, is_gzip};
 use super::names::Names;
 use super::pace::Pacer;
 use super::sunset::SunsetWarnings;
-use crate::config::Authorities;
+use crate::config::{Authorities, Proxy};
 use crate::self_metrics::SelfMetrics;
 
 /// Largest body that is read, after decompression. A page of 500 jobs takes about 400 KB; forty times that leaves
@@ -55,6 +55,7 @@ impl Door {
     pub(super) fn new(
         base: &Url,
         authorities: &Authorities,
+        proxy: Option<&Proxy>,
         metrics: Arc<SelfMetrics>,
     ) -> Result<Self, Error> {
         // The first to choose a provider wins; another choice of the same process is as good.
@@ -66,10 +67,15 @@ impl Door {
             // Bodies are inflated here, as a whole.
             .no_gzip()
             // No API of Atlas redirects, and a redirect would carry our credentials wherever it likes.
-            .redirect(Policy::none());
+            .redirect(Policy::none())
+            // The library would read the environment by rules of its own, and go past a proxy that it cannot read.
+            .no_proxy();
+        if let Some(proxy) = proxy {
+            client = client.proxy(reqwest::Proxy::all(proxy.url().clone()).map_err(Error::transport)?);
+        }
         if base.scheme() == "http" {
-            // That is this machine: no proxy should hear the credentials, and no certificate authority is needed.
-            client = client.no_proxy().tls_certs_only([]);
+            // That is this machine: no certificate authority is needed.
+            client = client.tls_certs_only([]);
         } else {
             // Only the certificates: that every server must prove itself by one is the library's default, and stays.
             let certificates = authorities.iter().map(|der| Certificate::from_der(der));

@@ -7,6 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
 use crate::atlas::Error;
+use crate::config::{Proxy, Warning};
 use crate::model::{Detail, OrganizationId, PollError, ProjectId, Unexportable};
 
 /// Stands before a verdict in a table until its colour does: no terminal shows it, so it takes no room, which is all that the table knows of
@@ -154,10 +155,14 @@ impl Row {
 }
 
 /// Everything that was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// Credentials first, organizations, then projects by id, their clusters by name.
     pub rows: Vec<Row>,
+    /// The proxy that was asked through.
+    pub proxy: Option<Proxy>,
+    /// Variables of the environment without effect.
+    pub warnings: Vec<Warning>,
 }
 
 impl Report {
@@ -180,7 +185,14 @@ impl Report {
     pub fn text(&self, terminal: Terminal) -> String {
         let narrow = terminal.width.is_some_and(|width| width < TABLE_WIDTH);
         let rows = if narrow { self.list(terminal) } else { self.table(terminal) };
-        format!("{rows}\n{}\n", self.sentence())
+        format!("{rows}\n{}{}\n", self.surroundings(), self.sentence())
+    }
+
+    /// What is said besides the rows: a line for the proxy, and one for each warning about the environment.
+    fn surroundings(&self) -> String {
+        let proxy = self.proxy.as_ref().map(|proxy| format!("Proxy: {proxy} ({})\n", proxy.variable()));
+        let warnings = self.warnings.iter().map(|warning| format!("Warning: {warning}\n"));
+        proxy.into_iter().chain(warnings).collect()
     }
 
     fn table(&self, terminal: Terminal) -> String {
@@ -246,7 +258,8 @@ impl Report {
         let (all, bad) = (self.watched().count(), self.watched().filter(failed).count());
         let unread = self.rows.iter().filter(|row| row.cluster_name.is_none()).filter(failed).count();
         let problems = self.rows.iter().filter(|row| row.verdict == Verdict::Problem).count();
-        let warnings = self.rows.iter().filter(|row| row.verdict == Verdict::Warning).count();
+        let warnings =
+            self.rows.iter().filter(|row| row.verdict == Verdict::Warning).count() + self.warnings.len();
         let is_cluster = |row: &Row| row.cluster_name.is_some() && !row.is_pattern;
         let no_project_has_one = unread == 0
             && self.rows.iter().any(|row| row.project_id.is_some())
@@ -296,7 +309,16 @@ impl Report {
             })
         };
         let rows: Vec<_> = self.rows.iter().map(row).collect();
-        format!("{:#}\n", json!({"ok": self.is_well(), "rows": rows}))
+        format!(
+            "{:#}\n",
+            json!({
+                "ok": self.is_well(),
+                "rows": rows,
+                "proxy": self.proxy.as_ref().map(ToString::to_string),
+                "proxy_variable": self.proxy.as_ref().map(Proxy::variable),
+                "warnings": self.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            })
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 // To panic is how these say no.
 #![allow(clippy::missing_panics_doc)]
 
-use super::{ATLAS_NAMES, Config, Credentials, ENV_PREFIX, SHARD_FLAG, Source};
+use super::{ATLAS_NAMES, Config, Credentials, ENV_PREFIX, SHARD_FLAG, Source, proxy};
 use crate::atlas::fuzzing::leads_to;
 use crate::fuzzing::is_a_line;
 
@@ -69,7 +69,8 @@ fn check(source: &Source, text: &str, environment: &[(String, String)], planted:
 /// An error is one line that says where it is.
 fn says_where(error: &str) {
     is_a_line(error);
-    let variables = ATLAS_NAMES.iter().map(|(name, ..)| *name);
+    let proxies = proxy::NAMES.into_iter().flatten().copied();
+    let variables = ATLAS_NAMES.iter().map(|(name, ..)| *name).chain(proxies);
     let mut places = variables.chain([FILE, ENV_PREFIX, SHARD_FLAG]);
     assert!(places.any(|place| error.contains(place)), "nobody knows where: {error}");
 }

@@ -79,7 +79,18 @@ pub(super) fn config(file: &Path, root: Value, host_name: &str) -> Result<Config
             "is missing, and so is organizations; name at least one project with [[projects]] and its id, or an organization with [[organizations]] and its id",
         ));
     }
-    Ok(Config { base_url, authorities, poll, discovery_interval, detail, projects, organizations, shard })
+    Ok(Config {
+        base_url,
+        authorities,
+        proxy: None,
+        poll,
+        discovery_interval,
+        detail,
+        projects,
+        organizations,
+        shard,
+        warnings: Vec::new(),
+    })
 }
 
 fn poll(root: &mut Section<'_>) -> Result<PollConfig, ConfigError> {

@@ -101,6 +101,35 @@ async fn a_secret_in_the_wrong_place_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn proxy_that_cannot_be_used_is_an_error_at_the_start() {
+    let good = format!(
+        "[atlas]\nbase_url = \"https://localhost:9\"\n[atlas.service_account]\nclient_id = \"a\"\nclient_secret = \"b\"\n[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\n"
+    );
+    let values = [
+        " http://jane:hush@proxy:3128",
+        "http://jane:hush@proxy:3128\n",
+        "\"http://jane:hush@proxy:3128\"",
+        "http://jane:hush%@proxy:3128",
+        "http://jane:hush@:3128",
+        "gopher://jane:hush@proxy:3128",
+        "socks5://jane:hush@proxy:1080",
+    ];
+    for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        for (value, arguments) in values.iter().zip([&["check"][..], &["--once"], &[]].iter().cycle()) {
+            let (code, out, err) = run(Some(&good), arguments, &[(variable, value)]).await;
+            assert_eq!((code, out.as_str()), (Some(2), ""), "{variable}={value}: {err}");
+            assert!(err.starts_with(&format!("error: {variable}: ")), "{value}: {err}");
+            assert!(!err.contains("hush") && err.lines().count() == 1, "{value}: {err}");
+        }
+    }
+    let (_, _, err) = run(Some(&good), &["check"], &[("HTTPS_PROXY", "socks5://proxy:1080")]).await;
+    assert!(err.contains("a socks5 proxy is not supported"), "{err}");
+    let quoted = [("HTTPS_PROXY", "http://proxy:3128"), ("no_proxy", "\"localhost\"")];
+    let (code, _, err) = run(Some(&good), &["check"], &quoted).await;
+    assert!(code == Some(2) && err.starts_with("error: no_proxy: "), "{err}");
+}
+
+#[tokio::test]
 async fn a_missing_configuration_is_named() {
     let (code, _, err) = run(None, &["--config.file=/no/where.toml"], &[]).await;
     assert_eq!(code, Some(2));

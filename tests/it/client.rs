@@ -129,6 +129,83 @@ async fn requests_go_through_the_tunnel_of_a_proxy_and_nothing_is_said_in_clear(
 }
 
 #[tokio::test]
+async fn proxy_of_any_variable_is_used_and_logged() {
+    let (simulator, authority) = (clusters().await, Authority::new());
+    let front = Front::before(&simulator, Way::Tls(authority.good())).await;
+    let proxy = Front::before(&simulator, Way::Tunnel).await;
+    let encrypted = Front::at(&proxy.plain_url(), Way::Tls(authority.good())).await;
+    let (plain, bare) = (proxy.plain_url(), proxy.plain_url().replace("http://", ""));
+    let empty = |name| (name, String::new());
+    for (environment, heard, shown) in [
+        (vec![empty("HTTPS_PROXY"), ("https_proxy", plain.clone())], "CONNECT", &plain),
+        (vec![empty("https_proxy"), empty("ALL_PROXY"), ("all_proxy", bare.clone())], "CONNECT", &plain),
+        (vec![("ALL_PROXY", plain.clone()), ("NO_PROXY", "127.0.0.1,b.test".to_owned())], "CONNECT", &plain),
+        // Variables of a CGI program mean nothing here.
+        (vec![("HTTPS_PROXY", plain.clone()), ("REQUEST_METHOD", "GET".to_owned())], "CONNECT", &plain),
+        (vec![("HTTPS_PROXY", format!("jane:a%40b%25%c3%a4@{bare}"))], "Basic amFuZTphQGIlw6Q=", &plain),
+        (vec![("HTTPS_PROXY", format!("http://jane:a@b@{bare}"))], "Basic amFuZTphQGI=", &plain),
+        (
+            vec![("HTTPS_PROXY", format!("http://jane:!$&()*+,;=:~_-.@{bare}/"))],
+            "Basic amFuZTohJCYoKSorLDs9On5fLS4=",
+            &plain,
+        ),
+        (vec![("HTTPS_PROXY", encrypted.url())], "CONNECT", &encrypted.url()),
+    ] {
+        proxy.set(Way::Tunnel).await;
+        let before = proxy.heard().len();
+        let variable = environment.iter().find(|(_, value)| !value.is_empty()).unwrap().0;
+        let setup = Setup { environment: environment.clone(), ..Setup::new(&simulator) };
+        let exporter = start(setup, &front, &authority.pem()).await;
+        assert!(is_up(&exporter.polled().await), "{environment:?}: {}", exporter.log());
+        assert!(proxy.heard()[before..].contains(heard), "{environment:?}: {}", &proxy.heard()[before..]);
+        let said = format!(" proxy={shown} proxy_variable={variable} ");
+        let log = exporter.log().replace('\n', " \n");
+        assert!(log.contains(&said) && !log.contains("jane"), "{said} is not in {log}");
+    }
+}
+
+#[tokio::test]
+async fn check_tells_the_proxy_and_what_is_ignored() {
+    let (simulator, authority) = (clusters().await, Authority::new());
+    let front = Front::before(&simulator, Way::Tls(authority.good())).await;
+    let proxy = Front::before(&simulator, Way::Tunnel).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    let setup =
+        Setup { base_url: front.url(), atlas: "ca_file = \"ca.pem\"\n".to_owned(), ..Setup::new(&simulator) };
+    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
+    let with_password = proxy.plain_url().replace("http://", "http://jane:pa55@");
+    let check = async |arguments: &[&str], environment: &[(&str, &str)]| {
+        let mut command = crate::harness::command();
+        command.current_dir(folder.path()).arg("check").args(arguments).envs(environment.iter().copied());
+        let output = command.output().await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(!text.contains("pa55"), "{text}");
+        text
+    };
+    let proxied = [("HTTPS_PROXY", with_password.as_str()), ("HTTP_PROXY", "\"broken\"")];
+    let table = check(&[], &proxied).await;
+    let end = format!(
+        "\nProxy: {} (HTTPS_PROXY)\nWarning: HTTP_PROXY is ignored: the value holds quotes; write it without (in a password, as %22, %27 or %60)\n4 clusters, and all can be watched. 1 warning.\n",
+        proxy.plain_url()
+    );
+    assert!(table.ends_with(&end), "{table}");
+    let json = async |environment: &[(&str, &str)]| {
+        let json = check(&["--output=json"], environment).await;
+        serde_json::from_str::<serde_json::Value>(&json).unwrap()
+    };
+    let with = json(&proxied).await;
+    assert_eq!((&with["proxy"], &with["proxy_variable"]), (&proxy.plain_url().into(), &"HTTPS_PROXY".into()));
+    assert!(with["warnings"][0].as_str().unwrap().starts_with("HTTP_PROXY is ignored: "), "{with}");
+    assert!(proxy.accepted() > 0);
+    let without = json(&[("HTTPS_PROXY", &with_password), ("no_proxy", "localhost")]).await;
+    assert_eq!((&without["proxy"], &without["proxy_variable"]), (&().into(), &().into()));
+    assert_eq!((&without["ok"], &without["warnings"]), (&true.into(), &serde_json::json!([])));
+    assert!(!check(&[], &[]).await.contains("Proxy: "));
+}
+
+#[tokio::test]
 async fn what_is_in_the_way_is_named() {
     let (simulator, authority) = (clusters().await, Authority::new());
     let front = Front::before(&simulator, Way::Tls(authority.good())).await;
@@ -193,4 +270,5 @@ async fn nothing_that_is_said_over_plain_http_passes_a_proxy() {
     let exporter = setup.start().await;
     assert!(is_up(&exporter.polled().await));
     assert_eq!((proxy.accepted(), requests(&simulator, &exports("a")) > 0), (0, true));
+    assert!(exporter.log().contains(" proxy=none"), "{}", exporter.log());
 }

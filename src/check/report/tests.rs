@@ -16,7 +16,7 @@ fn report() -> Report {
         row("d", Some("prod")).note("fine"),
         row("d", Some("none-*")).warn("no match").pattern(),
     ];
-    Report { rows }
+    Report { rows, ..Report::default() }
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn colours_change_nothing_but_the_colour_of_verdicts() {
 
 #[test]
 fn nothing_to_watch_is_not_well_and_a_warning_is() {
-    let well = |rows: &[Row]| Report { rows: rows.to_vec() }.is_well();
+    let well = |rows: &[Row]| Report { rows: rows.to_vec(), ..Report::default() }.is_well();
     assert!(!well(&[]));
     assert!(!well(&[row("a", Some("x-*")).warn("no match").pattern()]), "a pattern is no cluster");
     assert!(!well(&[row("a", Some("free")).leave_out(Unexportable::SharedTier)]));
@@ -67,7 +67,7 @@ fn nothing_to_watch_is_not_well_and_a_warning_is() {
 #[test]
 fn a_name_cannot_speak_to_the_terminal() {
     let named = row("a\u{2061}b\u{1b}]0;c\u{9b}d", Some("x")).refuse(String::new());
-    let text = Report { rows: vec![named] }.text(Terminal { width: None, colour: true });
+    let text = Report { rows: vec![named], ..Report::default() }.text(Terminal { width: None, colour: true });
     let line = text.lines().nth(1).unwrap();
     assert!(
         line.starts_with("a\u{fffd}b\u{fffd}]0;c\u{fffd}d  x") && line.contains("\x1b[31mfailed\x1b[0m"),

@@ -78,7 +78,12 @@ pub(crate) struct Front {
 
 impl Front {
     pub(crate) async fn before(simulator: &Simulator, way: Way) -> Self {
-        let upstream = simulator.url().strip_prefix("http://").unwrap().parse().unwrap();
+        Self::at(simulator.url(), way).await
+    }
+
+    /// Before another front, or whatever is at that URL.
+    pub(crate) async fn at(upstream: &str, way: Way) -> Self {
+        let upstream = upstream.strip_prefix("http://").unwrap().trim_end_matches('/').parse().unwrap();
         let keeper = bound("127.0.0.1:0".parse().unwrap());
         let address = keeper.local_addr().unwrap();
         let front =

@@ -1,0 +1,214 @@
+//! The HTTP proxy of the environment, under the names that curl, Go and Atlas's own tools read.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use config::Map;
+use percent_encoding::percent_decode_str;
+use url::{Host, Url};
+
+use super::{ConfigError, Warning};
+
+/// Variables that name the proxy of https requests; the first that is not empty wins.
+const HTTPS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+
+/// Variables of http requests, which reach no further than this machine.
+const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
+
+const NO: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// Names that an error about the environment may begin with.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) const NAMES: [&[&str]; 3] = [&HTTPS, &HTTP, &NO];
+
+/// What a message suggests.
+const EXAMPLE: &str = "such as http://proxy.example.org:3128";
+
+/// A proxy that is in use.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// May hold a password.
+    url: Url,
+    variable: &'static str,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proxy({self}, {})", self.variable)
+    }
+}
+
+/// The address without credentials.
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (host, port) = (self.url.host_str().unwrap_or_default(), self.url.port_or_known_default());
+        write!(f, "{}://{host}:{}", self.url.scheme(), port.unwrap_or_default())
+    }
+}
+
+impl Proxy {
+    /// The address with credentials.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The variable that names it.
+    #[must_use]
+    pub fn variable(&self) -> &'static str {
+        self.variable
+    }
+}
+
+/// Returns the proxy for requests to `base`, `None` for a direct connection.
+///
+/// An unusable value of the variable that decides is an error, whatever `base` is. Other unusable values are warned of.
+pub(super) fn proxy(
+    environment: &Map<String, String>,
+    base: &Url,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<Proxy>, ConfigError> {
+    let set = |variable: &'static str| {
+        let value = environment.get(variable).filter(|value| !value.is_empty())?;
+        Some((variable, value.as_str()))
+    };
+    let mut chosen = None;
+    for (variable, value) in HTTPS.into_iter().chain(HTTP).filter_map(set) {
+        let decides = chosen.is_none() && HTTPS.contains(&variable);
+        match address(value) {
+            Ok(url) if decides => chosen = Some(Proxy { url, variable }),
+            Ok(_) => {}
+            Err(problem) if decides => return Err(ConfigError::new(&format!("{variable}: {problem}"))),
+            Err(problem) => warnings.push(Warning { variable: variable.to_owned(), problem }),
+        }
+    }
+    let (Some(chosen), "https") = (chosen, base.scheme()) else { return Ok(None) };
+    let Some((variable, value)) = NO.into_iter().find_map(set) else { return Ok(Some(chosen)) };
+    if value.contains(is_quote) {
+        return Err(ConfigError::new(&format!("{variable}: the value holds quotes; write it without")));
+    }
+    let mut is_direct = false;
+    for entry in value.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty()) {
+        match covers(&entry.to_ascii_lowercase(), base) {
+            Some(covers) => is_direct |= covers,
+            None => warnings.push(Warning {
+                variable: variable.to_owned(),
+                problem: "an entry is neither a name, an address, a network nor *, and is ignored".to_owned(),
+            }),
+        }
+    }
+    Ok(Some(chosen).filter(|_| !is_direct))
+}
+
+/// Parses the address of a proxy; without a scheme it is http. The error is a clause that repeats no part of a password.
+fn address(value: &str) -> Result<Url, String> {
+    if value.contains(is_quote) {
+        return Err("the value holds quotes; write it without (in a password, as %22, %27 or %60)".to_owned());
+    }
+    if value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}') {
+        return Err("the value holds white space or a control character; remove it".to_owned());
+    }
+    let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
+    let scheme = scheme.to_ascii_lowercase();
+    match scheme.as_str() {
+        "http" | "https" => {}
+        "socks" | "socks4" | "socks4a" | "socks5" | "socks5h" => {
+            return Err(format!("a {scheme} proxy is not supported; name an http or https proxy, {EXAMPLE}"));
+        }
+        _ => return Err(format!("the scheme is neither http nor https; name a proxy {EXAMPLE}")),
+    }
+    // The errors of this parser repeat nothing.
+    let url = Url::parse(&format!("{scheme}://{rest}"))
+        .map_err(|error| format!("the value is not the address of a proxy, {EXAMPLE}: {error}"))?;
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(format!(
+            "the value has more than scheme, credentials, host and port, {EXAMPLE} (in a password, / ? # and \\ are written %2F, %3F, %23 and %5C)"
+        ));
+    }
+    let is_host = match url.host() {
+        Some(Host::Domain(name)) => {
+            name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        }
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
+        None => false,
+    };
+    if !is_host || url.port() == Some(0) {
+        return Err(format!("the value has no usable host or port, {EXAMPLE}"));
+    }
+    let user = decoded(url.username()).filter(|user| !user.contains(':'));
+    if user.is_none() || decoded(url.password().unwrap_or_default()).is_none() {
+        return Err(
+            "the credentials do not parse: % must begin two hexadecimal digits of UTF-8, and is itself written %25"
+                .to_owned(),
+        );
+    }
+    Ok(url)
+}
+
+fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}')
+}
+
+/// Decodes a part of the credentials; `None` where a proxy would be sent something else than was meant.
+fn decoded(text: &str) -> Option<String> {
+    let is_escape =
+        |rest: &str| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    let text =
+        text.split('%').skip(1).all(is_escape).then(|| percent_decode_str(text).decode_utf8().ok())??;
+    (!text.contains(char::is_control)).then(|| text.into_owned())
+}
+
+/// Whether an entry of `NO_PROXY` covers `base`, as it would for curl and Go; `None` if it can cover nothing.
+///
+/// A name covers itself and what is below it, with or without `.` or `*.` before it. A port limits any entry to that port.
+fn covers(entry: &str, base: &Url) -> Option<bool> {
+    if entry == "*" {
+        return Some(true);
+    }
+    if let Some((network, bits)) = entry.split_once('/') {
+        let (network, bits) = (network.parse().ok()?, bits.parse().ok()?);
+        return in_network(address_of(base), network, bits);
+    }
+    let (host, port) = match entry.rsplit_once(':') {
+        // More than one colon without brackets is an IPv6 address.
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
+        _ => (entry, None),
+    };
+    let is_port = match port {
+        Some(port) => Some(port.parse::<u16>().ok()?) == base.port_or_known_default(),
+        None => true,
+    };
+    if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return Some(is_port && address_of(base) == Some(address));
+    }
+    let domain = host.strip_prefix('*').unwrap_or(host).trim_matches('.');
+    if domain.is_empty() || !domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    {
+        return None;
+    }
+    let name = base.host_str().unwrap_or_default().trim_end_matches('.');
+    let is_below = name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    Some(is_port && is_below && address_of(base).is_none())
+}
+
+fn address_of(base: &Url) -> Option<IpAddr> {
+    match base.host()? {
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+        Host::Domain(_) => None,
+    }
+}
+
+/// Whether an address is in a network; `None` if that is none.
+fn in_network(address: Option<IpAddr>, network: IpAddr, bits: u32) -> Option<bool> {
+    let most: u32 = if network.is_ipv4() { 32 } else { 128 };
+    let kept = most.checked_sub(bits)?;
+    let differs = |one: u128, other: u128| (one ^ other).checked_shr(kept).unwrap_or_default() != 0;
+    Some(match (address, network) {
+        (Some(IpAddr::V4(one)), IpAddr::V4(other)) => !differs(one.to_bits().into(), other.to_bits().into()),
+        (Some(IpAddr::V6(one)), IpAddr::V6(other)) => !differs(one.to_bits(), other.to_bits()),
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests;
