@@ -5,6 +5,7 @@
 
 mod authorities;
 mod credentials;
+mod environment;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 pub(crate) mod pem;
@@ -253,7 +254,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let file = source.file.as_path();
         let variables: config::Map<String, String> = environment.into_iter().collect();
-        let mut warnings = Vec::new();
+        let mut warnings = environment::warnings(&variables)?;
         let refused =
             |origin: &str, error: &dyn fmt::Display| ConfigError::new(&format!("{origin}: {error}"));
         let mut builder = config::Config::builder()

@@ -16,7 +16,7 @@ use super::{
     ProjectConfig, ProjectPattern, Selection,
 };
 use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
-use who::{authorities, credentials};
+use who::{API_KEY, SERVICE_ACCOUNT, authorities, credentials};
 
 const ORGANIZATION: [&str; 7] = [
     "id",
@@ -37,13 +37,31 @@ const PROJECT: [&str; 7] = [
     "api_key",
 ];
 
+const ATLAS: [&str; 4] = ["base_url", "ca_file", "service_account", "api_key"];
+const POLL: [&str; 6] =
+    ["interval", "timeout", "stale_after", "concurrency", "incremental", "full_walk_interval"];
+const DISCOVERY: [&str; 1] = ["interval"];
+const DETAIL: [&str; 4] = ["interval", "snapshots", "events", "buckets"];
+const SHARD: [&str; 2] = ["index", "total"];
+
+/// Tables whose keys the environment can set.
+pub(super) const TABLES: [(&str, &[&str]); 7] = [
+    ("atlas", &ATLAS),
+    ("atlas.service_account", &SERVICE_ACCOUNT),
+    ("atlas.api_key", &API_KEY),
+    ("poll", &POLL),
+    ("discovery", &DISCOVERY),
+    ("detail", &DETAIL),
+    ("shard", &SHARD),
+];
+
 /// More shards than this are a slip.
 const MOST_SHARDS: u32 = 1000;
 
 pub(super) fn config(file: &Path, root: Value, host_name: &str) -> Result<Config, ConfigError> {
     let known = ["atlas", "poll", "discovery", "detail", "projects", "organizations", "shard"];
     let mut root = Section::root(file, root, &known)?;
-    let mut atlas = root.section("atlas", &["base_url", "ca_file", "service_account", "api_key"])?;
+    let mut atlas = root.section("atlas", &ATLAS)?;
     let base_url = atlas.required(
         "base_url",
         "an https URL without the path of the API, such as \"https://cloud.mongodb.com\" (http only to this machine)",
@@ -53,7 +71,7 @@ pub(super) fn config(file: &Path, root: Value, host_name: &str) -> Result<Config
     let default = credentials(file, &mut atlas)?;
 
     let poll = poll(&mut root)?;
-    let mut section = root.section("discovery", &["interval"])?;
+    let mut section = root.section("discovery", &DISCOVERY)?;
     let discovery_interval = section.duration("interval")?.unwrap_or(DISCOVERY_INTERVAL);
     let detail = detail(&mut root)?;
     let shard = which_shard(&mut root, host_name)?;
@@ -94,10 +112,7 @@ pub(super) fn config(file: &Path, root: Value, host_name: &str) -> Result<Config
 }
 
 fn poll(root: &mut Section<'_>) -> Result<PollConfig, ConfigError> {
-    let mut section = root.section(
-        "poll",
-        &["interval", "timeout", "stale_after", "concurrency", "incremental", "full_walk_interval"],
-    )?;
+    let mut section = root.section("poll", &POLL)?;
     let default = PollConfig::default();
     let interval = section.duration("interval")?.unwrap_or(default.interval);
     let concurrency = section.number("concurrency", "a whole number from 1 to 1000", 1..=1000)?;
@@ -122,7 +137,7 @@ fn poll(root: &mut Section<'_>) -> Result<PollConfig, ConfigError> {
 }
 
 fn detail(root: &mut Section<'_>) -> Result<DetailConfig, ConfigError> {
-    let mut section = root.section("detail", &["interval", "snapshots", "events", "buckets"])?;
+    let mut section = root.section("detail", &DETAIL)?;
     let mut detail = DetailConfig::default();
     if let Some(interval) = section.duration("interval")? {
         detail.interval = interval;
@@ -136,7 +151,7 @@ fn detail(root: &mut Section<'_>) -> Result<DetailConfig, ConfigError> {
 }
 
 fn which_shard(root: &mut Section<'_>, host_name: &str) -> Result<Shard, ConfigError> {
-    let mut section = root.section("shard", &["index", "total"])?;
+    let mut section = root.section("shard", &SHARD)?;
     let total = format!("the number of shards, from 1 to {MOST_SHARDS}");
     let total = section.number("total", &total, 1..=MOST_SHARDS)?;
     if !section.has("index") {

@@ -188,6 +188,59 @@ fn unknown_keys_are_named_with_their_place() {
 }
 
 #[test]
+fn variable_that_lacks_an_underscore_is_warned_of() {
+    let warnings = |variable: &str| {
+        let config = load(GOOD, &[(variable, "30s")]).unwrap_or_else(|error| panic!("{variable}: {error}"));
+        assert_eq!(config.poll.interval, Duration::from_mins(1), "{variable}");
+        config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let interval = "ATLAS_BACKUP_EXPORTER__POLL__INTERVAL";
+    let secret = "ATLAS_BACKUP_EXPORTER__ATLAS__SERVICE_ACCOUNT__CLIENT_SECRET";
+    for (variable, meant) in [
+        ("ATLAS_BACKUP_EXPORTER_POLL_INTERVAL", interval),
+        ("ATLAS_BACKUP_EXPORTER_POLL__INTERVAL", interval),
+        ("atlas_backup_exporter_poll_interval", interval),
+        ("ATLAS_BACKUP_EXPORTER_POLL_INTERVALL", interval),
+        ("ATLAS_BACKUP_EXPORTER_POLL_STALE_AFTER", "ATLAS_BACKUP_EXPORTER__POLL__STALE_AFTER"),
+        ("ATLAS_BACKUP_EXPORTER_SHARD_INDEX", "ATLAS_BACKUP_EXPORTER__SHARD__INDEX"),
+        ("ATLAS_BACKUP_EXPORTER_ATLAS_SERVICE_ACCOUNT_CLIENT_SECRET", secret),
+    ] {
+        let expected = format!("{variable} is ignored: not a key; did you mean {meant}?");
+        assert_eq!(warnings(variable), [expected], "{variable}");
+    }
+    for variable in [
+        // What Kubernetes sets in a namespace with a service of that name.
+        "ATLAS_BACKUP_EXPORTER_SERVICE_HOST",
+        "ATLAS_BACKUP_EXPORTER_SERVICE_PORT",
+        "ATLAS_BACKUP_EXPORTER_SERVICE_PORT_METRICS",
+        "ATLAS_BACKUP_EXPORTER_PORT",
+        "ATLAS_BACKUP_EXPORTER_PORT_10027_TCP",
+        "ATLAS_BACKUP_EXPORTER_PORT_10027_TCP_PROTO",
+        "ATLAS_BACKUP_EXPORTER_PORT_10027_TCP_ADDR",
+        // What packages and scripts set.
+        "ATLAS_BACKUP_EXPORTER_VERSION",
+        "ATLAS_BACKUP_EXPORTER_IMAGE",
+        "ATLAS_BACKUP_EXPORTER_HOME",
+        "ATLAS_BACKUP_EXPORTER_CONFIG_FILE",
+        "ATLAS_BACKUP_EXPORTER_URL",
+        "ATLAS_BACKUP_EXPORTER",
+        "ATLAS_BACKUP_EXPORTER_",
+        "ATLAS_BACKUP_EXPORTERS_POLL_INTERVAL",
+        "POLL_INTERVAL",
+    ] {
+        assert_eq!(warnings(variable), [""; 0], "{variable}");
+    }
+    assert!(load(GOOD, &[("ATLAS_BACKUP_EXPORTER_POLL_INTERVAL", "")]).unwrap().warnings.is_empty());
+    // Behind the whole prefix, it is a key that is unknown.
+    for (variable, meant) in [
+        ("ATLAS_BACKUP_EXPORTER__POLL_INTERVAL", interval),
+        ("ATLAS_BACKUP_EXPORTER__ATLAS__SERVICE_ACCOUNT_CLIENT_SECRET", secret),
+    ] {
+        refused(GOOD, &[(variable, "hush")], &[&format!("{variable}: not a key; did you mean {meant}?")]);
+    }
+}
+
+#[test]
 fn wrong_values_are_named_with_what_would_be_right() {
     for value in
         ["\"5 parsecs\"", "\"1ns\"", "60", "\"60\"", "\"0s\"", "\"-5s\"", "\"1 month\"", "true", "[\"1m\"]"]

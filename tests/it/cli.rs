@@ -130,6 +130,16 @@ async fn proxy_that_cannot_be_used_is_an_error_at_the_start() {
 }
 
 #[tokio::test]
+async fn variable_that_lacks_an_underscore_is_logged() {
+    let config = "[atlas]\nbase_url = \"http://127.0.0.1:9\"\n[poll]\ntimeout = \"1s\"\n[atlas.api_key]\npublic_key = \"a\"\nprivate_key = \"b\"\n";
+    let config = format!("{config}[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\n");
+    let variable = ("ATLAS_BACKUP_EXPORTER_POLL_INTERVAL", "30s");
+    let (_, _, err) = run(Some(&config), &["check", "--log.level=warn"], &[variable]).await;
+    let said = "level=warn msg=\"ignoring a variable of the environment\" variable=ATLAS_BACKUP_EXPORTER_POLL_INTERVAL problem=\"not a key; did you mean ATLAS_BACKUP_EXPORTER__POLL__INTERVAL?\"";
+    assert!(err.contains(said), "{err}");
+}
+
+#[tokio::test]
 async fn a_missing_configuration_is_named() {
     let (code, _, err) = run(None, &["--config.file=/no/where.toml"], &[]).await;
     assert_eq!(code, Some(2));

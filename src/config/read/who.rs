@@ -9,6 +9,10 @@ use super::super::{Authorities, ConfigError, Credentials, SecretSource};
 use super::{filled, text};
 use crate::mask::holds_secret;
 
+pub(super) const SERVICE_ACCOUNT: [&str; 4] =
+    ["client_id", "client_secret", "client_secret_file", "expires_at"];
+pub(super) const API_KEY: [&str; 3] = ["public_key", "private_key", "private_key_file"];
+
 /// Read once: a reload takes a bundle that has changed.
 pub(super) fn authorities(file: &Path, atlas: &mut Section<'_>) -> Result<Authorities, ConfigError> {
     let message = atlas.error("ca_file", "");
@@ -40,10 +44,7 @@ pub(super) fn credentials(file: &Path, table: &mut Section<'_>) -> Result<Option
         )),
         (false, false) => Ok(None),
         (true, false) => {
-            let mut section = table.section(
-                "service_account",
-                &["client_id", "client_secret", "client_secret_file", "expires_at"],
-            )?;
+            let mut section = table.section("service_account", &SERVICE_ACCOUNT)?;
             let client_id = section.required(
                 "client_id",
                 "the client id, such as \"mdb_sa_id_...\", not the secret",
@@ -58,7 +59,7 @@ pub(super) fn credentials(file: &Path, table: &mut Section<'_>) -> Result<Option
             Ok(Some(Credentials::ServiceAccount { client_id, client_secret, expires_at }))
         }
         (false, true) => {
-            let mut section = table.section("api_key", &["public_key", "private_key", "private_key_file"])?;
+            let mut section = table.section("api_key", &API_KEY)?;
             let public_key = section.required("public_key", "the public part of the API key", filled)?;
             let private_key = secret(file, &mut section, "private_key", "private_key_file")?;
             Ok(Some(Credentials::ApiKey { public_key, private_key }))
