@@ -52,6 +52,9 @@ const ATLAS_NAMES: [(&str, &str, &str); 4] = [
     ("MONGODB_ATLAS_PRIVATE_API_KEY", "api_key", "private_key"),
 ];
 
+/// Keys that a web configuration begins with.
+const WEB_KEYS: [&str; 3] = ["tls_server_config", "http_server_config", "basic_auth_users"];
+
 /// Everything the exporter was told.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -285,6 +288,9 @@ impl Config {
                 builder.set_override("shard.index", value).map_err(|error| refused(SHARD_FLAG, &error))?;
         }
         let merged = builder.build().map_err(|error| {
+            if let Some(form) = yaml::form(file, text) {
+                return ConfigError::new(&format!("{}: {}", file.display(), not_toml(form, text)));
+            }
             // The parser draws a picture of the line; its first and last line say where and what.
             let text = error.to_string();
             let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -299,6 +305,17 @@ impl Config {
         config.proxy = proxy::proxy(&variables, &config.base_url, &mut warnings)?;
         Ok(Self { warnings, ..config })
     }
+}
+
+/// What to do with a configuration in another form. The text is not repeated.
+fn not_toml(form: &str, text: &str) -> String {
+    let is_web = text.lines().any(|line| WEB_KEYS.iter().any(|key| line.starts_with(key)));
+    let hint = if is_web {
+        "this is a web configuration, which --web.config.file names"
+    } else {
+        "write [poll] and interval = \"1m\", and see config.example.toml"
+    };
+    format!("the configuration is TOML, but this file is {form}; {hint}")
 }
 
 #[cfg(test)]

@@ -97,6 +97,37 @@ fn atlas_own_names_give_credentials() {
 }
 
 #[test]
+fn configuration_in_another_form_is_said_so() {
+    for (name, text, parts) in [
+        ("config.toml", "atlas:\n  service_account:\n    client_secret: hush\n", ["is YAML", "write [poll]"]),
+        ("config.toml", "# ours\n---\natlas:\n\tbroken: hush\n", ["is YAML", "write [poll]"]),
+        ("config.toml", "poll: {interval: 1m}\n", ["is YAML", "config.example.toml"]),
+        ("config.toml", "- hush\n", ["is YAML", "write [poll]"]),
+        ("config.yaml", "hush\n", ["is YAML", "write [poll]"]),
+        ("config.yml", "%TAG hush\n", ["is YAML", "write [poll]"]),
+        ("config.toml", "{\"atlas\": {\"x\": \"hush\"}}\n", ["is JSON", "write [poll]"]),
+        ("web.yml", "basic_auth_users:\n  hush: hush\n", ["is YAML", "--web.config.file"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let error = Config::layered(&from(&file), []).unwrap_err().to_string();
+        assert!(error.contains(name) && parts.iter().all(|part| error.contains(part)), "{text}: {error}");
+        assert!(!error.contains("hush") && error.lines().count() == 1, "{error}");
+    }
+    // TOML stays TOML, whatever it is called and wherever it breaks.
+    for text in ["[atlas\n", "a = \"b: c\n", "x = [\n", "[poll]\ninterval: 1m\n"] {
+        assert!(load(text, &[]).unwrap_err().contains("not TOML at line"), "{text}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("exporter.yaml");
+    std::fs::write(&file, GOOD).unwrap();
+    assert!(Config::layered(&from(&file), []).is_ok());
+    let error = yaml(&file, "[atlas]\nbase_url = \"hush\"\n").unwrap_err().to_string();
+    assert!(error.ends_with("; TOML belongs into --config.file") && !error.contains("hush"), "{error}");
+}
+
+#[test]
 fn a_secret_may_be_in_a_file_beside_the_configuration() {
     let toml = GOOD.replace("client_secret = \"hush\"", "client_secret_file = \"secret\"");
     let folder = tempfile::tempdir().unwrap();

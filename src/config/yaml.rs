@@ -21,7 +21,26 @@ const LARGEST: usize = 1024 * 1024;
 
 /// The table that a YAML file is. An error says where it is none, but repeats nothing: any line of it may be a secret.
 pub(crate) fn yaml(file: &Path, text: &str) -> Result<Value, ConfigError> {
-    read(text).map_err(|problem| ConfigError::new(&format!("{}: {problem}", file.display())))
+    read(text).map_err(|problem| {
+        let is_table = |line: &str| line.starts_with('[') && line.trim_end().ends_with(']');
+        let hint = if text.lines().any(is_table) { "; TOML belongs into --config.file" } else { "" };
+        ConfigError::new(&format!("{}: {problem}{hint}", file.display()))
+    })
+}
+
+/// Returns the form of a file that is not TOML, judged by its name and its first line.
+pub(super) fn form(file: &Path, text: &str) -> Option<&'static str> {
+    let is_named = |extension: &str| file.extension().is_some_and(|own| own.eq_ignore_ascii_case(extension));
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let first = lines.next().unwrap_or_default();
+    let is_key = |key: &str| !key.contains(['=', '[']);
+    if first.starts_with('{') || is_named("json") {
+        Some("JSON")
+    } else if first == "---" || first.starts_with("- ") || is_named("yaml") || is_named("yml") {
+        Some("YAML")
+    } else {
+        first.split_once(':').filter(|(key, _)| is_key(key)).map(|_| "YAML")
+    }
 }
 
 fn read(text: &str) -> Result<Value, String> {

@@ -25,7 +25,7 @@ async fn a_refused_configuration_is_one_sentence_and_exit_code_2() {
     let good = format!(
         "[atlas.service_account]\nclient_id = \"a\"\nclient_secret = \"hush\"\n[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\n"
     );
-    let cases: [(String, &[&str]); 8] = [
+    let cases: [(String, &[&str]); 9] = [
         (
             format!("{good}[poll]\nintervall = \"1m\"\n"),
             &["config.toml: poll.intervall", "interval, timeout"],
@@ -48,6 +48,10 @@ async fn a_refused_configuration_is_one_sentence_and_exit_code_2() {
             &["atlas.base_url is \"http://example.com\"", "https"],
         ),
         ("[atlas".to_owned(), &["config.toml: not TOML", "line 1"]),
+        (
+            "atlas:\n  service_account: {client_id: a, client_secret: hush}\n".to_owned(),
+            &["config.toml: the configuration is TOML, but this file is YAML"],
+        ),
         (String::new(), &["config.toml: atlas.service_account is missing"]),
     ];
     for (toml, parts) in cases {
