@@ -29,6 +29,7 @@ use crate::mask;
 use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
 pub use authorities::Authorities;
 pub use credentials::{Credentials, SecretSource};
+pub(crate) use credentials::{client_hint, key_hint};
 pub use proxy::Proxy;
 pub(crate) use section::Section;
 pub use selection::{ProjectPattern, Selection};

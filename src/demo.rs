@@ -63,6 +63,7 @@ pub async fn run(
     let base_url = Url::parse(simulator.url()).map_err(std::io::Error::other)?;
     let credentials = Credentials::ServiceAccount {
         client_id: "mdb_sa_id_demo".to_owned(),
+        origin: "the demo".to_owned(),
         client_secret: SecretSource::Inline {
             secret: SecretString::from("mdb_sa_sk_demo"),
             origin: "the demo".to_owned(),

@@ -23,17 +23,17 @@ use token::TokenAuth;
 #[derive(Debug)]
 pub(super) enum Auth {
     Token(TokenAuth),
-    Digest(DigestAuth),
+    Digest(Box<DigestAuth>),
 }
 
 impl Auth {
     pub(super) fn new(base: &Url, credentials: &Credentials) -> Self {
         match credentials.clone() {
-            Credentials::ServiceAccount { client_id, client_secret, .. } => {
-                Self::Token(TokenAuth::new(base, client_id, client_secret))
+            Credentials::ServiceAccount { client_id, origin, client_secret, .. } => {
+                Self::Token(TokenAuth::new(base, client_id, origin, client_secret))
             }
-            Credentials::ApiKey { public_key, private_key } => {
-                Self::Digest(DigestAuth::new(public_key, private_key))
+            Credentials::ApiKey { public_key, origin, private_key } => {
+                Self::Digest(Box::new(DigestAuth::new(public_key, origin, private_key)))
             }
         }
     }

@@ -80,24 +80,33 @@ fn row_of_a_pause(reason: FailureReason) -> Option<&'static ErrorAnswer> {
 }
 
 fn of_row(row: &ErrorAnswer, error: &Error, resource: Resource, credentials: &Credentials) -> String {
-    let (secret, odd_id) = match credentials {
-        Credentials::ServiceAccount { client_id, client_secret, .. } => {
-            (format!("secret ({client_secret})"), !client_id.starts_with("mdb_sa_id_"))
+    let (origin, secret) = match credentials {
+        Credentials::ServiceAccount { origin, client_secret, .. } => {
+            (origin, format!("secret ({client_secret})"))
         }
-        Credentials::ApiKey { private_key, .. } => (format!("private key ({private_key})"), false),
+        Credentials::ApiKey { origin, private_key, .. } => (origin, format!("private key ({private_key})")),
     };
     let address = error.refused_address().map(|address| format!(" {address}")).unwrap_or_default();
     // The error comes last: it is a text of Atlas, which may look like a placeholder.
     let mut hint = row
         .hint
         .replace("{credentials}", &credentials.to_string())
+        .replace("{origin}", &format!(" (from {origin})"))
         .replace("{secret}", &secret)
         .replace("{role}", &resource.role())
         .replace("{owner}", resource.owner())
         .replace("{address}", &address)
         .replace("{error}", &error.to_string());
-    if row.reason == FailureReason::Unauthorized && odd_id {
-        hint.push_str("; ids of service accounts begin with mdb_sa_id_");
+    if row.reason == FailureReason::Unauthorized {
+        if let Credentials::ServiceAccount { client_id, .. } = credentials
+            && !client_id.starts_with("mdb_sa_id_")
+        {
+            hint.push_str("; ids of service accounts begin with mdb_sa_id_");
+        }
+        if let Some(oddity) = credentials.hint() {
+            hint.push_str("; ");
+            hint.push_str(&oddity);
+        }
     }
     hint
 }
@@ -114,7 +123,12 @@ mod tests {
 
     fn account(client_id: &str) -> Credentials {
         let client_secret = SecretSource::File("secrets/atlas".into());
-        Credentials::ServiceAccount { client_id: client_id.to_owned(), client_secret, expires_at: None }
+        Credentials::ServiceAccount {
+            client_id: client_id.to_owned(),
+            origin: "config.toml".to_owned(),
+            client_secret,
+            expires_at: None,
+        }
     }
 
     fn answer(status: u16, code: &str) -> Error {

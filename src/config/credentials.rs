@@ -19,6 +19,8 @@ pub enum Credentials {
     ServiceAccount {
         /// `mdb_sa_id_...`
         client_id: String,
+        /// The file or the variable that it is from.
+        origin: String,
         /// `mdb_sa_sk_...`
         client_secret: SecretSource,
         /// When that ends, if the configuration says so.
@@ -28,6 +30,8 @@ pub enum Credentials {
     ApiKey {
         /// The user of the digest.
         public_key: String,
+        /// The file or the variable that it is from.
+        origin: String,
         /// Its password.
         private_key: SecretSource,
     },
@@ -44,6 +48,73 @@ impl Credentials {
     }
 }
 
+impl Credentials {
+    /// Says what is odd about refused credentials, without repeating them. Reads the secret.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::ServiceAccount { client_id, client_secret: secret, .. } => {
+                client_hint(client_id, secret.read().ok()?.expose_secret())
+            }
+            Self::ApiKey { public_key, private_key: secret, .. } => {
+                key_hint(public_key, secret.read().ok()?.expose_secret())
+            }
+        }
+    }
+}
+
+/// Says what is odd about the id and the secret of a service account.
+pub(crate) fn client_hint(id: &str, secret: &str) -> Option<String> {
+    let misplaced = match secret {
+        secret if secret.starts_with("mdb_sa_id_") => Some("is a client id"),
+        // The same letters in base64.
+        secret if secret.starts_with("bWRiX3NhX3Nr") => Some("is in base64"),
+        _ => None,
+    };
+    joined([("client id", oddity(id)), ("secret", oddity(secret).or(misplaced))])
+}
+
+/// Says what is odd about the two parts of an API key.
+pub(crate) fn key_hint(public: &str, private: &str) -> Option<String> {
+    joined([("public key", oddity(public)), ("private key", oddity(private))])
+}
+
+fn joined(parts: [(&str, Option<&str>); 2]) -> Option<String> {
+    let odd = parts.into_iter().filter_map(|(what, oddity)| Some(format!("the {what} {}", oddity?)));
+    Some(odd.collect::<Vec<_>>().join(", ")).filter(|hint| !hint.is_empty())
+}
+
+/// Returns what a part of credentials looks like, if that is not one.
+fn oddity(text: &str) -> Option<&'static str> {
+    let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}');
+    let is_placeholder = ["${", "$(", "{{", "<", "%"].iter().any(|begin| text.starts_with(begin));
+    let is_variable = text.strip_prefix('$').is_some_and(|name| name.chars().all(is_of_name));
+    let is_assignment = text.split_once('=').is_some_and(|(name, value)| {
+        !name.is_empty() && name.chars().all(is_of_name) && !value.trim_matches('=').is_empty()
+    });
+    if is_placeholder || is_variable || text.contains("${") {
+        Some("is a placeholder that nothing has filled in")
+    } else if text.starts_with(['{', '[']) {
+        Some("looks like JSON")
+    } else if text.contains(['\n', '\r']) {
+        Some("has more than one line")
+    } else if text.starts_with(is_quote) || text.ends_with(is_quote) {
+        Some("has quotes around it")
+    } else if is_assignment {
+        Some("begins with a name and =")
+    } else if text.starts_with('/') || text.starts_with("./") {
+        Some("looks like the path of a file")
+    } else if text.contains(|c: char| !c.is_ascii_graphic()) {
+        Some("has white space or letters that are not ASCII in it")
+    } else {
+        None
+    }
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
 /// Whether both sign in alike. When a secret ends makes no difference: the token is the same.
 impl PartialEq for Credentials {
     fn eq(&self, other: &Self) -> bool {
@@ -53,8 +124,8 @@ impl PartialEq for Credentials {
                 Self::ServiceAccount { client_id: other, client_secret: others, .. },
             )
             | (
-                Self::ApiKey { public_key: one, private_key: its },
-                Self::ApiKey { public_key: other, private_key: others },
+                Self::ApiKey { public_key: one, private_key: its, .. },
+                Self::ApiKey { public_key: other, private_key: others, .. },
             ) => one == other && its == others,
             _ => false,
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use atlas_backup_exporter::simulator::{Cluster, End, Fault, Job, Misbehaviour, Simulator};
 
-use crate::harness::{PRIVATE_KEY, PROJECT, SECRET, Setup, by_api_key, requests, simulator, world};
+use crate::harness::{PRIVATE_KEY, PROJECT, SECRET, Setup, by_api_key, command, requests, simulator, world};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
@@ -191,6 +191,65 @@ async fn a_refused_secret_is_not_hammered_and_a_rotated_one_is_used_at_once() {
     exporter
         .until(|scrape| scrape.value("last_poll_error_info", "a", "reason=\"unauthorized\"") == Some(1.0))
         .await;
+}
+
+/// The log of an exporter whose secret is this, and the hints of `check`.
+async fn refused(secret: &str, key: bool) -> (String, String) {
+    // Each has a budget of tokens of its own.
+    let simulator = five_clusters().await;
+    let credentials = if key {
+        "[atlas.api_key]\npublic_key = \"pubkey\"\nprivate_key_file = \"secret\"\n"
+    } else {
+        "[atlas.service_account]\nclient_secret_file = \"secret\"\n"
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), secret).unwrap();
+    let environment = vec![("MONGODB_ATLAS_CLIENT_ID", "mdb_sa_id_1".to_owned())];
+    let environment = if key { Vec::new() } else { environment };
+    let setup = Setup {
+        credentials: credentials.to_owned(),
+        environment: environment.clone(),
+        ..Setup::new(&simulator)
+    };
+    let exporter = setup.start_in(folder).await;
+    exporter.polled_again(2.0).await;
+    let mut check = command();
+    check.current_dir(exporter.folder.path()).arg("check").envs(environment);
+    let output = check.output().await.unwrap();
+    (exporter.log(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn refused_secret_that_looks_odd_gets_a_hint() {
+    for (secret, hint) in [
+        (format!("\"{SECRET}\""), "has quotes around it"),
+        (format!("{{\"client_secret\": \"{SECRET}\"}}"), "looks like JSON"),
+        ("${ATLAS_SECRET}".to_owned(), "is a placeholder that nothing has filled in"),
+        (format!("mdb_sa_id_1\n{SECRET}"), "has more than one line"),
+        ("mdb_sa_id_1".to_owned(), "is a client id"),
+    ] {
+        let (log, table) = refused(&secret, false).await;
+        let line = log.lines().find(|line| line.contains("cannot get an access token")).unwrap();
+        let sources = "client_id_source=MONGODB_ATLAS_CLIENT_ID client_secret=\"from the file secret\"";
+        let said = format!("hint=\"the secret {hint}\"");
+        assert!(line.contains(&said) && line.contains(sources), "{line}");
+        let advice = format!(
+            "compare the id (from MONGODB_ATLAS_CLIENT_ID), or create a new secret in Atlas; the secret {hint}"
+        );
+        assert!(table.contains(&advice), "{table}");
+        for text in [log, table] {
+            assert!(!text.contains(SECRET) && !text.contains("ATLAS_SECRET"), "{text}");
+        }
+    }
+    let (log, table) = refused(&format!("'{PRIVATE_KEY}'"), true).await;
+    let said = "msg=\"Atlas refused the API key\" public_key=pubkey public_key_source=config.toml private_key=\"from the file secret\" hint=\"the private key has quotes around it\"";
+    assert_eq!(log.matches(said).count(), 1, "{log}");
+    let advice = "(the public key is from config.toml), or create a new key in Atlas; the private key has quotes around it";
+    assert!(table.contains(advice), "{table}");
+    assert!(!log.contains(PRIVATE_KEY) && !table.contains(PRIVATE_KEY), "{log}{table}");
+    // What is merely wrong looks like nothing.
+    let (log, table) = refused("mdb_sa_sk_wrong", false).await;
+    assert!(!log.contains("hint=") && table.contains("create a new secret in Atlas\n"), "{log}{table}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! HTTP Digest (RFC 7616) as Atlas speaks it. The arithmetic is `digest_auth`'s, the requests are ours, so that each
 //! of them passes the door.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use digest_auth::{AuthContext, WwwAuthenticateHeader};
@@ -12,7 +13,7 @@ use super::{copy, is_unauthorized, secret, sensitive};
 use crate::atlas::Error;
 use crate::atlas::door::Door;
 use crate::atlas::endpoint::Route;
-use crate::config::SecretSource;
+use crate::config::{SecretSource, key_hint};
 
 /// One request is sent at most this often: without a nonce, with one that has just gone stale, with a fresh one.
 const MOST_ROUNDS: usize = 3;
@@ -20,14 +21,18 @@ const MOST_ROUNDS: usize = 3;
 #[derive(Debug)]
 pub(in crate::atlas) struct DigestAuth {
     public_key: String,
+    /// Where the public key is from.
+    origin: String,
     private_key: SecretSource,
+    /// Whether it was said what is odd about the key, since it was last accepted.
+    hinted: AtomicBool,
     /// The nonce in use, with the count of its uses. Requests share it until Atlas calls it stale.
     challenge: Mutex<Option<WwwAuthenticateHeader>>,
 }
 
 impl DigestAuth {
-    pub(super) fn new(public_key: String, private_key: SecretSource) -> Self {
-        Self { public_key, private_key, challenge: Mutex::new(None) }
+    pub(super) fn new(public_key: String, origin: String, private_key: SecretSource) -> Self {
+        Self { public_key, origin, private_key, hinted: AtomicBool::new(false), challenge: Mutex::new(None) }
     }
 
     pub(super) async fn send(
@@ -39,14 +44,17 @@ impl DigestAuth {
         // The nonce that the previous round was given, if any.
         let mut given: Option<String> = None;
         for _ in 1..MOST_ROUNDS {
-            let (signed, nonce) = self.sign(request, &secret(&self.private_key).await?)?;
+            let private_key = secret(&self.private_key).await?;
+            let (signed, nonce) = self.sign(request, &private_key)?;
             let response = door.send(route, signed).await?;
             if !is_unauthorized(&response) {
+                self.hinted.store(false, Ordering::Relaxed);
                 return Ok(response);
             }
             let Some(challenge) = challenge(response.headers()) else { return Ok(response) };
             // A fresh nonce was refused, and not for its age: it is the key that is wrong.
             if nonce.is_some() && nonce == given && !challenge.stale {
+                self.log_hint(&private_key);
                 return Ok(response);
             }
             given = Some(challenge.nonce.clone());
@@ -54,6 +62,20 @@ impl DigestAuth {
         }
         let (signed, _) = self.sign(request, &secret(&self.private_key).await?)?;
         door.send(route, signed).await
+    }
+
+    /// Logs once what is odd about a refused key.
+    fn log_hint(&self, private_key: &SecretString) {
+        let Some(hint) = key_hint(&self.public_key, private_key.expose_secret()) else { return };
+        if !self.hinted.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                public_key = self.public_key,
+                public_key_source = self.origin,
+                private_key = %self.private_key,
+                hint,
+                "Atlas refused the API key"
+            );
+        }
     }
 
     /// The request with the next answer to the challenge in use, and that challenge's nonce; as it is while there is

@@ -19,7 +19,7 @@ use super::{copy, is_unauthorized, secret, sensitive};
 use crate::atlas::door::{self, Door};
 use crate::atlas::endpoint::{Endpoint, Route};
 use crate::atlas::{Error, Retry, wire};
-use crate::config::SecretSource;
+use crate::config::{SecretSource, client_hint};
 use crate::model::FailureReason;
 
 /// A token is renewed this long before it ends, or at half its life where that is shorter.
@@ -60,6 +60,8 @@ pub(in crate::atlas) struct TokenAuth {
 #[derive(Debug)]
 struct Minter {
     client_id: String,
+    /// Where the id is from.
+    origin: String,
     client_secret: SecretSource,
     url: Url,
     /// Held while a token is minted.
@@ -97,11 +99,11 @@ struct Failure {
 }
 
 impl TokenAuth {
-    pub(super) fn new(base: &Url, client_id: String, client_secret: SecretSource) -> Self {
+    pub(super) fn new(base: &Url, client_id: String, origin: String, client_secret: SecretSource) -> Self {
         let mut url = base.clone();
         url.set_path(&format!("{}api/oauth/token", base.path()));
-        let minter =
-            Minter { client_id, client_secret, url, minting: Arc::default(), state: StdMutex::default() };
+        let (minting, state) = (Arc::default(), StdMutex::default());
+        let minter = Minter { client_id, origin, client_secret, url, minting, state };
         Self { minter: Arc::new(minter) }
     }
 
@@ -206,11 +208,15 @@ impl Minter {
             }
             Err(error) => {
                 if state.failures == 0 {
+                    let is_refused = error.reason() == FailureReason::Unauthorized;
+                    let hint = client_hint(&self.client_id, secret.expose_secret()).filter(|_| is_refused);
                     tracing::warn!(
                         client_id = self.client_id,
+                        client_id_source = self.origin,
                         client_secret = %self.client_secret,
                         reason = error.reason().as_str(),
                         error = %error,
+                        hint,
                         "cannot get an access token"
                     );
                 }

@@ -21,8 +21,8 @@ pub struct ErrorAnswer {
     pub disables_collector: bool,
     /// The cause in a few words.
     pub meaning: &'static str,
-    /// The next step for the operator. `{credentials}`, `{secret}`, `{role}`, `{owner}`, `{address}` and `{error}` are
-    /// replaced by what `check` knows of the request.
+    /// The next step for the operator. `{credentials}`, `{origin}`, `{secret}`, `{role}`, `{owner}`, `{address}` and
+    /// `{error}` are replaced by what `check` knows of the request.
     pub hint: &'static str,
 }
 
@@ -64,7 +64,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         reason: FailureReason::Unauthorized,
         retry: Retry::NewToken,
         meaning: "wrong or expired credentials",
-        hint: "the {credentials} is unknown, or its {secret} is wrong or has expired: compare the id, or create a new one in Atlas",
+        hint: "the {credentials} is unknown, or its {secret} is wrong or has expired: compare the id{origin}, or create a new one in Atlas",
         ..REFUSED
     },
     ErrorAnswer {
@@ -267,6 +267,7 @@ impl ErrorAnswer {
         let hint = self
             .hint
             .replace("{credentials}", "service account or API key")
+            .replace("{origin}", "")
             .replace("{secret}", "secret")
             .replace("{role}", "that `check` names")
             .replace("{owner}", "project or organization")

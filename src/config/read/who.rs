@@ -45,6 +45,7 @@ pub(super) fn credentials(file: &Path, table: &mut Section<'_>) -> Result<Option
         (false, false) => Ok(None),
         (true, false) => {
             let mut section = table.section("service_account", &SERVICE_ACCOUNT)?;
+            let origin = section.origin_of("client_id");
             let client_id = section.required(
                 "client_id",
                 "the client id, such as \"mdb_sa_id_...\", not the secret",
@@ -56,13 +57,14 @@ pub(super) fn credentials(file: &Path, table: &mut Section<'_>) -> Result<Option
                 "the day or the time at which the secret ends, such as \"2027-01-31\" (its first moment, UTC) or \"2027-01-31T12:00:00Z\"; a time needs Z or an offset",
                 |value| text(value).and_then(expiry),
             )?;
-            Ok(Some(Credentials::ServiceAccount { client_id, client_secret, expires_at }))
+            Ok(Some(Credentials::ServiceAccount { client_id, origin, client_secret, expires_at }))
         }
         (false, true) => {
             let mut section = table.section("api_key", &API_KEY)?;
+            let origin = section.origin_of("public_key");
             let public_key = section.required("public_key", "the public part of the API key", filled)?;
             let private_key = secret(file, &mut section, "private_key", "private_key_file")?;
-            Ok(Some(Credentials::ApiKey { public_key, private_key }))
+            Ok(Some(Credentials::ApiKey { public_key, origin, private_key }))
         }
     }
 }

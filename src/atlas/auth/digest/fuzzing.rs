@@ -26,7 +26,11 @@ pub fn challenge(bytes: &[u8]) {
     assert_eq!(super::challenge(&headers).as_ref(), Some(&challenge), "read twice");
     let key = SecretString::from(PRIVATE);
     let origin = String::new();
-    let auth = DigestAuth::new(PUBLIC.to_owned(), SecretSource::Inline { secret: key.clone(), origin });
+    let auth = DigestAuth::new(
+        PUBLIC.to_owned(),
+        origin.clone(),
+        SecretSource::Inline { secret: key.clone(), origin },
+    );
     *auth.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge.clone());
     let url = "https://localhost/api/atlas/v2/groups/a%22b?pageNum=1&name=\"".parse().expect("a URL");
     let request = Request::new(Method::GET, url);
