@@ -97,81 +97,6 @@ fn atlas_own_names_give_credentials() {
 }
 
 #[test]
-fn odd_credentials_are_told_apart() {
-    let (id, secret) = ("mdb_sa_id_0123456789abcdef01234567", "mdb_sa_sk_hush-HUSH_0123456789");
-    for (text, oddity) in [
-        ("\"hush\"", "has quotes around it"),
-        ("'hush", "has quotes around it"),
-        ("hush`", "has quotes around it"),
-        ("\u{201c}hush\u{201d}", "has quotes around it"),
-        ("{\"secret\": \"hush\"}", "looks like JSON"),
-        ("[\n\"hush\"\n]", "looks like JSON"),
-        ("${HUSH}", "is a placeholder"),
-        ("mdb_sa_sk_${HUSH}", "is a placeholder"),
-        ("$HUSH", "is a placeholder"),
-        ("$(cat hush)", "is a placeholder"),
-        ("{{ .Values.hush }}", "is a placeholder"),
-        ("<hush>", "is a placeholder"),
-        ("%HUSH%", "is a placeholder"),
-        ("id\nhush", "has more than one line"),
-        ("hush\r\nhush", "has more than one line"),
-        ("CLIENT_SECRET=hush", "begins with a name and ="),
-        ("/run/secrets/hush", "looks like the path of a file"),
-        ("./hush", "looks like the path of a file"),
-        ("hush hush", "has white space"),
-        ("hush\u{200b}", "has white space or letters"),
-        ("hush\u{2013}hush", "has white space or letters"),
-        ("mdb_sa_id_hush", "is a client id"),
-        ("bWRiX3NhX3NrX2h1c2g=", "is in base64"),
-    ] {
-        let hint = client_hint(id, text).unwrap_or_default();
-        assert!(
-            hint.starts_with(&format!("the secret {oddity}")) && !hint.contains("hush"),
-            "{text}: {hint}"
-        );
-        if !text.starts_with("mdb_sa_id") && !text.starts_with("bWR") {
-            let hint = key_hint("abcdefgh", text).unwrap_or_default();
-            assert!(hint.starts_with(&format!("the private key {oddity}")), "{text}: {hint}");
-        }
-    }
-    assert_eq!(client_hint(id, secret), None);
-    assert_eq!(key_hint("abcdefgh", "01234567-89ab-cdef-0123-456789abcdef"), None);
-    let both = "the client id has quotes around it, the secret has quotes around it";
-    assert_eq!(client_hint(&format!("\"{id}\""), &format!("\"{secret}\"")).as_deref(), Some(both));
-}
-
-#[test]
-fn configuration_in_another_form_is_said_so() {
-    for (name, text, parts) in [
-        ("config.toml", "atlas:\n  service_account:\n    client_secret: hush\n", ["is YAML", "write [poll]"]),
-        ("config.toml", "# ours\n---\natlas:\n\tbroken: hush\n", ["is YAML", "write [poll]"]),
-        ("config.toml", "poll: {interval: 1m}\n", ["is YAML", "config.example.toml"]),
-        ("config.toml", "- hush\n", ["is YAML", "write [poll]"]),
-        ("config.yaml", "hush\n", ["is YAML", "write [poll]"]),
-        ("config.yml", "%TAG hush\n", ["is YAML", "write [poll]"]),
-        ("config.toml", "{\"atlas\": {\"x\": \"hush\"}}\n", ["is JSON", "write [poll]"]),
-        ("web.yml", "basic_auth_users:\n  hush: hush\n", ["is YAML", "--web.config.file"]),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join(name);
-        std::fs::write(&file, text).unwrap();
-        let error = Config::layered(&from(&file), []).unwrap_err().to_string();
-        assert!(error.contains(name) && parts.iter().all(|part| error.contains(part)), "{text}: {error}");
-        assert!(!error.contains("hush") && error.lines().count() == 1, "{error}");
-    }
-    // TOML stays TOML, whatever it is called and wherever it breaks.
-    for text in ["[atlas\n", "a = \"b: c\n", "x = [\n", "[poll]\ninterval: 1m\n"] {
-        assert!(load(text, &[]).unwrap_err().contains("not TOML at line"), "{text}");
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("exporter.yaml");
-    std::fs::write(&file, GOOD).unwrap();
-    assert!(Config::layered(&from(&file), []).is_ok());
-    let error = yaml(&file, "[atlas]\nbase_url = \"hush\"\n").unwrap_err().to_string();
-    assert!(error.ends_with("; TOML belongs into --config.file") && !error.contains("hush"), "{error}");
-}
-
-#[test]
 fn a_secret_may_be_in_a_file_beside_the_configuration() {
     let toml = GOOD.replace("client_secret = \"hush\"", "client_secret_file = \"secret\"");
     let folder = tempfile::tempdir().unwrap();
@@ -188,49 +113,6 @@ fn a_secret_may_be_in_a_file_beside_the_configuration() {
     std::fs::write(&file, GOOD).unwrap();
     let over = Config::layered(&from(&file), [(variable, "secret".to_owned())]).unwrap();
     assert_eq!(secret_of(&over), "from-file");
-}
-
-/// What editors and shells of other systems make of `text`.
-fn variants(text: &str) -> [Vec<u8>; 4] {
-    let utf16: Vec<_> = format!("\u{feff}{text}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let crlf = text.replace('\n', "\r\n");
-    [
-        format!("\u{feff}{text}").into_bytes(),
-        format!("{crlf}\r\n\r\n").into_bytes(),
-        format!("\u{feff}{crlf} \t \u{feff}").into_bytes(),
-        utf16,
-    ]
-}
-
-#[test]
-fn files_of_any_editor_are_read_alike() {
-    let folder = tempfile::tempdir().unwrap();
-    let (file, secret) = (folder.path().join("exporter.toml"), folder.path().join("secret"));
-    let toml = GOOD.replace("client_secret = \"hush\"", "client_secret_file = \"secret\"");
-    for (toml, hush) in variants(&toml).into_iter().zip(variants("hush")) {
-        std::fs::write(&file, toml).unwrap();
-        std::fs::write(&secret, hush).unwrap();
-        let config = Config::layered(&from(&file), []).unwrap();
-        assert_eq!(secret_of(&config), "hush");
-        assert_eq!(config.projects[0].clusters.names, ["prod"]);
-    }
-    let inline = GOOD.replace("\"hush\"", "\"\"\"\n\u{feff}hush \n\"\"\"");
-    assert_eq!(secret_of(&load(&inline, &[]).unwrap()), "hush");
-    let variables =
-        [("MONGODB_ATLAS_CLIENT_ID", "\u{feff}id\r\n"), ("MONGODB_ATLAS_CLIENT_SECRET", "\u{feff}env\r\n")];
-    let config = load(GOOD, &variables).unwrap();
-    assert_eq!(secret_of(&config), "env");
-    assert_eq!(config.projects[0].credentials.to_string(), "service account id");
-
-    std::fs::write(&secret, b"hush\nhu\xe4sh").unwrap();
-    let error = Config::layered(&from(&file), []).unwrap_err().to_string();
-    assert!(error.contains("secret: not UTF-8 at line 2") && !error.contains("hush"), "{error}");
-    std::fs::write(&file, b"# f\xe4r alle\n").unwrap();
-    let error = Config::layered(&from(&file), []).unwrap_err().to_string();
-    assert!(
-        error.contains("exporter.toml: cannot read the configuration file: not UTF-8 at line 1"),
-        "{error}"
-    );
 }
 
 #[test]
@@ -260,59 +142,6 @@ fn unknown_keys_are_named_with_their_place() {
         &[("ATLAS_BACKUP_EXPORTER__POLL__INTERVALL", "1m")],
         &["ATLAS_BACKUP_EXPORTER__POLL__INTERVALL: poll.intervall"],
     );
-}
-
-#[test]
-fn variable_that_lacks_an_underscore_is_warned_of() {
-    let warnings = |variable: &str| {
-        let config = load(GOOD, &[(variable, "30s")]).unwrap_or_else(|error| panic!("{variable}: {error}"));
-        assert_eq!(config.poll.interval, Duration::from_mins(1), "{variable}");
-        config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
-    let interval = "ATLAS_BACKUP_EXPORTER__POLL__INTERVAL";
-    let secret = "ATLAS_BACKUP_EXPORTER__ATLAS__SERVICE_ACCOUNT__CLIENT_SECRET";
-    for (variable, meant) in [
-        ("ATLAS_BACKUP_EXPORTER_POLL_INTERVAL", interval),
-        ("ATLAS_BACKUP_EXPORTER_POLL__INTERVAL", interval),
-        ("atlas_backup_exporter_poll_interval", interval),
-        ("ATLAS_BACKUP_EXPORTER_POLL_INTERVALL", interval),
-        ("ATLAS_BACKUP_EXPORTER_POLL_STALE_AFTER", "ATLAS_BACKUP_EXPORTER__POLL__STALE_AFTER"),
-        ("ATLAS_BACKUP_EXPORTER_SHARD_INDEX", "ATLAS_BACKUP_EXPORTER__SHARD__INDEX"),
-        ("ATLAS_BACKUP_EXPORTER_ATLAS_SERVICE_ACCOUNT_CLIENT_SECRET", secret),
-    ] {
-        let expected = format!("{variable} is ignored: not a key; did you mean {meant}?");
-        assert_eq!(warnings(variable), [expected], "{variable}");
-    }
-    for variable in [
-        // What Kubernetes sets in a namespace with a service of that name.
-        "ATLAS_BACKUP_EXPORTER_SERVICE_HOST",
-        "ATLAS_BACKUP_EXPORTER_SERVICE_PORT",
-        "ATLAS_BACKUP_EXPORTER_SERVICE_PORT_METRICS",
-        "ATLAS_BACKUP_EXPORTER_PORT",
-        "ATLAS_BACKUP_EXPORTER_PORT_10027_TCP",
-        "ATLAS_BACKUP_EXPORTER_PORT_10027_TCP_PROTO",
-        "ATLAS_BACKUP_EXPORTER_PORT_10027_TCP_ADDR",
-        // What packages and scripts set.
-        "ATLAS_BACKUP_EXPORTER_VERSION",
-        "ATLAS_BACKUP_EXPORTER_IMAGE",
-        "ATLAS_BACKUP_EXPORTER_HOME",
-        "ATLAS_BACKUP_EXPORTER_CONFIG_FILE",
-        "ATLAS_BACKUP_EXPORTER_URL",
-        "ATLAS_BACKUP_EXPORTER",
-        "ATLAS_BACKUP_EXPORTER_",
-        "ATLAS_BACKUP_EXPORTERS_POLL_INTERVAL",
-        "POLL_INTERVAL",
-    ] {
-        assert_eq!(warnings(variable), [""; 0], "{variable}");
-    }
-    assert!(load(GOOD, &[("ATLAS_BACKUP_EXPORTER_POLL_INTERVAL", "")]).unwrap().warnings.is_empty());
-    // Behind the whole prefix, it is a key that is unknown.
-    for (variable, meant) in [
-        ("ATLAS_BACKUP_EXPORTER__POLL_INTERVAL", interval),
-        ("ATLAS_BACKUP_EXPORTER__ATLAS__SERVICE_ACCOUNT_CLIENT_SECRET", secret),
-    ] {
-        refused(GOOD, &[(variable, "hush")], &[&format!("{variable}: not a key; did you mean {meant}?")]);
-    }
 }
 
 #[test]
@@ -618,3 +447,4 @@ fn no_secret_is_in_the_debug_output() {
 mod authorities;
 mod detail;
 mod exclusions;
+mod prepared;
