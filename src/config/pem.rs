@@ -1,7 +1,8 @@
 //! PEM as people prepare it: sections one after another, whatever stands between them.
 //!
-//! The reader of `rustls-pki-types` drops a certificate silently if its first line is not a line of its own, as after
-//! `cat a.pem b.pem` without a last newline. So the sections are found here, and decoded there.
+//! The reader of `rustls-pki-types` drops a certificate silently if its first line is not a line of
+//! its own, as after `cat a.pem b.pem` without a last newline. So the sections are found here, and
+//! decoded there.
 
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
@@ -180,7 +181,9 @@ fn is_comment(line: &str) -> bool {
     ["#", ";", "//"].iter().any(|mark| line.trim_start().starts_with(mark))
 }
 
-/// Refuses what was meant to be the first or last line of a certificate: too few dashes, or those of a word processor.
+/// Refuses what was meant to be the first or last line of a certificate.
+///
+/// It may have too few dashes, or those of a word processor.
 fn refuse_stray_markers(text: &str, from: usize, to: usize) -> Result<(), String> {
     let is_dash = |c: char| c == '-' || ('\u{2010}'..='\u{2015}').contains(&c) || c == '\u{2212}';
     let is_marker = |line: &str| {

@@ -61,7 +61,8 @@ impl Proxy {
 
 /// Returns the proxy for requests to `base`, `None` for a direct connection.
 ///
-/// An unusable value of the variable that decides is an error, whatever `base` is. Other unusable values are warned of.
+/// An unusable value of the variable that decides is an error, whatever `base` is. Other unusable
+/// values are warned of.
 pub(super) fn proxy(
     environment: &Map<String, String>,
     base: &Url,
@@ -99,7 +100,9 @@ pub(super) fn proxy(
     Ok(Some(chosen).filter(|_| !is_direct))
 }
 
-/// Parses the address of a proxy; without a scheme it is http. The error is a clause that repeats no part of a password.
+/// Parses the address of a proxy; without a scheme it is http.
+///
+/// The error is a clause that repeats no part of a password.
 fn address(value: &str) -> Result<Url, String> {
     if value.contains(is_quote) {
         return Err("the value holds quotes; write it without (in a password, as %22, %27 or %60)".to_owned());
@@ -148,7 +151,7 @@ fn is_quote(c: char) -> bool {
     matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}')
 }
 
-/// Decodes a part of the credentials; `None` where a proxy would be sent something else than was meant.
+/// Decodes a part of the credentials; `None` where the proxy would be sent something else.
 fn decoded(text: &str) -> Option<String> {
     let is_escape =
         |rest: &str| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
@@ -157,9 +160,10 @@ fn decoded(text: &str) -> Option<String> {
     (!text.contains(char::is_control)).then(|| text.into_owned())
 }
 
-/// Whether an entry of `NO_PROXY` covers `base`, as it would for curl and Go; `None` if it can cover nothing.
+/// Whether an entry of `NO_PROXY` covers `base`; `None` if it can cover nothing.
 ///
-/// A name covers itself and what is below it, with or without `.` or `*.` before it. A port limits any entry to that port.
+/// A name covers itself and what is below it, with or without `.` or `*.` before it, as for curl.
+/// A port limits any entry to that port, as for Go.
 fn covers(entry: &str, base: &Url) -> Option<bool> {
     if entry == "*" {
         return Some(true);

@@ -4,7 +4,8 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Decodes a file: without a byte order mark, with plain line ends, without white space at the end.
 ///
-/// UTF-16 is read as well where its mark says so: PowerShell's `>` writes it. The error repeats nothing.
+/// UTF-16 is read as well where its mark says so: PowerShell's `>` writes it. The error repeats
+/// nothing.
 pub(crate) fn decode(bytes: &[u8]) -> Result<String, String> {
     let text = match utf16(bytes) {
         Some(text) => text,
