@@ -39,6 +39,7 @@ mod scheduling;
 mod serving;
 mod shutdown;
 mod simulator;
+mod size;
 mod status;
 mod supply;
 mod walk;
