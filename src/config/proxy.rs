@@ -61,8 +61,8 @@ impl Proxy {
 
 /// Returns the proxy for requests to `base`, `None` for a direct connection.
 ///
-/// An unusable value of the variable that decides is an error, whatever `base` is. Other unusable
-/// values are warned of.
+/// An unusable value of any variable is an error, whatever `base` is. A SOCKS proxy that another
+/// variable overrides is a warning: desktops often set one in `ALL_PROXY`.
 pub(super) fn proxy(
     environment: &Map<String, String>,
     base: &Url,
@@ -78,7 +78,9 @@ pub(super) fn proxy(
         match address(value) {
             Ok(url) if decides => chosen = Some(Proxy { url, variable }),
             Ok(_) => {}
-            Err(problem) if decides => return Err(ConfigError::new(&format!("{variable}: {problem}"))),
+            Err(problem) if decides || !is_socks(value) => {
+                return Err(ConfigError::new(&format!("{variable}: {problem}")));
+            }
             Err(problem) => warnings.push(Warning { variable: variable.to_owned(), problem }),
         }
     }
@@ -145,6 +147,10 @@ fn address(value: &str) -> Result<Url, String> {
         );
     }
     Ok(url)
+}
+
+fn is_socks(value: &str) -> bool {
+    value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("socks"))
 }
 
 fn is_quote(c: char) -> bool {

@@ -184,10 +184,10 @@ async fn check_tells_the_proxy_and_what_is_ignored() {
         assert!(!text.contains("pa55"), "{text}");
         text
     };
-    let proxied = [("HTTPS_PROXY", with_password.as_str()), ("HTTP_PROXY", "\"broken\"")];
+    let proxied = [("HTTPS_PROXY", with_password.as_str()), ("ALL_PROXY", "socks5://127.0.0.1:9")];
     let table = check(&[], &proxied).await;
     let end = format!(
-        "\nProxy: {} (HTTPS_PROXY)\nWarning: HTTP_PROXY is ignored: the value holds quotes; write it without (in a password, as %22, %27 or %60)\n4 clusters, and all can be watched. 1 warning.\n",
+        "\nProxy: {} (HTTPS_PROXY)\nWarning: ALL_PROXY is ignored: a socks5 proxy is not supported; name an http or https proxy, such as http://proxy.example.org:3128\n4 clusters, and all can be watched. 1 warning.\n",
         proxy.plain_url()
     );
     assert!(table.ends_with(&end), "{table}");
@@ -197,7 +197,7 @@ async fn check_tells_the_proxy_and_what_is_ignored() {
     };
     let with = json(&proxied).await;
     assert_eq!((&with["proxy"], &with["proxy_variable"]), (&proxy.plain_url().into(), &"HTTPS_PROXY".into()));
-    assert!(with["warnings"][0].as_str().unwrap().starts_with("HTTP_PROXY is ignored: "), "{with}");
+    assert!(with["warnings"][0].as_str().unwrap().starts_with("ALL_PROXY is ignored: "), "{with}");
     assert!(proxy.accepted() > 0);
     let without = json(&[("HTTPS_PROXY", &with_password), ("no_proxy", "localhost")]).await;
     assert_eq!((&without["proxy"], &without["proxy_variable"]), (&().into(), &().into()));
