@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::unread::Reading;
 use super::view::Ends;
-use super::{Board, ClusterState};
+use super::{Board, ClusterState, State};
 use crate::model::{
     ClusterReport, Detail, EventKind, ExportBucket, Exported, Exports, Moment, ProjectEvent, ProjectId,
     Recovery, Schedule, Snapshots, Target, Unread,
@@ -73,12 +73,12 @@ pub struct ClusterDetails {
     pub(super) failed_event: Option<Moment>,
     /// Whether failures of it were looked for.
     searched: bool,
-    pub(super) bucket: BucketSeen,
+    bucket: BucketSeen,
 }
 
 /// What of a bucket was heard before what: a policy and a list of buckets that are of different ages prove nothing.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct BucketSeen {
+struct BucketSeen {
     /// When the policy named this bucket first, and when it was read last.
     first: u64,
     last: u64,
@@ -99,7 +99,7 @@ impl BucketSeen {
     }
 
     /// Whether a list lacks it that is younger than the policy as it was read last.
-    pub(super) fn is_unconfirmed(self) -> bool {
+    fn is_unconfirmed(self) -> bool {
         self.gone.is_some_and(|gone| self.last < gone)
     }
 
@@ -162,6 +162,23 @@ impl ClusterDetails {
     }
 }
 
+impl State {
+    fn is_bucket_unlisted(&self, target: &Target, cluster: &ClusterState) -> bool {
+        let is_unlisted = || {
+            let bucket = cluster.schedule.as_ref()?.bucket()?;
+            let buckets = self.projects.get(&target.project_id)?.details.buckets.as_ref()?;
+            Some(!has(&buckets.what, bucket) && cluster.details.bucket.gone.is_none())
+        };
+        !self.details_off.contains(&Detail::Buckets) && is_unlisted() == Some(true)
+    }
+
+    /// Whether a bucket may be missing, and a second request will tell.
+    pub(super) fn is_bucket_uncertain(&self, target: &Target, cluster: &ClusterState) -> bool {
+        self.is_bucket_unlisted(target, cluster)
+            || !self.details_off.contains(&Detail::Buckets) && cluster.details.bucket.is_unconfirmed()
+    }
+}
+
 impl Board {
     /// Sets the age at which details are withdrawn, and which of them are not read at all.
     pub fn set_details(&self, stale_after: Duration, off: &[Detail]) {
@@ -220,14 +237,8 @@ impl Board {
     #[must_use]
     pub fn is_bucket_unlisted(&self, target: &Target) -> bool {
         let state = self.peek();
-        let unlisted = || {
-            let cluster = state.clusters.get(target)?;
-            let bucket = cluster.schedule.as_ref()?.bucket()?;
-            let details = &state.projects.get(&target.project_id)?.details;
-            let buckets = details.buckets.as_ref()?;
-            Some(!has(&buckets.what, bucket) && cluster.details.bucket.gone.is_none())
-        };
-        !state.details_off.contains(&Detail::Buckets) && unlisted() == Some(true)
+        let cluster = state.clusters.get(target);
+        cluster.is_some_and(|cluster| state.is_bucket_unlisted(target, cluster))
     }
 
     /// Takes in that the events of a project were read, or why they could not be.

@@ -49,12 +49,11 @@ impl Board {
             let unasked = |detail: &Detail| on(*detail) && !project.details.readings.contains_key(detail);
             [Detail::Events, Detail::Buckets].iter().filter(|detail| unasked(detail)).count()
         });
-        let of_clusters = state.clusters.values().map(|cluster| {
+        let of_clusters = state.clusters.iter().map(|(target, cluster)| {
             let snapshots = on(Detail::Snapshots)
                 && cluster.schedule.as_ref().is_some_and(Schedule::exports_itself)
                 && cluster.details.reading.up.is_none();
-            let bucket = on(Detail::Buckets) && cluster.details.bucket.is_unconfirmed();
-            usize::from(snapshots) + usize::from(bucket)
+            usize::from(snapshots) + usize::from(state.is_bucket_uncertain(target, cluster))
         });
         of_projects.chain(of_clusters).sum()
     }

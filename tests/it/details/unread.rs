@@ -95,6 +95,14 @@ async fn once_and_check_fail_for_a_missing_bucket() {
         row.contains("problem") && row.contains(&format!("its export bucket {ELSEWHERE} is none")),
         "{table}"
     );
+    // Whichever is slower: it is waited for.
+    for slow in ["/exportBuckets", "/schedule"] {
+        simulator.world().faults = vec![Fault::lasting(slow, Misbehaviour::Slow(Duration::from_secs(1)))];
+        let (code, text) = run(&rarely(&simulator, "snapshots = false\n"), "--once").await;
+        let missing = Scrape::parse(&text).value("bucket_missing", "misled", "");
+        assert_eq!((code, missing), (Some(1), Some(1.0)), "{slow}: {text}");
+    }
+    simulator.world().faults.clear();
     let off = rarely(&simulator, "buckets = false\n");
     assert_eq!((run(&off, "--once").await.0, run(&off, "check").await.0), (Some(0), Some(0)));
     change(&simulator, "misled", |misled| misled.schedule = Schedule::default());
@@ -107,7 +115,7 @@ async fn a_cluster_is_not_well_before_each_detail_was_read() {
         for fault in [Misbehaviour::Hang, Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new())] {
             let simulator = simulator(world([("prod", cluster([]))])).await;
             simulator.world().faults.push(Fault::lasting(path, fault));
-            let exporter = rarely(&simulator, "interval = \"1s\"\n").start().await;
+            let exporter = rarely(&simulator, "").start().await;
             exporter.ready().await;
             exporter.until(|scrape| scrape.value("collectors_unread", "prod", "") == Some(1.0)).await;
             let cluster = clusters(&exporter).await[0].clone();
