@@ -63,7 +63,7 @@ async fn get(http: &reqwest::Client, url: &str, query: &[(&str, &str)]) -> Optio
     serde_json::from_slice(&answer.bytes().await.ok()?).ok()
 }
 
-/// A Prometheus that scrapes and evaluates every second.
+/// A Prometheus with the shipped configuration that scrapes and evaluates every second.
 pub(crate) struct Prometheus {
     pub(crate) url: String,
     http: reqwest::Client,
@@ -75,16 +75,21 @@ impl Prometheus {
     pub(crate) fn start(target: &str, alertmanager: Option<&Alertmanager>, folder: &Path) -> Self {
         let host = |url: &str| format!("'{}'", url.strip_prefix("http://").unwrap());
         let alertmanagers: Vec<_> = alertmanager.iter().map(|known| host(&known.url)).collect();
-        let config = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
-             rule_files: ['{}']\n\
-             alerting: {{alertmanagers: [{{static_configs: [{{targets: [{}]}}]}}]}}\n\
-             scrape_configs:\n\
-             - job_name: atlas-backup-exporter\n  static_configs: [{{targets: [{}]}}]\n",
-            shipped("alerts/atlas-backup-export.rules.yml").display(),
-            alertmanagers.join(", "),
-            host(target)
-        );
+        // An evaluation is a second here, so that is all that a `for` of one evaluation needs.
+        let rules = std::fs::read_to_string(shipped("alerts/atlas-backup-export.rules.yml")).unwrap();
+        std::fs::write(folder.join("rules.yml"), rules.replace("for: 1m\n", "for: 1s\n")).unwrap();
+        let mut config = std::fs::read_to_string(shipped("dashboards/provisioning/prometheus.yml")).unwrap();
+        // As Google Managed Prometheus does it, each target has a label that the exporter uses, too.
+        let targets = format!("[{}]\n        labels: {{project_id: of-the-target}}", host(target));
+        for (old, new) in [
+            ("_interval: 30s", "_interval: 1s"),
+            ("../../alerts/atlas-backup-export.rules.yml", "rules.yml"),
+            ("[\"127.0.0.1:9093\"]", &format!("[{}]", alertmanagers.join(", "))),
+            ("[\"127.0.0.1:10027\"]", &targets),
+        ] {
+            assert!(config.contains(old), "the shipped configuration has no {old}");
+            config = config.replace(old, new);
+        }
         std::fs::write(folder.join("prometheus.yml"), config).unwrap();
         let arguments = ["--config.file=prometheus.yml", "--storage.tsdb.path=prometheus"];
         let (url, child) = serve("prometheus", folder, &arguments);
