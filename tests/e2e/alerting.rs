@@ -12,8 +12,7 @@ fn cluster() -> Cluster {
     Cluster::with([Job::ended(Duration::from_hours(2), End::Successful)])
 }
 
-fn export(simulator: &Simulator, name: &str, minutes_ago: u64, end: End) {
-    let job = Job::ended(Duration::from_mins(minutes_ago), end);
+fn export(simulator: &Simulator, name: &str, job: Job) {
     let mut world = simulator.world();
     let project = world.projects.get_mut(PROJECT).unwrap();
     project.clusters.get_mut(name).unwrap().jobs.push(Entry::Job(job));
@@ -30,7 +29,7 @@ async fn sent(receiver: &Receiver, status: &str) -> (String, Value) {
 
 #[tokio::test]
 #[ignore = "needs Debian's prometheus and prometheus-alertmanager; tests/run installs them"]
-async fn a_failed_export_pages_and_a_success_resolves_it() {
+async fn failed_export_pages_once_until_a_success() {
     let simulator = simulator(world([("prod", cluster()), ("healthy", cluster())])).await;
     let exporter = Setup::new(&simulator).start().await;
     let folder = tempfile::tempdir().unwrap();
@@ -40,32 +39,29 @@ async fn a_failed_export_pages_and_a_success_resolves_it() {
 
     // All is well, and every rule has something to say of it: that there is nothing.
     prometheus.until("count(mongodbatlas_backup_export_up == 1)", |clusters| clusters == 2.0).await;
-    let evaluated = || async {
-        let groups = prometheus.api("rules", &[]).await?;
-        let rules = groups["data"]["groups"][0]["rules"].as_array()?;
-        rules.iter().all(|rule| rule["health"] != "unknown").then_some(())
+    let rules = || async {
+        let answer = prometheus.api("rules", &[]).await?;
+        let groups = answer["data"]["groups"].as_array()?;
+        Some(groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect::<Vec<_>>())
     };
+    let evaluated = || async { rules().await?.iter().all(|rule| rule["health"] != "unknown").then_some(()) };
     eventually("every rule is evaluated", evaluated).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let groups = prometheus.api("rules", &[]).await.unwrap();
-    let rules = groups["data"]["groups"][0]["rules"].as_array().unwrap();
-    assert!(rules.len() > 15, "{groups}");
+    let rules = rules().await.unwrap();
+    assert!(rules.len() > 50, "{rules:?}");
     for rule in rules {
         assert_eq!((&rule["health"], &rule["lastError"]), (&json!("ok"), &Value::Null), "{rule}");
         assert!(rule["alerts"].as_array().is_none_or(Vec::is_empty), "not even pending: {rule}");
     }
     assert!(receiver.alerts().is_empty(), "{:?}", receiver.alerts());
 
-    export(
-        &simulator,
-        "prod",
-        30,
-        End::Failed("EXPORT_BUCKET_ACCESS_DENIED".to_owned(), "access denied".to_owned()),
-    );
+    let failed = || End::Failed("EXPORT_BUCKET_ACCESS_DENIED".to_owned(), "access denied".to_owned());
+    export(&simulator, "prod", Job::ended(Duration::from_mins(30), failed()));
     let (path, alert) = sent(&receiver, "firing").await;
     assert_eq!(path, "/pager");
     let labels = json!({
         "alertname": "AtlasBackupExportFailed",
+        "component": "backup-export",
         "severity": "critical",
         "project_id": PROJECT,
         "cluster_name": "prod",
@@ -74,20 +70,43 @@ async fn a_failed_export_pages_and_a_success_resolves_it() {
     let description = alert["annotations"]["description"].as_str().unwrap();
     assert!(
         description.starts_with(
-            "payments/prod: an export failed with EXPORT_BUCKET_ACCESS_DENIED, and no newer one is under way. Failed since the last success: 1. The last success ended 1h 3"
+            "payments/prod: an export failed with EXPORT_BUCKET_ACCESS_DENIED, and none has succeeded since. Failed since the last success: 1. The newest job is Failed. The last success ended 1h 3"
         ),
         "{description}"
     );
-    assert!(description.ends_with("ago. Atlas does not retry it."), "{description}");
+    assert!(description.ends_with(" UTC). Atlas does not retry it."), "{description}");
 
-    export(&simulator, "prod", 25, End::Successful);
+    // Retries that wait, run, fail and are cancelled resolve nothing.
+    let retry = |end| Job {
+        queued: Duration::from_secs(3),
+        running: Duration::from_secs(2),
+        ..Job::ended(Duration::ZERO, end)
+    };
+    let newest = |state: &str, age: u64| {
+        format!(
+            "max_over_time(mongodbatlas_backup_export_latest_job_state{{cluster_name=\"prod\",state=\"{state}\"}}[{age}s])"
+        )
+    };
+    export(&simulator, "prod", retry(failed()));
+    prometheus.until(&newest("Queued", 5), |seen| seen == 1.0).await;
+    prometheus.until("mongodbatlas_backup_export_failures_since_last_success == 2", |_| true).await;
+    export(&simulator, "prod", retry(End::Cancelled));
+    prometheus.until(&newest("Cancelled", 5), |seen| seen == 1.0).await;
+    export(&simulator, "prod", retry(End::Successful));
     let (path, alert) = sent(&receiver, "resolved").await;
     assert_eq!((path.as_str(), &alert["labels"]), ("/pager", &labels));
+    let alerts = receiver.alerts();
+    assert!(
+        alerts.iter().all(|(_, _, sent)| sent["startsAt"] == alert["startsAt"]),
+        "it fires once: {alerts:?}"
+    );
+    assert_eq!(prometheus.value(&newest("Successful", 5)).await, Some(1.0));
     assert!(receiver.alerts().iter().all(|(path, _, _)| path == "/pager"), "{:?}", receiver.alerts());
 }
 
 fn alert(name: &str, more: &Value) -> Value {
-    let mut labels = json!({"alertname": name});
+    let component = if name.starts_with("AtlasBackupExporter") { "exporter" } else { "backup-export" };
+    let mut labels = json!({"alertname": name, "component": component});
     for (label, value) in more.as_object().unwrap() {
         labels[label] = value.clone();
     }
@@ -134,6 +153,8 @@ async fn what_says_less_is_kept_quiet() {
     let auth = alert("AtlasBackupExporterAuthFailing", &prod);
     let cases = [
         (&down, &failed, true),
+        (&down, &blind, true),
+        (&down, &alert("AtlasBackupSomethingElse", &json!({"component": "of-another-product"})), false),
         (&down, &one_down, false),
         (&one_down, &failed, false),
         (&blind, &overdue, true),
@@ -143,8 +164,8 @@ async fn what_says_less_is_kept_quiet() {
         (&auth, &blind, true),
         (&auth, &alert("AtlasBackupExporterDiscoveryFailing", &json!({"project_id": PROJECT})), true),
         (&auth, &alert("AtlasBackupExporterDiscoveryFailing", &json!({"organization_id": "o"})), false),
-        (&failed, &unresolved(&prod), true),
-        (&failed, &unresolved(&other), false),
+        // The escalation is sent, too.
+        (&failed, &unresolved(&prod), false),
         (&failed, &alert("AtlasBackupExportNeverSucceeded", &prod), true),
         (&failed, &overdue, false),
         (&failed, &missing(&prod), true),

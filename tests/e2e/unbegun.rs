@@ -40,7 +40,7 @@ async fn an_export_that_atlas_never_begins_pages_and_is_resolved_by_hand() {
     assert!(receiver.alerts().is_empty(), "{:?}", receiver.alerts());
 
     let told = |alert: &'static str, cluster: &'static str, status: &'static str| {
-        let labels = json!({"alertname": alert, "severity": "critical", "project_id": PROJECT, "cluster_name": cluster});
+        let labels = json!({"alertname": alert, "component": "backup-export", "severity": "critical", "project_id": PROJECT, "cluster_name": cluster});
         let receiver = &receiver;
         let look = move || {
             let sent = receiver

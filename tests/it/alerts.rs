@@ -1,7 +1,7 @@
 //! The alert rules, as far as they can be read: that they fit the metrics that are exposed, and that each has its runbook.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::exposed::exposed;
 use crate::promql;
@@ -9,13 +9,19 @@ use crate::promql;
 /// What every runbook says.
 const PARTS: [&str; 4] = ["**Means.**", "**Look at.**", "**Do.**", "**Silence**"];
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 fn read(path: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    std::fs::read_to_string(root().join(path)).unwrap()
 }
 
 /// A rule, without what is the same for all.
 #[derive(Debug, Default)]
 struct Rule {
+    group: String,
+    component: String,
     /// Empty for a record.
     alert: String,
     record: String,
@@ -29,16 +35,20 @@ fn rules() -> Vec<Rule> {
     let text = read("alerts/atlas-backup-export.rules.yml");
     let mut rules: Vec<Rule> = Vec::new();
     let mut in_expr = false;
+    let mut group = "";
     for line in text.lines() {
         let trimmed = line.trim();
         let (key, value) = trimmed.split_once(": ").unwrap_or((trimmed, ""));
         let deep = line.starts_with("      ");
         in_expr &= deep || trimmed.is_empty();
+        let rule = || Rule { group: group.to_owned(), ..Rule::default() };
         match key {
-            "- alert" => rules.push(Rule { alert: value.to_owned(), ..Rule::default() }),
-            "- record" => rules.push(Rule { record: value.to_owned(), ..Rule::default() }),
+            "- name" => group = value,
+            "- alert" => rules.push(Rule { alert: value.to_owned(), ..rule() }),
+            "- record" => rules.push(Rule { record: value.to_owned(), ..rule() }),
             "expr" if value == "|" => in_expr = true,
             "expr" => value.clone_into(&mut rules.last_mut().unwrap().expr),
+            "component" if !in_expr => value.clone_into(&mut rules.last_mut().unwrap().component),
             "severity" if !in_expr => value.clone_into(&mut rules.last_mut().unwrap().severity),
             "runbook_url" => value.clone_into(&mut rules.last_mut().unwrap().runbook_url),
             _ if in_expr => {
@@ -103,18 +113,12 @@ fn every_alert_has_a_severity_and_a_runbook_that_says_all_there_is_to_do() {
 #[test]
 fn every_metric_and_label_of_a_rule_is_exposed() {
     let exposed = exposed();
-    let mut records: BTreeSet<String> = BTreeSet::new();
     let mut seen = 0;
     for rule in rules() {
         let expr = promql::parse(&rule.expr).unwrap_or_else(|error| panic!("{error}: {rule:?}"));
         for selector in promql::selectors(&expr) {
             let metric = &selector.metric;
-            if metric.contains(':') {
-                // Within a group, rules are evaluated in their order.
-                assert!(records.contains(metric), "{metric} is not recorded before {rule:?}");
-                continue;
-            }
-            if metric == "ALERTS" {
+            if metric.contains(':') || metric == "ALERTS" {
                 continue;
             }
             exposed.labels_of(metric).unwrap_or_else(|error| panic!("{error}: {rule:?}"));
@@ -126,7 +130,83 @@ fn every_metric_and_label_of_a_rule_is_exposed() {
             assert_eq!(job, metric == "up", "only the target's own rule depends on the job: {rule:?}");
             seen += 1;
         }
-        records.insert(rule.record);
     }
     assert!(seen > 20);
+}
+
+/// What other groups may read: see the head of the file.
+const VISIBILITY: &str = "atlas-backup-export-visibility";
+
+/// What Mimir and Grafana Cloud accept by default.
+const MAX_RULES_PER_GROUP: usize = 20;
+
+#[test]
+fn groups_are_small_and_read_only_visibility_of_each_other() {
+    let rules = rules();
+    let groups: BTreeSet<_> = rules.iter().map(|rule| &rule.group).collect();
+    for group in groups {
+        let count = rules.iter().filter(|rule| rule.group == *group).count();
+        assert!((1..=MAX_RULES_PER_GROUP).contains(&count), "{group} has {count} rules");
+    }
+    for (at, rule) in rules.iter().enumerate() {
+        for selector in promql::selectors(&promql::parse(&rule.expr).unwrap()) {
+            let place = rules.iter().position(|other| other.record == selector.metric);
+            let Some(place) = place.filter(|_| selector.metric.contains(':')) else {
+                assert!(!selector.metric.contains(':'), "{} is not recorded: {rule:?}", selector.metric);
+                continue;
+            };
+            // Within a group, rules are evaluated in their order.
+            let readable =
+                if rules[place].group == rule.group { place < at } else { rules[place].group == VISIBILITY };
+            assert!(readable, "{} must not be read here: {rule:?}", selector.metric);
+        }
+    }
+}
+
+/// An alert is selected by its own name, or by a label.
+#[test]
+fn alerts_are_selected_by_label_and_never_by_pattern() {
+    for rule in rules() {
+        for selector in promql::selectors(&promql::parse(&rule.expr).unwrap()) {
+            if selector.metric == "ALERTS" {
+                let exact = selector.matchers.iter().all(|m| m.label != "alertname" || m.op == "=");
+                assert!(exact, "{rule:?}");
+            }
+        }
+        if !rule.alert.is_empty() {
+            let about_exports =
+                !rule.alert.starts_with("AtlasBackupExporter") && rule.alert.starts_with("AtlasB");
+            assert_eq!(rule.component == "backup-export", about_exports, "{rule:?}");
+            assert!(!rule.component.is_empty(), "{rule:?}");
+        }
+    }
+    let inhibitions = read("alerts/alertmanager.example.yml");
+    assert!(!inhibitions.contains("alertname =~"), "{inhibitions}");
+}
+
+/// Every file in a folder, however deep.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Target labels such as `project_id` must not rename the exporter's own.
+#[test]
+fn scrape_configurations_keep_the_labels_of_the_exporter() {
+    let mut jobs = 0;
+    let folders = ["docs", "dashboards", "deploy"].map(|name| files(&root().join(name)));
+    for path in folders.concat().into_iter().chain([root().join("README.md")]) {
+        // Images are no text.
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        for job in text.split("- job_name: ").skip(1) {
+            let job = job.split("- targets:").next().unwrap();
+            assert!(job.contains("\n    honor_labels: true"), "{} has no honor_labels", path.display());
+            jobs += 1;
+        }
+        for endpoint in text.split("\nkind: ServiceMonitor\n").skip(1) {
+            assert!(endpoint.contains("\n    honorLabels: true\n"), "{} has no honorLabels", path.display());
+            jobs += 1;
+        }
+    }
+    assert_eq!(jobs, 5);
 }

@@ -110,13 +110,13 @@ fn failures() -> Vec<Story> {
         Story {
             // The retry is in the queue from three o'clock on.
             firing: vec![
-                failed(FAILED_AT..3 * HOUR),
+                failed(FAILED_AT..END),
                 fires(QUEUED, WARNING, "prod", 5 * HOUR + 15..END),
                 overdue(OVERDUE_AT..END),
                 unresolved(UNRESOLVED_AT..END),
             ],
             ..story(
-                "a failure hidden behind a queued retry",
+                "a failure with a retry that waits",
                 16,
                 [
                     {
@@ -129,8 +129,25 @@ fn failures() -> Vec<Story> {
             )
         },
         Story {
+            // One alert, from the first failure to the success that ends at 6:50.
+            firing: vec![failed(FAILED_AT..6 * HOUR + 50)],
+            ..story(
+                "retries that wait and fail and are cancelled",
+                10,
+                [cluster(
+                    "prod",
+                    daily(-3..0).chain([
+                        job(2 * HOUR, End::Failed),
+                        Job { queued: HOUR, ..job(3 * HOUR, End::Failed) },
+                        job(5 * HOUR, End::Cancelled),
+                        Job { queued: 30, ..job(6 * HOUR, End::Successful) },
+                    ]),
+                )],
+            )
+        },
+        Story {
             firing: vec![
-                failed(FAILED_AT..DAY + 2 * HOUR),
+                failed(FAILED_AT..DAY + FAILED_AT),
                 overdue(OVERDUE_AT..DAY + FAILED_AT),
                 unresolved(UNRESOLVED_AT..DAY + FAILED_AT),
             ],
@@ -245,7 +262,8 @@ fn lateness() -> Vec<Story> {
 fn expectations() -> Vec<Story> {
     vec![
         Story {
-            firing: vec![failed(FAILED_AT..310)],
+            // What was known of it is forgotten after fifteen minutes.
+            firing: vec![failed(FAILED_AT..315)],
             ..story(
                 "a removed cluster",
                 16,
@@ -413,8 +431,8 @@ fn with_snapshots(jobs: impl IntoIterator<Item = Job>) -> Cluster {
     Cluster { details: Some(details), ..cluster("prod", daily(-3..0).chain(jobs)) }
 }
 
-/// The snapshot of the night has waited for more than six hours then.
-const MISSING_AT: i64 = 8 * HOUR;
+/// The snapshot of the night has waited for more than six hours then, at two evaluations.
+const MISSING_AT: i64 = 8 * HOUR + 5;
 
 /// What the incident is called in which figures of details are withdrawn: what they said last is known to the alerts alone.
 pub(crate) const UNREAD: &str = "a snapshot awaits export, and details cannot be read any more";
@@ -541,6 +559,21 @@ fn rarely() -> Story {
     }
 }
 
+/// Clusters of which all that is known appears at once, after an hour, and nothing of it calls for anybody.
+fn found_late() -> Story {
+    let found = |name, cluster: Cluster| Cluster { name, unwatched: vec![0..HOUR], ..cluster };
+    let mut mended = with_snapshots([
+        Job { running: 60, ..job(-2 * HOUR, End::Failed) },
+        Job { snapshot: -2 * HOUR - 1, ..job(-HOUR - 30, End::Successful) },
+    ]);
+    mended.details.as_mut().unwrap().events.push(-HOUR + 5);
+    let paused = Cluster { paused: vec![0..END], jobs: daily(-9..-8).collect(), ..with_snapshots([]) };
+    let unexported = Cluster { jobs: Vec::new(), ..with_snapshots([]) };
+    let clusters =
+        [found("mended", mended), found("paused", paused), found("unexported", unexported), healthy()];
+    story("clusters that are found with a past", 6, clusters)
+}
+
 /// A detail of the project that cannot be read from minute 500 on.
 fn unread(detail: &str) -> Firing {
     let labels = format!("detail=\"{detail}\",project_id=\"{PROJECT}\"");
@@ -548,7 +581,7 @@ fn unread(detail: &str) -> Firing {
 }
 
 pub(crate) fn all() -> Vec<Story> {
-    [failures(), lateness(), expectations(), unbegun(), blindness(), outages()]
+    [failures(), lateness(), expectations(), unbegun(), vec![found_late()], blindness(), outages()]
         .into_iter()
         .flatten()
         .chain([rarely()])

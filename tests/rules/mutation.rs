@@ -147,18 +147,19 @@ fn numbers(line: &str) -> Vec<(usize, &str, &str)> {
 }
 
 /// The rules that `wanted` names, and those that they name in turn: the others only take time.
-fn pruned(text: &str, wanted: &str) -> String {
+pub(crate) fn pruned(text: &str, wanted: &str) -> String {
     let mut blocks: Vec<String> = Vec::new();
     for line in text.split_inclusive('\n') {
-        if line.starts_with("  - alert: ") || line.starts_with("  - record: ") || blocks.is_empty() {
+        let begins = ["  - alert: ", "  - record: ", "- name: "].iter().any(|first| line.starts_with(first));
+        if begins || blocks.is_empty() {
             blocks.push(String::new());
         }
         blocks.last_mut().unwrap().push_str(line);
     }
     let name = |block: &str| block.lines().next().unwrap().split_once(": ").map(|(_, name)| name.to_owned());
     let mut named = wanted.to_owned();
-    let mut kept = vec![false; blocks.len()];
-    kept[0] = true;
+    // The head of the file, and those of groups, stay.
+    let mut kept: Vec<_> = blocks.iter().map(|block| !block.starts_with("  - ")).collect();
     loop {
         let wanted = |at: &usize| !kept[*at] && name(&blocks[*at]).is_some_and(|name| named.contains(&name));
         let Some(at) = (1..blocks.len()).find(wanted) else { break };
@@ -168,17 +169,23 @@ fn pruned(text: &str, wanted: &str) -> String {
     blocks.iter().zip(kept).filter(|(_, kept)| *kept).map(|(block, _)| block.as_str()).collect()
 }
 
-/// The tests that are about `rule`, each as a file of its own for a folder with a `rules.yml`: the first that is red is enough.
+/// The tests of a file, each as a file of its own for a folder with a `rules.yml`.
+pub(crate) fn single_tests(name: &str) -> Vec<String> {
+    let text = rule_tests(name, Path::new("rules.yml"));
+    let mut parts = text.split(TEST);
+    let head = parts.next().unwrap();
+    parts.map(|part| format!("{head}{TEST}{part}")).collect()
+}
+
+/// Begins a test.
+const TEST: &str = "\n- name: ";
+
+/// The tests that are about `rule`: the first that is red is enough.
 fn own_tests(rule: &str) -> Vec<String> {
-    let mut tests = Vec::new();
-    for name in RULE_TESTS {
-        let text = rule_tests(name, Path::new("rules.yml"));
-        let mut parts = text.split("\n- name: ");
-        let head = parts.next().unwrap();
-        let about = |part: &&str| part.split(['\n', ' ']).next() == Some(rule);
-        tests.extend(parts.filter(about).map(|part| format!("{head}\n- name: {part}")));
-    }
-    tests
+    let about = |test: &String| {
+        test.split_once(TEST).is_some_and(|(_, test)| test.split(['\n', ' ']).next() == Some(rule))
+    };
+    RULE_TESTS.iter().flat_map(|name| single_tests(name)).filter(about).collect()
 }
 
 /// Whether a test about `rule` is green with the rules in `text`.
@@ -190,7 +197,7 @@ fn is_green(rule: &str, test: &str, all: &str, folder: &Path) -> bool {
 }
 
 /// Does something with each of `things`, two at a time, in a folder that it has for itself.
-fn each<T: Sync, R: Send>(things: &[T], what: impl Fn(&T, &Path) -> R + Sync) -> Vec<R> {
+pub(crate) fn each<T: Sync, R: Send>(things: &[T], what: impl Fn(&T, &Path) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let work = || {
         let folder = tempfile::tempdir().unwrap();

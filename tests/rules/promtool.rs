@@ -1,9 +1,11 @@
 //! Stories as tests of promtool.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::story::Story;
+use super::Order;
+use super::story::{Firing, Story};
 
 /// Whether promtool has nothing against a test file, and what it says.
 pub(crate) fn promtool_test(file: &Path) -> (bool, String) {
@@ -23,8 +25,17 @@ pub(crate) trait Questions {
 /// Whether the alerts fire that should, from their first minute to their last, and no other at any time.
 pub(crate) struct Alerts;
 
+impl Story {
+    /// No alert is resolved and fires again within an incident.
+    fn check_each_fires_once(&self) {
+        let labels: BTreeSet<_> = self.firing.iter().map(|firing| &firing.labels).collect();
+        assert_eq!(labels.len(), self.firing.len(), "an alert of {:?} fires twice", self.name);
+    }
+}
+
 impl Questions for Alerts {
     fn write(&self, story: &Story, yaml: &mut String) {
+        story.check_each_fires_once();
         let changes = story.firing.iter().flat_map(|firing| [firing.minutes.start, firing.minutes.end]);
         let mut looks: Vec<_> = changes.flat_map(|minute| [minute - story.step, minute]).collect();
         looks.sort_unstable();
@@ -46,6 +57,43 @@ impl Questions for Alerts {
     }
 }
 
+/// The same, but each alert may begin and end one evaluation late: what its group reads of another is that old.
+pub(crate) struct LateAlerts;
+
+impl Questions for LateAlerts {
+    fn write(&self, story: &Story, yaml: &mut String) {
+        story.check_each_fires_once();
+        let step = story.step;
+        for Firing { labels, minutes } in &story.firing {
+            // How often it fires from one minute to another.
+            let mut count = |first: i64, last: i64, times: i64| {
+                if first <= last {
+                    let range = last - first + 1;
+                    ask(yaml, &format!("count_over_time(ALERTS{{{labels}}}[{range}m])"), last);
+                    if times > 0 {
+                        writeln!(yaml, "    - {{labels: '{{{labels}}}', value: {times}}}").unwrap();
+                    }
+                }
+            };
+            count(0, minutes.start - step, 0);
+            let first = minutes.start + step;
+            let last = minutes.end.min(story.minutes + 2 * step) - 2 * step;
+            assert!(first <= last, "{labels} fires too shortly");
+            count(first, last, (last - first) / step + 1);
+            count(minutes.end.saturating_add(step), story.minutes, 0);
+        }
+        let range = story.minutes + step;
+        ask(
+            yaml,
+            &format!("count_over_time(ALERTS{{alertstate=\"firing\"}}[{range}m]) > bool 0"),
+            story.minutes,
+        );
+        for firing in &story.firing {
+            writeln!(yaml, "    - {{labels: '{{{}}}', value: 1}}", firing.labels).unwrap();
+        }
+    }
+}
+
 /// Asks for `query` at `minute`; answers may follow.
 pub(crate) fn ask(yaml: &mut String, query: &str, minute: i64) {
     let query = query.replace('\n', " ");
@@ -54,13 +102,14 @@ pub(crate) fn ask(yaml: &mut String, query: &str, minute: i64) {
 
 impl Story {
     /// The story as a test file for promtool, with the series that `rules` and `questions` can see.
-    fn yaml(&self, rules: &Path, questions: &impl Questions) -> String {
+    fn yaml(&self, rules: &Path, order: Order, questions: &impl Questions) -> String {
         let mut asked = String::new();
         questions.write(self, &mut asked);
         let seen = std::fs::read_to_string(rules).unwrap() + &asked;
         let mut yaml = format!(
-            "rule_files: ['{}']\nevaluation_interval: {step}m\ntests:\n- name: '{}'\n  interval: {step}m\n  input_series:\n",
+            "rule_files: ['{}']\n{}evaluation_interval: {step}m\ntests:\n- name: '{}'\n  interval: {step}m\n  input_series:\n",
             rules.display(),
+            order.line(),
             self.name,
             step = self.step
         );
@@ -71,9 +120,15 @@ impl Story {
     }
 
     /// What promtool has against the story; empty if nothing.
-    pub(crate) fn complaints(&self, rules: &Path, questions: &impl Questions, folder: &Path) -> String {
+    pub(crate) fn complaints(
+        &self,
+        rules: &Path,
+        order: Order,
+        questions: &impl Questions,
+        folder: &Path,
+    ) -> String {
         let file = folder.join(format!("{}.yml", self.name.replace(' ', "-")));
-        std::fs::write(&file, self.yaml(rules, questions)).unwrap();
+        std::fs::write(&file, self.yaml(rules, order, questions)).unwrap();
         let (holds, said) = promtool_test(&file);
         if holds {
             return String::new();

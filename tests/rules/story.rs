@@ -27,6 +27,7 @@ const POLL_INTERVAL: Duration = Duration::from_mins(1);
 pub(crate) enum End {
     Successful,
     Failed,
+    Cancelled,
     /// Every collection is exported within half an hour, and it goes on.
     Never,
 }
@@ -57,6 +58,7 @@ impl Job {
             _ if minute < started => JobState::Queued,
             End::Successful if minute >= ended => JobState::Successful,
             End::Failed if minute >= ended => JobState::Failed,
+            End::Cancelled if minute >= ended => JobState::Cancelled,
             _ => JobState::InProgress,
         };
         let pace = if matches!(self.end, End::Never) { 30 } else { self.running };
@@ -188,7 +190,10 @@ pub(crate) fn fires(alert: &str, severity: &str, cluster: &str, minutes: Range<i
 }
 
 pub(crate) fn fires_with(alert: &str, severity: &str, labels: &str, minutes: Range<i64>) -> Firing {
-    let labels = format!("alertname=\"{alert}\",alertstate=\"firing\",{labels},severity=\"{severity}\"");
+    let component = if alert.starts_with("AtlasBackupExporter") { "exporter" } else { "backup-export" };
+    let labels = format!(
+        "alertname=\"{alert}\",alertstate=\"firing\",component=\"{component}\",{labels},severity=\"{severity}\""
+    );
     Firing { labels, minutes }
 }
 
