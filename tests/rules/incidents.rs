@@ -568,7 +568,7 @@ fn found_late() -> Story {
     ]);
     mended.details.as_mut().unwrap().events.push(-HOUR + 5);
     let paused = Cluster { paused: vec![0..END], jobs: daily(-9..-8).collect(), ..with_snapshots([]) };
-    let unexported = Cluster { jobs: Vec::new(), ..with_snapshots([]) };
+    let unexported = Cluster { created: -HOUR, jobs: Vec::new(), ..with_snapshots([]) };
     let clusters =
         [found("mended", mended), found("paused", paused), found("unexported", unexported), healthy()];
     story("clusters that are found with a past", 6, clusters)
