@@ -179,7 +179,7 @@ fn parted<T>(read: Result<T, Error>) -> (Result<T, Unread>, Result<(), Error>) {
         Ok(read) => (Ok(read), Ok(())),
         Err(error) => {
             let is_refused = error.disables_collector().is_some();
-            (Err(Unread { is_refused, error: Some(error.clone().into()) }), Err(error))
+            (Err(Unread { is_refused, error: error.clone().into() }), Err(error))
         }
     }
 }

@@ -28,7 +28,7 @@ impl Reading {
             Err(Unread { is_refused, error }) => {
                 self.up = Some(false);
                 self.is_refused |= is_refused;
-                self.error = error.or(self.error.take());
+                self.error = Some(error);
             }
         }
     }

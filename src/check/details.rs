@@ -1,4 +1,4 @@
-//! Which details the credentials can read. What they cannot is a warning: the exports are watched all the same.
+//! Which details the credentials can read. One that they cannot is a warning, since polls do not depend on it.
 
 use std::fmt::Write;
 
@@ -78,7 +78,7 @@ impl Asked<'_> {
             let is_of_cluster = |row: &&mut Row| row.cluster_name.as_ref() == Some(&target.cluster_name);
             if let Some(row) = rows.iter_mut().find(is_of_cluster) {
                 *row = std::mem::take(row).problem(&format!(
-                    "its export bucket {id} is none of the project's, so no export can succeed: name another in the export policy, or create the bucket anew"
+                    "its export bucket {id} is none of the project's, so no export can succeed: name another in the export policy, or create the bucket again"
                 ));
             }
         }

@@ -169,7 +169,7 @@ fn event(kind: EventKind, minute: i64) -> ProjectEvent {
 }
 
 fn unread() -> Unread {
-    Unread { is_refused: false, error: Some(no()) }
+    Unread { is_refused: false, error: no() }
 }
 
 fn no() -> PollError {

@@ -31,10 +31,10 @@ impl Detail {
 /// Why a detail could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
-    /// Whether a role is missing for it.
+    /// Whether Atlas refused it, as where a role is missing.
     pub is_refused: bool,
-    /// What Atlas said; `None` where it was not asked, since another reading was refused.
-    pub error: Option<PollError>,
+    /// The failure itself.
+    pub error: PollError,
 }
 
 /// Where Atlas may export to.

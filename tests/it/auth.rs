@@ -234,7 +234,7 @@ async fn refused_secret_that_looks_odd_gets_a_hint() {
         let said = format!("hint=\"the secret {hint}\"");
         assert!(line.contains(&said) && line.contains(sources), "{line}");
         let advice = format!(
-            "compare the id (from MONGODB_ATLAS_CLIENT_ID), or create a new secret in Atlas; the secret {hint}"
+            "compare the id (from MONGODB_ATLAS_CLIENT_ID), or create a new secret or key in Atlas; the secret {hint}"
         );
         assert!(table.contains(&advice), "{table}");
         for text in [log, table] {
@@ -244,12 +244,15 @@ async fn refused_secret_that_looks_odd_gets_a_hint() {
     let (log, table) = refused(&format!("'{PRIVATE_KEY}'"), true).await;
     let said = "msg=\"Atlas refused the API key\" public_key=pubkey public_key_source=config.toml private_key=\"from the file secret\" hint=\"the private key has quotes around it\"";
     assert_eq!(log.matches(said).count(), 1, "{log}");
-    let advice = "(the public key is from config.toml), or create a new key in Atlas; the private key has quotes around it";
+    let advice = "compare the id (from config.toml), or create a new secret or key in Atlas; the private key has quotes around it";
     assert!(table.contains(advice), "{table}");
     assert!(!log.contains(PRIVATE_KEY) && !table.contains(PRIVATE_KEY), "{log}{table}");
     // What is merely wrong looks like nothing.
     let (log, table) = refused("mdb_sa_sk_wrong", false).await;
-    assert!(!log.contains("hint=") && table.contains("create a new secret in Atlas\n"), "{log}{table}");
+    assert!(
+        !log.contains("hint=") && table.contains("create a new secret or key in Atlas\n"),
+        "{log}{table}"
+    );
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ async fn patterns_take_what_they_match_and_names_what_they_name() {
         "did_you_mean=prod-eu",
     ]);
     said(&["level=error", "has its cloud backup switched off", "cluster_name=careless"]);
-    said(&["level=error", "Atlas lists no such cluster", "cluster_name=flex"]);
+    said(&["level=error", "not in the project's list of clusters", "cluster_name=flex"]);
     assert_eq!(
         requests(&simulator, "/flex/backup/schedule"),
         0,

@@ -189,7 +189,7 @@ async fn check_tells_the_usual_causes_apart() {
     of(
         "/oauth/",
         refused(401, "invalid_client"),
-        &["service account mdb_sa_id_1 is unknown, or its secret", "create a new one"],
+        &["service account mdb_sa_id_1 is unknown, or its secret", "create a new secret"],
     )
     .await;
     of(

@@ -116,7 +116,8 @@ fn policy_item() -> Option<ObjectId> {
 
 /// A detail that Atlas did not answer for.
 fn unread() -> Unread {
-    Unread { is_refused: false, error: None }
+    let error = PollError { reason: FailureReason::ServerError, text: String::new() };
+    Unread { is_refused: false, error }
 }
 
 fn snapshot_id(taken: i64) -> String {

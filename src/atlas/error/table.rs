@@ -64,7 +64,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         reason: FailureReason::Unauthorized,
         retry: Retry::NewToken,
         meaning: "wrong or expired credentials",
-        hint: "the {credentials} is unknown, or its {secret} is wrong or has expired: compare the id{origin}, or create a new one in Atlas",
+        hint: "the {credentials} is unknown, or its {secret} is wrong or has expired: compare the id{origin}, or create a new secret or key in Atlas",
         ..REFUSED
     },
     ErrorAnswer {

@@ -360,7 +360,7 @@ async fn a_cluster_is_read_when_each_detail_was_read_or_refused() {
     let board = board(&["prod"]);
     board.set_details(Duration::from_mins(30), &[]);
     let (id, now) = (target("").project_id, Instant::now());
-    let refused = || Unread { is_refused: true, error: Some(no()) };
+    let refused = || Unread { is_refused: true, error: no() };
     let left = |board: &Board| {
         let view = board.view(Instant::now());
         view.clusters[0].unread.clone()
@@ -440,6 +440,6 @@ async fn a_bucket_that_may_be_missing_is_unread_until_that_is_certain() {
     board.set_details(Duration::from_mins(30), &Detail::ALL);
     assert!(!unlisted(), "nobody asks for what is off");
     board.set_details(Duration::from_mins(30), &[]);
-    board.export_buckets(&id, now, Err(Unread { is_refused: true, error: None }));
+    board.export_buckets(&id, now, Err(Unread { is_refused: true, error: no() }));
     assert!(is(2, None), "a role is missing for buckets");
 }

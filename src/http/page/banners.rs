@@ -59,7 +59,7 @@ impl Group<'_> {
             let what: Vec<_> = self.what.iter().copied().collect();
             subjects.push(format!("the {} of {}", listed(&what), counted("project", &names)));
         }
-        let error = self.error.unwrap_or("a role is missing");
+        let error = self.error.unwrap_or("the log says why");
         let sentences = [
             format!("Cannot read {}: {}.", subjects.join(" and "), error.trim_end_matches('.')),
             self.stays().to_owned(),
