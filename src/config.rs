@@ -86,7 +86,7 @@ pub struct Config {
 pub struct Warning {
     /// Its name.
     pub variable: String,
-    /// What is wrong with it. Its value is not repeated.
+    /// The problem with it. Its value is not repeated.
     pub problem: String,
 }
 
@@ -190,7 +190,7 @@ pub struct OrganizationConfig {
 }
 
 impl OrganizationConfig {
-    /// Whether a project is excluded, as far as its name is known.
+    /// Returns true if a project is excluded, as far as its name is known.
     #[must_use]
     pub fn excludes(&self, id: &ProjectId, name: Option<&str>) -> bool {
         self.exclude_projects.iter().any(|pattern| pattern.matches(id, name))
@@ -308,7 +308,7 @@ impl Config {
     }
 }
 
-/// What to do with a configuration in another form. The text is not repeated.
+/// Returns the hint on a configuration in another form. The text is not repeated.
 fn not_toml(form: &str, text: &str) -> String {
     let is_web = text.lines().any(|line| WEB_KEYS.iter().any(|key| line.starts_with(key)));
     let hint = if is_web {

@@ -173,7 +173,7 @@ fn pause(subject: &Subject, refusals: &Refusals, settings: &Settings, atlas: Opt
     })
 }
 
-/// What was read, or why it was not, for the board, and the outcome.
+/// Splits a reading into its result for the board and its outcome.
 fn parted<T>(read: Result<T, Error>) -> (Result<T, Unread>, Result<(), Error>) {
     match read {
         Ok(read) => (Ok(read), Ok(())),

@@ -43,7 +43,7 @@ pub struct Fleet {
     reloads: u64,
     /// The projects of each organization, as they were listed last.
     organizations: BTreeMap<OrganizationId, ListedProjects>,
-    /// What was said in the log of the exclusions of each organization.
+    /// The logged exclusions of each organization.
     said: BTreeMap<OrganizationId, SaidOfExclusions>,
     /// The projects that are watched.
     projects: BTreeMap<ProjectId, Watched>,

@@ -137,7 +137,7 @@ pub enum Complaint {
     },
 }
 
-/// What of a selection leads nowhere. Exclusions of an organization hold for all its projects, so those of one cannot tell.
+/// Returns the entries of a selection that match nothing. Exclusions of an organization hold for all its projects, so those of one cannot tell.
 #[must_use]
 pub fn complaints(
     selection: &Selection,
@@ -161,7 +161,7 @@ pub fn complaints(
     of_names.chain(unmatched(patterns, &names)).collect()
 }
 
-/// What of the exclusions of an organization matches nothing. `names` are those of all clusters in its projects, `None`
+/// Returns the exclusions of an organization that match nothing. `names` are those of all clusters in its projects, `None`
 /// while some are not known.
 #[must_use]
 pub fn organization_complaints(

@@ -22,7 +22,7 @@ use crate::settings::{Follow, Settings, rest};
 /// Failures that are older when the exporter starts were logged before, or are no news.
 const LOGGED_AGE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Longest time from the failure of a job to the event that tells of it.
+/// Longest time from the failure of a job to the event that reports it.
 const EVENT_DELAY: SignedDuration = SignedDuration::from_hours(1);
 
 /// What every poll needs.
@@ -109,7 +109,7 @@ struct Memory {
 }
 
 impl Memory {
-    /// Logs each failed export once: those with a job, and those that only an event tells of. `project` is its name, and `event` when
+    /// Logs each failed export once: those with a job, and those that only an event reports. `project` is its name, and `event` when
     /// the newest event happened.
     fn log_failures(
         &mut self,

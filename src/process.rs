@@ -1,11 +1,11 @@
-//! What the kernel counts of this process, read from `/proc/self`.
+//! Resource usage of this process, read from `/proc/self`.
 
 use std::path::Path;
 
 /// Clock ticks of a second in `/proc`: `USER_HZ`, which is 100 on every platform that Rust's tier 1 and 2 have Linux for.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// The figures behind the `process_*` metrics. One that cannot be read is `None`.
+/// The values of the `process_*` metrics. One that cannot be read is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ProcessStats {
     /// CPU time in user and kernel mode.
@@ -23,7 +23,7 @@ pub struct ProcessStats {
 }
 
 impl ProcessStats {
-    /// Reads the figures of this process; `None` where there is no `/proc`.
+    /// Reads the values of this process; `None` where there is no `/proc`.
     #[must_use]
     pub fn read() -> Option<Self> {
         Self::read_from(Path::new("/proc/self"))

@@ -27,7 +27,7 @@ const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked whether everything was asked once.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How long it is waited for a further detail to be read when everything else was asked once.
+/// Maximum wait for a further detail to be read once everything else was requested.
 const DETAILS_WAIT: Duration = Duration::from_secs(10);
 
 /// Why the exporter ended by itself.

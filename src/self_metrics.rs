@@ -86,7 +86,7 @@ impl SelfMetrics {
         reload.error = error;
     }
 
-    /// When the process started.
+    /// Start time of the process.
     #[must_use]
     pub fn started(&self) -> Timestamp {
         self.started

@@ -56,7 +56,7 @@ pub struct Problem<'a> {
     pub project: Option<&'a str>,
     /// What: `projects`, `clusters` (or the name or a schedule), or a detail: `snapshots`, `events`, `buckets`.
     pub what: &'static str,
-    /// Why, as in the label `reason`.
+    /// The reason, as in the label `reason`.
     pub reason: Option<&'static str>,
     /// The same as a sentence.
     pub error: Option<&'a str>,
@@ -109,9 +109,9 @@ pub struct Cluster<'a> {
     pub export_bucket_id: Option<&'a str>,
     /// Whether that is none of the project's.
     pub bucket_missing: Option<bool>,
-    /// Whether no item of the backup policy has the export frequency, so that nothing is ever exported.
+    /// True if no item of the backup policy has the export frequency, so that nothing is ever exported.
     pub policy_item_missing: Option<bool>,
-    /// What should be read of it besides its export jobs, and was neither read of late nor refused.
+    /// Collectors that should be read for it, and were neither read recently nor refused.
     pub unread_collectors: Vec<&'static str>,
     /// Whether the last poll was good.
     pub up: Option<bool>,

@@ -68,7 +68,7 @@ impl Door {
             .no_gzip()
             // No API of Atlas redirects, and a redirect would carry our credentials wherever it likes.
             .redirect(Policy::none())
-            // The library would read the environment by rules of its own, and go past a proxy that it cannot read.
+            // The library would read the environment by different rules, and bypass a proxy that it cannot read.
             .no_proxy();
         if let Some(proxy) = proxy {
             client = client.proxy(reqwest::Proxy::all(proxy.url().clone()).map_err(Error::transport)?);

@@ -137,7 +137,7 @@ impl Token {
     }
 }
 
-/// What an error body says; nothing from a body that is not JSON.
+/// The fields of an error body; none from a body that is not JSON.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ErrorBody {
     /// Atlas's `errorCode`, or OAuth's `error`.

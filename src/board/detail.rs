@@ -33,7 +33,7 @@ impl<T> Read<T> {
 pub(super) struct ProjectDetails {
     /// Its export buckets, all of them.
     buckets: Option<Read<Arc<[ExportBucket]>>>,
-    /// How its events and buckets were read.
+    /// The readings of its events and buckets.
     pub(super) readings: BTreeMap<Detail, Reading>,
     /// When it was said last that a secret of a service account ends soon, and that none does any longer.
     expiring: Option<Moment>,
@@ -61,7 +61,7 @@ impl ProjectDetails {
 #[derive(Debug, Clone, Default)]
 pub struct ClusterDetails {
     pub(super) snapshots: Option<Read<Arc<Snapshots>>>,
-    /// How its snapshots were read.
+    /// The readings of its snapshots.
     pub(super) reading: Reading,
     /// Its snapshots against its export jobs, as of the last good poll.
     pub(super) recovery: Option<Recovery>,
@@ -98,7 +98,7 @@ impl BucketSeen {
         self.last = order;
     }
 
-    /// Whether a list lacks it that is younger than the policy as it was read last.
+    /// Returns true if a list that is newer than the last reading of the policy lacks it.
     fn is_unconfirmed(self) -> bool {
         self.gone.is_some_and(|gone| self.last < gone)
     }
@@ -172,7 +172,7 @@ impl State {
         !self.details_off.contains(&Detail::Buckets) && is_unlisted() == Some(true)
     }
 
-    /// Whether a bucket may be missing, and a second request will tell.
+    /// Returns true if a bucket may be missing, and a second request will decide.
     pub(super) fn is_bucket_uncertain(&self, target: &Target, cluster: &ClusterState) -> bool {
         self.is_bucket_unlisted(target, cluster)
             || !self.details_off.contains(&Detail::Buckets) && cluster.details.bucket.is_unconfirmed()
@@ -233,7 +233,7 @@ impl Board {
         unconfirmed.map(|(target, _)| (**target).clone()).collect()
     }
 
-    /// Whether the policy of a cluster names a bucket that the newest list lacks, which is older than that.
+    /// Returns true if the policy of a cluster names a bucket that the newest, older list lacks.
     #[must_use]
     pub fn is_bucket_unlisted(&self, target: &Target) -> bool {
         let state = self.peek();
@@ -268,7 +268,7 @@ impl Board {
         }
     }
 
-    /// When an export of a cluster failed last, by the events of its project.
+    /// Returns the time of a cluster's last failed export, by the events of its project.
     #[must_use]
     pub fn last_failed_event(&self, target: &Target) -> Option<Moment> {
         self.peek().clusters.get(target)?.failed_event()
@@ -312,7 +312,7 @@ impl Board {
         (known, fresh)
     }
 
-    /// The schedule by which Atlas exports the snapshots of a cluster; `None` if it exports none, or nobody knows whether.
+    /// The schedule by which Atlas exports the snapshots of a cluster; `None` if it exports none, or that is unknown.
     #[must_use]
     pub fn export_schedule(&self, target: &Target) -> Option<Schedule> {
         let state = self.peek();

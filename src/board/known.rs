@@ -39,7 +39,7 @@ pub struct ClusterState {
 }
 
 impl ClusterState {
-    /// When an export failed last, by the events of the project. One of before the cluster was created is about another cluster of
+    /// The last failed export, by the events of the project. One of before the cluster was created is about another cluster of
     /// the same name.
     pub(super) fn failed_event(&self) -> Option<Moment> {
         let is_of_this = |at: &Moment| self.created_at.is_none_or(|created| created <= *at);

@@ -1,4 +1,4 @@
-//! What should be read and is not: no cluster is well before all of that was read, or refused.
+//! Collectors that should be read and are not. No cluster is healthy before each was read or refused.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use super::view::Ends;
 use super::{Board, ClusterState, ProjectState, State};
 use crate::model::{Detail, FailureReason, PollError, Schedule, Unread};
 
-/// How a detail of a project or a cluster was read.
+/// Outcome of the readings of a detail of a project or a cluster.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reading {
-    /// Whether it could be read last; `None` if it was not asked for.
+    /// True if the last reading succeeded; `None` before the first.
     pub(super) up: Option<bool>,
-    /// Why not.
+    /// The failure of the last reading.
     pub(super) error: Option<PollError>,
-    /// Whether a role was missing for it, and it was not read since.
+    /// True if Atlas refused it, and it was not read since.
     pub(super) is_refused: bool,
-    /// When it was read last.
+    /// Time of the last successful reading.
     read_at: Option<Instant>,
 }
 
@@ -33,14 +33,14 @@ impl Reading {
         }
     }
 
-    /// Whether it was neither read of late nor refused. `ends` learns when that will be so.
+    /// Returns true if it was neither read recently nor refused. `ends` learns when that will be so.
     fn is_unread(&self, stale_after: Duration, now: Instant, ends: &mut Ends) -> bool {
         !self.is_refused && !self.read_at.is_some_and(|at| ends.is_fresh(at, stale_after, now))
     }
 }
 
 impl Board {
-    /// How many details were not asked for yet, or need a second answer to be certain.
+    /// Number of details that were not requested yet, or need a second answer to be certain.
     #[must_use]
     pub fn unasked(&self) -> usize {
         let state = self.peek();
@@ -60,7 +60,7 @@ impl Board {
 }
 
 impl State {
-    /// The details of a project, apart from its clusters, that are on and were neither read of late nor refused.
+    /// The details of a project, apart from its clusters, that are on and were neither read recently nor refused.
     pub(super) fn unread_of(&self, project: &ProjectState, now: Instant, ends: &mut Ends) -> Vec<Detail> {
         let is_unread = |detail: &Detail| {
             let reading = project.details.readings.get(detail);
@@ -70,13 +70,14 @@ impl State {
         [Detail::Events, Detail::Buckets].into_iter().filter(is_unread).collect()
     }
 
-    /// Whether the buckets of a project are read: they are on, and were not refused.
+    /// Returns true if the buckets of a project are read: they are on, and were not refused.
     pub(super) fn may_read_buckets(&self, project: &ProjectState) -> bool {
         let reading = project.details.readings.get(&Detail::Buckets);
         !self.details_off.contains(&Detail::Buckets) && reading.is_some_and(|reading| !reading.is_refused)
     }
 
-    /// Whether the snapshots of a cluster are expected to be read, or may be, and were neither read of late nor refused.
+    /// Returns true if the snapshots of a cluster should be read, or may be, and were neither read
+    /// recently nor refused.
     pub(super) fn are_snapshots_unread(
         &self,
         cluster: &ClusterState,
@@ -84,7 +85,7 @@ impl State {
         now: Instant,
         ends: &mut Ends,
     ) -> bool {
-        // Who is refused the schedule is told so; nobody knows then that snapshots are expected.
+        // A refused schedule has a banner; it is unknown then whether snapshots are expected.
         let is_open =
             |error: Option<&PollError>| error.is_none_or(|error| error.reason != FailureReason::Forbidden);
         !self.details_off.contains(&Detail::Snapshots)
@@ -94,7 +95,7 @@ impl State {
                         && cluster.details.reading.is_unread(self.detail_stale_after, now, ends)
                 }
                 None if cluster.scheduled => is_open(cluster.schedule_error.as_ref()),
-                // Before the first listing, nobody knows whether it has a schedule.
+                // Before the first listing, it is unknown whether it has a schedule.
                 None => {
                     let discovery = &project.discovery;
                     discovery.last_success.is_none() && is_open(discovery.error.as_ref())

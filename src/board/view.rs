@@ -68,7 +68,7 @@ pub struct ClusterView {
     pub failed_event: Option<Moment>,
     /// Whether the bucket that its policy exports to is gone; `None` where nobody knows, or it exports nothing by itself.
     pub bucket_missing: Option<bool>,
-    /// The details that say something of it, are on, and were neither read of late nor refused.
+    /// The details that say something of it, are on, and were neither read recently nor refused.
     pub unread: Vec<Detail>,
 }
 
@@ -109,9 +109,9 @@ pub struct ProjectView {
     pub left_out: Option<BTreeMap<Unexportable, u64>>,
     /// What is left of its budget.
     pub budget: Option<Budget>,
-    /// How each detail was read last; those that were not asked for are not in it.
+    /// The last reading of each detail; those that were not requested are not in it.
     pub details: BTreeMap<Detail, DetailView>,
-    /// Its events and buckets as far as they are on, and were neither read of late nor refused.
+    /// Its events and buckets as far as they are on, and were neither read recently nor refused.
     pub unread: Vec<Detail>,
     /// Its export buckets, if they were read of late.
     pub buckets: Option<Arc<[ExportBucket]>>,
@@ -119,14 +119,14 @@ pub struct ProjectView {
     pub secrets_expiring: Option<Moment>,
 }
 
-/// How a detail of a project was read last.
+/// The last reading of a detail of a project.
 #[derive(Debug, Clone, Default)]
 pub struct DetailView {
-    /// Whether it could be: of every cluster, if it is one of clusters.
+    /// True if it succeeded: for every cluster, if it is one of clusters.
     pub up: bool,
-    /// Whether a role is missing for it.
+    /// True if Atlas refused it.
     pub is_refused: bool,
-    /// Why it could not be read.
+    /// The failure of the last reading.
     pub error: Option<PollError>,
 }
 
@@ -158,10 +158,10 @@ struct Told<'a> {
     id: &'a ProjectId,
     name: Option<&'a Arc<str>>,
     buckets: Option<&'a [ExportBucket]>,
-    /// Which of its events and buckets are not read.
+    /// Those of its events and buckets that are not read.
     unread: Vec<Detail>,
     project: Option<&'a ProjectState>,
-    /// How the snapshots of all were read last.
+    /// The last reading of the snapshots of all.
     snapshots: Option<DetailView>,
     /// Why the first schedule that could not be read could not.
     schedule_error: Option<&'a PollError>,
@@ -188,7 +188,7 @@ impl<'a> Told<'a> {
         self.schedule_error = self.schedule_error.or(cluster.schedule_error.as_ref());
     }
 
-    /// What of a cluster of the project is not read, or not certain.
+    /// The collectors of a cluster of the project that are not read, or not certain.
     fn unread(
         &self,
         state: &State,
@@ -280,14 +280,14 @@ impl View {
         }
     }
 
-    /// How many details are on and were neither read of late nor refused.
+    /// Number of details that are on and were neither read recently nor refused.
     #[must_use]
     pub fn unread(&self) -> usize {
         let of_clusters = self.clusters.iter().map(|cluster| cluster.unread.len());
         of_clusters.chain(self.projects.iter().map(|project| project.unread.len())).sum()
     }
 
-    /// Whether all is well: there are clusters, every last poll and discovery was good, what is on was read or refused, and no bucket
+    /// Returns true if nothing is wrong: there are clusters, every last poll and discovery was good, what is on was read or refused, and no bucket
     /// is missing.
     #[must_use]
     pub fn is_well(&self) -> bool {

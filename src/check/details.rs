@@ -1,4 +1,4 @@
-//! Which details the credentials can read. One that they cannot is a warning, since polls do not depend on it.
+//! The details that the credentials can read. An unreadable one is a warning: polls do not depend on it.
 
 use std::fmt::Write;
 

@@ -198,7 +198,7 @@ mod tests {
         check(&Error::Invalid("a page".to_owned()), Resource::Project, "atlas.base_url");
         let left = std::time::Duration::from_secs(5);
         check(&Error::Paced { left, limited: true }, Resource::Exports, "too many requests");
-        check(&Error::Paced { left, limited: false }, Resource::Exports, "fault of its own");
+        check(&Error::Paced { left, limited: false }, Resource::Exports, "internal fault");
     }
 
     #[test]

@@ -166,7 +166,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether everything can be watched, and no problem was found.
+    /// Returns true if everything can be watched, and no problem was found.
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.rows.iter().all(|row| !matches!(row.verdict, Verdict::Problem | Verdict::Failed))
@@ -188,7 +188,7 @@ impl Report {
         format!("{rows}\n{}{}\n", self.surroundings(), self.sentence())
     }
 
-    /// What is said besides the rows: a line for the proxy, and one for each warning about the environment.
+    /// The lines below the rows: one for the proxy, and one for each warning about the environment.
     fn surroundings(&self) -> String {
         let proxy = self.proxy.as_ref().map(|proxy| format!("Proxy: {proxy} ({})\n", proxy.variable()));
         let warnings = self.warnings.iter().map(|warning| format!("Warning: {warning}\n"));

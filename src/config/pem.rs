@@ -35,7 +35,7 @@ pub(crate) struct Pem {
     pub(crate) others: Vec<String>,
 }
 
-/// Why there is no private key.
+/// The reason for a missing private key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NoKey {
     Encrypted,
@@ -119,7 +119,7 @@ impl Section<'_> {
             && (self.label.starts_with("ENCRYPTED") || self.body.contains("ENCRYPTED"))
     }
 
-    /// Refuses what holds certificates that nobody would miss until they are needed.
+    /// Refuses what holds certificates that are missed only when they are needed.
     fn refuse_lost_certificate(&self) -> Result<(), String> {
         let (line, label) = (self.line, self.label.to_ascii_uppercase());
         if let Some((form, hint)) = OTHER_FORMS.iter().find(|(form, _)| *form == label) {
@@ -168,7 +168,7 @@ fn sections(text: &str) -> Result<Vec<Section<'_>>, String> {
     Ok(sections)
 }
 
-/// Where the next section begins, unless that is in a comment.
+/// Returns the start of the next section that is not in a comment.
 fn next_begin(text: &str, from: usize) -> Option<usize> {
     let mut begins = text[from..].match_indices(BEGIN).map(|(at, _)| from + at);
     begins.find(|at| {

@@ -21,7 +21,7 @@ const NO: [&str; 2] = ["NO_PROXY", "no_proxy"];
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) const NAMES: [&[&str]; 3] = [&HTTPS, &HTTP, &NO];
 
-/// What a message suggests.
+/// The address that messages suggest.
 const EXAMPLE: &str = "such as http://proxy.example.org:3128";
 
 /// A proxy that is in use.
@@ -166,7 +166,7 @@ fn decoded(text: &str) -> Option<String> {
     (!text.contains(char::is_control)).then(|| text.into_owned())
 }
 
-/// Whether an entry of `NO_PROXY` covers `base`; `None` if it can cover nothing.
+/// Returns true if an entry of `NO_PROXY` covers `base`; `None` if it can cover nothing.
 ///
 /// A name covers itself and what is below it, with or without `.` or `*.` before it, as for curl.
 /// A port limits any entry to that port, as for Go.
@@ -208,7 +208,7 @@ fn address_of(base: &Url) -> Option<IpAddr> {
     }
 }
 
-/// Whether an address is in a network; `None` if that is none.
+/// Returns true if an address is in a network; `None` if that is none.
 fn in_network(address: Option<IpAddr>, network: IpAddr, bits: u32) -> Option<bool> {
     let most: u32 = if network.is_ipv4() { 32 } else { 128 };
     let kept = most.checked_sub(bits)?;

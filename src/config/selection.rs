@@ -1,4 +1,4 @@
-//! Which clusters of a project, and which projects of an organization: names in full, and patterns.
+//! The selected clusters of a project and projects of an organization: names in full, and patterns.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ impl Selection {
         Ok(Self { names, patterns: Some(patterns), excluded: Vec::new() })
     }
 
-    /// Whether `exclude_clusters` matches `name`.
+    /// Returns true if `exclude_clusters` matches `name`.
     #[must_use]
     pub fn excludes(&self, name: &str) -> bool {
         self.excluded.iter().any(|pattern| pattern.matches(name))
@@ -83,7 +83,7 @@ impl ProjectPattern {
         Ok(patterns)
     }
 
-    /// Whether it matches a project. A project without a readable name is matched by its id alone, so that no pattern hides
+    /// Returns true if it matches a project. A project without a readable name is matched by its id alone, so that no pattern hides
     /// a project by mistake.
     #[must_use]
     pub fn matches(&self, id: &ProjectId, name: Option<&str>) -> bool {

@@ -1,4 +1,4 @@
-//! When a collector that Atlas refuses is read again.
+//! Pauses between the readings of a collector that Atlas refuses.
 
 use std::time::Duration;
 

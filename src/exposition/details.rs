@@ -44,7 +44,7 @@ pub(super) const CLUSTERS: &[Family] = &[
     ),
     per_cluster(
         "mongodbatlas_backup_export_collectors_unread",
-        "Number of collectors (snapshots, events, buckets) of the cluster or its project that are switched on and were neither read of late nor refused. No sample while there is none.",
+        "Number of collectors (snapshots, events, buckets) of the cluster or its project that are switched on and were neither read recently nor refused. No sample while there is none.",
         |cluster| Some(cluster.unread.len()).filter(|unread| *unread > 0).map(|unread| count(unread as u64)),
     ),
 ];

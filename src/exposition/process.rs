@@ -11,7 +11,7 @@ use super::own::{NO_LABELS, gauges};
 use super::values::{count, seconds};
 use crate::process::ProcessStats;
 
-/// What is known of the process, and when it started. The kernel's own start time moves when the clock is set.
+/// Encodes the metrics of the process. The kernel's own start time moves when the clock is set.
 pub(super) fn families(
     encoder: &mut DescriptorEncoder<'_>,
     process: &ProcessStats,

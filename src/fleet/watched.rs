@@ -26,12 +26,12 @@ pub(super) struct Watched {
     pub(super) said: BTreeSet<Complaint>,
 }
 
-/// What was said in the log of the exclusions of an organization.
+/// The logged exclusions of an organization.
 #[derive(Debug, Default)]
 pub(super) struct SaidOfExclusions {
-    /// How many projects they exclude.
+    /// The number of projects that they exclude.
     pub(super) excluded: usize,
-    /// Which of them match nothing.
+    /// Those of them that match nothing.
     pub(super) complaints: BTreeSet<Complaint>,
 }
 

@@ -85,7 +85,7 @@ struct Summary {
     unread: usize,
     /// Clusters that wait for their first poll, or for the name of their project.
     unpolled: usize,
-    /// What is to be said of those, one text for each cause.
+    /// The banners of those, one text for each cause.
     problems: Vec<String>,
     /// Clusters whose export frequency is that of no policy item.
     unmatched: usize,

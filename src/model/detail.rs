@@ -28,10 +28,10 @@ impl Detail {
     }
 }
 
-/// Why a detail could not be read.
+/// A failed reading of a detail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
-    /// Whether Atlas refused it, as where a role is missing.
+    /// True if Atlas refused it, as where a role is missing.
     pub is_refused: bool,
     /// The failure itself.
     pub error: PollError,

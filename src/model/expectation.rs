@@ -64,7 +64,7 @@ pub struct PolicyItems {
     exported: Box<[ObjectId]>,
     /// The ids of the others, sorted.
     others: Box<[ObjectId]>,
-    /// Whether any has the export frequency; `None` where Atlas does not say.
+    /// True if any has the export frequency; `None` where Atlas does not say.
     matched: Option<bool>,
 }
 
@@ -103,7 +103,7 @@ impl Schedule {
         self.bucket_id.as_deref().filter(|_| self.exports_itself())
     }
 
-    /// Whether the export policy exports a snapshot.
+    /// Returns true if the export policy exports a snapshot.
     ///
     /// The policy items that the snapshot belongs to decide. Its one word for them decides where Atlas lists none of them, or one
     /// that the policy has no longer.
@@ -120,14 +120,14 @@ impl Schedule {
         !are_known && snapshot.frequency.as_ref().is_some_and(|word| word.eq_ignore_ascii_case(frequency))
     }
 
-    /// Whether no item of the backup policy takes snapshots of the export frequency, so that Atlas never exports any; `None` where
+    /// Returns true if no item of the backup policy takes snapshots of the export frequency, so that Atlas never exports any; `None` where
     /// Atlas does not say, or exports nothing by itself.
     #[must_use]
     pub fn policy_item_missing(&self) -> Option<bool> {
         self.items.matched.filter(|_| self.exports_itself()).map(|matched| !matched)
     }
 
-    /// Whether two schedules export the same snapshots. Items of another frequency do not count.
+    /// Returns true if two schedules export the same snapshots. Items of another frequency do not count.
     #[must_use]
     pub fn exports_like(&self, other: &Self) -> bool {
         let decides = |schedule: &Self| {
@@ -165,7 +165,7 @@ impl Expected {
     }
 }
 
-/// Why a cluster is not watched.
+/// The reason for not watching a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unexportable {
     /// It shares its servers (`TENANT`).
@@ -323,7 +323,7 @@ mod tests {
         check(&[(0, Some("daily"))], false, None);
         check(&[(0, Some("daily")), (1, Some("Weekly"))], true, Some(false));
         check(&[(0, Some("daily")), (1, None)], true, None);
-        assert_eq!(schedule(true, "weekly").policy_item_missing(), None, "no policy is told");
+        assert_eq!(schedule(true, "weekly").policy_item_missing(), None, "the answer has no policies");
     }
 
     #[test]

@@ -36,12 +36,12 @@ pub struct FailedJob {
     pub snapshot_id: Option<Box<str>>,
     /// Atlas's reason.
     pub reason: StateReason<'static>,
-    /// When it failed, where Atlas says so.
+    /// The time of its failure, where Atlas says so.
     pub finished_at: Option<Moment>,
 }
 
 impl FailedJob {
-    /// When it failed; its creation where Atlas does not say.
+    /// Returns the time of its failure; its creation where Atlas does not say.
     #[must_use]
     pub fn failed_at(&self) -> Moment {
         self.finished_at.unwrap_or(self.key.created_at)

@@ -98,7 +98,7 @@ impl Misbehaviour {
                 let mut response = if code.is_empty() {
                     (status, Html("<html><h1>refused</h1></html>")).into_response()
                 } else {
-                    refuse(status, code, "The simulator was told to refuse this.")
+                    refuse(status, code, "The simulator refuses this by order.")
                 };
                 add_headers(&mut response, &headers);
                 Some(response)

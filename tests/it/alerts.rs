@@ -134,10 +134,10 @@ fn every_metric_and_label_of_a_rule_is_exposed() {
     assert!(seen > 20);
 }
 
-/// What other groups may read: see the head of the file.
+/// The group that others may read: see the head of the file.
 const VISIBILITY: &str = "atlas-backup-export-visibility";
 
-/// What Mimir and Grafana Cloud accept by default.
+/// The default limit of Mimir and Grafana Cloud.
 const MAX_RULES_PER_GROUP: usize = 20;
 
 #[test]

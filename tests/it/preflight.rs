@@ -213,7 +213,7 @@ async fn check_tells_the_usual_causes_apart() {
     of("/exports", refused(429, "RATE_LIMITED"), &["too many requests"]).await;
     of("/groups/", Misbehaviour::Hang, &["no answer in time"]).await;
     of("/groups/", Misbehaviour::Html, &["check atlas.base_url"]).await;
-    of("/groups/", refused(500, "UNEXPECTED_ERROR"), &["a fault of its own"]).await;
+    of("/groups/", refused(500, "UNEXPECTED_ERROR"), &["an internal fault"]).await;
     of("/oauth/", refused(403, "ORG_REQUIRES_ACCESS_LIST"), &["API access list of the service"]).await;
     let mut setup = Setup::new(&simulator);
     setup.base_url = "http://127.0.0.1:9".to_owned();

@@ -1,4 +1,4 @@
-//! How large a scrape gets: the table of `docs/production.md` beside a real one.
+//! The size of a scrape: the table of `docs/production.md` beside a real one.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use crate::harness::{Exporter, Setup, simulator, world};
 /// Clusters of each project.
 const OF_PROJECT: usize = 10;
 
-/// How long the first reading of everything may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Maximum time of the first reading of everything.
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What one scrape is made of.
+/// The size of one scrape.
 #[derive(Debug, Clone, Copy)]
 struct Size {
     series: f64,
@@ -25,11 +25,11 @@ impl Size {
     /// A scrape of `clusters`, given those of `few` and `many` clusters: it grows with each cluster by as much.
     fn extrapolated(few: (usize, Self), many: (usize, Self), clusters: usize) -> Self {
         let share = (clusters as f64 - few.0 as f64) / (many.0 - few.0) as f64;
-        let figure = |of: fn(&Self) -> f64| of(&few.1) + (of(&many.1) - of(&few.1)) * share;
+        let value = |of: fn(&Self) -> f64| of(&few.1) + (of(&many.1) - of(&few.1)) * share;
         Self {
-            series: figure(|size| size.series),
-            plain: figure(|size| size.plain),
-            gzip: figure(|size| size.gzip),
+            series: value(|size| size.series),
+            plain: value(|size| size.plain),
+            gzip: value(|size| size.gzip),
         }
     }
 }
@@ -48,7 +48,7 @@ async fn scraped(clusters: usize) -> Size {
             ..Project::new(&format!("payments-{number:03}"))
         };
         for cluster in 0..OF_PROJECT.min(clusters - number * OF_PROJECT) {
-            // No two clusters are backed up at the same time: equal figures would be packed too well.
+            // No two clusters are backed up at the same time: equal values would compress too well.
             let age = Duration::from_secs((7919 * (number * OF_PROJECT + cluster) as u64) % 80_021 + 3600);
             let snapshots = [age, age + DAY, age + DAY * 2].map(|age| Snapshot::taken(age, "daily"));
             let jobs = snapshots.each_ref().map(|snapshot| Job::of(snapshot, End::Successful));
@@ -83,7 +83,7 @@ async fn scraped(clusters: usize) -> Size {
     };
     let start = Instant::now();
     while !complete(&exporter.get("/metrics").await.text().await.unwrap()) {
-        assert!(start.elapsed() < PATIENCE, "not everything is read: {}", exporter.log());
+        assert!(start.elapsed() < READY_TIMEOUT, "not everything is read: {}", exporter.log());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     Size::of(&exporter).await

@@ -373,7 +373,7 @@ async fn the_next_poll_is_told_and_what_is_stale_is_gone() {
     assert!(page.contains("server_error: Atlas answered 500") && page.contains(">unknown<"), "{page}");
 }
 
-/// What an attribute of a page holds, everywhere.
+/// The values of an attribute on a page.
 fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
     page.split(&format!(" {name}=\"")).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }

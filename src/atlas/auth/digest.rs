@@ -21,10 +21,10 @@ const MOST_ROUNDS: usize = 3;
 #[derive(Debug)]
 pub(in crate::atlas) struct DigestAuth {
     public_key: String,
-    /// Where the public key is from.
+    /// Source of the public key.
     origin: String,
     private_key: SecretSource,
-    /// Whether it was said what is odd about the key, since it was last accepted.
+    /// Set once an odd key is logged, until a key is accepted.
     hinted: AtomicBool,
     /// The nonce in use, with the count of its uses. Requests share it until Atlas calls it stale.
     challenge: Mutex<Option<WwwAuthenticateHeader>>,

@@ -60,7 +60,7 @@ pub(in crate::atlas) struct TokenAuth {
 #[derive(Debug)]
 struct Minter {
     client_id: String,
-    /// Where the id is from.
+    /// Source of the id.
     origin: String,
     client_secret: SecretSource,
     url: Url,

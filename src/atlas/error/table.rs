@@ -15,9 +15,9 @@ pub struct ErrorAnswer {
     codes: &'static [&'static str],
     /// The label that the failure is counted under.
     pub reason: FailureReason,
-    /// Whether the request is sent again within the same poll.
+    /// The repetition of the request within the same poll.
     pub retry: Retry,
-    /// Whether two readings in a row that end so disable the collector.
+    /// True if two readings in a row that end so disable the collector.
     pub disables_collector: bool,
     /// The cause in a few words.
     pub meaning: &'static str,
@@ -26,7 +26,7 @@ pub struct ErrorAnswer {
     pub hint: &'static str,
 }
 
-/// How a request that met an error is repeated.
+/// Repetition of a request that met an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
     /// Not at all: the same request would meet the same error.
@@ -222,7 +222,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         reason: FailureReason::ServerError,
         retry: Retry::Backoff,
         meaning: "fault of Atlas",
-        hint: "Atlas reports a fault of its own: try again later, and see status.mongodb.com. {error}",
+        hint: "Atlas reports an internal fault: try again later, and see status.mongodb.com. {error}",
         ..REFUSED
     },
 ];

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What editors and shells of other systems make of `text`.
+/// The files that editors and shells of other systems make of `text`.
 fn variants(text: &str) -> [Vec<u8>; 4] {
     let utf16: Vec<_> = format!("\u{feff}{text}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let crlf = text.replace('\n', "\r\n");

@@ -349,7 +349,7 @@ async fn failures_are_looked_for_among_the_clusters_of_the_project() {
     assert_eq!(board.search_events_of(&id), (names(&[]), names(&["a", "b"])), "switched off and on");
 }
 
-/// How many details are unread, of each cluster of which some are.
+/// The number of unread details of each cluster that has any.
 fn unread_details(board: &Board) -> Vec<u64> {
     let counts = samples(&text(board), "collectors_unread");
     counts.iter().map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect()
@@ -366,7 +366,7 @@ async fn a_cluster_is_read_when_each_detail_was_read_or_refused() {
         view.clusters[0].unread.clone()
     };
     let open = [Detail::Events, Detail::Buckets, Detail::Snapshots];
-    assert_eq!(left(&board), open, "nobody knows yet whether snapshots are expected");
+    assert_eq!(left(&board), open, "it is unknown yet whether snapshots are expected");
     board.discover(&id, at(1), Ok(()));
     let listed = ListedCluster {
         name: "prod".to_owned(),
@@ -438,7 +438,7 @@ async fn a_bucket_that_may_be_missing_is_unread_until_that_is_certain() {
     assert!(is(0, Some(false)) && !unlisted() && unconfirmed() == 0);
     named("b3");
     board.set_details(Duration::from_mins(30), &Detail::ALL);
-    assert!(!unlisted(), "nobody asks for what is off");
+    assert!(!unlisted(), "a detail that is off is not requested");
     board.set_details(Duration::from_mins(30), &[]);
     board.export_buckets(&id, now, Err(Unread { is_refused: true, error: no() }));
     assert!(is(2, None), "a role is missing for buckets");

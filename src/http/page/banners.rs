@@ -1,4 +1,4 @@
-//! What could not be read besides single clusters: one banner for each cause, with what it means.
+//! Failed readings that concern more than one cluster: one banner for each cause, with its meaning.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,15 +7,15 @@ use crate::status::{Cluster, Problem, Status, Verdict};
 /// Names of projects or organizations that a banner lists.
 const MAX_NAMES: usize = 3;
 
-/// What one cause keeps from being read.
+/// Readings that fail for one cause.
 #[derive(Default)]
 struct Group<'a> {
-    /// What the first reading that failed was told.
+    /// The error of the first reading that failed.
     error: Option<&'a str>,
     organizations: BTreeSet<&'a str>,
     /// Ids of projects, with their names.
     projects: BTreeMap<&'a str, &'a str>,
-    /// What of them, as in [`Problem::what`].
+    /// Their kinds, as in [`Problem::what`].
     what: BTreeSet<&'a str>,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn texts(status: &Status<'_>) -> Vec<String> {
     groups.values().map(|group| group.text(&status.clusters)).collect()
 }
 
-/// What problems of one cause share: the reason, and Atlas's code where the reason alone could be several causes.
+/// The key of a cause: the reason, and Atlas's code where the reason alone could be several causes.
 fn cause<'a>(problem: &Problem<'a>) -> (&'static str, &'a str) {
     let reason = problem.reason.unwrap_or("forbidden");
     let code = match reason {
@@ -82,7 +82,7 @@ impl Group<'_> {
         }
     }
 
-    /// What the details would show.
+    /// Names the faults that the details would show.
     fn unnoticed(&self) -> String {
         let meanings = [
             ("snapshots", "snapshots whose export never begins"),
@@ -97,7 +97,7 @@ impl Group<'_> {
         if meanings.is_empty() { String::new() } else { format!("Not noticed: {}.", listed(&meanings)) }
     }
 
-    /// Whether the export jobs of these projects are watched.
+    /// States whether the export jobs of these projects are watched.
     fn polls(&self, clusters: &[Cluster<'_>]) -> String {
         let polled = clusters
             .iter()

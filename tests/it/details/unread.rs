@@ -38,7 +38,7 @@ async fn a_missing_bucket_is_told_at_once_whichever_is_read_first() {
         simulator.world().faults.push(Fault::lasting(slow, wait));
         let exporter = rarely(&simulator, "").start().await;
         let missing = |scrape: &Scrape| {
-            // Before that, nobody takes the cluster for a healthy one.
+            // Before that, the cluster is not healthy.
             let told = scrape.value("bucket_missing", "misled", "");
             assert!(
                 told.is_some() || scrape.value("collectors_unread", "misled", "").is_some(),
