@@ -25,8 +25,8 @@ use std::time::Duration;
 use config::{Environment, File, FileFormat, Value, ValueKind};
 use url::Url;
 
-use crate::mask;
 use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
+use crate::redact;
 pub use authorities::Authorities;
 pub use credentials::{Credentials, SecretSource};
 pub(crate) use credentials::{client_hint, key_hint};
@@ -209,7 +209,7 @@ impl fmt::Display for ConfigError {
 
 impl ConfigError {
     pub(crate) fn new(sentence: &str) -> Self {
-        Self(mask::line(sentence))
+        Self(redact::line(sentence))
     }
 }
 

@@ -34,7 +34,7 @@ pub mod simulator;
 pub mod fuzzing;
 
 mod likeness;
-mod mask;
+mod redact;
 mod reload;
 mod run;
 mod telling;

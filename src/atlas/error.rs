@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use crate::mask;
 use crate::model::{FailureReason, Moment, PollError};
+use crate::redact;
 pub use table::{ERROR_ANSWERS, ErrorAnswer, Retry};
 
 /// Longest text of Atlas's that an error repeats, in characters.
@@ -242,12 +242,7 @@ fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 
 /// One line of at most [`MOST_DETAIL`] characters, without credentials: texts of others go to logs and pages.
 pub(super) fn tidy(text: &str) -> String {
-    let mut line = mask::line(text);
-    if let Some((end, _)) = line.char_indices().nth(MOST_DETAIL) {
-        line.truncate(end);
-        line.push_str("...");
-    }
-    line
+    redact::display(text, MOST_DETAIL)
 }
 
 /// An error with its causes, since reqwest's own text says only "error sending request".

@@ -4,7 +4,7 @@ use config::Map;
 
 use super::read::TABLES;
 use super::{ConfigError, ENV_PREFIX, Warning};
-use crate::{likeness, mask};
+use crate::{likeness, redact};
 
 /// Names that Kubernetes gives to the variables of a service that is called like the exporter.
 const KUBERNETES: [&str; 3] = ["SERVICE_HOST", "SERVICE_PORT", "PORT"];
@@ -43,7 +43,7 @@ pub(super) fn warnings(environment: &Map<String, String>) -> Result<Vec<Warning>
         if has_prefix {
             return Err(ConfigError::new(&format!("{variable}: {problem}")));
         }
-        warnings.push(Warning { variable: mask::line(variable), problem });
+        warnings.push(Warning { variable: redact::line(variable), problem });
     }
     warnings.sort_by(|one, other| one.variable.cmp(&other.variable));
     Ok(warnings)

@@ -22,7 +22,7 @@ pub(in crate::atlas) fn is_tidy(text: &str) {
     is_a_line(text);
     assert!(text.chars().count() <= MOST_DETAIL + "...".len(), "{text:?}");
     // Where it was cut, the dots or what is left of a word may stand behind a scheme.
-    assert!(text.ends_with("...") || mask::line(text) == text, "looks like a credential: {text:?}");
+    assert!(text.ends_with("...") || redact::line(text) == text, "looks like a credential: {text:?}");
 }
 
 /// The body of an answer that is no success.
@@ -38,8 +38,8 @@ pub fn error_body(bytes: &[u8]) {
         assert_eq!(error.may_pass(), matches!(status.as_u16(), 429 | 503));
     }
     let Ok(text) = str::from_utf8(bytes) else { return };
-    let line = mask::line(text);
-    assert_eq!(mask::line(&line), line, "looks like a credential");
+    let line = redact::line(text);
+    assert_eq!(redact::line(&line), line, "looks like a credential");
     if text.contains("Planted") {
         return;
     }

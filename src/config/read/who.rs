@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::super::section::Section;
 use super::super::{Authorities, ConfigError, Credentials, SecretSource};
 use super::{filled, text};
-use crate::mask::holds_secret;
+use crate::redact::holds_secret;
 
 pub(super) const SERVICE_ACCOUNT: [&str; 4] =
     ["client_id", "client_secret", "client_secret_file", "expires_at"];

@@ -1,4 +1,4 @@
-//! Texts that others wrote, without what looks like a credential: the one place that knows how those look.
+//! Texts from outside, made safe to log and to show: one line, of bounded length, without credentials.
 
 /// What a secret of a service account begins with.
 const SECRET_PREFIX: &str = "mdb_sa_sk_";
@@ -20,6 +20,16 @@ pub(crate) fn holds_secret(text: &str) -> bool {
 /// is no space before that.
 pub(crate) fn line(text: &str) -> String {
     mask(&text.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " "))
+}
+
+/// Returns `text` as one line of at most `max` characters, cut with an ellipsis, without credentials.
+pub(crate) fn display(text: &str, max: usize) -> String {
+    let mut line = line(text);
+    if let Some((end, _)) = line.char_indices().nth(max) {
+        line.truncate(end);
+        line.push_str("...");
+    }
+    line
 }
 
 /// `text` with secrets of service accounts, access tokens, and the word after `Bearer` or `Basic`, replaced; "basic authentication" stays.
