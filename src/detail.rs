@@ -64,9 +64,10 @@ impl Reader {
             match &atlas {
                 None => self.forget(&subject),
                 Some(atlas) => {
-                    let turn = self.turn(&subject, atlas, &mut memory, &settings);
-                    // Twelve kilobytes, which nobody needs until the next reading.
-                    Box::pin(settings.readings.pass(&mut slow, turn)).await;
+                    let turn = async |_in_flight| {
+                        self.turn(&subject, atlas, &mut memory, &settings).await;
+                    };
+                    settings.readings.pass(&mut slow, turn).await;
                 }
             }
             let pause = |settings: &Settings| pause(&subject, &memory.refusals, settings, atlas.as_ref());

@@ -124,7 +124,7 @@ impl Scout {
             let atlas = client(&settings);
             if let Some(atlas) = &atlas {
                 let atlas = if failing.is_some() { atlas.without_retries() } else { atlas.clone() };
-                let outcome = Box::pin(settings.readings.pass(&mut slow, read(atlas))).await;
+                let outcome = settings.readings.pass(&mut slow, async |_in_flight| read(atlas).await).await;
                 log(&mut failing, outcome.err().as_ref(), place, what);
             }
             let pause = |settings: &Settings| {

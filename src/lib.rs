@@ -36,6 +36,7 @@ pub mod fuzzing;
 mod likeness;
 mod redact;
 mod reload;
+mod revocable;
 mod run;
 mod telling;
 

@@ -17,7 +17,7 @@ use crate::collect::Walk;
 use crate::model::{
     ClusterReport, FailedJob, FailureReason, JobId, Moment, Movements, PollError, ProjectId, Target,
 };
-use crate::settings::{Follow, Settings, rest};
+use crate::settings::{Follow, InFlight, Settings, rest};
 
 /// Failures that are older when the exporter starts were logged before, or are no news.
 const LOGGED_AGE: SignedDuration = SignedDuration::from_hours(24);
@@ -50,8 +50,7 @@ impl Poller {
             let client = |settings: &Settings| settings.projects.get(&target.project_id).cloned();
             let atlas = client(&settings);
             if let Some(atlas) = &atlas {
-                // Nine kilobytes, which a cluster that waits for its next poll does without.
-                Box::pin(self.poll(&target, &settings, atlas, &mut memory)).await;
+                self.poll(&target, &settings, atlas, &mut memory).await;
             }
             let pause = |settings: &Settings| pause(settings, &target.project_id);
             let tell = |next| self.board.expect_poll(&target, next);
@@ -61,10 +60,14 @@ impl Poller {
 
     async fn poll(&self, target: &Target, settings: &Settings, atlas: &Atlas, memory: &mut Memory) {
         let atlas = &if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
-        let timed = async {
+        let walk = &mut memory.walk;
+        let timed = async move |in_flight: InFlight| {
             let began = Instant::now();
-            let outcome =
-                memory.walk.cluster(atlas, target, &settings.poll, began + settings.poll.timeout).await;
+            let deadline = began + settings.poll.timeout;
+            let outcome = tokio::select! {
+                outcome = walk.cluster(atlas, target, &settings.poll, deadline) => outcome,
+                () = in_flight.revoked() => Err(Error::Timeout),
+            };
             (outcome, began.elapsed())
         };
         let (outcome, duration) = settings.polls.pass(&mut memory.slow, timed).await;

@@ -1,7 +1,6 @@
 //! What every task follows, replaced as a whole when the configuration is read anew.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::atlas::Atlas;
 use crate::config::{DetailConfig, PollConfig};
 use crate::model::{OrganizationId, ProjectId};
+use crate::revocable::{Permits, RevocableSemaphore};
 
 /// Work that takes longer is slow. It gives its place to the next and goes on without, and begins its next time among its like,
 /// so that it takes not even this second from the quick ones.
@@ -50,12 +50,46 @@ pub struct Settings {
     pub readings: Arc<Lanes>,
 }
 
-/// Bounds how much work begins at once, and sees to it that what hangs does not hold up the rest.
+/// Maximum number of polls, and of readings, in flight: each has a connection to Atlas, which takes up to half a megabyte for buffers.
+const MAX_IN_FLIGHT: usize = 256;
+
+/// Maximum number of those that were slow the last time. The rest is for quick ones.
+const MAX_SLOW_IN_FLIGHT: usize = 192;
+
+/// File descriptors that are left to the pages and to everything else.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Bounds how much work begins at once and how much is in flight, and sees to it that what hangs does not hold up the rest.
 #[derive(Debug)]
 pub struct Lanes {
     width: usize,
     quick: Lane,
     slow: Lane,
+    in_flight: RevocableSemaphore,
+    slow_in_flight: RevocableSemaphore,
+}
+
+/// Permission to have a request in flight.
+#[derive(Debug)]
+pub struct InFlight {
+    slow: Option<Permits>,
+    permits: Permits,
+}
+
+impl InFlight {
+    /// Waits until other work needs the permission more: this work has taken long.
+    pub async fn revoked(&self) {
+        let slow = async {
+            match &self.slow {
+                Some(slow) => slow.revoked().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = slow => {}
+            () = self.permits.revoked() => {}
+        }
+    }
 }
 
 /// A queue for so many places. While work waits long for its turn, places are lent for a shorter and shorter time.
@@ -82,6 +116,11 @@ impl Lane {
     }
 }
 
+/// The number of files that may be open; `None` where the system does not say.
+fn descriptors() -> Option<u64> {
+    rlimit::getrlimit(rlimit::Resource::NOFILE).ok().map(|(soft, _)| soft)
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -90,7 +129,17 @@ impl Lanes {
     /// Lanes in which `width` may begin at once, slow ones apart.
     #[must_use]
     pub fn new(width: usize) -> Arc<Self> {
-        Arc::new(Self { width, quick: Lane::new(width), slow: Lane::new(width) })
+        let most = descriptors().map_or(usize::MAX, |all| {
+            // Polls and readings may take half of what is left.
+            usize::try_from(all.saturating_sub(OTHER_DESCRIPTORS) / 4).unwrap_or(usize::MAX).max(1)
+        });
+        Arc::new(Self {
+            width,
+            quick: Lane::new(width),
+            slow: Lane::new(width),
+            in_flight: RevocableSemaphore::new(MAX_IN_FLIGHT.min(most)),
+            slow_in_flight: RevocableSemaphore::new(MAX_SLOW_IN_FLIGHT.min(most)),
+        })
     }
 
     /// How much may begin at once.
@@ -99,14 +148,21 @@ impl Lanes {
         self.width
     }
 
-    /// Does `work` when it has its turn. `slow` tells whether it was slow the last time, and is told whether it was now.
-    pub async fn pass<T>(&self, slow: &mut bool, work: impl Future<Output = T>) -> T {
+    /// Begins `work` when it has its turn; until then it takes no memory. `slow` tells whether it was slow the last time, and is told
+    /// whether it was now.
+    pub async fn pass<T, F: Future<Output = T>>(
+        &self,
+        slow: &mut bool,
+        work: impl FnOnce(InFlight) -> F,
+    ) -> T {
         let lane = if *slow { &self.slow } else { &self.quick };
+        let of_slow = if *slow { Some(self.slow_in_flight.acquire().await) } else { None };
+        let in_flight = InFlight { slow: of_slow, permits: self.in_flight.acquire().await };
         let asked = Instant::now();
         let place = lane.places.acquire().await;
         let began = Instant::now();
         let waited = began - asked > SLOW;
-        let mut work = pin!(work);
+        let mut work = Box::pin(work(in_flight));
         let mut outcome = timeout_at(began + lane.patience(), &mut work).await;
         drop(place);
         if outcome.is_err() {
@@ -193,26 +249,31 @@ mod tests {
         check(1.0, 66);
     }
 
+    /// Takes a minute, unless the permission is revoked.
+    async fn hang(in_flight: InFlight) {
+        let _ = tokio::time::timeout(Duration::from_mins(1), in_flight.revoked()).await;
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_hangs_gives_its_slot_away_and_waits_among_its_like() {
         let lanes = Lanes::new(1);
         let start = Instant::now();
         let (mut slow, mut quick) = (false, false);
-        let hang = lanes.pass(&mut slow, tokio::time::sleep(Duration::from_mins(1)));
+        let hanging = lanes.pass(&mut slow, hang);
         let next = async {
-            lanes.pass(&mut quick, async {}).await;
+            lanes.pass(&mut quick, async |_| {}).await;
             start.elapsed()
         };
-        let ((), waited) = tokio::join!(hang, next);
+        let ((), waited) = tokio::join!(hanging, next);
         assert_eq!(waited, SLOW);
         assert!(slow && !quick);
         let begun = Instant::now();
-        let hang = lanes.pass(&mut slow, tokio::time::sleep(Duration::from_mins(1)));
+        let hanging = lanes.pass(&mut slow, hang);
         let next = async {
-            lanes.pass(&mut quick, async {}).await;
+            lanes.pass(&mut quick, async |_| {}).await;
             begun.elapsed()
         };
-        assert_eq!(tokio::join!(hang, next).1, Duration::ZERO, "a slow one is in a lane of its own");
+        assert_eq!(tokio::join!(hanging, next).1, Duration::ZERO, "a slow one is in a lane of its own");
     }
 
     /// `hanging` pieces of work that hang for a minute, and then a quick one, all in lanes of eight: how long that waits.
@@ -222,21 +283,50 @@ mod tests {
         for _ in 0..hanging {
             let lanes = lanes.clone();
             tasks.spawn(async move {
-                lanes.pass(&mut false, async { tokio::time::sleep(Duration::from_mins(1)).await }).await;
+                lanes.pass(&mut false, hang).await;
             });
         }
         // Everyone stands in the queue when time has passed.
         tokio::time::sleep(Duration::from_millis(1)).await;
         let start = Instant::now();
-        lanes.pass(&mut false, async {}).await;
+        lanes.pass(&mut false, async |_| {}).await;
         start.elapsed()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_crowd_that_hangs_is_passed_quickly() {
         assert!(wait_behind(8).await <= SLOW);
-        let waited = wait_behind(2000).await;
-        assert!(waited < Duration::from_secs(12), "{waited:?}");
+        let waited = wait_behind(MAX_IN_FLIGHT - 1).await;
+        assert!(waited < Duration::from_secs(6), "{waited:?}");
+        let waited = wait_behind(1000).await;
+        assert!(waited < Duration::from_secs(20), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_in_flight_is_bounded_and_quick_work_has_a_share() {
+        let lanes = Lanes::new(8);
+        let in_flight = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        for _ in 0..1000 {
+            let (lanes, in_flight) = (lanes.clone(), in_flight.clone());
+            tokio::spawn(async move {
+                let work = async |permission| {
+                    in_flight.fetch_add(1, Ordering::Relaxed);
+                    hang(permission).await;
+                    in_flight.fetch_sub(1, Ordering::Relaxed);
+                };
+                loop {
+                    lanes.pass(&mut true, &work).await;
+                }
+            });
+        }
+        for _ in 0..60 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(in_flight.load(Ordering::Relaxed) <= MAX_SLOW_IN_FLIGHT);
+            let start = Instant::now();
+            lanes.pass(&mut false, async |_| {}).await;
+            assert_eq!(start.elapsed(), Duration::ZERO);
+        }
+        assert_eq!(in_flight.load(Ordering::Relaxed), MAX_SLOW_IN_FLIGHT);
     }
 
     #[tokio::test(start_paused = true)]
@@ -249,7 +339,7 @@ mod tests {
             let lanes = lanes.clone();
             tasks.spawn(async move {
                 let mut slow = false;
-                let answer = async { tokio::time::sleep(Duration::from_millis(900)).await };
+                let answer = |_| tokio::time::sleep(Duration::from_millis(900));
                 lanes.pass(&mut slow, answer).await;
                 assert!(!slow);
             });
@@ -268,7 +358,7 @@ mod tests {
         for _ in 0..20 {
             let (lanes, under_way) = (lanes.clone(), under_way.clone());
             tasks.spawn(async move {
-                let work = async {
+                let work = async |_| {
                     assert!(under_way.fetch_add(1, Ordering::Relaxed) < 2);
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     under_way.fetch_sub(1, Ordering::Relaxed);

@@ -1,22 +1,23 @@
 //! The one way out: every wire request passes [`Door::send`], every body [`Door::body`].
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Request, RequestBuilder, Response, StatusCode};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::Error;
 use super::endpoint::Route;
-use super::inflate::{gunzip, is_gzip};
+use super::inflate::decompressor;
 use super::names::Names;
 use super::pace::Pacer;
 use super::sunset::SunsetWarnings;
 use crate::config::{Authorities, Proxy};
+use crate::revocable::{Permits, RevocableSemaphore, Revoked};
 use crate::self_metrics::SelfMetrics;
 
 /// Largest body that is read, after decompression. A page of 500 jobs takes about 400 KB; forty times that leaves
@@ -30,22 +31,25 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LARGEST_ERROR_BODY: usize = 64 * 1024;
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A body beyond this is large. No page of Atlas's is, unless its jobs carry much `customData`.
-const LARGE: usize = 512 * 1024;
+/// Memory of all bodies and listings that are being read: two bodies of the largest size, or 64 pages of 500 jobs.
+const MEMORY: usize = 33 * 1024 * 1024;
 
-/// Large bodies that are read at once; others wait for their turn, within the time of their poll. One that hangs keeps its memory, and as
-/// many may hang as there are clusters.
-const LARGE_AT_ONCE: usize = 4;
+/// Bytes of one permit. A semaphore of a 32-bit machine has too few permits to count single bytes.
+const PERMIT: usize = 1024;
 
-/// Memory of a body that is kept for the next one: of a page of 500 jobs, as a rule.
-const LARGEST_ROOM: usize = 1024 * 1024;
+/// Memory that is reserved for every body before it is read: enough for most. All that may be in flight have room for it.
+const FIRST_RESERVATION: usize = 64 * 1024;
+
+/// Memory that is reserved for a longer body: enough for a page of 500 jobs. From there on it doubles.
+const SECOND_RESERVATION: usize = 512 * 1024;
+
+/// Idle connections that are kept for the next requests. After a moment in which Atlas hung, there would be hundreds.
+const MAX_IDLE_CONNECTIONS: usize = 32;
 
 #[derive(Debug, Clone)]
 pub(super) struct Door {
     client: Client,
-    /// Empty, or the memory of a body that was read. To get it from the system for every page takes as long as to inflate one.
-    room: Arc<Mutex<Vec<u8>>>,
-    large: Arc<Semaphore>,
+    memory: RevocableSemaphore,
     pub(super) pacer: Pacer,
     sunsets: SunsetWarnings,
     pub(super) metrics: Arc<SelfMetrics>,
@@ -63,6 +67,7 @@ impl Door {
         let mut client = Client::builder()
             .user_agent(concat!("atlas-backup-exporter/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
             .dns_resolver(Names::default())
             // Bodies are inflated here, as a whole.
             .no_gzip()
@@ -83,21 +88,8 @@ impl Door {
             client = client.tls_certs_merge(certificates);
         }
         let client = client.build().map_err(Error::transport)?;
-        let large = Arc::new(Semaphore::new(LARGE_AT_ONCE));
-        let sunsets = SunsetWarnings::default();
-        Ok(Self { client, room: Arc::default(), large, pacer: Pacer::default(), sunsets, metrics })
-    }
-
-    /// Memory for a body.
-    pub(super) fn room(&self) -> Vec<u8> {
-        std::mem::take(&mut self.room.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Keeps the memory of a body that was read.
-    pub(super) fn keep(&self, body: Vec<u8>) {
-        if body.capacity() <= LARGEST_ROOM {
-            *self.room.lock().unwrap_or_else(PoisonError::into_inner) = body;
-        }
+        let (memory, sunsets) = (RevocableSemaphore::new(MEMORY / PERMIT), SunsetWarnings::default());
+        Ok(Self { client, memory, pacer: Pacer::default(), sunsets, metrics })
     }
 
     /// Begins a POST; [`Door::send`] sends it.
@@ -119,12 +111,55 @@ impl Door {
         Ok(response)
     }
 
-    /// The body of an answer that is a success, in the memory of `room`; any other answer is an error with what it says.
-    pub(super) async fn body(&self, response: Response, room: Vec<u8>) -> Result<Vec<u8>, Error> {
+    /// Reads the body of a successful response; any other response is an error with what it says. `since` is the start of the
+    /// reading that it is a part of.
+    pub(super) async fn body(&self, response: Response, since: Instant) -> Result<Body, Error> {
         if response.status() == StatusCode::OK {
-            return read(response, LARGEST_BODY, room, &self.large).await;
+            return read(response, LARGEST_BODY, self.reserve(since)).await;
         }
-        Err(refusal(response).await)
+        Err(self.refusal(response).await)
+    }
+
+    /// Begins a reservation of memory for a reading that began at `since`.
+    pub(super) fn reserve(&self, since: Instant) -> Reservation {
+        Reservation(self.memory.reserve(since))
+    }
+
+    /// The error that an answer without success is. Its status decides; its body says more, if it comes soon and is short.
+    pub(super) async fn refusal(&self, response: Response) -> Error {
+        let (status, headers) = (response.status(), response.headers().clone());
+        if status.is_redirection() {
+            return Error::invalid(&format!("a redirect ({status}), which is not followed"));
+        }
+        let body = read(response, LARGEST_ERROR_BODY, self.reserve(Instant::now()));
+        let body = timeout(ERROR_BODY_TIMEOUT, body).await.ok().and_then(Result::ok);
+        Error::answer(status, &headers, body.as_deref().unwrap_or_default())
+    }
+}
+
+/// Memory that a reading may use, until it is dropped. Where other readings wait for memory, one that takes long is ended.
+#[derive(Debug)]
+pub(super) struct Reservation(Permits);
+
+impl Reservation {
+    /// Waits until it covers `bytes` in all.
+    pub(super) async fn grow(&mut self, bytes: usize) -> Result<(), Error> {
+        self.0.grow(bytes.div_ceil(PERMIT)).await.map_err(|Revoked| Error::Timeout)
+    }
+}
+
+/// A body that was read as a whole, with the memory that is reserved for it.
+#[derive(Debug)]
+pub(super) struct Body {
+    bytes: Vec<u8>,
+    _reservation: Reservation,
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -143,36 +178,41 @@ impl Drop for Count<'_> {
     }
 }
 
-/// The error that an answer without success is. Its status decides; its body says more, if it comes soon and is short.
-pub(super) async fn refusal(response: Response) -> Error {
-    let (status, headers) = (response.status(), response.headers().clone());
-    if status.is_redirection() {
-        return Error::invalid(&format!("a redirect ({status}), which is not followed"));
-    }
-    // None of them is large.
-    let nobody = Semaphore::new(0);
-    let body = timeout(ERROR_BODY_TIMEOUT, read(response, LARGEST_ERROR_BODY, Vec::new(), &nobody)).await;
-    Error::answer(status, &headers, &body.ok().and_then(Result::ok).unwrap_or_default())
-}
-
-async fn read(
-    mut response: Response,
-    most: usize,
-    mut room: Vec<u8>,
-    large: &Semaphore,
-) -> Result<Vec<u8>, Error> {
-    let mut turn = None;
-    let zipped = is_gzip(response.headers())?;
-    room.clear();
-    let mut body = if zipped { Vec::new() } else { std::mem::take(&mut room) };
-    while let Some(chunk) = response.chunk().await.map_err(Error::transport)? {
-        if body.len() + chunk.len() > most {
-            return Err(Error::TooLarge(format!("more than {most} bytes")));
+/// Reads a body of at most `max` bytes, after decompression.
+async fn read(mut response: Response, max: usize, mut reservation: Reservation) -> Result<Body, Error> {
+    let mut gzip = decompressor(response.headers())?;
+    let mut bytes = Vec::new();
+    reservation.grow(FIRST_RESERVATION).await?;
+    bytes.reserve_exact(FIRST_RESERVATION);
+    loop {
+        let chunk = tokio::select! {
+            chunk = response.chunk() => chunk.map_err(Error::transport)?,
+            () = reservation.0.revoked() => return Err(Error::Timeout),
+        };
+        let Some(chunk) = chunk else { break };
+        let mut rest = &chunk[..];
+        while !rest.is_empty() {
+            if bytes.len() == bytes.capacity() {
+                // One byte more than may be used: the end of a compressed body of `max` bytes is not output.
+                let capacity = (bytes.len() * 2).max(SECOND_RESERVATION).min(max + 1);
+                reservation.grow(capacity).await?;
+                bytes.reserve_exact(capacity - bytes.len());
+            }
+            rest = match &mut gzip {
+                Some(gzip) => gzip.write(rest, &mut bytes)?,
+                None => {
+                    let (now, later) = rest.split_at(rest.len().min(bytes.capacity() - bytes.len()));
+                    bytes.extend_from_slice(now);
+                    later
+                }
+            };
+            if bytes.len() > max {
+                return Err(Error::TooLarge(format!("more than {max} bytes")));
+            }
         }
-        if turn.is_none() && body.len() + chunk.len() > LARGE {
-            turn = large.acquire().await.ok();
-        }
-        body.extend_from_slice(&chunk);
     }
-    if zipped { gunzip(&body, most, room) } else { Ok(body) }
+    if let Some(gzip) = gzip {
+        gzip.finish()?;
+    }
+    Ok(Body { bytes, _reservation: reservation })
 }

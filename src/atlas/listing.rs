@@ -57,7 +57,7 @@ impl Atlas {
         deadline: Instant,
         read: fn(W) -> Result<Option<T>, Error>,
     ) -> Result<Listing<T>, Error> {
-        whole(&self.body(call, deadline).await?, read)
+        whole(&self.body(call, Instant::now(), deadline).await?, read)
     }
 
     /// Adds every job of a cluster's listing to `fold`, page by page, before `deadline`.
@@ -107,13 +107,11 @@ impl Atlas {
         deadline: Instant,
         turn: &mut (dyn FnMut(&[u8]) -> Result<Turned, Error> + Send),
     ) -> Result<u64, Error> {
-        let mut repeated = 0;
+        let (mut repeated, since) = (0, Instant::now());
         let filters = call.url.query().map(|query| format!("{query}&")).unwrap_or_default();
         for number in 1..=MOST_PAGES {
             call.url.set_query(Some(&format!("{filters}itemsPerPage={size}&pageNum={number}")));
-            let body = self.body(&call, deadline).await?;
-            let Turned { fresh, more, promised } = turn(&body)?;
-            self.door.keep(body);
+            let Turned { fresh, more, promised } = turn(&self.body(&call, since, deadline).await?)?;
             if !more {
                 return Ok(promised);
             }

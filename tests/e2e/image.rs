@@ -38,7 +38,7 @@ fn resolve() {
 }
 
 /// Where the binary is. A build in here would not be that of a shell: cargo gives variables to tests by which it and crates tell builds apart.
-async fn built() -> String {
+pub(crate) async fn built() -> String {
     if let Ok(binary) = std::env::var("SHIPPED") {
         return binary;
     }

@@ -27,6 +27,7 @@ mod alerting;
 mod dashboards;
 mod deployed;
 mod image;
+mod memory;
 mod page;
 mod proxy;
 mod servers;

@@ -50,7 +50,8 @@ async fn large_bodies_that_hang_do_not_fill_the_memory_and_hold_up_nobody() {
     assert_eq!(scrape.up("healthy"), Some(1.0));
     assert!(scrape.value("polls_total", "healthy", "").unwrap() >= 5.0, "it was held up");
     let peak = peak(&exporter);
-    assert!(peak < 400, "{peak} MiB for {CLUSTERS} bodies of {} MiB", NEARLY >> 20);
+    println!("PEAK {peak}");
+    assert!(peak < 100, "{peak} MiB for {CLUSTERS} bodies of {} MiB", NEARLY >> 20);
 
     front.answer("/clusters/large-", None);
     exporter

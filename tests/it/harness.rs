@@ -80,13 +80,18 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn new(simulator: &Simulator) -> Self {
         let clusters = simulator.world().projects[PROJECT].clusters.keys().cloned().collect();
+        Self { clusters, ..Self::of(simulator.url()) }
+    }
+
+    /// The same without clusters.
+    pub(crate) fn of(base_url: &str) -> Self {
         Self {
-            base_url: simulator.url().to_owned(),
+            base_url: base_url.to_owned(),
             atlas: String::new(),
             credentials: by_service_account(),
             poll: "interval = \"200ms\"\ntimeout = \"5s\"\n".to_owned(),
             discovery: "interval = \"10m\"\n".to_owned(),
-            clusters,
+            clusters: Vec::new(),
             watched: None,
             flags: Vec::new(),
             environment: Vec::new(),

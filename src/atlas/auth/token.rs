@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::{copy, is_unauthorized, secret, sensitive};
-use crate::atlas::door::{self, Door};
+use crate::atlas::door::Door;
 use crate::atlas::endpoint::{Endpoint, Route};
 use crate::atlas::{Error, Retry, wire};
 use crate::config::{SecretSource, client_hint};
@@ -121,7 +121,7 @@ impl TokenAuth {
             return Ok(response);
         }
         // The 401 stands, unless a newer token than the one it refused can be had. Where a role is missing, none can help.
-        let refusal = door::refusal(response).await;
+        let refusal = door.refusal(response).await;
         if refusal.row().is_none_or(|row| row.retry != Retry::NewToken) {
             return Err(refusal);
         }
@@ -236,7 +236,7 @@ impl Minter {
             .build()
             .map_err(Error::transport)?;
         let route = Route { endpoint: Endpoint::Token, owner: None };
-        match door.body(door.send(&route, request).await?, Vec::new()).await {
+        match door.body(door.send(&route, request).await?, Instant::now()).await {
             Ok(body) => wire::token(&body),
             Err(error) => Err(refused(error)),
         }

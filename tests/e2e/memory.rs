@@ -1,0 +1,432 @@
+//! Peak memory of the binary that is shipped, while Atlas, or what stands between, answers with too much.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use atlas_backup_exporter::simulator::{Bucket, Cluster, End, Fault, Job, Misbehaviour, Project, Simulator};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::front::{FOR_EVER, Front, Script, Step, Way};
+use crate::harness::{Exporter, PROJECT, Setup, command_of, simulator, world};
+use crate::image::built;
+
+/// Project and organization whose answers are hostile.
+const BAD: &str = "65f1c0ffee5eed0000000bad";
+const BAD_ORGANIZATION: &str = "65f1c0ffee5eed0000000d0d";
+
+const HEALTHY: usize = 30;
+
+/// Documented in SECURITY.md and docs/production.md.
+const MAX_MIB: u64 = 64;
+
+/// Nearly the size that a body may have.
+const NEARLY: usize = 15 << 20;
+
+/// Requests whose first line contains the path get the answer.
+struct Attack {
+    name: &'static str,
+    path: &'static str,
+    answer: Answer,
+}
+
+enum Answer {
+    /// The same one each time.
+    Same(fn() -> Vec<u8>),
+    /// The same, and then nothing more.
+    Stalls(fn() -> Vec<u8>),
+    /// Another one for each request, by its number.
+    Each(fn(usize) -> Vec<u8>),
+}
+use Answer::{Each, Same, Stalls};
+
+/// Resources of the hostile project and organization.
+const EXPORTS: &str = "0bad/clusters/bad/backup/exports";
+const SNAPSHOTS: &str = "0bad/clusters/bad/backup/snapshots";
+const SCHEDULE: &str = "0bad/clusters/bad/backup/schedule";
+const CLUSTERS: &str = "0bad/clusters?";
+const NAME: &str = "0bad HTTP";
+const EVENTS: &str = "0bad/events";
+const BUCKETS: &str = "0bad/backup/exportBuckets";
+const CROWD: &str = "0bad/clusters/bad-";
+const PROJECTS: &str = "0d0d/groups";
+
+const ATTACKS: &[Attack] = &[
+    Attack { name: "export jobs: a large field that is not read", path: EXPORTS, answer: Same(unread) },
+    Attack { name: "export jobs: pages without end", path: EXPORTS, answer: Each(|n| jobs(n, 500, 24)) },
+    Attack { name: "export jobs: long ids", path: EXPORTS, answer: Each(|n| jobs(n, 500, 30_000)) },
+    Attack {
+        name: "export jobs: pages of active jobs without end",
+        path: EXPORTS,
+        answer: Each(active_jobs),
+    },
+    Attack {
+        name: "export jobs: failures with messages of 700 KB",
+        path: EXPORTS,
+        answer: Each(long_failures),
+    },
+    Attack { name: "export jobs: a body that stalls at 15 MiB", path: EXPORTS, answer: Stalls(stalled) },
+    Attack { name: "export jobs: a text of 15 MiB with escapes", path: EXPORTS, answer: Same(escapes) },
+    Attack { name: "export jobs: gzip that hardly shrinks", path: EXPORTS, answer: Same(noise) },
+    Attack { name: "export jobs: a head without end", path: EXPORTS, answer: Stalls(endless_head) },
+    Attack { name: "export jobs: an error without end", path: EXPORTS, answer: Stalls(endless_error) },
+    Attack { name: "snapshots: a large field that is not read", path: SNAPSHOTS, answer: Same(unread) },
+    Attack { name: "snapshots: policy items without end", path: SNAPSHOTS, answer: Same(policy_items) },
+    Attack { name: "snapshots: pages without end", path: SNAPSHOTS, answer: Each(snapshots) },
+    Attack { name: "schedule: a large field that is not read", path: SCHEDULE, answer: Same(unread) },
+    Attack { name: "schedule: policies without end", path: SCHEDULE, answer: Same(policies) },
+    Attack { name: "clusters: a large field that is not read", path: CLUSTERS, answer: Same(unread) },
+    Attack {
+        name: "clusters: large entries that are not read",
+        path: CLUSTERS,
+        answer: Same(unread_entries),
+    },
+    Attack { name: "clusters: names of 30 KB", path: CLUSTERS, answer: Each(|n| clusters(n, 30_000)) },
+    Attack { name: "clusters: shared ones without end", path: CLUSTERS, answer: Each(|n| clusters(n, 200)) },
+    Attack { name: "clusters: regions without end", path: CLUSTERS, answer: Same(regions) },
+    Attack { name: "project: a name of 15 MiB", path: NAME, answer: Same(long_name) },
+    Attack { name: "project: a large field that is not read", path: NAME, answer: Same(unread) },
+    Attack { name: "projects: a large field that is not read", path: PROJECTS, answer: Same(unread) },
+    Attack { name: "projects: names of 30 KB, pages without end", path: PROJECTS, answer: Each(projects) },
+    Attack { name: "projects: links without end", path: PROJECTS, answer: Same(links) },
+    Attack { name: "events: a large field that is not read", path: EVENTS, answer: Same(unread) },
+    Attack { name: "events: pages without end", path: EVENTS, answer: Each(events) },
+    Attack { name: "buckets: a large field that is not read", path: BUCKETS, answer: Same(unread) },
+    Attack { name: "buckets: names of 30 KB, pages without end", path: BUCKETS, answer: Each(buckets) },
+];
+
+/// Attacks by many clusters at once.
+const CROWDS: &[(Attack, usize)] = &[
+    (Attack { name: "clusters whose bodies stall at 15 MiB", path: CROWD, answer: Stalls(stalled) }, 60),
+    (Attack { name: "clusters whose bodies stall at 511 KiB", path: CROWD, answer: Stalls(half) }, 500),
+    (Attack { name: "clusters whose heads have no end", path: CROWD, answer: Stalls(endless_head) }, 500),
+];
+
+fn head(headers: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{headers}\r\n").into_bytes()
+}
+
+fn plain(body: &str) -> Vec<u8> {
+    [&head("")[..], body.as_bytes()].concat()
+}
+
+fn zipped(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(head("content-encoding: gzip\r\n"), Compression::fast());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// `item` as often as fits into a body, with commas.
+fn many(item: &str) -> String {
+    vec![item; NEARLY / (item.len() + 1)].join(",")
+}
+
+fn unread() -> Vec<u8> {
+    let body = |items| format!(r#"{{"name":"n","results":[],"unread":[{items}]}}"#);
+    zipped(body(many("[]")).as_bytes())
+}
+
+fn unread_entries() -> Vec<u8> {
+    let entry = |items| format!(r#"{{"results":[{{"name":"a","backupEnabled":false,"unread":[{items}]}}]}}"#);
+    zipped(entry(many(r#"{"":0}"#)).as_bytes())
+}
+
+fn policy_items() -> Vec<u8> {
+    let entry = |items| {
+        format!(
+            r#"{{"results":[{{"id":"65a1f0b2c3d4e5f60718293a","createdAt":"2026-01-02T03:04:05Z","status":"completed","policyItems":[{items}]}}]}}"#
+        )
+    };
+    zipped(entry(many("\"\"")).as_bytes())
+}
+
+fn policies() -> Vec<u8> {
+    let body = |items| {
+        format!(
+            r#"{{"autoExportEnabled":true,"export":{{"frequencyType":"daily"}},"policies":[{{"policyItems":[{items}]}}]}}"#
+        )
+    };
+    zipped(body(many("{}")).as_bytes())
+}
+
+fn regions() -> Vec<u8> {
+    let body = |items| {
+        format!(
+            r#"{{"results":[{{"name":"a","backupEnabled":false,"replicationSpecs":[{{"regionConfigs":[{items}]}}]}}]}}"#
+        )
+    };
+    zipped(body(many("{}")).as_bytes())
+}
+
+fn links() -> Vec<u8> {
+    let body = |items| format!(r#"{{"results":[],"links":[{items}]}}"#);
+    zipped(body(many("{}")).as_bytes())
+}
+
+fn long_name() -> Vec<u8> {
+    let body = |items| format!(r#"{{"name":"{items}"}}"#);
+    zipped(body("n".repeat(NEARLY)).as_bytes())
+}
+
+fn escapes() -> Vec<u8> {
+    let body = |items| format!(r#"{{"results":[{{"id":"a","state":"{items}"}}]}}"#);
+    zipped(body("\\n".repeat(NEARLY / 2)).as_bytes())
+}
+
+fn noise() -> Vec<u8> {
+    let bytes: Vec<u8> =
+        (0..NEARLY / 2).flat_map(|_| format!("{:02x}", fastrand::u8(..)).into_bytes()).collect();
+    zipped(&[b"{\"a\":\"", &bytes[..], b"\",\"results\":[]}"].concat())
+}
+
+fn stalled() -> Vec<u8> {
+    plain(&" ".repeat(NEARLY))
+}
+
+fn half() -> Vec<u8> {
+    plain(&" ".repeat(511 << 10))
+}
+
+fn endless_head() -> Vec<u8> {
+    ["HTTP/1.1 200 OK\r\nx-long: ".as_bytes(), &b"a".repeat(NEARLY)].concat()
+}
+
+fn endless_error() -> Vec<u8> {
+    ["HTTP/1.1 503 x\r\n\r\n{\"detail\":\"".as_bytes(), &b"a".repeat(NEARLY)].concat()
+}
+
+/// A page with a promise of another one.
+fn page(items: &[String]) -> Vec<u8> {
+    zipped(format!(r#"{{"links":[{{"rel":"next"}}],"results":[{}]}}"#, items.join(",")).as_bytes())
+}
+
+/// The number of an entry that no other page has.
+fn numbers(request: usize, count: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |index| request * 1000 + index)
+}
+
+fn job(id: usize, padding: usize, rest: &str) -> String {
+    format!(
+        r#"{{"id":"{id:0padding$x}","snapshotId":"{id:024x}","createdAt":"2026-01-02T03:04:05Z",{rest}}}"#
+    )
+}
+
+fn jobs(request: usize, count: usize, padding: usize) -> Vec<u8> {
+    let rest = r#""state":"Successful","finishedAt":"2026-01-02T03:04:05Z""#;
+    page(&numbers(request, count).map(|id| job(id, padding, rest)).collect::<Vec<_>>())
+}
+
+fn active_jobs(request: usize) -> Vec<u8> {
+    let rest = r#""state":"InProgress","exportStatus":{"exportedCollections":1,"totalCollections":2}"#;
+    page(&numbers(request, 500).map(|id| job(id, 24, rest)).collect::<Vec<_>>())
+}
+
+fn long_failures(request: usize) -> Vec<u8> {
+    let text = "long ".repeat(140_000);
+    let rest = format!(r#""state":"Failed","stateReason":{{"errorCode":"E{request}","message":"{text}"}}"#);
+    let jobs: Vec<_> = numbers(request, 20).map(|id| job(id, 24, &rest)).collect();
+    zipped(format!(r#"{{"results":[{}]}}"#, jobs.join(",")).as_bytes())
+}
+
+fn snapshots(request: usize) -> Vec<u8> {
+    let rest = r#""status":"completed","frequencyType":"daily""#;
+    page(&numbers(request, 500).map(|id| job(id, 24, rest)).collect::<Vec<_>>())
+}
+
+fn clusters(request: usize, length: usize) -> Vec<u8> {
+    let provider = r#"[{"regionConfigs":[{"providerName":"TENANT"}]}]"#;
+    let cluster =
+        |id| format!(r#"{{"id":"{id:024x}","name":"{id:0length$x}","replicationSpecs":{provider}}}"#);
+    page(&numbers(request, 500).map(cluster).collect::<Vec<_>>())
+}
+
+fn projects(request: usize) -> Vec<u8> {
+    let name = "n".repeat(30_000);
+    let project = |id| format!(r#"{{"id":"none-{id}","name":"{name}"}}"#);
+    page(&numbers(request, 500).map(project).collect::<Vec<_>>())
+}
+
+fn events(request: usize) -> Vec<u8> {
+    let event = |id| {
+        format!(
+            r#"{{"id":"{id:024x}","created":"2026-01-02T03:04:05Z","eventTypeName":"CPS_EXPORT_FAILED"}}"#
+        )
+    };
+    page(&numbers(request, 500).map(event).collect::<Vec<_>>())
+}
+
+fn buckets(request: usize) -> Vec<u8> {
+    let name = "n".repeat(30_000);
+    let bucket = |id| format!(r#"{{"_id":"{id:024x}","bucketName":"{name}","cloudProvider":"AWS"}}"#);
+    page(&numbers(request, 500).map(bucket).collect::<Vec<_>>())
+}
+
+/// Peak memory of a process in MiB.
+fn peak(exporter: &Exporter) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", exporter.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
+
+/// The simulator with healthy clusters in one project, and `bad` ones in another.
+async fn healthy_and(bad: usize) -> Simulator {
+    let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)]);
+    let mut world = world([]);
+    let mut healthy = Project::new("healthy");
+    for number in 0..HEALTHY {
+        healthy = healthy.with(&format!("healthy-{number}"), cluster());
+    }
+    world.projects.insert(PROJECT.to_owned(), healthy);
+    let mut hostile = Project::new("bad").with("bad", cluster());
+    for number in 1..bad {
+        hostile = hostile.with(&format!("bad-{number}"), cluster());
+    }
+    world.projects.insert(BAD.to_owned(), hostile);
+    simulator(world).await
+}
+
+async fn run(binary: &str, setup: &Setup) -> Exporter {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
+    let mut command = command_of(binary);
+    command.current_dir(folder.path()).arg("--web.listen-address=127.0.0.1:0");
+    Exporter::spawn(command, folder).await
+}
+
+/// The exporter behind a server that answers as `attacks` say; returns the peak in MiB and the polls of the healthy cluster that has fewest
+/// in `time`.
+async fn attacked(binary: &str, attacks: &[&Attack], clusters: usize, time: Duration) -> (u64, f64) {
+    let simulator = healthy_and(clusters).await;
+    let front = Front::before(&simulator, Way::Plain).await;
+    let mut asked = BTreeMap::new();
+    for attack in attacks {
+        let count = Arc::new(AtomicUsize::new(0));
+        asked.insert(attack.name, count.clone());
+        let script: Script = match attack.answer {
+            Same(make) => {
+                let answer = make();
+                Arc::new(move |_| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    vec![Step::Send(answer.clone())]
+                })
+            }
+            Stalls(make) => {
+                let answer = make();
+                Arc::new(move |_| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    vec![Step::Send(answer.clone()), FOR_EVER]
+                })
+            }
+            Each(make) => Arc::new(move |_| vec![Step::Send(make(count.fetch_add(1, Ordering::Relaxed)))]),
+        };
+        front.answer(attack.path, Some(script));
+    }
+    let mut setup = Setup::new(&simulator);
+    setup.base_url = front.plain_url();
+    setup.poll = "interval = \"1s\"\ntimeout = \"10s\"\nstale_after = \"10m\"\n".to_owned();
+    setup.discovery = "interval = \"2s\"\n[detail]\ninterval = \"2s\"\n".to_owned();
+    setup.watched = Some(format!(
+        "[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{BAD}\"\nclusters = [\"bad\", \"*\"]\n\
+         [[organizations]]\nid = \"{BAD_ORGANIZATION}\"\n"
+    ));
+    let exporter = run(binary, &setup).await;
+    let start = Instant::now();
+    while start.elapsed() < time || asked.values().any(|count| count.load(Ordering::Relaxed) == 0) {
+        assert!(start.elapsed() < 4 * time, "not asked for: {asked:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        exporter.scrape().await;
+    }
+    let scrape = exporter.scrape().await;
+    let polls =
+        |number: usize| scrape.value("polls_total", &format!("healthy-{number}"), "").unwrap_or_default();
+    let fewest = (0..HEALTHY).map(polls).fold(f64::MAX, f64::min);
+    (peak(&exporter), fewest / start.elapsed().as_secs_f64())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints a table, of the build that MEMORY_EXPORTER names"]
+async fn table() {
+    let binary = std::env::var("MEMORY_EXPORTER").unwrap();
+    let only = std::env::var("MEMORY_ATTACK").unwrap_or_default();
+    for attack in ATTACKS.iter().filter(|attack| attack.name.contains(&only)) {
+        let (peak, polls) = attacked(&binary, &[attack], 1, Duration::from_secs(8)).await;
+        println!("| {} | {peak} MiB | {polls:.2} |", attack.name);
+    }
+    for (attack, clusters) in CROWDS {
+        if attack.name.contains(&only) {
+            let (peak, polls) = attacked(&binary, &[attack], *clusters, Duration::from_secs(40)).await;
+            println!("| {clusters} {} | {peak} MiB | {polls:.2} |", attack.name);
+        }
+    }
+    if only.is_empty() || only == "silence" {
+        let minute = Duration::from_mins(1);
+        let (peak, took) = silence(&binary, minute, minute).await;
+        println!("| {MANY} clusters while nothing is answered for a minute | {peak} MiB | {took:.1?} |");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "builds what is shipped: musl-tools and its target of Rust; tests/run installs them"]
+async fn all_attacks_at_once_stay_within_the_documented_memory() {
+    let attacks: Vec<_> = ATTACKS.iter().collect();
+    let (peak, polls) = attacked(&built().await, &attacks, 1, Duration::from_secs(20)).await;
+    assert!(peak <= MAX_MIB, "{peak} MiB");
+    assert!(polls > 0.5, "{polls} polls a second of healthy clusters");
+}
+
+/// Clusters of the exporter while Atlas hangs.
+const MANY: usize = 4_000;
+
+/// Documented for so many.
+const MAX_MIB_OF_MANY: u64 = 128;
+
+/// An exporter of many clusters lives through a time in which Atlas answers nothing; returns the peak in MiB and the time after it until
+/// each cluster has been polled again.
+async fn silence(binary: &str, interval: Duration, time: Duration) -> (u64, Duration) {
+    let mut world = world([]);
+    for project in 0..10 {
+        let mut clusters = Project::new("p");
+        for number in 0..MANY / 10 {
+            let job = Job::ended(Duration::from_secs(9999), End::Successful);
+            clusters = clusters.with(&format!("c{number}"), Cluster::with([job]));
+        }
+        clusters.budget = Bucket::new(1_000_000, 1_000_000);
+        world.projects.insert(format!("65f1c0ffee5eed000000000{project}"), clusters);
+    }
+    let simulator = simulator(world).await;
+    let mut setup = Setup::of(simulator.url());
+    let seconds = interval.as_secs();
+    setup.poll = format!("interval = \"{seconds}s\"\nstale_after = \"1h\"\n");
+    setup.watched = Some(
+        (0..10).map(|project| format!("[[projects]]\nid = \"65f1c0ffee5eed000000000{project}\"\n")).collect(),
+    );
+    let exporter = run(binary, &setup).await;
+    let polled = async |since: f64, patience: Duration| {
+        let start = Instant::now();
+        loop {
+            let scrape = exporter.scrape().await;
+            let successes = scrape.of("mongodbatlas_backup_export_last_poll_success_timestamp_seconds");
+            let late = successes.iter().filter(|(_, at)| *at < since).count();
+            if successes.len() == MANY && late == 0 {
+                return start.elapsed();
+            }
+            assert!(
+                start.elapsed() < patience,
+                "{} clusters, {late} late: {}",
+                successes.len(),
+                exporter.log()
+            );
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    polled(0.0, 4 * interval).await;
+    simulator.world().faults = vec![Fault::lasting("", Misbehaviour::Hang)];
+    tokio::time::sleep(time).await;
+    simulator.world().faults.clear();
+    let end = jiff::Timestamp::now().as_second() as f64;
+    let took = polled(end, 3 * interval).await;
+    (peak(&exporter), took)
+}
