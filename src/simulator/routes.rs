@@ -15,9 +15,9 @@ use percent_encoding::percent_decode_str;
 
 use super::auth::{Minted, Verdict, authorization, nonce_count};
 use super::misbehave::{add_headers, json};
-use super::world::{Seen, World};
+use super::world::{Project, Seen, World};
 use super::{gzip, lock, wire};
-use listing::{Quirks, listing};
+use listing::{Quirks, listing_of};
 use project::{Asked, group};
 
 /// The oldest version of the API; later dates resolve to the newest version before them.
@@ -164,9 +164,9 @@ fn resource(world: &mut World, method: &Method, uri: &Uri, headers: &HeaderMap) 
                 .projects
                 .iter()
                 .filter(|(project, known)| known.organization == *id && account.is_in(project))
-                .map(|(id, project)| wire::project(id, project))
                 .collect();
-            if member { listing(&of_organization, uri, &Quirks::default()) } else { unauthorized() }
+            let entry = |(id, project): &(&String, &Project)| wire::project(id, project);
+            if member { listing_of(&of_organization, entry, uri, &Quirks::default()) } else { unauthorized() }
         }
         ["api", "atlas", "v2", "groups", id, rest @ ..] if is_id(id) => match world.projects.get_mut(*id) {
             None => refuse(StatusCode::NOT_FOUND, "GROUP_NOT_FOUND", "No group with that ID exists."),

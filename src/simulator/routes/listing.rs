@@ -81,6 +81,11 @@ pub(super) struct Quirks {
 
 /// One page of everything, as the query asks.
 pub(super) fn listing(all: &[Value], uri: &Uri, quirks: &Quirks) -> Response {
+    listing_of(all, Value::clone, uri, quirks)
+}
+
+/// The same of a long listing: only what is on the page is written.
+pub(super) fn listing_of<T>(all: &[T], entry: impl Fn(&T) -> Value, uri: &Uri, quirks: &Quirks) -> Response {
     let query = Query::of(uri);
     let size = query.number("itemsPerPage", 100).filter(|size| (1..=500).contains(size));
     let page = query.number("pageNum", 1).filter(|page| *page >= 1);
@@ -91,7 +96,8 @@ pub(super) fn listing(all: &[Value], uri: &Uri, quirks: &Quirks) -> Response {
     let start = (page - 1).saturating_mul(step).min(all.len());
     let end = (start + size).min(all.len());
     let total = quirks.total.unwrap_or(i64::try_from(all.len()).unwrap_or(i64::MAX));
-    let mut body = wire::page(&all[start..end], &unpaged(uri), page, size, end < all.len(), total);
+    let results: Vec<_> = all[start..end].iter().map(entry).collect();
+    let mut body = wire::page(&results, &unpaged(uri), page, size, end < all.len(), total);
     if quirks.unlinked {
         body["links"] = Value::Array(Vec::new());
     }

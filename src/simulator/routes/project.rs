@@ -11,7 +11,7 @@ use super::super::auth::Account;
 use super::super::misbehave::json;
 use super::super::wire;
 use super::super::world::{Cluster, Kind, Project};
-use super::listing::{EVERYWHERE, PAGED, Query, Quirks, invalid, listing};
+use super::listing::{EVERYWHERE, PAGED, Query, Quirks, invalid, listing, listing_of};
 use super::{not_found, refuse, set, unauthorized};
 
 /// The oldest version of export buckets; the one before it goes away.
@@ -68,8 +68,11 @@ fn granted(project: &Project, id: &str, rest: &[&str], asked: &Asked<'_>) -> Res
     }
     match rest {
         ["clusters"] => {
-            let clusters = project.clusters.iter().filter_map(|(name, cluster)| wire::cluster(name, cluster));
-            Ok(listing(&clusters.collect::<Vec<_>>(), asked.uri, &Quirks::default()))
+            let listed: Vec<_> =
+                project.clusters.iter().filter(|(_, cluster)| cluster.kind != Kind::Flex).collect();
+            let entry =
+                |(name, cluster): &(&String, &Cluster)| wire::cluster(name, cluster).unwrap_or_default();
+            Ok(listing_of(&listed, entry, asked.uri, &Quirks::default()))
         }
         ["backup", "exportBuckets"] => {
             Query::of(asked.uri).only(&PAGED)?;
