@@ -33,8 +33,8 @@ use auth::Auth;
 use door::{Body, Door};
 use endpoint::{Endpoint, Route};
 pub use error::{ERROR_ANSWERS, Error, ErrorAnswer, Retry};
-use listing::PAGE_SIZE;
 pub use listing::{Listing, fold_page};
+use listing::{MAX_ENTRIES, PAGE_SIZE};
 
 /// Tries of one request, unless someone says otherwise: the first and three more.
 const RETRIES: usize = 3;
@@ -141,13 +141,13 @@ impl Atlas {
     pub async fn project_name(&self, id: &ProjectId, deadline: Instant) -> Result<String, Error> {
         let call = self.call(Endpoint::Project, id.as_str(), &["groups", id.as_str()])?;
         let project: wire::Project = self.get(&call, deadline).await?;
-        Ok(project.name)
+        Ok(project.name.into_inner())
     }
 
     /// Every cluster of a project, those that cannot be exported included.
     pub async fn clusters(&self, id: &ProjectId, deadline: Instant) -> Result<Listing<ListedCluster>, Error> {
         let call = self.call(Endpoint::Clusters, id.as_str(), &["groups", id.as_str(), "clusters"])?;
-        self.listing(call, deadline, wire::Cluster::listed).await
+        self.listing(call, MAX_ENTRIES, deadline, wire::Cluster::read).await
     }
 
     /// Every project of an organization that the credentials may see, with its name where that can be read.
@@ -158,8 +158,7 @@ impl Atlas {
     ) -> Result<Listing<(ProjectId, Option<String>)>, Error> {
         let call =
             self.call(Endpoint::OrganizationProjects, id.as_str(), &["orgs", id.as_str(), "groups"])?;
-        self.listing(call, deadline, |project: wire::ListedProject| Ok(Some((project.id()?, project.name()))))
-            .await
+        self.listing(call, MAX_ENTRIES, deadline, wire::ListedProject::read).await
     }
 
     /// A resource below a cluster's `backup`.

@@ -19,6 +19,7 @@ use std::fmt;
 
 use compact_str::CompactString;
 
+use crate::redact;
 pub use detail::{Detail, EventKind, ExportBucket, ProjectEvent, Unread, short_client_id};
 pub use expectation::{Expected, Frequency, ListedCluster, PolicyItems, Schedule, Unexportable};
 pub use failure::{FailureReason, PollError};
@@ -31,6 +32,15 @@ pub use snapshot::{
     Awaiting, Exported, Exports, ObjectId, Recovery, Snapshot, SnapshotId, SnapshotSet, Snapshots,
 };
 pub use tail::{HEAD_PAGE, Head, Tail};
+
+/// Maximum length of an id, in characters. Ids of Atlas have 24.
+pub(crate) const MAX_ID: usize = 64;
+
+/// Maximum length of an error code, in characters.
+pub(crate) const MAX_CODE: usize = 128;
+
+/// Maximum length of a message, in characters.
+pub(crate) const MAX_MESSAGE: usize = 300;
 
 /// An id as Atlas makes them, in a type of its own for each kind of thing.
 macro_rules! id {
@@ -191,10 +201,13 @@ pub struct StateReason<'a> {
 }
 
 impl StateReason<'_> {
-    /// The same, to be kept when the listing is gone.
+    /// The same, to be kept when the listing is gone: for people, and of bounded length.
     fn into_owned(self) -> StateReason<'static> {
-        let owned = |text: Option<Cow<'_, str>>| text.map(|text| text.into_owned().into());
-        StateReason { error_code: owned(self.error_code), message: owned(self.message) }
+        let owned = |text: Option<Cow<'_, str>>, max| text.map(|text| redact::display(&text, max).into());
+        StateReason {
+            error_code: owned(self.error_code, MAX_CODE),
+            message: owned(self.message, MAX_MESSAGE),
+        }
     }
 }
 

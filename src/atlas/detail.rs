@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
+use super::listing::{MAX_BUCKETS, MAX_ENTRIES};
 use super::{Atlas, Call, Error, Listing, wire};
 use crate::model::{EventKind, ExportBucket, ProjectEvent, ProjectId, Snapshot, Target};
 
@@ -19,9 +20,9 @@ impl Atlas {
         let mut call = self.backup(Endpoint::Snapshots, target, "snapshots")?;
         if sharded {
             call = call.below("shardedClusters")?;
-            return self.whole(&call, deadline, wire::Snapshot::taken).await;
+            return self.whole(&call, deadline, wire::Snapshot::read).await;
         }
-        self.listing(call, deadline, wire::Snapshot::taken).await
+        self.listing(call, wire::LONGEST_LIST, deadline, wire::Snapshot::read).await
     }
 
     /// The export buckets of a project.
@@ -32,7 +33,7 @@ impl Atlas {
     ) -> Result<Listing<ExportBucket>, Error> {
         let segments = ["groups", id.as_str(), "backup", "exportBuckets"];
         let call = self.call(Endpoint::ExportBuckets, id.as_str(), &segments)?;
-        self.listing(call, deadline, |bucket: wire::Bucket| Ok(Some(bucket.listed()))).await
+        self.listing(call, MAX_BUCKETS, deadline, wire::Bucket::read).await
     }
 
     /// The events of some kinds that happened in a project since a time; only those about `clusters`, unless there are none.
@@ -51,7 +52,7 @@ impl Atlas {
             .append_pair("minDate", &since)
             .extend_pairs(kinds.iter().map(|kind| ("eventType", kind.as_str())))
             .extend_pairs(clusters.iter().map(|name| ("clusterNames", name)));
-        self.listing(call, deadline, |event: wire::Event| event.listed().map(Some)).await
+        self.listing(call, MAX_ENTRIES, deadline, wire::Event::read).await
     }
 }
 

@@ -16,6 +16,7 @@ use super::inflate::decompressor;
 use super::names::Names;
 use super::pace::Pacer;
 use super::sunset::SunsetWarnings;
+use super::wire::shorten;
 use crate::config::{Authorities, Proxy};
 use crate::revocable::{Permits, RevocableSemaphore, Revoked};
 use crate::self_metrics::SelfMetrics;
@@ -115,7 +116,9 @@ impl Door {
     /// reading that it is a part of.
     pub(super) async fn body(&self, response: Response, since: Instant) -> Result<Body, Error> {
         if response.status() == StatusCode::OK {
-            return read(response, LARGEST_BODY, self.reserve(since)).await;
+            let mut body = read(response, LARGEST_BODY, self.reserve(since)).await?;
+            shorten(&mut body.bytes)?;
+            return Ok(body);
         }
         Err(self.refusal(response).await)
     }

@@ -8,12 +8,9 @@ use std::time::{Duration, SystemTime};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use crate::model::{FailureReason, Moment, PollError};
+use crate::model::{FailureReason, MAX_CODE, MAX_MESSAGE, Moment, PollError};
 use crate::redact;
 pub use table::{ERROR_ANSWERS, ErrorAnswer, Retry};
-
-/// Longest text of Atlas's that an error repeats, in characters.
-const MOST_DETAIL: usize = 300;
 
 /// Why Atlas could not be read. No variant holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -191,7 +188,7 @@ impl Error {
         let code = body.code.or(header).filter(|code| !code.trim().is_empty());
         Self::Answer {
             status,
-            code: code.map(|code| tidy(code.trim())),
+            code: code.map(|code| redact::display(code.trim(), MAX_CODE)),
             detail: body.detail.map(|detail| tidy(&detail)),
             address: body.address,
             retry_after: wait_asked_for(headers, SystemTime::now()),
@@ -240,9 +237,9 @@ fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
-/// One line of at most [`MOST_DETAIL`] characters, without credentials: texts of others go to logs and pages.
+/// One line of at most [`MAX_MESSAGE`] characters, without credentials: texts of others go to logs and pages.
 pub(super) fn tidy(text: &str) -> String {
-    redact::display(text, MOST_DETAIL)
+    redact::display(text, MAX_MESSAGE)
 }
 
 /// An error with its causes, since reqwest's own text says only "error sending request".

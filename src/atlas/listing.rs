@@ -1,21 +1,28 @@
 //! Listings, page by page or whole, with what keeps them from going on for ever.
 
-use std::collections::BTreeSet;
+mod gathered;
 
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::{Atlas, Call, Error, wire};
 use crate::model::{Fold, HEAD_PAGE, Head, Sighting, Target};
+use gathered::{Gathered, Kept, Read, whole};
 
 /// Things a page: the most that Atlas allows.
 pub(super) const PAGE_SIZE: usize = 500;
 
-/// No listing is longer: half a million jobs are daily exports for thirteen centuries. Without an end, a server that
-/// always promises one more page would be read for ever.
-const MOST_PAGES: usize = 1000;
+/// Maximum number of entries in a listing, five times an organization of 10,000 clusters: daily exports of 137 years.
+pub(super) const MAX_ENTRIES: usize = 50_000;
+
+/// Maximum size of what is kept of a listing while it is read. 10,000 clusters take less than 2 MiB.
+const MAX_KEPT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Maximum number of pages in a listing, ten times an organization of 10,000 clusters: a page may bring little that is new.
+const MAX_PAGES: usize = 200;
+
+/// Maximum number of export buckets in a project. Every bucket is a series of the scrape.
+pub(super) const MAX_BUCKETS: usize = 1000;
 
 /// Pages in a row that bring nothing new although more are promised. Things that appear while a listing is read shift
 /// it, which can repeat a page or two; three are a circle.
@@ -38,24 +45,25 @@ impl<T> Listing<T> {
 }
 
 impl Atlas {
-    /// Collects a listing. An entry that cannot be read costs itself and no other, but is told.
-    pub(super) async fn listing<W: DeserializeOwned, T: Ord + Send>(
+    /// Collects a listing of at most `max` entries. An entry that cannot be read costs itself and no other, but is told.
+    pub(super) async fn listing<T: Kept + Send>(
         &self,
         call: Call,
+        max: usize,
         deadline: Instant,
-        read: fn(W) -> Result<Option<T>, Error>,
+        read: Read<T>,
     ) -> Result<Listing<T>, Error> {
-        let mut gathered = Gathered::default();
-        let promised = self.pages(call, PAGE_SIZE, deadline, &mut |body| gathered.turn(body, read)).await?;
+        let mut gathered = Gathered::new(read);
+        let promised = self.pages(call, PAGE_SIZE, deadline, &mut |body| gathered.turn(body, max)).await?;
         gathered.listing(promised)
     }
 
     /// Collects a listing without pages.
-    pub(super) async fn whole<W: DeserializeOwned, T: Ord>(
+    pub(super) async fn whole<T: Kept>(
         &self,
         call: &Call,
         deadline: Instant,
-        read: fn(W) -> Result<Option<T>, Error>,
+        read: Read<T>,
     ) -> Result<Listing<T>, Error> {
         whole(&self.body(call, Instant::now(), deadline).await?, read)
     }
@@ -88,9 +96,9 @@ impl Atlas {
         let mut turn = |body: &[u8]| {
             self.metrics().count_page();
             let page: wire::Page<wire::Job<'_>> = wire::decode(body)?;
-            head.reserve(page.results.len());
+            head.reserve(page.len());
             head.promise(page.count());
-            let turned = turned(page, HEAD_PAGE, |job| Ok(head.add(job.try_into()?)))?;
+            let turned = turned(page, HEAD_PAGE, MAX_ENTRIES, head)?;
             Ok(Turned { more: turned.more && !head.is_over(), ..turned })
         };
         self.pages(call, HEAD_PAGE, deadline, &mut turn).await.map(drop)
@@ -108,10 +116,14 @@ impl Atlas {
         turn: &mut (dyn FnMut(&[u8]) -> Result<Turned, Error> + Send),
     ) -> Result<u64, Error> {
         let (mut repeated, since) = (0, Instant::now());
+        let mut reservation = self.door.reserve(since);
         let filters = call.url.query().map(|query| format!("{query}&")).unwrap_or_default();
-        for number in 1..=MOST_PAGES {
+        for number in 1..=MAX_PAGES {
             call.url.set_query(Some(&format!("{filters}itemsPerPage={size}&pageNum={number}")));
-            let Turned { fresh, more, promised } = turn(&self.body(&call, since, deadline).await?)?;
+            let body = self.body(&call, since, deadline).await?;
+            let Turned { fresh, more, promised, kept } = turn(&body)?;
+            drop(body);
+            reservation.grow(kept).await?;
             if !more {
                 return Ok(promised);
             }
@@ -122,7 +134,7 @@ impl Atlas {
                 )));
             }
         }
-        Err(Error::TooLarge(format!("the listing has more than {MOST_PAGES} pages")))
+        Err(Error::TooLarge(format!("a listing of more than {MAX_PAGES} pages")))
     }
 }
 
@@ -135,21 +147,69 @@ pub struct Turned {
     more: bool,
     /// How much the listing holds, by an estimate of Atlas.
     promised: u64,
+    /// How many bytes are kept of the listing so far.
+    pub kept: usize,
 }
 
-/// Hands everything on a page, which was read as a whole before, to `each`.
-fn turned<T>(
-    page: wire::Page<T>,
+/// Where the entries of a listing go.
+trait Collect<T> {
+    fn add(&mut self, entry: T) -> Result<Sighting, Error>;
+
+    /// Returns how many entries are kept.
+    fn entries(&self) -> usize;
+
+    /// Returns how many bytes they take, roughly.
+    fn kept_bytes(&self) -> usize;
+}
+
+impl Collect<wire::Job<'_>> for Fold {
+    fn add(&mut self, job: wire::Job<'_>) -> Result<Sighting, Error> {
+        Ok(self.add(job.try_into()?))
+    }
+
+    fn entries(&self) -> usize {
+        usize::try_from(self.jobs()).unwrap_or(usize::MAX)
+    }
+
+    fn kept_bytes(&self) -> usize {
+        self.kept_bytes()
+    }
+}
+
+impl Collect<wire::Job<'_>> for Head<'_> {
+    fn add(&mut self, job: wire::Job<'_>) -> Result<Sighting, Error> {
+        Ok(self.add(job.try_into()?))
+    }
+
+    fn entries(&self) -> usize {
+        Collect::entries(self.fold())
+    }
+
+    fn kept_bytes(&self) -> usize {
+        self.fold().kept_bytes()
+    }
+}
+
+/// Adds everything on a page, which was read as a whole before, to `all`, which may come to `max` entries.
+fn turned<T, const MOST: usize>(
+    page: wire::Page<T, MOST>,
     size: usize,
-    mut each: impl FnMut(T) -> Result<Sighting, Error>,
+    max: usize,
+    all: &mut impl Collect<T>,
 ) -> Result<Turned, Error> {
-    let more = page.promises_more() || page.results.len() >= size;
+    let more = page.promises_more() || page.len() >= size;
     let promised = page.count();
     let mut fresh = false;
-    for one in page.results {
-        fresh |= each(one)? == Sighting::First;
+    for entry in page.into_entries() {
+        fresh |= all.add(entry)? == Sighting::First;
+        let bound = match (all.entries() > max, all.kept_bytes() > MAX_KEPT_BYTES) {
+            (true, _) => format!("{max} entries"),
+            (_, true) => format!("{MAX_KEPT_BYTES} bytes of names and ids"),
+            _ => continue,
+        };
+        return Err(Error::TooLarge(format!("a listing of more than {bound}")));
     }
-    Ok(Turned { fresh, more, promised })
+    Ok(Turned { fresh, more, promised, kept: all.kept_bytes() })
 }
 
 /// Adds a page of export jobs to `fold`, as every poll does; public for the benchmark. No job costs an allocation, but for a
@@ -157,145 +217,13 @@ fn turned<T>(
 #[doc(hidden)]
 pub fn fold_page(body: &[u8], fold: &mut Fold) -> Result<Turned, Error> {
     let page: wire::Page<wire::Job<'_>> = wire::decode(body)?;
-    fold.reserve(page.results.len());
+    fold.reserve(page.len());
     fold.promise(page.count());
-    turned(page, PAGE_SIZE, |job| Ok(fold.add(job.try_into()?)))
-}
-
-/// Collects a listing without pages from its body.
-fn whole<W: DeserializeOwned, T: Ord>(
-    body: &[u8],
-    read: fn(W) -> Result<Option<T>, Error>,
-) -> Result<Listing<T>, Error> {
-    let list: wire::Page<Value, { wire::LONGEST_LIST }> = wire::decode(body)?;
-    let mut gathered = Gathered::default();
-    let promised = list.count();
-    for entry in list.results {
-        gathered.add(entry, read);
-    }
-    gathered.listing(promised)
-}
-
-/// Entries of a listing, as they come.
-struct Gathered<T> {
-    /// What could be read.
-    found: BTreeSet<T>,
-    /// The ids of what was listed, but counts for nothing here.
-    passed_over: BTreeSet<String>,
-    flaw: Option<Error>,
-}
-
-impl<T> Default for Gathered<T> {
-    fn default() -> Self {
-        Self { found: BTreeSet::new(), passed_over: BTreeSet::new(), flaw: None }
-    }
-}
-
-impl<T: Ord> Gathered<T> {
-    /// Takes in a page.
-    fn turn<W: DeserializeOwned>(
-        &mut self,
-        body: &[u8],
-        read: fn(W) -> Result<Option<T>, Error>,
-    ) -> Result<Turned, Error> {
-        turned(wire::decode(body)?, PAGE_SIZE, |entry| Ok(self.add(entry, read)))
-    }
-
-    fn add<W: DeserializeOwned>(
-        &mut self,
-        entry: Value,
-        read: fn(W) -> Result<Option<T>, Error>,
-    ) -> Sighting {
-        let id = entry.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        match wire::entry(entry).and_then(read) {
-            Ok(Some(entry)) => {
-                if self.found.insert(entry) {
-                    return Sighting::First;
-                }
-            }
-            Ok(None) => {
-                if self.passed_over.insert(id) {
-                    return Sighting::First;
-                }
-            }
-            Err(error) => {
-                self.flaw.get_or_insert(error);
-            }
-        }
-        Sighting::Again
-    }
-
-    /// What was listed, where `promised` were to come.
-    fn listing(self, promised: u64) -> Result<Listing<T>, Error> {
-        if self.found.is_empty() && self.passed_over.is_empty() && self.flaw.is_none() && promised > 0 {
-            return Err(Error::invalid(&format!("a listing of nothing that counts {promised}")));
-        }
-        Ok(Listing { found: self.found.into_iter().collect(), flaw: self.flaw })
-    }
+    turned(page, PAGE_SIZE, MAX_ENTRIES, fold)
 }
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzzing;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A page of jobs, newest first; of those in `failed`, which are numbers, the reason is told.
-    fn page(jobs: usize, failed: std::ops::Range<usize>) -> String {
-        let job = |number: usize| {
-            let reason = r#","stateReason":{"errorCode":"E","message":"a sentence"}"#;
-            let (state, reason) =
-                if failed.contains(&number) { ("Failed", reason) } else { ("Successful", "") };
-            let minute = jobs - number;
-            format!(
-                r#"{{"id":"65a1f0b2c3d4e5f6{number:08x}","snapshotId":"75a1f0b2c3d4e5f6{number:08x}","createdAt":"2026-01-02T{:02}:{:02}:00Z",
-                "finishedAt":"2026-02-02T03:04:05Z","state":"{state}"{reason},"exportStatus":{{"exportedCollections":9,"totalCollections":9}},
-                "customData":[{{"key":"a","value":"b"}}],"prefix":"p","links":[{{"rel":"self","href":"h"}}]}}"#,
-                minute / 60,
-                minute % 60
-            )
-        };
-        let jobs: Vec<_> = (0..jobs).map(job).collect();
-        format!(r#"{{"links":[{{"rel":"next","href":"h"}}],"results":[{}],"totalCount":9}}"#, jobs.join(","))
-    }
-
-    /// How often memory is asked for to fold a page, and then to end the reading.
-    fn allocations(page: &str) -> (u64, u64) {
-        let mut fold = Fold::default();
-        let folded = allocation_counter::measure(|| {
-            fold_page(page.as_bytes(), &mut fold).unwrap();
-        });
-        let ended = allocation_counter::measure(|| drop(fold.finish()));
-        (folded.count_total, ended.count_total)
-    }
-
-    #[test]
-    fn what_a_page_allocates_does_not_grow_with_its_jobs() {
-        let (folded, ended) = allocations(&page(500, 0..0));
-        assert!(folded <= 8 && ended <= 8, "{folded} {ended}");
-        for other in [page(250, 0..0), page(499, 0..0)] {
-            let (less_folded, less_ended) = allocations(&other);
-            assert!(folded.abs_diff(less_folded) <= 2 && ended.abs_diff(less_ended) <= 2);
-        }
-    }
-
-    #[test]
-    fn only_the_failures_that_are_kept_allocate() {
-        let (twenty, _) = allocations(&page(500, 0..20));
-        assert!(twenty > 60, "{twenty}: their texts are not kept");
-        let (all, _) = allocations(&page(500, 0..500));
-        assert!(all <= twenty + 2, "{all} {twenty}");
-    }
-
-    #[test]
-    fn a_page_tells_what_is_new_on_it_and_whether_more_follow() {
-        let mut fold = Fold::default();
-        let (first, again) = (page(3, 0..1), r#"{"results":[{"id":"65a1f0b2c3d4e5f600000000"}]}"#);
-        let turned = fold_page(first.as_bytes(), &mut fold).unwrap();
-        assert_eq!((turned.fresh, turned.more, turned.promised), (true, true, 9));
-        let turned = fold_page(again.as_bytes(), &mut fold).unwrap();
-        assert_eq!((turned.fresh, turned.more, turned.promised), (false, false, 0));
-        assert_eq!(fold.finish().jobs.iter().map(|(_, jobs)| jobs).sum::<u64>(), 3);
-    }
-}
+mod tests;

@@ -1,25 +1,30 @@
 //! Atlas's JSON. Fields come and go within one version of the API, so all but the essential may be missing or
 //! null, and what is unknown is skipped; but a value of another type is an error, since a figure would hang on it.
 
+mod array;
 mod detail;
 mod job;
 mod project;
+mod text;
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use compact_str::CompactString;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use serde_json::Number;
+use serde_json::value::RawValue;
 
 use super::{Error, PAGE_SIZE};
-use crate::model::Moment;
+use crate::model::{MAX_ID, Moment};
+use array::{Each, Gather, List};
 pub(super) use detail::{Bucket, Event, Snapshot};
 pub(super) use job::Job;
 pub(super) use project::{Cluster, ListedProject, Project, Schedule};
+pub(super) use text::shorten;
+use text::{Lenient, is_longer};
 
 pub(super) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
     // To look once at the whole body is faster than text by text. Where that fails, a text that nobody reads may be the reason.
@@ -31,20 +36,19 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error>
 }
 
 /// One entry of a listing, read apart from the others.
-pub(super) fn entry<T: DeserializeOwned>(entry: serde_json::Value) -> Result<T, Error> {
-    serde_json::from_value(entry).map_err(|error| Error::invalid(&format!("an entry of a listing: {error}")))
+pub(super) fn entry<'a, T: Deserialize<'a>>(entry: &'a RawValue) -> Result<T, Error> {
+    serde_json::from_str(entry.get())
+        .map_err(|error| Error::invalid(&format!("an entry of a listing: {error}")))
 }
 
-/// The answer to a token request. What is wrong with it is told without a word of it, since it may hold a token.
-pub(super) fn token(body: &[u8]) -> Result<Token, Error> {
-    serde_json::from_slice(body).map_err(|error| {
-        Error::invalid(&format!(
-            "a token answer with an error of {:?} at line {}, column {}",
-            error.classify(),
-            error.line(),
-            error.column()
-        ))
-    })
+/// The id of an entry that counts for nothing; empty where it has none.
+pub(super) fn id_of(entry: &RawValue) -> CompactString {
+    #[derive(Deserialize)]
+    struct WithId {
+        id: Lenient,
+    }
+    let id = serde_json::from_str(entry.get()).ok().and_then(|WithId { id }| id.0);
+    id.filter(|id| !is_longer(id, MAX_ID)).unwrap_or_default().into()
 }
 
 /// Snapshots in a list without pages. Hourly ones of a year are 8,784.
@@ -55,9 +59,8 @@ pub(super) const LONGEST_LIST: usize = 20_000;
 #[derive(Deserialize)]
 #[serde(bound = "T: Deserialize<'de>")]
 pub(super) struct Page<T, const MOST: usize = PAGE_SIZE> {
-    #[serde(deserialize_with = "at_most::<T, MOST, _>")]
-    pub(super) results: Vec<T>,
-    links: Option<Vec<Link>>,
+    results: Each<T, List<T, MOST>>,
+    links: Option<Each<Link, HasNext>>,
     #[serde(rename = "totalCount")]
     total_count: Option<Number>,
 }
@@ -69,36 +72,17 @@ impl<T, const MOST: usize> Page<T, MOST> {
     }
 
     pub(super) fn promises_more(&self) -> bool {
-        self.links.iter().flatten().any(|link| link.rel.as_deref() == Some("next"))
+        self.links.as_ref().is_some_and(|links| links.all.0)
     }
-}
 
-/// As much as was asked for, and no more: a page of a few bytes a thing would fill the memory long before its body is too
-/// large.
-fn at_most<'de, T: Deserialize<'de>, const MOST: usize, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    struct Things<T, const MOST: usize>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Things<T, MOST> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "an array of at most {MOST} entries")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut things: A) -> Result<Vec<T>, A::Error> {
-            // Of a listing with pages, no more than a page is asked for.
-            let mut page = Vec::with_capacity(MOST.min(PAGE_SIZE));
-            while let Some(thing) = things.next_element()? {
-                if page.len() == MOST {
-                    return Err(A::Error::invalid_length(MOST + 1, &self));
-                }
-                page.push(thing);
-            }
-            Ok(page)
-        }
+    /// Returns the number of its entries.
+    pub(super) fn len(&self) -> usize {
+        self.results.all.0.len()
     }
-    deserializer.deserialize_seq(Things::<T, MOST>(PhantomData))
+
+    pub(super) fn into_entries(self) -> Vec<T> {
+        self.results.all.0
+    }
 }
 
 /// A text that stays where it is read, unless it has escapes. serde borrows a bare `Cow`, but none within an `Option`.
@@ -116,24 +100,64 @@ struct Link {
     rel: Option<String>,
 }
 
+/// Whether a link leads to another page.
+#[derive(Default)]
+struct HasNext(bool);
+
+impl Gather<Link> for HasNext {
+    fn gather(&mut self, link: Link) -> Result<(), String> {
+        self.0 |= link.rel.as_deref() == Some("next");
+        Ok(())
+    }
+}
+
 fn time(field: &str, text: Option<&str>) -> Result<Option<Moment>, Error> {
     text.map(str::parse)
         .transpose()
         .map_err(|_| Error::invalid(&format!("{field} is {:?}, which is no time", text.unwrap_or_default())))
 }
 
+/// Maximum length of an access token, in bytes. Every request repeats it; those of Atlas have about 1,000.
+const MAX_TOKEN: usize = 8 * 1024;
+
+/// Life of a token whose life is not a number of seconds.
+const UNKNOWN_LIFE: Duration = Duration::from_mins(1);
+
 /// `POST /api/oauth/token`
-#[derive(Deserialize)]
 pub(super) struct Token {
-    pub(super) access_token: secrecy::SecretString,
-    expires_in: Number,
+    pub(super) access_token: SecretString,
+    /// How long it is said to live.
+    pub(super) life: Duration,
 }
 
-impl Token {
-    /// How long it is said to live.
-    pub(super) fn life(&self) -> Duration {
-        let seconds = self.expires_in.as_f64().unwrap_or_default();
-        Duration::try_from_secs_f64(seconds).unwrap_or_default()
+/// The answer to a token request. What is wrong with it is told without a word of it, since it may hold a token.
+pub(super) fn token(body: &[u8]) -> Result<Token, Error> {
+    #[derive(Deserialize)]
+    struct Answer<'a> {
+        access_token: SecretString,
+        #[serde(borrow)]
+        expires_in: Option<&'a RawValue>,
+    }
+    let Answer { access_token, expires_in } = serde_json::from_slice(body).map_err(|error| {
+        Error::invalid(&format!(
+            "a token answer with an error of {:?} at line {}, column {}",
+            error.classify(),
+            error.line(),
+            error.column()
+        ))
+    })?;
+    if access_token.expose_secret().len() > MAX_TOKEN {
+        return Err(Error::TooLarge(format!("an access token of more than {MAX_TOKEN} bytes")));
+    }
+    Ok(Token { access_token, life: life(expires_in.map_or("", RawValue::get)) })
+}
+
+/// Reads seconds, in a text, too. What cannot be read must not cost the token.
+fn life(seconds: &str) -> Duration {
+    match seconds.trim_matches('"').parse::<f64>() {
+        Ok(seconds) if seconds <= 0.0 => Duration::ZERO,
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or(UNKNOWN_LIFE),
+        Err(_) => UNKNOWN_LIFE,
     }
 }
 
@@ -148,16 +172,44 @@ pub(super) struct ErrorBody {
     pub(super) address: Option<IpAddr>,
 }
 
+/// The first address of an array.
+#[derive(Default)]
+struct FirstAddress(Option<IpAddr>);
+
+impl Gather<Lenient> for FirstAddress {
+    fn gather(&mut self, parameter: Lenient) -> Result<(), String> {
+        self.0 = self.0.or_else(|| parameter.0?.parse().ok());
+        Ok(())
+    }
+}
+
 /// Reads an error body. No field is essential, and one of another type is as good as absent: `error` is a number in
 /// Atlas's errors and a text in OAuth's, and `parameters` mixes texts and numbers.
 pub(super) fn error_body(body: &[u8]) -> ErrorBody {
-    let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else { return ErrorBody::default() };
-    let text = |field: &str| body[field].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-    let parameters = body["parameters"].as_array();
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Fields<'a> {
+        #[serde(rename = "errorCode")]
+        code: Lenient,
+        error: Lenient,
+        detail: Lenient,
+        error_description: Lenient,
+        message: Lenient,
+        reason: Lenient,
+        #[serde(borrow)]
+        parameters: Option<&'a RawValue>,
+    }
+    let fields: Fields<'_> = serde_json::from_slice(body).unwrap_or_default();
+    let first = |texts: &mut dyn Iterator<Item = Lenient>| {
+        texts.filter_map(|text| text.0).find(|text| !text.is_empty())
+    };
+    let parameters = fields.parameters.and_then(|raw| serde_json::from_str(raw.get()).ok());
     ErrorBody {
-        code: text("errorCode").or_else(|| text("error")),
-        detail: ["detail", "error_description", "message", "reason"].into_iter().find_map(text),
-        address: parameters.into_iter().flatten().find_map(|value| value.as_str()?.parse().ok()),
+        code: first(&mut [fields.code, fields.error].into_iter()),
+        detail: first(
+            &mut [fields.detail, fields.error_description, fields.message, fields.reason].into_iter(),
+        ),
+        address: parameters.and_then(|each: Each<Lenient, FirstAddress>| each.all.0),
     }
 }
 
@@ -177,10 +229,7 @@ mod tests {
 
     #[test]
     fn what_nobody_reads_may_be_no_text() {
-        assert_eq!(
-            decode::<Page<Job<'_>>>(b"{\"results\":[{\"prefix\":\"\xff\"}]}").unwrap().results.len(),
-            1
-        );
+        assert_eq!(decode::<Page<Job<'_>>>(b"{\"results\":[{\"prefix\":\"\xff\"}]}").unwrap().len(), 1);
         assert!(decode::<Page<Job<'_>>>(b"{\"results\":[{\"id\":\"\xff\"}]}").is_err());
     }
 
@@ -223,23 +272,40 @@ mod tests {
     #[test]
     fn a_page_holds_no_more_than_was_asked_for() {
         let page = |jobs: usize| format!(r#"{{"results":[{}]}}"#, vec!["{}"; jobs].join(","));
-        assert_eq!(decode::<Page<Job<'_>>>(page(PAGE_SIZE).as_bytes()).unwrap().results.len(), PAGE_SIZE);
+        assert_eq!(decode::<Page<Job<'_>>>(page(PAGE_SIZE).as_bytes()).unwrap().len(), PAGE_SIZE);
         assert!(decode::<Page<Job<'_>>>(page(PAGE_SIZE + 1).as_bytes()).is_err());
     }
 
     #[test]
     fn a_token_answer_is_refused_without_a_word_of_it() {
-        for body in [
-            r#""secret-token""#,
-            r#"{"access_token":["secret-token"],"expires_in":1}"#,
-            r#"{"access_token":"secret-token","expires_in":"secret-token"}"#,
-        ] {
+        for body in [r#""secret-token""#, r#"{"access_token":["secret-token"],"expires_in":1}"#] {
             let error = token(body.as_bytes()).err().unwrap().to_string();
             assert!(!error.contains("secret-token") && error.contains("column"), "{error}");
         }
-        for (life, seconds) in [("3600", 3600), ("3600.0", 3600), ("-5", 0)] {
-            let body = format!(r#"{{"access_token":"a","expires_in":{life}}}"#);
-            assert_eq!(token(body.as_bytes()).ok().unwrap().life().as_secs(), seconds, "{life}");
+        let answer =
+            |length: usize| token(format!(r#"{{"access_token":"{}"}}"#, "x".repeat(length)).as_bytes());
+        assert!(answer(MAX_TOKEN).is_ok());
+        let error = answer(MAX_TOKEN + 1).err().unwrap();
+        assert_eq!(error, Error::TooLarge("an access token of more than 8192 bytes".to_owned()));
+    }
+
+    #[test]
+    fn life_that_cannot_be_read_is_a_minute() {
+        for (life, seconds) in [
+            (r#","expires_in":3600"#, 3600),
+            (r#","expires_in":3600.0"#, 3600),
+            (r#","expires_in":"3600""#, 3600),
+            (r#","expires_in":0"#, 0),
+            (r#","expires_in":-5"#, 0),
+            ("", 60),
+            (r#","expires_in":null"#, 60),
+            (r#","expires_in":"soon""#, 60),
+            (r#","expires_in":"NaN""#, 60),
+            (r#","expires_in":1e999"#, 60),
+            (r#","expires_in":{"seconds":9}"#, 60),
+        ] {
+            let body = format!(r#"{{"access_token":"a"{life}}}"#);
+            assert_eq!(token(body.as_bytes()).ok().unwrap().life.as_secs(), seconds, "{life}");
         }
     }
 }

@@ -5,11 +5,16 @@ use std::collections::{BTreeMap, HashMap, btree_map, hash_map};
 use super::tail::{HEAD_LEAST, HEAD_PAGE, Tail};
 use super::{
     ActiveJob, ClusterReport, Counts, ExportJob, Exports, FailedJob, JobId, JobKey, JobState, LatestJob,
-    Moment, SnapshotId,
+    MAX_ID, Moment, SnapshotId,
 };
+use crate::redact;
 
 /// How many failed jobs keep their reason, the newest ones. Counts are exact beyond it.
 pub(super) const FAILURES_KEPT: usize = 20;
+
+/// Memory of a job while a listing is read, and of a failed one whose reason is kept, in bytes, roughly.
+const JOB_BYTES: usize = 160;
+const FAILURE_BYTES: usize = 1024;
 
 /// Whether a job was already seen in this reading of the listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +121,7 @@ impl Fold {
         if full && self.failed.first_key_value().is_some_and(|(oldest, _)| key < *oldest) {
             return;
         }
-        let snapshot_id = job.snapshot_id.map(|id| id.into_owned().into());
+        let snapshot_id = job.snapshot_id.map(|id| redact::display(&id, MAX_ID).into());
         let (reason, finished_at) = (job.reason.into_owned(), job.finished_at);
         let failed = FailedJob { key: key.clone(), snapshot_id, reason, finished_at };
         match self.failed.entry(key) {
@@ -135,6 +140,12 @@ impl Fold {
     #[must_use]
     pub fn jobs(&self) -> u64 {
         (self.jobs.len() + self.nameless.len()) as u64
+    }
+
+    /// Returns how many bytes are kept so far, roughly.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        (self.jobs.len() + self.nameless.len()) * JOB_BYTES + self.failed.len() * FAILURE_BYTES
     }
 
     /// Ends the reading.

@@ -85,6 +85,12 @@ impl<'a> Head<'a> {
         self.fold.add(job)
     }
 
+    /// Returns what was read of the head so far.
+    #[must_use]
+    pub fn fold(&self) -> &Fold {
+        &self.fold
+    }
+
     /// Whether there is nothing more to read.
     #[must_use]
     pub fn is_over(&self) -> bool {

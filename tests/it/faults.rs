@@ -73,7 +73,7 @@ async fn a_listing_of_endless_pages_ends() {
         Some(1.0),
         "{scrape:#?}"
     );
-    assert_eq!(requests(&simulator, &exports("prod")), 1000);
+    assert_eq!(requests(&simulator, &exports("prod")), 200);
 }
 
 #[tokio::test]

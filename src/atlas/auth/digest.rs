@@ -18,6 +18,9 @@ use crate::config::{SecretSource, key_hint};
 /// One request is sent at most this often: without a nonce, with one that has just gone stale, with a fresh one.
 const MOST_ROUNDS: usize = 3;
 
+/// Maximum length of a challenge, in bytes. Every request repeats what is in it; Atlas's has about 150.
+const MAX_CHALLENGE: usize = 4 * 1024;
+
 #[derive(Debug)]
 pub(in crate::atlas) struct DigestAuth {
     public_key: String,
@@ -109,6 +112,7 @@ fn challenge(headers: &HeaderMap) -> Option<WwwAuthenticateHeader> {
         .get_all(WWW_AUTHENTICATE)
         .iter()
         .filter_map(|value| value.to_str().ok())
+        .filter(|value| value.len() <= MAX_CHALLENGE)
         .filter(|value| value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("digest ")))
         .find_map(|value| WwwAuthenticateHeader::parse(&value[7..]).ok())
 }

@@ -186,7 +186,7 @@ impl Minter {
         }
         let outcome = timeout(MINT_TIMEOUT, self.ask(&door, &secret)).await.unwrap_or(Err(Error::Timeout));
         let outcome = outcome.and_then(|token| {
-            Ok((sensitive(&format!("Bearer {}", token.access_token.expose_secret()))?, token.life()))
+            Ok((sensitive(&format!("Bearer {}", token.access_token.expose_secret()))?, token.life))
         });
         let mut state = self.state();
         match outcome {

@@ -20,7 +20,7 @@ const PLANTED: [&str; 4] = ["mdb_sa_sk_Planted", "Bearer Planted", "basic Plante
 #[track_caller]
 pub(in crate::atlas) fn is_tidy(text: &str) {
     is_a_line(text);
-    assert!(text.chars().count() <= MOST_DETAIL + "...".len(), "{text:?}");
+    assert!(text.chars().count() <= MAX_MESSAGE + "...".len(), "{text:?}");
     // Where it was cut, the dots or what is left of a word may stand behind a scheme.
     assert!(text.ends_with("...") || redact::line(text) == text, "looks like a credential: {text:?}");
 }

@@ -5,6 +5,8 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
 use super::*;
 use crate::atlas::error::fuzzing::is_tidy;
 use crate::atlas::fuzzing::leads_to;
@@ -98,22 +100,23 @@ fn is_plain(pages: &[&[u8]], report: &ClusterReport, jobs: u64) {
 /// What is read besides export jobs; one body is read as each kind of thing.
 pub fn details(bytes: &[u8]) {
     let mut known = Known::default();
-    for snapshot in collected(bytes, wire::Snapshot::taken) {
+    for snapshot in collected(bytes, wire::Snapshot::read) {
         snapshot.frequency.as_deref().map(is_tidy);
     }
-    known.buckets = collected(bytes, |bucket: wire::Bucket| Ok(Some(bucket.listed())));
+    known.buckets = collected(bytes, wire::Bucket::read);
     for bucket in &known.buckets {
         for text in [&bucket.id, &bucket.name, &bucket.cloud_provider] {
             is_tidy(text);
         }
     }
-    for event in collected(bytes, |event: wire::Event| event.listed().map(Some)) {
+    for event in collected(bytes, wire::Event::read) {
         is_tidy(&event.id);
     }
-    for id in collected(bytes, |project: wire::ListedProject| project.id().map(Some)) {
+    for (id, name) in collected(bytes, wire::ListedProject::read) {
         leads_to(id.as_str());
+        name.as_deref().map(is_tidy);
     }
-    for cluster in collected(bytes, wire::Cluster::listed) {
+    for cluster in collected(bytes, wire::Cluster::read) {
         leads_to(&cluster.name);
         known.cluster = Some(cluster);
     }
@@ -123,27 +126,24 @@ pub fn details(bytes: &[u8]) {
         }
         known.schedule = schedule;
     }
-    known.name =
-        once(|| wire::decode::<wire::Project>(bytes).map(|project| project.name)).unwrap_or_default();
+    known.name = once(|| wire::decode::<wire::Project>(bytes).map(|project| project.name.into_inner()))
+        .unwrap_or_default();
     if known.cluster.is_some() || !known.buckets.is_empty() || !known.name.is_empty() {
         is_exposed(known);
     }
     // Whatever it says, a token has a life, and an answer that is none is told without a word of it.
-    if let Some(Err(error)) = once(|| Ok(wire::token(bytes).map(|token| token.life()))) {
-        let words = "not an answer that Atlas documents: a token answer with an error of Data Syntax Eof at line column";
+    if let Some(Err(error)) = once(|| Ok(wire::token(bytes).map(|token| token.life))) {
+        let words = "not an answer that Atlas documents: a token answer with an error of Data Syntax Eof at line column the is too large: an access token of more than bytes";
         let is_known = |word: &str| words.contains(word) || word.parse::<usize>().is_ok();
         assert!(error.to_string().replace(',', "").split(' ').all(is_known), "{error}");
     }
 }
 
 /// A listing is read alike each time, with pages or without; what was found is there once, and no more of it than is listed.
-fn collected<W: DeserializeOwned, T: Ord + std::fmt::Debug>(
-    bytes: &[u8],
-    read: fn(W) -> Result<Option<T>, Error>,
-) -> Vec<T> {
+fn collected<T: Kept + std::fmt::Debug>(bytes: &[u8], read: Read<T>) -> Vec<T> {
     let page = || {
-        let mut gathered = Gathered::default();
-        let promised = gathered.turn(bytes, read)?.promised;
+        let mut gathered = Gathered::new(read);
+        let promised = gathered.turn(bytes, MAX_ENTRIES)?.promised;
         gathered.listing(promised)
     };
     let list = once(|| whole(bytes, read));

@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
-use super::time;
+use super::array::{Each, Gather, push};
+use super::text::{Id, MAX_NAME, MAX_WORD, Shown};
+use super::{RawValue, entry, time};
 use crate::atlas::Error;
-use crate::atlas::error::tidy;
 use crate::model::{EventKind, ExportBucket, ObjectId, ProjectEvent, Snapshot as TakenSnapshot};
 
 /// One of `GET .../backup/snapshots` or of `GET .../backup/snapshots/shardedClusters`, which say the same of a snapshot.
@@ -13,16 +14,33 @@ use crate::model::{EventKind, ExportBucket, ObjectId, ProjectEvent, Snapshot as 
 pub(in crate::atlas) struct Snapshot {
     id: String,
     created_at: Option<String>,
-    frequency_type: Option<String>,
-    policy_items: Option<Vec<String>>,
+    frequency_type: Option<Shown<MAX_WORD>>,
+    policy_items: Option<Each<String, PolicyItems>>,
     status: Option<String>,
     #[serde(rename = "snapshotType")]
     kind: Option<String>,
 }
 
+/// Maximum number of policy items that a snapshot belongs to.
+const MAX_POLICY_ITEMS: usize = 64;
+
+/// Ids of policy items; `None` for one that is not of Atlas's form.
+#[derive(Default)]
+struct PolicyItems(Vec<Option<ObjectId>>);
+
+impl Gather<String> for PolicyItems {
+    fn gather(&mut self, id: String) -> Result<(), String> {
+        push::<_, MAX_POLICY_ITEMS>(&mut self.0, ObjectId::parse(&id))
+    }
+}
+
 impl Snapshot {
+    pub(in crate::atlas) fn read(raw: &RawValue) -> Result<Option<TakenSnapshot>, Error> {
+        entry::<Self>(raw)?.taken()
+    }
+
     /// The snapshot; `None` while it is not taken, and for a fallback one, which Atlas cannot export.
-    pub(in crate::atlas) fn taken(self) -> Result<Option<TakenSnapshot>, Error> {
+    fn taken(self) -> Result<Option<TakenSnapshot>, Error> {
         let is = |word: &Option<String>, one: &str| {
             word.as_ref().is_some_and(|word| word.eq_ignore_ascii_case(one))
         };
@@ -35,8 +53,8 @@ impl Snapshot {
         Ok(Some(TakenSnapshot {
             id,
             created_at,
-            frequency: self.frequency_type.map(|word| tidy(&word)),
-            policy_items: self.policy_items.iter().flatten().map(|id| ObjectId::parse(id)).collect(),
+            frequency: self.frequency_type.map(Shown::into_inner),
+            policy_items: self.policy_items.map(|items| items.all.0).unwrap_or_default(),
         }))
     }
 }
@@ -46,18 +64,22 @@ impl Snapshot {
 #[serde(rename_all = "camelCase")]
 pub(in crate::atlas) struct Bucket {
     #[serde(rename = "_id")]
-    id: String,
+    id: Id,
     #[serde(rename = "bucketName")]
-    name: Option<String>,
-    cloud_provider: Option<String>,
+    name: Option<Shown<MAX_NAME>>,
+    cloud_provider: Option<Shown<MAX_WORD>>,
 }
 
 impl Bucket {
-    pub(in crate::atlas) fn listed(self) -> ExportBucket {
+    pub(in crate::atlas) fn read(raw: &RawValue) -> Result<Option<ExportBucket>, Error> {
+        Ok(Some(entry::<Self>(raw)?.listed()))
+    }
+
+    fn listed(self) -> ExportBucket {
         ExportBucket {
-            id: tidy(&self.id),
-            name: tidy(&self.name.unwrap_or_default()),
-            cloud_provider: tidy(&self.cloud_provider.unwrap_or_default()),
+            id: self.id.into_inner(),
+            name: self.name.map(Shown::into_inner).unwrap_or_default(),
+            cloud_provider: self.cloud_provider.map(Shown::into_inner).unwrap_or_default(),
         }
     }
 }
@@ -65,18 +87,22 @@ impl Bucket {
 /// One of `GET /groups/{groupId}/events`. The cluster is not in it: the query asks for that.
 #[derive(Deserialize)]
 pub(in crate::atlas) struct Event {
-    id: String,
+    id: Id,
     created: String,
     #[serde(rename = "eventTypeName")]
     kind: String,
 }
 
 impl Event {
-    pub(in crate::atlas) fn listed(self) -> Result<ProjectEvent, Error> {
+    pub(in crate::atlas) fn read(raw: &RawValue) -> Result<Option<ProjectEvent>, Error> {
+        entry::<Self>(raw)?.listed().map(Some)
+    }
+
+    fn listed(self) -> Result<ProjectEvent, Error> {
         let created_at =
             time("created", Some(&self.created))?.ok_or_else(|| Error::invalid("an event without a time"))?;
         let kind = EventKind::ALL.into_iter().find(|kind| kind.as_str() == self.kind);
-        Ok(ProjectEvent { created_at, id: tidy(&self.id), kind })
+        Ok(ProjectEvent { created_at, id: self.id.into_inner(), kind })
     }
 }
 
@@ -113,6 +139,7 @@ mod tests {
             json(r#","status":"completed","createdAt":"soon""#),
             json(r#","status":1"#),
             json(r#","status":"completed","createdAt":"2026-01-02T03:04:05Z","policyItems":"daily""#),
+            json(&format!(r#","policyItems":[""{}]"#, r#","""#.repeat(MAX_POLICY_ITEMS))),
         ] {
             assert!(taken(&wrong).is_err(), "{wrong}");
         }

@@ -1,19 +1,12 @@
 //! Export jobs.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::Number;
 
+use super::text::is_longer;
 use super::{Text, time};
 use crate::atlas::Error;
-use crate::model::{Counts, ExportJob, JobState, StateReason};
-
-/// Ids are 24 digits; this leaves room, but not for memory to be filled with them.
-const LONGEST_ID: usize = 128;
-
-/// Longest code or message that is kept, in bytes. Atlas's are a sentence.
-const LONGEST_REASON: usize = 16 * 1024;
+use crate::model::{Counts, ExportJob, JobState, MAX_ID, StateReason};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,8 +46,8 @@ impl<'a> TryFrom<Job<'a>> for ExportJob<'a> {
         let count = |count: &Option<Number>| count.as_ref().and_then(Number::as_u64);
         let status = job.export_status.as_ref();
         let id = job.id.map(|id| id.0).filter(|id| !id.is_empty());
-        if id.as_ref().is_some_and(|id| id.len() > LONGEST_ID) {
-            return Err(Error::invalid("a job whose id is longer than any id"));
+        if id.as_ref().is_some_and(|id| is_longer(id, MAX_ID)) {
+            return Err(Error::invalid(&format!("a job with an id of more than {MAX_ID} characters")));
         }
         Ok(Self {
             id,
@@ -67,23 +60,17 @@ impl<'a> TryFrom<Job<'a>> for ExportJob<'a> {
                 total: status.and_then(|status| count(&status.total_collections)),
             },
             reason: job.state_reason.map_or_else(StateReason::default, |reason| StateReason {
-                error_code: reason.error_code.map(shortened),
-                message: reason.message.map(shortened),
+                error_code: reason.error_code.map(|code| code.0),
+                message: reason.message.map(|message| message.0),
             }),
         })
     }
 }
 
-/// Cuts what would be a book.
-fn shortened(text: Text<'_>) -> Cow<'_, str> {
-    if text.0.len() <= LONGEST_REASON {
-        return text.0;
-    }
-    text.0.chars().take(LONGEST_REASON / 4 - 1).chain("...".chars()).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::super::decode;
     use super::*;
 
@@ -151,9 +138,8 @@ mod tests {
     }
 
     #[test]
-    fn ids_and_reasons_have_bounds() {
-        assert!(job(&format!(r#"{{"id":"{}"}}"#, "a".repeat(LONGEST_ID + 1))).is_err());
-        let reason = format!(r#"{{"stateReason":{{"message":"{}"}}}}"#, "ä".repeat(LONGEST_REASON));
-        assert!(job(&reason).unwrap().reason.message.unwrap().len() <= LONGEST_REASON);
+    fn id_that_is_too_long_is_an_error() {
+        assert!(job(&format!(r#"{{"id":"{}"}}"#, "ä".repeat(MAX_ID))).is_ok());
+        assert!(job(&format!(r#"{{"id":"{}"}}"#, "a".repeat(MAX_ID + 1))).is_err());
     }
 }

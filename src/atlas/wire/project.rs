@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
-use super::time;
+use super::array::{Each, Gather, push};
+use super::text::{Id, Lenient, MAX_NAME, MAX_WORD, Name, Shown};
+use super::{RawValue, entry, time};
 use crate::atlas::Error;
-use crate::atlas::error::tidy;
 use crate::model::{
     ListedCluster, ObjectId, PolicyItems, ProjectId, Schedule as ExportSchedule, Unexportable,
 };
@@ -12,26 +13,32 @@ use crate::model::{
 /// `GET /groups/{groupId}`
 #[derive(Deserialize)]
 pub(in crate::atlas) struct Project {
-    pub(in crate::atlas) name: String,
+    pub(in crate::atlas) name: Shown<MAX_NAME>,
 }
 
 /// One of `GET /orgs/{orgId}/groups`
 #[derive(Deserialize)]
 pub(in crate::atlas) struct ListedProject {
     id: String,
-    name: Option<serde_json::Value>,
+    #[serde(default)]
+    name: Lenient,
 }
 
 impl ListedProject {
+    pub(in crate::atlas) fn read(raw: &RawValue) -> Result<Option<(ProjectId, Option<String>)>, Error> {
+        let project: Self = entry(raw)?;
+        Ok(Some((project.id()?, project.name())))
+    }
+
     /// A project that cannot be asked for is an error: left out, it would be missing without a word.
-    pub(in crate::atlas) fn id(&self) -> Result<ProjectId, Error> {
+    fn id(&self) -> Result<ProjectId, Error> {
         ProjectId::parse(&self.id).ok_or_else(|| Error::invalid(&format!("{:?} is no project id", self.id)))
     }
 
     /// Its name, which only exclusions need: one that cannot be read costs itself, not the project.
-    pub(in crate::atlas) fn name(&self) -> Option<String> {
-        let name = self.name.as_ref()?.as_str()?;
-        (!name.trim().is_empty()).then(|| name.to_owned())
+    fn name(self) -> Option<String> {
+        let name = self.name.0.filter(|name| !name.trim().is_empty())?;
+        Some(Shown::<MAX_NAME>::from(name).into_inner())
     }
 }
 
@@ -39,20 +46,20 @@ impl ListedProject {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::atlas) struct Cluster {
-    name: String,
+    name: Name,
     backup_enabled: Option<bool>,
     paused: Option<bool>,
     create_date: Option<String>,
     #[serde(rename = "clusterType")]
     kind: Option<String>,
     state_name: Option<String>,
-    replication_specs: Option<Vec<ReplicationSpec>>,
+    replication_specs: Option<Each<ReplicationSpec, Tier>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ReplicationSpec {
-    region_configs: Option<Vec<RegionConfig>>,
+    region_configs: Option<Each<RegionConfig, Tier>>,
 }
 
 #[derive(Deserialize)]
@@ -61,33 +68,54 @@ struct RegionConfig {
     provider_name: Option<String>,
 }
 
-impl Cluster {
-    /// The cluster; `None` where it is listed, but gone.
-    ///
-    /// What Atlas does not say is not held against a cluster: only `backupEnabled: false` is a backup that is off.
-    pub(in crate::atlas) fn listed(self) -> Result<Option<ListedCluster>, Error> {
-        // What cannot stand in a path as it is would lead elsewhere.
-        if matches!(self.name.trim(), "" | "." | "..") || self.name.contains(char::is_control) {
-            return Err(Error::invalid(&format!("a cluster called {:?}", self.name)));
-        }
-        if self.state_name.as_deref() == Some("DELETED") {
-            return Ok(None);
-        }
-        let specs = self.replication_specs.iter().flatten();
-        let mut regions = specs.flat_map(|spec| spec.region_configs.iter().flatten());
-        let kind = regions.find_map(|region| match region.provider_name.as_deref() {
+/// The first tier that has no exports.
+#[derive(Default)]
+struct Tier(Option<Unexportable>);
+
+impl Gather<ReplicationSpec> for Tier {
+    fn gather(&mut self, spec: ReplicationSpec) -> Result<(), String> {
+        self.0 = self.0.or(spec.region_configs.and_then(|regions| regions.all.0));
+        Ok(())
+    }
+}
+
+impl Gather<RegionConfig> for Tier {
+    fn gather(&mut self, region: RegionConfig) -> Result<(), String> {
+        self.0 = self.0.or(match region.provider_name.as_deref() {
             Some("TENANT") => Some(Unexportable::SharedTier),
             Some("FLEX") => Some(Unexportable::Flex),
             _ => None,
         });
+        Ok(())
+    }
+}
+
+impl Cluster {
+    pub(in crate::atlas) fn read(raw: &RawValue) -> Result<Option<ListedCluster>, Error> {
+        entry::<Self>(raw)?.listed()
+    }
+
+    /// The cluster; `None` where it is listed, but gone.
+    ///
+    /// What Atlas does not say is not held against a cluster: only `backupEnabled: false` is a backup that is off.
+    fn listed(self) -> Result<Option<ListedCluster>, Error> {
+        let name = self.name.into_inner();
+        // What cannot stand in a path as it is would lead elsewhere.
+        if matches!(name.trim(), "" | "." | "..") {
+            return Err(Error::invalid(&format!("a cluster called {name:?}")));
+        }
+        if self.state_name.as_deref() == Some("DELETED") {
+            return Ok(None);
+        }
+        let tier = self.replication_specs.and_then(|specs| specs.all.0);
         let disabled = (self.backup_enabled == Some(false)).then_some(Unexportable::BackupDisabled);
         Ok(Some(ListedCluster {
-            unexportable: kind.or(disabled),
+            unexportable: tier.or(disabled),
             paused: self.paused,
             // A date that cannot be read costs itself.
             created_at: time("createDate", self.create_date.as_deref()).ok().flatten(),
             sharded: matches!(self.kind.as_deref(), Some("SHARDED" | "GEOSHARDED")),
-            name: self.name,
+            name,
         }))
     }
 }
@@ -98,44 +126,62 @@ impl Cluster {
 pub(in crate::atlas) struct Schedule {
     auto_export_enabled: Option<bool>,
     export: Option<ExportPolicy>,
-    policies: Option<Vec<Policy>>,
+    policies: Option<Each<Policy, Items>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Policy {
-    policy_items: Option<Vec<PolicyItem>>,
+    policy_items: Option<Each<PolicyItem, Items>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PolicyItem {
     id: Option<String>,
-    frequency_type: Option<String>,
+    frequency_type: Option<Shown<MAX_WORD>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 struct ExportPolicy {
-    frequency_type: Option<String>,
-    export_bucket_id: Option<String>,
+    frequency_type: Option<Shown<MAX_WORD>>,
+    export_bucket_id: Option<Id>,
+}
+
+/// Maximum number of items in a backup policy.
+const MAX_ITEMS: usize = 256;
+
+/// The items of all policies, each with its id and its frequency.
+#[derive(Default)]
+struct Items(Vec<(Option<ObjectId>, Option<String>)>);
+
+impl Gather<PolicyItem> for Items {
+    fn gather(&mut self, item: PolicyItem) -> Result<(), String> {
+        let id = item.id.and_then(|id| ObjectId::parse(&id));
+        push::<_, MAX_ITEMS>(&mut self.0, (id, item.frequency_type.map(Shown::into_inner)))
+    }
+}
+
+impl Gather<Policy> for Items {
+    fn gather(&mut self, policy: Policy) -> Result<(), String> {
+        let items = policy.policy_items.map(|items| items.all.0).unwrap_or_default();
+        items.into_iter().try_for_each(|item| push::<_, MAX_ITEMS>(&mut self.0, item))
+    }
 }
 
 impl From<Schedule> for ExportSchedule {
     fn from(schedule: Schedule) -> Self {
         let ExportPolicy { frequency_type, export_bucket_id } = schedule.export.unwrap_or_default();
+        let frequency = frequency_type.map(Shown::into_inner);
         // Without exports of Atlas's own, nobody asks for the items.
         let policies = schedule.policies.filter(|_| schedule.auto_export_enabled == Some(true));
-        let items = policies.zip(frequency_type.as_deref()).map(|(policies, frequency)| {
-            let items = policies.into_iter().flat_map(|policy| policy.policy_items.unwrap_or_default());
-            let items = items.map(|item| (item.id.and_then(|id| ObjectId::parse(&id)), item.frequency_type));
-            PolicyItems::new(&items.collect::<Vec<_>>(), frequency)
-        });
+        let items = policies.zip(frequency.as_deref());
         Self {
             auto_export: schedule.auto_export_enabled,
-            frequency: frequency_type.map(|word| tidy(&word)),
-            bucket_id: export_bucket_id.map(|id| tidy(&id)),
-            items: items.unwrap_or_default(),
+            bucket_id: export_bucket_id.map(Id::into_inner),
+            items: items.map(|(items, word)| PolicyItems::new(&items.all.0, word)).unwrap_or_default(),
+            frequency,
         }
     }
 }
