@@ -15,8 +15,9 @@ use crate::atlas::{Atlas, Error};
 use crate::board::{Board, GoodPoll};
 use crate::collect::Walk;
 use crate::model::{
-    ClusterReport, FailedJob, FailureReason, JobId, Moment, Movements, PollError, ProjectId, Target,
+    ClusterReport, FailedJob, FailureReason, JobId, MAX_ID, Moment, Movements, PollError, ProjectId, Target,
 };
+use crate::redact;
 use crate::settings::{Follow, InFlight, Settings, rest};
 
 /// Failures that are older when the exporter starts were logged before, or are no news.
@@ -24,6 +25,9 @@ const LOGGED_AGE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Longest time from the failure of a job to the event that reports it.
 const EVENT_DELAY: SignedDuration = SignedDuration::from_hours(1);
+
+/// Maximum number of failed jobs that are remembered as logged. A listing tells the newest twenty.
+const MAX_LOGGED: usize = 200;
 
 /// What every poll needs.
 #[derive(Debug)]
@@ -100,8 +104,7 @@ fn pause(settings: &Settings, project: &ProjectId) -> Duration {
 struct Memory {
     walk: Walk,
     movements: Movements,
-    /// Failed jobs that are logged, or that were resolved or old at the first good poll; `None` before that. It grows with the
-    /// failures of a cluster, not with its history.
+    /// Failed jobs that are logged, or that were resolved or old at the first good poll; `None` before that.
     logged: Option<HashSet<JobId>>,
     /// The newest event of a failed export that was considered.
     event: Option<Moment>,
@@ -135,6 +138,10 @@ impl Memory {
             if logged.insert(job.key.id.clone()) {
                 log_failed_job(target, project, job);
             }
+        }
+        // Only a whole listing tells which of them will not come again.
+        if logged.len() > MAX_LOGGED && !report.exports.partial {
+            logged.retain(|id| report.failed.iter().any(|job| job.key.id == *id));
         }
         let Some(at) = event.filter(|at| self.event < Some(*at)) else { return };
         // The event may come before the job is seen to have failed.
@@ -182,7 +189,7 @@ fn log_failed_job(target: &Target, project: &str, job: &FailedJob) {
         project_id = %target.project_id,
         project = printable(Some(project)),
         cluster_name = target.cluster_name,
-        job_id = &*job.key.id,
+        job_id = redact::display(&job.key.id, MAX_ID),
         snapshot_id = job.snapshot_id.as_deref().unwrap_or(""),
         created_at = %job.key.created_at,
         error_code = printable(job.reason.error_code.as_deref()),
@@ -195,4 +202,44 @@ fn log_failed_job(target: &Target, project: &str, job: &FailedJob) {
 fn printable(text: Option<&str>) -> String {
     let obeyed = |c: char| ('\u{7f}'..='\u{9f}').contains(&c) || matches!(c, '\u{2028}' | '\u{2029}');
     text.unwrap_or_default().replace(obeyed, "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ExportJob, Fold, JobState, StateReason};
+
+    /// A listing of such failed jobs.
+    fn failures(numbers: std::ops::Range<usize>) -> ClusterReport {
+        let mut fold = Fold::default();
+        for number in numbers {
+            fold.add(ExportJob {
+                id: Some(format!("job-{number}").into()),
+                snapshot_id: None,
+                created_at: Moment::from_second(1000 + i64::try_from(number).unwrap()),
+                finished_at: None,
+                state: JobState::Failed,
+                counts: crate::model::Counts::default(),
+                reason: StateReason::default(),
+            });
+        }
+        fold.finish()
+    }
+
+    #[test]
+    fn logged_jobs_that_come_no_more_are_forgotten() {
+        let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();
+        let target = Target { project_id, cluster_name: "prod".to_owned() };
+        let now = Moment::from_second(2000).unwrap();
+        let mut memory = Memory::default();
+        let mut logged = |report: &ClusterReport| {
+            memory.log_failures(&target, Some("payments"), None, report, now);
+            memory.logged.as_ref().map_or(0, HashSet::len)
+        };
+        for poll in 0..100 {
+            let logged = logged(&failures(poll * 20..(poll + 1) * 20));
+            assert!(logged <= MAX_LOGGED, "{logged}");
+        }
+        assert_eq!(logged(&failures(1980..2000)), logged(&failures(1980..2000)), "they are logged once");
+    }
 }

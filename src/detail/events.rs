@@ -29,6 +29,12 @@ const MOST_NAMES: usize = 50;
 /// How often the clusters of a failure are looked for: once, and once more, since an index may be behind.
 const LOOKS: u8 = 2;
 
+/// Maximum number of failures of a project that are remembered, the newest ones.
+const MAX_FAILURES: usize = 1000;
+
+/// The same of one cluster: a month of daily failures. It is not below [`MOST_NAMES`], so that every cluster of a group can have one.
+const MAX_OF_CLUSTER: usize = 50;
+
 /// An event that is further ahead of our clock than this has a time that nobody can believe.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
@@ -78,7 +84,7 @@ impl Cursor {
         let (listed, flaw) = believable(listing, now);
         board.project_events(id, &listed);
 
-        let failures = failures_of(listed);
+        let failures = failures_of(listed, MAX_FAILURES);
         let looks = |failure: &Key| self.looks.get(failure).copied().unwrap_or_default();
         // While a search goes on, what it is about needs no second look.
         let needed = if self.open.is_empty() { LOOKS } else { 1 };
@@ -132,7 +138,7 @@ impl Cursor {
                 Ok(listing) => {
                     let (listed, flaw) = believable(listing, now);
                     outcome = outcome.and(flaw.map_or(Ok(()), Err));
-                    failures_of(listed)
+                    failures_of(listed, MAX_OF_CLUSTER)
                 }
                 // A name that Atlas does not take must not hide the others.
                 Err(error) if is_about_names(&error) => {
@@ -182,12 +188,33 @@ fn believable(listing: Listing<ProjectEvent>, now: Timestamp) -> (Vec<ProjectEve
     (found, listing.flaw.or(ahead))
 }
 
-/// The failures among events.
-fn failures_of(events: Vec<ProjectEvent>) -> Vec<Key> {
-    let failures = events.into_iter().filter(|event| event.kind.is_some_and(EventKind::is_failure));
-    failures.map(|event| (event.id, event.created_at)).collect()
+/// The newest failures among events, which are in order.
+fn failures_of(mut events: Vec<ProjectEvent>, max: usize) -> Vec<Key> {
+    events.retain(|event| event.kind.is_some_and(EventKind::is_failure));
+    let newest = events.split_off(events.len().saturating_sub(max));
+    newest.into_iter().map(|event| (event.id, event.created_at)).collect()
 }
 
 fn is_about_names(error: &Error) -> bool {
     matches!(error.reason(), FailureReason::BadRequest | FailureReason::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newest_failures_are_remembered() {
+        let event = |number: i64, kind| ProjectEvent {
+            created_at: Moment::from_second(number).unwrap(),
+            id: number.to_string(),
+            kind,
+        };
+        let failures = (0..9).map(|number| event(number, Some(EventKind::ExportFailed)));
+        let others = [event(9, None), event(10, Some(EventKind::SecretsExpiring))];
+        let events: Vec<_> = failures.chain(others).collect();
+        let ids = |max| failures_of(events.clone(), max).into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+        assert_eq!(ids(2), ["7", "8"]);
+        assert_eq!(ids(99).len(), 9);
+    }
 }

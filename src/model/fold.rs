@@ -12,6 +12,9 @@ use crate::redact;
 /// How many failed jobs keep their reason, the newest ones. Counts are exact beyond it.
 pub(super) const FAILURES_KEPT: usize = 20;
 
+/// How many active jobs are followed, the oldest ones. Counts and ages are exact beyond it.
+pub(super) const MAX_ACTIVE: usize = 1000;
+
 /// Memory of a job while a listing is read, and of a failed one whose reason is kept, in bytes, roughly.
 const JOB_BYTES: usize = 160;
 const FAILURE_BYTES: usize = 1024;
@@ -304,6 +307,8 @@ impl Tally {
             self.report.last_success_created = Some(success.created_at);
         }
         self.report.active.sort_by(|a, b| a.key.cmp(&b.key));
+        self.report.active.truncate(MAX_ACTIVE);
+        self.report.active.shrink_to_fit();
         ClusterReport {
             failures_since_success: unresolved.len() as u64,
             oldest_failure_created: unresolved.first().map(|key| key.created_at),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::SignedDuration;
 
+use super::fold::MAX_ACTIVE;
 use super::{ActiveJob, Counts, JobId, JobState, Moment};
 
 /// How long a job is remembered that is no longer seen as active. It may have ended, which is the rule; or it may come back
@@ -38,7 +39,10 @@ impl Movements {
             let seen = Trace { state: job.state, counts: job.counts, moved_at, last_seen: now };
             self.0.insert(job.key.id.clone(), seen);
         }
-        self.0.retain(|_, seen| now.duration_since(seen.last_seen) < REMEMBERED);
+        // A listing of other jobs each time must not be remembered for a day.
+        let is_full = self.0.len() > 2 * MAX_ACTIVE;
+        let remembered = if is_full { SignedDuration::from_millis(1) } else { REMEMBERED };
+        self.0.retain(|_, seen| now.duration_since(seen.last_seen) < remembered);
         active.iter().filter_map(|job| self.0.get(&job.key.id)).map(|seen| seen.moved_at).min()
     }
 }
@@ -102,5 +106,15 @@ mod tests {
         assert_eq!(movements.observe(&further, at(7540)), Some(at(7540)));
         movements.observe(&[], at(7600 + 86_400));
         assert!(movements.0.is_empty());
+    }
+
+    #[test]
+    fn other_jobs_each_time_are_not_all_remembered() {
+        let mut movements = Movements::default();
+        for poll in 0..4 {
+            let job = |number| active(&format!("{poll}-{number}"), 100, JobState::Queued, None);
+            movements.observe(&(0..MAX_ACTIVE).map(job).collect::<Vec<_>>(), at(1000 + poll));
+            assert!(movements.0.len() <= 2 * MAX_ACTIVE, "{}", movements.0.len());
+        }
     }
 }

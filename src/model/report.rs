@@ -78,7 +78,7 @@ pub struct ClusterReport {
     pub oldest_failure_created: Option<Moment>,
     /// The newest failed jobs, resolved or not, newest first; no more than twenty.
     pub failed: Vec<FailedJob>,
-    /// Every active job that can be followed from poll to poll, oldest first.
+    /// The oldest active jobs that can be followed from poll to poll, oldest first; no more than a thousand.
     pub active: Vec<ActiveJob>,
     /// Which snapshots the jobs are about.
     pub exports: Exports,

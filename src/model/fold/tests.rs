@@ -269,3 +269,32 @@ fn the_snapshots_of_jobs_are_told_by_what_became_of_them() {
     assert_eq!(report.exports.newest, Some((newest.unwrap(), SnapshotId::parse(&id(2)))));
     assert_eq!(report.last_success_created, newest);
 }
+
+#[test]
+fn active_jobs_beyond_the_oldest_are_counted_only() {
+    let ids: Vec<_> = (0..3 * MAX_ACTIVE).map(|number| format!("{number:05}")).collect();
+    let jobs = ids.iter().zip(1..).map(|(id, minute)| job(id.as_str(), minute, JobState::Queued));
+    let report = fold(jobs.collect::<Vec<_>>().into_iter().rev());
+    assert_eq!(report.jobs[JobState::Queued], ids.len() as u64);
+    assert_eq!(report.active.len(), MAX_ACTIVE);
+    assert_eq!(report.active[0].key.id, "00000");
+    assert_eq!(report.latest.unwrap().key.id, *ids.last().unwrap());
+}
+
+#[test]
+fn texts_that_are_kept_have_a_maximum() {
+    let long = "\u{1f512}\n".repeat(10_000);
+    let reason = StateReason { error_code: Some((&*long).into()), message: Some((&*long).into()) };
+    let failed = ExportJob { snapshot_id: Some((&*long).into()), reason, ..job("a", 0, JobState::Failed) };
+    let report = fold([failed]);
+    let FailedJob { reason, snapshot_id, .. } = &report.failed[0];
+    let texts =
+        [(reason.error_code.as_deref(), 128), (reason.message.as_deref(), 300), (snapshot_id.as_deref(), 64)];
+    for (text, max) in texts {
+        let text = text.unwrap();
+        assert!(
+            text.chars().count() == max + "...".len() && text.ends_with("...") && !text.contains('\n'),
+            "{text}"
+        );
+    }
+}
