@@ -33,8 +33,8 @@ use auth::Auth;
 use door::{Body, Door};
 use endpoint::{Endpoint, Route};
 pub use error::{ERROR_ANSWERS, Error, ErrorAnswer, Retry};
-pub use listing::{Listing, fold_page};
-use listing::{MAX_ENTRIES, PAGE_SIZE};
+use listing::PAGE_SIZE;
+pub use listing::{Listing, MAX_ENTRIES, fold_page};
 
 /// Tries of one request, unless someone says otherwise: the first and three more.
 const RETRIES: usize = 3;

@@ -89,7 +89,10 @@ impl Board {
     pub fn forget_project(&self, id: &ProjectId) {
         let mut state = self.state();
         state.projects.remove(id);
-        state.clusters.retain(|target, _| target.project_id != *id);
+        let targets: Vec<_> = state.of_project(id).map(|(target, _)| target.clone()).collect();
+        for target in targets {
+            state.clusters.remove(&target);
+        }
     }
 
     /// Shows a cluster, from now on, with what is expected of it. What is known of it already stays.
@@ -267,9 +270,19 @@ impl State {
         self.clusters.get_mut(target).map(Arc::make_mut)
     }
 
-    /// The clusters of a project.
+    /// The clusters of a project. They stand together, so that no other is visited.
+    fn of_project(&self, id: &ProjectId) -> impl Iterator<Item = (&Arc<Target>, &Arc<ClusterState>)> {
+        let first = Target { project_id: id.clone(), cluster_name: String::new() };
+        self.clusters.range::<Target, _>(first..).take_while(move |(target, _)| target.project_id == *id)
+    }
+
+    /// The same, to be written.
     fn clusters_of(&mut self, id: &ProjectId) -> impl Iterator<Item = (&Target, &mut ClusterState)> {
-        let of_project = self.clusters.iter_mut().filter(move |(target, _)| target.project_id == *id);
+        let first = Target { project_id: id.clone(), cluster_name: String::new() };
+        let of_project = self
+            .clusters
+            .range_mut::<Target, _>(first..)
+            .take_while(move |(target, _)| target.project_id == *id);
         of_project.map(|(target, cluster)| (&**target, Arc::make_mut(cluster)))
     }
 

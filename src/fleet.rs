@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
-use crate::atlas::Error;
+use crate::atlas::{Error, MAX_ENTRIES};
 use crate::board::Board;
 use crate::clients::{self, Clients, expiries};
 use crate::config::Config;
@@ -23,7 +23,7 @@ use crate::poll::Poller;
 use crate::self_metrics::SelfMetrics;
 use crate::settings::{Follow, Lanes, Settings, first_delay};
 use crate::telling::Place;
-use watched::{SaidOfExclusions, Tasks, Watched, complain};
+use watched::{SaidOfExclusions, Tasks, Watched, complain, log_few};
 
 /// Findings that may wait to be taken in.
 const WAITING: usize = 64;
@@ -126,13 +126,14 @@ impl Fleet {
                     let known = self.organizations.entry(id.clone()).or_default();
                     let before = std::mem::replace(known, listed.found.into_iter().collect());
                     for (id, name) in before {
+                        let has_room = known.len() < MAX_ENTRIES;
                         match known.entry(id) {
                             // A name once read stays, or an excluded project would be watched now and then.
                             Entry::Occupied(mut project) if project.get().is_none() => {
                                 project.insert(name);
                             }
                             // An entry that could not be read may stand for anything that is missing.
-                            Entry::Vacant(place) if listed.flaw.is_some() => {
+                            Entry::Vacant(place) if listed.flaw.is_some() && has_room => {
                                 place.insert(name);
                             }
                             _ => {}
@@ -149,11 +150,7 @@ impl Fleet {
                     }
                     let before = project.listed.replace(listed.found).unwrap_or_default();
                     if listed.flaw.is_some() {
-                        let known = project.listed.get_or_insert_default();
-                        let is_missing =
-                            |cluster: &ListedCluster| known.iter().all(|listed| listed.name != cluster.name);
-                        let missing: Vec<_> = before.into_iter().filter(is_missing).collect();
-                        known.extend(missing);
+                        plan::keep_missing(project.listed.get_or_insert_default(), before);
                     }
                     self.follow_clusters(&id);
                 }
@@ -202,6 +199,11 @@ impl Fleet {
         let plans = plan::projects(&self.config, &self.organizations);
         self.publish_settings(&plans);
         let gone: Vec<_> = self.projects.keys().filter(|id| !plans.contains_key(id)).cloned().collect();
+        let others =
+            log_few(&gone, |id| tracing::info!(project_id = %id, "the project is watched no longer"));
+        if others > 0 {
+            tracing::info!(projects = others, "further projects are watched no longer");
+        }
         for id in gone {
             self.forget_project(&id);
         }
@@ -286,15 +288,18 @@ impl Fleet {
         wanted.retain(|target, _| self.config.shard.holds(target));
 
         let (board, scout, poller) = (&self.board, &self.scout, &self.poller);
-        project.clusters.retain(|target, tasks| {
-            let stays = wanted.contains_key(target);
-            if !stays {
-                tracing::info!(project_id = %id, cluster_name = target.cluster_name, "the cluster is watched no longer");
-                tasks.end();
-                board.forget(target);
-            }
-            stays
+        let gone: Vec<_> =
+            project.clusters.extract_if(.., |target, _| !wanted.contains_key(target)).collect();
+        let others = log_few(&gone, |(target, _)| {
+            tracing::info!(project_id = %id, cluster_name = target.cluster_name, "the cluster is watched no longer");
         });
+        if others > 0 {
+            tracing::info!(project_id = %id, clusters = others, "further clusters are watched no longer");
+        }
+        for (target, tasks) in gone {
+            tasks.end();
+            board.forget(&target);
+        }
         let (count, mut begun) = (wanted.len(), 0);
         for (index, (target, listed)) in wanted.into_iter().enumerate() {
             board.watch(&target, project.plan.expected);
@@ -339,7 +344,6 @@ impl Fleet {
 
     fn forget_project(&mut self, id: &ProjectId) {
         let Some(project) = self.projects.remove(id) else { return };
-        tracing::info!(project_id = %id, "the project is watched no longer");
         project.end();
         self.board.forget_project(id);
     }

@@ -1,9 +1,10 @@
 //! What is to be watched: a pure function of the configuration and of what Atlas lists.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use glob::Pattern;
 
+use crate::atlas::MAX_ENTRIES;
 use crate::config::{Config, Credentials, OrganizationConfig, Selection};
 use crate::likeness;
 use crate::model::{Expected, ListedCluster, OrganizationId, ProjectId, Unexportable};
@@ -63,9 +64,9 @@ pub fn projects(
 /// The number of projects that `organization` lists and that are not watched since it excludes them.
 #[must_use]
 pub fn excluded(config: &Config, organization: &OrganizationConfig, listed: &ListedProjects) -> usize {
-    let has_entry = |id: &ProjectId| config.projects.iter().any(|project| project.id == *id);
+    let entries: HashSet<_> = config.projects.iter().map(|project| &project.id).collect();
     let excludes = |(id, name): &(&ProjectId, &Option<String>)| organization.excludes(id, name.as_deref());
-    listed.iter().filter(excludes).filter(|(id, _)| !has_entry(id)).count()
+    listed.iter().filter(excludes).filter(|(id, _)| !entries.contains(id)).count()
 }
 
 /// What a selection comes to in a project.
@@ -92,11 +93,12 @@ impl Selected<'_> {
 #[must_use]
 pub fn clusters<'a>(selection: &'a Selection, listed: Option<&'a [ListedCluster]>) -> Selected<'a> {
     let mut selected = Selected::default();
+    let names: HashSet<_> = selection.names.iter().map(String::as_str).collect();
     selected.watched.extend(selection.names.iter().map(|name| (name.as_str(), None)));
     for cluster in listed.into_iter().flatten() {
         let name = cluster.name.as_str();
         match cluster.unexportable {
-            _ if selection.names(name) => drop(selected.watched.insert(name, Some(cluster))),
+            _ if names.contains(name) => drop(selected.watched.insert(name, Some(cluster))),
             _ if !selection.matches(name) => {}
             _ if selection.excludes(name) => {
                 selected.left_out.insert(name, Unexportable::Configured);
@@ -107,6 +109,18 @@ pub fn clusters<'a>(selection: &'a Selection, listed: Option<&'a [ListedCluster]
     }
     selected
 }
+
+/// Adds the clusters of an older listing that are missing from a newer one, as far as both together are a listing.
+pub fn keep_missing(listed: &mut Vec<ListedCluster>, before: Vec<ListedCluster>) {
+    let names: HashSet<_> = listed.iter().map(|cluster| &*cluster.name).collect();
+    let room = MAX_ENTRIES.saturating_sub(listed.len());
+    let is_missing = |cluster: &ListedCluster| !names.contains(&*cluster.name);
+    let missing: Vec<_> = before.into_iter().filter(is_missing).take(room).collect();
+    listed.extend(missing);
+}
+
+/// Maximum number of names about which there is a complaint of its own.
+const MAX_COMPLAINTS: usize = 10;
 
 /// A name or a pattern of the configuration that leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,6 +138,11 @@ pub enum Complaint {
         name: String,
         /// Why it cannot.
         reason: Unexportable,
+    },
+    /// Further names of either kind.
+    More {
+        /// How many.
+        count: usize,
     },
     /// A pattern that matches no cluster.
     NoMatch {
@@ -145,20 +164,28 @@ pub fn complaints(
     selected: &Selected<'_>,
     organization: Option<&OrganizationId>,
 ) -> BTreeSet<Complaint> {
-    let of_names = selected.watched.iter().filter_map(|(name, cluster)| {
-        let name = (*name).to_owned();
-        match cluster {
-            None => {
-                let meant = meant(&name, listed).map(str::to_owned);
-                Some(Complaint::Unknown { name, meant })
-            }
-            Some(cluster) => cluster.unexportable.map(|reason| Complaint::Unexportable { name, reason }),
+    let (mut found, mut more) = (BTreeSet::new(), 0);
+    for (name, cluster) in &selected.watched {
+        let reason = cluster.map(|cluster| cluster.unexportable);
+        if reason == Some(None) {
+            continue;
         }
-    });
+        if found.len() == MAX_COMPLAINTS {
+            more += 1;
+            continue;
+        }
+        let owned = (*name).to_owned();
+        found.insert(match reason.flatten() {
+            Some(reason) => Complaint::Unexportable { name: owned, reason },
+            None => Complaint::Unknown { name: owned, meant: meant(name, listed).map(str::to_owned) },
+        });
+    }
+    found.extend((more > 0).then_some(Complaint::More { count: more }));
     let names: Vec<_> = listed.iter().map(|cluster| cluster.name.as_str()).collect();
     let excluded = selection.excluded.iter().filter(|_| organization.is_none());
     let patterns = selection.patterns.iter().flatten().chain(excluded);
-    of_names.chain(unmatched(patterns, &names)).collect()
+    found.extend(unmatched(patterns, &names));
+    found
 }
 
 /// Returns the exclusions of an organization that match nothing. `names` are those of all clusters in its projects, `None`
@@ -188,14 +215,19 @@ fn unmatched<'a>(
         .map(|pattern| Complaint::NoMatch { pattern: pattern.as_str().to_owned() })
 }
 
+/// Maximum number of names that are compared with one that is not listed.
+const MAX_CANDIDATES: usize = 1000;
+
 /// The listed name that `name` may be a slip of.
 #[must_use]
 pub fn meant<'a>(name: &str, listed: &'a [ListedCluster]) -> Option<&'a str> {
-    likeness::meant(name, listed.iter().map(|cluster| cluster.name.as_str()))
+    likeness::meant(name, listed.iter().take(MAX_CANDIDATES).map(|cluster| cluster.name.as_str()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn listed(clusters: &[(&str, Option<Unexportable>)]) -> Vec<ListedCluster> {
@@ -295,5 +327,42 @@ mod tests {
             assert_eq!(meant(name, &there), expected, "{name}");
         }
         assert_eq!(meant("prod", &[]), None);
+    }
+
+    /// Clusters of a project, `many` of which nothing else lists.
+    fn many(many: usize, prefix: &str) -> Vec<ListedCluster> {
+        let names: Vec<_> = (0..many).map(|number| format!("{prefix}-{number:05}")).collect();
+        listed(&names.iter().map(|name| (name.as_str(), None)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn listings_that_take_turns_are_compared_in_linear_time() {
+        const MANY: usize = 30_000;
+        let (one, other) = (many(MANY, "one"), many(MANY, "other"));
+        let names = one.iter().map(|cluster| cluster.name.clone()).collect();
+        let selection = Selection { names, patterns: Some(Vec::new()), excluded: Vec::new() };
+        let start = Instant::now();
+        for (mut listed, before) in [(one.clone(), other.clone()), (other.clone(), one.clone())] {
+            keep_missing(&mut listed, before);
+            assert_eq!(listed.len(), MAX_ENTRIES);
+        }
+        for listed in [&one, &other] {
+            let selected = clusters(&selection, Some(listed));
+            assert_eq!(selected.watched.len(), MANY);
+            let found = complaints(&selection, listed, &selected, None);
+            let expected = if std::ptr::eq(listed, &one) { 0 } else { MAX_COMPLAINTS + 1 };
+            assert_eq!(found.len(), expected);
+            let more = Complaint::More { count: MANY - MAX_COMPLAINTS };
+            assert_eq!(found.contains(&more), expected > 0);
+        }
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn older_listing_adds_what_is_missing() {
+        let mut newer = listed(&[("a", None), ("b", Some(Unexportable::SharedTier))]);
+        keep_missing(&mut newer, listed(&[("b", None), ("c", None)]));
+        let expected = listed(&[("a", None), ("b", Some(Unexportable::SharedTier)), ("c", None)]);
+        assert_eq!(newer, expected);
     }
 }

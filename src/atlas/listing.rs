@@ -13,7 +13,7 @@ use gathered::{Gathered, Kept, Read, whole};
 pub(super) const PAGE_SIZE: usize = 500;
 
 /// Maximum number of entries in a listing, five times an organization of 10,000 clusters: daily exports of 137 years.
-pub(super) const MAX_ENTRIES: usize = 50_000;
+pub const MAX_ENTRIES: usize = 50_000;
 
 /// Maximum size of what is kept of a listing while it is read. 10,000 clusters take less than 2 MiB.
 const MAX_KEPT_BYTES: usize = 8 * 1024 * 1024;

@@ -109,9 +109,9 @@ impl BucketSeen {
     }
 }
 
-/// Whether one of the buckets has this id.
+/// Whether one of the buckets, which are in order, has this id. Every view asks for every cluster.
 fn has(buckets: &[ExportBucket], id: &str) -> bool {
-    buckets.iter().any(|bucket| bucket.id == id)
+    buckets.binary_search_by(|bucket| bucket.id.as_str().cmp(id)).is_ok()
 }
 
 impl ClusterDetails {
@@ -212,7 +212,10 @@ impl Board {
         let Some(project) = state.projects.get_mut(id) else { return };
         let reading = project.details.readings.entry(Detail::Buckets).or_default();
         let buckets: Arc<[ExportBucket]> = match read {
-            Ok(buckets) => buckets.into(),
+            Ok(mut buckets) => {
+                buckets.sort();
+                buckets.into()
+            }
             Err(unread) => return reading.take_in(at, Err(unread)),
         };
         reading.take_in(at, Ok(()));
@@ -228,8 +231,7 @@ impl Board {
     #[must_use]
     pub fn unconfirmed_buckets(&self, id: &ProjectId) -> Vec<Target> {
         let state = self.peek();
-        let of_project = state.clusters.iter().filter(|(target, _)| target.project_id == *id);
-        let unconfirmed = of_project.filter(|(_, cluster)| cluster.details.bucket.is_unconfirmed());
+        let unconfirmed = state.of_project(id).filter(|(_, cluster)| cluster.details.bucket.is_unconfirmed());
         unconfirmed.map(|(target, _)| (**target).clone()).collect()
     }
 

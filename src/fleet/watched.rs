@@ -99,6 +99,16 @@ impl Tasks {
     }
 }
 
+/// Maximum number of log lines about things that end at once.
+const MAX_LINES: usize = 10;
+
+/// Calls `log` for the first few of `things`; returns the number of the others.
+pub(super) fn log_few<T>(things: impl IntoIterator<Item = T>, mut log: impl FnMut(T)) -> usize {
+    let mut things = things.into_iter();
+    things.by_ref().take(MAX_LINES).for_each(&mut log);
+    things.count()
+}
+
 /// Says once what leads nowhere.
 pub(super) fn complain(place: Place<'_>, found: BTreeSet<Complaint>, said: &mut BTreeSet<Complaint>) {
     let owner = if place.project.is_some() { "project" } else { "organization" };
@@ -121,6 +131,13 @@ pub(super) fn complain(place: Place<'_>, found: BTreeSet<Complaint>, said: &mut 
                     reason.phrase()
                 );
             }
+            Complaint::More { count } => {
+                tracing::error!(
+                    project_id,
+                    clusters = count,
+                    "further configured clusters are not in the project's list of clusters, or cannot be exported"
+                );
+            }
             Complaint::NoMatch { pattern } => {
                 tracing::warn!(
                     organization_id,
@@ -139,4 +156,18 @@ pub(super) fn complain(place: Place<'_>, found: BTreeSet<Complaint>, said: &mut 
         }
     }
     *said = found;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_log_are_few() {
+        for (things, lines, others) in [(0, 0, 0), (10, 10, 0), (30_000, 10, 29_990)] {
+            let mut logged = 0;
+            assert_eq!(log_few(0..things, |_| logged += 1), others);
+            assert_eq!(logged, lines);
+        }
+    }
 }
