@@ -75,6 +75,8 @@ impl Account {
 pub struct Sessions {
     /// Life of a token minted from now on.
     pub token_life: Duration,
+    /// `expires_in` as it stands in the answer instead of the life; empty to leave it out.
+    pub told_life: Option<&'static str>,
     /// Life of a nonce given from now on.
     pub nonce_life: Duration,
     /// How many good digests are still to be called stale.
@@ -97,6 +99,7 @@ impl Default for Sessions {
     fn default() -> Self {
         Self {
             token_life: Duration::from_hours(1),
+            told_life: None,
             nonce_life: Duration::from_mins(5),
             call_stale: 0,
             issued: Vec::new(),

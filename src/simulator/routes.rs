@@ -114,7 +114,9 @@ fn token(world: &mut World, method: &Method, headers: &HeaderMap, body: &[u8]) -
         );
     }
     match world.sessions.mint(&world.accounts, headers) {
-        Minted::Token { text, life } => json(StatusCode::OK, &wire::token(&text, life.as_secs()).to_string()),
+        Minted::Token { text, life } => {
+            json(StatusCode::OK, &wire::token(&text, life.as_secs(), world.sessions.told_life).to_string())
+        }
         Minted::Unknown => {
             refuse_client(StatusCode::UNAUTHORIZED, "invalid_client", "Client authentication failed")
         }

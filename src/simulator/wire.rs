@@ -109,9 +109,13 @@ pub(super) fn oauth_error(error: &str, description: &str) -> Value {
     json!({"error": error, "error_description": description})
 }
 
-/// A minted token.
-pub(super) fn token(text: &str, life: u64) -> Value {
-    json!({"access_token": text, "expires_in": life, "token_type": "Bearer"})
+/// A minted token, with its life, or with what stands there instead.
+pub(super) fn token(text: &str, life: u64, told: Option<&str>) -> Value {
+    let mut token = json!({"access_token": text, "token_type": "Bearer"});
+    if let Some(life) = told.map_or(Some(json!(life)), |told| serde_json::from_str(told).ok()) {
+        token["expires_in"] = life;
+    }
+    token
 }
 
 /// A project.

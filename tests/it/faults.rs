@@ -67,7 +67,9 @@ async fn a_listing_of_endless_pages_ends() {
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
     setup.poll = "interval = \"60s\"\ntimeout = \"20s\"\n".to_owned();
-    let scrape = setup.start().await.polled().await;
+    let exporter = setup.start().await;
+    let scrape = exporter.polled().await;
+    assert!(exporter.log().contains("a listing of more than 200 pages"), "{}", exporter.log());
     assert_eq!(
         scrape.value("last_poll_error_info", "prod", "reason=\"too_large\""),
         Some(1.0),

@@ -9,6 +9,7 @@ mod fault;
 mod ground;
 mod hosts;
 mod jobs;
+mod listings;
 mod network;
 mod newer;
 mod odd;
@@ -35,6 +36,7 @@ fn all() -> Vec<(&'static str, Vec<Fault>)> {
             ]
             .concat_all(),
         ),
+        ("Other listings", listings::faults()),
         ("A newer schema", newer::schema()),
         ("Connections", network::faults()),
         ("The way to Atlas", [hosts::tls(), hosts::network(), hosts::proxies()].concat_all()),
@@ -101,6 +103,11 @@ async fn odd_jobs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_between_which_something_happens() {
     together(pages::faults()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_listings() {
+    together(listings::faults()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,6 @@
 //! Faults of who asks: tokens and nonces, secrets, the sign-in, roles and budgets.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use atlas_backup_exporter::simulator::{Bucket, Entry, Fault as Play, Misbehaviour, World};
@@ -157,6 +158,11 @@ fn refuse(world: &mut World, status: u16, code: &'static str, wait: Option<&str>
     misbehave(world, Misbehaviour::Status(status, code, headers));
 }
 
+/// A sign-in that is good, though it does not tell how long.
+fn told_life(name: &'static str, made: &'static str, apply: Change) -> Fault {
+    world(name, made, Good(&[]), apply, |world| world.sessions.told_life = None)
+}
+
 pub(super) fn mint() -> Vec<Fault> {
     vec![
         of_mint("a sign-in of 500", "an error of Atlas", "server_error", |world| {
@@ -185,6 +191,16 @@ pub(super) fn mint() -> Vec<Fault> {
         }),
         of_mint("a token that no header can carry", "with line breaks", "invalid_response", |world| {
             misbehave(world, Misbehaviour::Body(r#"{"access_token":"eyJ0\r\nx: y","expires_in":3600}"#));
+        }),
+        of_mint("a token of 10 KB", "longer than any token", "too_large", |world| {
+            static ANSWER: LazyLock<String> =
+                LazyLock::new(|| json!({"access_token": "e".repeat(10_000), "expires_in": 3600}).to_string());
+            misbehave(world, Misbehaviour::Body(&ANSWER));
+        }),
+        told_life("a life that is missing", "no `expires_in`", |world| world.sessions.told_life = Some("")),
+        told_life("a life of null", "`\"expires_in\":null`", |world| world.sessions.told_life = Some("null")),
+        told_life("a life in words", "`\"expires_in\":\"soon\"`", |world| {
+            world.sessions.told_life = Some("\"soon\"");
         }),
         of_mint("a sign-in without end", "64 MiB", "too_large", |world| {
             misbehave(world, Misbehaviour::EndlessBody);

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use super::fault::{Fault, Others, Outcome, Recovery};
-use super::ground::{Case, ELSEWHERE, Ground};
+use super::fault::{Fault, How, Others, Outcome, Recovery};
+use super::ground::{Case, ELSEWHERE, Ground, project};
 use super::witness::{polls, reason};
 use crate::harness::{Exporter, Scrape};
 
@@ -35,6 +35,7 @@ pub(super) async fn play(faults: Vec<Fault>) -> Vec<String> {
         .enumerate()
         .map(|(index, fault)| Case {
             fault,
+            project: project(index),
             faulty: format!("faulty-{index}"),
             healthy: format!("healthy-{index}"),
         })
@@ -74,7 +75,11 @@ impl Drama {
             let help = line.strip_prefix("# HELP ")?;
             help.contains("as of the last good poll").then(|| help.split(' ').next().unwrap().to_owned())
         });
-        let families: BTreeSet<_> = families.collect();
+        let mut families: BTreeSet<_> = families.collect();
+        if matches!(cases[0].fault.how, How::Listing(..)) {
+            // They follow another listing, which is read again much later.
+            families.retain(|family| !family.contains("snapshot"));
+        }
         assert!(families.len() > 10, "the families of figures cannot be told: {families:?}");
         Self { cases, ground, exporter, began: Instant::now(), families, failed: Mutex::default() }
     }
@@ -112,6 +117,7 @@ impl Drama {
             polled(&case.faulty) && (alone || polled(&case.healthy) && polled(ELSEWHERE))
         })
         .await;
+        self.listings_are_logged().await;
         let scrape = &self.exporter.scrape().await;
         for case in &self.cases {
             match case.fault.outcome {
@@ -124,6 +130,35 @@ impl Drama {
             }
         }
         self.no_secret_is_told().await;
+    }
+
+    /// Waits until every listing that cannot be read is logged. Nothing is logged of the others, then or later.
+    async fn listings_are_logged(&self) {
+        let start = Instant::now();
+        loop {
+            let mut waiting: Vec<_> = self.cases.iter().collect();
+            let log = self.readings_logged();
+            waiting.retain(|case| {
+                case.fault.logged.is_some_and(|text| !of_case(&log, case).any(|line| line.contains(text)))
+            });
+            if waiting.is_empty() {
+                return;
+            }
+            if start.elapsed() > PATIENCE {
+                for case in waiting {
+                    let lines: Vec<_> = of_case(&log, case).collect();
+                    self.note(case, "reason", format!("not in the log: {lines:?}"));
+                }
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The lines of the log about readings that are no polls.
+    pub(super) fn readings_logged(&self) -> Vec<String> {
+        let log = self.exporter.log();
+        log.lines().filter(|line| line.contains("cannot read ")).map(str::to_owned).collect()
     }
 
     /// Ends every fault; the first poll that begins after that is good.
@@ -214,4 +249,13 @@ impl Drama {
         }
         self.no_secret_is_told().await;
     }
+}
+
+/// Lines about the project of a case, or about the organization if its fault is there.
+pub(super) fn of_case<'a>(log: &'a [String], case: &'a Case) -> impl Iterator<Item = &'a String> {
+    let place = match case.fault.how {
+        How::Listing(path, _) if !path.contains('{') => "organization_id=",
+        _ => &case.project,
+    };
+    log.iter().filter(move |line| line.contains(place))
 }

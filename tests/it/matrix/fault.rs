@@ -20,6 +20,8 @@ pub(super) struct Fault {
     pub(super) others: Others,
     pub(super) recovery: Recovery,
     pub(super) signs: Signs,
+    /// What is logged of a listing that is not the one of the jobs; nothing is, if it can be read.
+    pub(super) logged: Option<&'static str>,
     /// Whether it is only met after a good poll, since nothing is asked for a long time after it.
     pub(super) late: bool,
 }
@@ -28,6 +30,8 @@ pub(super) struct Fault {
 pub(super) enum How {
     /// The front of the simulator answers for one cluster.
     Script(Script),
+    /// The front answers for another resource, at a part of a path with `{project}` or `{cluster}`.
+    Listing(&'static str, Script),
     /// The simulator misbehaves for one cluster.
     Simulated(Misbehaviour),
     /// How the front treats every connection, over TLS when all is well.
@@ -97,7 +101,7 @@ pub(super) enum Signs {
 
 impl Fault {
     pub(super) fn new(name: impl Into<String>, made: impl Into<String>, how: How, outcome: Outcome) -> Self {
-        let everyone = !matches!(how, How::Script(_) | How::Simulated(_));
+        let everyone = !matches!(how, How::Script(_) | How::Listing(..) | How::Simulated(_));
         Self {
             name: name.into(),
             made: made.into(),
@@ -109,6 +113,7 @@ impl Fault {
             outcome,
             recovery: Recovery::NextPoll,
             signs: Signs::Account,
+            logged: None,
             late: false,
         }
     }
@@ -125,6 +130,10 @@ impl Fault {
         Self { signs, ..self }
     }
 
+    pub(super) fn logged(self, text: &'static str) -> Self {
+        Self { logged: Some(text), ..self }
+    }
+
     pub(super) fn late(self) -> Self {
         Self { late: true, ..self }
     }
@@ -133,7 +142,10 @@ impl Fault {
     pub(super) fn cells(&self) -> [String; 5] {
         let reason = match self.outcome {
             Outcome::Fails(reason) => format!("`{reason}`"),
-            Outcome::Good(_) => "none: the poll is good".to_owned(),
+            Outcome::Good(_) => match self.logged {
+                Some(logged) => format!("none: the poll is good; logged: `{logged}`"),
+                None => "none: the poll is good".to_owned(),
+            },
         };
         let figures = match self.outcome {
             Outcome::Fails(_) if self.late => "kept, then withdrawn",

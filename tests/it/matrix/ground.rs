@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use atlas_backup_exporter::simulator::{Cluster, Entry, Fault as Play, Project, Simulator, World};
+use atlas_backup_exporter::simulator::{
+    Cluster, Entry, Fault as Play, ORGANIZATION, Project, Simulator, World,
+};
 use tempfile::TempDir;
 
 use super::fault::{Fault, How, Signs};
@@ -36,6 +38,7 @@ fn faketime() -> String {
 /// A fault, and the clusters that it is about.
 pub(super) struct Case {
     pub(super) fault: Fault,
+    pub(super) project: String,
     pub(super) faulty: String,
     pub(super) healthy: String,
 }
@@ -44,6 +47,11 @@ impl Case {
     /// The path of the export jobs that it is about.
     pub(super) fn path(&self) -> String {
         format!("/clusters/{}/backup/exports", self.faulty)
+    }
+
+    /// A path of the case, from one with places for it.
+    fn fill(&self, path: &str) -> String {
+        path.replace("{project}", &self.project).replace("{cluster}", &self.faulty)
     }
 }
 
@@ -56,7 +64,7 @@ pub(super) struct Ground {
     folder: PathBuf,
 }
 
-fn project(index: usize) -> String {
+pub(super) fn project(index: usize) -> String {
     format!("32b6e34b3d91647abb{index:06x}")
 }
 
@@ -66,9 +74,9 @@ fn listed() -> Cluster {
 
 fn world(cases: &[Case]) -> World {
     let mut world = World { accounts: vec![service_account(), api_key()], ..World::default() };
-    for (index, case) in cases.iter().enumerate() {
+    for case in cases {
         let clusters = Project::new("payments").with(&case.faulty, listed()).with(&case.healthy, listed());
-        world.projects.insert(project(index), clusters);
+        world.projects.insert(case.project.clone(), clusters);
     }
     world.projects.insert(project(cases.len()), Project::new("elsewhere").with(ELSEWHERE, listed()));
     world
@@ -108,7 +116,10 @@ impl Ground {
             poll: format!("interval = \"2s\"\ntimeout = \"5s\"\nstale_after = \"{STALE_AFTER}s\"\n"),
             discovery: "interval = \"10m\"\n".to_owned(),
             clusters: Vec::new(),
-            watched: Some(watched + "[detail]\nsnapshots = false\nevents = false\nbuckets = false\n"),
+            watched: Some(match first.how {
+                How::Listing(..) => format!("{watched}[[organizations]]\nid = \"{ORGANIZATION}\"\n"),
+                _ => watched + "[detail]\nsnapshots = false\nevents = false\nbuckets = false\n",
+            }),
             flags: vec!["--log.level=trace"],
             environment,
         };
@@ -133,6 +144,7 @@ impl Ground {
     pub(super) async fn apply(&self, case: &Case, exporter: Option<&Exporter>) {
         match &case.fault.how {
             How::Script(script) => self.front.answer(&case.path(), Some(script.clone())),
+            How::Listing(path, script) => self.front.answer(&case.fill(path), Some(script.clone())),
             How::Simulated(what) => {
                 self.simulator.world().faults.push(Play::lasting(&case.path(), what.clone()));
             }
@@ -155,6 +167,7 @@ impl Ground {
     pub(super) async fn lift(&self, case: &Case, exporter: &Exporter) {
         match &case.fault.how {
             How::Script(_) => self.front.answer(&case.path(), None),
+            How::Listing(path, _) => self.front.answer(&case.fill(path), None),
             How::Simulated(_) => {
                 self.simulator.world().faults.retain(|fault| fault.path != case.path());
             }

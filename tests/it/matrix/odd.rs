@@ -173,6 +173,12 @@ pub(super) fn odd_listings() -> Vec<Fault> {
             let at = page.windows(4).position(|prefix| prefix == b"here").unwrap();
             [&page[..at], b"\xff", &page[at + 1..]].concat()
         }),
+        body(
+            "jobs with a large field",
+            "4 MiB in `customData`",
+            Good(&[]),
+            jobs::with(&json!({"customData": vec![0; 2 << 20]})),
+        ),
         job(
             "a book as a reason",
             "a message of 8 MiB",

@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::drama::{Drama, Figures};
+use super::drama::{Drama, Figures, of_case};
 use super::fault::{Figure, How, Others, Outcome};
 use super::ground::{Case, ELSEWHERE, ROTATED, STALE_AFTER};
 use crate::harness::{PRIVATE_KEY, SECRET, Scrape};
 
 /// Whoever is not polled so often, in seconds for each poll, is held up. The interval is two seconds.
 const SLOWEST: f64 = 10.0;
+
+/// No line of the log is longer, whatever Atlas sends.
+const LONGEST_LINE: usize = 2048;
 
 impl Drama {
     pub(super) fn note(&self, case: &Case, column: &str, why: impl Into<String>) {
@@ -123,6 +126,16 @@ impl Drama {
     }
 
     pub(super) async fn others_went_on(&self) {
+        let log = self.readings_logged();
+        for case in self.cases.iter().filter(|case| matches!(case.fault.how, How::Listing(..))) {
+            let lines: Vec<_> = of_case(&log, case).collect();
+            self.hold(lines.is_empty() == case.fault.logged.is_none(), case, "reason", || {
+                format!("the log has {lines:?}")
+            });
+            self.hold(lines.iter().all(|line| line.len() < LONGEST_LINE), case, "others", || {
+                format!("a line of {:?} bytes", lines.iter().map(|line| line.len()).max())
+            });
+        }
         let scrape = self.exporter.scrape().await;
         let seconds = self.began.elapsed().as_secs_f64();
         for case in &self.cases {
