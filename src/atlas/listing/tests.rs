@@ -186,3 +186,57 @@ async fn large_organization_needs_half_of_each_bound() {
     let pages = simulator.world().seen.iter().filter(|seen| seen.line.contains("pageNum=")).count();
     assert!(pages <= MAX_PAGES / 2, "{pages} pages");
 }
+
+/// The most memory that `read` has at once, in bytes.
+fn peak<T>(read: impl FnOnce() -> T) -> u64 {
+    allocation_counter::measure(|| drop(read())).bytes_max
+}
+
+/// A body of 1 MiB: `begin`, then `unit` again and again, then `end`.
+fn large(begin: &str, unit: &str, end: &str) -> Vec<u8> {
+    let mut body = (begin.to_owned() + &unit.repeat((1 << 20) / unit.len()) + end).into_bytes();
+    wire::shorten(&mut body).unwrap();
+    body
+}
+
+#[test]
+fn large_answer_is_read_in_little_memory() {
+    const MAX_PEAK: u64 = 256 * 1024;
+    fn page<T: Kept>(read: Read<T>, body: &[u8]) -> Result<(), Error> {
+        Gathered::new(read).turn(body, MAX_ENTRIES).map(drop)
+    }
+    let cluster = |body: &[u8]| page(wire::Cluster::read, body);
+    let snapshot = |body: &[u8]| page(wire::Snapshot::read, body);
+    let jobs = |body: &[u8]| fold_page(body, &mut Fold::default()).map(drop);
+    let schedule = |body: &[u8]| wire::decode::<wire::Schedule>(body).map(drop);
+    let project = |body: &[u8]| wire::decode::<wire::Project>(body).map(drop);
+    let whole = |body: &[u8]| whole(body, wire::Snapshot::read).map(drop);
+    let cases: [(&str, &dyn Fn(&[u8]) -> Result<(), Error>, [&str; 3]); 14] = [
+        ("unread objects", &cluster, [r#"{"results":[{"name":"a","new":["#, r#"{"a":[1]},"#, "0]}]}"]),
+        ("unread text", &cluster, [r#"{"results":[{"name":"a","new":""#, r"\u0085", r#""}]}"#]),
+        ("specs", &cluster, [r#"{"results":[{"name":"a","replicationSpecs":["#, "{},", "{}]}]}"]),
+        ("regions", &cluster, [r#"{"results":[{"replicationSpecs":[{"regionConfigs":["#, "{},", "{}]}]}]}"]),
+        ("policy items", &snapshot, [r#"{"results":[{"id":"a","policyItems":["#, r#""","#, r#"""]}]}"#]),
+        ("policies", &schedule, [r#"{"policies":["#, "{},", "{}]}"]),
+        ("items of policies", &schedule, [r#"{"policies":[{"policyItems":["#, "{},", "{}]}]}"]),
+        ("links", &jobs, [r#"{"results":[],"links":["#, "{},", "{}]}"]),
+        (
+            "a text instead of a flag",
+            &cluster,
+            [r#"{"results":[{"name":"a","paused":""#, "\u{85}", r#""}]}"#],
+        ),
+        ("a text instead of a listing", &jobs, [r#"{"results":""#, "\u{85}", r#""}"#]),
+        ("a text instead of a job", &jobs, [r#"{"results":[""#, r"\u0085", r#""]}"#]),
+        ("a time", &jobs, [r#"{"results":[{"createdAt":""#, r"\u0085", r#""}]}"#]),
+        ("a project's name", &project, [r#"{"name":""#, r"\u00e4", r#""}"#]),
+        ("a list without pages", &whole, [r#"{"results":[],"new":["#, "{},", "{}]}"]),
+    ];
+    for (what, read, [begin, unit, end]) in cases {
+        let body = large(begin, unit, end);
+        let peak = peak(|| read(&body));
+        assert!(peak < MAX_PEAK, "{what}: {peak} bytes");
+    }
+    let body = large(r#"{"errorCode":"E","parameters":["#, "0,", "0]}");
+    let peak = peak(|| wire::error_body(&body));
+    assert!(peak < MAX_PEAK, "an error: {peak} bytes");
+}
