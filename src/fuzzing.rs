@@ -13,7 +13,7 @@ pub use crate::web::fuzzing::web;
 /// A text of others, as it goes to a log, is one line.
 #[track_caller]
 pub(crate) fn is_a_line(text: &str) {
-    assert!(!text.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')), "{text:?}");
+    assert!(!text.contains(crate::redact::is_hidden), "{text:?}");
 }
 
 mod exposed;

@@ -25,6 +25,8 @@ pub mod self_metrics;
 pub mod status;
 pub mod web;
 
+pub mod redact;
+
 pub mod check;
 pub mod demo;
 pub mod simulator;
@@ -34,7 +36,6 @@ pub mod simulator;
 pub mod fuzzing;
 
 mod likeness;
-mod redact;
 mod reload;
 mod revocable;
 mod run;

@@ -1,4 +1,16 @@
-//! Texts from outside, made safe to log and to show: one line, of bounded length, without credentials.
+//! Texts from outside, made safe to log and to show: one line, of bounded length, without credentials, and without characters
+//! that are not seen or that change what is seen.
+//!
+//! Known secrets are found by their values; what merely looks like a credential is the second line of defense.
+
+mod known;
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+pub(crate) use known::Kind;
+use known::Known;
 
 /// What a secret of a service account begins with.
 const SECRET_PREFIX: &str = "mdb_sa_sk_";
@@ -6,36 +18,162 @@ const SECRET_PREFIX: &str = "mdb_sa_sk_";
 /// What an access token begins with: it is a JSON Web Token, whose first letters are a bracket and a quote.
 const TOKEN_PREFIX: &str = "eyJ";
 
+/// What the answer to a digest challenge begins with.
+const RESPONSE_PREFIX: &str = "response=";
+
 /// Schemes whose next word is a credential.
 const SCHEMES: [&str; 2] = ["bearer", "basic"];
 
-const MASKED: &str = "[REDACTED]";
+const REDACTED: &str = "[REDACTED]";
+
+/// Letters that one letter of a secret may take, as in `&#x41;`.
+const MAX_EXPANSION: usize = 6;
+
+static KNOWN: RwLock<Known> = RwLock::new(Known::new());
+
+fn known() -> RwLockReadGuard<'static, Known> {
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has a secret redacted from now on, wherever it turns up. One of less than eight characters is not.
+pub(crate) fn register(kind: Kind, secret: &str) {
+    // Files are read for every request.
+    if !known().has(secret) {
+        KNOWN.write().unwrap_or_else(PoisonError::into_inner).add(kind, secret);
+    }
+}
 
 /// Whether `text` is, or holds, a secret of a service account.
 pub(crate) fn holds_secret(text: &str) -> bool {
     text.contains(SECRET_PREFIX)
 }
 
-/// `text` as one line, with what looks like a credential replaced. It is made a line first: two words may be told apart by what
-/// is no space before that.
+/// Returns true if `text` holds no known secret and no character that [`is_hidden`].
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    !text.contains(is_hidden) && known().find(text, false).is_empty()
+}
+
+/// Returns `text` with known secrets replaced, for a text that is finished otherwise.
+#[must_use]
+pub fn secrets(text: &str) -> Cow<'_, str> {
+    known().redacted(text, false)
+}
+
+/// `text` as one line, without credentials.
 pub(crate) fn line(text: &str) -> String {
-    mask(&text.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " "))
+    known().line(text, false).into_owned()
 }
 
 /// Returns `text` as one line of at most `max` characters, cut with an ellipsis, without credentials.
 pub(crate) fn display(text: &str, max: usize) -> String {
-    let mut line = line(text);
-    if let Some((end, _)) = line.char_indices().nth(max) {
-        line.truncate(end);
-        line.push_str("...");
-    }
-    line
+    shown(text, max).into_owned()
 }
 
-/// `text` with secrets of service accounts, access tokens, and the word after `Bearer` or `Basic`, replaced; "basic authentication" stays.
-fn mask(text: &str) -> String {
+/// The same, borrowed where nothing has to change.
+pub(crate) fn shown(text: &str, max: usize) -> Cow<'_, str> {
+    known().shown(text, max)
+}
+
+impl Known {
+    fn redacted<'a>(&self, text: &'a str, is_cut: bool) -> Cow<'a, str> {
+        let found = self.find(text, is_cut);
+        if found.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let (mut kept, mut from) = (String::with_capacity(text.len()), 0);
+        for place in found {
+            kept += &text[from..place.start];
+            kept += REDACTED;
+            from = place.end;
+        }
+        Cow::Owned(kept + &text[from..])
+    }
+
+    fn line<'a>(&self, text: &'a str, is_cut: bool) -> Cow<'a, str> {
+        then(then(self.redacted(text, is_cut), without_patterns), escape)
+    }
+
+    fn shown<'a>(&self, text: &'a str, max: usize) -> Cow<'a, str> {
+        // Nobody reads what is further on. A secret that begins before `max` is still whole.
+        let end = text.char_indices().nth(max + self.longest * MAX_EXPANSION).map(|(end, _)| end);
+        let mut line = self.line(&text[..end.unwrap_or(text.len())], end.is_some());
+        if let Some((end, _)) = line.char_indices().nth(max) {
+            line.to_mut().truncate(end);
+            line += "...";
+        }
+        line
+    }
+}
+
+fn then(text: Cow<'_, str>, next: fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => next(text),
+        Cow::Owned(text) => Cow::Owned(next(&text).into_owned()),
+    }
+}
+
+/// Returns true for a character that is not seen, ends a line, or changes the direction of a text: control characters,
+/// and those that Unicode calls bidi controls, line separators, default ignorable and annotations.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Returns `text` with every character that [`is_hidden`] written as `\u{202e}`; ends of lines and tabs become spaces.
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+    escaped(text, |text, c| match c {
+        '\t' | '\n' | '\r' => text.push(' '),
+        _ => text.extend(c.escape_unicode()),
+    })
+}
+
+/// Returns JSON, or a JSON string, that means the same with every character that [`is_hidden`] escaped, but for ends of lines.
+#[must_use]
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    escaped(json, |text, c| {
+        if c == '\n' {
+            return text.push(c);
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a string does not fail.
+            let _ = write!(text, "\\u{unit:04x}");
+        }
+    })
+}
+
+fn escaped(text: &str, escape: impl Fn(&mut String, char)) -> Cow<'_, str> {
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut visible = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hidden(c) { escape(&mut visible, c) } else { visible.push(c) }
+    }
+    Cow::Owned(visible)
+}
+
+/// `text` with secrets of service accounts, access tokens, answers to digest challenges, and the word after `Bearer` or
+/// `Basic`, replaced; "basic authentication" stays.
+fn without_patterns(text: &str) -> Cow<'_, str> {
+    let has_scheme = |scheme: &str| {
+        text.as_bytes().windows(scheme.len()).any(|part| part.eq_ignore_ascii_case(scheme.as_bytes()))
+    };
+    let has_prefix = |prefix| text.contains(prefix);
+    if ![SECRET_PREFIX, TOKEN_PREFIX, RESPONSE_PREFIX].into_iter().any(has_prefix)
+        && !SCHEMES.into_iter().any(has_scheme)
+    {
+        return Cow::Borrowed(text);
+    }
     let in_word =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '+' | '/' | '=' | ':');
+    let is_gap = |c: char| c.is_whitespace() || is_hidden(c) || matches!(c, '"' | '\'' | '\\');
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut after_scheme = false;
@@ -44,50 +182,27 @@ fn mask(text: &str) -> String {
         let (run, tail) = rest.split_at(end);
         rest = tail;
         if !in_word(first) {
-            after_scheme &= run.trim().is_empty();
+            after_scheme &= run.chars().all(is_gap);
             out.push_str(run);
             continue;
         }
         let word = run.trim_end_matches(':');
         // A scheme may be told twice; the second one is not the credential of the first.
-        let is_scheme = SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
+        let is_scheme =
+            run.ends_with(RESPONSE_PREFIX) || SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
+        let response = run.find(RESPONSE_PREFIX).map(|at| at + RESPONSE_PREFIX.len());
         if after_scheme && !is_scheme && !run.bytes().all(|b| b.is_ascii_lowercase()) {
-            out.push_str(MASKED);
+            out.push_str(REDACTED);
         } else {
-            match run.find(SECRET_PREFIX).or(run.find(TOKEN_PREFIX)) {
-                Some(at) => out.extend([&run[..at], MASKED]),
+            match run.find(SECRET_PREFIX).or(run.find(TOKEN_PREFIX)).or(response.filter(|_| !is_scheme)) {
+                Some(at) => out.extend([&run[..at], REDACTED]),
                 None => out.push_str(run),
             }
         }
         after_scheme = is_scheme;
     }
-    out
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_hides_nothing_between_its_words() {
-        assert_eq!(line("a\r\nb\u{2028}c"), "a  b c");
-        assert_eq!(line("Bearer\u{0}T1 basic\u{2029}T2"), "Bearer [REDACTED] basic [REDACTED]");
-    }
-
-    #[test]
-    fn credentials_are_masked_and_all_else_is_kept() {
-        let check = |text: &str, expected: &str| assert_eq!(mask(text), expected);
-        check("", "");
-        check("No cluster named prod-eu: \"a b\".", "No cluster named prod-eu: \"a b\".");
-        check("secret mdb_sa_sk_abc-DEF.1 is wrong", "secret [REDACTED] is wrong");
-        check("https://u:mdb_sa_sk_x@host/", "https://u:[REDACTED]@host/");
-        check("Authorization: Bearer eyJhb.x_y-z, Accept", "Authorization: Bearer [REDACTED], Accept");
-        check("BASIC aWQ6c2VjcmV0== and more", "BASIC [REDACTED] and more");
-        check("the token eyJhb.x_y-z is none", "the token [REDACTED] is none");
-        check("token=eyJhb.x_y-z", "token=[REDACTED]");
-        check("Bearer: Bearer T1, basic BASIC T2", "Bearer: Bearer [REDACTED], basic BASIC [REDACTED]");
-        check("the bearer", "the bearer");
-        check("Basic authentication needed: 5", "Basic authentication needed: 5");
-        check("ä \u{1f512} bearer T1 ö", "ä \u{1f512} bearer [REDACTED] ö");
-    }
-}
+mod tests;

@@ -107,6 +107,6 @@ fn documented_table_is_the_table() {
 fn an_answers_text_is_one_bounded_line() {
     let body = serde_json::json!({"errorCode": "A\nB", "detail": "x\u{0}".repeat(1000)}).to_string();
     let error = Error::answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.as_bytes()).to_string();
-    assert!(error.starts_with("Atlas answered 400 Bad Request A B: x x"), "{error}");
+    assert!(error.starts_with("Atlas answered 400 Bad Request A B: x\\u{0}x"), "{error}");
     assert!(error.chars().count() < 400 && !error.contains(char::is_control), "{error}");
 }
