@@ -222,11 +222,14 @@ impl Config {
         of_projects.chain(self.organizations.iter().map(|organization| &organization.credentials))
     }
 
-    /// Reads `source` and the environment of this process; warnings are logged.
+    /// Reads `source` and the environment of this process; warnings are logged, and secrets redacted from now on.
     pub fn load(source: &Source) -> Result<Self, ConfigError> {
         let text = |value: OsString| value.to_string_lossy().into_owned();
         let config =
             Self::layered(source, std::env::vars_os().map(|(name, value)| (text(name), text(value))))?;
+        // Before anything that repeats them can be read.
+        config.credentials().for_each(Credentials::redact);
+        config.proxy.iter().for_each(Proxy::redact);
         for Warning { variable, problem } in &config.warnings {
             tracing::warn!(variable, problem, "ignoring a variable of the environment");
         }

@@ -15,6 +15,7 @@ use super::Error;
 use super::door::Door;
 use super::endpoint::Route;
 use crate::config::{Credentials, SecretSource};
+use crate::redact;
 use digest::DigestAuth;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) use digest::fuzzing;
@@ -72,7 +73,7 @@ async fn secret(source: &SecretSource) -> Result<SecretString, Error> {
     let file = source.clone();
     let read = tokio::task::spawn_blocking(move || file.read());
     match timeout(SECRET_TIMEOUT, read).await {
-        Ok(Ok(read)) => read.map_err(Error::Secret),
+        Ok(Ok(read)) => read.map_err(|error| Error::Secret(redact::line(&error))),
         Ok(Err(error)) => Err(Error::Secret(error.to_string())),
         Err(_) => Err(Error::Secret(format!("reading it {source} takes too long"))),
     }

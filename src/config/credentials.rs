@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::text;
+use crate::redact;
 
 /// More of a secret's file is not read.
 const LARGEST_SECRET: u64 = 64 * 1024;
@@ -49,6 +50,15 @@ impl Credentials {
 }
 
 impl Credentials {
+    /// Has the secret redacted from now on. That of a file is whenever it is read.
+    pub(super) fn redact(&self) {
+        if let Self::ServiceAccount { client_secret: SecretSource::Inline { secret, .. }, .. }
+        | Self::ApiKey { private_key: SecretSource::Inline { secret, .. }, .. } = self
+        {
+            redact::register(redact::Kind::Configuration, secret.expose_secret());
+        }
+    }
+
     /// Says what is odd about refused credentials, without repeating them. Reads the secret.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -195,6 +205,7 @@ impl SecretSource {
                 let text = text::decode(&content)
                     .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
                 let secret = SecretString::from(text::trimmed(&text));
+                redact::register(redact::Kind::Configuration, secret.expose_secret());
                 if secret.expose_secret().is_empty() {
                     return Err(format!("{} is empty; it should hold the secret", path.display()));
                 }

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::{ConfigError, Warning};
+use crate::redact;
 
 /// Variables that name the proxy of https requests; the first that is not empty wins.
 const HTTPS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
@@ -50,6 +51,17 @@ impl Proxy {
     /// The address with credentials.
     pub(crate) fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// Has the credentials redacted from now on, and the pair that the proxy is sent.
+    pub(super) fn redact(&self) {
+        let (user, password) = (self.url.username(), self.url.password());
+        let (user, password) = (decoded(user).unwrap_or_default(), password.and_then(decoded));
+        let pair = format!("{user}:{}", password.as_deref().unwrap_or_default());
+        // Without a password, the user is the secret.
+        for secret in [password.unwrap_or(user), pair] {
+            redact::register(redact::Kind::Configuration, &secret);
+        }
     }
 
     /// The variable that names it.

@@ -21,6 +21,7 @@ use crate::atlas::endpoint::{Endpoint, Route};
 use crate::atlas::{Error, Retry, wire};
 use crate::config::{SecretSource, client_hint};
 use crate::model::FailureReason;
+use crate::redact;
 
 /// A token is renewed this long before it ends, or at half its life where that is shorter.
 const RENEW_BEFORE: Duration = Duration::from_mins(10);
@@ -237,7 +238,9 @@ impl Minter {
             .map_err(Error::transport)?;
         let route = Route { endpoint: Endpoint::Token, owner: None };
         match door.body(door.send(&route, request).await?, Instant::now()).await {
-            Ok(body) => wire::token(&body),
+            Ok(body) => wire::token(&body).inspect(|token| {
+                redact::register(redact::Kind::Token, token.access_token.expose_secret());
+            }),
             Err(error) => Err(refused(error)),
         }
     }
