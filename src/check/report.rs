@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::atlas::Error;
 use crate::config::{Proxy, Warning};
 use crate::model::{Detail, OrganizationId, PollError, ProjectId, Unexportable};
+use crate::redact::{escape, escape_json};
 
 /// Stands before a verdict in a table until its colour does: no terminal shows it, so it takes no room, which is all that the table knows of
 /// text.
@@ -138,8 +139,7 @@ impl Row {
     fn project_called(&self) -> String {
         match (&self.organization_id, &self.project, &self.project_id) {
             (Some(id), ..) => format!("organization {id}"),
-            // What a terminal would obey, or take for the border of a cell, is none of a name.
-            (None, Some(name), _) => name.replace(|c: char| c.is_control() || c == MARK, "\u{fffd}"),
+            (None, Some(name), _) => escape(name).into_owned(),
             (None, None, Some(id)) => id.to_string(),
             (None, None, None) => "credentials".to_owned(),
         }
@@ -204,13 +204,13 @@ impl Report {
         }
         let mut above: Option<&Row> = None;
         for row in &self.rows {
-            let cluster = row.cluster_name.as_deref().unwrap_or("-");
-            let code = row.error_code.as_deref().unwrap_or("-");
+            let cluster = escape(row.cluster_name.as_deref().unwrap_or("-"));
+            let code = escape(row.error_code.as_deref().unwrap_or("-"));
             // Wrong credentials fail every project in the same way, which is said once.
             let same = above.is_some_and(|above| same_trouble(above, row));
-            let advice = if same { "as above" } else { &row.advice };
+            let advice = escape(if same { "as above" } else { &row.advice });
             let verdict = format!("{MARK}{}", row.verdict_called());
-            table.add_row([&row.project_called(), cluster, &verdict, code, advice]);
+            table.add_row([&*row.project_called(), &cluster, &verdict, &code, &advice]);
             above = Some(row);
         }
         for column in table.column_iter_mut() {
@@ -245,8 +245,9 @@ impl Report {
             let code = row.error_code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
             let same = above.is_some_and(|above| same_trouble(above, row));
             let advice = if same { "as above" } else { &row.advice };
-            let advice = if advice.is_empty() { String::new() } else { format!("    {advice}\n") };
+            let advice = if advice.is_empty() { String::new() } else { format!("    {}\n", escape(advice)) };
             let verdict = terminal.paint(row.verdict, &row.verdict_called());
+            let (cluster, code) = (escape(&cluster), escape(&code));
             let _ = write!(list, "{}{cluster}: {verdict}{code}\n{advice}", row.project_called());
             above = Some(row);
         }
@@ -309,7 +310,7 @@ impl Report {
             })
         };
         let rows: Vec<_> = self.rows.iter().map(row).collect();
-        format!(
+        let json = format!(
             "{:#}\n",
             json!({
                 "ok": self.is_well(),
@@ -318,7 +319,8 @@ impl Report {
                 "proxy_variable": self.proxy.as_ref().map(Proxy::variable),
                 "warnings": self.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
             })
-        )
+        );
+        escape_json(&json).into_owned()
     }
 }
 

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::query::{MOST_SEARCHED, Query, Sort};
+use crate::redact::escape;
 use crate::status::{Kind, Status, Verdict};
 
 const STYLE: &str = include_str!("page/style.css");
@@ -27,6 +28,11 @@ const COLUMNS: [(&str, Sort); 7] = [
     ("Failures since", Sort::Failures),
     ("Poll", Sort::Poll),
 ];
+
+/// A text from outside the program. Its direction does not reorder what stands around it, and no character of it is hidden.
+fn isolated(text: &str) -> Markup {
+    html! { bdi { (escape(text)) } }
+}
 
 /// How many clusters there are of each kind.
 type Counts = [(Kind, usize); Kind::ALL.len()];
@@ -86,7 +92,7 @@ struct Summary {
     /// Clusters that wait for their first poll, or for the name of their project.
     unpolled: usize,
     /// The banners of those, one text for each cause.
-    problems: Vec<String>,
+    problems: Vec<Markup>,
     /// Clusters whose export frequency is that of no policy item.
     unmatched: usize,
     refused: bool,
@@ -193,7 +199,7 @@ fn banners(status: &Status<'_>, summary: &Summary) -> Markup {
     let unnamed = status.clusters_watched.saturating_sub(status.clusters_named);
     html! {
         @if let Some(error) = &status.configuration_error {
-            p class="banner missing" { "The configuration was refused when it was read last, and an older one is in force: " (error) }
+            p class="banner missing" { "The configuration was refused when it was read last, and an older one is in force: " (isolated(error)) }
         }
         @for text in &summary.problems { p class="banner unseen" { (text) } }
         @if summary.unmatched > 0 {

@@ -66,11 +66,20 @@ fn nothing_to_watch_is_not_well_and_a_warning_is() {
 
 #[test]
 fn a_name_cannot_speak_to_the_terminal() {
-    let named = row("a\u{2061}b\u{1b}]0;c\u{9b}d", Some("x")).refuse(String::new());
-    let text = Report { rows: vec![named], ..Report::default() }.text(Terminal { width: None, colour: true });
+    let name = "a\u{2061}b\u{1b}]0;c\u{9b}d";
+    let shown = "a\\u{2061}b\\u{1b}]0;c\\u{9b}d";
+    let named = row(name, Some("x\u{202e}y")).refuse("\u{200f}z".to_owned());
+    let report = Report { rows: vec![named], ..Report::default() };
+    let text = report.text(Terminal { width: None, colour: true });
     let line = text.lines().nth(1).unwrap();
     assert!(
-        line.starts_with("a\u{fffd}b\u{fffd}]0;c\u{fffd}d  x") && line.contains("\x1b[31mfailed\x1b[0m"),
+        line.starts_with(&format!("{shown}  x\\u{{202e}}y  ")) && line.contains("\x1b[31mfailed\x1b[0m"),
         "{line:?}"
     );
+    let list = report.text(of_width(80));
+    assert!(list.starts_with(&format!("{shown} / x\\u{{202e}}y: failed\n    \\u{{200f}}z\n")), "{list:?}");
+    let json = report.json();
+    assert!(!json.replace('\n', "").contains(crate::redact::is_hidden), "{json:?}");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["rows"][0]["project"], name);
 }

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use maud::{Markup, html};
+
+use super::isolated;
 use crate::status::{Cluster, Problem, Status, Verdict};
 
 /// Names of projects or organizations that a banner lists.
@@ -20,7 +23,7 @@ struct Group<'a> {
 }
 
 /// The text of each banner. `status` must have all clusters.
-pub(super) fn texts(status: &Status<'_>) -> Vec<String> {
+pub(super) fn texts(status: &Status<'_>) -> Vec<Markup> {
     let mut groups: BTreeMap<_, Group<'_>> = BTreeMap::new();
     for problem in &status.problems {
         let group = groups.entry(cause(problem)).or_default();
@@ -48,30 +51,21 @@ fn cause<'a>(problem: &Problem<'a>) -> (&'static str, &'a str) {
 }
 
 impl Group<'_> {
-    fn text(&self, clusters: &[Cluster<'_>]) -> String {
-        let mut subjects = Vec::new();
-        if !self.organizations.is_empty() {
-            let ids: Vec<_> = self.organizations.iter().copied().collect();
-            subjects.push(format!("the projects of {}", counted("organization", &ids)));
-        }
-        if !self.projects.is_empty() {
-            let names: Vec<_> = self.projects.values().copied().collect();
-            let what: Vec<_> = self.what.iter().copied().collect();
-            subjects.push(format!("the {} of {}", listed(&what), counted("project", &names)));
-        }
+    fn text(&self, clusters: &[Cluster<'_>]) -> Markup {
+        let ids: Vec<_> = self.organizations.iter().copied().collect();
+        let names: Vec<_> = self.projects.values().copied().collect();
+        let what: Vec<_> = self.what.iter().copied().collect();
         let error = self.error.unwrap_or("the log says why");
-        let sentences = [
-            format!("Cannot read {}: {}.", subjects.join(" and "), error.trim_end_matches('.')),
-            self.stays().to_owned(),
-            self.unnoticed(),
-            self.polls(clusters),
-        ];
-        sentences
-            .iter()
-            .filter(|sentence| !sentence.is_empty())
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(" ")
+        html! {
+            "Cannot read "
+            @if !ids.is_empty() { "the projects of " (counted("organization", &ids)) }
+            @if !ids.is_empty() && !names.is_empty() { " and " }
+            @if !names.is_empty() { "the " (listed(&what)) " of " (counted("project", &names)) }
+            ": " (isolated(error.trim_end_matches('.'))) "."
+            @for sentence in [self.stays(), &self.unnoticed(), &self.polls(clusters)] {
+                @if !sentence.is_empty() { " " (sentence) }
+            }
+        }
     }
 
     fn stays(&self) -> &'static str {
@@ -126,12 +120,20 @@ fn listed(words: &[&str]) -> String {
 }
 
 /// "project a" or "5 projects (a, b, c, ...)"
-fn counted(one: &str, names: &[&str]) -> String {
-    if let [name] = names {
-        return format!("{one} {name}");
+fn counted(one: &str, names: &[&str]) -> Markup {
+    html! {
+        @if let [name] = names {
+            (one) " " (isolated(name))
+        } @else {
+            (names.len()) " " (one) "s ("
+            @for (i, name) in names.iter().take(MAX_NAMES).enumerate() {
+                @if i > 0 { ", " }
+                (isolated(name))
+            }
+            @if names.len() > MAX_NAMES { ", ..." }
+            ")"
+        }
     }
-    let rest = if names.len() > MAX_NAMES { ", ..." } else { "" };
-    format!("{} {one}s ({}{rest})", names.len(), names[..names.len().min(MAX_NAMES)].join(", "))
 }
 
 #[cfg(test)]
@@ -151,7 +153,7 @@ mod tests {
     }
 
     fn banners(problems: &[Problem<'_>]) -> Vec<String> {
-        texts(&Status {
+        let banners = texts(&Status {
             as_of: At(Moment::from_second(0).unwrap()),
             version: "",
             configuration_error: None,
@@ -160,7 +162,19 @@ mod tests {
             clusters_named: 0,
             problems: problems.to_vec(),
             clusters: Vec::new(),
-        })
+        });
+        let plain = |banner: Markup| banner.into_string().replace("<bdi>", "").replace("</bdi>", "");
+        banners.into_iter().map(plain).collect()
+    }
+
+    #[test]
+    fn names_and_errors_are_isolated() {
+        let known = ["\u{202e}a", "b"].map(|project| problem(project, "events", "connect", "\u{5d0}."));
+        let text = counted("project", &["\u{202e}a", "b"]).into_string();
+        assert_eq!(text, "2 projects (<bdi>\\u{202e}a</bdi>, <bdi>b</bdi>)");
+        assert!(
+            banners(&known)[0].starts_with("Cannot read the events of 2 projects (b, \\u{202e}a): \u{5d0}.")
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, SpanRound, Unit};
 use maud::{Markup, html};
 
+use super::isolated;
 use crate::model::{JobState, Moment};
 use crate::status::{At, Cluster, Jobs, NewestJob, OVERDUE};
 
@@ -17,8 +18,8 @@ pub(super) fn row(cluster: &Cluster<'_>, now: Moment) -> Markup {
         tr data-key={ (cluster.project_id) "/" (cluster.cluster_name) } {
             td class=(cluster.verdict.kind().as_str()) { (cluster.verdict.words()) }
             th scope="row" {
-                (cluster.cluster_name)
-                small { (cluster.project) @if cluster.paused == Some(true) { ", paused" } }
+                (isolated(cluster.cluster_name))
+                small { (isolated(cluster.project)) @if cluster.paused == Some(true) { ", paused" } }
             }
             td data-is="Newest job" {
                 @match (&cluster.newest_job, &cluster.jobs) {
@@ -101,7 +102,7 @@ fn bucket(cluster: &Cluster<'_>, now: Moment) -> Markup {
         }
         @if let Some(failed) = failed { small class="missing" title=(failed.0) { "Atlas told of a failed export " (ago(failed, now)) } }
         @if cluster.bucket_missing == Some(true) {
-            small class="missing" { "its export bucket is gone: " (cluster.export_bucket_id.unwrap_or_default()) }
+            small class="missing" { "its export bucket is gone: " (isolated(cluster.export_bucket_id.unwrap_or_default())) }
         }
     }
 }
@@ -116,9 +117,9 @@ fn failures(cluster: &Cluster<'_>, now: Moment) -> Markup {
             Some(count) => {
                 span class="missing" { (count) }
                 @if let Some(since) = cluster.oldest_unresolved_failure_created_at { small title=(since.0) { "first " (ago(since, now)) } }
-                @if let Some(code) = reason.and_then(|reason| reason.error_code) { small { (cut(code)) } }
+                @if let Some(code) = reason.and_then(|reason| reason.error_code) { small { (isolated(&cut(code))) } }
                 @if let Some(message) = reason.and_then(|reason| reason.message) {
-                    small { (cut(message)) }
+                    small { (isolated(&cut(message))) }
                 }
             },
         }
@@ -139,7 +140,7 @@ fn poll(cluster: &Cluster<'_>, now: Moment) -> Markup {
         @if cluster.last_poll_at.is_some() && !cluster.unread_collectors.is_empty() {
             small class="quiet" { "not read: " (cluster.unread_collectors.join(", ")) }
         }
-        @if let Some(error) = &cluster.last_poll_error { small class="unseen" { (error.reason) ": " (error.error) } }
+        @if let Some(error) = &cluster.last_poll_error { small class="unseen" { (error.reason) ": " (isolated(error.error)) } }
         @if let Some(next) = cluster.next_poll_at {
             small title=(next.0) {
                 @match next.0.duration_since(now).as_secs() {
