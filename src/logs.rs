@@ -3,6 +3,7 @@
 use std::fmt::{self, Debug, Write};
 use std::io;
 
+use atlas_backup_exporter::redact;
 use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -22,8 +23,8 @@ pub(crate) fn init(filter: Targets, format: LogFormat) {
     // An error inside the log is dropped: it would be printed, and a standard error that is closed must not end us.
     let layer = || tracing_subscriber::fmt::layer().log_internal_errors(false).with_writer(io::stderr);
     let layer = match format {
-        LogFormat::Logfmt => layer().event_format(Logfmt).boxed(),
-        LogFormat::Json => layer().json().flatten_event(true).boxed(),
+        LogFormat::Logfmt => layer().event_format(Redacted(Logfmt)).boxed(),
+        LogFormat::Json => layer().json().flatten_event(true).map_event_format(Redacted).boxed(),
     };
     tracing_subscriber::registry().with(filter).with(layer).init();
     std::panic::set_hook(Box::new(|panic| {
@@ -32,6 +33,28 @@ pub(crate) fn init(filter: Targets, format: LogFormat) {
         tracing::error!(place, error = text, "a bug: please report it");
         std::process::exit(1);
     }));
+}
+
+/// Another format, without known secrets, and with hidden characters as escapes: both formats quote as JSON does. Texts from
+/// outside are redacted where they enter, so this is the last line of defense.
+struct Redacted<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for Redacted<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        writer.write_str(&redact::escape_json(&redact::secrets(&line)))
+    }
 }
 
 /// `ts=... level=... msg=... key=value`, values quoted as JSON strings where they need it, as Go's logfmt reads them.
@@ -64,7 +87,7 @@ impl Line {
     fn push(&mut self, field: &Field, value: &str) {
         let key = if field.name() == "message" { "msg" } else { field.name() };
         let bare = !value.is_empty()
-            && value.chars().all(|c| c > ' ' && !c.is_control() && !matches!(c, '=' | '"' | '\\'));
+            && value.chars().all(|c| c > ' ' && !redact::is_hidden(c) && !matches!(c, '=' | '"' | '\\'));
         let value = if bare { value.into() } else { serde_json::Value::from(value).to_string() };
         // Writing to a string does not fail.
         let _ = write!(self.0, " {key}={value}");

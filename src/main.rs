@@ -10,7 +10,7 @@ use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context, bail};
 use atlas_backup_exporter::config::Config;
 use atlas_backup_exporter::web::Web;
-use atlas_backup_exporter::{Options, ReloadHandle, Reloads, check, demo, once, run};
+use atlas_backup_exporter::{Options, ReloadHandle, Reloads, check, demo, once, redact, run};
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -105,6 +105,8 @@ fn exit_code(well: bool) -> ExitCode {
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
+    // The last line of defense, as in the log.
+    let text: String = text.split_inclusive('\n').map(redact::secrets).collect();
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
 }

@@ -153,7 +153,7 @@ impl Memory {
         let is_told_by =
             |job: &FailedJob| job.key.created_at <= at && at.duration_since(job.failed_at()) <= EVENT_DELAY;
         if !is_resolved && !is_old(at) && !report.failed.iter().any(is_told_by) {
-            tracing::warn!(project_id = %target.project_id, project = printable(Some(project)), cluster_name = target.cluster_name, at = %at, "an export failed before it had a job");
+            tracing::warn!(project_id = %target.project_id, project, cluster_name = target.cluster_name, at = %at, "an export failed before it had a job");
         }
     }
 
@@ -187,21 +187,15 @@ impl Memory {
 fn log_failed_job(target: &Target, project: &str, job: &FailedJob) {
     tracing::warn!(
         project_id = %target.project_id,
-        project = printable(Some(project)),
+        project,
         cluster_name = target.cluster_name,
         job_id = redact::display(&job.key.id, MAX_ID),
         snapshot_id = job.snapshot_id.as_deref().unwrap_or(""),
         created_at = %job.key.created_at,
-        error_code = printable(job.reason.error_code.as_deref()),
-        reason = printable(job.reason.message.as_deref()),
+        error_code = job.reason.error_code.as_deref().unwrap_or_default(),
+        reason = job.reason.message.as_deref().unwrap_or_default(),
         "an export job failed; Atlas does not retry it",
     );
-}
-
-/// Atlas's text without what a terminal would obey. The log's formats escape the other control characters themselves.
-fn printable(text: Option<&str>) -> String {
-    let obeyed = |c: char| ('\u{7f}'..='\u{9f}').contains(&c) || matches!(c, '\u{2028}' | '\u{2029}');
-    text.unwrap_or_default().replace(obeyed, "\u{fffd}")
 }
 
 #[cfg(test)]
