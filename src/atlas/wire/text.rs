@@ -98,8 +98,8 @@ fn identity(kind: &str, max: usize, text: String) -> Result<String, String> {
     if is_longer(&text, max) {
         return Err(format!("{kind} of more than {max} characters"));
     }
-    if !is_plain(&text) {
-        return Err(format!("{kind} with control characters: {text:?}"));
+    if !redact::is_plain(&text) {
+        return Err(format!("{kind} with hidden characters or a credential"));
     }
     Ok(text)
 }
@@ -107,10 +107,6 @@ fn identity(kind: &str, max: usize, text: String) -> Result<String, String> {
 /// Returns true if `text` has more than `max` characters.
 pub(super) fn is_longer(text: &str, max: usize) -> bool {
     text.len() > max && text.chars().nth(max).is_some()
-}
-
-fn is_plain(text: &str) -> bool {
-    !text.contains(char::is_control)
 }
 
 /// Cuts the long texts of a large body, field names included, so that decoding it copies none of them.
