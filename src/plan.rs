@@ -226,8 +226,6 @@ pub fn meant<'a>(name: &str, listed: &'a [ListedCluster]) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
 
     fn listed(clusters: &[(&str, Option<Unexportable>)]) -> Vec<ListedCluster> {
@@ -341,7 +339,8 @@ mod tests {
         let (one, other) = (many(MANY, "one"), many(MANY, "other"));
         let names = one.iter().map(|cluster| cluster.name.clone()).collect();
         let selection = Selection { names, patterns: Some(Vec::new()), excluded: Vec::new() };
-        let start = Instant::now();
+        let cpu = || nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().tv_sec();
+        let start = cpu();
         for (mut listed, before) in [(one.clone(), other.clone()), (other.clone(), one.clone())] {
             keep_missing(&mut listed, before);
             assert_eq!(listed.len(), MAX_ENTRIES);
@@ -355,7 +354,8 @@ mod tests {
             let more = Complaint::More { count: MANY - MAX_COMPLAINTS };
             assert_eq!(found.contains(&more), expected > 0);
         }
-        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        // To compare every name with every other one takes a minute of a development build.
+        assert!(cpu() - start < 10);
     }
 
     #[test]
