@@ -150,7 +150,7 @@ impl Fleet {
                     }
                     let before = project.listed.replace(listed.found).unwrap_or_default();
                     if listed.flaw.is_some() {
-                        plan::keep_missing(project.listed.get_or_insert_default(), before);
+                        plan::keep_missing(project.listed.get_or_insert_default(), before, MAX_ENTRIES);
                     }
                     self.follow_clusters(&id);
                 }

@@ -99,8 +99,8 @@ impl Known {
         let end = text.char_indices().nth(max + self.longest * MAX_EXPANSION).map(|(end, _)| end);
         let mut line = self.line(&text[..end.unwrap_or(text.len())], end.is_some());
         if let Some((end, _)) = line.char_indices().nth(max) {
-            line.to_mut().truncate(end);
-            line += "...";
+            // A text that is kept must not keep the memory of one that was cut.
+            line = Cow::Owned(format!("{}...", &line[..end]));
         }
         line
     }

@@ -251,3 +251,28 @@ async fn the_id_stands_in_for_a_project_name_that_cannot_be_read() {
     let scrape = Setup::new(&simulator).start().await.polled().await;
     assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains(&format!("project=\"{PROJECT}\"")));
 }
+
+#[tokio::test]
+async fn log_names_few_of_many_clusters() {
+    let many = (0..40).map(|number| (&*format!("prod-{number}").leak(), Cluster::default()));
+    let simulator = simulator(world(many)).await;
+    let named: Vec<_> = (0..40).map(|number| format!("missing-{number}")).chain(["*".to_owned()]).collect();
+    let setup = Setup {
+        watched: Some(format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = {named:?}\n")),
+        discovery: "interval = \"300ms\"\n".to_owned(),
+        ..Setup::new(&simulator)
+    };
+    let exporter = setup.start().await;
+    exporter.until(|scrape| scrape.up("prod-39").is_some()).await;
+    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.clear();
+    exporter.until(|scrape| scrape.value("polls_total", "prod-39", "").is_none()).await;
+    let log = exporter.log();
+    for (each, others) in [
+        ("\"the configured cluster is not in", "\"further configured clusters are not in"),
+        ("\"the cluster is watched no longer\"", "\"further clusters are watched no longer\""),
+    ] {
+        assert_eq!(log.matches(each).count(), 10, "{each} in {log}");
+        let others: Vec<_> = log.lines().filter(|line| line.contains(others)).collect();
+        assert!(others.len() == 1 && others[0].contains("clusters=30"), "{others:?}");
+    }
+}

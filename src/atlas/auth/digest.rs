@@ -119,3 +119,18 @@ fn challenge(headers: &HeaderMap) -> Option<WwwAuthenticateHeader> {
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(in crate::atlas) mod fuzzing;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenge_that_is_too_long_is_none() {
+        let given = |length: usize| {
+            let value = format!("Digest realm=\"r\", qop=\"auth\", nonce=\"{}\"", "a".repeat(length));
+            let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, value.parse().unwrap())]);
+            challenge(&headers).is_some()
+        };
+        assert!(given(100) && given(MAX_CHALLENGE - 100) && !given(MAX_CHALLENGE));
+    }
+}

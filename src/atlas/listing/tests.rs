@@ -199,6 +199,8 @@ fn large(begin: &str, unit: &str, end: &str) -> Vec<u8> {
     body
 }
 
+type Decode<'a> = &'a dyn Fn(&[u8]) -> Result<(), Error>;
+
 #[test]
 fn large_answer_is_read_in_little_memory() {
     const MAX_PEAK: u64 = 256 * 1024;
@@ -211,7 +213,7 @@ fn large_answer_is_read_in_little_memory() {
     let schedule = |body: &[u8]| wire::decode::<wire::Schedule>(body).map(drop);
     let project = |body: &[u8]| wire::decode::<wire::Project>(body).map(drop);
     let whole = |body: &[u8]| whole(body, wire::Snapshot::read).map(drop);
-    let cases: [(&str, &dyn Fn(&[u8]) -> Result<(), Error>, [&str; 3]); 14] = [
+    let cases: [(&str, Decode<'_>, [&str; 3]); 14] = [
         ("unread objects", &cluster, [r#"{"results":[{"name":"a","new":["#, r#"{"a":[1]},"#, "0]}]}"]),
         ("unread text", &cluster, [r#"{"results":[{"name":"a","new":""#, r"\u0085", r#""}]}"#]),
         ("specs", &cluster, [r#"{"results":[{"name":"a","replicationSpecs":["#, "{},", "{}]}]}"]),
@@ -239,4 +241,14 @@ fn large_answer_is_read_in_little_memory() {
     let body = large(r#"{"errorCode":"E","parameters":["#, "0,", "0]}");
     let peak = peak(|| wire::error_body(&body));
     assert!(peak < MAX_PEAK, "an error: {peak} bytes");
+}
+
+#[test]
+fn text_that_is_cut_keeps_no_more_memory_than_it_has() {
+    let project = |number: usize| json!({"id": format!("{number:024x}"), "name": "a".repeat(9000)});
+    let body = page_of(project, 0..PAGE_SIZE);
+    let mut gathered = Gathered::new(wire::ListedProject::read);
+    let kept = allocation_counter::measure(|| drop(gathered.turn(&body, MAX_ENTRIES))).bytes_current;
+    let told = Collect::kept_bytes(&gathered);
+    assert!(usize::try_from(kept).unwrap() < 2 * told, "{kept} bytes instead of {told}");
 }

@@ -170,8 +170,8 @@ mod tests {
     fn cut_plainly(value: &Value, max: usize) -> Value {
         let text = |text: &str| {
             let fits = |end: &usize| escaped(&text[..*end]) <= max;
-            let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
-            text[..ends.filter(fits).last().unwrap()].to_owned()
+            let mut ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+            text[..ends.rfind(fits).unwrap()].to_owned()
         };
         match value {
             Value::String(of) => json!(text(of)),

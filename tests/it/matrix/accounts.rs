@@ -42,6 +42,11 @@ fn signed_out(world: &mut World) {
     list(world, jobs::plain());
 }
 
+/// A sign-in that is good, though it does not tell how long.
+fn told_life(name: &'static str, made: &'static str, apply: Change) -> Fault {
+    world(name, made, Good(&[]), apply, |world| world.sessions.told_life = None)
+}
+
 pub(super) fn sessions() -> Vec<Fault> {
     const ALL: &[Figure] = &[("jobs", "state=\"Successful\"", Some(600.0))];
     let walk = |name, made| world(name, made, Good(ALL), sign_out_on_the_way, signed_out);
@@ -82,6 +87,11 @@ pub(super) fn sessions() -> Vec<Fault> {
             nothing,
         )
         .signs(Signs::Key),
+        told_life("a life that is missing", "no `expires_in`", |world| world.sessions.told_life = Some("")),
+        told_life("a life of null", "`\"expires_in\":null`", |world| world.sessions.told_life = Some("null")),
+        told_life("a life in words", "`\"expires_in\":\"soon\"`", |world| {
+            world.sessions.told_life = Some("\"soon\"");
+        }),
     ]
 }
 
@@ -158,11 +168,6 @@ fn refuse(world: &mut World, status: u16, code: &'static str, wait: Option<&str>
     misbehave(world, Misbehaviour::Status(status, code, headers));
 }
 
-/// A sign-in that is good, though it does not tell how long.
-fn told_life(name: &'static str, made: &'static str, apply: Change) -> Fault {
-    world(name, made, Good(&[]), apply, |world| world.sessions.told_life = None)
-}
-
 pub(super) fn mint() -> Vec<Fault> {
     vec![
         of_mint("a sign-in of 500", "an error of Atlas", "server_error", |world| {
@@ -196,11 +201,6 @@ pub(super) fn mint() -> Vec<Fault> {
             static ANSWER: LazyLock<String> =
                 LazyLock::new(|| json!({"access_token": "e".repeat(10_000), "expires_in": 3600}).to_string());
             misbehave(world, Misbehaviour::Body(&ANSWER));
-        }),
-        told_life("a life that is missing", "no `expires_in`", |world| world.sessions.told_life = Some("")),
-        told_life("a life of null", "`\"expires_in\":null`", |world| world.sessions.told_life = Some("null")),
-        told_life("a life in words", "`\"expires_in\":\"soon\"`", |world| {
-            world.sessions.told_life = Some("\"soon\"");
         }),
         of_mint("a sign-in without end", "64 MiB", "too_large", |world| {
             misbehave(world, Misbehaviour::EndlessBody);
