@@ -26,8 +26,8 @@ const SCHEMES: [&str; 2] = ["bearer", "basic"];
 
 const REDACTED: &str = "[REDACTED]";
 
-/// Letters that one letter of a secret may take, as in `&#x41;`.
-const MAX_EXPANSION: usize = 6;
+/// Letters that one letter of a secret may take, as in `A\u{202e}` or `&#x41;`.
+const MAX_EXPANSION: usize = 16;
 
 static KNOWN: RwLock<Known> = RwLock::new(Known::new());
 
@@ -95,10 +95,11 @@ impl Known {
     }
 
     fn shown<'a>(&self, text: &'a str, max: usize) -> Cow<'a, str> {
-        // Nobody reads what is further on. A secret that begins before `max` is still whole.
-        let end = text.char_indices().nth(max + self.longest * MAX_EXPANSION).map(|(end, _)| end);
-        let mut line = self.line(&text[..end.unwrap_or(text.len())], end.is_some());
-        if let Some((end, _)) = line.char_indices().nth(max) {
+        // What is further on is not shown, and a secret that begins before `max` is still whole.
+        let after = text.char_indices().nth(max + self.longest * MAX_EXPANSION).map(|(end, _)| end);
+        let mut line = self.line(&text[..after.unwrap_or(text.len())], after.is_some());
+        let end = line.char_indices().nth(max).map(|(end, _)| end);
+        if let Some(end) = end.or(after.map(|_| line.len())) {
             // A text that is kept must not keep the memory of one that was cut.
             line = Cow::Owned(format!("{}...", &line[..end]));
         }

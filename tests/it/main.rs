@@ -36,6 +36,7 @@ mod preflight;
 mod promql;
 mod reload;
 mod scheduling;
+mod secrets;
 mod serving;
 mod shutdown;
 mod simulator;

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::isolated;
 use crate::model::{JobState, Moment};
+use crate::redact::escape;
 use crate::status::{At, Cluster, Jobs, NewestJob, OVERDUE};
 
 /// Characters of a failed job's code or message that fit into a table; the log has all of it.
@@ -15,7 +16,7 @@ const MOST_OVERDUE: f64 = 1.5;
 
 pub(super) fn row(cluster: &Cluster<'_>, now: Moment) -> Markup {
     html! {
-        tr data-key={ (cluster.project_id) "/" (cluster.cluster_name) } {
+        tr data-key={ (cluster.project_id) "/" (escape(cluster.cluster_name)) } {
             td class=(cluster.verdict.kind().as_str()) { (cluster.verdict.words()) }
             th scope="row" {
                 (isolated(cluster.cluster_name))
