@@ -184,6 +184,12 @@ impl Exporter {
         self.http.get(format!("{}{path}", self.url)).send().await.unwrap()
     }
 
+    /// The status page without the marks that isolate texts of others.
+    pub(crate) async fn page(&self) -> String {
+        let page = self.get("/").await.text().await.unwrap();
+        page.replace("<bdi>", "").replace("</bdi>", "")
+    }
+
     pub(crate) async fn get_with(&self, path: &str, header: &str, value: &str) -> reqwest::Response {
         self.http.get(format!("{}{path}", self.url)).header(header, value).send().await.unwrap()
     }

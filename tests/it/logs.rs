@@ -10,8 +10,8 @@ use crate::harness::{PROJECT, Setup, by_api_key, by_service_account, command, si
 
 const MESSAGE: &str = "access \"denied\" isn't\nby the bucket\u{7} policy = nobody";
 
-/// The same as it is shown: one line.
-const SHOWN: &str = "access \"denied\" isn't by the bucket  policy = nobody";
+/// The same as it is shown: one line, and nothing hidden.
+const SHOWN: &str = "access \"denied\" isn't by the bucket\\u{7} policy = nobody";
 
 fn failing() -> Cluster {
     let job = |hours: u64| {

@@ -182,7 +182,7 @@ async fn the_status_page_shows_every_cluster() {
         "the &lt;bucket&gt; is gone",
         "first 2h 30m ago",
         "last moved ",
-        "not_found: Atlas answered 404",
+        "not_found: <bdi>Atlas answered 404",
         "href=\"metrics\"",
     ] {
         assert!(page.contains(part), "{part:?} is not on the page:\n{page}");

@@ -293,7 +293,7 @@ async fn figures_that_were_withdrawn_leave_nobody_well() {
     let status = json(&exporter, "").await;
     let cluster = &status["clusters"][0];
     assert_eq!((&cluster["verdict"], &cluster["up"]), (&"blind".into(), &true.into()));
-    let page = exporter.get("/").await.text().await.unwrap();
+    let page = exporter.page().await;
     // Whether the failure was made good, nobody knows now.
     assert!(
         page.contains("1 cluster: 1 not seen.") && !page.contains("Atlas told of a failed export"),
@@ -306,7 +306,7 @@ async fn a_job_is_not_said_to_move_when_another_does() {
     let jobs = [Job::ended(HOUR * 9, End::Never), Job::ended(HOUR, End::Successful)];
     let simulator = simulator(world([("two", Cluster::with(jobs))])).await;
     let exporter = start_quietly(&simulator).await;
-    let page = exporter.get("/").await.text().await.unwrap();
+    let page = exporter.page().await;
     let cell = page.split("data-is=\"Newest job\">").nth(1).unwrap().split("</td>").next().unwrap();
     assert!(cell.contains("Successful") && cell.contains("created "), "{cell}");
     assert!(cell.contains("one of 1 active last moved "), "{cell}");
@@ -324,7 +324,7 @@ async fn a_page_that_can_see_nothing_says_so_first() {
     exporter
         .until(|scrape| !scrape.of("mongodbatlas_backup_export_organization_discovery_success").is_empty())
         .await;
-    let page = exporter.get("/").await.text().await.unwrap();
+    let page = exporter.page().await;
     for part in [
         "<title>blind · Atlas backup exports</title>",
         "No cluster can be seen. An organization, a project or a detail of one cannot be read.",
@@ -335,14 +335,14 @@ async fn a_page_that_can_see_nothing_says_so_first() {
     // What is known stays, and what cannot be read is still told first.
     simulator.world().faults.clear();
     exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;
-    let page = exporter.get("/").await.text().await.unwrap();
+    let page = exporter.page().await;
     assert!(page.contains("<title>1 missing a backup · Atlas backup exports</title>"), "{page}");
     std::fs::write(exporter.folder.path().join("config.toml"), "[atlas]\nbase_url = 1\n").unwrap();
     exporter.signal("HUP");
     exporter
         .until(|scrape| scrape.0["mongodbatlas_backup_exporter_config_last_reload_successful"] == 0.0)
         .await;
-    let page = exporter.get("/").await.text().await.unwrap();
+    let page = exporter.page().await;
     assert!(page.contains("· configuration refused · Atlas backup exports</title>"), "{page}");
     assert!(page.contains("1 cluster: 1 missing a backup. The configuration was refused."), "{page}");
 }
@@ -369,7 +369,7 @@ async fn the_next_poll_is_told_and_what_is_stale_is_gone() {
     let cluster = &status["clusters"][0];
     assert_eq!((&cluster["verdict"], &cluster["jobs"]), (&"blind".into(), &Value::Null));
     assert_eq!(cluster["last_poll_error"]["reason"], "server_error");
-    let page = exporter.get("/").await.text().await.unwrap();
+    let page = exporter.page().await;
     assert!(page.contains("server_error: Atlas answered 500") && page.contains(">unknown<"), "{page}");
 }
 

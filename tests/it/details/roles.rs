@@ -25,7 +25,7 @@ async fn missing_role_disables_collectors_and_nothing_else() {
         let warning = format!("failed to read {what}: missing role; next attempt in 1m");
         assert_eq!(log.matches(&warning).count(), 1, "{log}");
     }
-    let page = exporter.get("/").await.text().await.unwrap();
+    let page = exporter.page().await;
     let banner = "Cannot read the buckets, events and snapshots of project payments: Atlas answered 403";
     assert!(page.contains(banner) && page.contains("The export jobs are watched all the same."), "{page}");
     // The hidden one is for a page that is not refreshed any more.
