@@ -74,10 +74,8 @@ pub(super) fn understand(
             "has a colon in its name, which ends names for whoever asks",
         ));
     }
-    let users = Users::new(hashes, guesses).map_err(|name| {
-        let problem = "should be a bcrypt hash with a cost from 4 to 31, such as `htpasswd -nBC 10` writes after the name";
-        root.entry_error("basic_auth_users", &name, problem)
-    })?;
+    let users = Users::new(hashes, guesses)
+        .map_err(|(name, problem)| root.entry_error("basic_auth_users", &name, &problem))?;
     let mut section = root.section("rate_limit", &["interval", "burst"])?;
     let interval = section.any_duration("interval")?.filter(|interval| !interval.is_zero());
     let burst = section.number("burst", "a whole number", 0..=u32::MAX)?.unwrap_or_default();

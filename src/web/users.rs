@@ -10,11 +10,17 @@ use ring::rand::SystemRandom;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
-/// Passwords that are verified, or wait for that, at once.
-const MOST_GUESSES: u32 = 16;
+/// Passwords that are verified at once: whoever guesses gets two cores at most, and polls go on.
+const SLOTS: usize = 2;
 
-/// At a higher cost a password takes seconds.
-const SLOW: u32 = 14;
+/// Passwords that are verified, or wait for that.
+const MAX_GUESSES: usize = 16;
+
+/// Those of one name, of which one is verified at a time.
+const MAX_GUESSES_OF_NAME: usize = 4;
+
+/// At this cost a password takes about a second; a stranger's guess would hold up others for as long.
+const MAX_COST: u32 = 14;
 
 /// Those who may look.
 pub(crate) struct Users {
@@ -33,28 +39,40 @@ struct Remembered {
     verified: Mutex<BTreeMap<String, hmac::Tag>>,
 }
 
-/// How many passwords are verified at once, whichever configuration is in force: whoever guesses gets one core, and polls go on.
+/// The passwords that are being verified, whichever configuration is in force. Guesses of one name share one slot, so that they leave the
+/// other one to other names; known or not, lest the time tell which names there are.
 #[derive(Debug, Clone)]
 pub(crate) struct Guesses {
-    one_at_a_time: Arc<Semaphore>,
-    /// Whose turn has come, and those who wait for it.
-    queue: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
+    /// One lock for each name; each guess holds a clone.
+    names: Arc<Mutex<BTreeMap<String, NameLock>>>,
 }
+
+type NameLock = Arc<tokio::sync::Mutex<()>>;
 
 impl Default for Guesses {
     fn default() -> Self {
-        Self {
-            one_at_a_time: Arc::new(Semaphore::new(1)),
-            queue: Arc::new(Semaphore::new(MOST_GUESSES as usize)),
-        }
+        Self { slots: Arc::new(Semaphore::new(SLOTS)), names: Arc::default() }
     }
 }
 
-#[cfg(test)]
 impl Guesses {
-    /// For as long as what is returned is held, nobody is verified.
-    pub(super) async fn occupied(&self) -> tokio::sync::SemaphorePermit<'_> {
-        self.queue.acquire_many(MOST_GUESSES).await.unwrap()
+    /// Adds a guess of `name`; `None` if there are too many.
+    fn add(&self, name: &str) -> Option<NameLock> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let guesses = |lock: &NameLock| Arc::strong_count(lock) - 1;
+        names.retain(|_, lock| guesses(lock) > 0);
+        let of_name = names.get(name).map_or(0, guesses);
+        if names.values().map(guesses).sum::<usize>() >= MAX_GUESSES || of_name >= MAX_GUESSES_OF_NAME {
+            return None;
+        }
+        Some(names.entry(name.to_owned()).or_default().clone())
+    }
+
+    /// Has no room for another guess while the result is held.
+    #[cfg(test)]
+    pub(super) fn occupied(&self) -> Vec<NameLock> {
+        (0..MAX_GUESSES).filter_map(|number| self.add(&number.to_string())).collect()
     }
 }
 
@@ -68,28 +86,33 @@ pub(crate) enum Verdict {
 }
 
 impl Users {
-    /// `None` where nobody is named; an error is the name whose hash is none.
+    /// `None` where nobody is named; an error is the name, and what is wrong with its hash.
     pub(super) fn new(
         hashes: Vec<(String, SecretString)>,
         guesses: &Guesses,
-    ) -> Result<Option<Self>, String> {
+    ) -> Result<Option<Self>, (String, String)> {
         let mut slowest: Option<(u32, &SecretString)> = None;
         for (name, hash) in &hashes {
-            let cost = cost(hash.expose_secret()).ok_or(name)?;
-            if slowest.is_none_or(|(most, _)| cost > most) {
-                slowest = Some((cost, hash));
-            }
+            let problem = match cost(hash.expose_secret()) {
+                Some(cost) if cost <= MAX_COST => {
+                    if slowest.is_none_or(|(most, _)| cost > most) {
+                        slowest = Some((cost, hash));
+                    }
+                    continue;
+                }
+                Some(cost) => format!(
+                    "has a cost of {cost}; the maximum is {MAX_COST}, since a guess of it would hold up others for too long"
+                ),
+                None => format!(
+                    "should be a bcrypt hash with a cost from 4 to {MAX_COST}, such as `htpasswd -nBC 10` writes after the name"
+                ),
+            };
+            return Err((name.clone(), problem));
         }
-        let Some((most, slowest)) = slowest else { return Ok(None) };
-        if most > SLOW {
-            tracing::warn!(
-                cost = most,
-                "a password of the web configuration is so costly that to verify one takes seconds or more, and nobody else's is verified meanwhile"
-            );
-        }
+        let Some((_, slowest)) = slowest else { return Ok(None) };
         let slowest = slowest.clone();
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
-            .map_err(|_| "of everyone: the system has no randomness".to_owned())?;
+            .map_err(|_| (String::new(), "cannot be kept: the system has no randomness".to_owned()))?;
         Ok(Some(Self {
             hashes: hashes.into_iter().collect(),
             slowest,
@@ -124,15 +147,14 @@ impl Users {
         if known.is_some() && self.verified().get(name).is_some_and(|right| right.as_ref() == tag.as_ref()) {
             return Verdict::Right;
         }
-        let Ok(_waiting) = self.guesses.queue.try_acquire() else { return Verdict::Busy };
-        let Ok(turn) = self.guesses.one_at_a_time.clone().acquire_owned().await else {
-            return Verdict::Wrong;
-        };
+        let Some(lock) = self.guesses.add(name) else { return Verdict::Busy };
+        let turn = lock.lock_owned().await;
+        let Ok(slot) = self.guesses.slots.clone().acquire_owned().await else { return Verdict::Wrong };
         let (hash, slowest) = (known.unwrap_or(&self.slowest).clone(), self.slowest.clone());
         let password = password.to_owned();
         let verified = tokio::task::spawn_blocking(move || {
-            // Nobody else's turn comes before this ends, though whoever asked may have hung up.
-            let _turn = turn;
+            // The slot is taken until this ends, though whoever asked may have hung up.
+            let _taken = (turn, slot);
             let is_right = matches!(bcrypt::verify(&password, hash.expose_secret()), Ok(true));
             if !is_right {
                 take_the_rest_of_the_time(&password, hash.expose_secret(), slowest.expose_secret());

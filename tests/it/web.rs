@@ -435,3 +435,22 @@ async fn a_crowd_that_guesses_keeps_nobody_out_who_was_let_in_before() {
 async fn status_of(exporter: &Exporter, path: &str) -> Option<StatusCode> {
     status(&Client::new(), format!("{}{path}", exporter.url), None).await
 }
+
+#[tokio::test]
+async fn costly_guess_does_not_keep_other_users_out() {
+    let costly = HASH.replace("$04$", "$14$");
+    let yaml = format!("basic_auth_users: {{alice: {costly}, bob: {HASH}, carol: {HASH}}}\n");
+    let (_simulator, exporter) = serve(&yaml, &Authority::new("ours")).await;
+    let url = format!("{}/metrics", exporter.url);
+    let guess = || {
+        let guess = Client::new().get(&url).basic_auth("alice", Some("wrong"));
+        tokio::spawn(async move { guess.send().await.map(drop) })
+    };
+    let guesses: Vec<_> = (0..3).map(|_| guess()).collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    for other in ["bob", "carol"] {
+        let status = status(&Client::new(), url.clone(), Some((other, "secret"))).await;
+        assert_eq!(status, Some(StatusCode::OK), "{other}");
+    }
+    assert!(guesses.iter().all(|guess| !guess.is_finished()), "it was no costly guess");
+}

@@ -147,7 +147,7 @@ async fn a_certificate_that_is_renewed_makes_nobody_wait_who_was_let_in() {
     web.read_again(Occasion::ByItself).await.unwrap();
     let now = in_force();
     assert!(!Arc::ptr_eq(&before, &now));
-    let _busy = web.guesses.occupied().await;
+    let _busy = web.guesses.occupied();
     let users = now.users.as_ref().unwrap();
     assert_eq!(users.verify("alice", b"secret").await, Verdict::Right);
     assert_eq!(users.verify("alice", b"wrong").await, Verdict::Busy);

@@ -36,7 +36,7 @@ async fn what_was_verified_needs_no_bcrypt() {
     let users = Users::new(vec![hashed("alice", 4)], &Guesses::default()).unwrap().unwrap();
     assert_eq!(users.verify("alice", b"alice").await, Verdict::Right);
     // Nobody's turn comes any more.
-    users.guesses.one_at_a_time.close();
+    users.guesses.slots.close();
     assert_eq!(users.verify("alice", b"alice").await, Verdict::Right);
     assert_eq!(users.verify("alice", b"wrong").await, Verdict::Wrong);
     assert_eq!(users.verify("mallory", b"alice").await, Verdict::Wrong);
@@ -56,7 +56,7 @@ async fn the_same_hashes_are_remembered_from_one_configuration_to_the_next() {
         let mut next = users(&hashes);
         next.succeed(&before);
         // Nobody's turn comes any more: what is not remembered is not right.
-        next.guesses.one_at_a_time.close();
+        next.guesses.slots.close();
         assert_eq!(next.verify("alice", b"alice").await, remembered, "{}", hashes.len());
     }
 }
@@ -80,12 +80,33 @@ async fn a_wrong_password_takes_as_long_whatever_its_hash_costs() {
 }
 
 #[tokio::test]
-async fn who_hangs_up_keeps_the_turn_until_it_is_over() {
+async fn who_hangs_up_keeps_the_slot_until_it_is_over() {
     let users = Users::new(vec![hashed("alice", 10)], &Guesses::default()).unwrap().unwrap();
     for _ in 0..5 {
         let hangs_up = tokio::time::timeout(std::time::Duration::from_millis(5), users.verify("alice", b"x"));
         assert!(hangs_up.await.is_err());
-        assert_eq!(users.guesses.one_at_a_time.available_permits(), 0);
+        assert_eq!(users.guesses.slots.available_permits(), 1);
+    }
+}
+
+#[tokio::test]
+async fn guesses_of_one_name_leave_a_slot_to_others() {
+    let hashes = vec![hashed("alice", 10), hashed("bob", 4)];
+    for stranger in ["alice", "mallory"] {
+        let users = Users::new(hashes.clone(), &Guesses::default()).unwrap().unwrap();
+        let guess = || users.verify(stranger, b"wrong");
+        let guesses = async { tokio::join!(guess(), guess(), guess(), guess(), guess()) };
+        let bob = async {
+            tokio::task::yield_now().await;
+            assert_eq!(users.guesses.slots.available_permits(), 1, "{stranger}");
+            assert_eq!(users.verify("bob", b"bob").await, Verdict::Right, "{stranger}");
+        };
+        let others = tokio::select! {
+            biased;
+            others = guesses => Some(others),
+            () = bob => None,
+        };
+        assert_eq!(others, None, "{stranger}");
     }
 }
 
@@ -94,12 +115,17 @@ async fn no_crowd_waits_for_its_turn() {
     let guesses = Guesses::default();
     let users = Users::new(vec![hashed("alice", 4)], &guesses).unwrap().unwrap();
     assert_eq!(users.verify("alice", b"alice").await, Verdict::Right);
-    let queue = guesses.queue.acquire_many(16).await.unwrap();
+    let crowd = guesses.occupied();
+    assert_eq!(crowd.len(), 16);
     // Who was verified before waits for nobody.
     assert_eq!(users.verify("alice", b"alice").await, Verdict::Right);
     assert_eq!(users.verify("alice", b"wrong").await, Verdict::Busy);
-    drop(queue);
+    drop(crowd);
     assert_eq!(users.verify("alice", b"wrong").await, Verdict::Wrong);
+    let same: Vec<_> = (0..9).filter_map(|_| guesses.add("alice")).collect();
+    assert_eq!(same.len(), 4);
+    assert_eq!(users.verify("alice", b"wrong").await, Verdict::Busy);
+    assert_eq!(users.verify("mallory", b"wrong").await, Verdict::Wrong);
 }
 
 #[test]
@@ -135,6 +161,24 @@ fn what_is_no_hash_is_refused_by_its_name() {
             vec![hashed("ok", 4), ("alice".to_owned(), wrong.to_owned().into())],
             &Guesses::default(),
         );
-        assert_eq!(refused.err().as_deref(), Some("alice"), "{wrong}");
+        let (name, problem) = refused.err().unwrap();
+        assert_eq!(name, "alice", "{wrong}");
+        assert!(problem.contains("should be a bcrypt hash"), "{problem}");
+    }
+}
+
+#[test]
+fn hash_of_too_high_a_cost_is_refused() {
+    let hash = |cost| {
+        ("alice".to_owned(), format!("$2y${cost}${}", "a".repeat(21) + "u" + &"a".repeat(30) + "u").into())
+    };
+    let users = |cost| Users::new(vec![hashed("ok", 4), hash(cost)], &Guesses::default());
+    assert!(users(14).is_ok_and(|users| users.is_some()));
+    for cost in [15, 31] {
+        let (name, problem) = users(cost).err().unwrap();
+        assert!(
+            name == "alice" && problem.contains(&format!("a cost of {cost}; the maximum is 14")),
+            "{problem}"
+        );
     }
 }
