@@ -15,7 +15,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
@@ -111,16 +112,33 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-/// As Prometheus answers it.
-async fn reload(State(shared): State<Arc<Shared>>) -> Response {
+/// As Prometheus answers it; pages of other sites may not ask, since a browser may send a password with what they ask for.
+async fn reload(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response {
     let Some(handle) = &shared.pages.reload else {
         let text = "Reloading by request is off; it needs --web.enable-lifecycle.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     };
+    if is_cross_site(&uri, &headers) {
+        let text = "Reloading is not allowed from pages of other sites.\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
     match handle.reload().await {
         Ok(()) => "The configuration was read anew.\n".into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
+}
+
+/// Whether a browser says that a page of another site makes this request: by `Sec-Fetch-Site`, or, as on plain HTTP, by `Origin` alone.
+fn is_cross_site(uri: &Uri, headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site != "same-origin" && site != "none";
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    // Over HTTP/2 the URI has the host.
+    let host = uri.authority().map(Authority::as_str);
+    let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok());
+    let origin = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
+    origin.zip(host).is_none_or(|(origin, host)| !origin.eq_ignore_ascii_case(host))
 }
 
 /// The page for people.

@@ -163,6 +163,45 @@ async fn reloading_by_request_must_be_switched_on_and_is_a_post() {
 }
 
 #[tokio::test]
+async fn pages_of_other_sites_may_not_reload() {
+    let simulator = three_clusters().await;
+    let exporter = watching(&simulator, &["a"]).start().await;
+    let host = exporter.url.strip_prefix("http://").unwrap();
+    let own = exporter.url.as_str();
+    let client = reqwest::Client::new();
+    for (headers, allowed) in [
+        (&[][..], true),
+        (&[("sec-fetch-site", "same-origin")], true),
+        (&[("sec-fetch-site", "none")], true),
+        (&[("sec-fetch-site", "same-origin"), ("origin", "https://proxy.example")], true),
+        (&[("sec-fetch-site", "same-site")], false),
+        (&[("sec-fetch-site", "cross-site")], false),
+        (&[("sec-fetch-site", "cross-site"), ("origin", own)], false),
+        (&[("sec-fetch-site", "")], false),
+        (&[("origin", own)], true),
+        (&[("origin", &format!("https://{host}"))], true),
+        (&[("origin", "http://evil.example")], false),
+        (&[("origin", "null")], false),
+        (&[("origin", host)], false),
+        (&[("origin", &format!("{own}.evil.example"))], false),
+    ] {
+        for method in [reqwest::Method::POST, reqwest::Method::PUT] {
+            let mut request = client.request(method, format!("{own}/-/reload"));
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let answer = request.send().await.unwrap();
+            let expected = if allowed { StatusCode::OK } else { StatusCode::FORBIDDEN };
+            assert_eq!(answer.status(), expected, "{headers:?}");
+            let text = answer.text().await.unwrap();
+            assert!(allowed || text.contains("not allowed from pages of other sites"), "{text}");
+        }
+    }
+    let reloads = exporter.log().matches("the configuration was read anew").count();
+    assert_eq!(reloads, 12, "{}", exporter.log());
+}
+
+#[tokio::test]
 async fn new_credentials_are_used_at_once() {
     let simulator = three_clusters().await;
     let mut setup = watching(&simulator, &["a"]);
