@@ -1,6 +1,6 @@
 //! What stands before every page: the web configuration's users, headers and rate limit.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::held::Held;
 use super::life::{Life, UnderWay};
+use super::page;
 use crate::web::{RateLimit, Verdict, WebConfig};
 
 /// The page that anybody may ask for at any time, since probes bring no password: it says no more than that someone answers.
@@ -23,6 +24,19 @@ pub(super) const OPEN: &str = "/-/healthy";
 
 /// As Go says it.
 const UNAUTHORIZED: &str = "Unauthorized\n";
+
+/// Headers of every response, unless the web configuration sets them.
+static DEFAULT_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let plain = |name, value| (name, HeaderValue::from_static(value));
+    [
+        (header::CONTENT_SECURITY_POLICY, page::content_security_policy()),
+        plain(header::REFERRER_POLICY, "no-referrer"),
+        plain(header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        plain(header::X_FRAME_OPTIONS, "DENY"),
+    ]
+    .into_iter()
+    .collect()
+});
 
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
@@ -57,8 +71,14 @@ impl Gate {
                     Err(never) => match never {},
                 },
             };
-            let headers = web.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
-            response.headers_mut().extend(headers);
+            for (name, value) in DEFAULT_HEADERS.iter().chain(&web.headers) {
+                // A header that is set to nothing is not sent.
+                if value.is_empty() {
+                    response.headers_mut().remove(name);
+                } else {
+                    response.headers_mut().insert(name, value.clone());
+                }
+            }
             Held::hold(response, under_way)
         }
     }

@@ -6,7 +6,11 @@ mod row;
 
 use std::fmt::Write;
 
+use axum::http::HeaderValue;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use ring::digest::{SHA256, digest};
 
 use super::query::{MOST_SEARCHED, Query, Sort};
 use crate::redact::escape;
@@ -32,6 +36,19 @@ const COLUMNS: [(&str, Sort); 7] = [
 /// A text from outside the program. Its direction does not reorder what stands around it, and no character of it is hidden.
 fn isolated(text: &str) -> Markup {
     html! { bdi { (escape(text)) } }
+}
+
+/// The policy that allows the page its own style and script, and requests to the exporter, and nothing else.
+pub(super) fn content_security_policy() -> HeaderValue {
+    let hash = |text: &str| BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; img-src data:; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        hash(STYLE),
+        hash(LIVE)
+    );
+    // Base64 is plain text.
+    HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
 }
 
 /// How many clusters there are of each kind.

@@ -115,8 +115,8 @@ fn headers(http: &mut Section<'_>) -> Result<HeaderMap, ConfigError> {
         let is_known = |text: &str| values.is_empty() || values.contains(&text);
         let value = section
             .word(key, &expected, |text| HeaderValue::from_str(text).ok().filter(|_| is_known(text)))?;
-        // What is empty is not sent.
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
+        // What is empty is not sent, and takes the place of a default.
+        if let Some(value) = value {
             headers.insert(name, value);
         }
     }

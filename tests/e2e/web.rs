@@ -109,6 +109,9 @@ async fn it_answers_as_other_exporters_do() {
     for yaml in files {
         let folder = tempfile::tempdir().unwrap();
         certificates(folder.path());
+        // The node exporter has no headers by default.
+        let headers = "\nhttp_server_config: {headers: {X-Frame-Options: deny, Content-Security-Policy: default-src 'none'}}";
+        let yaml = if yaml.contains("http_server_config") { yaml } else { yaml + headers };
         std::fs::write(folder.path().join("web.yml"), &yaml).unwrap();
         let arguments = ["--web.config.file=web.yml", "--collector.disable-defaults"];
         let (theirs, _child) = serve("prometheus-node-exporter", folder.path(), &arguments);

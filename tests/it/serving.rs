@@ -100,6 +100,24 @@ async fn the_format_follows_the_accept_header() {
 }
 
 #[tokio::test]
+async fn default_headers_are_on_every_answer() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let exporter = Setup::new(&simulator).start().await;
+    for path in ["/", "/metrics", "/api/v1/clusters", "/-/healthy", "/-/ready", "/-/reload", "/x"] {
+        let answer = exporter.get(path).await;
+        for (name, value) in [
+            ("x-frame-options", "DENY"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+        ] {
+            assert_eq!(header(&answer, name), value, "{path}");
+        }
+        let policy = header(&answer, "content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{path}: {policy}");
+    }
+}
+
+#[tokio::test]
 async fn the_body_is_compressed_only_where_that_is_offered() {
     let simulator = simulator(world([("prod", Cluster::default())])).await;
     let exporter = Setup::new(&simulator).start().await;

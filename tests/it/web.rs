@@ -343,7 +343,8 @@ async fn who_does_not_come_to_the_end_of_a_handshake_is_hung_up_on() {
 #[tokio::test]
 async fn headers_are_on_every_answer_and_http_2_can_be_switched_off() {
     let authority = Authority::new("ours");
-    let headers = "headers: {X-Frame-Options: deny, Strict-Transport-Security: max-age=5}";
+    let headers =
+        "headers: {X-Frame-Options: deny, Content-Security-Policy: '', Strict-Transport-Security: max-age=5}";
     let server =
         |http2| format!("{TLS}{}http_server_config: {{http2: {http2}, {headers}}}\n", users(&["alice"]));
     let (_simulator, exporter) = serve(&server(true), &authority).await;
@@ -362,6 +363,9 @@ async fn headers_are_on_every_answer_and_http_2_can_be_switched_off() {
         assert_eq!(answer.status(), status, "{path}");
         assert_eq!(answer.headers()["x-frame-options"], "deny", "{path}");
         assert_eq!(answer.headers()["strict-transport-security"], "max-age=5", "{path}");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(answer.headers().get_all("x-frame-options").iter().count(), 1, "{path}");
+        assert!(!answer.headers().contains_key("content-security-policy"), "{path}");
     }
 }
 

@@ -13,6 +13,7 @@ async function open(options, path = "", from = address) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
   page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("console", (message) => message.text().includes("Content Security Policy") && complaints.push(message.text()));
   page.on("request", (request) => new URL(request.url()).host === new URL(address).host || complaints.push(`asks for ${request.url()}`));
   await page.goto(from + path);
   return page;
