@@ -174,6 +174,8 @@ fn http_1() -> http1::Builder {
     let mut builder = http1::Builder::new();
     // Whether a request is slow in coming or none comes, the connection's own time tells.
     builder.header_read_timeout(None).max_header_size(LARGEST_HEADER as usize);
+    // A client may close its half after the request, and read on.
+    builder.half_close(true);
     builder
 }
 

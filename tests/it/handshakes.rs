@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::ring::{default_provider, sign::any_supported_type};
@@ -12,7 +13,9 @@ use rustls::{
     ClientConfig, HandshakeKind, RootCertStore, SignatureScheme, SupportedProtocolVersion, version,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_util::either::Either;
 
 use crate::certificates::{Authority, Issued};
 use crate::connections::connect;
@@ -68,6 +71,34 @@ async fn ask(exporter: &Exporter, client: &Arc<ClientConfig>) -> io::Result<Hand
     stream.read_to_end(&mut answer).await?;
     assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
     Ok(stream.get_ref().1.handshake_kind().unwrap())
+}
+
+#[tokio::test]
+async fn client_that_closes_its_half_gets_the_whole_answer() {
+    // What takes a while: the password is `secret`.
+    let user = "basic_auth_users: {alice: $2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK}\n";
+    let authority = Authority::new("ours");
+    let own = authority.client("prometheus.example");
+    let request = b"GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: application/openmetrics-text\r\nAuthorization: Basic YWxpY2U6c2VjcmV0\r\n\r\n";
+    for is_encrypted in [false, true] {
+        let yaml = if is_encrypted { tls("client_auth_type: NoClientCert") + user } else { user.to_owned() };
+        let (_simulator, exporter) = serve(&yaml, &authority).await;
+        let stream = connect(&exporter).await;
+        let mut stream = if is_encrypted {
+            let client = client(&authority, &own, &own, VERSIONS[1]);
+            let name = ServerName::try_from("localhost").unwrap();
+            Either::Right(TlsConnector::from(client).connect(name, stream).await.unwrap())
+        } else {
+            Either::Left(stream)
+        };
+        stream.write_all(request).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        let read = timeout(Duration::from_secs(10), stream.read_to_string(&mut answer)).await;
+        assert!(read.is_ok(), "the connection stays open");
+        let is_whole = answer.starts_with("HTTP/1.1 200 OK") && answer.contains("\n# EOF\n");
+        assert!(is_whole, "{is_encrypted}: {answer}");
+    }
 }
 
 #[tokio::test]
