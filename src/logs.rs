@@ -1,13 +1,16 @@
 //! The log on standard error: one line an event.
 
-use std::fmt::{self, Debug, Write};
-use std::io;
+mod queue;
 
-use atlas_backup_exporter::redact;
+use std::fmt::{self, Debug, Write as _};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -16,52 +19,84 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::LogFormat;
+use queue::Queue;
 
-/// Begins to log, and makes a panic, wherever it is, a line of the log like any other and the end of the process: what a task leaves undone
-/// nobody would notice, and its figures would go on being served.
-pub(crate) fn init(filter: Targets, format: LogFormat) {
-    // An error inside the log is dropped: it would be printed, and a standard error that is closed must not end us.
-    let layer = || tracing_subscriber::fmt::layer().log_internal_errors(false).with_writer(io::stderr);
-    let layer = match format {
-        LogFormat::Logfmt => layer().event_format(Redacted(Logfmt)).boxed(),
-        LogFormat::Json => layer().json().flatten_event(true).map_event_format(Redacted).boxed(),
-    };
-    tracing_subscriber::registry().with(filter).with(layer).init();
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let text = panic.payload_as_str().unwrap_or("no message");
-        tracing::error!(place, error = text, "a bug: please report it");
-        std::process::exit(1);
-    }));
+/// Maximum bytes of a line, but for its last keys.
+const MAX_LINE: usize = 8 * 1024;
+
+/// Maximum bytes of a value.
+const MAX_VALUE: usize = 2 * 1024;
+
+/// What stands for the rest of a value that is longer.
+const ELLIPSIS: &str = "...";
+
+/// Maximum wait, at the end, for standard error to take what is left.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The log that has begun.
+#[derive(Debug, Clone)]
+pub(crate) struct Logs {
+    queue: Queue,
 }
 
-/// Another format, without known secrets, and with hidden characters as escapes: both formats quote as JSON does. Texts from
-/// outside are redacted where they enter, so this is the last line of defense.
-struct Redacted<F>(F);
+impl Logs {
+    /// The counter of lines that were dropped.
+    pub(crate) fn dropped(&self) -> Arc<AtomicU64> {
+        self.queue.dropped()
+    }
 
-impl<S, N, F> FormatEvent<S, N> for Redacted<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut line = String::new();
-        self.0.format_event(context, Writer::new(&mut line), event)?;
-        writer.write_str(&redact::escape_json(&redact::secrets(&line)))
+    /// Writes a line for a person, in no format.
+    pub(crate) fn print(&self, line: &str) {
+        self.queue.push(format!("{line}\n").as_bytes());
+    }
+
+    /// Waits until the log is written, but not for ever.
+    pub(crate) fn flush(&self) {
+        self.queue.flush(FLUSH_TIMEOUT);
     }
 }
 
-/// `ts=... level=... msg=... key=value`, values quoted as JSON strings where they need it, as Go's logfmt reads them.
-/// (`tracing-logfmt` quotes as Rust does: `\'` and `\u{7}` are errors to those readers.)
-struct Logfmt;
+/// Begins to log, and makes a panic, wherever it is, a line of the log like any other and the end of the process: what a task leaves undone
+/// nobody would notice, and its figures would go on being served.
+pub(crate) fn init(filter: Targets, format: LogFormat) -> io::Result<Logs> {
+    let queue = Queue::start(io::stderr(), || ())?;
+    let logs = Logs { queue: queue.clone() };
+    // An error inside the log is dropped: it would be printed, and a standard error that is closed must not end us.
+    let layer = tracing_subscriber::fmt::layer()
+        .log_internal_errors(false)
+        .event_format(Format(format))
+        .with_writer(move || Lines(queue.clone()));
+    tracing_subscriber::registry().with(filter).with(layer).init();
+    let log = logs.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let text = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(place, error = text, "a bug: please report it");
+        log.flush();
+        std::process::exit(1);
+    }));
+    Ok(logs)
+}
 
-impl<S, N> FormatEvent<S, N> for Logfmt
+/// Takes each line as a whole, as the layer writes it.
+struct Lines(Queue);
+
+impl io::Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `ts=... level=... msg=... key=value`, values quoted as JSON strings where they need it, as Go's logfmt reads them; or an object of JSON.
+/// (`tracing-logfmt` quotes as Rust does: `\'` and `\u{7}` are errors to those readers. The JSON of `tracing-subscriber` has no bound.)
+struct Format(LogFormat);
+
+impl<S, N> FormatEvent<S, N> for Format
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -72,25 +107,52 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let level = event.metadata().level().as_str().to_lowercase();
-        write!(writer, "ts={:.3} level={level}", Timestamp::now())?;
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        writeln!(writer, "{}", line.0)
+        let (level, target) = (event.metadata().level(), event.metadata().target());
+        let mut line = Line { format: self.0, text: String::new() };
+        let now = Timestamp::now();
+        match self.0 {
+            LogFormat::Logfmt => {
+                write!(writer, "ts={now:.3} level={}", level.as_str().to_lowercase())?;
+                event.record(&mut line);
+                writeln!(writer, "{}", line.text)
+            }
+            LogFormat::Json => {
+                write!(writer, "{{\"timestamp\":\"{now:.6}\",\"level\":\"{level}\"")?;
+                event.record(&mut line);
+                writeln!(writer, "{},\"target\":\"{target}\"}}", line.text)
+            }
+        }
     }
 }
 
 /// The fields of an event.
-struct Line(String);
+struct Line {
+    format: LogFormat,
+    text: String,
+}
 
 impl Line {
+    /// Adds a text, cut where it or the line is too long.
     fn push(&mut self, field: &Field, value: &str) {
-        let key = if field.name() == "message" { "msg" } else { field.name() };
+        let max = MAX_VALUE.min(MAX_LINE.saturating_sub(self.text.len()));
+        let value = cut(value, max);
         let bare = !value.is_empty()
-            && value.chars().all(|c| c > ' ' && !redact::is_hidden(c) && !matches!(c, '=' | '"' | '\\'));
-        let value = if bare { value.into() } else { serde_json::Value::from(value).to_string() };
+            && value.chars().all(|c| c > ' ' && !c.is_control() && !matches!(c, '=' | '"' | '\\'));
+        if bare && self.format == LogFormat::Logfmt {
+            self.push_plain(field, &value);
+        } else {
+            self.push_plain(field, serde_json::Value::from(value));
+        }
+    }
+
+    /// Adds what needs no quotes.
+    fn push_plain(&mut self, field: &Field, value: impl fmt::Display) {
+        let key = if field.name() == "message" { "msg" } else { field.name() };
         // Writing to a string does not fail.
-        let _ = write!(self.0, " {key}={value}");
+        let _ = match self.format {
+            LogFormat::Logfmt => write!(self.text, " {key}={value}"),
+            LogFormat::Json => write!(self.text, ",\"{}\":{value}", field.name()),
+        };
     }
 }
 
@@ -102,6 +164,41 @@ impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.push(field, &format!("{value:?}"));
     }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.push_plain(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.push_plain(field, serde_json::Value::from(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.push_plain(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.push_plain(field, value);
+    }
+}
+
+/// Returns `value`, or its beginning with an ellipsis where it would take more than `max` bytes in JSON.
+fn cut(value: &str, max: usize) -> String {
+    let bytes = |c: char| match c {
+        '"' | '\\' => 2,
+        c if c < ' ' => 6,
+        c => c.len_utf8(),
+    };
+    if value.chars().map(bytes).sum::<usize>() <= max {
+        return value.to_owned();
+    }
+    let mut room = max.saturating_sub(ELLIPSIS.len());
+    let fits = |c: &char| {
+        let fits = bytes(*c) <= room;
+        room = room.saturating_sub(bytes(*c));
+        fits
+    };
+    value.chars().take_while(fits).chain(ELLIPSIS.chars()).collect()
 }
 
 #[cfg(test)]
@@ -110,11 +207,26 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn value_is_cut_where_it_would_take_too_much() {
+        let check = |value: &str, max, expected: &str| assert_eq!(cut(value, max), expected, "{value} {max}");
+        check("", 0, "");
+        check("abcdef", 6, "abcdef");
+        check("abcdefg", 6, "abc...");
+        check("abcdefg", 0, "...");
+        check("äöü", 6, "äöü");
+        check("äöüä", 6, "ä...");
+        check("\"\"\"", 6, "\"\"\"");
+        check("\"\"\"\"", 6, "\"...");
+        check("\u{7}b", 7, "\u{7}b");
+        check("\u{7}bc", 7, "...");
+    }
+
     /// Not a test by itself, but what the next one starts.
     #[test]
     #[ignore = "ends its process"]
     fn panicking_task() {
-        init(Targets::new().with_default(tracing::Level::INFO), LogFormat::Logfmt);
+        init(Targets::new().with_default(tracing::Level::INFO), LogFormat::Logfmt).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             tokio::spawn(async { panic!("odd \"figures\"") });

@@ -4,22 +4,36 @@ mod cli;
 mod logs;
 
 use std::io::Write;
+use std::num::NonZero;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context, bail};
-use atlas_backup_exporter::config::Config;
+use atlas_backup_exporter::config::{Config, ConfigError};
 use atlas_backup_exporter::web::Web;
-use atlas_backup_exporter::{Options, ReloadHandle, Reloads, check, demo, once, redact, run};
+use atlas_backup_exporter::{Options, ReloadHandle, Reloads, check, demo, once, run};
 use clap::Parser;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use cli::{Cli, Command, ListenAddress, Output};
+use logs::Logs;
 
 /// A wrong configuration, and clap's code for a wrong command line.
 const BAD_CONFIGURATION: u8 = 2;
+
+/// Sockets that systemd may hand over.
+const MAX_SOCKETS: u64 = 1000;
+
+/// Threads of the runtime; as many as there are cores, within these bounds.
+const WORKERS: RangeInclusive<usize> = 2..=8;
+
+/// Stack of each thread, as Rust has it by default.
+const STACK: usize = 2 * 1024 * 1024;
 
 /// A service that was started without its socket: to start it again would change nothing.
 #[derive(Debug, thiserror::Error)]
@@ -29,54 +43,85 @@ struct NoSocket;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.refuse_what_does_not_go_together();
-    logs::init(cli.filter(), cli.log_format);
-    let config = match cli.command {
-        Some(Command::Demo) => Ok(None),
-        _ => Config::load(&cli.source()).map(Some),
-    };
-    let web = Web::load(cli.web_config_file.clone().filter(|file| !file.as_os_str().is_empty()));
-    let (config, web) = match config.and_then(|config| Ok((config, web?))) {
-        Ok(read) => read,
+    let logs = match logs::init(cli.filter(), cli.log_format) {
+        Ok(logs) => logs,
         Err(error) => {
-            // To a person at a terminal, as clap reports a wrong command line.
-            let _ = writeln!(std::io::stderr(), "error: {error}");
-            return ExitCode::from(BAD_CONFIGURATION);
+            let _ = writeln!(std::io::stderr(), "error: failed to start a thread: {error}");
+            return ExitCode::FAILURE;
         }
     };
     // One connection for each poll under way, and those of the scrapers: soft limits are made for older programs. Where it
     // cannot be raised, polls fail with a reason when it is reached.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(error = %error, "cannot start");
-            return ExitCode::FAILURE;
-        }
-    };
-    let outcome = runtime.block_on(start(&cli, config, web));
-    // A look-up of a name that hangs cannot be ended, so it is not waited for.
-    runtime.shutdown_background();
-    match outcome {
+    let outcome = runtime().map_err(anyhow::Error::from).and_then(|runtime| {
+        let outcome = runtime.block_on(start(cli, &logs));
+        // A look-up of a name that hangs cannot be ended, so it is not waited for.
+        runtime.shutdown_background();
+        outcome
+    });
+    let code = match outcome {
         Ok(code) => code,
+        Err(error) if error.is::<ConfigError>() => {
+            // To a person at a terminal, as clap reports a wrong command line.
+            logs.print(&format!("error: {error}"));
+            ExitCode::from(BAD_CONFIGURATION)
+        }
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the exporter ends");
             if error.is::<NoSocket>() { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
         }
-    }
+    };
+    logs.flush();
+    code
 }
 
-async fn start(cli: &Cli, config: Option<Config>, web: Web) -> anyhow::Result<ExitCode> {
+/// Numbers and sizes of threads are set, since variables such as `TOKIO_WORKER_THREADS` and `RUST_MIN_STACK` can make the defaults panic.
+fn runtime() -> std::io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(*WORKERS.start(), NonZero::get);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.clamp(*WORKERS.start(), *WORKERS.end()))
+        .thread_stack_size(STACK)
+        .enable_all()
+        .build()
+}
+
+/// Signals are handled before anything is read: a large configuration takes a while.
+async fn start(cli: Cli, logs: &Logs) -> anyhow::Result<ExitCode> {
     let shutdown = CancellationToken::new();
     stop_on_signals(shutdown.clone())?;
+    let reloads = Reloads::default();
+    let serves = !cli.once && !matches!(cli.command, Some(Command::Check { .. }));
+    if serves {
+        reload_on_signal(reloads.handle())?;
+    }
+    let cli = Arc::new(cli);
+    let read = tokio::task::spawn_blocking({
+        let cli = cli.clone();
+        move || read(&cli)
+    });
+    let (config, web) = tokio::select! {
+        read = read => read??,
+        () = shutdown.cancelled() => return Ok(exit_code(serves)),
+    };
     match (&cli.command, config) {
         (Some(Command::Check { output }), Some(config)) => preflight(&config, *output, &shutdown).await,
         (None, Some(config)) if cli.once => {
-            let (text, well) = once(config, shutdown).await?;
-            print(&text)?;
+            let (text, well) = once(config, logs.dropped(), shutdown.clone()).await?;
+            print(text, &shutdown).await?;
             Ok(exit_code(well))
         }
-        (_, config) => serve(cli, config, web, shutdown).await,
+        (_, config) => serve(&cli, config, web, reloads, logs, shutdown).await,
     }
+}
+
+/// The configuration, unless it is a demo, and the web configuration.
+fn read(cli: &Cli) -> Result<(Option<Config>, Web), ConfigError> {
+    let config = match cli.command {
+        Some(Command::Demo) => None,
+        _ => Some(Config::load(&cli.source())?),
+    };
+    let web = Web::load(cli.web_config_file.clone().filter(|file| !file.as_os_str().is_empty()))?;
+    Ok((config, web))
 }
 
 async fn preflight(
@@ -96,7 +141,7 @@ async fn preflight(
         }),
         Output::Json => report.json(),
     };
-    print(&text)?;
+    print(text, shutdown).await?;
     Ok(exit_code(report.is_well()))
 }
 
@@ -104,21 +149,26 @@ fn exit_code(well: bool) -> ExitCode {
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn print(text: &str) -> anyhow::Result<()> {
-    // The last line of defense, as in the log.
-    let text: String = text.split_inclusive('\n').map(redact::secrets).collect();
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
+/// Writes to standard output until `shutdown`, on a thread that is not waited for then: a pipe that nobody reads blocks it.
+async fn print(text: String, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let written = tokio::task::spawn_blocking(move || {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush())
+    });
+    tokio::select! {
+        written = written => written?.context("failed to write to standard output"),
+        () = shutdown.cancelled() => bail!("failed to write to standard output: stopped before it was read"),
+    }
 }
 
 async fn serve(
     cli: &Cli,
     config: Option<Config>,
     web: Web,
+    reloads: Reloads,
+    logs: &Logs,
     shutdown: CancellationToken,
 ) -> anyhow::Result<ExitCode> {
-    let reloads = Reloads::default();
-    reload_on_signal(reloads.handle())?;
     let listeners = if cli.systemd_socket { handed_over()? } else { bind_all(&cli.listen_addresses).await? };
     for listener in &listeners {
         let address = listener.local_addr()?;
@@ -137,6 +187,7 @@ async fn serve(
         lifecycle: cli.lifecycle,
         max_requests: cli.max_requests,
         web,
+        dropped_log_lines: logs.dropped(),
     };
     let scheme = if options.web.is_encrypted() { "https" } else { "http" };
     if let Some(config) = config {
@@ -161,6 +212,11 @@ async fn bind_all(addresses: &[ListenAddress]) -> anyhow::Result<Vec<TcpListener
 
 /// The sockets that systemd listens on for us; see `sd_listen_fds(3)`.
 fn handed_over() -> anyhow::Result<Vec<TcpListener>> {
+    // Each number takes memory, whether it is a socket or not.
+    let count = std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse::<u64>().ok());
+    if count.is_some_and(|count| count > MAX_SOCKETS) {
+        bail!("LISTEN_FDS names more than {MAX_SOCKETS} sockets");
+    }
     let mut handed = listenfd::ListenFd::from_env();
     let mut listeners = Vec::new();
     for index in 0..handed.len() {
@@ -231,5 +287,6 @@ fn show_where_to_look(cli: &Cli, scheme: &str, listeners: &[TcpListener]) {
          Ctrl-C ends it.\n\n",
         path = cli.telemetry_path,
     );
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    // Not waited for: the demo goes on while nobody reads it.
+    tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(text.as_bytes()));
 }

@@ -1,6 +1,7 @@
 //! The exporter as a whole: polls and pages side by side until it is told to stop.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -63,6 +64,8 @@ pub struct Options {
     pub max_requests: usize,
     /// Who may look at the pages, and over what.
     pub web: Web,
+    /// Counts the lines of the log that were dropped.
+    pub dropped_log_lines: Arc<AtomicU64>,
 }
 
 /// Polls and serves until `shutdown`, then drains. Ends with an error if any of its tasks ends before that.
@@ -73,7 +76,7 @@ pub async fn run(
     mut reloads: Reloads,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let (board, metrics, mut fleet) = begin(config)?;
+    let (board, metrics, mut fleet) = begin(config, options.dropped_log_lines)?;
     let router = http::router(http::Pages {
         board,
         metrics: metrics.clone(),
@@ -136,10 +139,14 @@ impl Refused {
 
 /// Asks everything once, well or badly, and returns the exposition and whether all was well. An error if it is told to stop
 /// before that.
-pub async fn once(mut config: Config, shutdown: CancellationToken) -> Result<(String, bool), Error> {
+pub async fn once(
+    mut config: Config,
+    dropped_log_lines: Arc<AtomicU64>,
+    shutdown: CancellationToken,
+) -> Result<(String, bool), Error> {
     // What is found in the meantime is for the next time: a listing that never stands still must not keep this one from ending.
     config.discovery_interval = NEVER;
-    let (board, metrics, mut fleet) = begin(config)?;
+    let (board, metrics, mut fleet) = begin(config, dropped_log_lines)?;
     // How many details were not asked for at least, and since when.
     let mut least: Option<(usize, Instant)> = None;
     loop {
@@ -166,7 +173,10 @@ pub async fn once(mut config: Config, shutdown: CancellationToken) -> Result<(St
     Ok((exposition::render(view, metrics, interval, Format::Text)?, well))
 }
 
-fn begin(config: Config) -> Result<(Arc<Board>, Arc<SelfMetrics>, Fleet), Error> {
+fn begin(
+    config: Config,
+    dropped_log_lines: Arc<AtomicU64>,
+) -> Result<(Arc<Board>, Arc<SelfMetrics>, Fleet), Error> {
     tracing::info!(
         projects = config.projects.len(),
         organizations = config.organizations.len(),
@@ -177,7 +187,8 @@ fn begin(config: Config) -> Result<(Arc<Board>, Arc<SelfMetrics>, Fleet), Error>
         proxy_variable = config.proxy.as_ref().map(Proxy::variable),
         "watching"
     );
-    let metrics = Arc::new(SelfMetrics::new(&atlas::ENDPOINTS, Timestamp::now()));
+    let metrics = SelfMetrics::new(&atlas::ENDPOINTS, Timestamp::now());
+    let metrics = Arc::new(metrics.with_dropped_log_lines(dropped_log_lines));
     let board = Arc::new(Board::new(config.poll.stale_after));
     let fleet = Fleet::new(config, board.clone(), metrics.clone())?;
     Ok((board, metrics, fleet))

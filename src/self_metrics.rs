@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -24,6 +24,7 @@ pub struct SelfMetrics {
     durations: BTreeMap<&'static str, Histogram>,
     pages: AtomicU64,
     full_walks: AtomicU64,
+    dropped_log_lines: Arc<AtomicU64>,
     started: Timestamp,
     reload: Mutex<Reload>,
 }
@@ -50,9 +51,16 @@ impl SelfMetrics {
             durations: endpoints.iter().map(|endpoint| (*endpoint, Histogram::new(BOUNDS))).collect(),
             pages: AtomicU64::default(),
             full_walks: AtomicU64::default(),
+            dropped_log_lines: Arc::default(),
             started,
             reload: Mutex::new(Reload { error: None, succeeded_at: started, failures: 0 }),
         }
+    }
+
+    /// Takes the number of dropped log lines from this counter.
+    #[must_use]
+    pub fn with_dropped_log_lines(self, dropped_log_lines: Arc<AtomicU64>) -> Self {
+        Self { dropped_log_lines, ..self }
     }
 
     /// Counts a request to `endpoint`: its status, or `None` if none came in `elapsed`.
@@ -102,6 +110,12 @@ impl SelfMetrics {
     #[must_use]
     pub fn full_walks(&self) -> u64 {
         self.full_walks.load(Ordering::Relaxed)
+    }
+
+    /// Lines of the log that were dropped.
+    #[must_use]
+    pub fn dropped_log_lines(&self) -> u64 {
+        self.dropped_log_lines.load(Ordering::Relaxed)
     }
 
     /// Requests by endpoint and code.

@@ -73,6 +73,12 @@ pub(super) fn exporter(
         "mongodbatlas_backup_exporter_full_walks",
         "Listings of export jobs that were read to their end, jobs that ended long ago included. A listing that is no longer than a small page always is.",
         metrics.full_walks(),
+    )?;
+    counter(
+        encoder,
+        "mongodbatlas_backup_exporter_log_lines_dropped",
+        "Total number of log lines that were dropped because standard error did not take them in time.",
+        metrics.dropped_log_lines(),
     )
 }
 

@@ -189,3 +189,35 @@ async fn usage_is_told_and_misuse_is_exit_code_2() {
         assert_eq!(code, Some(2), "{wrong}: {err}");
     }
 }
+
+#[tokio::test]
+async fn no_variable_makes_it_panic() {
+    for (variable, value) in [
+        ("TOKIO_WORKER_THREADS", "0"),
+        ("TOKIO_WORKER_THREADS", "many"),
+        ("RUST_MIN_STACK", "0"),
+        ("RUST_MIN_STACK", "99999999999999999"),
+        ("RUST_BACKTRACE", "odd"),
+        ("RUST_LOG", "=,[trace"),
+        ("COLUMNS", "0"),
+        ("COLUMNS", "wide"),
+        ("NO_COLOR", "odd"),
+        ("TMPDIR", "/no/where"),
+        ("NOTIFY_SOCKET", "odd"),
+    ] {
+        // The runtime is there before the configuration is looked for.
+        let (code, _, err) = run(None, &["check"], &[(variable, value)]).await;
+        assert_eq!(code, Some(2), "{variable}={value}: {err}");
+        assert!(err.starts_with("error: ") && err.lines().count() == 1, "{variable}={value}: {err}");
+        let (code, ..) = run(None, &["--help"], &[(variable, value)]).await;
+        assert_eq!(code, Some(0), "{variable}={value}");
+    }
+    let good = format!(
+        "[atlas.service_account]\nclient_id = \"a\"\nclient_secret = \"b\"\n[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\n"
+    );
+    for value in ["", "0", "-1", "odd", "9", "2147483647", "99999999999999999999"] {
+        let variables = [("LISTEN_FDS", value), ("LISTEN_PID", "")];
+        let (code, _, err) = run(Some(&good), &["--web.systemd-socket"], &variables).await;
+        assert!(matches!(code, Some(1 | 2)) && !err.contains("a bug"), "{value}: {code:?} {err}");
+    }
+}

@@ -32,6 +32,7 @@ mod law;
 mod listing;
 mod logs;
 mod matrix;
+mod pipes;
 mod preflight;
 mod promql;
 mod reload;

@@ -161,3 +161,64 @@ async fn nothing_under_way_keeps_it_alive() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     ends(exporter, "a reload that hangs").await;
 }
+
+/// Whether a process handles `number`, by the mask in `/proc`.
+fn handles(pid: u32, number: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (number - 1)) != 0
+}
+
+/// Writes to a named pipe once somebody reads it.
+async fn write(pipe: &std::path::Path, text: &str) {
+    let (pipe, text) = (pipe.to_owned(), text.to_owned());
+    tokio::task::spawn_blocking(move || std::fs::write(pipe, text)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn signals_are_handled_while_the_configuration_is_read() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let toml = Setup::new(&simulator).toml();
+    for (signal, number) in [("HUP", 1), ("INT", 2), ("TERM", 15)] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        // A file that takes until something is written to it.
+        assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+        let log = folder.path().join("log");
+        let mut child = command()
+            .current_dir(folder.path())
+            .arg("--web.listen-address=127.0.0.1:0")
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let pid = child.id().unwrap();
+        let start = Instant::now();
+        while !handles(pid, number) {
+            assert!(start.elapsed() < Duration::from_secs(10), "{signal} is not handled");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let kill =
+            std::process::Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status();
+        assert!(kill.unwrap().success());
+        if signal == "HUP" {
+            let said = async |what: &str| {
+                while !std::fs::read_to_string(&log).unwrap().contains(what) {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            let read = async {
+                write(&file, &toml).await;
+                said("listening").await;
+                // The signal is remembered, and has the configuration read again.
+                write(&file, &toml).await;
+                said("was read anew").await;
+            };
+            tokio::time::timeout(Duration::from_secs(10), read).await.expect("it goes on");
+            assert!(child.try_wait().unwrap().is_none());
+            child.kill().await.unwrap();
+        } else {
+            let ended = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
+            assert_eq!(ended.expect("it ends").unwrap().code(), Some(0), "{signal}");
+        }
+    }
+}
