@@ -1,5 +1,6 @@
 //! The log on standard error: one line an event.
 
+mod limit;
 mod queue;
 
 use std::fmt::{self, Debug, Write as _};
@@ -19,6 +20,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::LogFormat;
+use limit::Limiter;
 use queue::Queue;
 
 /// Maximum bytes of a line, but for its last keys.
@@ -37,6 +39,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Logs {
     queue: Queue,
+    limiter: Limiter,
 }
 
 impl Logs {
@@ -52,6 +55,7 @@ impl Logs {
 
     /// Waits until the log is written, but not for ever.
     pub(crate) fn flush(&self) {
+        self.limiter.report();
         self.queue.flush(FLUSH_TIMEOUT);
     }
 }
@@ -59,14 +63,16 @@ impl Logs {
 /// Begins to log, and makes a panic, wherever it is, a line of the log like any other and the end of the process: what a task leaves undone
 /// nobody would notice, and its figures would go on being served.
 pub(crate) fn init(filter: Targets, format: LogFormat) -> io::Result<Logs> {
-    let queue = Queue::start(io::stderr(), || ())?;
-    let logs = Logs { queue: queue.clone() };
+    let limiter = Limiter::default();
+    let reporter = limiter.clone();
+    let queue = Queue::start(io::stderr(), move || reporter.report())?;
+    let logs = Logs { queue: queue.clone(), limiter: limiter.clone() };
     // An error inside the log is dropped: it would be printed, and a standard error that is closed must not end us.
     let layer = tracing_subscriber::fmt::layer()
         .log_internal_errors(false)
         .event_format(Format(format))
         .with_writer(move || Lines(queue.clone()));
-    tracing_subscriber::registry().with(filter).with(layer).init();
+    tracing_subscriber::registry().with(filter).with(limiter).with(layer).init();
     let log = logs.clone();
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -1,11 +1,14 @@
 //! One line an event, the reason of a failed job once, and no secret ever.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use atlas_backup_exporter::simulator::{
     Cluster, End, Entry, Event, Fault, Job, Misbehaviour, ORGANIZATION, Project,
 };
 
+use crate::client::front::{Front, Step, Way};
 use crate::harness::{PROJECT, Setup, by_api_key, by_service_account, command, simulator, world};
 
 const MESSAGE: &str = "access \"denied\" isn't\nby the bucket\u{7} policy = nobody";
@@ -64,6 +67,77 @@ async fn the_reason_of_a_failed_job_is_logged_once() {
             assert_eq!(reasons.count(), 2, "{log}");
         }
     }
+}
+
+#[tokio::test]
+async fn failed_jobs_have_a_bound_however_many_and_long_they_are() {
+    let message = "a \"long\" text ".repeat(2_000);
+    let failed = |hours: u64| {
+        let end = End::Failed("LONG".to_owned(), message.clone());
+        Job::ended(Duration::from_hours(hours), end)
+    };
+    for format in ["--log.format=json", "--log.format=logfmt"] {
+        let simulator = simulator(world([("prod", Cluster::with((1..=20).map(failed)))])).await;
+        let mut setup = Setup::new(&simulator);
+        setup.flags = vec![format];
+        let mut exporter = setup.start().await;
+        exporter.polled_again(2.0).await;
+        for _ in 0..3 {
+            crate::harness::add(&simulator, "prod", Cluster::with((1..=20).map(failed)));
+            exporter.polled_again(2.0).await;
+        }
+        exporter.signal("TERM");
+        exporter.exit().await;
+        let log = exporter.log();
+        let longest = log.lines().map(str::len).max().unwrap();
+        assert!(longest < 9 * 1024 && log.len() < 300 * 1024, "{longest} of {} bytes", log.len());
+        let failed = log.lines().filter(|line| line.contains("does not retry")).count();
+        // One a job, and then one in three minutes.
+        assert!((20..25).contains(&failed), "{failed}: {}", &log[..3000.min(log.len())]);
+        let line = log.lines().find(|line| line.contains("suppressed repeated log lines"));
+        let line = line.unwrap_or_else(|| panic!("nothing says so: {log}"));
+        assert!(line.contains("src/poll.rs:"), "{line}");
+        if format.ends_with("json") {
+            let lines: Vec<serde_json::Value> =
+                log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert!(
+                lines.iter().any(|line| line["lines"].as_u64().is_some_and(|lines| lines > 20)),
+                "{line}"
+            );
+        } else {
+            log.lines().for_each(|line| drop(parse_logfmt(line)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_that_always_differ_have_a_bounded_log() {
+    const ANSWERS: usize = 40;
+    let simulator = simulator(world([("prod", Cluster::default()), ("good", Cluster::default())])).await;
+    let front = Front::before(&simulator, Way::Plain).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let differ = move |_: &str| {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        let status = ["200 OK", "500 Odd", "404 None", "400 Bad"][number % 4];
+        let media_type = format!("text/{number}-{}", "x".repeat(30_000));
+        let body = format!("<title>{number} {}</title>", "y".repeat(30_000));
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {media_type}\r\nsunset: {number}\r\ncontent-length: "
+        );
+        vec![Step::Send(format!("{head}{}\r\n\r\n{body}", body.len()).into_bytes())]
+    };
+    front.answer(&crate::harness::exports("prod"), Some(Arc::new(differ)));
+    let mut setup = Setup::new(&simulator);
+    setup.base_url = front.plain_url();
+    setup.poll = "interval = \"100ms\"\ntimeout = \"5s\"\n".to_owned();
+    setup.flags = vec!["--log.level=debug"];
+    let exporter = setup.start().await;
+    exporter.until(|scrape| scrape.up("good") == Some(1.0) && asked.load(Ordering::Relaxed) >= ANSWERS).await;
+    let log = exporter.log();
+    let lines = log.lines().filter(|line| line.contains("msg=\"the poll failed\"")).count();
+    assert!((10..25).contains(&lines), "{lines}: {log}");
+    assert!(log.len() < 100 * 1024, "{} bytes", log.len());
 }
 
 #[tokio::test]

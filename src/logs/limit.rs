@@ -1,0 +1,170 @@
+//! A bound on the lines of one kind, and on those about one resource, whatever changes in their texts.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::callsite::Identifier;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+/// Lines of one kind about one resource. A cluster has at most 20 failed jobs to report.
+const PER_RESOURCE: Rate = Rate { burst: 20, interval: Duration::from_mins(3) };
+
+/// Lines of one kind about all resources together.
+const PER_KIND: Rate = Rate { burst: 500, interval: Duration::from_secs(6) };
+
+/// Fields that name a resource. All others, texts and reasons among them, may change from line to line.
+const RESOURCE_FIELDS: [&str; 6] =
+    ["organization_id", "project_id", "cluster_name", "detail", "client_id", "resource"];
+
+/// Suppresses events beyond the bounds, and counts them. A kind is a place in the source. Clones share the counts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Limiter(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    kinds: HashMap<Identifier, Bucket>,
+    resources: HashMap<(Identifier, u64), Bucket>,
+    hasher: RandomState,
+    /// By place in the source.
+    suppressed: HashMap<String, u64>,
+}
+
+/// Tokens at most, and the interval at which one comes back.
+#[derive(Debug, Clone, Copy)]
+struct Rate {
+    burst: u32,
+    interval: Duration,
+}
+
+/// A token bucket, as the time when it is full again; `None` is full.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bucket(Option<Instant>);
+
+impl Bucket {
+    /// Returns the bucket with one token less, if there is one.
+    fn take(self, rate: Rate, now: Instant) -> Option<Self> {
+        let full = self.0.map_or(now, |full| full.max(now)) + rate.interval;
+        (full - now <= rate.interval * rate.burst).then_some(Self(Some(full)))
+    }
+}
+
+impl State {
+    fn allows(&mut self, kind: &Identifier, resource: Option<u64>, now: Instant) -> bool {
+        let Some(of_kind) = self.kinds.get(kind).copied().unwrap_or_default().take(PER_KIND, now) else {
+            return false;
+        };
+        if let Some(resource) = resource {
+            let key = (kind.clone(), resource);
+            let bucket = self.resources.get(&key).copied().unwrap_or_default();
+            let Some(bucket) = bucket.take(PER_RESOURCE, now) else { return false };
+            // Only a line that the kind has room for adds a bucket, so that few of them are not full.
+            self.resources.retain(|_, bucket| bucket.0.is_some_and(|full| full > now));
+            self.resources.insert(key, bucket);
+        }
+        self.kinds.insert(kind.clone(), of_kind);
+        true
+    }
+}
+
+impl Limiter {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs how many lines were suppressed since the last time.
+    pub(super) fn report(&self) {
+        let suppressed = std::mem::take(&mut self.state().suppressed);
+        if suppressed.is_empty() {
+            return;
+        }
+        let lines: u64 = suppressed.values().sum();
+        let mut kinds: Vec<_> =
+            suppressed.into_iter().map(|(place, lines)| format!("{place} {lines}")).collect();
+        kinds.sort();
+        tracing::warn!(lines, kinds = kinds.join(", "), "suppressed repeated log lines");
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Limiter {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let metadata = event.metadata();
+        let mut state = self.state();
+        let mut resource = Resource { hasher: state.hasher.build_hasher(), is_named: false };
+        event.record(&mut resource);
+        let resource = resource.is_named.then(|| resource.hasher.finish());
+        let is_allowed = state.allows(&metadata.callsite(), resource, Instant::now());
+        if !is_allowed {
+            let place =
+                format!("{}:{}", metadata.file().unwrap_or_default(), metadata.line().unwrap_or_default());
+            *state.suppressed.entry(place).or_default() += 1;
+        }
+        is_allowed
+    }
+}
+
+/// Hashes the fields that name the resource of an event.
+struct Resource<H> {
+    hasher: H,
+    is_named: bool,
+}
+
+impl<H: Hasher> Visit for Resource<H> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if RESOURCE_FIELDS.contains(&field.name()) {
+            (field.name(), format!("{value:?}")).hash(&mut self.hasher);
+            self.is_named = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+
+    use super::*;
+
+    fn kind() -> Identifier {
+        struct Place;
+        impl tracing::Callsite for Place {
+            fn set_interest(&self, _: tracing::subscriber::Interest) {}
+            fn metadata(&self) -> &tracing::Metadata<'_> {
+                unreachable!()
+            }
+        }
+        static PLACE: Place = Place;
+        Identifier(&PLACE)
+    }
+
+    #[test]
+    fn resource_beyond_its_bound_leaves_others_theirs() {
+        let (mut state, start) = (State::default(), Instant::now());
+        let mut allowed = |resource, minutes: u64, lines| {
+            let now = start + Duration::from_mins(minutes);
+            iter::repeat_n((), lines).filter(|()| state.allows(&kind(), resource, now)).count()
+        };
+        assert_eq!(allowed(Some(1), 0, 1000), 20);
+        assert_eq!(allowed(Some(2), 0, 5), 5);
+        assert_eq!(allowed(Some(1), 3, 9), 1);
+        assert_eq!(allowed(Some(1), 9, 9), 2);
+        assert_eq!(allowed(Some(1), 999, 99), 20);
+    }
+
+    #[test]
+    fn kind_has_a_bound_whatever_its_resources() {
+        let (mut state, start) = (State::default(), Instant::now());
+        let allowed = (0..10_000).filter(|resource| state.allows(&kind(), Some(*resource), start)).count();
+        assert_eq!(allowed, 500);
+        let later = start + Duration::from_mins(1);
+        let without = iter::repeat_n((), 99).filter(|()| state.allows(&kind(), None, later)).count();
+        assert_eq!(without, 10);
+        // Full buckets are not kept.
+        assert!(state.allows(&kind(), Some(1), start + Duration::from_hours(1)));
+        assert_eq!(state.resources.len(), 1);
+    }
+}
