@@ -210,6 +210,7 @@ fn cut(value: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+    use std::sync::mpsc;
 
     use super::*;
 
@@ -226,6 +227,43 @@ mod tests {
         check("\"\"\"\"", 6, "\"...");
         check("\u{7}b", 7, "\u{7}b");
         check("\u{7}bc", 7, "...");
+    }
+
+    /// Sends what is written.
+    struct Sent(mpsc::Sender<Vec<u8>>);
+    impl io::Write for Sent {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.send(line.to_owned()).map(|()| line.len()).map_err(io::Error::other)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Returns the line of an event with many long values.
+    fn line(format: LogFormat) -> String {
+        let (sender, lines) = mpsc::channel();
+        let writer = move || Sent(sender.clone());
+        let layer = tracing_subscriber::fmt::layer().event_format(Format(format)).with_writer(writer);
+        let long = "\u{7}".repeat(10_000);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::warn!(a = long, b = long, c = long, d = long, e = long, f = 7, "text of {}", long);
+        });
+        String::from_utf8(lines.recv().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn line_has_a_bound_and_stays_in_its_format() {
+        for format in [LogFormat::Logfmt, LogFormat::Json] {
+            let line = line(format);
+            assert!(line.len() < MAX_LINE + 256 && line.ends_with('\n'), "{} bytes: {line}", line.len());
+        }
+        let line: serde_json::Value = serde_json::from_str(&line(LogFormat::Json)).unwrap();
+        let characters = |name: &str| line[name].as_str().unwrap().chars().count();
+        assert!(line["message"].as_str().unwrap().starts_with("text of \u{7}"), "{line}");
+        assert_eq!([characters("a"), characters("e")], [(MAX_VALUE - 3) / 6 + 3, 3]);
+        assert_eq!((&line["f"], &line["level"]), (&7.into(), &"WARN".into()));
     }
 
     /// Not a test by itself, but what the next one starts.

@@ -24,13 +24,15 @@ const RESOURCE_FIELDS: [&str; 6] =
 
 /// Suppresses events beyond the bounds, and counts them. A kind is a place in the source. Clones share the counts.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Limiter(Arc<Mutex<State>>);
+pub(super) struct Limiter {
+    state: Arc<Mutex<State>>,
+    hasher: RandomState,
+}
 
 #[derive(Debug, Default)]
 struct State {
     kinds: HashMap<Identifier, Bucket>,
     resources: HashMap<(Identifier, u64), Bucket>,
-    hasher: RandomState,
     /// By place in the source.
     suppressed: HashMap<String, u64>,
 }
@@ -74,7 +76,7 @@ impl State {
 
 impl Limiter {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Logs how many lines were suppressed since the last time.
@@ -94,10 +96,10 @@ impl Limiter {
 impl<S: Subscriber> Layer<S> for Limiter {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        let mut state = self.state();
-        let mut resource = Resource { hasher: state.hasher.build_hasher(), is_named: false };
+        let mut resource = Resource { hasher: self.hasher.build_hasher(), is_named: false };
         event.record(&mut resource);
         let resource = resource.is_named.then(|| resource.hasher.finish());
+        let mut state = self.state();
         let is_allowed = state.allows(&metadata.callsite(), resource, Instant::now());
         if !is_allowed {
             let place =
