@@ -209,7 +209,8 @@ fn cut(value: &str, max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::io::{BufRead, Write as _};
+    use std::process::{Command, Stdio};
     use std::sync::mpsc;
 
     use super::*;
@@ -277,6 +278,37 @@ mod tests {
             // Far longer than a panic takes to end it.
             tokio::time::sleep(std::time::Duration::from_mins(1)).await;
         });
+    }
+
+    /// What [`dropped_lines_are_counted_in_the_log`] starts.
+    #[test]
+    #[ignore = "fills its standard error"]
+    fn flood() {
+        let logs = init(Targets::new().with_default(tracing::Level::INFO), LogFormat::Logfmt).unwrap();
+        let long = "x".repeat(2000);
+        for _ in 0..500 {
+            tracing::info!(a = long, b = long, c = long, "flood");
+        }
+        writeln!(io::stdout(), "all is logged").unwrap();
+        logs.flush();
+    }
+
+    #[test]
+    fn dropped_lines_are_counted_in_the_log() {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "logs::tests::flood", "--ignored", "--nocapture"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = io::BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("all is logged")));
+        // Only now is anything read.
+        let log = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+        let line = log.lines().find_map(|line| Some(line.split_once("msg=\"dropped ")?.1));
+        let dropped: usize = line.and_then(|line| line.split(' ').next()).unwrap().parse().unwrap();
+        assert!(dropped > 200, "{dropped}");
+        assert_eq!(log.matches("msg=flood").count() + dropped, 500);
     }
 
     #[test]

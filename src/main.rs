@@ -149,7 +149,7 @@ fn exit_code(well: bool) -> ExitCode {
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Writes to standard output until `shutdown`, on a thread that is not waited for then: a pipe that nobody reads blocks it.
+/// Writes to standard output until `shutdown`, on a thread that is not waited for then. A pipe that is not read blocks it.
 async fn print(text: String, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let written = tokio::task::spawn_blocking(move || {
         let mut out = std::io::stdout().lock();
@@ -287,6 +287,6 @@ fn show_where_to_look(cli: &Cli, scheme: &str, listeners: &[TcpListener]) {
          Ctrl-C ends it.\n\n",
         path = cli.telemetry_path,
     );
-    // Not waited for: the demo goes on while nobody reads it.
+    // The thread is not waited for: the demo goes on while standard output is not read.
     tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(text.as_bytes()));
 }

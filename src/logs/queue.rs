@@ -1,4 +1,4 @@
-//! The queue between those who log and standard error, so that a pipe that nobody reads blocks its own thread alone.
+//! The queue of the log. A pipe that is not read blocks the thread that writes, and no other.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -99,13 +99,17 @@ impl Shared {
             if state.waiting.is_empty() {
                 state.waiting.shrink_to(CHUNK);
             }
+            // A line about those that were dropped should not be dropped itself.
+            let has_room = state.waiting.len() < MAX_BYTES / 2;
             state.writing = true;
             drop(state);
             if write_all(&mut out, &chunk).is_err() {
                 self.drop_lines(&chunk);
-            } else if self.dropped.load(Ordering::Relaxed) > noted {
+            } else if has_room {
                 let dropped = self.dropped.load(Ordering::Relaxed);
-                tracing::warn!("dropped {} log lines", dropped - noted);
+                if dropped > noted {
+                    tracing::warn!("dropped {} log lines", dropped - noted);
+                }
                 noted = dropped;
             }
             if reported.elapsed() >= REPORT_INTERVAL {

@@ -10,7 +10,7 @@ use ring::rand::SystemRandom;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
-/// Passwords that are verified at once: whoever guesses gets two cores at most, and polls go on.
+/// Passwords that are verified at once. Guesses take two cores at most, so that polls go on.
 const SLOTS: usize = 2;
 
 /// Passwords that are verified, or wait for that.
