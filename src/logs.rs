@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use atlas_backup_exporter::redact;
 use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -50,7 +51,7 @@ impl Logs {
 
     /// Writes a line for a person, in no format.
     pub(crate) fn print(&self, line: &str) {
-        self.queue.push(format!("{line}\n").as_bytes());
+        self.queue.push(format!("{}\n", redact::secrets(line)).as_bytes());
     }
 
     /// Waits until the log is written, but not for ever.
@@ -138,16 +139,17 @@ struct Line {
 }
 
 impl Line {
-    /// Adds a text, cut where it or the line is too long.
+    /// Adds a text without known secrets and hidden characters, cut where it or the line is too long. Texts from outside are redacted
+    /// where they enter: this is the last line of defense.
     fn push(&mut self, field: &Field, value: &str) {
         let max = MAX_VALUE.min(MAX_LINE.saturating_sub(self.text.len()));
-        let value = cut(value, max);
+        let value = cut(&redact::secrets(value), max);
         let bare = !value.is_empty()
-            && value.chars().all(|c| c > ' ' && !c.is_control() && !matches!(c, '=' | '"' | '\\'));
+            && value.chars().all(|c| c > ' ' && !redact::is_hidden(c) && !matches!(c, '=' | '"' | '\\'));
         if bare && self.format == LogFormat::Logfmt {
             self.push_plain(field, &value);
         } else {
-            self.push_plain(field, serde_json::Value::from(value));
+            self.push_plain(field, redact::escape_json(&serde_json::Value::from(value).to_string()));
         }
     }
 
@@ -192,7 +194,8 @@ impl Visit for Line {
 fn cut(value: &str, max: usize) -> String {
     let bytes = |c: char| match c {
         '"' | '\\' => 2,
-        c if c < ' ' => 6,
+        // Those of more than 16 bits take two escapes.
+        c if redact::is_hidden(c) => 6 * c.len_utf16(),
         c => c.len_utf8(),
     };
     if value.chars().map(bytes).sum::<usize>() <= max {

@@ -13,7 +13,7 @@ use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context, bail};
 use atlas_backup_exporter::config::{Config, ConfigError};
 use atlas_backup_exporter::web::Web;
-use atlas_backup_exporter::{Options, ReloadHandle, Reloads, check, demo, once, run};
+use atlas_backup_exporter::{Options, ReloadHandle, Reloads, check, demo, once, redact, run};
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -151,6 +151,8 @@ fn exit_code(well: bool) -> ExitCode {
 
 /// Writes to standard output until `shutdown`, on a thread that is not waited for then. A pipe that is not read blocks it.
 async fn print(text: String, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    // The last line of defense, as in the log.
+    let text: String = text.split_inclusive('\n').map(redact::secrets).collect();
     let written = tokio::task::spawn_blocking(move || {
         let mut out = std::io::stdout().lock();
         out.write_all(text.as_bytes()).and_then(|()| out.flush())
