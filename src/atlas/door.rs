@@ -38,11 +38,11 @@ const MEMORY: usize = 33 * 1024 * 1024;
 /// Bytes of one permit. A semaphore of a 32-bit machine has too few permits to count single bytes.
 const PERMIT: usize = 1024;
 
-/// Memory that is reserved for every body before it is read: enough for most. All that may be in flight have room for it.
-const FIRST_RESERVATION: usize = 64 * 1024;
+/// Memory that every body may use without a reservation: enough for most. The number of requests in flight bounds it.
+const SMALL: usize = 64 * 1024;
 
 /// Memory that is reserved for a longer body: enough for a page of 500 jobs. From there on it doubles.
-const SECOND_RESERVATION: usize = 512 * 1024;
+const FIRST_RESERVATION: usize = 512 * 1024;
 
 /// Idle connections that are kept for the next requests. After a moment in which Atlas hung, there would be hundreds.
 const MAX_IDLE_CONNECTIONS: usize = 32;
@@ -184,9 +184,7 @@ impl Drop for Count<'_> {
 /// Reads a body of at most `max` bytes, after decompression.
 async fn read(mut response: Response, max: usize, mut reservation: Reservation) -> Result<Body, Error> {
     let mut gzip = decompressor(response.headers())?;
-    let mut bytes = Vec::new();
-    reservation.grow(FIRST_RESERVATION).await?;
-    bytes.reserve_exact(FIRST_RESERVATION);
+    let mut bytes = Vec::with_capacity(SMALL);
     loop {
         let chunk = tokio::select! {
             chunk = response.chunk() => chunk.map_err(Error::transport)?,
@@ -197,7 +195,7 @@ async fn read(mut response: Response, max: usize, mut reservation: Reservation) 
         while !rest.is_empty() {
             if bytes.len() == bytes.capacity() {
                 // One byte more than may be used: the end of a compressed body of `max` bytes is not output.
-                let capacity = (bytes.len() * 2).max(SECOND_RESERVATION).min(max + 1);
+                let capacity = (bytes.len() * 2).max(FIRST_RESERVATION).min(max + 1);
                 reservation.grow(capacity).await?;
                 bytes.reserve_exact(capacity - bytes.len());
             }

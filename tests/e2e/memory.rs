@@ -55,14 +55,14 @@ const CROWD: &str = "0bad/clusters/bad-";
 const PROJECTS: &str = "0d0d/groups";
 
 const ATTACKS: &[Attack] = &[
-    Attack { name: "export jobs: a large field that is not read", path: EXPORTS, answer: Same(unread) },
-    Attack { name: "export jobs: pages without end", path: EXPORTS, answer: Each(|n| jobs(n, 500, 24)) },
-    Attack { name: "export jobs: long ids", path: EXPORTS, answer: Each(|n| jobs(n, 500, 30_000)) },
     Attack {
         name: "export jobs: pages of active jobs without end",
         path: EXPORTS,
         answer: Each(active_jobs),
     },
+    Attack { name: "export jobs: a large field that is not read", path: EXPORTS, answer: Same(unread) },
+    Attack { name: "export jobs: long ids", path: EXPORTS, answer: Each(|n| jobs(n, 500, 30_000)) },
+    Attack { name: "export jobs: pages without end", path: EXPORTS, answer: Each(|n| jobs(n, 500, 24)) },
     Attack {
         name: "export jobs: failures with messages of 700 KB",
         path: EXPORTS,
@@ -301,32 +301,35 @@ async fn run(binary: &str, setup: &Setup) -> Exporter {
 async fn attacked(binary: &str, attacks: &[&Attack], clusters: usize, time: Duration) -> (u64, f64) {
     let simulator = healthy_and(clusters).await;
     let front = Front::before(&simulator, Way::Plain).await;
-    let mut asked = BTreeMap::new();
+    let mut paths: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for attack in attacks {
-        let count = Arc::new(AtomicUsize::new(0));
-        asked.insert(attack.name, count.clone());
-        let script: Script = match attack.answer {
+        let steps: Box<dyn Fn(usize) -> Vec<Step> + Send + Sync> = match attack.answer {
             Same(make) => {
                 let answer = make();
-                Arc::new(move |_| {
-                    count.fetch_add(1, Ordering::Relaxed);
-                    vec![Step::Send(answer.clone())]
-                })
+                Box::new(move |_| vec![Step::Send(answer.clone())])
             }
             Stalls(make) => {
                 let answer = make();
-                Arc::new(move |_| {
-                    count.fetch_add(1, Ordering::Relaxed);
-                    vec![Step::Send(answer.clone()), FOR_EVER]
-                })
+                Box::new(move |_| vec![Step::Send(answer.clone()), FOR_EVER])
             }
-            Each(make) => Arc::new(move |_| vec![Step::Send(make(count.fetch_add(1, Ordering::Relaxed)))]),
+            Each(make) => Box::new(move |request| vec![Step::Send(make(request))]),
         };
-        front.answer(attack.path, Some(script));
+        paths.entry(attack.path).or_default().push(steps);
+    }
+    let mut asked = BTreeMap::new();
+    for (path, answers) in paths {
+        let count = Arc::new(AtomicUsize::new(0));
+        asked.insert(path, (answers.len(), count.clone()));
+        // Several attacks at one path take turns.
+        let script: Script = Arc::new(move |_| {
+            let request = count.fetch_add(1, Ordering::Relaxed);
+            answers[request % answers.len()](request)
+        });
+        front.answer(path, Some(script));
     }
     let mut setup = Setup::new(&simulator);
     setup.base_url = front.plain_url();
-    setup.poll = "interval = \"1s\"\ntimeout = \"10s\"\nstale_after = \"10m\"\n".to_owned();
+    setup.poll = "interval = \"1s\"\ntimeout = \"3s\"\nstale_after = \"10m\"\n".to_owned();
     setup.discovery = "interval = \"2s\"\n[detail]\ninterval = \"2s\"\n".to_owned();
     setup.watched = Some(format!(
         "[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{BAD}\"\nclusters = [\"bad\", \"*\"]\n\
@@ -334,8 +337,9 @@ async fn attacked(binary: &str, attacks: &[&Attack], clusters: usize, time: Dura
     ));
     let exporter = run(binary, &setup).await;
     let start = Instant::now();
-    while start.elapsed() < time || asked.values().any(|count| count.load(Ordering::Relaxed) == 0) {
-        assert!(start.elapsed() < 4 * time, "not asked for: {asked:?}");
+    let is_over = || asked.values().all(|(attacks, count)| count.load(Ordering::Relaxed) >= *attacks);
+    while start.elapsed() < time || !is_over() {
+        assert!(start.elapsed() < 6 * time, "not asked for: {asked:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
         exporter.scrape().await;
     }
@@ -370,11 +374,27 @@ async fn table() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "builds what is shipped: musl-tools and its target of Rust; tests/run installs them"]
-async fn all_attacks_at_once_stay_within_the_documented_memory() {
-    let attacks: Vec<_> = ATTACKS.iter().collect();
-    let (peak, polls) = attacked(&built().await, &attacks, 1, Duration::from_secs(20)).await;
-    assert!(peak <= MAX_MIB, "{peak} MiB");
-    assert!(polls > 0.5, "{polls} polls a second of healthy clusters");
+async fn hostile_answers_stay_within_the_documented_memory() {
+    let binary = built().await;
+    let is_paged = |attack: &&Attack| matches!(attack.answer, Each(_));
+    let (mut paged, single): (Vec<_>, Vec<_>) = ATTACKS.iter().partition(is_paged);
+    // The pages of one listing are of one kind.
+    paged.dedup_by_key(|attack| attack.path);
+    for attacks in [single, paged] {
+        let (peak, polls) = attacked(&binary, &attacks, 1, Duration::from_secs(8)).await;
+        let names: Vec<_> = attacks.iter().map(|attack| attack.name).collect();
+        assert!(peak <= MAX_MIB, "{peak} MiB: {names:?}");
+        assert!(polls > 0.5, "{polls} polls a second of healthy clusters: {names:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "builds what is shipped: musl-tools and its target of Rust; tests/run installs them"]
+async fn silence_of_atlas_stays_within_the_documented_memory() {
+    let interval = Duration::from_secs(15);
+    let (peak, took) = silence(&built().await, interval, 2 * interval).await;
+    assert!(peak <= MAX_MIB_OF_MANY, "{peak} MiB");
+    assert!(took <= 2 * interval, "{took:?} until each cluster was polled again");
 }
 
 /// Clusters of the exporter while Atlas hangs.
