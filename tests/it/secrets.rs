@@ -400,7 +400,12 @@ fn configuration(setup: &mut Setup) {
     });
     let sign_ins = FIELDS.iter().enumerate().filter(|(_, (of, _))| *of == Of::Token).map(|(index, _)| {
         let number = number(index);
-        let account = format!("client_id = \"sign-in-{number}\"\nclient_secret = '''{OTHER_SECRET}'''\n");
+        // A path is nothing that is redacted where it enters: only the finished line of the log, or of a report, is.
+        let secret = match number {
+            0 => format!("client_secret_file = \"named-{SECRET}\""),
+            _ => format!("client_secret = '''{OTHER_SECRET}'''"),
+        };
+        let account = format!("client_id = \"sign-in-{number}\"\n{secret}\n");
         let id = project(0xff00 + number);
         format!("[[projects]]\nid = \"{id}\"\nclusters = [\"other\"]\n[projects.service_account]\n{account}")
     });
@@ -472,6 +477,7 @@ async fn echoed_credentials_are_in_no_output() {
     let folder = tempfile::tempdir().unwrap();
     write(&folder, "secret", OLD_SECRET);
     write(&folder, "key", OLD_KEY);
+    write(&folder, &format!("named-{SECRET}"), SECRET);
     let nothing = simulator(world([])).await;
     let mut setup =
         Setup { base_url: front.plain_url(), flags: vec!["--log.level=debug"], ..Setup::new(&nothing) };
@@ -511,6 +517,7 @@ async fn echoed_credentials_are_in_no_output() {
     holds_nothing(&log, &atlas);
     hides_nothing(&log);
     assert!(log.matches("[REDACTED]").count() > 100, "nothing was repeated: {log}");
+    assert!(log.contains("from the file named-[REDACTED]"), "{log}");
 
     // These have never read the old ones.
     atlas.state().echo(&[SECRET, OTHER_SECRET, KEY]);
@@ -525,7 +532,9 @@ async fn echoed_credentials_are_in_no_output() {
     };
     let (table, json, _) = tokio::join!(run(&["check"]), run(&["check", "--output=json"]), run(&["--once"]));
     for report in [table, json] {
-        assert!(report.contains("[REDACTED]") && report.contains("202e"), "{report}");
+        for part in ["[REDACTED]", "202e", "from the file named-[REDACTED]"] {
+            assert!(report.contains(part), "{part} is not in {report}");
+        }
         hides_nothing(&report);
     }
 }
