@@ -199,13 +199,12 @@ async fn read(mut response: Response, max: usize, mut reservation: Reservation) 
                 reservation.grow(capacity).await?;
                 bytes.reserve_exact(capacity - bytes.len());
             }
-            rest = match &mut gzip {
-                Some(gzip) => gzip.write(rest, &mut bytes)?,
-                None => {
-                    let (now, later) = rest.split_at(rest.len().min(bytes.capacity() - bytes.len()));
-                    bytes.extend_from_slice(now);
-                    later
-                }
+            rest = if let Some(gzip) = &mut gzip {
+                gzip.write(rest, &mut bytes)?
+            } else {
+                let (now, later) = rest.split_at(rest.len().min(bytes.capacity() - bytes.len()));
+                bytes.extend_from_slice(now);
+                later
             };
             if bytes.len() > max {
                 return Err(Error::TooLarge(format!("more than {max} bytes")));

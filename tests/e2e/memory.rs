@@ -329,8 +329,8 @@ async fn attacked(binary: &str, attacks: &[&Attack], clusters: usize, time: Dura
     }
     let mut setup = Setup::new(&simulator);
     setup.base_url = front.plain_url();
-    setup.poll = "interval = \"1s\"\ntimeout = \"3s\"\nstale_after = \"10m\"\n".to_owned();
-    setup.discovery = "interval = \"2s\"\n[detail]\ninterval = \"2s\"\n".to_owned();
+    "interval = \"1s\"\ntimeout = \"3s\"\nstale_after = \"10m\"\n".clone_into(&mut setup.poll);
+    "interval = \"2s\"\n[detail]\ninterval = \"2s\"\n".clone_into(&mut setup.discovery);
     setup.watched = Some(format!(
         "[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{BAD}\"\nclusters = [\"bad\", \"*\"]\n\
          [[organizations]]\nid = \"{BAD_ORGANIZATION}\"\n"
@@ -352,8 +352,10 @@ async fn attacked(binary: &str, attacks: &[&Attack], clusters: usize, time: Dura
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "prints a table, of the build that MEMORY_EXPORTER names"]
+#[allow(clippy::print_stdout)]
 async fn table() {
-    let binary = std::env::var("MEMORY_EXPORTER").unwrap();
+    // It takes six minutes, and the tests below assert the bounds.
+    let Ok(binary) = std::env::var("MEMORY_EXPORTER") else { return };
     let only = std::env::var("MEMORY_ATTACK").unwrap_or_default();
     for attack in ATTACKS.iter().filter(|attack| attack.name.contains(&only)) {
         let (peak, polls) = attacked(&binary, &[attack], 1, Duration::from_secs(8)).await;
@@ -421,7 +423,10 @@ async fn silence(binary: &str, interval: Duration, time: Duration) -> (u64, Dura
     let seconds = interval.as_secs();
     setup.poll = format!("interval = \"{seconds}s\"\nstale_after = \"1h\"\n");
     setup.watched = Some(
-        (0..10).map(|project| format!("[[projects]]\nid = \"65f1c0ffee5eed000000000{project}\"\n")).collect(),
+        (0..10)
+            .map(|project| format!("[[projects]]\nid = \"65f1c0ffee5eed000000000{project}\"\n"))
+            .collect::<Vec<_>>()
+            .concat(),
     );
     let exporter = run(binary, &setup).await;
     let polled = async |since: f64, patience: Duration| {
@@ -446,7 +451,7 @@ async fn silence(binary: &str, interval: Duration, time: Duration) -> (u64, Dura
     simulator.world().faults = vec![Fault::lasting("", Misbehaviour::Hang)];
     tokio::time::sleep(time).await;
     simulator.world().faults.clear();
-    let end = jiff::Timestamp::now().as_second() as f64;
+    let end = jiff::Timestamp::now().as_duration().as_secs_f64();
     let took = polled(end, 3 * interval).await;
     (peak(&exporter), took)
 }

@@ -83,11 +83,11 @@ async fn scrapes_are_served_with_few_file_descriptors() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
     let mut command = command_of("/bin/sh");
-    let binary = std::env::var("XBIN").unwrap_or(env!("CARGO_BIN_EXE_atlas-backup-exporter").to_owned());
+    let binary = env!("CARGO_BIN_EXE_atlas-backup-exporter");
     command.current_dir(folder.path()).args([
         "-c",
         "ulimit -n 20; exec \"$0\" --web.listen-address=127.0.0.1:0",
-        &binary,
+        binary,
     ]);
     let exporter = Exporter::spawn(command, folder).await;
     let start = Instant::now();
