@@ -51,7 +51,7 @@ pub(crate) fn holds_secret(text: &str) -> bool {
 /// Returns true if `text` holds no known secret and no character that [`is_hidden`].
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
-    !text.contains(is_hidden) && known().find(text, false).is_empty()
+    !has_hidden(text) && known().find(text, false).is_empty()
 }
 
 /// Returns `text` with known secrets replaced, for a text that is finished otherwise.
@@ -149,8 +149,14 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
     })
 }
 
+/// Returns true if a character of `text` [`is_hidden`].
+pub(crate) fn has_hidden(text: &str) -> bool {
+    // Ids and most texts are of letters that are looked at faster.
+    !text.bytes().all(|byte| byte.is_ascii_graphic()) && text.contains(is_hidden)
+}
+
 fn escaped(text: &str, escape: impl Fn(&mut String, char)) -> Cow<'_, str> {
-    if !text.contains(is_hidden) {
+    if !has_hidden(text) {
         return Cow::Borrowed(text);
     }
     let mut visible = String::with_capacity(text.len());
