@@ -264,13 +264,6 @@ fn buckets(request: usize) -> Vec<u8> {
     page(&numbers(request, 500).map(bucket).collect::<Vec<_>>())
 }
 
-/// Peak memory of a process in MiB.
-fn peak(exporter: &Exporter) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", exporter.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
-}
-
 /// The simulator with healthy clusters in one project, and `bad` ones in another.
 async fn healthy_and(bad: usize) -> Simulator {
     let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)]);
@@ -304,13 +297,10 @@ async fn attacked(binary: &str, attacks: &[&Attack], clusters: usize, time: Dura
     let mut paths: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for attack in attacks {
         let steps: Box<dyn Fn(usize) -> Vec<Step> + Send + Sync> = match attack.answer {
-            Same(make) => {
-                let answer = make();
-                Box::new(move |_| vec![Step::Send(answer.clone())])
-            }
-            Stalls(make) => {
-                let answer = make();
-                Box::new(move |_| vec![Step::Send(answer.clone()), FOR_EVER])
+            Same(make) | Stalls(make) => {
+                let mut steps = vec![Step::Send(make())];
+                steps.extend(matches!(attack.answer, Stalls(_)).then_some(FOR_EVER));
+                Box::new(move |_| steps.clone())
             }
             Each(make) => Box::new(move |request| vec![Step::Send(make(request))]),
         };
@@ -347,7 +337,7 @@ async fn attacked(binary: &str, attacks: &[&Attack], clusters: usize, time: Dura
     let polls =
         |number: usize| scrape.value("polls_total", &format!("healthy-{number}"), "").unwrap_or_default();
     let fewest = (0..HEALTHY).map(polls).fold(f64::MAX, f64::min);
-    (peak(&exporter), fewest / start.elapsed().as_secs_f64())
+    (exporter.peak_memory(), fewest / start.elapsed().as_secs_f64())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -462,5 +452,5 @@ async fn silence(binary: &str, interval: Duration, time: Duration) -> (u64, Dura
     simulator.world().faults.clear();
     let end = jiff::Timestamp::now().as_duration().as_secs_f64();
     let took = polled(end, 3 * interval).await;
-    (peak(&exporter), took)
+    (exporter.peak_memory(), took)
 }

@@ -27,13 +27,6 @@ async fn clusters() -> Simulator {
     simulator(world).await
 }
 
-/// The most memory that a process had so far, in MiB.
-fn peak(exporter: &Exporter) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", exporter.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_bodies_that_hang_do_not_fill_the_memory_and_hold_up_nobody() {
     let simulator = clusters().await;
@@ -52,7 +45,7 @@ async fn large_bodies_that_hang_do_not_fill_the_memory_and_hold_up_nobody() {
     }
     assert_eq!(scrape.up("healthy"), Some(1.0));
     assert!(scrape.value("polls_total", "healthy", "").unwrap() >= 5.0, "it was held up");
-    let peak = peak(&exporter);
+    let peak = exporter.peak_memory();
     assert!(peak < 200, "{peak} MiB for {CLUSTERS} bodies of {} MiB", NEARLY >> 20);
 
     front.answer("/clusters/large-", None);
