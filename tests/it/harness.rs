@@ -1,13 +1,13 @@
 //! A simulator and an exporter of its own for each test.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use atlas_backup_exporter::simulator::{Account, Cluster, Project, Scheme, Simulator, World};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
@@ -142,7 +142,7 @@ pub(crate) struct Exporter {
     child: Child,
     log: Arc<Mutex<String>>,
     /// Ends with the log.
-    reader: tokio::task::JoinHandle<()>,
+    reader: Option<std::thread::JoinHandle<()>>,
     http: reqwest::Client,
     pub(crate) folder: TempDir,
 }
@@ -152,12 +152,13 @@ impl Exporter {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let stderr = child.stderr.take().unwrap().into_owned_fd().unwrap();
+        let lines = BufReader::new(std::fs::File::from(stderr)).lines();
         let (sender, address) = tokio::sync::oneshot::channel();
         let collected = log.clone();
-        let reader = tokio::spawn(async move {
+        let reader = std::thread::spawn(move || {
             let mut sender = Some(sender);
-            while let Ok(Some(line)) = lines.next_line().await {
+            for line in lines.map_while(Result::ok) {
                 if line.contains("listening")
                     && let Some(sender) = sender.take()
                 {
@@ -173,10 +174,22 @@ impl Exporter {
         let Ok(Ok(url)) = tokio::time::timeout(PATIENCE, address).await else {
             panic!("the exporter does not listen: {}", log.lock().unwrap());
         };
-        Self { url, child, log, reader, http: http(), folder }
+        Self { url, child, log, reader: Some(reader), http: http(), folder }
     }
 
+    /// The log once it has stopped growing. The exporter writes it beside its work, so that a line may come
+    /// after the scrape that shows what it is about.
     pub(crate) fn log(&self) -> String {
+        let (mut length, mut quiet) = (0, 0);
+        for _ in 0..100 {
+            let grown = self.log.lock().unwrap().len();
+            quiet = if grown == length { quiet + 1 } else { 0 };
+            if quiet == 5 {
+                break;
+            }
+            length = grown;
+            std::thread::sleep(Duration::from_millis(10));
+        }
         self.log.lock().unwrap().clone()
     }
 
@@ -277,7 +290,9 @@ impl Exporter {
         let status =
             tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the exporter ends").unwrap();
         // The log is whole only when its pipe has been read to the end.
-        (&mut self.reader).await.unwrap();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
         status
     }
 
