@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use atlas_backup_exporter::simulator::{Bucket, Cluster, End, Fault, Job, Misbehaviour, Project, Simulator};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use tokio::process::Command;
 
 use crate::front::{FOR_EVER, Front, Script, Step, Way};
 use crate::harness::{Exporter, PROJECT, Setup, command_of, simulator, world};
@@ -281,17 +283,67 @@ async fn healthy_and(bad: usize) -> Simulator {
     simulator(world).await
 }
 
-async fn run(binary: &str, setup: &Setup) -> Exporter {
+/// Starts the exporter. The kernel ends it if it takes more memory than its group may.
+async fn run(binary: &str, setup: &Setup, limit: Option<&Cgroup>) -> Exporter {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
-    let mut command = command_of(binary);
+    let mut command = match limit {
+        Some(cgroup) => cgroup.command(binary),
+        None => command_of(binary),
+    };
     command.current_dir(folder.path()).arg("--web.listen-address=127.0.0.1:0");
     Exporter::spawn(command, folder).await
 }
 
+/// A control group with a limit of memory, buffers of sockets and files included.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// Makes one; `None` where the system does not allow it.
+    fn new(mib: u64) -> Option<Self> {
+        let v1 = Path::new("/sys/fs/cgroup/memory");
+        let (parent, limit) = if v1.is_dir() {
+            (v1, "memory.limit_in_bytes")
+        } else {
+            (Path::new("/sys/fs/cgroup"), "memory.max")
+        };
+        let folder = tempfile::Builder::new().prefix("atlas-backup-exporter-").tempdir_in(parent).ok()?;
+        let cgroup = Self(folder.keep());
+        // Without the file there is no controller of memory here.
+        let file = std::fs::OpenOptions::new().write(true).open(cgroup.0.join(limit));
+        file.ok()?.write_all((mib << 20).to_string().as_bytes()).ok()?;
+        Some(cgroup)
+    }
+
+    /// The binary in the group.
+    fn command(&self, binary: &str) -> Command {
+        let mut command = command_of("/bin/sh");
+        command.args(["-c", "echo $$ >\"$0\" && exec \"$@\""]).arg(self.0.join("cgroup.procs")).arg(binary);
+        command
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // The group cannot be removed before its process is gone.
+        for _ in 0..100 {
+            if std::fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 /// The exporter behind a server that answers as `attacks` say; returns the peak in MiB and the polls of the healthy cluster that has fewest
 /// in `time`.
-async fn attacked(binary: &str, attacks: &[&Attack], clusters: usize, time: Duration) -> (u64, f64) {
+async fn attacked(
+    binary: &str,
+    attacks: &[&Attack],
+    clusters: usize,
+    time: Duration,
+    limit: Option<&Cgroup>,
+) -> (u64, f64) {
     let simulator = healthy_and(clusters).await;
     let front = Front::before(&simulator, Way::Plain).await;
     let mut paths: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -325,7 +377,7 @@ async fn attacked(binary: &str, attacks: &[&Attack], clusters: usize, time: Dura
         "[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{BAD}\"\nclusters = [\"bad\", \"*\"]\n\
          [[organizations]]\nid = \"{BAD_ORGANIZATION}\"\n"
     ));
-    let exporter = run(binary, &setup).await;
+    let exporter = run(binary, &setup, limit).await;
     let start = Instant::now();
     let is_over = || asked.values().all(|(attacks, count)| count.load(Ordering::Relaxed) >= *attacks);
     while start.elapsed() < time || !is_over() {
@@ -348,19 +400,28 @@ async fn table() {
     let Ok(binary) = std::env::var("MEMORY_EXPORTER") else { return };
     let only = std::env::var("MEMORY_ATTACK").unwrap_or_default();
     for attack in ATTACKS.iter().filter(|attack| attack.name.contains(&only)) {
-        let (peak, polls) = attacked(&binary, &[attack], 1, Duration::from_secs(8)).await;
+        let (peak, polls) = attacked(&binary, &[attack], 1, Duration::from_secs(8), None).await;
         println!("| {} | {peak} MiB | {polls:.2} |", attack.name);
     }
     for (attack, clusters) in CROWDS {
         if attack.name.contains(&only) {
-            let (peak, polls) = attacked(&binary, &[attack], *clusters, Duration::from_secs(40)).await;
+            let (peak, polls) = attacked(&binary, &[attack], *clusters, Duration::from_secs(40), None).await;
             println!("| {clusters} {} | {peak} MiB | {polls:.2} |", attack.name);
         }
     }
     if only.is_empty() || only == "silence" {
         let minute = Duration::from_mins(1);
-        let (peak, took) = silence(&binary, minute, minute).await;
+        let (peak, took) = silence(&binary, minute, minute, None).await;
         println!("| {MANY} clusters while nothing is answered for a minute | {peak} MiB | {took:.1?} |");
+    }
+    if only.is_empty() || only == "valid" {
+        let minute = Duration::from_mins(1);
+        let (_simulator, exporter) = with_many(&binary, 10_000, minute, None).await;
+        all_polled(&exporter, 10_000, 0.0, 4 * minute).await;
+        let first = exporter.peak_memory();
+        let took = all_polled(&exporter, 10_000, now() + 60.0, 4 * minute).await;
+        let resident = exporter.scrape().await.0["process_resident_memory_bytes"] / 1_048_576.0;
+        println!("| 10,000 valid clusters | {first} MiB at first, {resident:.0} MiB after {took:.0?} |");
     }
 }
 
@@ -368,6 +429,7 @@ async fn table() {
 #[ignore = "builds what is shipped: musl-tools and its target of Rust; tests/run installs them"]
 async fn hostile_answers_stay_within_the_documented_memory() {
     let binary = built().await;
+    let cgroup = Cgroup::new(MAX_MIB);
     // Schedules and snapshots are read where the clusters can be listed, and snapshots where the schedule can be read.
     let single = |attack: &Attack| !matches!(attack.answer, Each(_));
     let alone = |attack: &Attack| [CLUSTERS, SNAPSHOTS].contains(&attack.path);
@@ -382,7 +444,7 @@ async fn hostile_answers_stay_within_the_documented_memory() {
         let mut attacks: Vec<_> = ATTACKS.iter().filter(|attack| round(attack)).collect();
         // The pages of one listing are of one kind.
         attacks.dedup_by(|one, other| one.path == other.path && !single(one) && !single(other));
-        let (peak, polls) = attacked(&binary, &attacks, 1, Duration::from_secs(6)).await;
+        let (peak, polls) = attacked(&binary, &attacks, 1, Duration::from_secs(6), cgroup.as_ref()).await;
         let names: Vec<_> = attacks.iter().map(|attack| attack.name).collect();
         assert!(peak <= MAX_MIB, "{peak} MiB: {names:?}");
         assert!(polls > 0.5, "{polls} polls a second of healthy clusters: {names:?}");
@@ -393,7 +455,8 @@ async fn hostile_answers_stay_within_the_documented_memory() {
 #[ignore = "builds what is shipped: musl-tools and its target of Rust; tests/run installs them"]
 async fn silence_of_atlas_stays_within_the_documented_memory() {
     let interval = Duration::from_secs(15);
-    let (peak, took) = silence(&built().await, interval, 2 * interval).await;
+    let cgroup = Cgroup::new(MAX_MIB_OF_MANY);
+    let (peak, took) = silence(&built().await, interval, 2 * interval, cgroup.as_ref()).await;
     assert!(peak <= MAX_MIB_OF_MANY, "{peak} MiB");
     assert!(took <= 2 * interval, "{took:?} until each cluster was polled again");
 }
@@ -404,53 +467,66 @@ const MANY: usize = 4_000;
 /// Documented for so many.
 const MAX_MIB_OF_MANY: u64 = 128;
 
-/// An exporter of many clusters lives through a time in which Atlas answers nothing; returns the peak in MiB and the time after it until
-/// each cluster has been polled again.
-async fn silence(binary: &str, interval: Duration, time: Duration) -> (u64, Duration) {
+/// The exporter of so many clusters, in projects of four hundred.
+async fn with_many(
+    binary: &str,
+    clusters: usize,
+    interval: Duration,
+    limit: Option<&Cgroup>,
+) -> (Simulator, Exporter) {
     let mut world = world([]);
-    for project in 0..10 {
-        let mut clusters = Project::new("p");
-        for number in 0..MANY / 10 {
-            let job = Job::ended(Duration::from_secs(9999), End::Successful);
-            clusters = clusters.with(&format!("c{number}"), Cluster::with([job]));
+    for first in (0..clusters).step_by(400) {
+        let mut project = Project::new("p");
+        for number in first..clusters.min(first + 400) {
+            let jobs = (0..30).map(|day| Job::ended(Duration::from_hours(24 * day + 2), End::Successful));
+            project = project.with(&format!("c{number}"), Cluster::with(jobs));
         }
-        clusters.budget = Bucket::new(1_000_000, 1_000_000);
-        world.projects.insert(format!("65f1c0ffee5eed000000000{project}"), clusters);
+        project.budget = Bucket::new(1_000_000, 1_000_000);
+        world.projects.insert(format!("65f1c0ffee5eed00000{first:05}"), project);
     }
+    let projects: Vec<_> = world.projects.keys().map(|id| format!("[[projects]]\nid = \"{id}\"\n")).collect();
     let simulator = simulator(world).await;
     let mut setup = Setup::of(simulator.url());
     let seconds = interval.as_secs();
     setup.poll = format!("interval = \"{seconds}s\"\ntimeout = \"{}s\"\nstale_after = \"1h\"\n", seconds / 2);
-    setup.watched = Some(
-        (0..10)
-            .map(|project| format!("[[projects]]\nid = \"65f1c0ffee5eed000000000{project}\"\n"))
-            .collect::<Vec<_>>()
-            .concat(),
-    );
-    let exporter = run(binary, &setup).await;
-    let polled = async |since: f64, patience: Duration| {
-        let start = Instant::now();
-        loop {
-            let scrape = exporter.scrape().await;
-            let successes = scrape.of("mongodbatlas_backup_export_last_poll_success_timestamp_seconds");
-            let late = successes.iter().filter(|(_, at)| *at < since).count();
-            if successes.len() == MANY && late == 0 {
-                return start.elapsed();
-            }
-            assert!(
-                start.elapsed() < patience,
-                "{} clusters, {late} late: {}",
-                successes.len(),
-                exporter.log()
-            );
-            tokio::time::sleep(Duration::from_millis(500)).await;
+    setup.watched = Some(projects.concat());
+    let exporter = run(binary, &setup, limit).await;
+    (simulator, exporter)
+}
+
+/// Waits until each of so many clusters has been polled well after `since`, in seconds of Unix time; returns how long that took.
+async fn all_polled(exporter: &Exporter, clusters: usize, since: f64, patience: Duration) -> Duration {
+    let start = Instant::now();
+    loop {
+        let scrape = exporter.scrape().await;
+        let successes = scrape.of("mongodbatlas_backup_export_last_poll_success_timestamp_seconds");
+        let late = successes.iter().filter(|(_, at)| *at < since).count();
+        if successes.len() == clusters && late == 0 {
+            return start.elapsed();
         }
-    };
-    polled(0.0, 4 * interval).await;
+        let log = || exporter.log();
+        assert!(start.elapsed() < patience, "{} clusters, {late} late: {}", successes.len(), log());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+fn now() -> f64 {
+    jiff::Timestamp::now().as_duration().as_secs_f64()
+}
+
+/// An exporter of many clusters lives through a time in which Atlas answers nothing; returns the peak in MiB and the time after it until
+/// each cluster has been polled again.
+async fn silence(
+    binary: &str,
+    interval: Duration,
+    time: Duration,
+    limit: Option<&Cgroup>,
+) -> (u64, Duration) {
+    let (simulator, exporter) = with_many(binary, MANY, interval, limit).await;
+    all_polled(&exporter, MANY, 0.0, 4 * interval).await;
     simulator.world().faults = vec![Fault::lasting("", Misbehaviour::Hang)];
     tokio::time::sleep(time).await;
     simulator.world().faults.clear();
-    let end = jiff::Timestamp::now().as_duration().as_secs_f64();
-    let took = polled(end, 3 * interval).await;
+    let took = all_polled(&exporter, MANY, now(), 3 * interval).await;
     (exporter.peak_memory(), took)
 }
