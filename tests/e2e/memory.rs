@@ -416,7 +416,7 @@ async fn table() {
     }
     if only.is_empty() || only == "valid" {
         let minute = Duration::from_mins(1);
-        let (_simulator, exporter) = with_many(&binary, 10_000, minute, None).await;
+        let (_simulator, exporter) = with_many(&binary, (10_000, 30), minute, None).await;
         all_polled(&exporter, 10_000, 0.0, 4 * minute).await;
         let first = exporter.peak_memory();
         let took = all_polled(&exporter, 10_000, now() + 60.0, 4 * minute).await;
@@ -467,10 +467,10 @@ const MANY: usize = 4_000;
 /// Documented for so many.
 const MAX_MIB_OF_MANY: u64 = 128;
 
-/// The exporter of so many clusters, in projects of four hundred.
+/// The exporter of so many clusters with as many daily jobs, in projects of four hundred.
 async fn with_many(
     binary: &str,
-    clusters: usize,
+    (clusters, jobs): (usize, u32),
     interval: Duration,
     limit: Option<&Cgroup>,
 ) -> (Simulator, Exporter) {
@@ -478,7 +478,7 @@ async fn with_many(
     for first in (0..clusters).step_by(400) {
         let mut project = Project::new("p");
         for number in first..clusters.min(first + 400) {
-            let jobs = (0..30).map(|day| Job::ended(Duration::from_hours(24 * day + 2), End::Successful));
+            let jobs = (1..=jobs).map(|day| Job::ended(Duration::from_hours(24) * day, End::Successful));
             project = project.with(&format!("c{number}"), Cluster::with(jobs));
         }
         project.budget = Bucket::new(1_000_000, 1_000_000);
@@ -522,7 +522,7 @@ async fn silence(
     time: Duration,
     limit: Option<&Cgroup>,
 ) -> (u64, Duration) {
-    let (simulator, exporter) = with_many(binary, MANY, interval, limit).await;
+    let (simulator, exporter) = with_many(binary, (MANY, 1), interval, limit).await;
     all_polled(&exporter, MANY, 0.0, 4 * interval).await;
     simulator.world().faults = vec![Fault::lasting("", Misbehaviour::Hang)];
     tokio::time::sleep(time).await;
