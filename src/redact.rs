@@ -26,8 +26,9 @@ const SCHEMES: [&str; 2] = ["bearer", "basic"];
 
 const REDACTED: &str = "[REDACTED]";
 
-/// Letters that one letter of a secret may take, as in `A\u{202e}` or `&#x41;`.
-const MAX_EXPANSION: usize = 16;
+/// Characters beyond the maximum that are searched, too. A secret that begins before the maximum is known by its first letters, of
+/// which each may take some characters, as in `A\u{202e}` or `&#x41;`.
+const SEARCHED: usize = known::MIN_LENGTH * 16 + known::MAX_CUT;
 
 static KNOWN: RwLock<Known> = RwLock::new(Known::new());
 
@@ -57,12 +58,12 @@ pub fn is_plain(text: &str) -> bool {
 /// Returns `text` with known secrets replaced, for a text that is finished otherwise.
 #[must_use]
 pub fn secrets(text: &str) -> Cow<'_, str> {
-    known().redacted(text, false)
+    known().redacted(text, text.len(), false)
 }
 
 /// `text` as one line, without credentials.
 pub(crate) fn line(text: &str) -> String {
-    known().line(text, false).into_owned()
+    known().line(text, text.len(), false).into_owned()
 }
 
 /// Returns `text` as one line of at most `max` characters, cut with an ellipsis, without credentials.
@@ -76,30 +77,35 @@ pub(crate) fn shown(text: &str, max: usize) -> Cow<'_, str> {
 }
 
 impl Known {
-    fn redacted<'a>(&self, text: &'a str, is_cut: bool) -> Cow<'a, str> {
+    /// Returns `text` up to `end` without secrets. Those that begin there are found by what stands after it.
+    fn redacted<'a>(&self, text: &'a str, end: usize, is_cut: bool) -> Cow<'a, str> {
         let found = self.find(text, is_cut);
         if found.is_empty() {
-            return Cow::Borrowed(text);
+            return Cow::Borrowed(&text[..end]);
         }
-        let (mut kept, mut from) = (String::with_capacity(text.len()), 0);
-        for place in found {
+        let (mut kept, mut from) = (String::with_capacity(end), 0);
+        for place in found.into_iter().take_while(|place| place.start < end) {
             kept += &text[from..place.start];
             kept += REDACTED;
             from = place.end;
         }
-        Cow::Owned(kept + &text[from..])
+        Cow::Owned(kept + text.get(from..end).unwrap_or_default())
     }
 
-    fn line<'a>(&self, text: &'a str, is_cut: bool) -> Cow<'a, str> {
-        then(then(self.redacted(text, is_cut), without_patterns), escape)
+    fn line<'a>(&self, text: &'a str, end: usize, is_cut: bool) -> Cow<'a, str> {
+        then(then(self.redacted(text, end, is_cut), without_patterns), escape)
     }
 
     fn shown<'a>(&self, text: &'a str, max: usize) -> Cow<'a, str> {
-        // What is further on is not shown, and a secret that begins before `max` is still whole.
-        let after = text.char_indices().nth(max + self.longest * MAX_EXPANSION).map(|(end, _)| end);
-        let mut line = self.line(&text[..after.unwrap_or(text.len())], after.is_some());
+        let place = |characters: usize| text.char_indices().nth(characters).map(|(at, _)| at);
+        let searched = place(max + SEARCHED);
+        let mut line = match (searched, place(max)) {
+            // What could be the rest of a secret is not shown.
+            (Some(searched), Some(end)) => self.line(&text[..searched], end, true),
+            _ => self.line(text, text.len(), false),
+        };
         let end = line.char_indices().nth(max).map(|(end, _)| end);
-        if let Some(end) = end.or(after.map(|_| line.len())) {
+        if let Some(end) = end.or(searched.map(|_| line.len())) {
             // A text that is kept must not keep the memory of one that was cut.
             line = Cow::Owned(format!("{}...", &line[..end]));
         }
@@ -122,7 +128,7 @@ pub fn is_hidden(c: char) -> bool {
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
             | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
             | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
             | '\u{e0000}'..='\u{e0fff}')
 }

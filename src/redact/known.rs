@@ -15,7 +15,10 @@ use secrecy::{ExposeSecret, SecretSlice};
 use super::is_hidden;
 
 /// Shorter values would be found in ordinary words.
-const MIN_LENGTH: usize = size_of::<u64>();
+pub(super) const MIN_LENGTH: usize = size_of::<u64>();
+
+/// Bytes at the end of a text that is cut whose meaning may have changed: the cut may be within several layers of escapes.
+pub(super) const MAX_CUT: usize = 64;
 
 /// Memory for the forms of all secrets of one kind; the newest is always kept. A token of 1 KB takes 5 KB.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
@@ -57,20 +60,17 @@ pub(super) struct Known {
     secrets: BTreeMap<Kind, VecDeque<Vec<Arc<Needle>>>>,
     /// Forms by their first bytes.
     index: BTreeMap<u64, Vec<Arc<Needle>>>,
-    /// Length of the longest form that there was.
-    pub(super) longest: usize,
 }
 
 impl Known {
     pub(super) const fn new() -> Self {
-        Self { secrets: BTreeMap::new(), index: BTreeMap::new(), longest: 0 }
+        Self { secrets: BTreeMap::new(), index: BTreeMap::new() }
     }
 
     /// Adds a secret; old ones of its kind make room for it.
     pub(super) fn add(&mut self, kind: Kind, value: &str) {
         let needles = needles(value);
         for needle in &needles {
-            self.longest = self.longest.max(needle.bytes().len());
             self.index.entry(window(needle.bytes())).or_default().push(needle.clone());
         }
         let secrets = self.secrets.entry(kind).or_default();
@@ -103,9 +103,7 @@ impl Known {
         if !self.may_be_in(text) {
             return found;
         }
-        // An escape that is cut means nothing.
-        let last = text.rfind(['%', '\\', '&']).filter(|at| is_cut && text.len() - at < MAX_ESCAPE);
-        let mut layer = units(&text[..last.unwrap_or(text.len())]);
+        let mut layer = units(text);
         for _ in 0..=MAX_DEPTH {
             self.find_in(&skeleton(&layer), text, is_cut, &mut found);
             let Some(inner) = unescaped(&layer) else { break };
@@ -137,22 +135,25 @@ impl Known {
     }
 
     fn find_in(&self, layer: &[Unit], text: &str, is_cut: bool, found: &mut Vec<Range<usize>>) {
-        let bytes = bytes(layer);
+        let (bytes, text) = (bytes(layer), text.as_bytes());
+        // Up to here, letters around base64 are in a range already.
+        let mut done = 0;
         for start in 0..bytes.len().saturating_sub(MIN_LENGTH - 1) {
             let rest = &bytes[start..];
             for needle in self.index.get(&window(rest)).into_iter().flatten() {
-                let length = needle.bytes().len().min(rest.len());
-                if rest[..length] != needle.bytes()[..length] || length < needle.bytes().len() && !is_cut {
+                let same = rest.iter().zip(needle.bytes()).take_while(|(one, other)| one == other).count();
+                let mut range = layer[start].place.start..layer[start + same - 1].place.end;
+                let ends_at_cut = is_cut && text.len() - range.end <= MAX_CUT;
+                if range.end <= done || same < needle.bytes().len() && !ends_at_cut {
                     continue;
                 }
-                let mut range = layer[start].place.start..layer[start + length - 1].place.end;
                 if needle.is_base64 {
                     // The letters around it hold some bits of it, and who it belongs to.
-                    let is_around = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_=%".contains(byte);
-                    let (before, after) = text.as_bytes().split_at(range.start);
-                    let after = &after[range.len()..];
-                    range.start -= before.iter().rev().take_while(|byte| is_around(byte)).count();
-                    range.end += after.iter().take_while(|byte| is_around(byte)).count();
+                    let is_around = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/-_=%".contains(byte);
+                    let before = text.get(done..range.start).unwrap_or_default();
+                    range.start -= before.iter().rev().take_while(is_around).count();
+                    range.end += text[range.end..].iter().take_while(is_around).count();
+                    done = range.end;
                 }
                 found.push(range);
             }
@@ -262,7 +263,9 @@ fn escape(text: &[u8]) -> Option<(Vec<u8>, usize)> {
         [b'\\', b'u', b'{', ..] => until(b'}', 3).and_then(|(digits, length)| char(hex(digits)?, length)),
         [b'\\', b'u', digits @ ..] => char(hex(digits.get(..4)?)?, 6),
         [b'\\', b'n' | b'r' | b't' | b'b' | b'f' | b'0', ..] => one(b' '.into(), 2),
-        [b'\\', other @ (b'"' | b'\'' | b'\\' | b'/'), ..] => one((*other).into(), 2),
+        [b'\\', other, ..] if other.is_ascii_punctuation() && !b"%&".contains(other) => {
+            one((*other).into(), 2)
+        }
         [b'&', ..] => until(b';', 1).and_then(|(name, length)| {
             let code = match name {
                 b"amp" => b'&'.into(),
