@@ -41,6 +41,9 @@ const PERMIT: usize = 1024;
 /// Memory that every body may use without a reservation: enough for most. The number of requests in flight bounds it.
 const SMALL: usize = 64 * 1024;
 
+/// Memory that every listing may use without a reservation, so that most do not wait behind bodies that stall.
+pub(super) const SMALL_LISTING: usize = 16 * 1024;
+
 /// Memory that is reserved for a longer body: enough for a page of 500 jobs. From there on it doubles.
 const FIRST_RESERVATION: usize = 512 * 1024;
 
@@ -181,16 +184,21 @@ impl Drop for Count<'_> {
     }
 }
 
-/// Reads a body of at most `max` bytes, after decompression.
+/// Reads a body of at most `max` bytes, compressed and decompressed.
 async fn read(mut response: Response, max: usize, mut reservation: Reservation) -> Result<Body, Error> {
     let mut gzip = decompressor(response.headers())?;
-    let mut bytes = Vec::with_capacity(SMALL);
+    let (mut bytes, mut received) = (Vec::with_capacity(SMALL), 0);
     loop {
         let chunk = tokio::select! {
             chunk = response.chunk() => chunk.map_err(Error::transport)?,
             () = reservation.0.revoked() => return Err(Error::Timeout),
         };
         let Some(chunk) = chunk else { break };
+        received += chunk.len();
+        // A compressed body can be without an end and decompress to nothing.
+        if received > max {
+            return Err(Error::TooLarge(format!("more than {max} bytes")));
+        }
         let mut rest = &chunk[..];
         while !rest.is_empty() {
             if bytes.len() == bytes.capacity() {
@@ -215,4 +223,26 @@ async fn read(mut response: Response, max: usize, mut reservation: Reservation) 
         gzip.finish()?;
     }
     Ok(Body { bytes, _reservation: reservation })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn compressed_body_has_a_maximum_size() {
+        // A gzip header, and blocks without a byte.
+        let blocks = |count| {
+            [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff][..], &[0, 0, 0, 0xff, 0xff].repeat(count)].concat()
+        };
+        for (count, expected) in [(10, "invalid_response"), (200, "too_large")] {
+            let response = axum::http::Response::builder()
+                .header("content-encoding", "gzip")
+                .body(blocks(count))
+                .unwrap();
+            let reservation = Reservation(RevocableSemaphore::new(1).reserve(Instant::now()));
+            let error = read(response.into(), 1000, reservation).await.unwrap_err();
+            assert_eq!(error.reason().as_str(), expected, "{error}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod gathered;
 
 use tokio::time::Instant;
 
+use super::door::SMALL_LISTING;
 use super::endpoint::Endpoint;
 use super::{Atlas, Call, Error, wire};
 use crate::model::{Fold, HEAD_PAGE, Head, Sighting, Target};
@@ -123,7 +124,7 @@ impl Atlas {
             let body = self.body(&call, since, deadline).await?;
             let Turned { fresh, more, promised, kept } = turn(&body)?;
             drop(body);
-            reservation.grow(kept).await?;
+            reservation.grow(kept.saturating_sub(SMALL_LISTING)).await?;
             if !more {
                 return Ok(promised);
             }
