@@ -26,8 +26,11 @@ const LOGGED_AGE: SignedDuration = SignedDuration::from_hours(24);
 /// Longest time from the failure of a job to the event that reports it.
 const EVENT_DELAY: SignedDuration = SignedDuration::from_hours(1);
 
-/// Maximum number of failed jobs that are remembered as logged. A listing tells the newest twenty.
+/// Number of failed jobs from which those are forgotten that a whole listing no longer has. A listing tells the newest twenty.
 const MAX_LOGGED: usize = 200;
+
+/// Number from which they are forgotten by any listing; one of them may be logged again then.
+const MAX_LOGGED_BETWEEN_WALKS: usize = 2000;
 
 /// What every poll needs.
 #[derive(Debug)]
@@ -140,7 +143,8 @@ impl Memory {
             }
         }
         // Only a whole listing tells which of them will not come again.
-        if logged.len() > MAX_LOGGED && !report.exports.partial {
+        let max = if report.exports.partial { MAX_LOGGED_BETWEEN_WALKS } else { MAX_LOGGED };
+        if logged.len() > max {
             logged.retain(|id| report.failed.iter().any(|job| job.key.id == *id));
         }
         let Some(at) = event.filter(|at| self.event < Some(*at)) else { return };
@@ -235,5 +239,10 @@ mod tests {
             assert!(logged <= MAX_LOGGED, "{logged}");
         }
         assert_eq!(logged(&failures(1980..2000)), logged(&failures(1980..2000)), "they are logged once");
+        for poll in 100..1000 {
+            let mut report = failures(poll * 20..(poll + 1) * 20);
+            report.exports.partial = true;
+            assert!(logged(&report) <= MAX_LOGGED_BETWEEN_WALKS);
+        }
     }
 }
