@@ -58,12 +58,12 @@ pub fn is_plain(text: &str) -> bool {
 /// Returns `text` with known secrets replaced, for a text that is finished otherwise.
 #[must_use]
 pub fn secrets(text: &str) -> Cow<'_, str> {
-    known().redacted(text, text.len(), false)
+    known().redacted(text, text.len())
 }
 
 /// `text` as one line, without credentials.
 pub(crate) fn line(text: &str) -> String {
-    known().line(text, text.len(), false).into_owned()
+    known().line(text, text.len()).into_owned()
 }
 
 /// Returns `text` as one line of at most `max` characters, cut with an ellipsis, without credentials.
@@ -78,8 +78,8 @@ pub(crate) fn shown(text: &str, max: usize) -> Cow<'_, str> {
 
 impl Known {
     /// Returns `text` up to `end` without secrets. Those that begin there are found by what stands after it.
-    fn redacted<'a>(&self, text: &'a str, end: usize, is_cut: bool) -> Cow<'a, str> {
-        let found = self.find(text, is_cut);
+    fn redacted<'a>(&self, text: &'a str, end: usize) -> Cow<'a, str> {
+        let found = self.find(text, end < text.len());
         if found.is_empty() {
             return Cow::Borrowed(&text[..end]);
         }
@@ -92,8 +92,8 @@ impl Known {
         Cow::Owned(kept + text.get(from..end).unwrap_or_default())
     }
 
-    fn line<'a>(&self, text: &'a str, end: usize, is_cut: bool) -> Cow<'a, str> {
-        then(then(self.redacted(text, end, is_cut), without_patterns), escape)
+    fn line<'a>(&self, text: &'a str, end: usize) -> Cow<'a, str> {
+        then(then(self.redacted(text, end), without_patterns), escape)
     }
 
     fn shown<'a>(&self, text: &'a str, max: usize) -> Cow<'a, str> {
@@ -101,8 +101,8 @@ impl Known {
         let searched = place(max + SEARCHED);
         let mut line = match (searched, place(max)) {
             // What could be the rest of a secret is not shown.
-            (Some(searched), Some(end)) => self.line(&text[..searched], end, true),
-            _ => self.line(text, text.len(), false),
+            (Some(searched), Some(end)) => self.line(&text[..searched], end),
+            _ => self.line(text, text.len()),
         };
         let end = line.char_indices().nth(max).map(|(end, _)| end);
         if let Some(end) = end.or(searched.map(|_| line.len())) {
