@@ -35,6 +35,8 @@ pub mod simulator;
 #[doc(hidden)]
 pub mod fuzzing;
 
+#[cfg(test)]
+mod cpu_time;
 mod likeness;
 mod reload;
 mod revocable;
