@@ -3,22 +3,21 @@
 mod accept;
 mod gate;
 mod gzip;
-mod held;
-mod life;
 mod page;
 mod query;
 mod scrape;
 mod serve;
+mod timeouts;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -30,7 +29,6 @@ use crate::status::Status;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use accept::fuzzing;
 use gzip::Packer;
-use held::Held;
 use query::Query;
 use scrape::Scrapes;
 pub use serve::serve;
@@ -75,11 +73,21 @@ impl Shared {
 
 async fn within(places: &Arc<Semaphore>, most: usize, answer: impl Future<Output = Response>) -> Response {
     if let Ok(place) = places.clone().try_acquire_owned() {
-        return Held::hold(answer.await, place).map(Body::new);
+        return guarded(answer.await, place);
     }
     // As promhttp, Prometheus's own library, says it.
     let text = format!("Limit of concurrent requests reached ({most}), try again later.\n");
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
+/// Keeps `guard` until the body has been sent or the client is gone.
+fn guarded(response: Response, guard: impl Send + 'static) -> Response {
+    response.map(|body| {
+        Body::new(body.map_err(move |error| {
+            let _guard = &guard;
+            error
+        }))
+    })
 }
 
 /// The router of every page.
@@ -113,12 +121,12 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// As Prometheus answers it; pages of other sites may not ask, since a browser may send a password with what they ask for.
-async fn reload(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response {
+async fn reload(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let Some(handle) = &shared.pages.reload else {
         let text = "Reloading by request is off; it needs --web.enable-lifecycle.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     };
-    if is_cross_site(&uri, &headers) {
+    if is_cross_site(&headers) {
         let text = "Reloading is not allowed from pages of other sites.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
@@ -129,14 +137,12 @@ async fn reload(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap)
 }
 
 /// Whether a browser says that a page of another site makes this request: by `Sec-Fetch-Site`, or, as on plain HTTP, by `Origin` alone.
-fn is_cross_site(uri: &Uri, headers: &HeaderMap) -> bool {
+fn is_cross_site(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site != "same-origin" && site != "none";
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return false };
-    // Over HTTP/2 the URI has the host.
-    let host = uri.authority().map(Authority::as_str);
-    let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok());
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let origin = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
     origin.zip(host).is_none_or(|(origin, host)| !origin.eq_ignore_ascii_case(host))
 }

@@ -14,9 +14,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::held::Held;
-use super::life::{Life, UnderWay};
-use super::page;
+use super::timeouts::Timeouts;
+use super::{guarded, page};
 use crate::web::{RateLimit, Verdict, WebConfig};
 
 /// The page that anybody may ask for at any time, since probes bring no password: it says no more than that someone answers.
@@ -50,20 +49,20 @@ impl Gate {
         Self { pages: TowerToHyperService::new(pages), web, bucket: Arc::default() }
     }
 
-    /// The answer to a request of a connection. Only while it is one of a page that is not open to everybody does it keep the connection its place.
+    /// Answers a request. Only a response that needed permission keeps its connection from being evicted.
     pub(super) fn call(
         &self,
         request: Request<Incoming>,
-        life: &Life,
-    ) -> impl Future<Output = Response<Held<Option<UnderWay>>>> + use<> {
-        life.asked();
-        let (web, gate, life) = (self.web.borrow().clone(), self.clone(), life.clone());
+        timeouts: &Timeouts,
+    ) -> impl Future<Output = Response> + use<> {
+        timeouts.set_idle();
+        let (web, gate, timeouts) = (self.web.borrow().clone(), self.clone(), timeouts.clone());
         // No page reads a body, and none should wait in memory while a password is verified.
         let request = request.map(|_| Body::empty());
         async move {
             let is_open = request.uri().path() == OPEN;
             let refusal = if is_open { None } else { gate.refusal(&web, request.headers()).await };
-            let under_way = (refusal.is_none() && !is_open).then(|| life.begin());
+            let response_guard = (refusal.is_none() && !is_open).then(|| timeouts.start_response());
             let mut response = match refusal {
                 Some(refusal) => refusal,
                 None => match gate.pages.call(request).await {
@@ -79,7 +78,7 @@ impl Gate {
                     response.headers_mut().insert(name, value.clone());
                 }
             }
-            Held::hold(response, under_way)
+            guarded(response, response_guard)
         }
     }
 

@@ -93,11 +93,6 @@ fn holds(config: &WebConfig, text: &str) {
     let is_encrypted =
         ["cert", "cert_file"].iter().any(|key| at(["tls_server_config", key]).is_some_and(is_filled));
     assert_eq!(config.tls.is_some(), is_encrypted, "TLS");
-    let is_old = at(["http_server_config", "http2"])
-        .is_some_and(|value| matches!(value.kind, ValueKind::Boolean(false)));
-    if let Some(tls) = &config.tls {
-        assert!(!is_old || tls.alpn_protocols == [b"http/1.1"], "HTTP/2");
-    }
     let limit = at(["rate_limit", "interval"]).is_some_and(is_filled);
     assert!(limit || config.rate_limit.is_none());
     assert!(config.rate_limit.is_none_or(|limit| !limit.interval.is_zero()));

@@ -15,9 +15,6 @@ use super::users::{Guesses, Users};
 use super::{Files, WebConfig};
 use crate::config::{ConfigError, Section, text, yaml};
 
-const HTTP_2: &[u8] = b"h2";
-const HTTP_1: &[u8] = b"http/1.1";
-
 /// Headers that may be set, and which values they may have if only these mean something.
 const HEADERS: [(&str, HeaderName, &[&str]); 5] = [
     ("Content-Security-Policy", CONTENT_SECURITY_POLICY, &[]),
@@ -55,12 +52,13 @@ pub(super) fn understand(
     let known = ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"];
     let mut root = Section::discreet(file, yaml(file, text)?, &known)?;
     let mut http = root.section("http_server_config", &["http2", "headers"])?;
-    let http2 = http.switch("http2")?.unwrap_or(true);
+    if http.switch("http2")? == Some(true) {
+        tracing::warn!("HTTP/2 is not supported; serving HTTP/1.1");
+    }
     let headers = headers(&mut http)?;
     let (mut tls, certificates) = tls::server_config(file, &mut root, files)?;
     if let Some(tls) = &mut tls {
-        tls.alpn_protocols =
-            if http2 { vec![HTTP_2.to_owned(), HTTP_1.to_owned()] } else { vec![HTTP_1.to_owned()] };
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     }
     let is_about_users = root.has("basic_auth_users");
     let hashes = root.secrets("basic_auth_users")?;

@@ -102,6 +102,26 @@ async fn client_that_closes_its_half_gets_the_whole_answer() {
 }
 
 #[tokio::test]
+async fn http_2_is_offered_and_configured_but_http_1_1_is_served() {
+    let authority = Authority::new("ours");
+    let own = authority.client("prometheus.example");
+    let yaml = tls("client_auth_type: NoClientCert") + "http_server_config: {http2: true}\n";
+    let (_simulator, exporter) = serve(&yaml, &authority).await;
+    let warning = "level=warn msg=\"HTTP/2 is not supported; serving HTTP/1.1\"";
+    assert_eq!(exporter.log().matches(warning).count(), 1, "{}", exporter.log());
+    let mut client = Arc::unwrap_or_clone(client(&authority, &own, &own, VERSIONS[1]));
+    client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let name = ServerName::try_from("localhost").unwrap();
+    let connector = TlsConnector::from(Arc::new(client));
+    let mut stream = connector.connect(name, connect(&exporter).await).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    assert!(response.starts_with(b"HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
 async fn a_certificate_is_worth_nothing_without_its_key() {
     let authority = Authority::new("ours");
     let (good, other) = (authority.client("prometheus.example"), authority.client("prometheus.example"));

@@ -341,13 +341,12 @@ async fn who_does_not_come_to_the_end_of_a_handshake_is_hung_up_on() {
 }
 
 #[tokio::test]
-async fn headers_are_on_every_answer_and_http_2_can_be_switched_off() {
+async fn headers_are_on_every_answer() {
     let authority = Authority::new("ours");
     let headers =
         "headers: {X-Frame-Options: deny, Content-Security-Policy: '', Strict-Transport-Security: max-age=5}";
-    let server =
-        |http2| format!("{TLS}{}http_server_config: {{http2: {http2}, {headers}}}\n", users(&["alice"]));
-    let (_simulator, exporter) = serve(&server(true), &authority).await;
+    let yaml = format!("{TLS}{}http_server_config: {{{headers}}}\n", users(&["alice"]));
+    let (_simulator, exporter) = serve(&yaml, &authority).await;
     let ask = async |path: &str, user: &str| {
         let request = client(&authority, None).get(https(&exporter, path)).basic_auth(user, Some("secret"));
         request.send().await.unwrap()

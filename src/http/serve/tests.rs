@@ -2,10 +2,11 @@ use axum::body::{Body, Bytes};
 use axum::routing::get;
 use futures_util::stream;
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+use tokio::time::Instant;
 
 use super::*;
 use crate::http::gate::OPEN;
-use crate::http::life::{ANSWER, FIRST_REQUEST, IDLE};
+use crate::http::timeouts::{FIRST_REQUEST_TIMEOUT, KEEP_ALIVE_TIMEOUT, RESPONSE_TIMEOUT};
 
 /// A thousand of them are more than is kept for a client that does not read.
 const PIECE: Result<Bytes, Infallible> = Ok(Bytes::from_static(&[b'x'; 16 * 1024]));
@@ -22,8 +23,8 @@ fn server(web: watch::Receiver<Arc<WebConfig>>) -> Server {
     Server {
         gate: Gate::new(router, web.clone()),
         web,
-        places: Arc::new(Semaphore::new(1)),
-        needed: Notify::new(),
+        connections: Arc::new(Semaphore::new(1)),
+        evict: Notify::new(),
         stop: CancellationToken::new(),
     }
 }
@@ -41,10 +42,9 @@ async fn served_by<F: Future<Output = ()>>(
     web: watch::Receiver<Arc<WebConfig>>,
     client: impl FnOnce(DuplexStream) -> F,
 ) -> (Option<ErrorKind>, Duration) {
-    let (life, start) = (Life::new(), Instant::now());
+    let (timeouts, start) = (Timeouts::new(), Instant::now());
     let (ours, theirs) = duplex(1024);
-    let connection = http_1().serve_connection(TokioIo::new(ours), server.answers(&life));
-    let serving = drive(connection, http1::Connection::graceful_shutdown, server, web, &life);
+    let serving = server.serve_http(TokioIo::new(ours), web, &timeouts);
     let (ended, ()) = tokio::join!(async { (serving.await, start.elapsed()) }, client(theirs));
     (ended.0.err().map(|error| error.kind()), ended.1)
 }
@@ -59,7 +59,7 @@ async fn until_the_end(mut client: DuplexStream) {
 
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_or_not_enough_is_given_up() {
-    let timed_out = (Some(ErrorKind::TimedOut), FIRST_REQUEST);
+    let timed_out = (Some(ErrorKind::TimedOut), FIRST_REQUEST_TIMEOUT);
     assert_eq!(served(until_the_end).await, timed_out);
     let half = async |mut client: DuplexStream| {
         client.write_all(b"GET /short HTTP/1.1\r\n").await.unwrap();
@@ -72,16 +72,16 @@ async fn who_says_nothing_or_not_enough_is_given_up() {
 async fn who_does_not_read_the_answer_is_given_up() {
     let stuck = async |mut client: DuplexStream| {
         ask(&mut client, "/long").await;
-        sleep(ANSWER + SOON).await;
+        sleep(RESPONSE_TIMEOUT + SOON).await;
     };
-    assert_eq!(served(stuck).await, (Some(ErrorKind::TimedOut), ANSWER));
+    assert_eq!(served(stuck).await, (Some(ErrorKind::TimedOut), RESPONSE_TIMEOUT));
     let crawling = async |mut client: DuplexStream| {
         ask(&mut client, "/long").await;
         while client.read_u8().await.is_ok() {
             sleep(Duration::from_secs(1)).await;
         }
     };
-    assert_eq!(served(crawling).await, (Some(ErrorKind::TimedOut), ANSWER));
+    assert_eq!(served(crawling).await, (Some(ErrorKind::TimedOut), RESPONSE_TIMEOUT));
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,19 +94,19 @@ async fn who_is_let_go_is_waited_for_but_not_for_long() {
         until_the_end(client).await;
     };
     let ended = served_by(&server(web.clone()), web, slow).await;
-    assert_eq!(ended, (Some(ErrorKind::TimedOut), SOON + LET_GO));
+    assert_eq!(ended, (Some(ErrorKind::TimedOut), SOON + WEB_CHANGE_TIMEOUT));
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_does_not_read_what_is_open_to_all_makes_room() {
-    for (path, lasts) in [("/long", ANSWER), (OPEN, Duration::from_secs(5))] {
+    for (path, lasts) in [("/long", RESPONSE_TIMEOUT), (OPEN, Duration::from_secs(5))] {
         let (_sender, web) = watch::channel(Arc::default());
         let server = server(web.clone());
         let stuck = async |mut client: DuplexStream| {
             ask(&mut client, path).await;
             sleep(Duration::from_secs(5)).await;
-            server.needed.notify_one();
-            sleep(ANSWER).await;
+            server.evict.notify_one();
+            sleep(RESPONSE_TIMEOUT).await;
         };
         let ended = served_by(&server, web, stuck).await;
         assert_eq!(ended, (Some(ErrorKind::TimedOut), lasts), "{path}");
@@ -127,7 +127,7 @@ async fn who_asks_now_and_then_keeps_the_connection() {
     };
     let (ended, time) = served(regular).await;
     assert_eq!(ended, Some(ErrorKind::TimedOut));
-    assert_eq!(time, pause * 9 + IDLE);
+    assert_eq!(time, pause * 9 + KEEP_ALIVE_TIMEOUT);
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,5 +140,3 @@ async fn a_slow_answer_is_waited_for() {
     };
     assert_eq!(served(patient).await, (None, Duration::from_secs(270)));
 }
-
-mod over_http_2;
