@@ -17,7 +17,7 @@ COPY Cargo.toml Cargo.lock build.rs ./
 COPY src src
 # Cargo.toml names them.
 COPY benches benches
-COPY deploy/static deploy/no-unwinding.ld deploy/
+COPY deploy/static deploy/
 # What build_info says of the source; there is no git in here to ask.
 ARG REVISION=unknown
 RUN cp "$(BUILD_REVISION="$REVISION" deploy/static)" /
