@@ -91,7 +91,7 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
             }
         });
     }
-    let projects = plan::projects(config, &listed);
+    let projects = plan::projects(config, |id| listed.get(id));
     let asked = stream::iter(&projects)
         .map(|(id, plan)| async {
             match clients.of(&plan.credentials) {

@@ -7,7 +7,7 @@ pub mod config;
 pub mod clients;
 pub mod detail;
 pub mod discovery;
-pub mod fleet;
+mod fleet;
 pub mod plan;
 pub mod settings;
 

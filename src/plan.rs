@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use glob::Pattern;
 
+use crate::atlas::Listing;
 use crate::config::{Config, Credentials, OrganizationConfig, Selection};
 use crate::likeness;
 use crate::model::{Expected, ListedCluster, OrganizationId, ProjectId, Unexportable};
@@ -27,9 +28,9 @@ pub struct Project {
 /// Every project that is watched, given the projects that each organization lists. `[[projects]]` wins over
 /// `[[organizations]]`, what that excludes included, and of two organizations the one that stands first.
 #[must_use]
-pub fn projects(
+pub fn projects<'a>(
     config: &Config,
-    listed: &BTreeMap<OrganizationId, ListedProjects>,
+    listed: impl Fn(&OrganizationId) -> Option<&'a ListedProjects>,
 ) -> BTreeMap<ProjectId, Project> {
     let mut projects = BTreeMap::new();
     for project in &config.projects {
@@ -42,7 +43,7 @@ pub fn projects(
         projects.insert(project.id.clone(), plan);
     }
     for organization in &config.organizations {
-        for (id, name) in listed.get(&organization.id).into_iter().flatten() {
+        for (id, name) in listed(&organization.id).into_iter().flatten() {
             if organization.excludes(id, name.as_deref()) {
                 continue;
             }
@@ -109,13 +110,41 @@ pub fn clusters<'a>(selection: &'a Selection, listed: Option<&'a [ListedCluster]
     selected
 }
 
-/// Adds the clusters of an older listing that are missing from a newer one, up to `max` in all.
-pub fn keep_missing(listed: &mut Vec<ListedCluster>, before: Vec<ListedCluster>, max: usize) {
-    let names: HashSet<_> = listed.iter().map(|cluster| &*cluster.name).collect();
-    let room = max.saturating_sub(listed.len());
-    let is_missing = |cluster: &ListedCluster| !names.contains(&*cluster.name);
-    let missing: Vec<_> = before.into_iter().filter(is_missing).take(room).collect();
-    listed.extend(missing);
+/// Merges a listing of projects with the one before it. A known name stays where the new one is unreadable, so that no exclusion
+/// comes and goes; and where entries are unreadable, missing projects stay, up to `max` in all.
+#[must_use]
+pub fn merge_projects(
+    listing: Listing<(ProjectId, Option<String>)>,
+    before: ListedProjects,
+    max: usize,
+) -> ListedProjects {
+    let mut listed: ListedProjects = listing.found.into_iter().collect();
+    for (id, name) in before {
+        if let Some(known) = listed.get_mut(&id) {
+            *known = known.take().or(name);
+        } else if listing.flaw.is_some() && listed.len() < max {
+            listed.insert(id, name);
+        }
+    }
+    listed
+}
+
+/// Merges a listing of clusters with the one before it: where entries are unreadable, missing clusters stay, up to `max` in all.
+#[must_use]
+pub fn merge_clusters(
+    listing: Listing<ListedCluster>,
+    before: Vec<ListedCluster>,
+    max: usize,
+) -> Vec<ListedCluster> {
+    let mut listed = listing.found;
+    if listing.flaw.is_some() {
+        let names: HashSet<_> = listed.iter().map(|cluster| cluster.name.as_str()).collect();
+        let is_missing = |cluster: &ListedCluster| !names.contains(cluster.name.as_str());
+        let room = max.saturating_sub(listed.len());
+        let missing: Vec<_> = before.into_iter().filter(is_missing).take(room).collect();
+        listed.extend(missing);
+    }
+    listed
 }
 
 /// Maximum number of names about which there is a complaint of its own.
@@ -226,6 +255,7 @@ pub fn meant<'a>(name: &str, listed: &'a [ListedCluster]) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::atlas::Error;
     use crate::cpu_time;
 
     fn listed(clusters: &[(&str, Option<Unexportable>)]) -> Vec<ListedCluster> {
@@ -239,6 +269,10 @@ mod tests {
                 sharded: false,
             })
             .collect()
+    }
+
+    fn flawed<T>(found: Vec<T>) -> Listing<T> {
+        Listing { found, flaw: Some(Error::Timeout) }
     }
 
     #[test]
@@ -340,9 +374,8 @@ mod tests {
         let selection = Selection { names, patterns: Some(Vec::new()), excluded: Vec::new() };
         for (listed, before) in [(&one, &other), (&other, &one)] {
             for max in [count + 1, 2 * count] {
-                let mut listed = listed.clone();
-                keep_missing(&mut listed, before.clone(), max);
-                assert_eq!(listed.len(), max);
+                let merged = merge_clusters(flawed(listed.clone()), before.clone(), max);
+                assert_eq!(merged.len(), max);
             }
         }
         for (listed, expected) in [(&one, 0), (&other, MAX_COMPLAINTS + 1)] {
@@ -364,9 +397,24 @@ mod tests {
 
     #[test]
     fn older_listing_adds_what_is_missing() {
-        let mut newer = listed(&[("a", None), ("b", Some(Unexportable::SharedTier))]);
-        keep_missing(&mut newer, listed(&[("b", None), ("c", None)]), 9);
+        let newer = listed(&[("a", None), ("b", Some(Unexportable::SharedTier))]);
+        let older = listed(&[("b", None), ("c", None)]);
         let expected = listed(&[("a", None), ("b", Some(Unexportable::SharedTier)), ("c", None)]);
-        assert_eq!(newer, expected);
+        assert_eq!(merge_clusters(flawed(newer.clone()), older.clone(), 9), expected);
+        assert_eq!(merge_clusters(Listing { found: newer.clone(), flaw: None }, older, 9), newer);
+    }
+
+    #[test]
+    fn known_project_names_stay() {
+        let id = |digit: &str| ProjectId::parse(&digit.repeat(24)).unwrap();
+        let name = |name: &str| Some(name.to_owned());
+        let before =
+            ListedProjects::from([(id("a"), name("old")), (id("b"), name("b")), (id("c"), name("c"))]);
+        let found = vec![(id("a"), name("new")), (id("b"), None)];
+        let complete = Listing { found: found.clone(), flaw: None };
+        let expected = ListedProjects::from([(id("a"), name("new")), (id("b"), name("b"))]);
+        assert_eq!(merge_projects(complete, before.clone(), 9), expected);
+        assert_eq!(merge_projects(flawed(found.clone()), before.clone(), 2), expected);
+        assert_eq!(merge_projects(flawed(found), before, 3).len(), 3);
     }
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::board::Board;
 use crate::config::{Config, Proxy, Source};
 use crate::exposition::{self, Format};
-use crate::fleet::Fleet;
+use crate::fleet::Supervisor;
 use crate::reload::{Ask, ReloadHandle, Reloads, What};
 use crate::self_metrics::SelfMetrics;
 use crate::web::{Occasion, Web};
@@ -76,11 +76,11 @@ pub async fn run(
     mut reloads: Reloads,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let (board, metrics, mut fleet) = begin(config, options.dropped_log_lines)?;
+    let (board, metrics, mut supervisor) = begin(config, options.dropped_log_lines)?;
     let router = http::router(http::Pages {
         board,
         metrics: metrics.clone(),
-        settings: fleet.settings(),
+        settings: supervisor.settings(),
         telemetry_path: options.telemetry_path,
         reload: options.lifecycle.then(|| reloads.handle()),
         max_requests: options.max_requests,
@@ -93,13 +93,13 @@ pub async fn run(
         tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            ended = fleet.run() => return Err(task_ended(ended)),
+            ended = supervisor.run() => return Err(task_ended(ended)),
             read = next_configuration(&mut reloads, options.source.as_ref(), &web) => {
                 let what = read.ask.what;
                 let web = read.web.err();
                 refused.web.clone_from(&web);
                 let now = if let Some(config) = read.config {
-                    let outcome = config.and_then(|config| fleet.reload(config).map_err(|error| error.to_string()));
+                    let outcome = config.and_then(|config| supervisor.reload(config).map_err(|error| error.to_string()));
                     refused.config = outcome.err();
                     refused.sentence()
                 } else {
@@ -115,7 +115,7 @@ pub async fn run(
             }
         }
     }
-    fleet.stop();
+    drop(supervisor);
     // Whoever waits for a reload is told that there is none.
     drop(reloads);
     let _ = server.await;
@@ -146,14 +146,14 @@ pub async fn once(
 ) -> Result<(String, bool), Error> {
     // What is found in the meantime is for the next time: a listing that never stands still must not keep this one from ending.
     config.discovery_interval = NEVER;
-    let (board, metrics, mut fleet) = begin(config, dropped_log_lines)?;
+    let (board, metrics, mut supervisor) = begin(config, dropped_log_lines)?;
     // How many details were not asked for at least, and since when.
     let mut least: Option<(usize, Instant)> = None;
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return Err(Error::Stopped),
-            ended = fleet.run() => return Err(task_ended(ended)),
+            ended = supervisor.run() => return Err(task_ended(ended)),
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
         if board.is_ready() {
@@ -169,14 +169,14 @@ pub async fn once(
     }
     let view = Arc::new(board.view(Instant::now()));
     let well = view.is_well();
-    let interval = fleet.settings().borrow().poll.interval;
+    let interval = supervisor.settings().borrow().poll.interval;
     Ok((exposition::render(view, metrics, interval, Format::Text)?, well))
 }
 
 fn begin(
     config: Config,
     dropped_log_lines: Arc<AtomicU64>,
-) -> Result<(Arc<Board>, Arc<SelfMetrics>, Fleet), Error> {
+) -> Result<(Arc<Board>, Arc<SelfMetrics>, Supervisor), Error> {
     tracing::info!(
         projects = config.projects.len(),
         organizations = config.organizations.len(),
@@ -190,8 +190,8 @@ fn begin(
     let metrics = SelfMetrics::new(&atlas::ENDPOINTS, Timestamp::now());
     let metrics = Arc::new(metrics.with_dropped_log_lines(dropped_log_lines));
     let board = Arc::new(Board::new(config.poll.stale_after));
-    let fleet = Fleet::new(config, board.clone(), metrics.clone())?;
-    Ok((board, metrics, fleet))
+    let supervisor = Supervisor::new(config, board.clone(), metrics.clone())?;
+    Ok((board, metrics, supervisor))
 }
 
 /// What was read anew, and for whom.

@@ -1,119 +1,83 @@
-//! What is kept of each project and cluster that is watched.
+//! Records of the watched organizations, projects and clusters, with their tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tracing::field::display;
 
-use crate::detail::{Reader, Subject};
 use crate::model::{ListedCluster, Target};
-use crate::plan::{Complaint, Project};
+use crate::plan::{self, Complaint, ListedProjects};
 use crate::telling::Place;
 
-/// A project that is watched.
-#[derive(Debug)]
-pub(super) struct Watched {
-    pub(super) plan: Project,
-    pub(super) task: AbortHandle,
-    /// What reads its events and buckets, from its first listing on.
-    pub(super) details: Vec<AbortHandle>,
-    /// Its clusters, as they were listed last.
-    pub(super) listed: Option<Vec<ListedCluster>>,
-    /// Those that are watched.
-    pub(super) clusters: BTreeMap<Target, Tasks>,
-    /// What was said in the log of names and patterns that lead nowhere.
-    pub(super) said: BTreeSet<Complaint>,
-}
-
-/// The logged exclusions of an organization.
+/// All running tasks.
 #[derive(Debug, Default)]
-pub(super) struct SaidOfExclusions {
-    /// The number of projects that they exclude.
-    pub(super) excluded: usize,
-    /// Those of them that match nothing.
-    pub(super) complaints: BTreeSet<Complaint>,
-}
+pub(super) struct Tasks(JoinSet<()>);
 
-/// The tasks of a cluster.
+/// A running task. Dropping it cancels the task, so a task ends with the record that holds it.
 #[derive(Debug)]
-pub(super) struct Tasks {
-    pub(super) poll: AbortHandle,
-    pub(super) schedule: Option<AbortHandle>,
-    /// What reads its snapshots while Atlas exports them by itself, and whether as those of a sharded cluster.
-    pub(super) snapshots: Option<(AbortHandle, bool)>,
-    /// Whether it is sharded.
-    pub(super) sharded: bool,
-}
+pub(super) struct Task(AbortHandle);
 
-impl Watched {
-    /// A project of which nothing is known yet.
-    pub(super) fn new(plan: Project, task: AbortHandle) -> Self {
-        Self {
-            plan,
-            task,
-            details: Vec::new(),
-            listed: None,
-            clusters: BTreeMap::new(),
-            said: BTreeSet::new(),
-        }
-    }
-
-    pub(super) fn end(&self) {
-        self.task.abort();
-        self.details.iter().for_each(AbortHandle::abort);
-        self.clusters.values().for_each(Tasks::end);
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
 impl Tasks {
-    pub(super) fn new(poll: AbortHandle) -> Self {
-        Self { poll, schedule: None, snapshots: None, sharded: false }
+    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) -> Task {
+        Task(self.0.spawn(task))
     }
 
-    /// Has the snapshots read while Atlas exports them by itself.
-    pub(super) fn follow_snapshots(
-        &mut self,
-        reader: &Arc<Reader>,
-        all: &mut JoinSet<()>,
-        target: &Target,
-        exports: bool,
-    ) {
-        if exports && self.snapshots.as_ref().is_some_and(|(_, sharded)| *sharded == self.sharded) {
-            return;
+    /// Waits for a task that ends without being cancelled, and returns how it ended.
+    pub(super) async fn ended(&mut self) -> Result<(), JoinError> {
+        loop {
+            match self.0.join_next().await {
+                Some(Err(error)) if error.is_cancelled() => {}
+                Some(ended) => return ended,
+                None => std::future::pending().await,
+            }
         }
-        if let Some((task, _)) = self.snapshots.take() {
-            task.abort();
-        }
-        if exports {
-            let subject = Subject::Snapshots { target: target.clone(), sharded: self.sharded };
-            let task = all.spawn(reader.clone().watch(subject));
-            self.snapshots = Some((task, self.sharded));
-        }
-    }
-
-    pub(super) fn end(&self) {
-        self.poll.abort();
-        self.schedule.iter().for_each(AbortHandle::abort);
-        self.snapshots.iter().for_each(|(task, _)| task.abort());
     }
 }
 
-/// Maximum number of log lines about things that end at once.
-const MAX_LINES: usize = 10;
-
-/// Calls `log` for the first few of `things`; returns the number of the others.
-pub(super) fn log_few<T>(things: impl IntoIterator<Item = T>, mut log: impl FnMut(T)) -> usize {
-    let mut things = things.into_iter();
-    things.by_ref().take(MAX_LINES).for_each(&mut log);
-    things.count()
+#[derive(Debug)]
+pub(super) struct Organization {
+    pub(super) _discovery: Task,
+    /// The last listing; `None` before the first.
+    pub(super) listed: Option<ListedProjects>,
+    /// The logged number of excluded projects.
+    pub(super) excluded: usize,
+    /// The logged exclusions that match nothing.
+    pub(super) warned: BTreeSet<Complaint>,
 }
 
-/// Says once what leads nowhere.
-pub(super) fn complain(place: Place<'_>, found: BTreeSet<Complaint>, said: &mut BTreeSet<Complaint>) {
+#[derive(Debug)]
+pub(super) struct Project {
+    pub(super) plan: plan::Project,
+    pub(super) _discovery: Task,
+    /// The collectors of events and buckets, which start after the first listing.
+    pub(super) collectors: Vec<Task>,
+    /// The last listing; `None` before the first.
+    pub(super) listed: Option<Vec<ListedCluster>>,
+    pub(super) clusters: BTreeMap<Target, Cluster>,
+    /// The logged names and patterns that match nothing.
+    pub(super) warned: BTreeSet<Complaint>,
+}
+
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub(super) _poll: Task,
+    pub(super) schedule: Option<Task>,
+    /// The collector of snapshots, which runs while Atlas exports them automatically.
+    pub(super) snapshots: Option<Task>,
+    pub(super) sharded: bool,
+}
+
+/// Logs the complaints that are not in `warned` yet.
+pub(super) fn warn(place: Place<'_>, complaints: BTreeSet<Complaint>, warned: &mut BTreeSet<Complaint>) {
     let owner = if place.project.is_some() { "project" } else { "organization" };
     let (organization_id, project_id) = (place.organization.map(display), place.project.map(display));
-    for complaint in found.difference(said) {
+    for complaint in complaints.difference(warned) {
         match complaint {
             Complaint::Unknown { name, meant } => {
                 tracing::error!(
@@ -155,19 +119,30 @@ pub(super) fn complain(place: Place<'_>, found: BTreeSet<Complaint>, said: &mut 
             }
         }
     }
-    *said = found;
+    *warned = complaints;
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    #[test]
-    fn lines_of_the_log_are_few() {
-        for (things, lines, others) in [(0, 0, 0), (10, 10, 0), (30_000, 10, 29_990)] {
-            let mut logged = 0;
-            assert_eq!(log_few(0..things, |_| logged += 1), others);
-            assert_eq!(logged, lines);
-        }
+    #[tokio::test]
+    async fn tasks_that_end_are_reported_unless_cancelled() {
+        let mut tasks = Tasks::default();
+        let (held, released) = tokio::sync::oneshot::channel::<()>();
+        drop(tasks.spawn(async move {
+            std::future::pending::<()>().await;
+            drop(held);
+        }));
+        assert!(released.await.is_err(), "a dropped task is cancelled");
+        let _running = tasks.spawn(std::future::pending());
+        let soon = Duration::from_millis(50);
+        assert!(tokio::time::timeout(soon, tasks.ended()).await.is_err());
+        let _returned = tasks.spawn(async {});
+        assert!(tasks.ended().await.is_ok());
+        let _panicked = tasks.spawn(async { panic!("a poll task died") });
+        assert!(tasks.ended().await.unwrap_err().to_string().contains("a poll task died"));
     }
 }
