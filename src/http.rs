@@ -2,13 +2,13 @@
 
 mod accept;
 mod gate;
-mod gzip;
 mod page;
 mod query;
 mod scrape;
 mod serve;
 mod timeouts;
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,6 +17,8 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -28,13 +30,16 @@ use crate::settings::Follow;
 use crate::status::Status;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use accept::fuzzing;
-use gzip::Packer;
 use query::Query;
-use scrape::Scrapes;
+use scrape::MetricsCache;
 pub use serve::serve;
 
 /// Status pages, and their JSON, that are answered at once.
 const STATUS_AT_ONCE: usize = 4;
+
+/// Level 1 took 59 ms for ten thousand clusters and made 1.97 MB of 46, level 2 66 ms and 1.32 MB, level 3
+/// 79 ms and 1.29 MB, level 6 247 ms and 1.05 MB.
+const GZIP_LEVEL: u32 = 2;
 
 /// What the pages show.
 #[derive(Debug, Clone)]
@@ -57,7 +62,7 @@ pub struct Pages {
 #[derive(Debug)]
 struct Shared {
     pages: Arc<Pages>,
-    scrapes: Scrapes,
+    metrics_cache: MetricsCache,
     /// Of requests that cost something.
     places: Arc<Semaphore>,
     /// Of those for the status, whose answers are whole in memory until they are sent: a kilobyte a cluster.
@@ -104,12 +109,12 @@ pub fn router(pages: Pages) -> Router {
     let most = Some(pages.max_requests).filter(|most| *most > 0).unwrap_or(Semaphore::MAX_PERMITS);
     let places = Arc::new(Semaphore::new(most));
     let status_places = Arc::new(Semaphore::new(STATUS_AT_ONCE));
-    let (pages, scrapes) = (Arc::new(pages), Scrapes::default());
-    router.with_state(Arc::new(Shared { pages, scrapes, places, status_places }))
+    let (pages, metrics_cache) = (Arc::new(pages), MetricsCache::default());
+    router.with_state(Arc::new(Shared { pages, metrics_cache, places, status_places }))
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    shared.within_limit(scrape::answer(&shared.pages, &shared.scrapes, &headers)).await
+    shared.within_limit(scrape::answer(&shared.pages, &shared.metrics_cache, &headers)).await
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
@@ -201,12 +206,18 @@ fn packed(text: String, content_type: &'static str, headers: &HeaderMap) -> Resp
         // What is kept is older than what it says.
         (header::CACHE_CONTROL, "no-store"),
     ];
-    if accept::gzip(headers.get_all(header::ACCEPT_ENCODING)) {
-        // Memory takes everything; if not, who asks for gzip can read text, too.
-        if let Ok(part) = Packer::default().pack_all(&text) {
-            let encoding = [(header::CONTENT_ENCODING, "gzip")];
-            return (about, encoding, gzip::join([&part]).0.concat()).into_response();
-        }
+    if accept::gzip(headers.get_all(header::ACCEPT_ENCODING))
+        && let Ok(body) = gzip([&text])
+    {
+        return (about, [(header::CONTENT_ENCODING, "gzip")], body).into_response();
     }
     (about, text).into_response()
+}
+
+fn gzip(pieces: impl IntoIterator<Item = impl AsRef<[u8]>>) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL));
+    for piece in pieces {
+        encoder.write_all(piece.as_ref())?;
+    }
+    encoder.finish()
 }

@@ -1,9 +1,6 @@
-//! Scrapes: a gzip body that is kept while it is true, and plain text that is written while it is sent.
-//!
-//! Whoever comes while a body is made waits for it, and takes it if its board is no older than the request. So no scrape shows less
-//! than the board held when it was asked for, and a crowd of scrapers costs one rendering.
+//! Scrapes: gzip bodies are cached for a second, so that concurrent scrapes share one rendering. Plain text,
+//! which hardly any scraper asks for, is rendered while it is sent.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,63 +11,32 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-use super::gzip::{self, Packer, Part};
-use super::{Pages, accept};
-use crate::board::View;
-use crate::exposition::{self, Format, Pieces, Text};
+use super::{Pages, accept, gzip};
+use crate::exposition::{self, Format, Pieces};
 use crate::process::ProcessStats;
 
-/// What the exporter says of itself is at most this old.
-const OWN_AGE: Duration = Duration::from_secs(1);
+/// Starts when a body has been rendered, so that all scrapes that waited for it share it.
+const CACHE_TTL: Duration = Duration::from_secs(1);
 
-/// What is kept of each format that was asked for.
+/// Gzip bodies that are younger than [`CACHE_TTL`], one for each format. The lock is held while a body is
+/// rendered.
 #[derive(Debug, Default)]
-pub(super) struct Scrapes {
-    text: Mutex<Slot>,
-    open_metrics: Mutex<Slot>,
-}
-
-/// A body, and what it was made with.
-#[derive(Debug, Default)]
-struct Slot {
-    kept: Option<Kept>,
-    packer: Packer,
-}
-
-/// An exposition, compressed.
-#[derive(Debug)]
-struct Kept {
-    /// When the board was looked at for the clusters, and what it was then.
-    taken: Instant,
-    revision: u64,
-    fresh_until: Option<Instant>,
-    clusters: Part,
-    /// When it was looked at for the rest.
-    own_taken: Instant,
-    own: Part,
-}
-
-impl Kept {
-    /// Whether its clusters are those of the board at `now`, or were when it was `asked`.
-    fn has_clusters(&self, revision: u64, asked: Instant, now: Instant) -> bool {
-        let same = self.revision == revision && self.fresh_until.is_none_or(|until| now <= until);
-        same || self.taken >= asked
-    }
-
-    fn has_own(&self, now: Instant) -> bool {
-        now.duration_since(self.own_taken) < OWN_AGE
-    }
+pub(super) struct MetricsCache {
+    text: Arc<Mutex<Option<Bytes>>>,
+    open_metrics: Arc<Mutex<Option<Bytes>>>,
 }
 
 /// Answers a scrape.
-pub(super) async fn answer(pages: &Arc<Pages>, scrapes: &Scrapes, headers: &HeaderMap) -> Response {
+pub(super) async fn answer(pages: &Arc<Pages>, cache: &MetricsCache, headers: &HeaderMap) -> Response {
     let format = accept::format(headers.get_all(header::ACCEPT));
     let body = if accept::gzip(headers.get_all(header::ACCEPT_ENCODING)) {
-        compressed(pages, scrapes, format).await
+        let body = compressed(pages, cache, format).await;
+        body.map(|body| ([(header::CONTENT_ENCODING, "gzip")], body).into_response())
     } else {
-        plain(pages, format)
+        let pieces = pieces(pages, format).map(|pieces| stream::iter(pieces.map(Ok::<_, Infallible>)));
+        pieces.map(|pieces| Body::from_stream(pieces).into_response())
     };
     let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept, accept-encoding")];
     match body {
@@ -79,95 +45,42 @@ pub(super) async fn answer(pages: &Arc<Pages>, scrapes: &Scrapes, headers: &Head
     }
 }
 
-fn plain(pages: &Pages, format: Format) -> anyhow::Result<Response> {
-    let view = Arc::new(pages.board.view(Instant::now()));
-    let own = own(pages, view.clone(), format)?;
-    let (mut pieces, mut sent) = (exposition::clusters(view, format), Sent::default());
-    let clusters = std::iter::from_fn(move || {
-        let mut text = sent.room();
-        pieces.fill(&mut text).then(|| sent.lend(text))
-    });
-    let text = std::iter::once(own.into()).chain(clusters).chain([format.end().into()]);
-    let text = text.filter(|piece: &Bytes| !piece.is_empty()).map(Ok::<_, Infallible>);
-    Ok(Body::from_stream(stream::iter(text)).into_response())
-}
-
-/// Pieces of text on their way. One that has gone out makes room for another: to get its memory from the system again would take as
-/// long as to write it.
-#[derive(Debug, Default)]
-struct Sent(VecDeque<Bytes>);
-
-impl Sent {
-    fn room(&mut self) -> Text {
-        match self.0.pop_front().map(Bytes::try_into_mut) {
-            Some(Ok(mut gone)) => {
-                // Else what is in it would be copied first.
-                gone.clear();
-                Text::in_place_of(Vec::from(gone))
-            }
-            Some(Err(waiting)) => {
-                self.0.push_front(waiting);
-                Pieces::room()
-            }
-            None => Pieces::room(),
-        }
-    }
-
-    fn lend(&mut self, text: Text) -> Bytes {
-        let piece = Bytes::from(Vec::from(text));
-        self.0.push_back(piece.clone());
-        piece
-    }
-}
-
-async fn compressed(pages: &Arc<Pages>, scrapes: &Scrapes, format: Format) -> anyhow::Result<Response> {
-    let asked = Instant::now();
+async fn compressed(pages: &Arc<Pages>, cache: &MetricsCache, format: Format) -> anyhow::Result<Bytes> {
     let slot = match format {
-        Format::Text => &scrapes.text,
-        Format::OpenMetrics => &scrapes.open_metrics,
+        Format::Text => &cache.text,
+        Format::OpenMetrics => &cache.open_metrics,
     };
-    let mut slot = slot.lock().await;
-    let now = Instant::now();
-    let clusters = slot.kept.take().filter(|kept| kept.has_clusters(pages.board.revision(), asked, now));
-    let kept = match clusters {
-        Some(kept) if kept.has_own(now) => kept,
-        clusters => {
-            let (pages, mut packer) = (pages.clone(), std::mem::take(&mut slot.packer));
-            // Not on the threads that polls are on.
-            let made = tokio::task::spawn_blocking(move || {
-                make(&pages, format, clusters, &mut packer).map(|kept| (kept, packer))
-            });
-            let kept;
-            (kept, slot.packer) = made.await.context("cannot render")??;
-            kept
-        }
-    };
-    let (file, length) = gzip::join([&kept.own, &kept.clusters]);
-    slot.kept = Some(kept);
-    let headers =
-        [(header::CONTENT_ENCODING, "gzip".to_owned()), (header::CONTENT_LENGTH, length.to_string())];
-    let file = file.into_iter().map(Ok::<Bytes, Infallible>);
-    Ok((headers, Body::from_stream(stream::iter(file))).into_response())
-}
-
-/// An exposition of now, with the clusters of `before` if those are still true.
-fn make(pages: &Pages, format: Format, before: Option<Kept>, packer: &mut Packer) -> anyhow::Result<Kept> {
-    let taken = Instant::now();
-    let view = Arc::new(pages.board.view(taken));
-    let own = packer.pack_all(&own(pages, view.clone(), format)?)?;
-    if let Some(before) = before {
-        return Ok(Kept { own_taken: taken, own, ..before });
+    let mut cached = slot.clone().lock_owned().await;
+    if let Some(body) = &*cached {
+        return Ok(body.clone());
     }
-    let (revision, fresh_until) = (view.revision, view.fresh_until);
-    let (mut pieces, mut end) = (exposition::clusters(view, format), Some(format.end()));
-    let clusters =
-        packer.pack(|out| pieces.fill(out) || end.take().inspect(|end| out.push_str(end)).is_some())?;
-    Ok(Kept { taken, revision, fresh_until, clusters, own_taken: taken, own })
+    let (pages, slot) = (pages.clone(), slot.clone());
+    // Ten thousand clusters would block a thread of the runtime for too long. The task holds the lock: a
+    // client that hangs up meanwhile does not cause a second rendering.
+    let rendered = tokio::task::spawn_blocking(move || {
+        let body = Bytes::from(gzip(pieces(&pages, format)?)?);
+        *cached = Some(body.clone());
+        tokio::spawn(async move {
+            sleep(CACHE_TTL).await;
+            *slot.lock().await = None;
+        });
+        anyhow::Ok(body)
+    });
+    rendered.await.context("failed to render the metrics")?
 }
 
-fn own(pages: &Pages, view: Arc<View>, format: Format) -> anyhow::Result<String> {
+/// The exposition of now in pieces of some 16 KiB.
+fn pieces(pages: &Pages, format: Format) -> anyhow::Result<impl Iterator<Item = Bytes> + Send + use<>> {
+    let view = Arc::new(pages.board.view(Instant::now()));
     let poll_interval = pages.settings.borrow().poll.interval;
-    Ok(exposition::own(view, pages.metrics.clone(), poll_interval, ProcessStats::read(), format)?)
+    let metrics = pages.metrics.clone();
+    let own = exposition::own(view.clone(), metrics, poll_interval, ProcessStats::read(), format)?;
+    let mut clusters = exposition::clusters(view, format);
+    let clusters = std::iter::from_fn(move || {
+        let mut text = Pieces::room();
+        clusters.fill(&mut text).then(|| Bytes::from(Vec::from(text)))
+    });
+    Ok(std::iter::once(own.into()).chain(clusters).chain([format.end().into()]))
 }
 
 #[cfg(test)]
@@ -178,7 +91,6 @@ mod tests {
     use flate2::read::GzDecoder;
     use jiff::Timestamp;
     use tokio::sync::watch;
-    use tokio::time::advance;
 
     use super::*;
     use crate::board::{Board, GoodPoll};
@@ -225,95 +137,60 @@ mod tests {
         pages.board.publish(&target(), finished_at, Duration::ZERO, Ok(good));
     }
 
-    async fn scrape(pages: &Arc<Pages>, scrapes: &Scrapes) -> String {
+    async fn scrape(pages: &Arc<Pages>, cache: &MetricsCache) -> String {
         let headers = [(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))].into_iter().collect();
-        let response = answer(pages, scrapes, &headers).await;
-        let length: usize = response.headers()[header::CONTENT_LENGTH].to_str().unwrap().parse().unwrap();
+        let response = answer(pages, cache, &headers).await;
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        assert_eq!(body.len(), length);
         let mut text = String::new();
         GzDecoder::new(&body[..]).read_to_string(&mut text).unwrap();
         text
     }
 
-    #[test]
-    fn a_piece_that_has_gone_out_makes_room_for_another_and_one_that_waits_does_not() {
-        let mut sent = Sent::default();
-        let mut lend = |scrap: &str| {
-            let mut text = sent.room();
-            text.push_str(scrap);
-            sent.lend(text)
-        };
-        let (first, second) = (lend("first"), lend("second"));
-        let place = first.as_ptr();
-        drop(first);
-        let third = lend("third");
-        assert_eq!(third.as_ptr(), place);
-        let fourth = lend("fourth");
-        assert_eq!([&second[..], &third[..], &fourth[..]], [&b"second"[..], b"third", b"fourth"]);
-    }
-
-    /// When the clusters and the rest of the body that is kept were looked at.
-    async fn taken(scrapes: &Scrapes) -> (Instant, Instant) {
-        let slot = scrapes.text.lock().await;
-        let kept = slot.kept.as_ref().unwrap();
-        (kept.taken, kept.own_taken)
-    }
-
     #[tokio::test(start_paused = true)]
-    async fn a_body_is_kept_until_the_board_changes() {
-        let (pages, scrapes, start) = (pages(), Scrapes::default(), Instant::now());
-        assert!(!scrape(&pages, &scrapes).await.contains(JOBS));
-        advance(OWN_AGE / 2).await;
-        scrape(&pages, &scrapes).await;
-        assert_eq!(taken(&scrapes).await, (start, start));
+    async fn gzip_body_is_cached_for_its_ttl_and_then_freed() {
+        let (pages, cache) = (pages(), MetricsCache::default());
+        let before = scrape(&pages, &cache).await;
+        assert!(!before.contains(JOBS));
         publish(&pages);
-        assert!(scrape(&pages, &scrapes).await.contains(JOBS));
-        assert_eq!(taken(&scrapes).await, (start + OWN_AGE / 2, start + OWN_AGE / 2));
+        // The clock is paused: no time has passed since.
+        assert_eq!(scrape(&pages, &cache).await, before);
+        sleep(CACHE_TTL + Duration::from_millis(1)).await;
+        assert!(cache.text.lock().await.is_none());
+        assert!(scrape(&pages, &cache).await.contains(JOBS));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_exporters_own_figures_are_at_most_a_second_old() {
-        let (pages, scrapes, start) = (pages(), Scrapes::default(), Instant::now());
-        let requests = |text: &str| {
-            text.lines()
-                .any(|line| line == "mongodbatlas_api_requests_total{endpoint=\"exports\",code=\"200\"} 1")
-        };
-        assert!(!requests(&scrape(&pages, &scrapes).await));
-        pages.metrics.count_request("exports", Some(200), Duration::ZERO);
-        advance(OWN_AGE).await;
-        assert!(requests(&scrape(&pages, &scrapes).await));
-        assert_eq!(taken(&scrapes).await, (start, start + OWN_AGE), "the clusters are still true");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_grows_stale_is_withdrawn_though_nothing_was_written() {
-        let (pages, scrapes) = (pages(), Scrapes::default());
+    async fn stale_jobs_are_withdrawn_with_the_next_rendering() {
+        let (pages, cache) = (pages(), MetricsCache::default());
         publish(&pages);
-        assert!(scrape(&pages, &scrapes).await.contains(JOBS));
-        advance(STALE_AFTER).await;
-        assert!(scrape(&pages, &scrapes).await.contains(JOBS));
-        advance(Duration::from_millis(1)).await;
-        assert!(!scrape(&pages, &scrapes).await.contains(JOBS));
+        sleep(STALE_AFTER).await;
+        assert!(scrape(&pages, &cache).await.contains(JOBS));
+        sleep(CACHE_TTL + Duration::from_millis(1)).await;
+        assert!(!scrape(&pages, &cache).await.contains(JOBS));
     }
 
-    #[test]
-    fn who_waited_for_a_body_takes_it_unless_it_was_begun_before() {
-        let begun = Instant::now();
-        let part = || Packer::default().pack(|_| false).unwrap();
-        let kept = Kept {
-            taken: begun,
-            revision: 1,
-            fresh_until: Some(begun),
-            clusters: part(),
-            own_taken: begun,
-            own: part(),
-        };
-        let (before, after) =
-            (begun.checked_sub(Duration::from_millis(1)).unwrap(), begun + Duration::from_millis(1));
-        assert!(kept.has_clusters(2, before, after), "the board was written while it was made");
-        assert!(!kept.has_clusters(2, after, after));
-        assert!(kept.has_clusters(1, begun, begun) && !kept.has_clusters(1, after, after));
+    #[tokio::test]
+    async fn concurrent_scrapes_share_one_rendering() {
+        let (pages, cache) = (pages(), MetricsCache::default());
+        let scrape = || compressed(&pages, &cache, Format::Text);
+        let (first, second, other) =
+            tokio::join!(scrape(), scrape(), compressed(&pages, &cache, Format::OpenMetrics));
+        let (first, second) = (first.unwrap(), second.unwrap());
+        assert_eq!(first.as_ptr(), second.as_ptr());
+        assert_ne!(first, other.unwrap());
+    }
+
+    #[tokio::test]
+    async fn client_that_hangs_up_does_not_cause_a_second_rendering() {
+        let (pages, cache) = (pages(), MetricsCache::default());
+        tokio::select! {
+            biased;
+            _ = compressed(&pages, &cache, Format::Text) => panic!("it was not rendered on another thread"),
+            () = std::future::ready(()) => {}
+        }
+        let cached = cache.text.lock().await.clone().expect("the rendering went on");
+        let body = compressed(&pages, &cache, Format::Text).await.unwrap();
+        assert_eq!(body.as_ptr(), cached.as_ptr());
     }
 
     /// An exposition without what the process did meanwhile.
@@ -324,14 +201,14 @@ mod tests {
 
     #[tokio::test]
     async fn plain_and_compressed_tell_the_same() {
-        let (pages, scrapes) = (pages(), Scrapes::default());
+        let (pages, cache) = (pages(), MetricsCache::default());
         publish(&pages);
         for accept in ["text/plain", "application/openmetrics-text; version=1.0.0"] {
             let accept = (header::ACCEPT, HeaderValue::from_static(accept));
-            let plain = answer(&pages, &scrapes, &[accept.clone()].into_iter().collect()).await;
+            let plain = answer(&pages, &cache, &[accept.clone()].into_iter().collect()).await;
             let plain = axum::body::to_bytes(plain.into_body(), usize::MAX).await.unwrap();
             let offer = (header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-            let packed = answer(&pages, &scrapes, &[accept, offer].into_iter().collect()).await;
+            let packed = answer(&pages, &cache, &[accept, offer].into_iter().collect()).await;
             let packed = axum::body::to_bytes(packed.into_body(), usize::MAX).await.unwrap();
             let mut text = Vec::new();
             GzDecoder::new(&packed[..]).read_to_end(&mut text).unwrap();

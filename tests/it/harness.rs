@@ -308,9 +308,10 @@ impl Exporter {
     }
 }
 
-/// To load the system's certificates takes long, and nothing here needs them.
-fn http() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap()
+/// Scrapes without gzip, which is cached: each one shows the figures of now. To load the system's certificates
+/// takes long, and nothing here needs them.
+pub(crate) fn http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().no_gzip().tls_certs_only([]).build().unwrap()
 }
 
 /// Series and their values.

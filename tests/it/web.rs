@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::certificates::{Authority, Issued};
 use crate::connections::{connect, rest};
-use crate::harness::{Exporter, Scrape, Setup, command, simulator, world};
+use crate::harness::{Exporter, Scrape, Setup, command, http, simulator, world};
 
 /// Of the password `secret`.
 const HASH: &str = "$2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
@@ -172,7 +172,7 @@ async fn a_user_who_is_struck_out_is_out() {
     let authority = Authority::new("ours");
     let (_simulator, exporter) = serve(&users(&["alice", "bob"]), &authority).await;
     // One connection, which outlives the change as little as the password does.
-    let client = Client::new();
+    let client = http();
     let asked =
         async |name| status(&client, format!("{}/metrics", exporter.url), Some((name, "secret"))).await;
     assert_eq!(asked("alice").await, Some(StatusCode::OK));
@@ -185,7 +185,7 @@ async fn a_user_who_is_struck_out_is_out() {
 async fn a_change_that_is_refused_is_told_counted_and_logged_and_changes_nothing() {
     let authority = Authority::new("ours");
     let (_simulator, exporter) = serve(&users(&["alice"]), &authority).await;
-    let client = Client::new();
+    let client = http();
     let scrape = async || {
         let request = client.get(format!("{}/metrics", exporter.url)).basic_auth("alice", Some("secret"));
         Scrape::parse(&request.send().await.unwrap().text().await.unwrap())
@@ -235,12 +235,11 @@ async fn a_reload_that_is_refused_opens_nothing() {
     // Another change that is good does not make good what was refused.
     write(exporter.folder.path(), &users(&["alice", "bob"]));
     let scrape = async || {
-        let request =
-            Client::new().get(format!("{}/metrics", exporter.url)).basic_auth("bob", Some("secret"));
+        let request = http().get(format!("{}/metrics", exporter.url)).basic_auth("bob", Some("secret"));
         Scrape::parse(&request.send().await.unwrap().text().await.unwrap())
     };
     until(Some(200), async || {
-        status(&Client::new(), format!("{}/metrics", exporter.url), Some(("bob", "secret"))).await
+        status(&http(), format!("{}/metrics", exporter.url), Some(("bob", "secret"))).await
     })
     .await;
     assert_eq!(scrape().await.of("mongodbatlas_backup_exporter_config_last_reload_successful")[0].1, 0.0);
@@ -295,7 +294,7 @@ async fn clients_prove_who_they_are() {
 async fn the_web_configuration_may_encrypt_what_was_plain_and_the_other_way_round() {
     let authority = Authority::new("ours");
     let (_simulator, exporter) = serve("", &authority).await;
-    let kept = Client::new();
+    let kept = http();
     let plain = || format!("{}/-/healthy", exporter.url);
     assert_eq!(status(&kept, plain(), None).await, Some(StatusCode::OK));
     write(exporter.folder.path(), TLS);
@@ -305,9 +304,9 @@ async fn the_web_configuration_may_encrypt_what_was_plain_and_the_other_way_roun
     // Half a file would say as much, so that waits until somebody asks.
     write(exporter.folder.path(), "# nothing");
     logged(&exporter, "no longer encrypts, which is not done unasked").await;
-    assert_eq!(status(&Client::new(), plain(), None).await, Some(StatusCode::BAD_REQUEST));
+    assert_eq!(status(&http(), plain(), None).await, Some(StatusCode::BAD_REQUEST));
     exporter.signal("HUP");
-    until(Some(200), async || status(&Client::new(), plain(), None).await).await;
+    until(Some(200), async || status(&http(), plain(), None).await).await;
 }
 
 #[tokio::test]
@@ -418,8 +417,7 @@ async fn a_crowd_that_guesses_keeps_nobody_out_who_was_let_in_before() {
     let mut told = Vec::new();
     for _ in 0..10 {
         // Each over a connection of its own.
-        let status =
-            status(&Client::new(), format!("{}/metrics", exporter.url), Some(("alice", "wrong"))).await;
+        let status = status(&http(), format!("{}/metrics", exporter.url), Some(("alice", "wrong"))).await;
         told.push(status.unwrap().as_u16());
         let healthy = status_of(&exporter, "/-/healthy").await;
         assert_eq!(healthy, Some(StatusCode::OK));
@@ -436,7 +434,7 @@ async fn a_crowd_that_guesses_keeps_nobody_out_who_was_let_in_before() {
 }
 
 async fn status_of(exporter: &Exporter, path: &str) -> Option<StatusCode> {
-    status(&Client::new(), format!("{}{path}", exporter.url), None).await
+    status(&http(), format!("{}{path}", exporter.url), None).await
 }
 
 #[tokio::test]
@@ -446,13 +444,13 @@ async fn costly_guess_does_not_keep_other_users_out() {
     let (_simulator, exporter) = serve(&yaml, &Authority::new("ours")).await;
     let url = format!("{}/metrics", exporter.url);
     let guess = || {
-        let guess = Client::new().get(&url).basic_auth("alice", Some("wrong"));
+        let guess = http().get(&url).basic_auth("alice", Some("wrong"));
         tokio::spawn(async move { guess.send().await.map(drop) })
     };
     let guesses: Vec<_> = (0..3).map(|_| guess()).collect();
     tokio::time::sleep(Duration::from_millis(200)).await;
     for other in ["bob", "carol"] {
-        let status = status(&Client::new(), url.clone(), Some((other, "secret"))).await;
+        let status = status(&http(), url.clone(), Some((other, "secret"))).await;
         assert_eq!(status, Some(StatusCode::OK), "{other}");
     }
     assert!(guesses.iter().all(|guess| !guess.is_finished()), "it was no costly guess");
