@@ -30,8 +30,6 @@ pub struct Board(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Counts what was written: two views of the same revision differ by their age alone.
-    revision: u64,
     stale_after: Duration,
     detail_stale_after: Duration,
     /// The details that are switched off.
@@ -187,7 +185,7 @@ impl Board {
     /// The name that a project is shown under; `None` until it was asked for.
     #[must_use]
     pub fn project_name(&self, id: &ProjectId) -> Option<Arc<str>> {
-        self.peek().projects.get(id)?.name.clone()
+        self.state().projects.get(id)?.name.clone()
     }
 
     /// Takes in a poll that has finished: what it found, or why it failed.
@@ -219,7 +217,7 @@ impl Board {
 
     /// Sets when the next poll of a cluster is due. No exposition shows it.
     pub fn expect_poll(&self, target: &Target, next: Instant) {
-        if let Some(cluster) = self.peek().cluster(target) {
+        if let Some(cluster) = self.state().cluster(target) {
             cluster.next_poll = Some(next);
         }
     }
@@ -228,7 +226,7 @@ impl Board {
     /// stays true: a new cluster must not take the exporter out of service.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let mut state = self.peek();
+        let mut state = self.state();
         state.ready = state.ready || state.is_complete();
         state.ready
     }
@@ -236,26 +234,11 @@ impl Board {
     /// The board at `now`.
     #[must_use]
     pub fn view(&self, now: Instant) -> View {
-        View::of(&self.peek(), now)
+        View::of(&self.state(), now)
     }
 
-    /// How often the board was written.
-    #[must_use]
-    pub fn revision(&self) -> u64 {
-        self.peek().revision
-    }
-
-    /// To write what views show.
-    fn state(&self) -> MutexGuard<'_, State> {
-        let mut state = self.peek();
-        state.revision += 1;
-        state
-    }
-
-    /// To read, or to write what no view shows.
-    ///
     /// A panic elsewhere ends the process; until then the last whole write is what stands here.
-    fn peek(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::unread::Reading;
-use super::view::Ends;
 use super::{Board, ClusterState, State};
 use crate::model::{
     ClusterReport, Detail, EventKind, ExportBucket, Exported, Exports, Moment, ProjectEvent, ProjectId,
@@ -22,9 +21,9 @@ pub(super) struct Read<T> {
 }
 
 impl<T> Read<T> {
-    /// What was read, unless that is too long ago. `ends` learns when it will be.
-    pub(super) fn current(&self, stale_after: Duration, now: Instant, ends: &mut Ends) -> Option<&T> {
-        ends.is_fresh(self.at, stale_after, now).then_some(&self.what)
+    /// What was read, unless that is too long ago.
+    pub(super) fn current(&self, stale_after: Duration, now: Instant) -> Option<&T> {
+        (now.duration_since(self.at) <= stale_after).then_some(&self.what)
     }
 }
 
@@ -42,13 +41,8 @@ pub(super) struct ProjectDetails {
 
 impl ProjectDetails {
     /// Its export buckets, if they were read of late.
-    pub(super) fn buckets(
-        &self,
-        stale_after: Duration,
-        now: Instant,
-        ends: &mut Ends,
-    ) -> Option<&Arc<[ExportBucket]>> {
-        self.buckets.as_ref()?.current(stale_after, now, ends)
+    pub(super) fn buckets(&self, stale_after: Duration, now: Instant) -> Option<&Arc<[ExportBucket]>> {
+        self.buckets.as_ref()?.current(stale_after, now)
     }
 
     /// When it was said that a secret ends soon; `None` where that was taken back.
@@ -230,7 +224,7 @@ impl Board {
     /// The clusters whose policy names a bucket that the newest list lacks, and was not read since.
     #[must_use]
     pub fn unconfirmed_buckets(&self, id: &ProjectId) -> Vec<Target> {
-        let state = self.peek();
+        let state = self.state();
         let unconfirmed = state.of_project(id).filter(|(_, cluster)| cluster.details.bucket.is_unconfirmed());
         unconfirmed.map(|(target, _)| (**target).clone()).collect()
     }
@@ -238,7 +232,7 @@ impl Board {
     /// Returns true if the policy of a cluster names a bucket that the newest, older list lacks.
     #[must_use]
     pub fn is_bucket_unlisted(&self, target: &Target) -> bool {
-        let state = self.peek();
+        let state = self.state();
         let cluster = state.clusters.get(target);
         cluster.is_some_and(|cluster| state.is_bucket_unlisted(target, cluster))
     }
@@ -273,7 +267,7 @@ impl Board {
     /// Returns the time of a cluster's last failed export, by the events of its project.
     #[must_use]
     pub fn last_failed_event(&self, target: &Target) -> Option<Moment> {
-        self.peek().clusters.get(target)?.failed_event()
+        self.state().clusters.get(target)?.failed_event()
     }
 
     /// Forgets what a detail of a project said: it is switched off.
@@ -305,7 +299,7 @@ impl Board {
     /// here. From now on all of them count as the former.
     #[must_use]
     pub fn search_events_of(&self, id: &ProjectId) -> (Vec<String>, Vec<String>) {
-        let mut state = self.peek();
+        let mut state = self.state();
         let (mut known, mut fresh) = (Vec::new(), Vec::new());
         for (target, cluster) in state.clusters_of(id) {
             let before = std::mem::replace(&mut cluster.details.searched, true);
@@ -317,7 +311,7 @@ impl Board {
     /// The schedule by which Atlas exports the snapshots of a cluster; `None` if it exports none, or that is unknown.
     #[must_use]
     pub fn export_schedule(&self, target: &Target) -> Option<Schedule> {
-        let state = self.peek();
+        let state = self.state();
         state.clusters.get(target)?.schedule.clone().filter(Schedule::exports_itself)
     }
 }

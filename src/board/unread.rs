@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::view::Ends;
 use super::{Board, ClusterState, ProjectState, State};
 use crate::model::{Detail, FailureReason, PollError, Schedule, Unread};
 
@@ -33,9 +32,9 @@ impl Reading {
         }
     }
 
-    /// Returns true if it was neither read recently nor refused. `ends` learns when that will be so.
-    fn is_unread(&self, stale_after: Duration, now: Instant, ends: &mut Ends) -> bool {
-        !self.is_refused && !self.read_at.is_some_and(|at| ends.is_fresh(at, stale_after, now))
+    /// Returns true if it was neither read recently nor refused.
+    fn is_unread(&self, stale_after: Duration, now: Instant) -> bool {
+        !self.is_refused && !self.read_at.is_some_and(|at| now.duration_since(at) <= stale_after)
     }
 }
 
@@ -43,7 +42,7 @@ impl Board {
     /// Number of details that were not requested yet, or need a second answer to be certain.
     #[must_use]
     pub fn unasked(&self) -> usize {
-        let state = self.peek();
+        let state = self.state();
         let on = |detail| !state.details_off.contains(&detail);
         let of_projects = state.projects.values().map(|project| {
             let unasked = |detail: &Detail| on(*detail) && !project.details.readings.contains_key(detail);
@@ -61,11 +60,11 @@ impl Board {
 
 impl State {
     /// The details of a project, apart from its clusters, that are on and were neither read recently nor refused.
-    pub(super) fn unread_of(&self, project: &ProjectState, now: Instant, ends: &mut Ends) -> Vec<Detail> {
+    pub(super) fn unread_of(&self, project: &ProjectState, now: Instant) -> Vec<Detail> {
         let is_unread = |detail: &Detail| {
             let reading = project.details.readings.get(detail);
             let on = !self.details_off.contains(detail);
-            on && reading.is_none_or(|reading| reading.is_unread(self.detail_stale_after, now, ends))
+            on && reading.is_none_or(|reading| reading.is_unread(self.detail_stale_after, now))
         };
         [Detail::Events, Detail::Buckets].into_iter().filter(is_unread).collect()
     }
@@ -83,7 +82,6 @@ impl State {
         cluster: &ClusterState,
         project: &ProjectState,
         now: Instant,
-        ends: &mut Ends,
     ) -> bool {
         // A refused schedule has a banner; it is unknown then whether snapshots are expected.
         let is_open =
@@ -92,7 +90,7 @@ impl State {
             && match &cluster.schedule {
                 Some(schedule) => {
                     schedule.exports_itself()
-                        && cluster.details.reading.is_unread(self.detail_stale_after, now, ends)
+                        && cluster.details.reading.is_unread(self.detail_stale_after, now)
                 }
                 None if cluster.scheduled => is_open(cluster.schedule_error.as_ref()),
                 // Before the first listing, it is unknown whether it has a schedule.

@@ -28,25 +28,6 @@ pub struct View {
     pub targets: usize,
     /// When the secrets of service accounts end, by the short forms of their ids.
     pub expiries: BTreeMap<String, Moment>,
-    /// The revision of the board.
-    pub revision: u64,
-    /// The last moment at which a view of this revision is the same; `None` where nothing in it grows old.
-    pub fresh_until: Option<Instant>,
-}
-
-/// When the first thing in a view will be too old to be shown.
-#[derive(Debug, Default)]
-pub(super) struct Ends(Option<Instant>);
-
-impl Ends {
-    /// Whether what is of `at` is no older than `stale_after`.
-    pub(super) fn is_fresh(&mut self, at: Instant, stale_after: Duration, now: Instant) -> bool {
-        let fresh = now.duration_since(at) <= stale_after;
-        if let (true, Some(end)) = (fresh, at.checked_add(stale_after)) {
-            self.0 = Some(self.0.map_or(end, |first| first.min(end)));
-        }
-        fresh
-    }
 }
 
 /// One cluster at one moment.
@@ -168,11 +149,11 @@ struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    fn new(state: &'a State, id: &'a ProjectId, now: Instant, ends: &mut Ends) -> Self {
+    fn new(state: &'a State, id: &'a ProjectId, now: Instant) -> Self {
         let known = state.projects.get(id);
-        let buckets = known.and_then(|known| known.details.buckets(state.detail_stale_after, now, ends));
+        let buckets = known.and_then(|known| known.details.buckets(state.detail_stale_after, now));
         let name = known.and_then(|known| known.name.as_ref());
-        let unread = known.map(|known| state.unread_of(known, now, ends)).unwrap_or_default();
+        let unread = known.map(|known| state.unread_of(known, now)).unwrap_or_default();
         let buckets = buckets.map(|buckets| &**buckets);
         Self { id, name, buckets, unread, project: known, snapshots: None, schedule_error: None }
     }
@@ -195,7 +176,6 @@ impl<'a> Told<'a> {
         cluster: &ClusterState,
         bucket_missing: Option<bool>,
         now: Instant,
-        ends: &mut Ends,
     ) -> Vec<Detail> {
         let mut unread = self.unread.clone();
         let Some(project) = self.project else { return unread };
@@ -204,7 +184,7 @@ impl<'a> Told<'a> {
         if is_uncertain && !unread.contains(&Detail::Buckets) && state.may_read_buckets(project) {
             unread.push(Detail::Buckets);
         }
-        if state.are_snapshots_unread(cluster, project, now, ends) {
+        if state.are_snapshots_unread(cluster, project, now) {
             unread.push(Detail::Snapshots);
         }
         unread
@@ -213,21 +193,20 @@ impl<'a> Told<'a> {
 
 impl View {
     pub(super) fn of(state: &State, now: Instant) -> Self {
-        let mut ends = Ends::default();
         let (mut clusters, mut told) = (Vec::new(), Vec::<Told<'_>>::new());
         // One after another, and each once: they lie scattered in memory, and they come project by project.
         for (target, cluster) in &state.clusters {
             if told.last().is_none_or(|told| *told.id != target.project_id) {
-                told.push(Told::new(state, &target.project_id, now, &mut ends));
+                told.push(Told::new(state, &target.project_id, now));
             }
             let Some(told) = told.last_mut() else { continue };
             told.add(cluster);
             let Some(project) = told.name.cloned() else { continue };
             let good = cluster.good.as_ref();
-            let fresh = good.is_some_and(|good| ends.is_fresh(good.finished, state.stale_after, now));
+            let fresh = good.is_some_and(|good| now.duration_since(good.finished) <= state.stale_after);
             let bucket_missing = cluster.details.bucket_missing(cluster.schedule.as_ref(), told.buckets);
             let snapshots = cluster.details.snapshots.as_ref();
-            let snapshots = snapshots.and_then(|read| read.current(state.detail_stale_after, now, &mut ends));
+            let snapshots = snapshots.and_then(|read| read.current(state.detail_stale_after, now));
             clusters.push(ClusterView {
                 target: target.clone(),
                 project,
@@ -237,7 +216,7 @@ impl View {
                 recovery: cluster.details.recovery.filter(|_| fresh && snapshots.is_some()),
                 failed_event: cluster.failed_event(),
                 bucket_missing,
-                unread: told.unread(state, cluster, bucket_missing, now, &mut ends),
+                unread: told.unread(state, cluster, bucket_missing, now),
             });
         }
         let project = |(id, project): (&ProjectId, &ProjectState)| {
@@ -258,8 +237,8 @@ impl View {
                     .filter_map(|(detail, reading)| Some((*detail, DetailView::of(reading)?)))
                     .chain(told.and_then(|told| Some((Detail::Snapshots, told.snapshots.clone()?))))
                     .collect(),
-                unread: state.unread_of(project, now, &mut ends),
-                buckets: project.details.buckets(state.detail_stale_after, now, &mut ends).cloned(),
+                unread: state.unread_of(project, now),
+                buckets: project.details.buckets(state.detail_stale_after, now).cloned(),
                 secrets_expiring: project.details.secrets_expiring(),
             }
         };
@@ -275,8 +254,6 @@ impl View {
             organizations: state.organizations.iter().map(organization).collect(),
             targets: state.clusters.len(),
             expiries: state.expiries.clone(),
-            revision: state.revision,
-            fresh_until: ends.0,
         }
     }
 
