@@ -1,11 +1,10 @@
-//! What `benches/beside` measures: the exporter's pages over a board that was filled without a poll, and an Atlas to start the
-//! real binary against. See `README.md` beside this.
+//! Two servers for `benches/compare`: the exporter's pages over a board that is filled without polls, and a simulated Atlas.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use atlas_backup_exporter::atlas::ENDPOINTS;
@@ -30,9 +29,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The project of the simulated Atlas; `benches/beside` names it too.
+/// The project of the simulated Atlas; `benches/compare` names it too.
 const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
-const SIMULATED: u32 = 100;
 
 /// Export jobs that each cluster lists, one a day, and the snapshots that are still there.
 const JOBS: i64 = 60;
@@ -45,13 +43,15 @@ const STALE_AFTER: Duration = Duration::from_hours(24);
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Serves the pages of so many clusters and prints the port. `POST /publish` publishes every cluster anew,
-    /// `POST /publish-one` the next one.
+    /// Serves the pages for this number of clusters, and prints the port. `POST /poll` records a poll of each.
     #[arg(long)]
     clusters: Option<u32>,
-    /// Serves an Atlas with 100 clusters and prints its URL.
+    /// Serves an Atlas with this number of clusters, and prints its URL.
     #[arg(long, conflicts_with = "clusters")]
-    simulator: bool,
+    simulator: Option<u32>,
+    /// Export jobs of each cluster of the simulator, one a day.
+    #[arg(long, default_value_t = 60)]
+    jobs: u32,
     /// What cargo passes to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -63,10 +63,10 @@ fn main() {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     // As main.rs has it.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    match arguments.clusters {
-        Some(clusters) => runtime.block_on(serve(clusters)),
-        None if arguments.simulator => runtime.block_on(simulate()),
-        None => println!("This is a part of benches/beside, which starts it."),
+    match (arguments.clusters, arguments.simulator) {
+        (Some(clusters), _) => runtime.block_on(serve(clusters)),
+        (_, Some(clusters)) => runtime.block_on(simulate(clusters, arguments.jobs)),
+        _ => println!("benches/compare starts this program."),
     }
 }
 
@@ -87,8 +87,7 @@ async fn serve(clusters: u32) {
         max_requests: 40,
     };
     let own = Router::new()
-        .route("/publish", post(async |State(fleet): State<Arc<Fleet>>| fleet.publish_all()))
-        .route("/publish-one", post(async |State(fleet): State<Arc<Fleet>>| fleet.publish_one()))
+        .route("/poll", post(async |State(fleet): State<Arc<Fleet>>| fleet.publish_all()))
         .with_state(fleet);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap().port());
@@ -122,7 +121,6 @@ struct Fleet {
     start: Timestamp,
     /// Seconds that have passed in this world: one with each publication.
     seconds: AtomicI64,
-    next: AtomicUsize,
 }
 
 impl Fleet {
@@ -163,7 +161,7 @@ impl Fleet {
             let read = Snapshots::new(&snapshots, &schedule, start.into());
             board.snapshots(target, Instant::now(), Ok(read));
         }
-        let fleet = Self { board, targets, start, seconds: AtomicI64::new(0), next: AtomicUsize::new(0) };
+        let fleet = Self { board, targets, start, seconds: AtomicI64::new(0) };
         fleet.publish_all();
         fleet
     }
@@ -173,11 +171,6 @@ impl Fleet {
         for index in 0..self.targets.len() {
             self.publish(index, now);
         }
-    }
-
-    fn publish_one(&self) {
-        let index = self.next.fetch_add(1, Ordering::Relaxed) % self.targets.len();
-        self.publish(index, self.one_second_later());
     }
 
     fn one_second_later(&self) -> i64 {
@@ -263,11 +256,11 @@ fn job(index: usize, day: i64, start: Timestamp, seconds: i64) -> ExportJob<'sta
     }
 }
 
-async fn simulate() {
+async fn simulate(clusters: u32, jobs: u32) {
     let mut project = simulator::Project::new("payments");
-    for number in 0..SIMULATED {
+    for number in 0..clusters {
         let taken = |day| simulator::Snapshot::taken(Duration::from_hours(24) * day, "daily");
-        let snapshots: Vec<_> = (0..60).map(taken).collect();
+        let snapshots: Vec<_> = (0..jobs).map(taken).collect();
         let jobs = snapshots.iter().map(|snapshot| simulator::Job::of(snapshot, End::Successful));
         let jobs: Vec<_> = jobs.collect();
         let cluster = simulator::Cluster { snapshots, ..simulator::Cluster::with(jobs) };
