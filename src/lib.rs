@@ -45,3 +45,7 @@ mod telling;
 
 pub use reload::{ReloadHandle, Reloads};
 pub use run::{Error, Options, once, run};
+
+#[cfg(test)]
+#[path = "../tests/support/golden.rs"]
+mod golden;

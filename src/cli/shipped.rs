@@ -1,12 +1,14 @@
-//! What is shipped of the command line: the completions of shells, and the man page. Both are made of [`Cli`], and what stands in the
-//! repository must be what it makes: `WRITE=1 cargo test --bin atlas-backup-exporter` writes them anew.
+//! The completions of shells and the man page, which are generated from [`Cli`].
 
-use std::path::Path;
+#[path = "../../tests/support/golden.rs"]
+mod golden;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
+
+use golden::assert_golden;
 
 use super::{Cli, EXAMPLES, EXIT_CODES};
 
@@ -15,19 +17,6 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 /// The command line, without what differs from build to build.
 fn cli() -> clap::Command {
     Cli::command().long_version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true)
-}
-
-#[track_caller]
-fn is_shipped(path: &str, made: &[u8]) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    if std::env::var_os("WRITE").is_some() {
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, made).unwrap();
-    }
-    assert!(
-        std::fs::read(&file).ok().as_deref() == Some(made),
-        "{path} is not what the command line makes of it"
-    );
 }
 
 #[test]
@@ -40,7 +29,7 @@ fn completions_are_those_of_the_command_line() {
         let mut made = Vec::new();
         clap_complete::generate(shell, &mut Cli::command(), NAME, &mut made);
         let made = mended(&String::from_utf8(made).unwrap());
-        is_shipped(&format!("deploy/completions/{file}"), made.as_bytes());
+        assert_golden(&format!("deploy/completions/{file}"), &made);
     }
 }
 
@@ -104,7 +93,7 @@ fn the_man_page_is_that_of_the_command_line() {
     entry(&mut rest, "config.toml", "the configuration; config.example.toml documents every key");
     rest.to_writer(&mut made).unwrap();
     man.render_version_section(&mut made).unwrap();
-    is_shipped("docs/atlas-backup-exporter.1", &made);
+    assert_golden("docs/atlas-backup-exporter.1", &String::from_utf8(made).unwrap());
 }
 
 /// A word in bold, and below it what it means.

@@ -2,6 +2,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::board::{Board, GoodPoll};
+use crate::golden::assert_golden;
 use crate::model::{
     Budget, ClusterReport, Counts, Detail, EventKind, Expected, ExportBucket, ExportJob, FailureReason, Fold,
     JobState, ListedCluster, Moment, Movements, OrganizationId, PolicyItems, PollError, ProjectEvent,
@@ -336,12 +337,7 @@ async fn the_exposition_is_the_golden_one() {
         text.lines().find(|line| line.starts_with("mongodbatlas_backup_exporter_build_info{")).unwrap();
     assert!(build.contains(&format!("rustversion=\"{rust}\"")), "{build}");
     let text = text.replace(build, "mongodbatlas_backup_exporter_build_info{...} 1");
-    let golden = include_str!("golden.txt");
-    if text != golden {
-        let differing: Vec<_> =
-            text.lines().filter(|line| !golden.lines().any(|known| known == *line)).collect();
-        panic!("the exposition differs from golden.txt:\n{text}\nnew lines: {differing:#?}");
-    }
+    assert_golden("src/exposition/golden.txt", &text);
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,6 +26,8 @@ mod documents;
 mod exclusions;
 mod exposed;
 mod faults;
+#[path = "../support/golden.rs"]
+mod golden;
 mod handshakes;
 mod harness;
 mod law;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use atlas_backup_exporter::simulator::{Cluster, End, Entry, Fault, Job, Misbehaviour};
 
+use crate::golden::assert_golden;
 use crate::harness::{Setup, exports, simulator, world};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -67,8 +68,7 @@ async fn the_exposition_is_the_golden_one() {
         _ => line.to_owned(),
     };
     let seen: String = text.lines().map(|line| blank(line) + "\n").collect();
-    let golden = include_str!("golden.openmetrics");
-    assert!(seen == golden, "it differs from golden.openmetrics:\n{seen}");
+    assert_golden("tests/it/golden.openmetrics", &seen);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::fault::COLUMNS;
+use crate::golden::assert_golden;
 
 const BEGIN: &str = "<!-- The table begins: tests/it/matrix/readme.rs compares it with the faults. -->\n";
 const END: &str = "<!-- The table ends. -->\n";
@@ -27,9 +28,9 @@ fn table() -> String {
 fn the_table_of_the_readme_is_what_is_tested() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/README.md");
     let readme = std::fs::read_to_string(path).unwrap();
-    let shown = readme.split(BEGIN).nth(1).and_then(|rest| rest.split(END).next()).unwrap_or_default();
-    let table = table();
-    assert!(shown == table, "tests/README.md shows another table; this is the one of the faults:\n{table}");
+    let (before, rest) = readme.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    assert_golden("tests/README.md", &format!("{before}{BEGIN}{}{END}{after}", table()));
 }
 
 #[test]
