@@ -5,7 +5,7 @@
 //! here ever harms a poll: it may be switched off, and a collector that Atlas refuses twice is disabled and tried again with
 //! growing pauses.
 
-pub(crate) mod buckets;
+mod buckets;
 mod events;
 mod refusals;
 mod subject;
@@ -16,22 +16,23 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tracing::Level;
 
 use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
 use crate::model::{Detail, FailureReason, PollError, ProjectId, Snapshots, Target, Unread};
 use crate::settings::{Follow, Settings, rest};
-use crate::telling::{Place, log};
+use crate::telling::{log, log_at};
 use events::Cursor;
 use refusals::Refusals;
-pub use subject::Subject;
+pub(crate) use subject::Subject;
 
 /// One reading may take this long, all pages and retries.
 const READING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What every reading needs.
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct Reader {
     board: Arc<Board>,
     follow: Follow,
     /// Collectors of projects that are logged as disabled, and why: the clusters of a project mostly share the cause.
@@ -49,12 +50,12 @@ struct Memory {
 impl Reader {
     /// Prepares to read; nothing is sent yet.
     #[must_use]
-    pub fn new(board: Arc<Board>, follow: Follow) -> Self {
+    pub(crate) fn new(board: Arc<Board>, follow: Follow) -> Self {
         Self { board, follow, logged: Mutex::default() }
     }
 
     /// Reads `subject` at once and then on the interval, for ever.
-    pub async fn watch(self: Arc<Self>, subject: Subject) {
+    pub(crate) async fn watch(self: Arc<Self>, subject: Subject) {
         let mut follow = self.follow.clone();
         let (mut memory, mut slow) = (Memory::default(), false);
         loop {
@@ -71,15 +72,18 @@ impl Reader {
                 }
             }
             let pause = |settings: &Settings| pause(&subject, &memory.refusals, settings, atlas.as_ref());
-            rest(&mut follow, began, atlas.as_ref(), |settings| subject.client(settings), pause, |_| ())
-                .await;
+            let client = |settings: &Settings| subject.client(settings);
+            tokio::select! {
+                () = rest(&mut follow, began, atlas.as_ref(), client, pause, |_| ()) => {}
+                () = subject.woken(), if memory.refusals.is_empty() => {}
+            }
         }
     }
 
     async fn turn(&self, subject: &Subject, atlas: &Atlas, memory: &mut Memory, settings: &Settings) {
         let client = if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
         let outcome = match subject {
-            Subject::Buckets(id) => buckets::read(&client, &self.board, id).await,
+            Subject::Buckets(id, _) => buckets::read(&client, &self.board, id).await,
             Subject::Events(id) => self.events(&client, id, &mut memory.cursor).await,
             Subject::Snapshots { target, sharded } => self.snapshots(&client, target, *sharded).await,
         };
@@ -117,7 +121,7 @@ impl Reader {
                 logged.retain(|(id, detail, _)| (id, *detail) != (subject.project(), subject.detail()));
             }
             memory.refusals = Refusals::default();
-            return log(&mut memory.failing, error.as_ref(), subject.place(), subject.what());
+            return log(&mut memory.failing, error.as_ref(), subject.context(), subject.what());
         };
         memory.refusals.add(settings.reloads);
         let is_confirmed = memory.refusals.are_confirmed();
@@ -133,7 +137,7 @@ impl Reader {
     /// What was read is shown no longer: the detail is switched off.
     fn forget(&self, subject: &Subject) {
         match subject {
-            Subject::Buckets(id) | Subject::Events(id) => self.board.forget_detail(id, subject.detail()),
+            Subject::Buckets(id, _) | Subject::Events(id) => self.board.forget_detail(id, subject.detail()),
             Subject::Snapshots { target, .. } => self.board.forget_snapshots(target),
         }
     }
@@ -141,27 +145,17 @@ impl Reader {
 
 /// Logs that a collector was refused, as a warning if it `is_news`.
 fn log_refusal(subject: &Subject, meaning: &str, error: &PollError, pause: Duration, is_news: bool) {
-    let Place { cluster, .. } = subject.place();
-    let (project_id, detail, what) = (subject.project(), subject.detail().as_str(), subject.what());
+    let what = subject.what();
     // To the second.
     let pause = jiff::SignedDuration::from_secs(pause.as_secs().try_into().unwrap_or(i64::MAX));
-    if is_news {
-        tracing::warn!(
-            %project_id,
-            cluster_name = cluster,
-            detail,
-            error = error.text,
-            "failed to read {what}: {meaning}; next attempt in {pause:#}"
-        );
-    } else {
-        tracing::debug!(
-            %project_id,
-            cluster_name = cluster,
-            detail,
-            error = error.text,
-            "failed to read {what}: {meaning}; next attempt in {pause:#}"
-        );
-    }
+    log_at!(
+        if is_news { Level::WARN } else { Level::DEBUG },
+        project_id = %subject.project(),
+        cluster_name = subject.context().cluster_name,
+        detail = subject.detail().as_str(),
+        error = error.text,
+        "failed to read {what}: {meaning}; next attempt in {pause:#}"
+    );
 }
 
 /// From one reading to the next: later while the project's budget is scarce, but not so late that what was read goes stale;

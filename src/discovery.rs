@@ -1,116 +1,97 @@
-//! What there is to watch: the projects of organizations, the clusters of projects, the schedules of clusters.
+//! Discovery: the projects of organizations, the clusters of projects, the schedules of clusters.
 //!
-//! Each organization, project and schedule is read by a task of its own, at once and then on an interval; what could not be read
-//! is tried again soon, and what was known of it stays. Tasks tell what they found and decide nothing: [`crate::fleet`] does.
+//! One task each reads an organization, a project or a schedule, at once and then on an interval; failures are retried soon.
+//! Tasks only report what they read: [`crate::fleet`] records it and decides what follows.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use crate::atlas::{Atlas, Error, Listing};
-use crate::board::Board;
-use crate::detail;
-use crate::model::{Frequency, ListedCluster, OrganizationId, PollError, ProjectId, Schedule, Target};
+use crate::model::{Budget, ListedCluster, OrganizationId, PollError, ProjectId, Schedule, Target};
 use crate::settings::{Follow, Settings, rest};
-use crate::telling::{Place, log};
+use crate::telling::{LogContext, log};
 
-/// One listing may take this long, all pages and retries.
+/// Limit for one listing, with all pages and retries.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Longest time that a project's name may keep its clusters from being shown.
+/// Limit for a project's name, which holds up the listing of its clusters.
 const NAME_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What cannot be read is tried again after this time.
-const RETRY: Duration = Duration::from_mins(1);
+/// Longest interval after a failure.
+const RETRY_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What a task found, or why it did not.
+/// A result of discovery.
 #[derive(Debug)]
-pub enum Finding {
-    /// What there is in an organization.
+pub(crate) enum TargetChange {
     Projects {
-        /// Which organization.
         organization_id: OrganizationId,
-        /// The projects that Atlas lists and their names; `None` if it could not be read.
+        /// All projects and their names; `None` if they could not be listed.
         listed: Option<Listing<(ProjectId, Option<String>)>>,
-        /// Whether all of it could be read.
         outcome: Result<(), PollError>,
     },
-    /// What there is in a project.
-    Clusters {
-        /// Which project.
+    ProjectName {
         project_id: ProjectId,
-        /// All that Atlas lists, whatever they are; `None` if it could not be read.
+        /// `None` if it is blank or could not be read.
+        name: Option<String>,
+    },
+    Clusters {
+        project_id: ProjectId,
+        /// All clusters of any kind; `None` if they could not be listed.
         listed: Option<Listing<ListedCluster>>,
-        /// Whether all of it, and the project's name, could be read.
+        /// An error if the listing or the project's name could not be read.
         outcome: Result<(), PollError>,
     },
-    /// What a cluster's backup schedule says.
     Schedule {
-        /// Which cluster.
         target: Target,
-        /// Whether Atlas exports its snapshots by itself.
-        auto_export: bool,
+        schedule: Result<Schedule, PollError>,
+        budget: Option<Budget>,
     },
 }
 
-/// What every task of discovery needs.
+/// Reads from Atlas and sends what it finds to the supervisor.
 #[derive(Debug)]
-pub struct Scout {
-    board: Arc<Board>,
+pub(crate) struct DiscoveryWorker {
     follow: Follow,
-    found: mpsc::Sender<Finding>,
+    changes: mpsc::Sender<TargetChange>,
 }
 
-impl Scout {
-    /// Prepares to read; nothing is sent yet.
-    #[must_use]
-    pub fn new(board: Arc<Board>, follow: Follow, found: mpsc::Sender<Finding>) -> Self {
-        Self { board, follow, found }
+impl DiscoveryWorker {
+    pub(crate) fn new(follow: Follow, changes: mpsc::Sender<TargetChange>) -> Self {
+        Self { follow, changes }
     }
 
-    /// Lists the projects of an organization, for ever.
-    pub async fn watch_organization(self: Arc<Self>, id: OrganizationId) {
+    /// Lists the projects of an organization forever.
+    pub(crate) async fn watch_organization(self: Arc<Self>, id: OrganizationId) {
         let client = |settings: &Settings| settings.organizations.get(&id).cloned();
-        let place = Place { organization: Some(&id), ..Place::default() };
-        self.repeat(Duration::ZERO, place, "the organization's projects", client, |atlas| {
-            self.organization(atlas, &id)
-        })
-        .await;
+        let read = |atlas| self.list_projects(atlas, &id);
+        let context = LogContext::organization(&id);
+        self.repeat(Duration::ZERO, context, "the organization's projects", client, read).await;
     }
 
-    /// Reads a project's name and lists its clusters, for ever, the first time after `delay`.
-    pub async fn watch_project(self: Arc<Self>, id: ProjectId, delay: Duration) {
+    /// Reads a project's name and lists its clusters forever, the first time after `delay`.
+    pub(crate) async fn watch_project(self: Arc<Self>, id: ProjectId, delay: Duration) {
         let client = |settings: &Settings| settings.projects.get(&id).cloned();
-        let place = Place { project: Some(&id), ..Place::default() };
-        self.repeat(delay, place, "the project's name and clusters", client, |atlas| {
-            self.project(atlas, &id)
-        })
-        .await;
+        let read = |atlas| self.list_clusters(atlas, &id);
+        let context = LogContext::project(&id);
+        self.repeat(delay, context, "the project's name and clusters", client, read).await;
     }
 
-    /// Reads a cluster's backup schedule, for ever, the first time after `delay`.
-    pub async fn watch_schedule(self: Arc<Self>, target: Target, delay: Duration) {
+    /// Reads a cluster's backup schedule forever, the first time after `delay`.
+    pub(crate) async fn watch_schedule(self: Arc<Self>, target: Target, delay: Duration) {
         let client = |settings: &Settings| settings.projects.get(&target.project_id).cloned();
-        let place = Place {
-            project: Some(&target.project_id),
-            cluster: Some(&target.cluster_name),
-            ..Place::default()
-        };
-        let unknown = Mutex::new(None);
-        self.repeat(delay, place, "the cluster's backup schedule", client, |atlas| {
-            self.schedule(atlas, &target, &unknown)
-        })
-        .await;
+        let read = |atlas| self.read_schedule(atlas, &target);
+        let context = LogContext::cluster(&target);
+        self.repeat(delay, context, "the cluster's backup schedule", client, read).await;
     }
 
-    /// Reads after `delay`, and again on the interval, or sooner after a failure. Failures are logged when they begin, change
-    /// and end.
+    /// Reads after `delay` and then on the interval, or sooner after a failure.
     async fn repeat<F: Future<Output = Result<(), PollError>>>(
         &self,
         delay: Duration,
-        place: Place<'_>,
+        context: LogContext<'_>,
         what: &str,
         client: impl Fn(&Settings) -> Option<Atlas>,
         read: impl Fn(Atlas) -> F,
@@ -125,13 +106,15 @@ impl Scout {
             if let Some(atlas) = &atlas {
                 let atlas = if failing.is_some() { atlas.without_retries() } else { atlas.clone() };
                 let outcome = settings.readings.pass(&mut slow, async |_in_flight| read(atlas).await).await;
-                log(&mut failing, outcome.err().as_ref(), place, what);
+                log(&mut failing, outcome.err().as_ref(), context, what);
             }
             let pause = |settings: &Settings| {
                 let pause = pause(failing.is_some(), settings.discovery_interval);
-                // Schedules are read on the budget of the polls, and give way as these do.
-                match (place.cluster, place.project, client(settings)) {
-                    (Some(_), Some(project), Some(atlas)) => pause.mul_f64(atlas.stretch(project)),
+                match (context, client(settings)) {
+                    // Schedules share the budget of the polls, and slow down with them.
+                    (LogContext { cluster_name: Some(_), project_id: Some(id), .. }, Some(atlas)) => {
+                        pause.mul_f64(atlas.stretch(id))
+                    }
                     _ => pause,
                 }
             };
@@ -139,71 +122,49 @@ impl Scout {
         }
     }
 
-    async fn organization(&self, atlas: Atlas, id: &OrganizationId) -> Result<(), PollError> {
+    async fn list_projects(&self, atlas: Atlas, id: &OrganizationId) -> Result<(), PollError> {
         let listed = atlas.projects(id, Instant::now() + LISTING_TIMEOUT).await;
         let outcome = outcome_of(&listed);
-        let finding =
-            Finding::Projects { organization_id: id.clone(), listed: listed.ok(), outcome: outcome.clone() };
-        // The fleet goes away only as a whole, and this task with it.
-        let _ = self.found.send(finding).await;
+        let (organization_id, listed) = (id.clone(), listed.ok());
+        self.send(TargetChange::Projects { organization_id, listed, outcome: outcome.clone() }).await;
         outcome
     }
 
-    /// Where the name cannot be read, or is none, the id stands in for it until it can; a name once read stays.
-    async fn project(&self, atlas: Atlas, id: &ProjectId) -> Result<(), PollError> {
+    async fn list_clusters(&self, atlas: Atlas, id: &ProjectId) -> Result<(), PollError> {
+        let project_id = id.clone();
         let named = atlas.project_name(id, Instant::now() + NAME_TIMEOUT).await;
-        match &named {
-            Ok(name) if !name.trim().is_empty() => self.board.name_project(id, name.clone()),
-            _ if self.board.project_name(id).is_some() => {}
-            _ => self.board.name_project(id, id.to_string()),
-        }
+        let (name, named) = match named {
+            Ok(name) => (Some(name).filter(|name| !name.trim().is_empty()), Ok(())),
+            Err(error) => (None, Err(PollError::from(error))),
+        };
+        self.send(TargetChange::ProjectName { project_id: project_id.clone(), name }).await;
         let listed = atlas.clusters(id, Instant::now() + LISTING_TIMEOUT).await;
-        let outcome = outcome_of(&listed).and(named.map(|_| ()).map_err(PollError::from));
-        let finding =
-            Finding::Clusters { project_id: id.clone(), listed: listed.ok(), outcome: outcome.clone() };
-        let _ = self.found.send(finding).await;
+        let outcome = outcome_of(&listed).and(named);
+        let listed = listed.ok();
+        self.send(TargetChange::Clusters { project_id, listed, outcome: outcome.clone() }).await;
         outcome
     }
 
-    /// `unknown` is the word that was logged last because nobody knows it.
-    async fn schedule(
-        &self,
-        atlas: Atlas,
-        target: &Target,
-        unknown: &Mutex<Option<String>>,
-    ) -> Result<(), PollError> {
-        let schedule =
-            atlas.schedule(target, Instant::now() + LISTING_TIMEOUT).await.map_err(PollError::from);
-        if let Ok(Schedule { auto_export: Some(true), frequency: Some(word), .. }) = &schedule
-            && Frequency::parse(word).is_none()
-            && unknown.lock().unwrap_or_else(PoisonError::into_inner).replace(word.clone()).as_ref()
-                != Some(word)
-        {
-            tracing::warn!(
-                project_id = %target.project_id,
-                cluster_name = target.cluster_name,
-                frequency = word,
-                "the export policy has a frequency that this version does not know; set expected_interval for the cluster's project"
-            );
-        }
+    async fn read_schedule(&self, atlas: Atlas, target: &Target) -> Result<(), PollError> {
+        let schedule = atlas.schedule(target, Instant::now() + LISTING_TIMEOUT).await;
+        let schedule = schedule.map_err(PollError::from);
         let outcome = schedule.as_ref().map(|_| ()).map_err(PollError::clone);
-        let auto_export = schedule.as_ref().ok().map(Schedule::exports_itself);
-        self.board.schedule(target, schedule);
-        detail::buckets::confirm(&atlas, &self.board, target).await;
-        if let Some(auto_export) = auto_export {
-            let _ = self.found.send(Finding::Schedule { target: target.clone(), auto_export }).await;
-        }
-        self.board.set_budget(&target.project_id, atlas.budget(&target.project_id));
+        let budget = atlas.budget(&target.project_id);
+        self.send(TargetChange::Schedule { target: target.clone(), schedule, budget }).await;
         outcome
+    }
+
+    async fn send(&self, change: TargetChange) {
+        // The receiver goes away only at shutdown, which also cancels this task.
+        let _ = self.changes.send(change).await;
     }
 }
 
-/// From one reading to the next.
 fn pause(failing: bool, interval: Duration) -> Duration {
-    if failing { RETRY.min(interval) } else { interval }
+    if failing { RETRY_INTERVAL.min(interval) } else { interval }
 }
 
-/// Whether all of a listing could be read.
+/// An error if a listing, or one of its entries, could not be read.
 fn outcome_of<T>(listed: &Result<Listing<T>, Error>) -> Result<(), PollError> {
     match listed {
         Ok(Listing { flaw: None, .. }) => Ok(()),
@@ -216,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_failed_is_read_again_after_a_minute_at_most() {
+    fn failures_are_retried_within_a_minute() {
         for (failing, interval, expected) in [(true, 3600, 60), (true, 10, 10), (false, 3600, 3600)] {
             let pause = pause(failing, Duration::from_secs(interval));
             assert_eq!(pause.as_secs(), expected, "{failing} {interval}");

@@ -15,17 +15,17 @@ use crate::board::Board;
 use crate::clients::{self, Clients, expiries};
 use crate::config::Config;
 use crate::detail::{Reader, Subject};
-use crate::discovery::{Finding, Scout};
-use crate::model::{ListedCluster, OrganizationId, ProjectId, Target};
+use crate::discovery::{DiscoveryWorker, TargetChange};
+use crate::model::{Frequency, ListedCluster, OrganizationId, PollError, ProjectId, Schedule, Target};
 use crate::plan;
 use crate::poll::Poller;
 use crate::self_metrics::SelfMetrics;
 use crate::settings::{Follow, Lanes, Settings, first_delay};
-use crate::telling::Place;
+use crate::telling::LogContext;
 use watched::{Cluster, Organization, Project, Tasks, warn};
 
-/// Capacity of the channel of findings.
-const MAX_FINDINGS: usize = 64;
+/// Capacity of the channel of results of discovery.
+const MAX_CHANGES: usize = 64;
 
 /// Maximum number of log lines about projects or clusters that are removed at once.
 const MAX_REMOVALS_LOGGED: usize = 10;
@@ -37,8 +37,8 @@ pub(crate) struct Supervisor {
     clients: Clients,
     board: Arc<Board>,
     settings: watch::Sender<Arc<Settings>>,
-    findings: mpsc::Receiver<Finding>,
-    scout: Arc<Scout>,
+    changes: mpsc::Receiver<TargetChange>,
+    discovery: Arc<DiscoveryWorker>,
     poller: Arc<Poller>,
     reader: Arc<Reader>,
     reloads: u64,
@@ -52,9 +52,9 @@ impl Supervisor {
         let clients = Clients::new(metrics, &config)?;
         let settings = settings(&config, 0, &clients, &BTreeMap::new(), None);
         let (settings, follow) = watch::channel(Arc::new(settings));
-        let (found, findings) = mpsc::channel(MAX_FINDINGS);
+        let (sender, changes) = mpsc::channel(MAX_CHANGES);
         let mut supervisor = Self {
-            scout: Arc::new(Scout::new(board.clone(), follow.clone(), found)),
+            discovery: Arc::new(DiscoveryWorker::new(follow.clone(), sender)),
             poller: Arc::new(Poller::new(board.clone(), follow.clone())),
             reader: Arc::new(Reader::new(board.clone(), follow)),
             reloads: 0,
@@ -62,7 +62,7 @@ impl Supervisor {
             clients,
             board,
             settings,
-            findings,
+            changes,
             organizations: BTreeMap::new(),
             projects: BTreeMap::new(),
             tasks: Tasks::default(),
@@ -84,7 +84,7 @@ impl Supervisor {
     pub(crate) async fn run(&mut self) -> Result<(), JoinError> {
         loop {
             tokio::select! {
-                Some(finding) = self.findings.recv() => self.apply(finding),
+                Some(change) = self.changes.recv() => self.apply(change),
                 ended = self.tasks.ended() => return ended,
             }
         }
@@ -95,9 +95,9 @@ impl Supervisor {
         self.settings.subscribe()
     }
 
-    fn apply(&mut self, finding: Finding) {
-        match finding {
-            Finding::Projects { organization_id: id, listed, outcome } => {
+    fn apply(&mut self, change: TargetChange) {
+        match change {
+            TargetChange::Projects { organization_id: id, listed, outcome } => {
                 if let (Some(organization), Some(listed)) = (self.organizations.get_mut(&id), listed) {
                     let before = organization.listed.take().unwrap_or_default();
                     organization.listed = Some(plan::merge_projects(listed, before, MAX_ENTRIES));
@@ -105,7 +105,7 @@ impl Supervisor {
                 }
                 self.board.list_projects(&id, Timestamp::now().into(), outcome);
             }
-            Finding::Clusters { project_id: id, listed, outcome } => {
+            TargetChange::Clusters { project_id: id, listed, outcome } => {
                 let Some(project) = self.projects.get_mut(&id) else { return };
                 if let Some(listed) = listed {
                     if listed.found.is_empty() && listed.flaw.is_none() {
@@ -118,18 +118,45 @@ impl Supervisor {
                 self.start_collectors(&id);
                 self.board.discover(&id, Timestamp::now().into(), outcome);
             }
-            Finding::Schedule { target, auto_export } => {
-                let project = self.projects.get_mut(&target.project_id);
-                let Some(cluster) = project.and_then(|project| project.clusters.get_mut(&target)) else {
-                    return;
-                };
-                if !auto_export {
-                    cluster.snapshots = None;
-                } else if cluster.snapshots.is_none() {
-                    let subject = Subject::Snapshots { target, sharded: cluster.sharded };
-                    cluster.snapshots = Some(self.tasks.spawn(self.reader.clone().watch(subject)));
-                }
+            TargetChange::ProjectName { project_id: id, name } => match name {
+                Some(name) => self.board.name_project(&id, name),
+                // A name that was read before stays; the id stands in for one that never was.
+                None if self.board.project_name(&id).is_some() => {}
+                None => self.board.name_project(&id, id.to_string()),
+            },
+            TargetChange::Schedule { target, schedule, budget } => {
+                self.apply_schedule(&target, schedule);
+                self.board.set_budget(&target.project_id, budget);
             }
+        }
+    }
+
+    fn apply_schedule(&mut self, target: &Target, schedule: Result<Schedule, PollError>) {
+        let Some(project) = self.projects.get_mut(&target.project_id) else { return };
+        let Some(cluster) = project.clusters.get_mut(target) else { return };
+        let exports = schedule.as_ref().ok().map(Schedule::exports_itself);
+        if let Ok(Schedule { auto_export: Some(true), frequency: Some(word), .. }) = &schedule
+            && Frequency::parse(word).is_none()
+            && self.board.export_schedule(target).and_then(|before| before.frequency).as_ref() != Some(word)
+        {
+            tracing::warn!(
+                project_id = %target.project_id,
+                cluster_name = target.cluster_name,
+                frequency = word,
+                "the export policy has a frequency that this version does not know; set expected_interval for the cluster's project"
+            );
+        }
+        self.board.schedule(target, schedule);
+        if self.board.is_bucket_unlisted(target) {
+            project.bucket_unlisted.notify_one();
+        }
+        match exports {
+            Some(true) if cluster.snapshots.is_none() => {
+                let subject = Subject::Snapshots { target: target.clone(), sharded: cluster.sharded };
+                cluster.snapshots = Some(self.tasks.spawn(self.reader.clone().watch(subject)));
+            }
+            Some(false) => cluster.snapshots = None,
+            _ => {}
         }
     }
 
@@ -148,7 +175,7 @@ impl Supervisor {
             self.organizations.entry(id.clone()).or_insert_with(|| {
                 self.board.watch_organization(id);
                 Organization {
-                    _discovery: self.tasks.spawn(self.scout.clone().watch_organization(id.clone())),
+                    _discovery: self.tasks.spawn(self.discovery.clone().watch_organization(id.clone())),
                     listed: None,
                     excluded: 0,
                     warned: BTreeSet::new(),
@@ -188,8 +215,9 @@ impl Supervisor {
                 begun += 1;
                 let project = Project {
                     plan,
-                    _discovery: self.tasks.spawn(self.scout.clone().watch_project(id.clone(), delay)),
+                    _discovery: self.tasks.spawn(self.discovery.clone().watch_project(id.clone(), delay)),
                     collectors: Vec::new(),
+                    bucket_unlisted: Arc::default(),
                     listed: None,
                     clusters: BTreeMap::new(),
                     warned: BTreeSet::new(),
@@ -205,7 +233,8 @@ impl Supervisor {
     fn start_collectors(&mut self, id: &ProjectId) {
         let Some(project) = self.projects.get_mut(id) else { return };
         if project.collectors.is_empty() {
-            let subjects = [Subject::Buckets(id.clone()), Subject::Events(id.clone())];
+            let subjects =
+                [Subject::Buckets(id.clone(), project.bucket_unlisted.clone()), Subject::Events(id.clone())];
             let start = |subject| self.tasks.spawn(self.reader.clone().watch(subject));
             project.collectors = subjects.map(start).into();
         }
@@ -228,20 +257,19 @@ impl Supervisor {
                 clusters.into_iter().flatten().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>()
             });
             let complaints = plan::organization_complaints(entry, listed, names.as_deref());
-            let place = Place { organization: Some(id), ..Place::default() };
-            warn(place, complaints, &mut organization.warned);
+            warn(LogContext::organization(id), complaints, &mut organization.warned);
         }
     }
 
     fn reconcile_clusters(&mut self, id: &ProjectId) {
-        let Self { config, board, scout, poller, reader, tasks, .. } = self;
+        let Self { config, board, discovery, poller, reader, tasks, .. } = self;
         let Some(project) = self.projects.get_mut(id) else { return };
         let listed = project.listed.as_deref();
         let selected = plan::clusters(&project.plan.selection, listed);
         if let Some(listed) = listed {
             let organization = project.plan.organization.as_ref();
             let complaints = plan::complaints(&project.plan.selection, listed, &selected, organization);
-            warn(Place { project: Some(id), ..Place::default() }, complaints, &mut project.warned);
+            warn(LogContext::project(id), complaints, &mut project.warned);
             board.leave_out(id, selected.counts());
         }
         let target = |name: &str| Target { project_id: id.clone(), cluster_name: name.to_owned() };
@@ -276,7 +304,7 @@ impl Supervisor {
             if !is_scheduled {
                 (cluster.schedule, cluster.snapshots) = (None, None);
             } else if cluster.schedule.is_none() {
-                let watch = scout.clone().watch_schedule(target.clone(), delay);
+                let watch = discovery.clone().watch_schedule(target.clone(), delay);
                 cluster.schedule = Some(tasks.spawn(watch));
             }
             if std::mem::replace(&mut cluster.sharded, sharded) != sharded && cluster.snapshots.is_some() {

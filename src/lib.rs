@@ -5,8 +5,8 @@
 pub mod config;
 
 pub mod clients;
-pub mod detail;
-pub mod discovery;
+mod detail;
+mod discovery;
 mod fleet;
 pub mod plan;
 pub mod settings;

@@ -1,59 +1,70 @@
-//! What the log says of readings that fail: when that begins, changes and ends, so that an outage does not bury it.
+//! Logs of changing failures: once when a failure begins, changes or ends, so that an outage does not bury the log.
 
+use tracing::Level;
 use tracing::field::display;
 
-use crate::model::{FailureReason, OrganizationId, PollError, ProjectId};
+use crate::model::{FailureReason, OrganizationId, PollError, ProjectId, Target};
 
-/// What a message is about.
+/// `tracing::event!` with a level that is known only at run time.
+macro_rules! log_at {
+    ($level:expr, $($fields:tt)+) => {
+        match $level {
+            tracing::Level::WARN => tracing::warn!($($fields)+),
+            tracing::Level::INFO => tracing::info!($($fields)+),
+            _ => tracing::debug!($($fields)+),
+        }
+    };
+}
+pub(crate) use log_at;
+
+/// The subject of a log line.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Place<'a> {
-    /// An organization.
-    pub(crate) organization: Option<&'a OrganizationId>,
-    /// A project.
-    pub(crate) project: Option<&'a ProjectId>,
-    /// A cluster of that project.
-    pub(crate) cluster: Option<&'a str>,
+pub(crate) struct LogContext<'a> {
+    pub(crate) organization_id: Option<&'a OrganizationId>,
+    pub(crate) project_id: Option<&'a ProjectId>,
+    pub(crate) cluster_name: Option<&'a str>,
 }
 
-/// Says in the log when a reading begins to fail, fails for another reason, and works again; `failing` is how it was before.
+impl<'a> LogContext<'a> {
+    pub(crate) fn organization(id: &'a OrganizationId) -> Self {
+        Self { organization_id: Some(id), ..Self::default() }
+    }
+
+    pub(crate) fn project(id: &'a ProjectId) -> Self {
+        Self { project_id: Some(id), ..Self::default() }
+    }
+
+    pub(crate) fn cluster(target: &'a Target) -> Self {
+        Self { cluster_name: Some(&target.cluster_name), ..Self::project(&target.project_id) }
+    }
+}
+
+/// Logs when `what` begins to fail, fails for another reason, or can be read again; `failing` is the reason of the last failure.
 pub(crate) fn log(
     failing: &mut Option<FailureReason>,
     error: Option<&PollError>,
-    place: Place<'_>,
+    context: LogContext<'_>,
     what: &str,
 ) {
     let reason = error.map(|error| error.reason);
-    let Place { organization, project, cluster } = place;
-    let (organization, project) = (organization.map(display), project.map(display));
-    match (std::mem::replace(failing, reason), error) {
-        (None, None) => {}
-        (Some(_), None) => {
-            tracing::info!(
-                organization_id = organization,
-                project_id = project,
-                cluster_name = cluster,
-                "{what} can be read again"
-            );
+    let before = std::mem::replace(failing, reason);
+    let (level, message) = match (before, reason) {
+        (None, None) => return,
+        (Some(_), None) => (Level::INFO, format!("{what} can be read again")),
+        _ if before != reason => {
+            (Level::WARN, format!("failed to refresh {what}; keeping the last known state"))
         }
-        (before, Some(error)) if before != reason => {
-            tracing::warn!(
-                organization_id = organization,
-                project_id = project,
-                cluster_name = cluster,
-                reason = error.reason.as_str(),
-                error = error.text,
-                "cannot read {what}; what is known stays"
-            );
-        }
-        (_, Some(error)) => {
-            tracing::debug!(
-                organization_id = organization,
-                project_id = project,
-                cluster_name = cluster,
-                reason = error.reason.as_str(),
-                error = error.text,
-                "cannot read {what} again"
-            );
-        }
-    }
+        _ => (Level::DEBUG, format!("failed to refresh {what} again")),
+    };
+    let (organization_id, project_id) =
+        (context.organization_id.map(display), context.project_id.map(display));
+    log_at!(
+        level,
+        organization_id,
+        project_id,
+        cluster_name = context.cluster_name,
+        reason = reason.map(FailureReason::as_str),
+        error = error.map(|error| &*error.text),
+        "{message}"
+    );
 }

@@ -24,6 +24,10 @@ impl Refusals {
         *self = Self { count: before.saturating_add(1), reloads };
     }
 
+    pub(super) fn is_empty(self) -> bool {
+        self.count == 0
+    }
+
     /// Returns true if and only if the collector is disabled.
     pub(super) fn are_confirmed(self) -> bool {
         self.count >= CONFIRMED

@@ -1,15 +1,19 @@
 //! What is read, and for whom.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
 use crate::atlas::Atlas;
 use crate::model::{Detail, ProjectId, Target};
 use crate::settings::Settings;
-use crate::telling::Place;
+use crate::telling::LogContext;
 
 /// What is read.
 #[derive(Debug, Clone)]
-pub enum Subject {
+pub(crate) enum Subject {
     /// The export buckets of a project.
-    Buckets(ProjectId),
+    Buckets(ProjectId, Arc<Notify>),
     /// The events of a project.
     Events(ProjectId),
     /// The snapshots of a cluster.
@@ -24,7 +28,7 @@ pub enum Subject {
 impl Subject {
     pub(super) fn detail(&self) -> Detail {
         match self {
-            Self::Buckets(_) => Detail::Buckets,
+            Self::Buckets(..) => Detail::Buckets,
             Self::Events(_) => Detail::Events,
             Self::Snapshots { .. } => Detail::Snapshots,
         }
@@ -32,7 +36,7 @@ impl Subject {
 
     pub(super) fn project(&self) -> &ProjectId {
         match self {
-            Self::Buckets(id) | Self::Events(id) => id,
+            Self::Buckets(id, _) | Self::Events(id) => id,
             Self::Snapshots { target, .. } => &target.project_id,
         }
     }
@@ -40,18 +44,25 @@ impl Subject {
     /// For a person.
     pub(super) fn what(&self) -> &'static str {
         match self {
-            Self::Buckets(_) => "the project's export buckets",
+            Self::Buckets(..) => "the project's export buckets",
             Self::Events(_) => "the project's events",
             Self::Snapshots { .. } => "the cluster's snapshots",
         }
     }
 
-    pub(super) fn place(&self) -> Place<'_> {
-        let cluster = match self {
-            Self::Snapshots { target, .. } => Some(target.cluster_name.as_str()),
-            _ => None,
-        };
-        Place { project: Some(self.project()), cluster, ..Place::default() }
+    pub(super) fn context(&self) -> LogContext<'_> {
+        match self {
+            Self::Snapshots { target, .. } => LogContext::cluster(target),
+            Self::Buckets(id, _) | Self::Events(id) => LogContext::project(id),
+        }
+    }
+
+    /// Waits until something else calls for a reading.
+    pub(super) async fn woken(&self) {
+        match self {
+            Self::Buckets(_, unlisted) => unlisted.notified().await,
+            _ => std::future::pending().await,
+        }
     }
 
     /// Who asks; no one if the detail is switched off.

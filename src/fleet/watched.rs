@@ -1,13 +1,15 @@
 //! Records of the watched organizations, projects and clusters, with their tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tracing::field::display;
 
 use crate::model::{ListedCluster, Target};
 use crate::plan::{self, Complaint, ListedProjects};
-use crate::telling::Place;
+use crate::telling::LogContext;
 
 /// All running tasks.
 #[derive(Debug, Default)]
@@ -57,6 +59,8 @@ pub(super) struct Project {
     pub(super) _discovery: Task,
     /// The collectors of events and buckets, which start after the first listing.
     pub(super) collectors: Vec<Task>,
+    /// Wakes the collector of buckets: a policy names a bucket that is not in the list.
+    pub(super) bucket_unlisted: Arc<Notify>,
     /// The last listing; `None` before the first.
     pub(super) listed: Option<Vec<ListedCluster>>,
     pub(super) clusters: BTreeMap<Target, Cluster>,
@@ -74,9 +78,14 @@ pub(super) struct Cluster {
 }
 
 /// Logs the complaints that are not in `warned` yet.
-pub(super) fn warn(place: Place<'_>, complaints: BTreeSet<Complaint>, warned: &mut BTreeSet<Complaint>) {
-    let owner = if place.project.is_some() { "project" } else { "organization" };
-    let (organization_id, project_id) = (place.organization.map(display), place.project.map(display));
+pub(super) fn warn(
+    context: LogContext<'_>,
+    complaints: BTreeSet<Complaint>,
+    warned: &mut BTreeSet<Complaint>,
+) {
+    let owner = if context.project_id.is_some() { "project" } else { "organization" };
+    let organization_id = context.organization_id.map(display);
+    let project_id = context.project_id.map(display);
     for complaint in complaints.difference(warned) {
         match complaint {
             Complaint::Unknown { name, meant } => {

@@ -250,7 +250,7 @@ async fn a_failed_discovery_keeps_what_is_known_and_says_so() {
     for what in
         ["the project's name and clusters", "the cluster's backup schedule", "the organization's projects"]
     {
-        let said = log.matches(&format!("cannot read {what}; what is known stays")).count();
+        let said = log.matches(&format!("failed to refresh {what}; keeping the last known state")).count();
         // Once for each outage and reason, however often it is tried.
         assert!((1..=3).contains(&said), "{what}, {said} times: {log}");
         assert!(log.contains(&format!("{what} can be read again")), "{what}: {log}");

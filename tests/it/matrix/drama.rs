@@ -158,7 +158,7 @@ impl Drama {
     /// The lines of the log about readings that are no polls.
     pub(super) fn readings_logged(&self) -> Vec<String> {
         let log = self.exporter.log();
-        log.lines().filter(|line| line.contains("cannot read ")).map(str::to_owned).collect()
+        log.lines().filter(|line| line.contains("failed to refresh ")).map(str::to_owned).collect()
     }
 
     /// Ends every fault; the first poll that begins after that is good.
