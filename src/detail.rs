@@ -1,36 +1,61 @@
-//! What the listing of export jobs cannot say: snapshots that nobody exports, exports that failed before there was a job, buckets
-//! that are gone.
+//! Collectors of what the listing of export jobs lacks: snapshots that are not exported, exports that failed before there was a
+//! job, buckets that are missing.
 //!
-//! Each is read by a task of its own, for a project or a cluster, on an interval that is longer than that of the polls. Nothing
-//! here ever harms a poll: it may be switched off, and a collector that Atlas refuses twice is disabled and tried again with
-//! growing pauses.
+//! Each collector is a task of its own, for a project or a cluster, on an interval that is longer than that of the polls, and
+//! never affects a poll. It may be switched off; one that Atlas refuses twice is disabled and retried with growing pauses.
 
 mod buckets;
 mod events;
 mod refusals;
-mod subject;
+mod snapshots;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::Level;
 
-use crate::atlas::{Atlas, Error, Listing};
+use crate::atlas::{Atlas, Error};
 use crate::board::Board;
-use crate::model::{Detail, FailureReason, PollError, ProjectId, Snapshots, Target, Unread};
+use crate::model::{Detail, FailureReason, PollError, ProjectId, Unread};
 use crate::settings::{Follow, Settings, rest};
-use crate::telling::{log, log_at};
-use events::Cursor;
+use crate::telling::{LogContext, log, log_at};
+pub(crate) use buckets::Buckets;
+pub(crate) use events::Events;
 use refusals::Refusals;
-pub(crate) use subject::Subject;
+pub(crate) use snapshots::Snapshots;
 
-/// One reading may take this long, all pages and retries.
+/// Limit for one reading, with all pages and retries.
 const READING_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What every reading needs.
+/// Reads one detail of a project or a cluster.
+pub(crate) trait Collector {
+    const DETAIL: Detail;
+    /// The object of log messages.
+    const WHAT: &str;
+
+    fn project_id(&self) -> &ProjectId;
+
+    fn context(&self) -> LogContext<'_> {
+        LogContext::project(self.project_id())
+    }
+
+    /// Reads from Atlas and records the result on the board.
+    async fn read(&mut self, atlas: &Atlas, board: &Board) -> Result<(), Error>;
+
+    /// Removes from the board what was read: the detail is switched off.
+    fn forget(&self, board: &Board) {
+        board.forget_detail(self.project_id(), Self::DETAIL);
+    }
+
+    /// Waits until a reading is due before the interval is over.
+    async fn due_early(&self) {
+        std::future::pending().await
+    }
+}
+
+/// Runs collectors.
 #[derive(Debug)]
 pub(crate) struct Reader {
     board: Arc<Board>,
@@ -39,142 +64,106 @@ pub(crate) struct Reader {
     logged: Mutex<BTreeSet<(ProjectId, Detail, &'static str)>>,
 }
 
-/// What a reading must know of the last one.
+/// The last readings of a collector.
 #[derive(Debug, Default)]
 struct Memory {
-    cursor: Cursor,
     failing: Option<FailureReason>,
     refusals: Refusals,
 }
 
 impl Reader {
-    /// Prepares to read; nothing is sent yet.
-    #[must_use]
     pub(crate) fn new(board: Arc<Board>, follow: Follow) -> Self {
         Self { board, follow, logged: Mutex::default() }
     }
 
-    /// Reads `subject` at once and then on the interval, for ever.
-    pub(crate) async fn watch(self: Arc<Self>, subject: Subject) {
+    /// Runs a collector at once and then on the interval, forever.
+    pub(crate) async fn watch<C: Collector>(self: Arc<Self>, mut collector: C) {
         let mut follow = self.follow.clone();
         let (mut memory, mut slow) = (Memory::default(), false);
         loop {
             let began = Instant::now();
             let settings = follow.borrow_and_update().clone();
-            let atlas = subject.client(&settings);
-            match &atlas {
-                None => self.forget(&subject),
-                Some(atlas) => {
-                    let turn = async |_in_flight| {
-                        self.turn(&subject, atlas, &mut memory, &settings).await;
-                    };
-                    settings.readings.pass(&mut slow, turn).await;
-                }
+            let atlas = client(&collector, &settings);
+            if let Some(atlas) = &atlas {
+                let atlas = if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
+                let read = async |_in_flight| collector.read(&atlas, &self.board).await;
+                let outcome = settings.readings.pass(&mut slow, read).await;
+                self.log(&collector, outcome.err(), &mut memory, &settings);
+            } else {
+                collector.forget(&self.board);
             }
-            let pause = |settings: &Settings| pause(&subject, &memory.refusals, settings, atlas.as_ref());
-            let client = |settings: &Settings| subject.client(settings);
+            let client = |settings: &Settings| client(&collector, settings);
+            let pause = |settings: &Settings| pause(&collector, &memory.refusals, settings, atlas.as_ref());
             tokio::select! {
                 () = rest(&mut follow, began, atlas.as_ref(), client, pause, |_| ()) => {}
-                () = subject.woken(), if memory.refusals.is_empty() => {}
+                () = collector.due_early(), if memory.refusals.is_empty() => {}
             }
         }
-    }
-
-    async fn turn(&self, subject: &Subject, atlas: &Atlas, memory: &mut Memory, settings: &Settings) {
-        let client = if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
-        let outcome = match subject {
-            Subject::Buckets(id, _) => buckets::read(&client, &self.board, id).await,
-            Subject::Events(id) => self.events(&client, id, &mut memory.cursor).await,
-            Subject::Snapshots { target, sharded } => self.snapshots(&client, target, *sharded).await,
-        };
-        self.take_in(subject, outcome.err(), memory, settings);
-    }
-
-    async fn events(&self, atlas: &Atlas, id: &ProjectId, cursor: &mut Cursor) -> Result<(), Error> {
-        let at = Instant::now();
-        let (read, outcome) = parted(cursor.read(atlas, &self.board, id).await);
-        self.board.events_read(id, at, read);
-        outcome
-    }
-
-    async fn snapshots(&self, atlas: &Atlas, target: &Target, sharded: bool) -> Result<(), Error> {
-        // In between the policy may have come to export nothing.
-        let Some(schedule) = self.board.export_schedule(target) else { return Ok(()) };
-        let (at, read_at) = (Instant::now(), Timestamp::now().into());
-        let listed = atlas.snapshots(target, sharded, at + READING_TIMEOUT).await;
-        let (listed, outcome) = parted(listed.and_then(Listing::complete));
-        let snapshots = listed.map(|listed| Snapshots::new(&listed, &schedule, read_at));
-        if self.board.export_schedule(target).is_some_and(|now| now.exports_like(&schedule)) {
-            self.board.snapshots(target, at, snapshots);
-        }
-        outcome
     }
 
     /// Logs how a reading ended. A refusal is logged once a later reading confirms it.
-    fn take_in(&self, subject: &Subject, error: Option<Error>, memory: &mut Memory, settings: &Settings) {
+    fn log<C: Collector>(
+        &self,
+        collector: &C,
+        error: Option<Error>,
+        memory: &mut Memory,
+        settings: &Settings,
+    ) {
         let refusal = error.as_ref().and_then(Error::disables_collector);
         let error = error.map(PollError::from);
+        let (project_id, context, what) = (collector.project_id(), collector.context(), C::WHAT);
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(refusal), Some(error)) = (refusal, &error) else {
-            // Only a subject that was refused shows that this is over.
+            // Only a collector that was refused shows that this is over.
             if error.is_none() && memory.refusals.are_confirmed() {
-                logged.retain(|(id, detail, _)| (id, *detail) != (subject.project(), subject.detail()));
+                logged.retain(|(id, detail, _)| (id, *detail) != (project_id, C::DETAIL));
             }
             memory.refusals = Refusals::default();
-            return log(&mut memory.failing, error.as_ref(), subject.context(), subject.what());
+            return log(&mut memory.failing, error.as_ref(), context, what);
         };
         memory.refusals.add(settings.reloads);
         let is_confirmed = memory.refusals.are_confirmed();
         if is_confirmed {
             memory.failing = Some(error.reason);
         }
-        let cause = (subject.project().clone(), subject.detail(), refusal.meaning);
-        let is_news = is_confirmed && logged.insert(cause);
+        let is_news = is_confirmed && logged.insert((project_id.clone(), C::DETAIL, refusal.meaning));
         let pause = memory.refusals.pause(settings.detail.interval, settings.reloads).unwrap_or_default();
-        log_refusal(subject, refusal.meaning, error, pause, is_news);
-    }
-
-    /// What was read is shown no longer: the detail is switched off.
-    fn forget(&self, subject: &Subject) {
-        match subject {
-            Subject::Buckets(id, _) | Subject::Events(id) => self.board.forget_detail(id, subject.detail()),
-            Subject::Snapshots { target, .. } => self.board.forget_snapshots(target),
-        }
+        // To the second.
+        let pause = jiff::SignedDuration::from_secs(pause.as_secs().try_into().unwrap_or(i64::MAX));
+        log_at!(
+            if is_news { Level::WARN } else { Level::DEBUG },
+            %project_id,
+            cluster_name = context.cluster_name,
+            detail = C::DETAIL.as_str(),
+            error = error.text,
+            "failed to read {what}: {meaning}; next attempt in {pause:#}",
+            meaning = refusal.meaning
+        );
     }
 }
 
-/// Logs that a collector was refused, as a warning if it `is_news`.
-fn log_refusal(subject: &Subject, meaning: &str, error: &PollError, pause: Duration, is_news: bool) {
-    let what = subject.what();
-    // To the second.
-    let pause = jiff::SignedDuration::from_secs(pause.as_secs().try_into().unwrap_or(i64::MAX));
-    log_at!(
-        if is_news { Level::WARN } else { Level::DEBUG },
-        project_id = %subject.project(),
-        cluster_name = subject.context().cluster_name,
-        detail = subject.detail().as_str(),
-        error = error.text,
-        "failed to read {what}: {meaning}; next attempt in {pause:#}"
-    );
+/// The client for a collector; `None` if it is switched off.
+fn client<C: Collector>(collector: &C, settings: &Settings) -> Option<Atlas> {
+    let is_on = !settings.detail.off.contains(&C::DETAIL);
+    settings.projects.get(collector.project_id()).filter(|_| is_on).cloned()
 }
 
-/// From one reading to the next: later while the project's budget is scarce, but not so late that what was read goes stale;
-/// and with growing pauses while the collector is refused.
-fn pause(subject: &Subject, refusals: &Refusals, settings: &Settings, atlas: Option<&Atlas>) -> Duration {
+/// The time from one reading to the next: longer while the project's budget is scarce, but not so long that what was read goes
+/// stale; and growing while the collector is refused.
+fn pause<C: Collector>(
+    collector: &C,
+    refusals: &Refusals,
+    settings: &Settings,
+    atlas: Option<&Atlas>,
+) -> Duration {
     let interval = settings.detail.interval;
     refusals.pause(interval, settings.reloads).unwrap_or_else(|| {
-        let stretch = atlas.map_or(1.0, |atlas| atlas.stretch(subject.project()));
+        let stretch = atlas.map_or(1.0, |atlas| atlas.stretch(collector.project_id()));
         interval.mul_f64(stretch).min(settings.detail.stale_after() / 2)
     })
 }
 
-/// Splits a reading into its result for the board and its outcome.
-fn parted<T>(read: Result<T, Error>) -> (Result<T, Unread>, Result<(), Error>) {
-    match read {
-        Ok(read) => (Ok(read), Ok(())),
-        Err(error) => {
-            let is_refused = error.disables_collector().is_some();
-            (Err(Unread { is_refused, error: error.clone().into() }), Err(error))
-        }
-    }
+/// The failure of a reading, for the board.
+fn unread(error: Error) -> Unread {
+    Unread { is_refused: error.disables_collector().is_some(), error: error.into() }
 }

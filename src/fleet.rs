@@ -14,7 +14,7 @@ use crate::atlas::{Error, MAX_ENTRIES};
 use crate::board::Board;
 use crate::clients::{self, Clients, expiries};
 use crate::config::Config;
-use crate::detail::{Reader, Subject};
+use crate::detail::{Buckets, Events, Reader, Snapshots};
 use crate::discovery::{DiscoveryWorker, TargetChange};
 use crate::model::{Frequency, ListedCluster, OrganizationId, PollError, ProjectId, Schedule, Target};
 use crate::plan;
@@ -152,8 +152,8 @@ impl Supervisor {
         }
         match exports {
             Some(true) if cluster.snapshots.is_none() => {
-                let subject = Subject::Snapshots { target: target.clone(), sharded: cluster.sharded };
-                cluster.snapshots = Some(self.tasks.spawn(self.reader.clone().watch(subject)));
+                let snapshots = Snapshots { target: target.clone(), sharded: cluster.sharded };
+                cluster.snapshots = Some(self.tasks.spawn(self.reader.clone().watch(snapshots)));
             }
             Some(false) => cluster.snapshots = None,
             _ => {}
@@ -233,10 +233,11 @@ impl Supervisor {
     fn start_collectors(&mut self, id: &ProjectId) {
         let Some(project) = self.projects.get_mut(id) else { return };
         if project.collectors.is_empty() {
-            let subjects =
-                [Subject::Buckets(id.clone(), project.bucket_unlisted.clone()), Subject::Events(id.clone())];
-            let start = |subject| self.tasks.spawn(self.reader.clone().watch(subject));
-            project.collectors = subjects.map(start).into();
+            let buckets = Buckets { project_id: id.clone(), unlisted: project.bucket_unlisted.clone() };
+            project.collectors = vec![
+                self.tasks.spawn(self.reader.clone().watch(buckets)),
+                self.tasks.spawn(self.reader.clone().watch(Events::new(id.clone()))),
+            ];
         }
     }
 
@@ -308,8 +309,8 @@ impl Supervisor {
                 cluster.schedule = Some(tasks.spawn(watch));
             }
             if std::mem::replace(&mut cluster.sharded, sharded) != sharded && cluster.snapshots.is_some() {
-                let subject = Subject::Snapshots { target, sharded };
-                cluster.snapshots = Some(tasks.spawn(reader.clone().watch(subject)));
+                let snapshots = Snapshots { target, sharded };
+                cluster.snapshots = Some(tasks.spawn(reader.clone().watch(snapshots)));
             }
         }
         if begun > 0 {

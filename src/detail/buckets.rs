@@ -4,23 +4,46 @@
 //! second request decides at once: an older list is read again, and then the policy. The bucket is missing if the policy still
 //! names it after a list that lacks it.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{READING_TIMEOUT, parted};
+use super::{Collector, READING_TIMEOUT, unread};
 use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
-use crate::model::ProjectId;
+use crate::model::{Detail, ProjectId};
 
-/// Reads the export buckets, and then the policies again that name one which is not among them.
-pub(super) async fn read(atlas: &Atlas, board: &Board, id: &ProjectId) -> Result<(), Error> {
-    let at = Instant::now();
-    let listed = atlas.export_buckets(id, at + READING_TIMEOUT).await.and_then(Listing::complete);
-    let (listed, outcome) = parted(listed);
-    board.export_buckets(id, at, listed);
-    for target in board.unconfirmed_buckets(id) {
-        if let Ok(schedule) = atlas.schedule(&target, Instant::now() + READING_TIMEOUT).await {
-            board.schedule(&target, Ok(schedule));
-        }
+/// Reads the export buckets of a project.
+#[derive(Debug)]
+pub(crate) struct Buckets {
+    pub(crate) project_id: ProjectId,
+    /// Notified when a policy names a bucket that is not in the list.
+    pub(crate) unlisted: Arc<Notify>,
+}
+
+impl Collector for Buckets {
+    const DETAIL: Detail = Detail::Buckets;
+    const WHAT: &str = "the project's export buckets";
+
+    fn project_id(&self) -> &ProjectId {
+        &self.project_id
     }
-    outcome
+
+    async fn read(&mut self, atlas: &Atlas, board: &Board) -> Result<(), Error> {
+        let id = &self.project_id;
+        let at = Instant::now();
+        let listed = atlas.export_buckets(id, at + READING_TIMEOUT).await.and_then(Listing::complete);
+        board.export_buckets(id, at, listed.clone().map_err(unread));
+        for target in board.unconfirmed_buckets(id) {
+            if let Ok(schedule) = atlas.schedule(&target, Instant::now() + READING_TIMEOUT).await {
+                board.schedule(&target, Ok(schedule));
+            }
+        }
+        listed.map(drop)
+    }
+
+    async fn due_early(&self) {
+        self.unlisted.notified().await;
+    }
 }

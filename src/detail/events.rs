@@ -10,9 +10,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use super::{Collector, unread};
 use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
-use crate::model::{EventKind, FailureReason, Moment, ProjectEvent, ProjectId, Target};
+use crate::model::{Detail, EventKind, FailureReason, Moment, ProjectEvent, ProjectId, Target};
 
 /// How far back the first reading looks: the longest time between two exports that is at all usual, a month.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(31 * 24);
@@ -41,9 +42,10 @@ const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 /// An event, by its id and its time.
 type Key = (String, Moment);
 
-/// Where the reading of a project's events has got to.
-#[derive(Debug, Default)]
-pub(super) struct Cursor {
+/// Reads the events of a project.
+#[derive(Debug)]
+pub(crate) struct Events {
+    project_id: ProjectId,
     /// When the last reading began; `None` before the first.
     since: Option<Timestamp>,
     /// The failures of the last reading, and how often their clusters were looked for. What the next one sees again is no news.
@@ -62,27 +64,43 @@ struct Group {
 }
 
 impl Group {
-    fn all(names: &[String], since: Timestamp) -> impl Iterator<Item = Self> {
-        names.chunks(MOST_NAMES).map(move |names| Self { names: names.to_vec(), since })
-    }
-
-    /// The same clusters in groups of at most so many.
-    fn split(self, most: usize) -> Vec<Self> {
-        self.names.chunks(most).map(|names| Self { names: names.to_vec(), since: self.since }).collect()
+    /// Groups of at most `max` clusters each.
+    fn split(names: &[String], since: Timestamp, max: usize) -> impl Iterator<Item = Self> {
+        names.chunks(max).map(move |names| Self { names: names.to_vec(), since })
     }
 }
 
-impl Cursor {
-    /// Reads what is new, and tells the board. What an error leaves undone is done the next time, so that nothing is missed.
-    pub(super) async fn read(&mut self, atlas: &Atlas, board: &Board, id: &ProjectId) -> Result<(), Error> {
+impl Collector for Events {
+    const DETAIL: Detail = Detail::Events;
+    const WHAT: &str = "the project's events";
+
+    fn project_id(&self) -> &ProjectId {
+        &self.project_id
+    }
+
+    async fn read(&mut self, atlas: &Atlas, board: &Board) -> Result<(), Error> {
+        let at = Instant::now();
+        let outcome = self.read_new(atlas, board).await;
+        board.events_read(&self.project_id, at, outcome.clone().map_err(unread));
+        outcome
+    }
+}
+
+impl Events {
+    pub(crate) fn new(project_id: ProjectId) -> Self {
+        Self { project_id, since: None, looks: BTreeMap::new(), open: Vec::new(), owners: BTreeMap::new() }
+    }
+
+    /// Reads what is new and records it on the board. What an error leaves undone is done the next time, so that nothing is missed.
+    async fn read_new(&mut self, atlas: &Atlas, board: &Board) -> Result<(), Error> {
         let deadline = Instant::now() + READING_TIMEOUT;
         let now = Timestamp::now();
         let horizon = now - LOOK_BACK;
         // A clock that was set back must not leave a gap.
         let since = self.since.map_or(horizon, |since| (since.min(now) - OVERLAP).max(horizon));
-        let listing = atlas.events(id, &EventKind::ALL, since, &[], deadline).await?;
+        let listing = atlas.events(&self.project_id, &EventKind::ALL, since, &[], deadline).await?;
         let (listed, flaw) = believable(listing, now);
-        board.project_events(id, &listed);
+        board.project_events(&self.project_id, &listed);
 
         let failures = failures_of(listed, MAX_FAILURES);
         let looks = |failure: &Key| self.looks.get(failure).copied().unwrap_or_default();
@@ -92,27 +110,27 @@ impl Cursor {
         let looked = u8::from(news);
         let looks = failures.into_iter().map(|failure| (looks(&failure).saturating_add(looked), failure));
         self.looks = looks.map(|(looks, failure)| (failure, looks)).collect();
-        let (known, fresh) = board.search_events_of(id);
+        let (known, fresh) = board.search_events_of(&self.project_id);
         if self.open.iter().map(|group| group.names.len()).sum::<usize>() > known.len() + MOST_NAMES {
             // More is left than there are clusters: all of them once is less.
             let oldest = self.open.drain(..).map(|group| group.since).min();
-            self.open.extend(Group::all(&known, oldest.unwrap_or(since)));
+            self.open.extend(Group::split(&known, oldest.unwrap_or(since), MOST_NAMES));
         }
         if news {
-            self.open.extend(Group::all(&known, since));
+            self.open.extend(Group::split(&known, since, MOST_NAMES));
         }
         // What was told of clusters that nobody watched then: the first reading has just heard whether there is anything.
         if news || self.since.is_some() {
-            self.open.extend(Group::all(&fresh, horizon));
+            self.open.extend(Group::split(&fresh, horizon, MOST_NAMES));
         }
         // From here on, what is to be found out stands in `open`. What could not be read is read again, for as long as it may matter.
         if flaw.is_none() {
             self.since = Some(now);
         }
-        let outcome = self.search(atlas, id, now, deadline).await;
+        let outcome = self.search(atlas, now, deadline).await;
         for ((event, at), cluster_name) in &self.owners {
             self.looks.entry((event.clone(), *at)).and_modify(|looks| *looks = LOOKS);
-            let target = Target { project_id: id.clone(), cluster_name: cluster_name.clone() };
+            let target = Target { project_id: self.project_id.clone(), cluster_name: cluster_name.clone() };
             board.failed_event(&target, *at);
         }
         if self.open.is_empty() {
@@ -123,17 +141,10 @@ impl Cursor {
     }
 
     /// Finds out which of the open clusters failures are about.
-    async fn search(
-        &mut self,
-        atlas: &Atlas,
-        id: &ProjectId,
-        now: Timestamp,
-        deadline: Instant,
-    ) -> Result<(), Error> {
+    async fn search(&mut self, atlas: &Atlas, now: Timestamp, deadline: Instant) -> Result<(), Error> {
         let mut outcome = Ok(());
-        while let Some(group) = self.open.pop() {
-            let asked = atlas.events(id, &EventKind::FAILURES, group.since, &group.names, deadline).await;
-            let several = group.names.len() > 1;
+        while let Some(Group { names, since }) = self.open.pop() {
+            let asked = atlas.events(&self.project_id, &EventKind::FAILURES, since, &names, deadline).await;
             let failures = match asked {
                 Ok(listing) => {
                     let (listed, flaw) = believable(listing, now);
@@ -142,26 +153,23 @@ impl Cursor {
                 }
                 // A name that Atlas does not take must not hide the others.
                 Err(error) if is_about_names(&error) => {
-                    if several {
-                        self.open.extend(group.split(1));
+                    if names.len() > 1 {
+                        self.open.extend(Group::split(&names, since, 1));
                     } else {
                         outcome = Err(error);
                     }
                     continue;
                 }
                 Err(error) => {
-                    self.open.push(group);
+                    self.open.push(Group { names, since });
                     return Err(error);
                 }
             };
-            match failures.len() {
-                0 => {}
-                _ if !several => self.own(failures, &group.names[0])?,
-                count if count >= group.names.len() => self.open.extend(group.split(1)),
-                _ => {
-                    let half = group.names.len().div_ceil(2);
-                    self.open.extend(group.split(half));
-                }
+            if let [name] = names.as_slice() {
+                self.own(failures, name)?;
+            } else if !failures.is_empty() {
+                let max = if failures.len() < names.len() { names.len().div_ceil(2) } else { 1 };
+                self.open.extend(Group::split(&names, since, max));
             }
         }
         outcome

@@ -1,0 +1,51 @@
+//! The snapshots of a cluster that Atlas exports automatically.
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{Collector, READING_TIMEOUT, unread};
+use crate::atlas::{Atlas, Error, Listing};
+use crate::board::Board;
+use crate::model::{self, Detail, ProjectId, Target};
+use crate::telling::LogContext;
+
+/// Reads the snapshots of a cluster.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    pub(crate) target: Target,
+    /// Sharded clusters have snapshots of another kind.
+    pub(crate) sharded: bool,
+}
+
+impl Collector for Snapshots {
+    const DETAIL: Detail = Detail::Snapshots;
+    const WHAT: &str = "the cluster's snapshots";
+
+    fn project_id(&self) -> &ProjectId {
+        &self.target.project_id
+    }
+
+    fn context(&self) -> LogContext<'_> {
+        LogContext::cluster(&self.target)
+    }
+
+    async fn read(&mut self, atlas: &Atlas, board: &Board) -> Result<(), Error> {
+        let target = &self.target;
+        // The policy may export nothing by now.
+        let Some(schedule) = board.export_schedule(target) else { return Ok(()) };
+        let (at, read_at) = (Instant::now(), Timestamp::now().into());
+        let listed = atlas.snapshots(target, self.sharded, at + READING_TIMEOUT).await;
+        let read = listed
+            .and_then(Listing::complete)
+            .map(|listed| model::Snapshots::new(&listed, &schedule, read_at));
+        let outcome = read.as_ref().map(|_| ()).map_err(Error::clone);
+        if board.export_schedule(target).is_some_and(|now| now.exports_like(&schedule)) {
+            board.snapshots(target, at, read.map_err(unread));
+        }
+        outcome
+    }
+
+    fn forget(&self, board: &Board) {
+        board.forget_snapshots(&self.target);
+    }
+}
