@@ -93,12 +93,11 @@ impl Selected<'_> {
 #[must_use]
 pub fn clusters<'a>(selection: &'a Selection, listed: Option<&'a [ListedCluster]>) -> Selected<'a> {
     let mut selected = Selected::default();
-    let names: HashSet<_> = selection.names.iter().map(String::as_str).collect();
     selected.watched.extend(selection.names.iter().map(|name| (name.as_str(), None)));
     for cluster in listed.into_iter().flatten() {
         let name = cluster.name.as_str();
         match cluster.unexportable {
-            _ if names.contains(name) => drop(selected.watched.insert(name, Some(cluster))),
+            _ if selection.names.contains(name) => drop(selected.watched.insert(name, Some(cluster))),
             _ if !selection.matches(name) => {}
             _ if selection.excludes(name) => {
                 selected.left_out.insert(name, Unexportable::Configured);

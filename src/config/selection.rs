@@ -1,5 +1,6 @@
 //! The selected clusters of a project and projects of an organization: names in full, and patterns.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use glob::Pattern;
@@ -10,7 +11,7 @@ use crate::model::ProjectId;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
     /// Names in full: watched whether Atlas lists them or not.
-    pub names: Vec<String>,
+    pub names: BTreeSet<String>,
     /// Patterns: what they match is watched if it can be exported. `None` matches everything.
     pub patterns: Option<Vec<Pattern>>,
     /// `exclude_clusters`: what one of these matches is not watched.
@@ -20,13 +21,13 @@ pub struct Selection {
 impl Selection {
     /// Reads names and patterns; an error is a sentence about the entry that is wrong, and continues the key's name.
     pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
-        let (mut names, mut patterns) = (Vec::new(), Vec::new());
+        let (mut names, mut patterns, mut seen) = (BTreeSet::new(), Vec::new(), HashSet::new());
         for entry in entries {
-            let pattern = pattern(entry)?;
+            let pattern = pattern(entry, &mut seen)?;
             if entry.contains(['*', '?', '[', ']']) {
-                push_once(&mut patterns, pattern, entry)?;
+                patterns.push(pattern);
             } else {
-                push_once(&mut names, entry.to_owned(), entry)?;
+                names.insert(entry.to_owned());
             }
         }
         Ok(Self { names, patterns: Some(patterns), excluded: Vec::new() })
@@ -43,21 +44,12 @@ impl Selection {
     pub fn matches(&self, name: &str) -> bool {
         self.patterns.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(name)))
     }
-
-    /// Whether `name` stands here in full.
-    #[must_use]
-    pub fn names(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known == name)
-    }
 }
 
 /// Reads the entries of `exclude_clusters`. A name in full is a pattern that matches itself.
 pub(super) fn cluster_patterns(entries: &[String]) -> Result<Vec<Pattern>, String> {
-    let mut patterns = Vec::new();
-    for entry in entries {
-        push_once(&mut patterns, pattern(entry)?, entry)?;
-    }
-    Ok(patterns)
+    let mut seen = HashSet::new();
+    entries.iter().map(|entry| pattern(entry, &mut seen)).collect()
 }
 
 /// An entry of `exclude_projects`.
@@ -72,15 +64,11 @@ pub enum ProjectPattern {
 impl ProjectPattern {
     /// Reads the entries of `exclude_projects`: what looks like an id is one.
     pub(super) fn parse_all(entries: &[String]) -> Result<Vec<Self>, String> {
-        let mut patterns = Vec::new();
-        for entry in entries {
-            let parsed = match ProjectId::parse(entry) {
-                Some(id) => Self::Id(id),
-                None => Self::Name(pattern(entry)?),
-            };
-            push_once(&mut patterns, parsed, entry)?;
-        }
-        Ok(patterns)
+        let patterns = cluster_patterns(entries)?;
+        let parse = |(entry, pattern): (&String, Pattern)| {
+            ProjectId::parse(entry).map_or(Self::Name(pattern), Self::Id)
+        };
+        Ok(entries.iter().zip(patterns).map(parse).collect())
     }
 
     /// Returns true if it matches a project. A project without a readable name is matched by its id alone, so that no pattern hides
@@ -103,20 +91,16 @@ impl fmt::Display for ProjectPattern {
     }
 }
 
-fn pattern(entry: &str) -> Result<Pattern, String> {
+/// Parses an entry that is not among those `seen`.
+fn pattern<'a>(entry: &'a str, seen: &mut HashSet<&'a str>) -> Result<Pattern, String> {
     if entry.contains(['{', '}']) {
         return Err(format!("has {entry:?}; patterns know *, ? and [abc], so write one for each"));
     }
-    Pattern::new(entry)
-        .map_err(|error| format!("has {entry:?}, a pattern that cannot be read: {}", error.msg))
-}
-
-fn push_once<T: PartialEq>(known: &mut Vec<T>, parsed: T, entry: &str) -> Result<(), String> {
-    if known.contains(&parsed) {
+    if !seen.insert(entry) {
         return Err(format!("names {entry:?} twice; once is enough"));
     }
-    known.push(parsed);
-    Ok(())
+    Pattern::new(entry)
+        .map_err(|error| format!("has {entry:?}, a pattern that cannot be read: {}", error.msg))
 }
 
 impl fmt::Display for Selection {
@@ -134,7 +118,7 @@ mod tests {
     #[test]
     fn names_are_watched_in_full_and_patterns_match() {
         let selection = Selection::parse(["prod", "report-*", "shard-[0-9]", "x?"]).unwrap();
-        assert_eq!(selection.names, ["prod"]);
+        assert!(selection.names.iter().eq(["prod"]));
         for (name, matches) in [
             ("report-", true),
             ("report-eu", true),
