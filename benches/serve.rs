@@ -16,7 +16,7 @@ use atlas_backup_exporter::model::{
     Snapshots, StateReason, Target,
 };
 use atlas_backup_exporter::self_metrics::SelfMetrics;
-use atlas_backup_exporter::settings::{Lanes, Settings};
+use atlas_backup_exporter::settings::{PollLimiter, Settings};
 use atlas_backup_exporter::simulator::{self, Account, End, Scheme, Simulator, World, object_id};
 use atlas_backup_exporter::web::Web;
 use axum::Router;
@@ -108,8 +108,8 @@ fn settings() -> Settings {
         detail: DetailConfig::default(),
         projects: BTreeMap::new(),
         organizations: BTreeMap::new(),
-        polls: Lanes::new(1),
-        readings: Lanes::new(1),
+        polls: PollLimiter::new(1),
+        readings: PollLimiter::new(1),
     }
 }
 

@@ -11,6 +11,7 @@ mod error;
 pub(crate) mod fuzzing;
 mod inflate;
 mod listing;
+mod memory;
 mod names;
 mod pace;
 mod sunset;
@@ -126,7 +127,7 @@ impl Atlas {
     pub async fn try_export_jobs(&self, target: &Target, deadline: Instant) -> Result<(), Error> {
         let mut call = self.backup(Endpoint::Exports, target, "exports")?;
         call.url.set_query(Some("itemsPerPage=1&pageNum=1"));
-        let body = self.body(&call, Instant::now(), deadline).await?;
+        let body = self.body(&call, deadline).await?;
         wire::decode::<wire::Page<wire::Job<'_>>>(&body).map(drop)
     }
 
@@ -175,20 +176,19 @@ impl Atlas {
 
     /// Asks until an answer is final, the tries are used up, or `deadline` comes.
     async fn get<T: DeserializeOwned>(&self, call: &Call, deadline: Instant) -> Result<T, Error> {
-        wire::decode(&self.body(call, Instant::now(), deadline).await?)
+        wire::decode(&self.body(call, deadline).await?)
     }
 
     /// The same, before it is read: what is in it may stay where it is. What cannot be read is not asked for again.
-    /// `since` is the start of the reading that it is a part of.
-    async fn body(&self, call: &Call, since: Instant, deadline: Instant) -> Result<Body, Error> {
-        retry(|| self.once(call, since), self.retries, deadline).await
+    async fn body(&self, call: &Call, deadline: Instant) -> Result<Body, Error> {
+        retry(|| self.once(call), self.retries, deadline).await
     }
 
-    async fn once(&self, call: &Call, since: Instant) -> Result<Body, Error> {
+    async fn once(&self, call: &Call) -> Result<Body, Error> {
         let mut request = Request::new(Method::GET, call.url.clone());
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static(call.route.endpoint.media_type()));
         let response = self.auth.send(&self.door, &call.route, &request).await?;
-        self.door.body(response, since).await
+        self.door.body(response).await
     }
 }
 

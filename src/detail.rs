@@ -86,8 +86,8 @@ impl Reader {
             let atlas = client(&collector, &settings);
             if let Some(atlas) = &atlas {
                 let atlas = if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
-                let read = async |_in_flight| collector.read(&atlas, &self.board).await;
-                let outcome = settings.readings.pass(&mut slow, read).await;
+                let read = settings.readings.run(&mut slow, || collector.read(&atlas, &self.board));
+                let Some(outcome) = read.await else { continue };
                 self.log(&collector, outcome.err(), &mut memory, &settings);
             } else {
                 collector.forget(&self.board);

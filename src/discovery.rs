@@ -105,7 +105,9 @@ impl DiscoveryWorker {
             let atlas = client(&settings);
             if let Some(atlas) = &atlas {
                 let atlas = if failing.is_some() { atlas.without_retries() } else { atlas.clone() };
-                let outcome = settings.readings.pass(&mut slow, async |_in_flight| read(atlas).await).await;
+                let Some(outcome) = settings.readings.run(&mut slow, || read(atlas.clone())).await else {
+                    continue;
+                };
                 log(&mut failing, outcome.err().as_ref(), context, what);
             }
             let pause = |settings: &Settings| {

@@ -20,7 +20,7 @@ use crate::model::{Frequency, ListedCluster, OrganizationId, PollError, ProjectI
 use crate::plan;
 use crate::poll::Poller;
 use crate::self_metrics::SelfMetrics;
-use crate::settings::{Follow, Lanes, Settings, first_delay};
+use crate::settings::{Follow, PollLimiter, Settings, first_delay};
 use crate::telling::LogContext;
 use watched::{Cluster, Organization, Project, Tasks, warn};
 
@@ -320,7 +320,7 @@ impl Supervisor {
     }
 }
 
-/// Settings for the tasks; `before` has the lanes, which stay while the concurrency does.
+/// Settings for the tasks; `before` has the limiters, which stay while the concurrency does.
 fn settings(
     config: &Config,
     reloads: u64,
@@ -329,10 +329,10 @@ fn settings(
     before: Option<&Settings>,
 ) -> Settings {
     let Config { poll, discovery_interval, detail, organizations, .. } = config;
-    let before = before.filter(|before| before.polls.width() == poll.concurrency);
-    let lanes = |lanes: fn(&Settings) -> &Arc<Lanes>| match before {
-        Some(before) => lanes(before).clone(),
-        None => Lanes::new(poll.concurrency),
+    let before = before.filter(|before| before.polls.concurrency() == poll.concurrency);
+    let limiter = |of: fn(&Settings) -> &Arc<PollLimiter>| match before {
+        Some(before) => of(before).clone(),
+        None => PollLimiter::new(poll.concurrency),
     };
     Settings {
         poll: poll.clone(),
@@ -347,7 +347,7 @@ fn settings(
             .iter()
             .filter_map(|entry| Some((entry.id.clone(), clients.of(&entry.credentials)?)))
             .collect(),
-        polls: lanes(|before| &before.polls),
-        readings: lanes(|before| &before.readings),
+        polls: limiter(|before| &before.polls),
+        readings: limiter(|before| &before.readings),
     }
 }

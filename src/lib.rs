@@ -39,7 +39,6 @@ pub mod fuzzing;
 mod cpu_time;
 mod likeness;
 mod reload;
-mod revocable;
 mod run;
 mod telling;
 

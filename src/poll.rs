@@ -18,7 +18,7 @@ use crate::model::{
     ClusterReport, FailedJob, FailureReason, JobId, MAX_ID, Moment, Movements, PollError, ProjectId, Target,
 };
 use crate::redact;
-use crate::settings::{Follow, InFlight, Settings, rest};
+use crate::settings::{Follow, Settings, rest};
 
 /// Failures that are older when the exporter starts were logged before, or are no news.
 const LOGGED_AGE: SignedDuration = SignedDuration::from_hours(24);
@@ -56,8 +56,10 @@ impl Poller {
             let settings = follow.borrow_and_update().clone();
             let client = |settings: &Settings| settings.projects.get(&target.project_id).cloned();
             let atlas = client(&settings);
-            if let Some(atlas) = &atlas {
-                self.poll(&target, &settings, atlas, &mut memory).await;
+            if let Some(atlas) = &atlas
+                && self.poll(&target, &settings, atlas, &mut memory).await.is_none()
+            {
+                continue;
             }
             let pause = |settings: &Settings| pause(settings, &target.project_id);
             let tell = |next| self.board.expect_poll(&target, next);
@@ -65,19 +67,22 @@ impl Poller {
         }
     }
 
-    async fn poll(&self, target: &Target, settings: &Settings, atlas: &Atlas, memory: &mut Memory) {
+    /// Polls once; `None` where the limiter cancelled the poll.
+    async fn poll(
+        &self,
+        target: &Target,
+        settings: &Settings,
+        atlas: &Atlas,
+        memory: &mut Memory,
+    ) -> Option<()> {
         let atlas = &if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
         let walk = &mut memory.walk;
-        let timed = async move |in_flight: InFlight| {
+        let timed = async move || {
             let began = Instant::now();
             let deadline = began + settings.poll.timeout;
-            let outcome = tokio::select! {
-                outcome = walk.cluster(atlas, target, &settings.poll, deadline) => outcome,
-                () = in_flight.revoked() => Err(Error::Timeout),
-            };
-            (outcome, began.elapsed())
+            (walk.cluster(atlas, target, &settings.poll, deadline).await, began.elapsed())
         };
-        let (outcome, duration) = settings.polls.pass(&mut memory.slow, timed).await;
+        let (outcome, duration) = settings.polls.run(&mut memory.slow, timed).await?;
         let (now, finished) = (Timestamp::now().into(), Instant::now());
         let outcome = match outcome {
             Ok(report) => {
@@ -90,6 +95,7 @@ impl Poller {
         };
         self.board.publish(target, now, duration, outcome);
         self.board.set_budget(&target.project_id, atlas.budget(&target.project_id));
+        Some(())
     }
 }
 

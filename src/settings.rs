@@ -1,8 +1,8 @@
 //! What every task follows, replaced as a whole when the configuration is read anew.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -11,14 +11,12 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::atlas::Atlas;
 use crate::config::{DetailConfig, PollConfig};
 use crate::model::{OrganizationId, ProjectId};
-use crate::revocable::{Permits, RevocableSemaphore};
 
-/// Work that takes longer is slow. It gives its place to the next and goes on without, and begins its next time among its like,
-/// so that it takes not even this second from the quick ones.
+/// Longest time of a quick poll.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// A place is held no shorter than this, however long the queue: with eight places, 320 begin in a second.
-const LEAST_PATIENCE: Duration = Duration::from_millis(25);
+/// Longest time for which a poll holds its start permit: with eight permits, at least 64 polls start in a second.
+const START_HOLD: Duration = Duration::from_millis(125);
 
 /// First work is spread over this time, or over an interval where that is shorter.
 const FIRST_SPREAD: Duration = Duration::from_secs(3);
@@ -44,136 +42,99 @@ pub struct Settings {
     pub projects: BTreeMap<ProjectId, Atlas>,
     /// Who asks for an organization.
     pub organizations: BTreeMap<OrganizationId, Atlas>,
-    /// Where polls wait for their turn.
-    pub polls: Arc<Lanes>,
-    /// Where the readings of discovery and of details wait for their turn.
-    pub readings: Arc<Lanes>,
+    /// Limits polls.
+    pub polls: Arc<PollLimiter>,
+    /// Limits the readings of discovery and of details.
+    pub readings: Arc<PollLimiter>,
 }
 
-/// Maximum number of polls, and of readings, in flight: each has a connection to Atlas, which takes up to half a megabyte for buffers.
+/// Maximum number of polls, and of readings, in flight: each has a connection to Atlas, which takes up to half a megabyte
+/// for buffers. A quarter is reserved for targets whose last poll was quick.
 const MAX_IN_FLIGHT: usize = 256;
-
-/// Maximum number of those that were slow the last time. The rest is for quick ones.
-const MAX_SLOW_IN_FLIGHT: usize = 192;
 
 /// File descriptors that are left to the pages and to everything else.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// Bounds how much work begins at once and how much is in flight, and sees to it that what hangs does not hold up the rest.
+/// Limits how many polls start at once and how many are in flight.
+///
+/// A poll that takes longer than [`SLOW`] counts as slow, and so does the next one of its target. Slow polls have limits of
+/// their own, so that targets that hang do not delay the others.
 #[derive(Debug)]
-pub struct Lanes {
-    width: usize,
-    quick: Lane,
-    slow: Lane,
-    in_flight: RevocableSemaphore,
-    slow_in_flight: RevocableSemaphore,
+pub struct PollLimiter {
+    concurrency: usize,
+    quick: Limits,
+    slow: Limits,
 }
 
-/// Permission to have a request in flight.
 #[derive(Debug)]
-pub struct InFlight {
-    slow: Option<Permits>,
-    permits: Permits,
+struct Limits {
+    starts: Semaphore,
+    in_flight: Semaphore,
 }
 
-impl InFlight {
-    /// Waits until other work needs the permission more: this work has taken long.
-    pub async fn revoked(&self) {
-        let slow = async {
-            match &self.slow {
-                Some(slow) => slow.revoked().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = slow => {}
-            () = self.permits.revoked() => {}
+impl Limits {
+    fn new(starts: usize, in_flight: usize) -> Self {
+        Self { starts: Semaphore::new(starts), in_flight: Semaphore::new(in_flight.max(1)) }
+    }
+
+    /// Starts `work` when a permit is free, and returns it unfinished where it is slow.
+    async fn start<F: Future>(&self, work: impl FnOnce() -> F) -> Result<F::Output, Pin<Box<F>>> {
+        let permit = self.starts.acquire().await;
+        let started = Instant::now();
+        // Thousands of polls may wait for their permits; those take no memory for the future.
+        let mut work = Box::pin(work());
+        let mut outcome = timeout_at(started + START_HOLD, &mut work).await;
+        drop(permit);
+        if outcome.is_err() {
+            outcome = timeout_at(started + SLOW, &mut work).await;
         }
+        outcome.map_err(|_| work)
     }
 }
 
-/// A queue for so many places. While work waits long for its turn, places are lent for a shorter and shorter time.
-#[derive(Debug)]
-struct Lane {
-    places: Semaphore,
-    patience_ms: AtomicU64,
-}
-
-impl Lane {
-    fn new(width: usize) -> Self {
-        Self { places: Semaphore::new(width), patience_ms: AtomicU64::new(millis(SLOW)) }
-    }
-
-    fn patience(&self) -> Duration {
-        Duration::from_millis(self.patience_ms.load(Ordering::Relaxed))
-    }
-
-    /// Takes in whether a piece of work waited long. Two at once may count as one: it is a matter of degree.
-    fn learn(&self, waited: bool) {
-        let patience = self.patience();
-        let patience = if waited { patience / 2 } else { patience * 2 };
-        self.patience_ms.store(millis(patience.clamp(LEAST_PATIENCE, SLOW)), Ordering::Relaxed);
-    }
-}
-
-/// The number of files that may be open; `None` where the system does not say.
-fn descriptors() -> Option<u64> {
-    rlimit::getrlimit(rlimit::Resource::NOFILE).ok().map(|(soft, _)| soft)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl Lanes {
-    /// Lanes in which `width` may begin at once, slow ones apart.
+impl PollLimiter {
+    /// Creates a limiter with `concurrency` start permits each for quick and for slow polls.
     #[must_use]
-    pub fn new(width: usize) -> Arc<Self> {
-        let most = descriptors().map_or(usize::MAX, |all| {
-            // Polls and readings may take half of what is left.
-            usize::try_from(all.saturating_sub(OTHER_DESCRIPTORS) / 4).unwrap_or(usize::MAX).max(1)
+    pub fn new(concurrency: usize) -> Arc<Self> {
+        let in_flight = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(MAX_IN_FLIGHT, |(soft, _)| {
+            // Polls and readings may take half of the descriptors that are left.
+            let share = soft.saturating_sub(OTHER_DESCRIPTORS) / 4;
+            usize::try_from(share).unwrap_or(usize::MAX).min(MAX_IN_FLIGHT)
         });
+        let quick = in_flight / 4;
         Arc::new(Self {
-            width,
-            quick: Lane::new(width),
-            slow: Lane::new(width),
-            in_flight: RevocableSemaphore::new(MAX_IN_FLIGHT.min(most)),
-            slow_in_flight: RevocableSemaphore::new(MAX_SLOW_IN_FLIGHT.min(most)),
+            concurrency,
+            quick: Limits::new(concurrency, quick),
+            slow: Limits::new(concurrency, in_flight - quick),
         })
     }
 
-    /// How much may begin at once.
+    /// Returns the number of start permits.
     #[must_use]
-    pub fn width(&self) -> usize {
-        self.width
+    pub fn concurrency(&self) -> usize {
+        self.concurrency
     }
 
-    /// Begins `work` when it has its turn; until then it takes no memory. `slow` tells whether it was slow the last time, and is told
-    /// whether it was now.
-    pub async fn pass<T, F: Future<Output = T>>(
-        &self,
-        slow: &mut bool,
-        work: impl FnOnce(InFlight) -> F,
-    ) -> T {
-        let lane = if *slow { &self.slow } else { &self.quick };
-        let of_slow = if *slow { Some(self.slow_in_flight.acquire().await) } else { None };
-        let in_flight = InFlight { slow: of_slow, permits: self.in_flight.acquire().await };
-        let asked = Instant::now();
-        let place = lane.places.acquire().await;
-        let began = Instant::now();
-        let waited = began - asked > SLOW;
-        let mut work = Box::pin(work(in_flight));
-        let mut outcome = timeout_at(began + lane.patience(), &mut work).await;
-        drop(place);
-        if outcome.is_err() {
-            outcome = timeout_at(began + SLOW, &mut work).await;
+    /// Runs `work` within the limits. `slow` says whether it was slow the last time, and is set to whether it is now.
+    ///
+    /// Returns `None` where it turned out to be slow while no permit for slow work was free: it is cancelled then, and
+    /// the caller repeats it among the slow work.
+    pub async fn run<F: Future>(&self, slow: &mut bool, work: impl FnOnce() -> F) -> Option<F::Output> {
+        let limits = if *slow { &self.slow } else { &self.quick };
+        let in_flight = limits.in_flight.acquire().await;
+        let unfinished = match limits.start(work).await {
+            Ok(outcome) => {
+                *slow = false;
+                return Some(outcome);
+            }
+            Err(unfinished) => unfinished,
+        };
+        if std::mem::replace(slow, true) {
+            return Some(unfinished.await);
         }
-        *slow = outcome.is_err();
-        lane.learn(waited);
-        match outcome {
-            Ok(outcome) => outcome,
-            Err(_) => work.await,
-        }
+        let _slow_in_flight = self.slow.in_flight.try_acquire().ok()?;
+        drop(in_flight);
+        Some(unfinished.await)
     }
 }
 
@@ -228,6 +189,8 @@ pub fn jittered(interval: Duration, random: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -249,52 +212,57 @@ mod tests {
         check(1.0, 66);
     }
 
-    /// Takes a minute, unless the permission is revoked.
-    async fn hang(in_flight: InFlight) {
-        let _ = tokio::time::timeout(Duration::from_mins(1), in_flight.revoked()).await;
+    /// Runs `work` until it is not cancelled, as its callers do.
+    async fn run<F: Future>(limiter: &PollLimiter, slow: &mut bool, work: impl Fn() -> F) -> F::Output {
+        loop {
+            if let Some(outcome) = limiter.run(slow, &work).await {
+                return outcome;
+            }
+        }
+    }
+
+    async fn hang() {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+    }
+
+    /// Time that a quick poll takes.
+    async fn quick_poll(limiter: &PollLimiter) -> Duration {
+        let asked = Instant::now();
+        run(limiter, &mut false, async || ()).await;
+        asked.elapsed()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_hangs_gives_its_slot_away_and_waits_among_its_like() {
-        let lanes = Lanes::new(1);
-        let start = Instant::now();
+    async fn poll_that_hangs_releases_its_start_permit_and_counts_as_slow() {
+        let limiter = PollLimiter::new(1);
         let (mut slow, mut quick) = (false, false);
-        let hanging = lanes.pass(&mut slow, hang);
-        let next = async {
-            lanes.pass(&mut quick, async |_| {}).await;
-            start.elapsed()
-        };
-        let ((), waited) = tokio::join!(hanging, next);
-        assert_eq!(waited, SLOW);
-        assert!(slow && !quick);
-        let begun = Instant::now();
-        let hanging = lanes.pass(&mut slow, hang);
-        let next = async {
-            lanes.pass(&mut quick, async |_| {}).await;
-            begun.elapsed()
-        };
-        assert_eq!(tokio::join!(hanging, next).1, Duration::ZERO, "a slow one is in a lane of its own");
+        for expected in [START_HOLD, Duration::ZERO] {
+            let asked = Instant::now();
+            let next = async {
+                limiter.run(&mut quick, async || ()).await;
+                asked.elapsed()
+            };
+            let (_, waited) = tokio::join!(limiter.run(&mut slow, hang), next);
+            assert_eq!(waited, expected);
+            assert!(slow && !quick);
+        }
     }
 
-    /// `hanging` pieces of work that hang for a minute, and then a quick one, all in lanes of eight: how long that waits.
+    /// Wait of a quick poll behind so many that have begun to hang.
     async fn wait_behind(hanging: usize) -> Duration {
-        let lanes = Lanes::new(8);
+        let limiter = PollLimiter::new(8);
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..hanging {
-            let lanes = lanes.clone();
-            tasks.spawn(async move {
-                lanes.pass(&mut false, hang).await;
-            });
+            let limiter = limiter.clone();
+            tasks.spawn(async move { run(&limiter, &mut false, hang).await });
         }
-        // Everyone stands in the queue when time has passed.
+        // All are in the queue when time has passed.
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let start = Instant::now();
-        lanes.pass(&mut false, async |_| {}).await;
-        start.elapsed()
+        quick_poll(&limiter).await
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_crowd_that_hangs_is_passed_quickly() {
+    async fn hanging_polls_delay_a_quick_one_by_seconds() {
         assert!(wait_behind(8).await <= SLOW);
         let waited = wait_behind(MAX_IN_FLIGHT - 1).await;
         assert!(waited < Duration::from_secs(6), "{waited:?}");
@@ -303,44 +271,63 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_in_flight_is_bounded_and_quick_work_has_a_share() {
-        let lanes = Lanes::new(8);
-        let in_flight = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    async fn polls_in_flight_are_bounded_and_quick_ones_have_a_reserve() {
+        let limiter = PollLimiter::new(8);
+        let in_flight = Arc::new(AtomicUsize::new(0));
         for _ in 0..1000 {
-            let (lanes, in_flight) = (lanes.clone(), in_flight.clone());
+            let (limiter, in_flight) = (limiter.clone(), in_flight.clone());
             tokio::spawn(async move {
-                let work = async |permission| {
-                    in_flight.fetch_add(1, Ordering::Relaxed);
-                    hang(permission).await;
-                    in_flight.fetch_sub(1, Ordering::Relaxed);
+                let mut slow = false;
+                // The guard counts cancelled polls, too.
+                let work = async || {
+                    let _counted = Counted::new(&in_flight);
+                    hang().await;
                 };
                 loop {
-                    lanes.pass(&mut true, &work).await;
+                    run(&limiter, &mut slow, work).await;
                 }
             });
         }
-        for _ in 0..60 {
+        for second in 0..120 {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            assert!(in_flight.load(Ordering::Relaxed) <= MAX_SLOW_IN_FLIGHT);
-            let start = Instant::now();
-            lanes.pass(&mut false, async |_| {}).await;
-            assert_eq!(start.elapsed(), Duration::ZERO);
+            let most = if second < 20 { MAX_IN_FLIGHT } else { MAX_IN_FLIGHT * 3 / 4 };
+            assert!(in_flight.load(Ordering::Relaxed) <= most);
+            if second >= 20 {
+                assert_eq!(quick_poll(&limiter).await, Duration::ZERO);
+            }
         }
-        assert_eq!(in_flight.load(Ordering::Relaxed), MAX_SLOW_IN_FLIGHT);
+        assert_eq!(in_flight.load(Ordering::Relaxed), MAX_IN_FLIGHT * 3 / 4);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_queue_that_grows_is_worked_off() {
-        // A thousand answers of 900 ms each minute would take eight places 112 seconds.
-        let lanes = Lanes::new(8);
+    async fn slow_polls_take_turns() {
+        let limiter = PollLimiter::new(8);
+        let polled = Arc::new(AtomicUsize::new(0));
+        for _ in 0..1000 {
+            let (limiter, polled) = (limiter.clone(), polled.clone());
+            tokio::spawn(async move {
+                run(&limiter, &mut false, hang).await;
+                polled.fetch_add(1, Ordering::Relaxed);
+                std::future::pending::<()>().await;
+            });
+        }
+        // A minute for each of six times 192, and the first seconds.
+        tokio::time::sleep(Duration::from_mins(7)).await;
+        assert_eq!(polled.load(Ordering::Relaxed), 1000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_polls_of_nearly_a_second_are_started_in_time() {
+        // With eight at a time, a thousand answers of 900 ms would take 112 seconds.
+        let limiter = PollLimiter::new(8);
         let start = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..1000 {
-            let lanes = lanes.clone();
+            let limiter = limiter.clone();
             tasks.spawn(async move {
                 let mut slow = false;
-                let answer = |_| tokio::time::sleep(Duration::from_millis(900));
-                lanes.pass(&mut slow, answer).await;
+                let answer = || tokio::time::sleep(Duration::from_millis(900));
+                run(&limiter, &mut slow, answer).await;
                 assert!(!slow);
             });
         }
@@ -351,23 +338,39 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn places_are_held_while_nobody_waits_long() {
-        let lanes = Lanes::new(2);
-        let under_way = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    async fn quick_polls_hold_their_start_permits_to_the_end() {
+        let limiter = PollLimiter::new(2);
+        let in_flight = Arc::new(AtomicUsize::new(0));
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..20 {
-            let (lanes, under_way) = (lanes.clone(), under_way.clone());
+            let (limiter, in_flight) = (limiter.clone(), in_flight.clone());
             tasks.spawn(async move {
-                let work = async |_| {
-                    assert!(under_way.fetch_add(1, Ordering::Relaxed) < 2);
+                let work = async || {
+                    let _counted = Counted::new(&in_flight);
+                    assert!(in_flight.load(Ordering::Relaxed) <= 2);
                     tokio::time::sleep(Duration::from_millis(50)).await;
-                    under_way.fetch_sub(1, Ordering::Relaxed);
                 };
-                lanes.pass(&mut false, work).await;
+                run(&limiter, &mut false, work).await;
             });
         }
         while let Some(done) = tasks.join_next().await {
             done.unwrap();
+        }
+    }
+
+    /// Counts polls in flight, until it is dropped.
+    struct Counted<'a>(&'a AtomicUsize);
+
+    impl<'a> Counted<'a> {
+        fn new(count: &'a AtomicUsize) -> Self {
+            count.fetch_add(1, Ordering::Relaxed);
+            Self(count)
+        }
+    }
+
+    impl Drop for Counted<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -13,12 +13,12 @@ use url::Url;
 use super::Error;
 use super::endpoint::Route;
 use super::inflate::decompressor;
+use super::memory::{MemoryBudget, Reservation};
 use super::names::Names;
 use super::pace::Pacer;
 use super::sunset::SunsetWarnings;
 use super::wire::shorten;
 use crate::config::{Authorities, Proxy};
-use crate::revocable::{Permits, RevocableSemaphore, Revoked};
 use crate::self_metrics::SelfMetrics;
 
 /// Largest body that is read, after decompression. A page of 500 jobs takes about 400 KB; forty times that leaves
@@ -32,17 +32,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LARGEST_ERROR_BODY: usize = 64 * 1024;
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Memory of all bodies and listings that are being read: two bodies of the largest size, or 64 pages of 500 jobs.
-const MEMORY: usize = 33 * 1024 * 1024;
-
-/// Bytes of one permit. A semaphore of a 32-bit machine has too few permits to count single bytes.
-const PERMIT: usize = 1024;
-
 /// Memory that every body may use without a reservation: enough for most. The number of requests in flight bounds it.
 const SMALL: usize = 64 * 1024;
-
-/// Memory that every listing may use without a reservation, so that most do not wait behind bodies that stall.
-pub(super) const SMALL_LISTING: usize = 16 * 1024;
 
 /// Memory that is reserved for a longer body: enough for a page of 500 jobs. From there on it doubles.
 const FIRST_RESERVATION: usize = 512 * 1024;
@@ -53,7 +44,7 @@ const MAX_IDLE_CONNECTIONS: usize = 32;
 #[derive(Debug, Clone)]
 pub(super) struct Door {
     client: Client,
-    memory: RevocableSemaphore,
+    pub(super) memory: MemoryBudget,
     pub(super) pacer: Pacer,
     sunsets: SunsetWarnings,
     pub(super) metrics: Arc<SelfMetrics>,
@@ -92,8 +83,13 @@ impl Door {
             client = client.tls_certs_merge(certificates);
         }
         let client = client.build().map_err(Error::transport)?;
-        let (memory, sunsets) = (RevocableSemaphore::new(MEMORY / PERMIT), SunsetWarnings::default());
-        Ok(Self { client, memory, pacer: Pacer::default(), sunsets, metrics })
+        Ok(Self {
+            client,
+            memory: MemoryBudget::default(),
+            pacer: Pacer::default(),
+            sunsets: SunsetWarnings::default(),
+            metrics,
+        })
     }
 
     /// Begins a POST; [`Door::send`] sends it.
@@ -115,20 +111,14 @@ impl Door {
         Ok(response)
     }
 
-    /// Reads the body of a successful response; any other response is an error with what it says. `since` is the start of the
-    /// reading that it is a part of.
-    pub(super) async fn body(&self, response: Response, since: Instant) -> Result<Body, Error> {
+    /// Reads the body of a successful response; any other response is an error with what it says.
+    pub(super) async fn body(&self, response: Response) -> Result<Body, Error> {
         if response.status() == StatusCode::OK {
-            let mut body = read(response, LARGEST_BODY, self.reserve(since)).await?;
+            let mut body = read(response, LARGEST_BODY, self.memory.reserve()).await?;
             shorten(&mut body.bytes)?;
             return Ok(body);
         }
         Err(self.refusal(response).await)
-    }
-
-    /// Begins a reservation of memory for a reading that began at `since`.
-    pub(super) fn reserve(&self, since: Instant) -> Reservation {
-        Reservation(self.memory.reserve(since))
     }
 
     /// The error that an answer without success is. Its status decides; its body says more, if it comes soon and is short.
@@ -137,20 +127,9 @@ impl Door {
         if status.is_redirection() {
             return Error::invalid(&format!("a redirect ({status}), which is not followed"));
         }
-        let body = read(response, LARGEST_ERROR_BODY, self.reserve(Instant::now()));
+        let body = read(response, LARGEST_ERROR_BODY, self.memory.reserve());
         let body = timeout(ERROR_BODY_TIMEOUT, body).await.ok().and_then(Result::ok);
         Error::answer(status, &headers, body.as_deref().unwrap_or_default())
-    }
-}
-
-/// Memory that a reading may use, until it is dropped. Where other readings wait for memory, one that takes long is ended.
-#[derive(Debug)]
-pub(super) struct Reservation(Permits);
-
-impl Reservation {
-    /// Waits until it covers `bytes` in all.
-    pub(super) async fn grow(&mut self, bytes: usize) -> Result<(), Error> {
-        self.0.grow(bytes.div_ceil(PERMIT)).await.map_err(|Revoked| Error::Timeout)
     }
 }
 
@@ -191,7 +170,7 @@ async fn read(mut response: Response, max: usize, mut reservation: Reservation) 
     loop {
         let chunk = tokio::select! {
             chunk = response.chunk() => chunk.map_err(Error::transport)?,
-            () = reservation.0.revoked() => return Err(Error::Timeout),
+            () = reservation.revoked() => return Err(Error::Timeout),
         };
         let Some(chunk) = chunk else { break };
         received += chunk.len();
@@ -240,7 +219,7 @@ mod tests {
                 .header("content-encoding", "gzip")
                 .body(blocks(count))
                 .unwrap();
-            let reservation = Reservation(RevocableSemaphore::new(1).reserve(Instant::now()));
+            let reservation = MemoryBudget::default().reserve();
             let error = read(response.into(), 1000, reservation).await.unwrap_err();
             assert_eq!(error.reason().as_str(), expected, "{error}");
         }

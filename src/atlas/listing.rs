@@ -4,7 +4,6 @@ mod gathered;
 
 use tokio::time::Instant;
 
-use super::door::SMALL_LISTING;
 use super::endpoint::Endpoint;
 use super::{Atlas, Call, Error, wire};
 use crate::model::{Fold, HEAD_PAGE, Head, Sighting, Target};
@@ -18,6 +17,9 @@ pub const MAX_ENTRIES: usize = 50_000;
 
 /// Maximum size of what is kept of a listing while it is read. 10,000 clusters take less than 2 MiB.
 const MAX_KEPT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Memory that every listing may use without a reservation, so that most do not wait behind bodies that stall.
+const SMALL_LISTING: usize = 16 * 1024;
 
 /// Maximum number of pages in a listing, ten times an organization of 10,000 clusters: a page may bring little that is new.
 const MAX_PAGES: usize = 200;
@@ -66,7 +68,7 @@ impl Atlas {
         deadline: Instant,
         read: Read<T>,
     ) -> Result<Listing<T>, Error> {
-        whole(&self.body(call, Instant::now(), deadline).await?, read)
+        whole(&self.body(call, deadline).await?, read)
     }
 
     /// Adds every job of a cluster's listing to `fold`, page by page, before `deadline`.
@@ -116,12 +118,15 @@ impl Atlas {
         deadline: Instant,
         turn: &mut (dyn FnMut(&[u8]) -> Result<Turned, Error> + Send),
     ) -> Result<u64, Error> {
-        let (mut repeated, since) = (0, Instant::now());
-        let mut reservation = self.door.reserve(since);
+        let mut repeated = 0;
+        let mut reservation = self.door.memory.reserve();
         let filters = call.url.query().map(|query| format!("{query}&")).unwrap_or_default();
         for number in 1..=MAX_PAGES {
             call.url.set_query(Some(&format!("{filters}itemsPerPage={size}&pageNum={number}")));
-            let body = self.body(&call, since, deadline).await?;
+            let body = tokio::select! {
+                body = self.body(&call, deadline) => body?,
+                () = reservation.revoked() => return Err(Error::Timeout),
+            };
             let Turned { fresh, more, promised, kept } = turn(&body)?;
             drop(body);
             reservation.grow(kept.saturating_sub(SMALL_LISTING)).await?;

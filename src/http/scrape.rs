@@ -96,7 +96,7 @@ mod tests {
     use crate::board::{Board, GoodPoll};
     use crate::model::{ClusterReport, Expected, ProjectId, Target};
     use crate::self_metrics::SelfMetrics;
-    use crate::settings::{Lanes, Settings};
+    use crate::settings::{PollLimiter, Settings};
 
     const STALE_AFTER: Duration = Duration::from_mins(15);
     const JOBS: &str = "mongodbatlas_backup_export_jobs{";
@@ -118,8 +118,8 @@ mod tests {
             detail: crate::config::DetailConfig::default(),
             projects: std::collections::BTreeMap::new(),
             organizations: std::collections::BTreeMap::new(),
-            polls: Lanes::new(1),
-            readings: Lanes::new(1),
+            polls: PollLimiter::new(1),
+            readings: PollLimiter::new(1),
         };
         Arc::new(Pages {
             board: Arc::new(board),

@@ -13,7 +13,8 @@ fn read(path: &Path) -> String {
 
 /// Every document in the repository.
 fn documents() -> Vec<PathBuf> {
-    let folders = ["", "alerts", "benches", "dashboards", "deploy/kubernetes", "docs", "docs/adr", "fuzz", "tests"];
+    let folders =
+        ["", "alerts", "benches", "dashboards", "deploy/kubernetes", "docs", "docs/adr", "fuzz", "tests"];
     let mut found = Vec::new();
     for folder in folders {
         let entries = std::fs::read_dir(root().join(folder)).unwrap();

@@ -237,7 +237,7 @@ impl Minter {
             .build()
             .map_err(Error::transport)?;
         let route = Route { endpoint: Endpoint::Token, owner: None };
-        match door.body(door.send(&route, request).await?, Instant::now()).await {
+        match door.body(door.send(&route, request).await?).await {
             Ok(body) => wire::token(&body).inspect(|token| {
                 redact::register(redact::Kind::Token, token.access_token.expose_secret());
             }),
