@@ -34,7 +34,7 @@ impl Reading {
 
     /// Returns true if it was neither read recently nor refused.
     fn is_unread(&self, stale_after: Duration, now: Instant) -> bool {
-        !self.is_refused && !self.read_at.is_some_and(|at| now.duration_since(at) <= stale_after)
+        !self.is_refused && self.read_at.is_none_or(|at| now.duration_since(at) > stale_after)
     }
 }
 
