@@ -7,12 +7,13 @@ mod auth;
 mod gzip;
 mod limit;
 mod misbehave;
+mod respond;
 mod routes;
 mod wire;
 mod world;
 
 use std::future::IntoFuture;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -51,7 +52,7 @@ impl Simulator {
 
     /// The world, to look at and to change while it is served.
     pub fn world(&self) -> MutexGuard<'_, World> {
-        lock(&self.world)
+        world::lock(&self.world)
     }
 }
 
@@ -59,8 +60,4 @@ impl Drop for Simulator {
     fn drop(&mut self) {
         self.server.abort();
     }
-}
-
-fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
-    world.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,8 +7,8 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
-use super::routes::refuse;
-use super::{gzip, wire};
+use super::gzip;
+use super::respond::{add_headers, json, page, refuse};
 
 /// A hang ends by itself one day.
 const LONGEST_HANG: Duration = Duration::from_mins(10);
@@ -92,57 +92,54 @@ pub enum Misbehaviour {
 impl Misbehaviour {
     /// The answer, unless the request should be answered after all.
     pub(super) async fn play(self) -> Option<Response> {
-        match self {
+        let response = match self {
             Self::Status(status, code, headers) => {
                 let status = code_of(status);
                 let mut response = if code.is_empty() {
                     (status, Html("<html><h1>refused</h1></html>")).into_response()
                 } else {
-                    refuse(status, code, "The simulator refuses this by order.")
+                    refuse(status, code, "The simulator refuses this by order.").into_response()
                 };
                 add_headers(&mut response, &headers);
-                Some(response)
+                response
             }
             Self::Hang => {
                 tokio::time::sleep(LONGEST_HANG).await;
-                None
+                return None;
             }
             Self::Slow(wait) => {
                 tokio::time::sleep(wait).await;
-                None
+                return None;
             }
-            Self::SignOut => None,
+            Self::SignOut => return None,
             Self::Truncated => {
                 let half = stream::once(async { Ok(Bytes::from_static(b"{\"results\":[{\"id\":\"65a1\",")) });
                 let broken = stream::once(async {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     Err(std::io::Error::other("the simulator breaks off"))
                 });
-                Some(json_body(Body::from_stream(half.chain(broken))))
+                json_body(Body::from_stream(half.chain(broken)))
             }
-            Self::Html => Some(
-                ([(header::CONTENT_TYPE, "text/html")], "<!doctype html><title>Be back soon</title>")
-                    .into_response(),
-            ),
-            Self::Body(text) => Some(json(StatusCode::OK, text)),
+            Self::Html => Html("<!doctype html><title>Be back soon</title>").into_response(),
+            Self::Body(text) => json(StatusCode::OK, text),
             Self::EndlessBody => {
                 let begin = stream::once(async { Bytes::from_static(b"{\"results\":[") });
                 let jobs = Bytes::from("{\"state\":\"Successful\"},".repeat(3000));
                 let chunks = stream::repeat(jobs).take(ENDLESS_CHUNKS);
-                Some(json_body(Body::from_stream(begin.chain(chunks).map(Ok::<_, std::io::Error>))))
+                json_body(Body::from_stream(begin.chain(chunks).map(Ok::<_, std::io::Error>)))
             }
-            Self::CirclingPages => Some(one_more_page("65a10000000000000000cafe")),
-            Self::EndlessPages => Some(one_more_page(&format!("{:024x}", fastrand::u64(..)))),
+            Self::CirclingPages => one_more_page("65a10000000000000000cafe"),
+            Self::EndlessPages => one_more_page(&format!("{:024x}", fastrand::u64(..))),
             Self::HugePage => {
                 let jobs = vec!["{}"; HUGE_PAGE].join(",");
-                Some(json(StatusCode::OK, &format!("{{\"results\":[{jobs}]}}")))
+                json(StatusCode::OK, format!("{{\"results\":[{jobs}]}}"))
             }
             Self::GzipTruncated => {
                 let mut body = gzip::zipped(br#"{"results":[]}"#);
                 body.truncate(body.len() - 8);
-                Some(encoded("gzip", body))
+                encoded("gzip", body)
             }
-            Self::OddEncoding => Some(encoded("br", gzip::zipped(br#"{"results":[]}"#))),
+            Self::OddEncoding => encoded("br", gzip::zipped(br#"{"results":[]}"#)),
             Self::SlowError(status) => {
                 let begin = stream::once(async { Ok::<_, std::io::Error>(Bytes::from_static(b"{")) });
                 let stall = stream::once(async {
@@ -151,10 +148,11 @@ impl Misbehaviour {
                 });
                 let mut response = json_body(Body::from_stream(begin.chain(stall)));
                 *response.status_mut() = code_of(status);
-                Some(response)
+                response
             }
-            Self::Redirect(to) => Some((StatusCode::FOUND, [(header::LOCATION, to)]).into_response()),
-        }
+            Self::Redirect(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
+        };
+        Some(response)
     }
 }
 
@@ -162,21 +160,9 @@ fn code_of(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-pub(super) fn add_headers(response: &mut Response, headers: &[(&'static str, String)]) {
-    for (name, value) in headers {
-        if let Ok(value) = value.parse() {
-            response.headers_mut().insert(*name, value);
-        }
-    }
-}
-
 fn one_more_page(id: &str) -> Response {
     let job = serde_json::json!({"id": id, "exportBucketId": "x", "state": "Successful", "createdAt": "2026-01-01T00:00:00Z"});
-    json(StatusCode::OK, &wire::page(&[job], "/", 1, 1, true, 1).to_string())
-}
-
-pub(super) fn json(status: StatusCode, text: &str) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], text.to_owned()).into_response()
+    json(StatusCode::OK, page(&[job], "/", 1, 1, true, 1))
 }
 
 fn encoded(encoding: &'static str, body: Vec<u8>) -> Response {

@@ -8,15 +8,17 @@ mod tests;
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use jiff::civil::Date;
 use percent_encoding::percent_decode_str;
+use serde_json::json;
 
 use super::auth::{Minted, Verdict, authorization, nonce_count};
-use super::misbehave::{add_headers, json};
-use super::world::{Project, Seen, World};
-use super::{gzip, lock, wire};
+use super::misbehave::Misbehaviour;
+use super::respond::{Refusal, add_headers, json, not_found, refuse, too_many, unauthorized};
+use super::world::{Project, Seen, World, lock};
+use super::{gzip, wire};
 use listing::{Quirks, listing_of};
 use project::{Asked, group};
 
@@ -44,7 +46,8 @@ pub(super) async fn answer(State(world): State<Arc<Mutex<World>>>, request: Requ
         }
         None => {
             let mut world = lock(&world);
-            let mut response = resource(&mut world, &parts.method, &parts.uri, &parts.headers);
+            let response = resource(&mut world, &parts.method, &parts.uri, &parts.headers);
+            let mut response = response.into_response();
             if response.status().is_success() {
                 add_headers(&mut response, &world.headers);
             }
@@ -87,11 +90,11 @@ impl Drop for Waits {
 }
 
 /// The fault that a request meets, used up by one.
-fn fault(world: &mut World, uri: &Uri) -> Option<super::Misbehaviour> {
+fn fault(world: &mut World, uri: &Uri) -> Option<Misbehaviour> {
     let fault = world.faults.iter_mut().find(|fault| fault.hits(uri) && fault.times != Some(0))?;
     fault.times = fault.times.map(|times| times - 1);
     let what = fault.what.clone();
-    if matches!(what, super::Misbehaviour::SignOut) {
+    if matches!(what, Misbehaviour::SignOut) {
         world.sessions.revoke_tokens();
         world.sessions.expire_nonces();
     }
@@ -100,89 +103,82 @@ fn fault(world: &mut World, uri: &Uri) -> Option<super::Misbehaviour> {
 
 fn token(world: &mut World, method: &Method, headers: &HeaderMap, body: &[u8]) -> Response {
     let refuse_client =
-        |status, error, description| json(status, &wire::oauth_error(error, description).to_string());
+        |status, error, description| json(status, json!({"error": error, "error_description": description}));
     if method != Method::POST {
         return refuse_client(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "POST only");
     }
     let form =
         headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/x-www-form-urlencoded");
     if !form || body != b"grant_type=client_credentials" {
-        return refuse_client(
-            StatusCode::BAD_REQUEST,
-            "unsupported_grant_type",
-            "only client_credentials is supported",
-        );
+        let description = "only client_credentials is supported";
+        return refuse_client(StatusCode::BAD_REQUEST, "unsupported_grant_type", description);
     }
     match world.sessions.mint(&world.accounts, headers) {
         Minted::Token { text, life } => {
-            json(StatusCode::OK, &wire::token(&text, life.as_secs(), world.sessions.told_life).to_string())
+            let mut token = json!({"access_token": text, "token_type": "Bearer"});
+            let told = world.sessions.told_life;
+            if let Some(life) =
+                told.map_or(Some(json!(life.as_secs())), |told| serde_json::from_str(told).ok())
+            {
+                token["expires_in"] = life;
+            }
+            json(StatusCode::OK, token)
         }
         Minted::Unknown => {
             refuse_client(StatusCode::UNAUTHORIZED, "invalid_client", "Client authentication failed")
         }
-        Minted::TooMany { wait } => {
-            // Of its errors, this one has the shape of Atlas's, not of OAuth's.
-            let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", "too many tokens");
-            set(&mut response, "retry-after", wait.as_secs() + 1);
-            response
-        }
+        // Of its errors, this one has the shape of Atlas's, not of OAuth's.
+        Minted::TooMany { wait } => too_many("RATE_LIMITED", "too many tokens", wait),
     }
 }
 
-fn resource(world: &mut World, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
+fn resource(world: &mut World, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Response, Refusal> {
     let asked = uri.path_and_query().map_or_else(|| uri.path(), |asked| asked.as_str());
     let account = match world.sessions.check(&world.accounts, method, asked, headers) {
         Verdict::Granted(account) => account,
         Verdict::Refused { stale } => {
-            let challenge = world.sessions.challenge(stale);
-            let mut response = refuse(
-                StatusCode::UNAUTHORIZED,
-                "UNEXPECTED_ERROR",
-                "You are not authorized for this resource.",
-            );
-            if let Ok(challenge) = challenge.parse() {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-            }
-            return response;
+            let detail = "You are not authorized for this resource.";
+            let refusal = refuse(StatusCode::UNAUTHORIZED, "UNEXPECTED_ERROR", detail);
+            let challenge = [(header::WWW_AUTHENTICATE, world.sessions.challenge(stale))];
+            return Ok((challenge, refusal).into_response());
         }
     };
     if method != Method::GET {
-        return refuse(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "GET only here");
+        return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "GET only here"));
     }
-    let version = match version(headers) {
-        Ok(version) => version,
-        Err(refusal) => return *refusal,
-    };
+    let version = version(headers)?;
     let decoded = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
     let segments: Vec<String> = uri.path().split('/').skip(1).map(decoded).collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let Some(account) = world.accounts.iter().find(|known| known.id == account) else {
-        return refuse(StatusCode::UNAUTHORIZED, "UNEXPECTED_ERROR", "The account is gone.");
+        return Err(refuse(StatusCode::UNAUTHORIZED, "UNEXPECTED_ERROR", "The account is gone."));
     };
     match segments.as_slice() {
         ["api", "atlas", "v2", "orgs", id, "groups"] if is_id(id) => {
-            let member = account.organization_member;
+            if !account.organization_member {
+                return Err(unauthorized());
+            }
             let of_organization: Vec<_> = world
                 .projects
                 .iter()
                 .filter(|(project, known)| known.organization == *id && account.is_in(project))
                 .collect();
             let entry = |(id, project): &(&String, &Project)| wire::project(id, project);
-            if member { listing_of(&of_organization, entry, uri, &Quirks::default()) } else { unauthorized() }
+            listing_of(&of_organization, entry, uri, &Quirks::default())
         }
         ["api", "atlas", "v2", "groups", id, rest @ ..] if is_id(id) => match world.projects.get_mut(*id) {
-            None => refuse(StatusCode::NOT_FOUND, "GROUP_NOT_FOUND", "No group with that ID exists."),
-            Some(_) if !account.is_in(id) => refuse(
+            None => Err(refuse(StatusCode::NOT_FOUND, "GROUP_NOT_FOUND", "No group with that ID exists.")),
+            Some(_) if !account.is_in(id) => Err(refuse(
                 StatusCode::UNAUTHORIZED,
                 "NOT_IN_GROUP",
                 "The current user is not in the group, or the group does not exist.",
-            ),
+            )),
             Some(project) => group(project, id, rest, &Asked { account, version, uri }),
         },
         ["api", "atlas", "v2", "groups" | "orgs", _, ..] => {
-            refuse(StatusCode::BAD_REQUEST, "INVALID_GROUP_ID", "An invalid ID was specified.")
+            Err(refuse(StatusCode::BAD_REQUEST, "INVALID_GROUP_ID", "An invalid ID was specified."))
         }
-        _ => not_found(),
+        _ => Err(not_found()),
     }
 }
 
@@ -190,44 +186,16 @@ fn is_id(text: &str) -> bool {
     text.len() == 24 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn unauthorized() -> Response {
-    let detail = "Current user is not authorized to perform this action.";
-    refuse(StatusCode::FORBIDDEN, "USER_UNAUTHORIZED", detail)
-}
-
-fn not_found() -> Response {
-    refuse(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", "Cannot find the resource.")
-}
-
 /// A dated media type is mandatory, and no date lies before the first version.
-fn version(headers: &HeaderMap) -> Result<Date, Box<Response>> {
+fn version(headers: &HeaderMap) -> Result<Date, Refusal> {
     let date =
         accept(headers).strip_prefix("application/vnd.atlas.").and_then(|rest| rest.strip_suffix("+json"));
     let Some(date) = date else {
-        return Err(Box::new(refuse(
-            StatusCode::NOT_ACCEPTABLE,
-            "INVALID_ACCEPT_HEADER",
-            "A dated version is mandatory.",
-        )));
+        let detail = "A dated version is mandatory.";
+        return Err(refuse(StatusCode::NOT_ACCEPTABLE, "INVALID_ACCEPT_HEADER", detail));
     };
     match date.parse::<Date>() {
         Ok(date) if date >= OLDEST_VERSION => Ok(date),
-        _ => Err(Box::new(refuse(StatusCode::BAD_REQUEST, "INVALID_VERSION_DATE", "No such version."))),
+        _ => Err(refuse(StatusCode::BAD_REQUEST, "INVALID_VERSION_DATE", "No such version.")),
     }
-}
-
-/// An error of Atlas, which repeats its code in a header, but not on a 401.
-pub(super) fn refuse(status: StatusCode, code: &str, detail: &str) -> Response {
-    let reason = status.canonical_reason().unwrap_or_default();
-    let mut response = json(status, &wire::error(status.as_u16(), reason, code, detail).to_string());
-    if let Ok(code) = HeaderValue::from_str(code)
-        && status != StatusCode::UNAUTHORIZED
-    {
-        response.headers_mut().insert("x-error-code", code);
-    }
-    response
-}
-
-fn set(response: &mut Response, name: &'static str, value: u64) {
-    response.headers_mut().insert(name, HeaderValue::from(value));
 }

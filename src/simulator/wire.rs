@@ -4,13 +4,43 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::world::{
-    Cluster, End, Event, ExportBucket, Job, Kind, PolicyItem, Project, Shape, Snapshot, signed,
+    Cluster, End, Entry, Event, ExportBucket, Job, Kind, Order, PolicyItem, Project, Shape, Snapshot,
 };
 
+/// The export jobs of a cluster at `now`.
+pub(super) fn jobs(cluster: &Cluster, now: Timestamp) -> Vec<Value> {
+    let bucket = &cluster.schedule.bucket;
+    let listed = cluster.jobs.iter().map(|entry| match entry {
+        Entry::Job(known) => job(known, bucket, now),
+        Entry::Raw(json) => json.clone(),
+    });
+    let recurring = cluster.recurring.iter().flat_map(|recurring| recurring.jobs(now));
+    sorted(cluster.order, listed.chain(recurring.map(|known| job(&known, bucket, now))))
+}
+
+/// The snapshots of a cluster at `now`.
+pub(super) fn snapshots(cluster: &Cluster, now: Timestamp) -> Vec<Value> {
+    let frequency = cluster.schedule.frequency.as_deref().unwrap_or("daily");
+    let recurring = cluster.recurring.iter().flat_map(|recurring| recurring.snapshots(now, frequency));
+    let all = cluster.snapshots.iter().cloned().chain(recurring);
+    sorted(cluster.order, all.map(|known| snapshot(&known, cluster.shards)))
+}
+
+fn sorted(order: Order, listed: impl Iterator<Item = Value>) -> Vec<Value> {
+    let mut listed: Vec<_> = listed.collect();
+    if order != Order::AsGiven {
+        listed.sort_by_key(|entry| entry["createdAt"].as_str().unwrap_or_default().to_owned());
+    }
+    if order == Order::NewestFirst {
+        listed.reverse();
+    }
+    listed
+}
+
 /// A job at `now`, exported to a bucket of that id. What does not apply is left out, not null, as Atlas does.
-pub(super) fn job(job: &Job, bucket: &str, now: Timestamp) -> Value {
-    let begins = job.created_at + signed(job.queued);
-    let ends = begins + signed(job.running);
+fn job(job: &Job, bucket: &str, now: Timestamp) -> Value {
+    let begins = job.created_at + job.queued;
+    let ends = begins + job.running;
     let state = if now < begins {
         "Queued"
     } else if now < ends {
@@ -55,7 +85,7 @@ pub(super) fn job(job: &Job, bucket: &str, now: Timestamp) -> Value {
 
 /// Collections done by `now`: none in the queue, all at the end, and a failed or cancelled job stops half way.
 fn exported(job: &Job, total: u64, now: Timestamp) -> u64 {
-    let ran = now.duration_since(job.created_at + signed(job.queued)).as_secs_f64();
+    let ran = now.duration_since(job.created_at + job.queued).as_secs_f64();
     let part = (ran / job.running.as_secs_f64().max(0.001)).clamp(0.0, 1.0);
     let reach = match job.end {
         End::Successful | End::Never => 1.0,
@@ -69,53 +99,6 @@ fn exported(job: &Job, total: u64, now: Timestamp) -> u64 {
 
 fn whole(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// One page of the listing at `url`, which may hold filters. `next` is linked only while there is one.
-pub(super) fn page(
-    results: &[Value],
-    url: &str,
-    number: usize,
-    size: usize,
-    next: bool,
-    total: i64,
-) -> Value {
-    let joint = if url.contains('?') { '&' } else { '?' };
-    let link = |rel: &str, number: usize| json!({"rel": rel, "href": format!("{url}{joint}itemsPerPage={size}&pageNum={number}")});
-    let mut links = vec![link("self", number)];
-    if number > 1 {
-        links.push(link("previous", number - 1));
-    }
-    if next {
-        links.push(link("next", number + 1));
-    }
-    json!({"links": links, "results": results, "totalCount": total})
-}
-
-/// All of a listing that has no pages.
-pub(super) fn whole_listing(results: &[Value], url: &str) -> Value {
-    json!({"links": [{"rel": "self", "href": url}], "results": results, "totalCount": results.len()})
-}
-
-/// An error of the Administration API.
-pub(super) fn error(status: u16, reason: &str, code: &str, detail: &str) -> Value {
-    // An access list names the address that it refused.
-    let parameters: &[&str] = if code.contains("ACCESS_LIST") { &["203.0.113.7"] } else { &[] };
-    json!({"error": status, "reason": reason, "errorCode": code, "detail": detail, "parameters": parameters})
-}
-
-/// An error of the token endpoint, which speaks OAuth.
-pub(super) fn oauth_error(error: &str, description: &str) -> Value {
-    json!({"error": error, "error_description": description})
-}
-
-/// A minted token, with its life, or with what stands there instead.
-pub(super) fn token(text: &str, life: u64, told: Option<&str>) -> Value {
-    let mut token = json!({"access_token": text, "token_type": "Bearer"});
-    if let Some(life) = told.map_or(Some(json!(life)), |told| serde_json::from_str(told).ok()) {
-        token["expires_in"] = life;
-    }
-    token
 }
 
 /// A project.
@@ -187,7 +170,7 @@ fn policy_item(item: &PolicyItem) -> Value {
 }
 
 /// A snapshot of a cluster with so many shards, or of a replica set if there are none.
-pub(super) fn snapshot(snapshot: &Snapshot, shards: usize) -> Value {
+fn snapshot(snapshot: &Snapshot, shards: usize) -> Value {
     let mut json = json!({
         "id": snapshot.id,
         "frequencyType": snapshot.frequency,

@@ -4,17 +4,15 @@ mod backup;
 mod jobs;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use jiff::Timestamp;
 
 use super::auth::{Account, Sessions};
 use super::limit::Bucket;
 use super::misbehave::Fault;
-use super::wire;
 
-pub use backup::{Event, ExportBucket, PolicyItem, Snapshot};
+pub use backup::{Event, ExportBucket, PolicyItem, Snapshot, object_id};
 pub use jobs::{End, Entry, Job, Recurring, Shape};
 
 /// The organization of a project that names no other.
@@ -174,20 +172,6 @@ pub enum Order {
     AsGiven,
 }
 
-impl Order {
-    fn sort(self, listed: &mut [Value]) {
-        let created = |entry: &Value| entry["createdAt"].as_str().unwrap_or_default().to_owned();
-        match self {
-            Self::AsGiven => {}
-            Self::OldestFirst => listed.sort_by_key(created),
-            Self::NewestFirst => {
-                listed.sort_by_key(created);
-                listed.reverse();
-            }
-        }
-    }
-}
-
 /// A cluster, its snapshots and its export jobs.
 #[derive(Debug, Clone, Default)]
 pub struct Cluster {
@@ -225,42 +209,8 @@ impl Cluster {
     pub fn with(jobs: impl IntoIterator<Item = Job>) -> Self {
         Self { jobs: jobs.into_iter().map(Entry::Job).collect(), ..Self::default() }
     }
-
-    /// Its export jobs at `now`, unpaged.
-    pub(super) fn listing(&self, now: Timestamp) -> Vec<Value> {
-        let bucket = &self.schedule.bucket;
-        let recurring = self.recurring.iter().flat_map(|recurring| recurring.jobs(now));
-        let mut listed: Vec<Value> = self
-            .jobs
-            .iter()
-            .map(|entry| match entry {
-                Entry::Job(job) => job.at(bucket, now),
-                Entry::Raw(json) => json.clone(),
-            })
-            .chain(recurring.map(|job| job.at(bucket, now)))
-            .collect();
-        self.order.sort(&mut listed);
-        listed
-    }
-
-    /// Its snapshots at `now`, unpaged.
-    pub(super) fn snapshot_listing(&self, now: Timestamp) -> Vec<Value> {
-        let frequency = self.schedule.frequency.as_deref().unwrap_or("daily");
-        let recurring = self.recurring.iter().flat_map(|recurring| recurring.snapshots(now, frequency));
-        let snapshots = self.snapshots.iter().cloned().chain(recurring);
-        let mut listed: Vec<Value> =
-            snapshots.map(|snapshot| wire::snapshot(&snapshot, self.shards)).collect();
-        self.order.sort(&mut listed);
-        listed
-    }
 }
 
-/// An id as Atlas makes them: the time in seconds, then what makes it unique.
-#[must_use]
-pub fn object_id(at: Timestamp, unique: u64) -> String {
-    format!("{:08x}{unique:016x}", at.as_second() & 0xffff_ffff)
-}
-
-pub(super) fn signed(duration: Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+pub(super) fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
+    world.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,9 +6,7 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::super::misbehave::json;
-use super::super::wire;
-use super::refuse;
+use super::super::respond::{Refusal, invalid, json, page};
 
 /// What every endpoint reads.
 pub(super) const EVERYWHERE: [&str; 2] = ["envelope", "pretty"];
@@ -44,24 +42,24 @@ impl Query {
     }
 
     /// A parameter as a time of ISO 8601, to the second at least and with its offset.
-    pub(super) fn time(&self, name: &str) -> Result<Option<Timestamp>, Box<Response>> {
+    pub(super) fn time(&self, name: &str) -> Result<Option<Timestamp>, Refusal> {
         let read = |text: &str| {
             let shape = text.get(10..11) == Some("T") && text.get(16..17) == Some(":") && !text.contains('[');
             let time = text.parse().ok().filter(|_| shape);
-            time.ok_or_else(|| Box::new(invalid(&format!("{name} is no date and time of ISO 8601."))))
+            time.ok_or_else(|| invalid(&format!("{name} is no date and time of ISO 8601.")))
         };
         self.one(name).map(read).transpose()
     }
 
     /// Refuses a parameter that is not among `known`, and a flag that is neither true nor false.
-    pub(super) fn only(&self, known: &[&str]) -> Result<(), Box<Response>> {
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), Refusal> {
         let flag = |name: &str| matches!(name, "includeCount" | "envelope" | "pretty");
         for (name, value) in &self.0 {
             if !known.contains(&name.as_str()) {
-                return Err(Box::new(invalid(&format!("There is no query parameter {name} here."))));
+                return Err(invalid(&format!("There is no query parameter {name} here.")));
             }
             if flag(name) && !matches!(value.as_str(), "true" | "false") {
-                return Err(Box::new(invalid(&format!("{name} is true or false."))));
+                return Err(invalid(&format!("{name} is true or false.")));
             }
         }
         Ok(())
@@ -80,31 +78,36 @@ pub(super) struct Quirks {
 }
 
 /// One page of everything, as the query asks.
-pub(super) fn listing(all: &[Value], uri: &Uri, quirks: &Quirks) -> Response {
+pub(super) fn listing(all: &[Value], uri: &Uri, quirks: &Quirks) -> Result<Response, Refusal> {
     listing_of(all, Value::clone, uri, quirks)
 }
 
 /// The same of a long listing: only what is on the page is written.
-pub(super) fn listing_of<T>(all: &[T], entry: impl Fn(&T) -> Value, uri: &Uri, quirks: &Quirks) -> Response {
+pub(super) fn listing_of<T>(
+    all: &[T],
+    entry: impl Fn(&T) -> Value,
+    uri: &Uri,
+    quirks: &Quirks,
+) -> Result<Response, Refusal> {
     let query = Query::of(uri);
     let size = query.number("itemsPerPage", 100).filter(|size| (1..=500).contains(size));
-    let page = query.number("pageNum", 1).filter(|page| *page >= 1);
-    let (Some(size), Some(page)) = (size, page) else {
-        return invalid("itemsPerPage is 1 to 500, pageNum at least 1.");
+    let number = query.number("pageNum", 1).filter(|number| *number >= 1);
+    let (Some(size), Some(number)) = (size, number) else {
+        return Err(invalid("itemsPerPage is 1 to 500, pageNum at least 1."));
     };
     let step = size - quirks.overlap.min(size - 1);
-    let start = (page - 1).saturating_mul(step).min(all.len());
+    let start = (number - 1).saturating_mul(step).min(all.len());
     let end = (start + size).min(all.len());
     let total = quirks.total.unwrap_or(i64::try_from(all.len()).unwrap_or(i64::MAX));
     let results: Vec<_> = all[start..end].iter().map(entry).collect();
-    let mut body = wire::page(&results, &unpaged(uri), page, size, end < all.len(), total);
+    let mut body = page(&results, &unpaged(uri), number, size, end < all.len(), total);
     if quirks.unlinked {
         body["links"] = Value::Array(Vec::new());
     }
     if let (Some("false"), Some(body)) = (query.one("includeCount"), body.as_object_mut()) {
         body.remove("totalCount");
     }
-    json(StatusCode::OK, &body.to_string())
+    Ok(json(StatusCode::OK, body))
 }
 
 /// Path and query without the page, so that the links to other pages keep the filters.
@@ -112,9 +115,4 @@ fn unpaged(uri: &Uri) -> String {
     let page = |pair: &&str| matches!(pair.split('=').next(), Some("itemsPerPage" | "pageNum" | ""));
     let kept: Vec<_> = uri.query().unwrap_or_default().split('&').filter(|pair| !page(pair)).collect();
     if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) }
-}
-
-/// A query that is not understood.
-pub(super) fn invalid(detail: &str) -> Response {
-    refuse(StatusCode::BAD_REQUEST, "INVALID_QUERY_PARAMETER", detail)
 }

@@ -1,18 +1,16 @@
 //! What may be asked of a project, each within a budget.
 
-use std::time::Duration;
-
 use axum::http::{StatusCode, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jiff::civil::Date;
+use serde_json::json;
 
 use super::super::auth::Account;
-use super::super::misbehave::json;
+use super::super::respond::{Refusal, invalid, json, not_found, refuse, too_many, unauthorized};
 use super::super::wire;
 use super::super::world::{Cluster, Kind, Project};
-use super::listing::{EVERYWHERE, PAGED, Query, Quirks, invalid, listing, listing_of};
-use super::{not_found, refuse, set, unauthorized};
+use super::listing::{EVERYWHERE, PAGED, Query, Quirks, listing, listing_of};
 
 /// The oldest version of export buckets; the one before it goes away.
 const OLDEST_BUCKETS: Date = jiff::civil::date(2024, 5, 30);
@@ -42,29 +40,41 @@ pub(super) struct Asked<'a> {
     pub(super) uri: &'a Uri,
 }
 
-/// The answer to what is asked of the project `id`.
-pub(super) fn group(project: &mut Project, id: &str, rest: &[&str], asked: &Asked<'_>) -> Response {
+/// The answer to what is asked of the project `id`. One from a budget, or the refusal of one that is used up, tells what is left.
+pub(super) fn group(
+    project: &mut Project,
+    id: &str,
+    rest: &[&str],
+    asked: &Asked<'_>,
+) -> Result<Response, Refusal> {
     let budget = match rest {
-        [] => return json(StatusCode::OK, &wire::project(id, project).to_string()),
+        [] => return Ok(json(StatusCode::OK, wire::project(id, project))),
         ["backup", "exportBuckets"] if asked.version < OLDEST_BUCKETS => {
             let detail = "Export buckets need a version of 2024-05-30 or later.";
-            return refuse(StatusCode::NOT_ACCEPTABLE, "INVALID_ACCEPT_HEADER", detail);
+            return Err(refuse(StatusCode::NOT_ACCEPTABLE, "INVALID_ACCEPT_HEADER", detail));
         }
         ["clusters"] => &mut project.clusters_budget,
         ["events"] => &mut project.events_budget,
         ["backup", "exportBuckets"]
         | ["clusters", _, "backup", "exports" | "schedule" | "snapshots"]
         | ["clusters", _, "backup", "snapshots", "shardedClusters"] => &mut project.budget,
-        _ => return not_found(),
+        _ => return Err(not_found()),
     };
-    let (taken, capacity, left) = (budget.take(), budget.capacity, budget.left);
-    let outcome = taken.map(|()| granted(project, id, rest, asked).unwrap_or_else(|refusal| *refusal));
-    budgeted(capacity, left, outcome)
+    let taken = budget.take();
+    let left = [
+        ("ratelimit-limit", budget.capacity.to_string()),
+        ("ratelimit-remaining", budget.left.floor().to_string()),
+    ];
+    let response = match taken {
+        Ok(()) => granted(project, id, rest, asked).into_response(),
+        Err(wait) => too_many("RATE_LIMITED_TOKEN_BUCKET", "Too many requests.", wait),
+    };
+    Ok((left, response).into_response())
 }
 
-fn granted(project: &Project, id: &str, rest: &[&str], asked: &Asked<'_>) -> Result<Response, Box<Response>> {
+fn granted(project: &Project, id: &str, rest: &[&str], asked: &Asked<'_>) -> Result<Response, Refusal> {
     if asked.account.is_denied(asked.uri.path()) {
-        return Err(Box::new(unauthorized()));
+        return Err(unauthorized());
     }
     match rest {
         ["clusters"] => {
@@ -72,48 +82,49 @@ fn granted(project: &Project, id: &str, rest: &[&str], asked: &Asked<'_>) -> Res
                 project.clusters.iter().filter(|(_, cluster)| cluster.kind != Kind::Flex).collect();
             let entry =
                 |(name, cluster): &(&String, &Cluster)| wire::cluster(name, cluster).unwrap_or_default();
-            Ok(listing_of(&listed, entry, asked.uri, &Quirks::default()))
+            listing_of(&listed, entry, asked.uri, &Quirks::default())
         }
         ["backup", "exportBuckets"] => {
             Query::of(asked.uri).only(&PAGED)?;
             let buckets: Vec<_> = project.buckets.iter().map(wire::bucket).collect();
-            Ok(listing(&buckets, asked.uri, &Quirks::default()))
+            listing(&buckets, asked.uri, &Quirks::default())
         }
         ["events"] => events(project, id, asked.uri),
         ["clusters", name, "backup", resource @ ..] => backup(project, name, resource, asked),
-        _ => Err(Box::new(not_found())),
+        _ => Err(not_found()),
     }
 }
 
 /// What is asked about the backup of a cluster.
-fn backup(
-    project: &Project,
-    name: &str,
-    resource: &[&str],
-    asked: &Asked<'_>,
-) -> Result<Response, Box<Response>> {
+fn backup(project: &Project, name: &str, resource: &[&str], asked: &Asked<'_>) -> Result<Response, Refusal> {
     let cluster = dedicated(project, name)?;
-    let snapshots = || cluster.snapshot_listing(Timestamp::now());
+    let now = Timestamp::now();
     match resource {
-        ["schedule"] => Ok(json(StatusCode::OK, &wire::schedule(name, cluster).to_string())),
-        ["exports"] if asked.account.backup_manager => Ok(exports(cluster, asked.uri)),
-        ["exports"] => Err(Box::new(unauthorized())),
+        ["schedule"] => Ok(json(StatusCode::OK, wire::schedule(name, cluster))),
+        ["exports"] if asked.account.backup_manager => {
+            let Cluster { overlap, total_count: total, unlinked, .. } = *cluster;
+            listing(&wire::jobs(cluster, now), asked.uri, &Quirks { overlap, total, unlinked })
+        }
+        ["exports"] => Err(unauthorized()),
         ["snapshots"] => {
             Query::of(asked.uri).only(&PAGED)?;
             is_sharded(cluster, false)?;
-            Ok(listing(&snapshots(), asked.uri, &Quirks::default()))
+            listing(&wire::snapshots(cluster, now), asked.uri, &Quirks::default())
         }
         ["snapshots", "shardedClusters"] => {
             Query::of(asked.uri).only(&EVERYWHERE)?;
             is_sharded(cluster, true)?;
-            Ok(json(StatusCode::OK, &wire::whole_listing(&snapshots(), asked.uri.path()).to_string()))
+            let all = wire::snapshots(cluster, now);
+            let link = json!({"rel": "self", "href": asked.uri.path()});
+            let body = json!({"links": [link], "results": all, "totalCount": all.len()});
+            Ok(json(StatusCode::OK, body))
         }
-        _ => Err(Box::new(not_found())),
+        _ => Err(not_found()),
     }
 }
 
 /// The cluster, if it is one that has backups of its own.
-fn dedicated<'a>(project: &'a Project, name: &str) -> Result<&'a Cluster, Box<Response>> {
+fn dedicated<'a>(project: &'a Project, name: &str) -> Result<&'a Cluster, Refusal> {
     let (status, code, detail) = match project.clusters.get(name) {
         None => (StatusCode::NOT_FOUND, "CLUSTER_NOT_FOUND", "No cluster of that name exists in the group."),
         Some(cluster) => match cluster.kind {
@@ -126,11 +137,11 @@ fn dedicated<'a>(project: &'a Project, name: &str) -> Result<&'a Cluster, Box<Re
             }
         },
     };
-    Err(Box::new(refuse(status, code, detail)))
+    Err(refuse(status, code, detail))
 }
 
 /// Refuses a cluster of the other kind. Atlas documents neither the codes for it nor that it refuses.
-fn is_sharded(cluster: &Cluster, wanted: bool) -> Result<(), Box<Response>> {
+fn is_sharded(cluster: &Cluster, wanted: bool) -> Result<(), Refusal> {
     let (code, detail) = match (cluster.shards > 0, wanted) {
         (true, false) => {
             ("CLUSTER_IS_SHARDED", "The snapshots of this cluster are those of a sharded cluster.")
@@ -138,23 +149,18 @@ fn is_sharded(cluster: &Cluster, wanted: bool) -> Result<(), Box<Response>> {
         (false, true) => ("CLUSTER_IS_NOT_SHARDED", "This cluster is a replica set."),
         _ => return Ok(()),
     };
-    Err(Box::new(refuse(StatusCode::BAD_REQUEST, code, detail)))
-}
-
-fn exports(cluster: &Cluster, uri: &Uri) -> Response {
-    let quirks = Quirks { overlap: cluster.overlap, total: cluster.total_count, unlinked: cluster.unlinked };
-    listing(&cluster.listing(Timestamp::now()), uri, &quirks)
+    Err(refuse(StatusCode::BAD_REQUEST, code, detail))
 }
 
 /// The events that the query selects, newest first.
-fn events(project: &Project, id: &str, uri: &Uri) -> Result<Response, Box<Response>> {
+fn events(project: &Project, id: &str, uri: &Uri) -> Result<Response, Refusal> {
     let query = Query::of(uri);
     query.only(&[&PAGED[..], &["eventType", "clusterNames", "minDate", "maxDate"]].concat())?;
     let kinds: Vec<&str> = query.all("eventType").collect();
     let clusters: Vec<&str> = query.all("clusterNames").collect();
     let (from, to) = (query.time("minDate")?, query.time("maxDate")?);
     if let Some(unknown) = kinds.iter().find(|kind| !EVENT_TYPES.contains(kind)) {
-        return Err(Box::new(invalid(&format!("There is no event type {unknown}."))));
+        return Err(invalid(&format!("There is no event type {unknown}.")));
     }
     let mut selected: Vec<_> = project
         .events
@@ -169,19 +175,5 @@ fn events(project: &Project, id: &str, uri: &Uri) -> Result<Response, Box<Respon
         .collect();
     selected.sort_by_key(|event| std::cmp::Reverse(event.created));
     let selected: Vec<_> = selected.into_iter().map(|event| wire::event(event, id)).collect();
-    Ok(listing(&selected, uri, &Quirks::default()))
-}
-
-/// An answer from a budget, or the refusal of one that is used up; either tells what is left.
-fn budgeted(capacity: u32, left: f64, outcome: Result<Response, Duration>) -> Response {
-    let mut response = outcome.unwrap_or_else(|wait| {
-        let code = "RATE_LIMITED_TOKEN_BUCKET";
-        let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, code, "Too many requests.");
-        set(&mut response, "retry-after", wait.as_secs() + 1);
-        response
-    });
-    set(&mut response, "ratelimit-limit", u64::from(capacity));
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // whole requests, never below 0
-    set(&mut response, "ratelimit-remaining", left as u64);
-    response
+    listing(&selected, uri, &Quirks::default())
 }

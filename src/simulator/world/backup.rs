@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{object_id, signed};
+/// An id as Atlas makes them: the time in seconds, then what makes it unique.
+#[must_use]
+pub fn object_id(at: Timestamp, unique: u64) -> String {
+    format!("{:08x}{unique:016x}", at.as_second() & 0xffff_ffff)
+}
 
 /// A snapshot of a cluster.
 #[derive(Debug, Clone)]
@@ -27,7 +31,7 @@ impl Snapshot {
     /// A completed snapshot that an item of the usual policy took `age` ago.
     #[must_use]
     pub fn taken(age: Duration, frequency: &str) -> Self {
-        let at = Timestamp::now() - signed(age);
+        let at = Timestamp::now() - age;
         Self::scheduled(object_id(at, fastrand::u64(..)), at, frequency)
     }
 
@@ -99,7 +103,7 @@ impl Event {
     /// An event of `age` ago.
     #[must_use]
     pub fn new(kind: &str, cluster: Option<&str>, age: Duration) -> Self {
-        let created = Timestamp::now() - signed(age);
+        let created = Timestamp::now() - age;
         Self {
             id: object_id(created, fastrand::u64(..)),
             created,

@@ -5,8 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::super::wire;
-use super::{Snapshot, object_id, signed};
+use super::backup::{Snapshot, object_id};
 
 /// Jobs of a recurring export that stay listed.
 const RECURRING_LISTED: i64 = 60;
@@ -65,7 +64,7 @@ impl Job {
     /// A job that was asked for `age` ago, waited a minute and ran for twenty.
     #[must_use]
     pub fn ended(age: Duration, end: End) -> Self {
-        let created_at = Timestamp::now() - signed(age);
+        let created_at = Timestamp::now() - age;
         let id = object_id(created_at, fastrand::u64(..));
         Self {
             snapshot_id: snapshot_of(&id),
@@ -81,17 +80,13 @@ impl Job {
     /// A job for `snapshot`, asked for a minute after it was taken.
     #[must_use]
     pub fn of(snapshot: &Snapshot, end: End) -> Self {
-        let created_at = snapshot.created_at.unwrap_or_else(Timestamp::now) + signed(Duration::from_mins(1));
+        let created_at = snapshot.created_at.unwrap_or_else(Timestamp::now) + Duration::from_mins(1);
         Self {
             id: object_id(created_at, fastrand::u64(..)),
             snapshot_id: snapshot.id.clone(),
             created_at,
             ..Self::ended(Duration::ZERO, end)
         }
-    }
-
-    pub(super) fn at(&self, bucket: &str, now: Timestamp) -> Value {
-        wire::job(self, bucket, now)
     }
 }
 
@@ -115,13 +110,12 @@ pub struct Recurring {
 }
 
 impl Recurring {
-    pub(super) fn jobs(&self, now: Timestamp) -> impl Iterator<Item = Job> {
-        let every = signed(self.every);
-        let last = (now.duration_since(self.since).as_secs_f64() / every.as_secs_f64()).floor();
+    pub(in super::super) fn jobs(&self, now: Timestamp) -> impl Iterator<Item = Job> {
+        let last = (now.duration_since(self.since).as_secs_f64() / self.every.as_secs_f64()).floor();
         #[allow(clippy::cast_possible_truncation)] // a count of exports since the start
         let last = last as i64;
         ((last - RECURRING_LISTED).max(0)..=last).filter_map(move |number| {
-            let created_at = self.since + every * i32::try_from(number).ok()?;
+            let created_at = self.since + self.every * u32::try_from(number).ok()?;
             let turn = usize::try_from(number).ok()? % self.ends.len();
             let id = object_id(created_at, self.salt ^ u64::try_from(number).ok()?);
             Some(Job {
@@ -137,9 +131,13 @@ impl Recurring {
     }
 
     /// The snapshots of its jobs, each a second older than its job.
-    pub(super) fn snapshots(&self, now: Timestamp, frequency: &str) -> impl Iterator<Item = Snapshot> {
+    pub(in super::super) fn snapshots(
+        &self,
+        now: Timestamp,
+        frequency: &str,
+    ) -> impl Iterator<Item = Snapshot> {
         self.jobs(now).map(move |job| {
-            Snapshot::scheduled(job.snapshot_id, job.created_at - signed(Duration::from_secs(1)), frequency)
+            Snapshot::scheduled(job.snapshot_id, job.created_at - Duration::from_secs(1), frequency)
         })
     }
 }

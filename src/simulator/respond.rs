@@ -1,0 +1,89 @@
+//! Responses in Atlas's form.
+
+use std::time::Duration;
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// An error of Atlas.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self { status, code, detail } = self;
+        // An access list names the address that it refused.
+        let parameters: &[&str] = if code.contains("ACCESS_LIST") { &["203.0.113.7"] } else { &[] };
+        let reason = status.canonical_reason().unwrap_or_default();
+        let response = json(
+            status,
+            json!({"error": status.as_u16(), "reason": reason, "errorCode": code, "detail": detail, "parameters": parameters}),
+        );
+        // Atlas repeats the code in a header, but not on a 401.
+        if status == StatusCode::UNAUTHORIZED {
+            return response;
+        }
+        ([("x-error-code", code)], response).into_response()
+    }
+}
+
+pub(super) fn refuse(status: StatusCode, code: &'static str, detail: &str) -> Refusal {
+    Refusal { status, code, detail: detail.to_owned() }
+}
+
+pub(super) fn unauthorized() -> Refusal {
+    let detail = "Current user is not authorized to perform this action.";
+    refuse(StatusCode::FORBIDDEN, "USER_UNAUTHORIZED", detail)
+}
+
+pub(super) fn not_found() -> Refusal {
+    refuse(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", "Cannot find the resource.")
+}
+
+/// A query that is not understood.
+pub(super) fn invalid(detail: &str) -> Refusal {
+    refuse(StatusCode::BAD_REQUEST, "INVALID_QUERY_PARAMETER", detail)
+}
+
+pub(super) fn too_many(code: &'static str, detail: &str, wait: Duration) -> Response {
+    let retry_after = [(header::RETRY_AFTER, (wait.as_secs() + 1).to_string())];
+    (retry_after, refuse(StatusCode::TOO_MANY_REQUESTS, code, detail)).into_response()
+}
+
+pub(super) fn json(status: StatusCode, body: impl ToString) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+pub(super) fn add_headers(response: &mut Response, headers: &[(&'static str, String)]) {
+    for (name, value) in headers {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(*name, value);
+        }
+    }
+}
+
+/// One page of the listing at `url`, which may hold filters. `next` is linked only while there is one.
+pub(super) fn page(
+    results: &[Value],
+    url: &str,
+    number: usize,
+    size: usize,
+    next: bool,
+    total: i64,
+) -> Value {
+    let joint = if url.contains('?') { '&' } else { '?' };
+    let link = |rel: &str, number: usize| json!({"rel": rel, "href": format!("{url}{joint}itemsPerPage={size}&pageNum={number}")});
+    let mut links = vec![link("self", number)];
+    if number > 1 {
+        links.push(link("previous", number - 1));
+    }
+    if next {
+        links.push(link("next", number + 1));
+    }
+    json!({"links": links, "results": results, "totalCount": total})
+}
