@@ -145,7 +145,7 @@ impl Fleet {
                 name: target.cluster_name.clone(),
                 unexportable: None,
                 paused: Some(false),
-                created_at: Some(created_at.into()),
+                created_at: Some(created_at),
                 sharded: false,
             };
             let schedule = Schedule {
@@ -158,7 +158,7 @@ impl Fleet {
             board.describe(target, Some(&listed), true);
             board.schedule(target, Ok(schedule.clone()));
             let snapshots: Vec<_> = (0..SNAPSHOTS).map(|day| snapshot(index, day, start)).collect();
-            let read = Snapshots::new(&snapshots, &schedule, start.into());
+            let read = Snapshots::new(&snapshots, &schedule, start);
             board.snapshots(target, Instant::now(), Ok(read));
         }
         let fleet = Self { board, targets, start, seconds: AtomicI64::new(0) };
@@ -187,7 +187,6 @@ impl Fleet {
         let finished_at = self.start
             + SignedDuration::from_secs(seconds)
             + SignedDuration::from_nanos(fastrand::i64(0..1_000_000_000));
-        let finished_at = finished_at.into();
         let poll = GoodPoll {
             last_progress: report.active.first().map(|_| finished_at),
             report,
@@ -221,7 +220,7 @@ fn snapshot(index: usize, day: i64, start: Timestamp) -> Snapshot {
     let created_at = taken_at(index, day, start);
     let id = SnapshotId::parse(&object_id(created_at, unique(index, 0))).unwrap();
     let frequency = Some("daily".to_owned());
-    Snapshot { id, created_at: created_at.into(), frequency, policy_items: Vec::new() }
+    Snapshot { id, created_at, frequency, policy_items: Vec::new() }
 }
 
 /// The export job of a day. Of every ten clusters one is exporting; every fifth has had a failure, and one of fifty has it today.
@@ -246,10 +245,10 @@ fn job(index: usize, day: i64, start: Timestamp, seconds: i64) -> ExportJob<'sta
     ExportJob {
         id: Some(object_id(created_at, unique(index, 1)).into()),
         snapshot_id: Some(object_id(taken_at, unique(index, 0)).into()),
-        created_at: Some(created_at.into()),
-        finished_at: state.is_terminal().then(|| {
-            (created_at + SignedDuration::from_secs(1200 + (number(index) + day) * 53 % 900)).into()
-        }),
+        created_at: Some(created_at),
+        finished_at: state
+            .is_terminal()
+            .then(|| created_at + SignedDuration::from_secs(1200 + (number(index) + day) * 53 % 900)),
         state,
         counts: Counts { exported: Some(exported), total: Some(COLLECTIONS) },
         reason: if state == JobState::Failed { reason } else { StateReason::default() },

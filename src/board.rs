@@ -13,10 +13,11 @@ use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::model::{
-    Budget, Detail, Expected, ListedCluster, Moment, OrganizationId, PollError, ProjectId, Schedule, Target,
+    Budget, Detail, Expected, ListedCluster, OrganizationId, PollError, ProjectId, Schedule, Target,
     Unexportable,
 };
 pub use detail::ClusterDetails;
@@ -37,7 +38,7 @@ struct State {
     /// Counts what is taken in, where it matters which came first.
     order: u64,
     /// When the secret of a service account ends, by the short form of its id.
-    expiries: BTreeMap<String, Moment>,
+    expiries: BTreeMap<String, Timestamp>,
     /// Whether everything was asked for once. What comes later does not take it back.
     ready: bool,
     organizations: BTreeMap<OrganizationId, Discovery>,
@@ -109,14 +110,14 @@ impl Board {
     }
 
     /// Takes in how the projects of an organization were listed.
-    pub fn list_projects(&self, id: &OrganizationId, at: Moment, outcome: Result<(), PollError>) {
+    pub fn list_projects(&self, id: &OrganizationId, at: Timestamp, outcome: Result<(), PollError>) {
         if let Some(discovery) = self.state().organizations.get_mut(id) {
             discovery.take_in(at, outcome);
         }
     }
 
     /// Takes in how a project's name and clusters were read.
-    pub fn discover(&self, id: &ProjectId, at: Moment, outcome: Result<(), PollError>) {
+    pub fn discover(&self, id: &ProjectId, at: Timestamp, outcome: Result<(), PollError>) {
         if let Some(project) = self.state().projects.get_mut(id) {
             project.discovery.take_in(at, outcome);
         }
@@ -192,7 +193,7 @@ impl Board {
     pub fn publish(
         &self,
         target: &Target,
-        finished_at: Moment,
+        finished_at: Timestamp,
         duration: Duration,
         outcome: Result<GoodPoll, PollError>,
     ) {

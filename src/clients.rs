@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::atlas::{Atlas, Error};
 use crate::config::{Config, Credentials};
-use crate::model::{Moment, short_client_id};
+use crate::model::short_client_id;
 use crate::self_metrics::SelfMetrics;
 
 /// Every client in use. Since there is one for each set of credentials, there is one token for a client id and one nonce for a key.
@@ -69,13 +69,12 @@ pub fn ended(config: &Config, now: Timestamp) -> BTreeMap<String, Timestamp> {
 
 /// When the secrets of service accounts end, by the short forms of their ids; of two that look alike, the first to end.
 #[must_use]
-pub fn expiries(config: &Config) -> BTreeMap<String, Moment> {
+pub fn expiries(config: &Config) -> BTreeMap<String, Timestamp> {
     let mut expiries = BTreeMap::new();
     for credentials in config.credentials() {
         if let Credentials::ServiceAccount { client_id, expires_at: Some(at), .. } = credentials {
-            let at = Moment::from(*at);
-            let known = expiries.entry(short_client_id(client_id)).or_insert(at);
-            *known = at.min(*known);
+            let known = expiries.entry(short_client_id(client_id)).or_insert(*at);
+            *known = (*known).min(*at);
         }
     }
     expiries

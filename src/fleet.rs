@@ -103,7 +103,7 @@ impl Supervisor {
                     organization.listed = Some(plan::merge_projects(listed, before, MAX_ENTRIES));
                     self.reconcile_projects();
                 }
-                self.board.list_projects(&id, Timestamp::now().into(), outcome);
+                self.board.list_projects(&id, Timestamp::now(), outcome);
             }
             TargetChange::Clusters { project_id: id, listed, outcome } => {
                 let Some(project) = self.projects.get_mut(&id) else { return };
@@ -116,7 +116,7 @@ impl Supervisor {
                 }
                 self.reconcile_clusters(&id);
                 self.start_collectors(&id);
-                self.board.discover(&id, Timestamp::now().into(), outcome);
+                self.board.discover(&id, Timestamp::now(), outcome);
             }
             TargetChange::ProjectName { project_id: id, name } => match name {
                 Some(name) => self.board.name_project(&id, name),

@@ -191,7 +191,7 @@ async fn answer_status(
         let pages = &shared.pages;
         let view = pages.board.view(Instant::now());
         let interval = pages.settings.borrow().poll.interval;
-        let now = jiff::Timestamp::now().into();
+        let now = jiff::Timestamp::now();
         let text = render(Status::of(&view, pages.metrics.reload().error, interval, now), &query);
         packed(text, content_type, headers)
     };

@@ -6,7 +6,6 @@ mod detail;
 mod expectation;
 mod failure;
 mod fold;
-mod moment;
 mod movement;
 mod report;
 
@@ -18,13 +17,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use compact_str::CompactString;
+use jiff::Timestamp;
 
 use crate::redact;
 pub use detail::{Detail, EventKind, ExportBucket, ProjectEvent, Unread, short_client_id};
 pub use expectation::{Expected, Frequency, ListedCluster, PolicyItems, Schedule, Unexportable};
 pub use failure::{FailureReason, PollError};
 pub use fold::{Fold, Sighting};
-pub use moment::Moment;
 pub use movement::Movements;
 pub use report::{ActiveJob, ClusterReport, FailedJob, JobId, JobKey, LatestJob};
 pub use shard::Shard;
@@ -219,9 +218,9 @@ pub struct ExportJob<'a> {
     /// The snapshot that is exported.
     pub snapshot_id: Option<Cow<'a, str>>,
     /// When the job was asked for.
-    pub created_at: Option<Moment>,
+    pub created_at: Option<Timestamp>,
     /// When it ended; Atlas leaves it out until then.
-    pub finished_at: Option<Moment>,
+    pub finished_at: Option<Timestamp>,
     /// Its state.
     pub state: JobState,
     /// Its progress; empty for sharded clusters, whose jobs carry no counts.

@@ -15,7 +15,7 @@ use crate::atlas::{Atlas, Error};
 use crate::board::{Board, GoodPoll};
 use crate::collect::Walk;
 use crate::model::{
-    ClusterReport, FailedJob, FailureReason, JobId, MAX_ID, Moment, Movements, PollError, ProjectId, Target,
+    ClusterReport, FailedJob, FailureReason, JobId, MAX_ID, Movements, PollError, ProjectId, Target,
 };
 use crate::redact;
 use crate::settings::{Follow, Settings, rest};
@@ -83,7 +83,7 @@ impl Poller {
             (walk.cluster(atlas, target, &settings.poll, deadline).await, began.elapsed())
         };
         let (outcome, duration) = settings.polls.run(&mut memory.slow, timed).await?;
-        let (now, finished) = (Timestamp::now().into(), Instant::now());
+        let (now, finished) = (Timestamp::now(), Instant::now());
         let outcome = match outcome {
             Ok(report) => {
                 let project = self.board.project_name(&target.project_id);
@@ -116,7 +116,7 @@ struct Memory {
     /// Failed jobs that are logged, or that were resolved or old at the first good poll; `None` before that.
     logged: Option<HashSet<JobId>>,
     /// The newest event of a failed export that was considered.
-    event: Option<Moment>,
+    event: Option<Timestamp>,
     /// Why the last poll failed, if it did.
     failing: Option<FailureReason>,
     /// Whether the last poll was slow.
@@ -130,11 +130,11 @@ impl Memory {
         &mut self,
         target: &Target,
         project: Option<&str>,
-        event: Option<Moment>,
+        event: Option<Timestamp>,
         report: &ClusterReport,
-        now: Moment,
+        now: Timestamp,
     ) {
-        let is_old = |at: Moment| now.duration_since(at) > LOGGED_AGE;
+        let is_old = |at: Timestamp| now.duration_since(at) > LOGGED_AGE;
         let logged = self.logged.get_or_insert_with(|| {
             let unresolved = report.unresolved().count();
             let known = report.failed.iter().enumerate();
@@ -171,7 +171,7 @@ impl Memory {
         &mut self,
         target: &Target,
         mut report: ClusterReport,
-        now: Moment,
+        now: Timestamp,
         finished: Instant,
     ) -> GoodPoll {
         report.keep_newest_failure();
@@ -220,7 +220,7 @@ mod tests {
             fold.add(ExportJob {
                 id: Some(format!("job-{number}").into()),
                 snapshot_id: None,
-                created_at: Moment::from_second(1000 + i64::try_from(number).unwrap()),
+                created_at: Timestamp::from_second(1000 + i64::try_from(number).unwrap()).ok(),
                 finished_at: None,
                 state: JobState::Failed,
                 counts: crate::model::Counts::default(),
@@ -234,7 +234,7 @@ mod tests {
     fn logged_jobs_that_come_no_more_are_forgotten() {
         let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();
         let target = Target { project_id, cluster_name: "prod".to_owned() };
-        let now = Moment::from_second(2000).unwrap();
+        let now = Timestamp::from_second(2000).unwrap();
         let mut memory = Memory::default();
         let mut logged = |report: &ClusterReport| {
             memory.log_failures(&target, Some("payments"), None, report, now);

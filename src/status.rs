@@ -4,23 +4,31 @@
 
 mod verdict;
 
+use std::fmt;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 use crate::board::{ClusterView, View};
-use crate::model::{ByState, JobState, Moment, Schedule};
+use crate::model::{ByState, JobState, Schedule};
 pub use verdict::{Kind, OVERDUE, Verdict};
 
-/// A moment, in JSON as RFC 3339 has it, in UTC.
+/// A time, written as RFC 3339 has it: in UTC, to the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct At(pub Moment);
+pub struct At(pub Timestamp);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let to_millisecond = TimestampRound::new().smallest(Unit::Millisecond).mode(RoundMode::Trunc);
+        self.0.round(to_millisecond).unwrap_or(self.0).fmt(f)
+    }
+}
 
 impl Serialize for At {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        serializer.collect_str(self)
     }
 }
 
@@ -183,7 +191,7 @@ impl<'a> Status<'a> {
         view: &'a View,
         configuration_error: Option<String>,
         poll_interval: Duration,
-        now: Moment,
+        now: Timestamp,
     ) -> Self {
         Self {
             as_of: At(now),
@@ -254,15 +262,15 @@ fn problems(view: &View) -> Vec<Problem<'_>> {
 }
 
 /// The moment `next`, which is `now` at `at`.
-fn later(now: Moment, next: Instant, at: Instant) -> Option<At> {
+fn later(now: Timestamp, next: Instant, at: Instant) -> Option<At> {
     let wait = SignedDuration::try_from(next.saturating_duration_since(at)).ok()?;
     let late = SignedDuration::try_from(at.saturating_duration_since(next)).ok()?;
-    Some(At(Timestamp::from(now).checked_add(wait - late).ok()?.into()))
+    Some(At(now.checked_add(wait - late).ok()?))
 }
 
 impl<'a> Cluster<'a> {
     /// `at` is `now` on the clock that nobody sets.
-    fn of(cluster: &'a ClusterView, at: Instant, poll_interval: Duration, now: Moment) -> Self {
+    fn of(cluster: &'a ClusterView, at: Instant, poll_interval: Duration, now: Timestamp) -> Self {
         let state = &cluster.state;
         let report = cluster.current().map(|good| &good.report);
         let schedule = state.schedule.as_ref();
@@ -316,5 +324,17 @@ impl<'a> Cluster<'a> {
             last_poll_success_at: state.good.as_ref().map(|good| At(good.finished_at)),
             next_poll_at: state.next_poll.and_then(|next| later(now, next, at)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_written_to_the_millisecond_and_never_later() {
+        let written = |nanosecond| At(Timestamp::new(1_700_000_000, nanosecond).unwrap()).to_string();
+        assert_eq!(written(0), "2023-11-14T22:13:20Z");
+        assert_eq!(written(123_999_999), "2023-11-14T22:13:20.123Z");
     }
 }

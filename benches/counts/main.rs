@@ -12,7 +12,7 @@ use std::time::Duration;
 use atlas_backup_exporter::atlas::{ENDPOINTS, fold_page};
 use atlas_backup_exporter::board::{Board, GoodPoll};
 use atlas_backup_exporter::exposition::{self, Format, Text};
-use atlas_backup_exporter::model::{Expected, Fold, Moment, ProjectId, Target};
+use atlas_backup_exporter::model::{Expected, Fold, ProjectId, Target};
 use atlas_backup_exporter::self_metrics::SelfMetrics;
 use jiff::Timestamp;
 use page::page;
@@ -45,7 +45,7 @@ fn fold(times: usize) {
 /// A view of a thousand clusters, written.
 fn render(times: usize) {
     let at = Timestamp::from_second(1_767_225_600).unwrap();
-    let board = board(at.into());
+    let board = board(at);
     let metrics = Arc::new(SelfMetrics::new(&ENDPOINTS, at));
     let mut text = Text::default();
     for _ in 0..times {
@@ -62,7 +62,7 @@ fn render(times: usize) {
     }
 }
 
-fn board(at: Moment) -> Board {
+fn board(at: Timestamp) -> Board {
     let mut fold = Fold::default();
     fold_page(page().as_bytes(), &mut fold).unwrap();
     let report = fold.finish();

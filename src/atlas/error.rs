@@ -5,10 +5,11 @@ mod table;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use crate::model::{FailureReason, MAX_CODE, MAX_MESSAGE, Moment, PollError};
+use crate::model::{FailureReason, MAX_CODE, MAX_MESSAGE, PollError};
 use crate::redact;
 pub use table::{ERROR_ANSWERS, ErrorAnswer, Retry};
 
@@ -155,7 +156,7 @@ impl Error {
 
     /// Atlas tells of an event that has yet to happen.
     #[must_use]
-    pub fn not_yet(event: &str, at: Moment) -> Self {
+    pub fn not_yet(event: &str, at: Timestamp) -> Self {
         Self::invalid(&format!("the event {event} is of {at}, which is yet to come"))
     }
 

@@ -12,13 +12,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use compact_str::CompactString;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Number;
 use serde_json::value::RawValue;
 
 use super::{Error, PAGE_SIZE};
-use crate::model::{MAX_ID, Moment};
+use crate::model::MAX_ID;
 use array::{Each, Gather, List};
 pub(super) use detail::{Bucket, Event, Snapshot};
 pub(super) use job::Job;
@@ -111,7 +112,7 @@ impl Gather<Link> for HasNext {
     }
 }
 
-fn time(field: &str, text: Option<&str>) -> Result<Option<Moment>, Error> {
+fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, Error> {
     text.map(str::parse)
         .transpose()
         .map_err(|_| Error::invalid(&format!("{field} is {:?}, which is no time", text.unwrap_or_default())))

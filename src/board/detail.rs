@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::unread::Reading;
 use super::{Board, ClusterState, State};
 use crate::model::{
-    ClusterReport, Detail, EventKind, ExportBucket, Exported, Exports, Moment, ProjectEvent, ProjectId,
-    Recovery, Schedule, Snapshots, Target, Unread,
+    ClusterReport, Detail, EventKind, ExportBucket, Exported, Exports, ProjectEvent, ProjectId, Recovery,
+    Schedule, Snapshots, Target, Unread,
 };
 
 /// Something that was read, and when: on the clock that nobody sets.
@@ -35,8 +36,8 @@ pub(super) struct ProjectDetails {
     /// The readings of its events and buckets.
     pub(super) readings: BTreeMap<Detail, Reading>,
     /// When it was said last that a secret of a service account ends soon, and that none does any longer.
-    expiring: Option<Moment>,
-    no_longer: Option<Moment>,
+    expiring: Option<Timestamp>,
+    no_longer: Option<Timestamp>,
 }
 
 impl ProjectDetails {
@@ -46,7 +47,7 @@ impl ProjectDetails {
     }
 
     /// When it was said that a secret ends soon; `None` where that was taken back.
-    pub(super) fn secrets_expiring(&self) -> Option<Moment> {
+    pub(super) fn secrets_expiring(&self) -> Option<Timestamp> {
         self.expiring.filter(|expiring| self.no_longer.is_none_or(|over| over < *expiring))
     }
 }
@@ -64,7 +65,7 @@ pub struct ClusterDetails {
     /// What the export jobs are about, until snapshots were asked for the first time.
     unmatched: Option<Arc<Exports>>,
     /// When an automatic export failed last, by the events of its project.
-    pub(super) failed_event: Option<Moment>,
+    pub(super) failed_event: Option<Timestamp>,
     /// Whether failures of it were looked for.
     searched: bool,
     bucket: BucketSeen,
@@ -182,7 +183,7 @@ impl Board {
     }
 
     /// Sets when the secrets of service accounts end, by the short forms of their ids.
-    pub fn set_expiries(&self, expiries: BTreeMap<String, Moment>) {
+    pub fn set_expiries(&self, expiries: BTreeMap<String, Timestamp>) {
         self.state().expiries = expiries;
     }
 
@@ -258,7 +259,7 @@ impl Board {
     }
 
     /// Takes in that an event told at `at` of an export of a cluster that failed.
-    pub fn failed_event(&self, target: &Target, at: Moment) {
+    pub fn failed_event(&self, target: &Target, at: Timestamp) {
         if let Some(cluster) = self.state().cluster(target) {
             cluster.details.failed_event = cluster.details.failed_event.max(Some(at));
         }
@@ -266,7 +267,7 @@ impl Board {
 
     /// Returns the time of a cluster's last failed export, by the events of its project.
     #[must_use]
-    pub fn last_failed_event(&self, target: &Target) -> Option<Moment> {
+    pub fn last_failed_event(&self, target: &Target) -> Option<Timestamp> {
         self.state().clusters.get(target)?.failed_event()
     }
 

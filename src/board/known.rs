@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::ClusterDetails;
-use crate::model::{ClusterReport, Expected, FailureReason, Moment, PollError, Schedule};
+use crate::model::{ClusterReport, Expected, FailureReason, PollError, Schedule};
 
 /// What is known of one cluster.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +34,7 @@ pub struct ClusterState {
     /// Whether it is paused.
     pub paused: Option<bool>,
     /// When it was created.
-    pub created_at: Option<Moment>,
+    pub created_at: Option<Timestamp>,
     /// What is known of it besides.
     pub details: ClusterDetails,
 }
@@ -41,8 +42,8 @@ pub struct ClusterState {
 impl ClusterState {
     /// The last failed export, by the events of the project. One of before the cluster was created is about another cluster of
     /// the same name.
-    pub(super) fn failed_event(&self) -> Option<Moment> {
-        let is_of_this = |at: &Moment| self.created_at.is_none_or(|created| created <= *at);
+    pub(super) fn failed_event(&self) -> Option<Timestamp> {
+        let is_of_this = |at: &Timestamp| self.created_at.is_none_or(|created| created <= *at);
         self.details.failed_event.filter(is_of_this)
     }
 }
@@ -53,9 +54,9 @@ pub struct GoodPoll {
     /// The listing, folded.
     pub report: ClusterReport,
     /// When the least recently moved active job last moved.
-    pub last_progress: Option<Moment>,
+    pub last_progress: Option<Timestamp>,
     /// When the poll finished.
-    pub finished_at: Moment,
+    pub finished_at: Timestamp,
     /// The same moment on the clock that nobody sets: staleness is measured on it.
     pub finished: Instant,
 }
@@ -64,7 +65,7 @@ pub struct GoodPoll {
 #[derive(Debug, Clone)]
 pub struct LastPoll {
     /// When it finished.
-    pub finished_at: Moment,
+    pub finished_at: Timestamp,
     /// How long it took.
     pub duration: Duration,
     /// Why it failed; `None` if it was good.
@@ -77,7 +78,7 @@ pub struct Discovery {
     /// Why it failed; `None` if it was good.
     pub error: Option<PollError>,
     /// When it was good last.
-    pub last_success: Option<Moment>,
+    pub last_success: Option<Timestamp>,
 }
 
 impl Discovery {
@@ -87,7 +88,7 @@ impl Discovery {
         self.error.is_some() || self.last_success.is_some()
     }
 
-    pub(super) fn take_in(&mut self, at: Moment, outcome: Result<(), PollError>) {
+    pub(super) fn take_in(&mut self, at: Timestamp, outcome: Result<(), PollError>) {
         self.error = outcome.err();
         if self.error.is_none() {
             self.last_success = Some(at);

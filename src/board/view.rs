@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::unread::Reading;
 use super::{ClusterState, Discovery, GoodPoll, ProjectState, State};
 use crate::model::{
-    Budget, Detail, ExportBucket, Moment, OrganizationId, PollError, ProjectId, Recovery, Schedule, Target,
+    Budget, Detail, ExportBucket, OrganizationId, PollError, ProjectId, Recovery, Schedule, Target,
     Unexportable,
 };
 
@@ -27,7 +28,7 @@ pub struct View {
     /// Clusters watched, shown or not.
     pub targets: usize,
     /// When the secrets of service accounts end, by the short forms of their ids.
-    pub expiries: BTreeMap<String, Moment>,
+    pub expiries: BTreeMap<String, Timestamp>,
 }
 
 /// One cluster at one moment.
@@ -42,11 +43,11 @@ pub struct ClusterView {
     /// Whether the last good poll is young enough for its figures to be shown.
     pub fresh: bool,
     /// When the newest snapshot that its policy exports was taken, as far as its snapshots were read of late.
-    pub newest_snapshot: Option<Moment>,
+    pub newest_snapshot: Option<Timestamp>,
     /// How far its bucket is behind its snapshots, as far as both were read of late.
     pub recovery: Option<Recovery>,
     /// When an automatic export failed last, by the events of its project.
-    pub failed_event: Option<Moment>,
+    pub failed_event: Option<Timestamp>,
     /// Whether the bucket that its policy exports to is gone; `None` where nobody knows, or it exports nothing by itself.
     pub bucket_missing: Option<bool>,
     /// The details that say something of it, are on, and were neither read recently nor refused.
@@ -85,7 +86,7 @@ pub struct ProjectView {
     /// What could not be read, and why.
     pub error: Option<PollError>,
     /// When its name and clusters could be read last.
-    pub last_success: Option<Moment>,
+    pub last_success: Option<Timestamp>,
     /// Clusters that are left out, by reason; `None` before the first listing.
     pub left_out: Option<BTreeMap<Unexportable, u64>>,
     /// What is left of its budget.
@@ -97,7 +98,7 @@ pub struct ProjectView {
     /// Its export buckets, if they were read of late.
     pub buckets: Option<Arc<[ExportBucket]>>,
     /// When Atlas said that a secret of a service account ends soon; `None` if it did not, or took it back.
-    pub secrets_expiring: Option<Moment>,
+    pub secrets_expiring: Option<Timestamp>,
 }
 
 /// The last reading of a detail of a project.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{Collector, unread};
 use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
-use crate::model::{Detail, EventKind, FailureReason, Moment, ProjectEvent, ProjectId, Target};
+use crate::model::{Detail, EventKind, FailureReason, ProjectEvent, ProjectId, Target};
 
 /// How far back the first reading looks: the longest time between two exports that is at all usual, a month.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(31 * 24);
@@ -40,7 +40,7 @@ const MAX_OF_CLUSTER: usize = 50;
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
 /// An event, by its id and its time.
-type Key = (String, Moment);
+type Key = (String, Timestamp);
 
 /// Reads the events of a project.
 #[derive(Debug)]
@@ -191,7 +191,7 @@ impl Events {
 /// The events whose time can be believed at `now`, and what is wrong with others.
 fn believable(listing: Listing<ProjectEvent>, now: Timestamp) -> (Vec<ProjectEvent>, Option<Error>) {
     let (found, ahead): (Vec<_>, Vec<_>) =
-        listing.found.into_iter().partition(|event| event.created_at <= Moment::from(now + AHEAD));
+        listing.found.into_iter().partition(|event| event.created_at <= now + AHEAD);
     let ahead = ahead.first().map(|event| Error::not_yet(&event.id, event.created_at));
     (found, listing.flaw.or(ahead))
 }
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn newest_failures_are_remembered() {
         let event = |number: i64, kind| ProjectEvent {
-            created_at: Moment::from_second(number).unwrap(),
+            created_at: Timestamp::from_second(number).unwrap(),
             id: number.to_string(),
             kind,
         };

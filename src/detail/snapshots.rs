@@ -33,7 +33,7 @@ impl Collector for Snapshots {
         let target = &self.target;
         // The policy may export nothing by now.
         let Some(schedule) = board.export_schedule(target) else { return Ok(()) };
-        let (at, read_at) = (Instant::now(), Timestamp::now().into());
+        let (at, read_at) = (Instant::now(), Timestamp::now());
         let listed = atlas.snapshots(target, self.sharded, at + READING_TIMEOUT).await;
         let read = listed
             .and_then(Listing::complete)

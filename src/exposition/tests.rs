@@ -1,3 +1,4 @@
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::*;
@@ -5,8 +6,8 @@ use crate::board::{Board, GoodPoll};
 use crate::golden::assert_golden;
 use crate::model::{
     Budget, ClusterReport, Counts, Detail, EventKind, Expected, ExportBucket, ExportJob, FailureReason, Fold,
-    JobState, ListedCluster, Moment, Movements, OrganizationId, PolicyItems, PollError, ProjectEvent,
-    ProjectId, Schedule, Snapshot, SnapshotId, Snapshots, StateReason, Target, Unexportable, Unread,
+    JobState, ListedCluster, Movements, OrganizationId, PolicyItems, PollError, ProjectEvent, ProjectId,
+    Schedule, Snapshot, SnapshotId, Snapshots, StateReason, Target, Unexportable, Unread,
 };
 
 const STALE_AFTER: Duration = Duration::from_mins(15);
@@ -16,8 +17,8 @@ fn target(cluster_name: &str) -> Target {
     Target { project_id, cluster_name: cluster_name.to_owned() }
 }
 
-fn at(minute: i64) -> Moment {
-    Moment::from_second(1_700_000_000 + minute * 60).unwrap()
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + minute * 60).unwrap()
 }
 
 fn job(id: &str, minute: i64, state: JobState) -> ExportJob<'_> {
@@ -54,7 +55,7 @@ fn unnamed(names: &[&str]) -> Board {
 }
 
 fn metrics() -> Arc<SelfMetrics> {
-    Arc::new(SelfMetrics::new(&["exports"], at(0).into()))
+    Arc::new(SelfMetrics::new(&["exports"], at(0)))
 }
 
 fn folded<'a>(jobs: impl IntoIterator<Item = ExportJob<'a>>) -> ClusterReport {

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::encoding::{EncodeGaugeValue, GaugeValueEncoder};
 
 use super::Text;
-use crate::model::Moment;
 
 /// Whole numbers of a double are exact up to here.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -68,8 +68,8 @@ fn thousandths(number: f64) -> Option<u64> {
 
 /// Seconds since 1970.
 #[allow(clippy::cast_precision_loss)] // exact up to 2^53 milliseconds
-pub(super) fn seconds(at: impl Into<Moment>) -> f64 {
-    at.into().as_millisecond() as f64 / 1000.0
+pub(super) fn seconds(at: Timestamp) -> f64 {
+    at.as_millisecond() as f64 / 1000.0
 }
 
 /// Seconds of a duration, rounded to the millisecond.

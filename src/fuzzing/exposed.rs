@@ -9,9 +9,7 @@ use tokio::time::Instant;
 
 use crate::board::{Board, GoodPoll};
 use crate::exposition::{Format, render};
-use crate::model::{
-    ClusterReport, Expected, ExportBucket, ListedCluster, Moment, ProjectId, Schedule, Target,
-};
+use crate::model::{ClusterReport, Expected, ExportBucket, ListedCluster, ProjectId, Schedule, Target};
 use crate::self_metrics::SelfMetrics;
 
 const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
@@ -31,7 +29,7 @@ pub(crate) fn is_exposed(known: Known) {
     let id = ProjectId::parse(PROJECT).expect("an id");
     let cluster_name = known.cluster.as_ref().map_or("a", |cluster| &cluster.name).to_owned();
     let target = Target { project_id: id.clone(), cluster_name };
-    let (now, finished_at) = (Instant::now(), Moment::from_second(1_800_000_000).expect("a moment"));
+    let (now, finished_at) = (Instant::now(), Timestamp::from_second(1_800_000_000).expect("a moment"));
     let board = Board::new(Duration::from_mins(15));
     board.watch_project(&id);
     board.name_project(&id, known.name.clone());

@@ -249,7 +249,7 @@ fn table(status: &Status<'_>, query: &Query) -> Markup {
                     0 => { "No cluster is like that" },
                     shown => { (shown) " shown" },
                 }
-                ", as of " (jiff::Timestamp::from(now).strftime("%F %T UTC"))
+                ", as of " (now.strftime("%F %T UTC"))
             }
             thead id="head" { tr {
                 @for (title, sort) in COLUMNS {

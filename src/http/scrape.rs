@@ -132,7 +132,7 @@ mod tests {
     }
 
     fn publish(pages: &Pages) {
-        let (finished_at, finished) = (Timestamp::now().into(), Instant::now());
+        let (finished_at, finished) = (Timestamp::now(), Instant::now());
         let good = GoodPoll { report: ClusterReport::default(), last_progress: None, finished_at, finished };
         pages.board.publish(&target(), finished_at, Duration::ZERO, Ok(good));
     }

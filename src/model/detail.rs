@@ -1,6 +1,8 @@
 //! What is read besides the export jobs, on an interval of its own.
 
-use super::{Moment, PollError};
+use jiff::Timestamp;
+
+use super::PollError;
 
 /// A kind of reading that can be switched off, and that needs a role of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,7 +54,7 @@ pub struct ExportBucket {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProjectEvent {
     /// When it happened.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// Atlas's id of it.
     pub id: String,
     /// What happened; `None` for a word that was not asked for.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Moment, ObjectId, Snapshot};
+use jiff::Timestamp;
+
+use super::{ObjectId, Snapshot};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -215,7 +217,7 @@ pub struct ListedCluster {
     /// Whether it is paused.
     pub paused: Option<bool>,
     /// When it was created.
-    pub created_at: Option<Moment>,
+    pub created_at: Option<Timestamp>,
     /// Whether it is sharded; such clusters have snapshots of another kind.
     pub sharded: bool,
 }
@@ -275,7 +277,7 @@ mod tests {
     }
 
     fn snapshot(word: Option<&str>, policy_items: Vec<Option<ObjectId>>) -> Snapshot {
-        let (id, created_at) = (item(99).unwrap(), Moment::from_second(0).unwrap());
+        let (id, created_at) = (item(99).unwrap(), Timestamp::from_second(0).unwrap());
         Snapshot { id, created_at, frequency: word.map(str::to_owned), policy_items }
     }
 

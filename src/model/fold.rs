@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, btree_map, hash_map};
 
+use jiff::Timestamp;
+
 use super::tail::{HEAD_LEAST, HEAD_PAGE, Tail};
 use super::{
     ActiveJob, ClusterReport, Counts, ExportJob, Exports, FailedJob, JobId, JobKey, JobState, LatestJob,
-    MAX_ID, Moment, SnapshotId,
+    MAX_ID, SnapshotId,
 };
 use crate::redact;
 
@@ -46,9 +48,9 @@ pub struct Fold {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     state: JobState,
-    finished_at: Option<Moment>,
+    finished_at: Option<Timestamp>,
     counts: Counts,
-    created_at: Option<Moment>,
+    created_at: Option<Timestamp>,
     snapshot: Option<SnapshotId>,
     /// How many other jobs were listed before it.
     place: u32,
@@ -194,14 +196,14 @@ impl Fold {
     /// The place of the first job from which on all have ended, and are older than all before; and when the newest of them was
     /// created. `None` where that would spare nothing, or where the pages say otherwise than they count: what moves while it is read
     /// may have hidden a job.
-    fn seam(&self) -> Option<(u32, Moment)> {
+    fn seam(&self) -> Option<(u32, Timestamp)> {
         let jobs = self.jobs.len() + self.nameless.len();
         if jobs <= HEAD_PAGE || !self.is_promised(jobs as u64) {
             return None;
         }
         let mut listed: Vec<&Seen> = self.jobs.values().chain(&self.nameless).collect();
         listed.sort_unstable_by_key(|job| job.place);
-        let mut oldest: Option<Moment> = None;
+        let mut oldest: Option<Timestamp> = None;
         let oldest_before: Vec<_> = listed
             .iter()
             .map(|job| {
@@ -215,7 +217,8 @@ impl Fold {
         let (mut newest, mut seam) = (None, None);
         for (place, job) in listed.iter().enumerate().skip(nameless.max(HEAD_LEAST)).rev() {
             let (true, Some(created_at)) = (job.state.is_terminal(), job.created_at) else { break };
-            let newest = *newest.insert(newest.map_or(created_at, |newest: Moment| newest.max(created_at)));
+            let newest =
+                *newest.insert(newest.map_or(created_at, |newest: Timestamp| newest.max(created_at)));
             if oldest_before[place].is_some_and(|oldest| oldest > newest) {
                 seam = Some((job.place, newest));
             }

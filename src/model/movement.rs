@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::fold::MAX_ACTIVE;
-use super::{ActiveJob, Counts, JobId, JobState, Moment};
+use super::{ActiveJob, Counts, JobId, JobState};
 
 /// How long a job is remembered that is no longer seen as active. It may have ended, which is the rule; or it may come back
 /// from a state that is new to us, or from between two pages, and must not look then as if it had never moved.
@@ -19,8 +19,8 @@ pub struct Movements(HashMap<JobId, Trace>);
 struct Trace {
     state: JobState,
     counts: Counts,
-    moved_at: Moment,
-    last_seen: Moment,
+    moved_at: Timestamp,
+    last_seen: Timestamp,
 }
 
 impl Movements {
@@ -29,7 +29,7 @@ impl Movements {
     ///
     /// A job that is new here last moved when it was created, as far as anyone knows: a restart must not
     /// make a job that hangs look as if it had just moved.
-    pub fn observe(&mut self, active: &[ActiveJob], now: Moment) -> Option<Moment> {
+    pub fn observe(&mut self, active: &[ActiveJob], now: Timestamp) -> Option<Timestamp> {
         for job in active {
             let moved_at = match self.0.get(&job.key.id) {
                 None => job.key.created_at,
@@ -52,8 +52,8 @@ mod tests {
     use super::*;
     use crate::model::JobKey;
 
-    fn at(second: i64) -> Moment {
-        Moment::from_second(second).unwrap()
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
     }
 
     fn active(id: &str, created: i64, state: JobState, exported: Option<u64>) -> ActiveJob {

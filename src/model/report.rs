@@ -1,8 +1,9 @@
 //! What a reading of a cluster's listing says, and what of its jobs is kept.
 
 use compact_str::CompactString;
+use jiff::Timestamp;
 
-use super::{ByState, Counts, Exports, JobState, Moment, StateReason};
+use super::{ByState, Counts, Exports, JobState, StateReason};
 
 /// The id of a job that is kept. Its 24 digits, as a rule, take no memory of their own.
 pub type JobId = CompactString;
@@ -11,7 +12,7 @@ pub type JobId = CompactString;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JobKey {
     /// When the job was asked for.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// Its id, which settles a tie.
     pub id: JobId,
 }
@@ -37,13 +38,13 @@ pub struct FailedJob {
     /// Atlas's reason.
     pub reason: StateReason<'static>,
     /// The time of its failure, where Atlas says so.
-    pub finished_at: Option<Moment>,
+    pub finished_at: Option<Timestamp>,
 }
 
 impl FailedJob {
     /// Returns the time of its failure; its creation where Atlas does not say.
     #[must_use]
-    pub fn failed_at(&self) -> Moment {
+    pub fn failed_at(&self) -> Timestamp {
         self.finished_at.unwrap_or(self.key.created_at)
     }
 }
@@ -67,15 +68,15 @@ pub struct ClusterReport {
     /// The newest job.
     pub latest: Option<LatestJob>,
     /// Of the jobs that ended in a state, the newest `finishedAt`; of those in a state that is active, the oldest creation.
-    pub(super) moments: ByState<Option<Moment>>,
+    pub(super) moments: ByState<Option<Timestamp>>,
     /// Seconds from creation to end of the newest successful job, the queue included.
     pub last_success_seconds: Option<i64>,
     /// Creation of that job.
-    pub last_success_created: Option<Moment>,
+    pub last_success_created: Option<Timestamp>,
     /// Failed jobs newer than the newest successful one.
     pub failures_since_success: u64,
     /// Creation of the oldest of those.
-    pub oldest_failure_created: Option<Moment>,
+    pub oldest_failure_created: Option<Timestamp>,
     /// The newest failed jobs, resolved or not, newest first; no more than twenty.
     pub failed: Vec<FailedJob>,
     /// The oldest active jobs that can be followed from poll to poll, oldest first; no more than a thousand.
@@ -87,13 +88,13 @@ pub struct ClusterReport {
 impl ClusterReport {
     /// The newest `finishedAt` of the jobs that ended in a state.
     #[must_use]
-    pub fn last_finished(&self, state: JobState) -> Option<Moment> {
+    pub fn last_finished(&self, state: JobState) -> Option<Timestamp> {
         self.moments[state].filter(|_| state.is_terminal())
     }
 
     /// Creation of the oldest job in a state that is active.
     #[must_use]
-    pub fn oldest_active_created(&self, state: JobState) -> Option<Moment> {
+    pub fn oldest_active_created(&self, state: JobState) -> Option<Timestamp> {
         self.moments[state].filter(|_| state.is_active())
     }
 

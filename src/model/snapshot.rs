@@ -1,6 +1,8 @@
 //! Which snapshots have left Atlas: what the listing of export jobs alone cannot say.
 
-use super::{Moment, Schedule};
+use jiff::Timestamp;
+
+use super::Schedule;
 
 /// An id of Atlas: 24 hexadecimal digits, kept in half as many bytes, since a project has thousands of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +33,7 @@ pub struct Snapshot {
     /// Which snapshot.
     pub id: SnapshotId,
     /// When it was taken.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// Its frequency in Atlas's one word, where it may have several: `daily`, but also `ondemand`.
     pub frequency: Option<String>,
     /// All policy items that it belongs to; `None` for an id that is not one of Atlas's form.
@@ -44,19 +46,19 @@ pub struct Snapshots {
     /// All of them.
     listed: SnapshotSet,
     /// When each was taken, and whether the export policy exports it; those that are older than one that was exported may be missing.
-    known: Vec<(SnapshotId, Moment, bool)>,
+    known: Vec<(SnapshotId, Timestamp, bool)>,
     /// When the newest of those was taken that it exports.
-    newest: Option<Moment>,
+    newest: Option<Timestamp>,
     /// Whether the policy says which it exports.
     policy: bool,
     /// When they were listed.
-    read_at: Moment,
+    read_at: Timestamp,
 }
 
 impl Snapshots {
     /// A listing of `read_at`, under the export policy of `schedule`. The ids of policy items are not kept.
     #[must_use]
-    pub fn new(listed: &[Snapshot], schedule: &Schedule, read_at: Moment) -> Self {
+    pub fn new(listed: &[Snapshot], schedule: &Schedule, read_at: Timestamp) -> Self {
         let known =
             listed.iter().map(|snapshot| (snapshot.id, snapshot.created_at, schedule.exports(snapshot)));
         let mut known: Vec<_> = known.collect();
@@ -70,7 +72,7 @@ impl Snapshots {
 
     /// When the newest snapshot that the policy exports was taken.
     #[must_use]
-    pub fn newest(&self) -> Option<Moment> {
+    pub fn newest(&self) -> Option<Timestamp> {
         self.newest
     }
 
@@ -130,23 +132,23 @@ pub struct Exports {
     /// Those with a job that waits or works.
     pub active: SnapshotSet,
     /// When the newest successful job was asked for, and its snapshot.
-    pub newest: Option<(Moment, Option<SnapshotId>)>,
+    pub newest: Option<(Timestamp, Option<SnapshotId>)>,
 }
 
 /// What was seen to be in the bucket, whatever is listed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Exported {
     /// When the newest snapshot with a successful export was taken.
-    pub newest: Option<Moment>,
+    pub newest: Option<Timestamp>,
     /// When the newest successful job was asked for whose snapshot was listed.
-    pub job: Option<Moment>,
+    pub job: Option<Timestamp>,
 }
 
 /// How far the bucket is behind the snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Recovery {
     /// When the newest snapshot with a successful export was taken; `None` where a newer job succeeded whose snapshot nobody knows.
-    pub newest_exported: Option<Moment>,
+    pub newest_exported: Option<Timestamp>,
     /// The snapshots that the policy exports and that are newer, but neither exported nor being exported; `None` where the
     /// policy does not say which it exports.
     pub awaiting: Option<Awaiting>,
@@ -158,7 +160,7 @@ pub struct Awaiting {
     /// How many.
     pub count: u64,
     /// When the oldest of them was taken.
-    pub oldest: Option<Moment>,
+    pub oldest: Option<Timestamp>,
 }
 
 impl Recovery {
@@ -192,8 +194,8 @@ impl Recovery {
 mod tests {
     use super::*;
 
-    fn at(hour: i64) -> Moment {
-        Moment::from_second(hour * 3600).unwrap()
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_second(hour * 3600).unwrap()
     }
 
     fn id(number: u8) -> SnapshotId {
@@ -219,7 +221,7 @@ mod tests {
     }
 
     fn recovery(numbers: &[u8], exports: &Exports) -> (Option<i64>, u64, Option<i64>) {
-        let hour = |at: Moment| at.as_millisecond() / 3_600_000;
+        let hour = |at: Timestamp| at.as_millisecond() / 3_600_000;
         let recovery = Recovery::of(&snapshots(numbers), exports, &mut Exported::default());
         let awaiting = recovery.awaiting.unwrap();
         (recovery.newest_exported.map(hour), awaiting.count, awaiting.oldest.map(hour))

@@ -10,7 +10,8 @@
 //! its place; so the whole is read again now and then.
 
 use super::fold::{FAILURES_KEPT, Fold, Seen, Sighting};
-use super::{ClusterReport, ExportJob, JobId, JobState, Moment, SnapshotSet};
+use super::{ClusterReport, ExportJob, JobId, JobState, SnapshotSet};
+use jiff::Timestamp;
 
 /// Jobs that are asked for at once while the tail is known. A listing of no more has no tail: it is read in one request anyway.
 pub const HEAD_PAGE: usize = 100;
@@ -24,7 +25,7 @@ pub struct Tail {
     /// The first job in it, as it was listed.
     seam: (JobId, Seen),
     /// Creation of the newest job in it.
-    newest: Moment,
+    newest: Timestamp,
     /// How many jobs are in it.
     jobs: u64,
     /// What it says, but for the snapshots of its successful jobs. Of its failures there is the newest, and only while it is not made good:
@@ -33,7 +34,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    pub(super) fn new(seam: (JobId, Seen), newest: Moment, jobs: u64, mut report: ClusterReport) -> Self {
+    pub(super) fn new(seam: (JobId, Seen), newest: Timestamp, jobs: u64, mut report: ClusterReport) -> Self {
         report.exports.successful = SnapshotSet::default();
         report.keep_newest_failure();
         Self { seam, newest, jobs, report }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
 use crate::board::ClusterView;
-use crate::model::{ClusterReport, JobState, Moment};
+use crate::model::{ClusterReport, JobState};
 
 /// A success may be this many times the expected interval old.
 pub const OVERDUE: f64 = 1.25;
@@ -111,7 +111,7 @@ impl Verdict {
 
     /// The worst that holds of a cluster at `now`, with `poll_interval` from one poll to the next.
     #[must_use]
-    pub fn of(cluster: &ClusterView, poll_interval: Duration, now: Moment) -> Self {
+    pub fn of(cluster: &ClusterView, poll_interval: Duration, now: Timestamp) -> Self {
         let facts = Facts { cluster, report: cluster.current().map(|good| &good.report), poll_interval, now };
         let holds = |verdict: &Self| match verdict {
             Self::Failed => facts.report.is_some_and(|report| report.failures_since_success > 0),
@@ -188,16 +188,16 @@ struct Facts<'a> {
     /// That of the last good poll, unless it is stale.
     report: Option<&'a ClusterReport>,
     poll_interval: Duration,
-    now: Moment,
+    now: Timestamp,
 }
 
 impl Facts<'_> {
-    fn older_than(&self, at: Option<Moment>, age: Duration) -> bool {
+    fn older_than(&self, at: Option<Timestamp>, age: Duration) -> bool {
         at.is_some_and(|at| self.now.duration_since(at).as_secs_f64() > age.as_secs_f64())
     }
 
     /// Whether what was at `at` is further back than anything should be that is expected.
-    fn overdue(&self, at: Option<Moment>) -> bool {
+    fn overdue(&self, at: Option<Timestamp>) -> bool {
         let most = self.cluster.expected_interval().map(|interval| interval.mul_f64(OVERDUE));
         most.is_some_and(|most| self.older_than(at, most))
     }
@@ -206,7 +206,7 @@ impl Facts<'_> {
         self.cluster.state.paused == Some(true)
     }
 
-    fn finished(&self, state: JobState) -> Option<Moment> {
+    fn finished(&self, state: JobState) -> Option<Timestamp> {
         self.report?.last_finished(state)
     }
 
@@ -222,7 +222,7 @@ impl Facts<'_> {
         self.jobs(JobState::Queued) > 0 || self.jobs(JobState::InProgress) > 0
     }
 
-    fn oldest_queued(&self) -> Option<Moment> {
+    fn oldest_queued(&self) -> Option<Timestamp> {
         self.report?.oldest_active_created(JobState::Queued)
     }
 

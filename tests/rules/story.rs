@@ -10,11 +10,12 @@ use atlas_backup_exporter::board::{Board, GoodPoll, View};
 use atlas_backup_exporter::exposition::{Format, render};
 use atlas_backup_exporter::model::{
     Budget, Counts, Detail, Expected, ExportBucket, ExportJob, FailureReason, Fold, JobState, ListedCluster,
-    Moment, Movements, ObjectId, PolicyItems, PollError, ProjectId, Schedule, Snapshot, SnapshotId,
-    Snapshots, StateReason, Target, Unread,
+    Movements, ObjectId, PolicyItems, PollError, ProjectId, Schedule, Snapshot, SnapshotId, Snapshots,
+    StateReason, Target, Unread,
 };
 use atlas_backup_exporter::self_metrics::SelfMetrics;
 use atlas_backup_exporter::status::{Status, Verdict};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 pub(crate) const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
@@ -209,8 +210,8 @@ pub(crate) struct Story {
     pub(crate) firing: Vec<Firing>,
 }
 
-fn at(minute: i64) -> Moment {
-    Moment::from_second(minute * 60).unwrap()
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_second(minute * 60).unwrap()
 }
 
 fn within(ranges: &[Range<i64>], minute: i64) -> bool {
@@ -306,7 +307,7 @@ impl Story {
     /// Every series that the rules can see, one value a step; `None` where there is none.
     pub(crate) fn series(&self, rules: &str) -> BTreeMap<String, Vec<Option<String>>> {
         let steps = usize::try_from(self.minutes / self.step + 1).unwrap();
-        let metrics = Arc::new(SelfMetrics::new(&["exports"], at(0).into()));
+        let metrics = Arc::new(SelfMetrics::new(&["exports"], at(0)));
         let mut series: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
         let mut set = |name: String, step: usize, value: String| {
             series.entry(name).or_insert_with(|| vec![None; steps])[step] = Some(value);

@@ -138,8 +138,9 @@ fn counted(one: &str, names: &[&str]) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
-    use crate::model::Moment;
     use crate::status::At;
 
     fn problem(
@@ -154,7 +155,7 @@ mod tests {
 
     fn banners(problems: &[Problem<'_>]) -> Vec<String> {
         let banners = texts(&Status {
-            as_of: At(Moment::from_second(0).unwrap()),
+            as_of: At(Timestamp::from_second(0).unwrap()),
             version: "",
             configuration_error: None,
             poll_interval_seconds: 60.0,

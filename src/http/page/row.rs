@@ -1,10 +1,10 @@
 //! One row of the status page's table: a cluster.
 
-use jiff::{SignedDuration, SpanRound, Unit};
+use jiff::{SignedDuration, SpanRound, Timestamp, Unit};
 use maud::{Markup, html};
 
 use super::isolated;
-use crate::model::{JobState, Moment};
+use crate::model::JobState;
 use crate::redact::escape;
 use crate::status::{At, Cluster, Jobs, NewestJob, OVERDUE};
 
@@ -14,7 +14,7 @@ const MESSAGE_SHOWN: usize = 120;
 /// A bar of an age is full at this many times what is expected.
 const MOST_OVERDUE: f64 = 1.5;
 
-pub(super) fn row(cluster: &Cluster<'_>, now: Moment) -> Markup {
+pub(super) fn row(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     html! {
         tr data-key={ (cluster.project_id) "/" (escape(cluster.cluster_name)) } {
             td class=(cluster.verdict.kind().as_str()) { (cluster.verdict.words()) }
@@ -41,7 +41,7 @@ fn unknown() -> Markup {
     html! { span class="faint" { "unknown" } }
 }
 
-fn newest_job(job: &NewestJob, jobs: Option<&Jobs<'_>>, moved: Option<At>, now: Moment) -> Markup {
+fn newest_job(job: &NewestJob, jobs: Option<&Jobs<'_>>, moved: Option<At>, now: Timestamp) -> Markup {
     let active = jobs.map_or(0, |jobs| jobs.0[JobState::Queued] + jobs.0[JobState::InProgress]);
     // Of several, it is the one that stands still for longest.
     let is_alone = active == 1 && job.state.is_active();
@@ -51,9 +51,9 @@ fn newest_job(job: &NewestJob, jobs: Option<&Jobs<'_>>, moved: Option<At>, now: 
             (bar(ratio, ""))
             small { (job.exported_collections.unwrap_or_default()) "/" (job.collections.unwrap_or_default()) " collections" }
         }
-        @if !is_alone { small title=(job.created_at.0) { "created " (ago(job.created_at, now)) } }
+        @if !is_alone { small title=(job.created_at) { "created " (ago(job.created_at, now)) } }
         @if let Some(moved) = moved {
-            small title=(moved.0) { @if !is_alone { "one of " (active) " active " } "last moved " (ago(moved, now)) }
+            small title=(moved) { @if !is_alone { "one of " (active) " active " } "last moved " (ago(moved, now)) }
         }
     }
 }
@@ -70,12 +70,12 @@ fn bar(share: f64, class: &str) -> Markup {
 }
 
 /// The last success, against what is expected.
-fn success(cluster: &Cluster<'_>, now: Moment) -> Markup {
+fn success(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     let age = cluster.last_success_finished_at.map(|at| now.duration_since(at.0).as_secs_f64());
     let share = age.zip(cluster.expected_interval_seconds).map(|(age, expected)| age / expected);
     html! {
         @match (cluster.last_success_finished_at, &cluster.jobs) {
-            (Some(at), _) => { span title=(at.0) { (ago(at, now)) } },
+            (Some(at), _) => { span title=(at) { (ago(at, now)) } },
             (None, Some(_)) => { "none listed" },
             (None, None) => { (unknown()) },
         }
@@ -91,7 +91,7 @@ fn success(cluster: &Cluster<'_>, now: Moment) -> Markup {
 }
 
 /// The newest snapshot that is in the bucket, and what should be there.
-fn bucket(cluster: &Cluster<'_>, now: Moment) -> Markup {
+fn bucket(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     let waiting = cluster.snapshots_awaiting_export.zip(cluster.oldest_snapshot_awaiting_export_at);
     let success = cluster.last_success_created_at;
     // While nobody knows of a success, nobody knows whether it was made good.
@@ -100,13 +100,13 @@ fn bucket(cluster: &Cluster<'_>, now: Moment) -> Markup {
         .filter(|at| cluster.jobs.is_some() && success.is_none_or(|success| success < *at));
     html! {
         @match cluster.newest_exported_snapshot_at {
-            Some(newest) => { span title=(newest.0) { "snapshot of " (ago(newest, now)) } },
+            Some(newest) => { span title=(newest) { "snapshot of " (ago(newest, now)) } },
             None => { (unknown()) },
         }
         @if let Some((count, oldest)) = waiting {
-            small title=(oldest.0) { (count) @if count == 1 { " awaits export, of " } @else { " await export, the oldest of " } (ago(oldest, now)) }
+            small title=(oldest) { (count) @if count == 1 { " awaits export, of " } @else { " await export, the oldest of " } (ago(oldest, now)) }
         }
-        @if let Some(failed) = failed { small class="missing" title=(failed.0) { "Atlas told of a failed export " (ago(failed, now)) } }
+        @if let Some(failed) = failed { small class="missing" title=(failed) { "Atlas told of a failed export " (ago(failed, now)) } }
         @if cluster.bucket_missing == Some(true) {
             small class="missing" { "its export bucket is gone: " (isolated(cluster.export_bucket_id.unwrap_or_default())) }
         }
@@ -114,7 +114,7 @@ fn bucket(cluster: &Cluster<'_>, now: Moment) -> Markup {
 }
 
 /// How many, since when, and why.
-fn failures(cluster: &Cluster<'_>, now: Moment) -> Markup {
+fn failures(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     let reason = cluster.latest_failure.as_ref();
     html! {
         @match cluster.failures_since_last_success {
@@ -122,7 +122,7 @@ fn failures(cluster: &Cluster<'_>, now: Moment) -> Markup {
             Some(0) => { "0" },
             Some(count) => {
                 span class="missing" { (count) }
-                @if let Some(since) = cluster.oldest_unresolved_failure_created_at { small title=(since.0) { "first " (ago(since, now)) } }
+                @if let Some(since) = cluster.oldest_unresolved_failure_created_at { small title=(since) { "first " (ago(since, now)) } }
                 @if let Some(code) = reason.and_then(|reason| reason.error_code) { small { (isolated(&cut(code))) } }
                 @if let Some(message) = reason.and_then(|reason| reason.message) {
                     small { (isolated(&cut(message))) }
@@ -137,10 +137,10 @@ fn cut(text: &str) -> String {
 }
 
 /// The last poll, why it failed, and the next.
-fn poll(cluster: &Cluster<'_>, now: Moment) -> Markup {
+fn poll(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     html! {
         @match cluster.last_poll_at {
-            Some(at) => { span title=(at.0) { (ago(at, now)) } },
+            Some(at) => { span title=(at) { (ago(at, now)) } },
             None => { span class="faint" { "not yet" } },
         }
         @if cluster.last_poll_at.is_some() && !cluster.unread_collectors.is_empty() {
@@ -148,7 +148,7 @@ fn poll(cluster: &Cluster<'_>, now: Moment) -> Markup {
         }
         @if let Some(error) = &cluster.last_poll_error { small class="unseen" { (error.reason) ": " (isolated(error.error)) } }
         @if let Some(next) = cluster.next_poll_at {
-            small title=(next.0) {
+            small title=(next) {
                 @match next.0.duration_since(now).as_secs() {
                     ..=0 => { "next: now" },
                     seconds => { "next in " (rounded(SignedDuration::from_secs(seconds), Unit::Second)) },
@@ -167,7 +167,7 @@ fn class_of(state: JobState) -> Option<&'static str> {
 }
 
 /// "2d 3h ago": the two largest units.
-fn ago(at: At, now: Moment) -> String {
+fn ago(at: At, now: Timestamp) -> String {
     let age = now.duration_since(at.0);
     if age.is_negative() {
         return at.0.to_string();
@@ -199,8 +199,8 @@ mod tests {
     #[test]
     fn an_age_is_told_in_its_two_largest_units() {
         let check = |seconds: i64, expected: &str| {
-            let now = Moment::from_second(1_800_000_000).unwrap();
-            let at = Moment::from_second(1_800_000_000 - seconds).unwrap();
+            let now = Timestamp::from_second(1_800_000_000).unwrap();
+            let at = Timestamp::from_second(1_800_000_000 - seconds).unwrap();
             assert_eq!(ago(At(at), now), expected);
         };
         check(0, "0s ago");

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
@@ -7,7 +8,7 @@ use crate::model::StateReason;
 
 /// A job created `minute` minutes after the beginning of the tests' time.
 fn job<'a>(id: impl Into<Cow<'a, str>>, minute: i64, state: JobState) -> ExportJob<'a> {
-    let at = |minute: i64| Moment::from_second(1_700_000_000 + minute * 60);
+    let at = |minute: i64| Timestamp::from_second(1_700_000_000 + minute * 60).ok();
     ExportJob {
         id: Some(id.into()),
         snapshot_id: None,
@@ -35,7 +36,7 @@ fn an_empty_listing_knows_nothing_and_counts_nothing() {
 #[test]
 fn the_latest_is_by_creation_then_id_and_never_by_end() {
     let mut early = job("b", 0, JobState::Failed);
-    early.finished_at = Moment::from_second(1_800_000_000);
+    early.finished_at = Timestamp::from_second(1_800_000_000).ok();
     let jobs = [
         early,
         job("a", 5, JobState::Failed),
@@ -157,7 +158,7 @@ fn an_id_may_be_any_text_and_is_ordered_as_one() {
 fn a_duration_is_never_negative_nor_guessed() {
     let mut odd = job("a", 0, JobState::Successful);
     assert_eq!(fold([odd.clone()]).last_success_seconds, Some(1200));
-    odd.finished_at = Moment::from_second(1);
+    odd.finished_at = Timestamp::from_second(1).ok();
     assert_eq!(fold([odd.clone()]).last_success_seconds, None);
     odd.finished_at = None;
     assert_eq!(fold([job("0", -9, JobState::Successful), odd]).last_success_seconds, None);
@@ -184,7 +185,7 @@ fn listing() -> impl Strategy<Value = Vec<ExportJob<'static>>> {
                 0 => job.id = None,
                 1 => job.created_at = None,
                 2 => job.finished_at = None,
-                3 => job.finished_at = Moment::from_second(1_700_000_000 + end),
+                3 => job.finished_at = Timestamp::from_second(1_700_000_000 + end).ok(),
                 _ => {}
             }
             job
@@ -216,7 +217,7 @@ fn listing_with_repeats() -> impl Strategy<Value = (Vec<ExportJob<'static>>, Vec
 }
 
 /// The report by its definition, with sorts and filters over the whole listing.
-fn by_definition(jobs: &[ExportJob<'_>]) -> (Option<String>, usize, Option<Moment>) {
+fn by_definition(jobs: &[ExportJob<'_>]) -> (Option<String>, usize, Option<Timestamp>) {
     let mut placed: Vec<_> = jobs.iter().filter(|job| job.id.is_some() && job.created_at.is_some()).collect();
     placed.sort_by_key(|job| (job.created_at, job.id.clone()));
     let after_success =

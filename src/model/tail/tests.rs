@@ -1,3 +1,4 @@
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
@@ -21,8 +22,8 @@ impl Job {
         Self { number, minute, state, gap: 9 }
     }
 
-    fn at(&self, minutes: i64) -> Moment {
-        Moment::from_second(1_700_000_000 + (self.minute + minutes) * 60).unwrap()
+    fn at(&self, minutes: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + (self.minute + minutes) * 60).unwrap()
     }
 
     fn listed(&self) -> ExportJob<'static> {
