@@ -170,7 +170,8 @@ pub async fn once(
     let view = Arc::new(board.view(Instant::now()));
     let well = view.is_well();
     let interval = supervisor.settings().borrow().poll.interval;
-    Ok((exposition::render(view, metrics, interval, Format::Text)?, well))
+    let text = exposition::render(view, metrics, interval, None, Format::Text)?.collect();
+    Ok((text, well))
 }
 
 fn begin(

@@ -94,7 +94,7 @@ pub struct Cluster<'a> {
     /// When the newest successful one was created.
     pub last_success_created_at: Option<At>,
     /// How long that took, queue included.
-    pub last_success_duration_seconds: Option<i64>,
+    pub last_success_duration_seconds: Option<u64>,
     /// The longest time from one export to the next.
     pub expected_interval_seconds: Option<f64>,
     /// Whether Atlas exports by itself.

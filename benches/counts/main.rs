@@ -11,14 +11,13 @@ use std::time::Duration;
 
 use atlas_backup_exporter::atlas::{ENDPOINTS, fold_page};
 use atlas_backup_exporter::board::{Board, GoodPoll};
-use atlas_backup_exporter::exposition::{self, Format, Text};
+use atlas_backup_exporter::exposition::{self, Format};
 use atlas_backup_exporter::model::{Expected, Fold, ProjectId, Target};
 use atlas_backup_exporter::self_metrics::SelfMetrics;
 use jiff::Timestamp;
 use page::page;
 use tokio::time::Instant;
 
-/// Enough for a family to be longer than a piece.
 const CLUSTERS: usize = 1000;
 const STALE_AFTER: Duration = Duration::from_mins(15);
 
@@ -47,18 +46,10 @@ fn render(times: usize) {
     let at = Timestamp::from_second(1_767_225_600).unwrap();
     let board = board(at);
     let metrics = Arc::new(SelfMetrics::new(&ENDPOINTS, at));
-    let mut text = Text::default();
     for _ in 0..times {
-        let view = Arc::new(board.view(Instant::now()));
-        let interval = Duration::from_mins(1);
-        text.push_str(
-            &exposition::own(view.clone(), metrics.clone(), interval, None, Format::OpenMetrics).unwrap(),
-        );
-        let mut pieces = exposition::clusters(view, Format::OpenMetrics);
-        while pieces.fill(&mut text) {
-            black_box(&text);
-            text.clear();
-        }
+        let (view, interval) = (Arc::new(board.view(Instant::now())), Duration::from_mins(1));
+        let pieces = exposition::render(view, metrics.clone(), interval, None, Format::OpenMetrics).unwrap();
+        pieces.for_each(|piece| _ = black_box(piece));
     }
 }
 

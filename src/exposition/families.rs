@@ -1,65 +1,42 @@
-//! Every metric family of clusters, in the order of the exposition, with the HELP that people read.
+//! Every metric family that has samples for each cluster, in the order of the exposition.
 
 use std::collections::BTreeMap;
 
-use super::values::{count, length, seconds, whole_seconds};
-use crate::board::{ClusterView, GoodPoll};
+use super::values::{count, length, seconds};
+use crate::board::ClusterView;
 use crate::model::{ClusterReport, FailedJob, FailureReason, JobState};
 
-/// Error codes of at most this length are label values as they are.
-const LONGEST_CODE: usize = 64;
+/// Longer error codes are not label values.
+const MAX_ERROR_CODE: usize = 64;
 
-/// A metric family whose samples carry the labels of a cluster.
+/// A metric family whose samples have the labels of a cluster.
 #[derive(Debug)]
-pub(super) struct Family {
-    /// Its name; that of a counter without `_total`, that of an info without `_info`.
+pub(super) struct MetricFamily {
+    /// Without the suffix of its samples (`_total`, `_info`).
     pub(super) name: &'static str,
     pub(super) help: &'static str,
-    pub(super) figure: Figure,
+    pub(super) samples: Samples,
 }
 
-/// How the samples of a cluster are found.
+/// The type of a family, and the source of its samples. The value of a cluster or a state that is `None` has no sample.
 #[derive(Debug)]
-pub(super) enum Figure {
-    /// A gauge: at most one sample.
-    Cluster(fn(&ClusterView) -> Option<f64>),
-    /// A gauge: at most one sample, from a report that is young enough.
-    Report(fn(&ClusterReport) -> Option<f64>),
-    /// A gauge: at most one sample a state, from a report that is young enough.
-    State(fn(&ClusterReport, JobState) -> Option<f64>),
-    /// An info: at most one sample, always 1, whose label is the news.
+pub(super) enum Samples {
+    /// A gauge.
+    PerCluster(fn(&ClusterView) -> Option<f64>),
+    /// A gauge of the last listing of export jobs, unless that is too old.
+    PerReport(fn(&ClusterReport) -> Option<f64>),
+    /// The same for each state of a job, with the label `state`.
+    PerState(fn(&ClusterReport, JobState) -> Option<f64>),
+    /// An info with one label.
     Info(&'static str, fn(&ClusterView) -> Option<&str>),
-    /// A counter.
     Counter(fn(&ClusterView) -> u64),
-    /// A counter: one sample a reason.
-    Reasons(fn(&ClusterView) -> &BTreeMap<FailureReason, u64>),
+    /// A counter with the label `reason`.
+    PerReason(fn(&ClusterView) -> &BTreeMap<FailureReason, u64>),
 }
 
-impl Figure {
-    /// Its type in `OpenMetrics`, and what its samples have after the name of their family.
-    pub(super) fn kind(&self) -> (&'static str, &'static str) {
-        match self {
-            Self::Counter(_) | Self::Reasons(_) => ("counter", "_total"),
-            Self::Info(..) => ("info", "_info"),
-            Self::Cluster(_) | Self::Report(_) | Self::State(_) => ("gauge", ""),
-        }
-    }
-
-    /// Figures of a cluster.
-    pub(super) fn width(&self) -> usize {
-        match self {
-            Self::State(_) => JobState::ALL.len(),
-            _ => 1,
-        }
-    }
-}
-
-/// Every family, in two sections: the figures of one are held while it is written, and half of all are of jobs.
-pub(super) const SECTIONS: [&[&[Family]]; 2] = [&[JOBS], &[EXPECTATION, super::details::CLUSTERS, POLLS]];
-
-/// What the listings say. A cluster without a report that is young enough has no sample here.
-const JOBS: &[Family] = &[
-    by_state(
+pub(super) const FAMILIES: &[MetricFamily] = &[
+    // Export jobs. A cluster whose last successful poll is too old has no sample here.
+    per_state(
         "mongodbatlas_backup_export_jobs",
         "Export jobs listed by Atlas, by state, as of the last good poll.",
         |report, state| Some(count(report.jobs[state])),
@@ -69,12 +46,12 @@ const JOBS: &[Family] = &[
         "Exported over all collections of the newest job, 0 to 1, as of the last good poll. No sample where Atlas gives no counts, as for sharded clusters, or nothing to export. 1 does not mean finished.",
         |report| report.latest.as_ref()?.counts.ratio(),
     ),
-    by_state(
+    per_state(
         "mongodbatlas_backup_export_last_finished_timestamp_seconds",
         "When the last job to end in this state ended, in seconds since the epoch, as of the last good poll.",
         |report, state| report.last_finished(state).map(seconds),
     ),
-    by_state(
+    per_state(
         "mongodbatlas_backup_export_latest_job_state",
         "1 for the state of the newest job, 0 for the others, as of the last good poll. Newest is by creation, then id.",
         |report, state| Some(f64::from(report.latest.as_ref()?.state == state)),
@@ -97,7 +74,7 @@ const JOBS: &[Family] = &[
     per_report(
         "mongodbatlas_backup_export_last_success_duration_seconds",
         "Creation to end of the newest successful job, time in the queue included, as of the last good poll.",
-        |report| report.last_success_seconds.map(whole_seconds),
+        |report| report.last_success_seconds.map(count),
     ),
     per_report(
         "mongodbatlas_backup_export_last_success_created_timestamp_seconds",
@@ -120,7 +97,7 @@ const JOBS: &[Family] = &[
         "error_code",
         |cluster| Some(error_code(cluster.current()?.report.unresolved().next()?)),
     ),
-    by_state(
+    per_state(
         "mongodbatlas_backup_export_oldest_active_job_created_timestamp_seconds",
         "When the oldest job in this state was created, in seconds since the epoch, as of the last good poll. Queued and InProgress only.",
         |report, state| report.oldest_active_created(state).map(seconds),
@@ -128,12 +105,9 @@ const JOBS: &[Family] = &[
     per_cluster(
         "mongodbatlas_backup_export_last_progress_timestamp_seconds",
         "When the active job that has not moved for longest last changed its state or counts, in seconds since the epoch, as of the last good poll; its creation until a movement was seen. No sample while no job is active.",
-        |cluster| current(cluster, |good| good.last_progress).map(seconds),
+        |cluster| cluster.current()?.last_progress.map(seconds),
     ),
-];
-
-/// What a cluster is held to. As of the last discovery; it does not go stale with the polls.
-const EXPECTATION: &[Family] = &[
+    // Expectations, as of the last discovery. They do not go stale with the polls.
     per_cluster(
         "mongodbatlas_backup_export_auto_export_enabled",
         "1 if Atlas exports snapshots of the cluster by itself, 0 if not, as of the last discovery. No sample while its backup schedule was not read.",
@@ -159,10 +133,43 @@ const EXPECTATION: &[Family] = &[
         "When the cluster was created, in seconds since the epoch, as of the last discovery.",
         |cluster| cluster.state.created_at.map(seconds),
     ),
-];
-
-/// How the polls go. These stay when the figures above are withdrawn.
-const POLLS: &[Family] = &[
+    // Snapshots, events and export buckets.
+    per_cluster(
+        "mongodbatlas_backup_export_newest_exported_snapshot_timestamp_seconds",
+        "When the newest snapshot with a successful export was taken, in seconds since the epoch: the recovery point in the bucket, as of the last good poll. Clusters with auto export only.",
+        |cluster| cluster.recovery?.newest_exported.map(seconds),
+    ),
+    per_cluster(
+        "mongodbatlas_backup_export_snapshots_awaiting_export",
+        "Snapshots that the export policy exports and that are newer than the newest exported one, but have neither a successful nor an active export job, as of the last good poll.",
+        |cluster| Some(count(cluster.recovery?.awaiting?.count)),
+    ),
+    per_cluster(
+        "mongodbatlas_backup_export_oldest_snapshot_awaiting_export_timestamp_seconds",
+        "When the oldest of the snapshots awaiting export was taken, in seconds since the epoch, as of the last good poll. No sample while there is none.",
+        |cluster| cluster.recovery?.awaiting?.oldest.map(seconds),
+    ),
+    per_cluster(
+        "mongodbatlas_backup_export_newest_snapshot_timestamp_seconds",
+        "When the newest snapshot that the export policy exports was taken, in seconds since the epoch, as of the last reading of snapshots. Clusters with auto export only.",
+        |cluster| cluster.newest_snapshot.map(seconds),
+    ),
+    per_cluster(
+        "mongodbatlas_backup_export_last_auto_export_failure_event_timestamp_seconds",
+        "When Atlas last told, in an event of the project, that an export of the cluster failed, in seconds since the epoch: even where there never was a job. As of the last reading of events, which begins a month before the start.",
+        |cluster| cluster.failed_event.map(seconds),
+    ),
+    per_cluster(
+        "mongodbatlas_backup_export_bucket_missing",
+        "1 if the export bucket of the cluster's export policy is none of the project's, 0 if it is there, as of the last reading of buckets. No sample without auto export.",
+        |cluster| cluster.bucket_missing.map(f64::from),
+    ),
+    per_cluster(
+        "mongodbatlas_backup_export_collectors_unread",
+        "Number of collectors (snapshots, events, buckets) of the cluster or its project that are switched on and were neither read recently nor refused. No sample while there is none.",
+        |cluster| Some(cluster.unread.len()).filter(|unread| *unread > 0).map(|unread| count(unread as u64)),
+    ),
+    // Polls. These stay when the values above are withdrawn.
     per_cluster(
         "mongodbatlas_backup_export_up",
         "1 if the last poll of the cluster was good, 0 if it failed. No sample until the first has finished.",
@@ -194,68 +201,64 @@ const POLLS: &[Family] = &[
         "Polls of the cluster that have finished, well or badly.",
         |cluster| cluster.state.polls,
     ),
-    by_reason(
+    per_reason(
         "mongodbatlas_backup_export_poll_failures",
         "Polls of the cluster that have failed, by reason. A reason appears when it first occurs.",
         |cluster| &cluster.state.failures,
     ),
 ];
 
-pub(super) const fn per_cluster(
+const fn per_cluster(
     name: &'static str,
     help: &'static str,
-    figure: fn(&ClusterView) -> Option<f64>,
-) -> Family {
-    Family { name, help, figure: Figure::Cluster(figure) }
+    value: fn(&ClusterView) -> Option<f64>,
+) -> MetricFamily {
+    MetricFamily { name, help, samples: Samples::PerCluster(value) }
 }
 
 const fn per_report(
     name: &'static str,
     help: &'static str,
-    figure: fn(&ClusterReport) -> Option<f64>,
-) -> Family {
-    Family { name, help, figure: Figure::Report(figure) }
+    value: fn(&ClusterReport) -> Option<f64>,
+) -> MetricFamily {
+    MetricFamily { name, help, samples: Samples::PerReport(value) }
 }
 
-const fn by_state(
+const fn per_state(
     name: &'static str,
     help: &'static str,
-    figure: fn(&ClusterReport, JobState) -> Option<f64>,
-) -> Family {
-    Family { name, help, figure: Figure::State(figure) }
+    value: fn(&ClusterReport, JobState) -> Option<f64>,
+) -> MetricFamily {
+    MetricFamily { name, help, samples: Samples::PerState(value) }
 }
 
-const fn counter(name: &'static str, help: &'static str, figure: fn(&ClusterView) -> u64) -> Family {
-    Family { name, help, figure: Figure::Counter(figure) }
+const fn counter(name: &'static str, help: &'static str, value: fn(&ClusterView) -> u64) -> MetricFamily {
+    MetricFamily { name, help, samples: Samples::Counter(value) }
 }
 
-const fn by_reason(
+const fn per_reason(
     name: &'static str,
     help: &'static str,
-    figure: fn(&ClusterView) -> &BTreeMap<FailureReason, u64>,
-) -> Family {
-    Family { name, help, figure: Figure::Reasons(figure) }
+    values: fn(&ClusterView) -> &BTreeMap<FailureReason, u64>,
+) -> MetricFamily {
+    MetricFamily { name, help, samples: Samples::PerReason(values) }
 }
 
 const fn info(
     name: &'static str,
     help: &'static str,
     label: &'static str,
-    word: fn(&ClusterView) -> Option<&str>,
-) -> Family {
-    Family { name, help, figure: Figure::Info(label, word) }
+    value: fn(&ClusterView) -> Option<&str>,
+) -> MetricFamily {
+    MetricFamily { name, help, samples: Samples::Info(label, value) }
 }
 
-fn current<T>(cluster: &ClusterView, value: impl Fn(&GoodPoll) -> Option<T>) -> Option<T> {
-    value(cluster.current()?)
-}
-
-/// The code as a label value: bounded, because it is free text of a server.
+/// The error code as a label value. Atlas's code is free text, so it is bounded.
 fn error_code(job: &FailedJob) -> &str {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     match job.reason.error_code.as_deref() {
         None | Some("") => "unknown",
-        Some(code) if code.len() <= LONGEST_CODE && code.bytes().all(plain) => code,
+        Some(code) if code.len() <= MAX_ERROR_CODE && code.bytes().all(is_plain) => code,
         Some(_) => "other",
     }
 }

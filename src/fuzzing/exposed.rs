@@ -43,7 +43,9 @@ pub(crate) fn is_exposed(known: Known) {
     let view = Arc::new(board.view(now));
     for format in [Format::Text, Format::OpenMetrics] {
         let metrics = Arc::new(SelfMetrics::new(&[], Timestamp::UNIX_EPOCH));
-        let text = render(view.clone(), metrics, Duration::from_mins(1), format).expect("an exposition");
+        let pieces =
+            render(view.clone(), metrics, Duration::from_mins(1), None, format).expect("an exposition");
+        let text: String = pieces.collect();
         let samples = samples(&text, format);
         let says = |label: &str, value: &str| {
             assert!(

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::{Pages, accept, gzip};
-use crate::exposition::{self, Format, Pieces};
+use crate::exposition::{self, Format};
 use crate::process::ProcessStats;
 
 /// Starts when a body has been rendered, so that all scrapes that waited for it share it.
@@ -69,18 +69,13 @@ async fn compressed(pages: &Arc<Pages>, cache: &MetricsCache, format: Format) ->
     rendered.await.context("failed to render the metrics")?
 }
 
-/// The exposition of now in pieces of some 16 KiB.
+/// The exposition of now, family by family.
 fn pieces(pages: &Pages, format: Format) -> anyhow::Result<impl Iterator<Item = Bytes> + Send + use<>> {
     let view = Arc::new(pages.board.view(Instant::now()));
     let poll_interval = pages.settings.borrow().poll.interval;
-    let metrics = pages.metrics.clone();
-    let own = exposition::own(view.clone(), metrics, poll_interval, ProcessStats::read(), format)?;
-    let mut clusters = exposition::clusters(view, format);
-    let clusters = std::iter::from_fn(move || {
-        let mut text = Pieces::room();
-        clusters.fill(&mut text).then(|| Bytes::from(Vec::from(text)))
-    });
-    Ok(std::iter::once(own.into()).chain(clusters).chain([format.end().into()]))
+    let process = ProcessStats::read();
+    let pieces = exposition::render(view, pages.metrics.clone(), poll_interval, process, format)?;
+    Ok(pieces.map(Bytes::from))
 }
 
 #[cfg(test)]

@@ -244,7 +244,7 @@ fn stage(state: JobState) -> u8 {
 #[derive(Debug, Default)]
 struct Tally {
     report: ClusterReport,
-    success: Option<(JobKey, Option<i64>)>,
+    success: Option<(JobKey, Option<u64>)>,
     failures: Vec<JobKey>,
     /// Snapshots with a successful job, and with one that is active.
     successful: Vec<SnapshotId>,
@@ -284,10 +284,11 @@ impl Tally {
             JobState::Failed => self.failures.push(key.clone()),
             JobState::Successful if self.success.as_ref().is_none_or(|(newest, _)| *newest < key) => {
                 // An end before the beginning is a broken clock, not a duration.
-                let seconds =
-                    job.finished_at.map(|finished| finished.duration_since(key.created_at).as_secs());
+                let seconds = job.finished_at.and_then(|finished| {
+                    u64::try_from(finished.duration_since(key.created_at).as_secs()).ok()
+                });
                 self.report.exports.newest = Some((key.created_at, job.snapshot));
-                self.success = Some((key.clone(), seconds.filter(|seconds| *seconds >= 0)));
+                self.success = Some((key.clone(), seconds));
             }
             JobState::Queued | JobState::InProgress => {
                 self.report.active.push(ActiveJob { key: key.clone(), state, counts });

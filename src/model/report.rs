@@ -70,7 +70,7 @@ pub struct ClusterReport {
     /// Of the jobs that ended in a state, the newest `finishedAt`; of those in a state that is active, the oldest creation.
     pub(super) moments: ByState<Option<Timestamp>>,
     /// Seconds from creation to end of the newest successful job, the queue included.
-    pub last_success_seconds: Option<i64>,
+    pub last_success_seconds: Option<u64>,
     /// Creation of that job.
     pub last_success_created: Option<Timestamp>,
     /// Failed jobs newer than the newest successful one.

@@ -16,7 +16,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(12);
 
 /// A job may stand still for this long, or for three times as long as the last successful one took; one in the queue for this long.
 const LONGEST_STILL: Duration = Duration::from_hours(2);
-const STILL_DURATIONS: i64 = 3;
+const STILL_DURATIONS: u32 = 3;
 
 /// A cluster may go without a good poll for three intervals, and always for this long.
 const SHORTEST_BLIND: Duration = Duration::from_mins(10);
@@ -255,9 +255,8 @@ impl Facts<'_> {
 
     fn stalled(&self) -> bool {
         let Some(good) = self.cluster.current() else { return false };
-        let usual = self.report.and_then(|report| report.last_success_seconds).unwrap_or_default();
-        let usual = u64::try_from(usual * STILL_DURATIONS).unwrap_or_default();
-        self.older_than(good.last_progress, LONGEST_STILL.max(Duration::from_secs(usual)))
+        let usual = Duration::from_secs(good.report.last_success_seconds.unwrap_or_default());
+        self.older_than(good.last_progress, LONGEST_STILL.max(usual.saturating_mul(STILL_DURATIONS)))
             && self.jobs(JobState::InProgress) > 0
             // What stands still is one that waits.
             && good.last_progress != self.oldest_queued()

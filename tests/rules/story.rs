@@ -317,7 +317,8 @@ impl Story {
             self.live(exporter, |step, _, view| {
                 set(format!("up{{{target}}}"), step, u8::from(view.is_some()).to_string());
                 let Some(view) = view else { return };
-                let text = render(view, metrics.clone(), POLL_INTERVAL, Format::Text).unwrap();
+                let text: String =
+                    render(view, metrics.clone(), POLL_INTERVAL, None, Format::Text).unwrap().collect();
                 for line in text.lines().filter(|line| !line.starts_with('#')) {
                     let (name, value) = line.rsplit_once(' ').unwrap();
                     let (family, labels) = name.split_once('{').unwrap_or((name, "}"));
