@@ -4,6 +4,7 @@
 
 mod auth;
 mod detail;
+mod dns;
 mod door;
 mod endpoint;
 mod error;
@@ -12,7 +13,6 @@ pub(crate) mod fuzzing;
 mod inflate;
 mod listing;
 mod memory;
-mod names;
 mod pace;
 mod sunset;
 mod wire;

@@ -11,10 +11,10 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::Error;
+use super::dns::CoalescingResolver;
 use super::endpoint::Route;
 use super::inflate::decompressor;
 use super::memory::{MemoryBudget, Reservation};
-use super::names::Names;
 use super::pace::Pacer;
 use super::sunset::SunsetWarnings;
 use super::wire::shorten;
@@ -63,7 +63,7 @@ impl Door {
             .user_agent(concat!("atlas-backup-exporter/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
-            .dns_resolver(Names::default())
+            .dns_resolver(CoalescingResolver::default())
             // Bodies are inflated here, as a whole.
             .no_gzip()
             // No API of Atlas redirects, and a redirect would carry our credentials wherever it likes.
