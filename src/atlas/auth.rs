@@ -19,11 +19,11 @@ use crate::redact;
 use digest::DigestAuth;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) use digest::fuzzing;
-use token::TokenAuth;
+use token::OAuthClient;
 
 #[derive(Debug)]
 pub(super) enum Auth {
-    Token(TokenAuth),
+    Token(OAuthClient),
     Digest(Box<DigestAuth>),
 }
 
@@ -31,7 +31,7 @@ impl Auth {
     pub(super) fn new(base: &Url, credentials: &Credentials) -> Self {
         match credentials.clone() {
             Credentials::ServiceAccount { client_id, origin, client_secret, .. } => {
-                Self::Token(TokenAuth::new(base, client_id, origin, client_secret))
+                Self::Token(OAuthClient::new(base, client_id, origin, client_secret))
             }
             Credentials::ApiKey { public_key, origin, private_key } => {
                 Self::Digest(Box::new(DigestAuth::new(public_key, origin, private_key)))
