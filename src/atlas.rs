@@ -34,8 +34,7 @@ use auth::Auth;
 use door::{Body, Door};
 use endpoint::{Endpoint, Route};
 pub use error::{ERROR_ANSWERS, Error, ErrorAnswer, Retry};
-use listing::PAGE_SIZE;
-pub use listing::{Listing, MAX_ENTRIES, fold_page};
+pub use listing::{Collect, Listing, MAX_ENTRIES, PAGE_SIZE, fold_page};
 
 /// Tries of one request, unless someone says otherwise: the first and three more.
 const RETRIES: usize = 3;
@@ -107,7 +106,9 @@ impl Atlas {
         self.base == *base && self.authorities == *authorities
     }
 
-    fn metrics(&self) -> &SelfMetrics {
+    /// Returns the counters of requests and pages.
+    #[must_use]
+    pub fn metrics(&self) -> &SelfMetrics {
         &self.door.metrics
     }
 

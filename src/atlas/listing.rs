@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::{Atlas, Call, Error, wire};
-use crate::model::{Fold, HEAD_PAGE, Head, Sighting, Target};
+use crate::model::{ExportJob, Sighting, Target};
 use gathered::{Gathered, Kept, Read, whole};
 
 /// Things a page: the most that Atlas allows.
-pub(super) const PAGE_SIZE: usize = 500;
+pub const PAGE_SIZE: usize = 500;
 
 /// Maximum number of entries in a listing, five times an organization of 10,000 clusters: daily exports of 137 years.
 pub const MAX_ENTRIES: usize = 50_000;
@@ -71,40 +71,17 @@ impl Atlas {
         whole(&self.body(call, deadline).await?, read)
     }
 
-    /// Adds every job of a cluster's listing to `fold`, page by page, before `deadline`.
-    pub async fn export_jobs(
-        &self,
-        target: &Target,
-        deadline: Instant,
-        fold: &mut Fold,
-    ) -> Result<(), Error> {
+    /// Adds the jobs of a cluster's listing to `jobs`, page by page, before `deadline`.
+    pub async fn export_jobs<J>(&self, target: &Target, deadline: Instant, jobs: &mut J) -> Result<(), Error>
+    where
+        J: for<'a> Collect<ExportJob<'a>> + Send,
+    {
         let call = self.backup(Endpoint::Exports, target, "exports")?;
         let mut turn = |body: &[u8]| {
             self.metrics().count_page();
-            fold_page(body, fold)
+            fold_page(body, jobs)
         };
-        self.pages(call, PAGE_SIZE, deadline, &mut turn).await?;
-        self.metrics().count_full_walk();
-        Ok(())
-    }
-
-    /// The same, but no further than to where `head` is over.
-    pub async fn newest_export_jobs(
-        &self,
-        target: &Target,
-        deadline: Instant,
-        head: &mut Head<'_>,
-    ) -> Result<(), Error> {
-        let call = self.backup(Endpoint::Exports, target, "exports")?;
-        let mut turn = |body: &[u8]| {
-            self.metrics().count_page();
-            let page: wire::Page<wire::Job<'_>> = wire::decode(body)?;
-            head.reserve(page.len());
-            head.promise(page.count());
-            let turned = turned(page, HEAD_PAGE, MAX_ENTRIES, head)?;
-            Ok(Turned { more: turned.more && !head.is_over(), ..turned })
-        };
-        self.pages(call, HEAD_PAGE, deadline, &mut turn).await.map(drop)
+        self.pages(call, J::PAGE_SIZE, deadline, &mut turn).await.map(drop)
     }
 
     /// Hands the pages of a listing, each of `size`, to `turn`, one after another, before `deadline`.
@@ -157,75 +134,62 @@ pub struct Turned {
     pub kept: usize,
 }
 
-/// Where the entries of a listing go.
-trait Collect<T> {
-    fn add(&mut self, entry: T) -> Result<Sighting, Error>;
+/// Collects the entries of a listing.
+pub trait Collect<T> {
+    /// Number of entries on a full page.
+    const PAGE_SIZE: usize = PAGE_SIZE;
+
+    /// Prepares for a page of so many entries, of a listing that has `promised` in all by Atlas's estimate.
+    fn begin_page(&mut self, _entries: usize, _promised: u64) {}
+
+    /// Adds an entry as listed.
+    fn add(&mut self, entry: T) -> Sighting;
 
     /// Returns how many entries are kept.
     fn entries(&self) -> usize;
 
     /// Returns how many bytes they take, roughly.
     fn kept_bytes(&self) -> usize;
-}
 
-impl Collect<wire::Job<'_>> for Fold {
-    fn add(&mut self, job: wire::Job<'_>) -> Result<Sighting, Error> {
-        Ok(self.add(job.try_into()?))
-    }
-
-    fn entries(&self) -> usize {
-        usize::try_from(self.jobs()).unwrap_or(usize::MAX)
-    }
-
-    fn kept_bytes(&self) -> usize {
-        self.kept_bytes()
-    }
-}
-
-impl Collect<wire::Job<'_>> for Head<'_> {
-    fn add(&mut self, job: wire::Job<'_>) -> Result<Sighting, Error> {
-        Ok(self.add(job.try_into()?))
-    }
-
-    fn entries(&self) -> usize {
-        Collect::entries(self.fold())
-    }
-
-    fn kept_bytes(&self) -> usize {
-        self.fold().kept_bytes()
+    /// Whether the rest of the listing need not be read.
+    fn is_over(&self) -> bool {
+        false
     }
 }
 
 /// Adds everything on a page, which was read as a whole before, to `all`, which may come to `max` entries.
-fn turned<T, const MOST: usize>(
-    page: wire::Page<T, MOST>,
-    size: usize,
+fn turned<E, T, C: Collect<T>, const MOST: usize>(
+    page: wire::Page<E, MOST>,
     max: usize,
-    all: &mut impl Collect<T>,
+    convert: impl Fn(E) -> Result<T, Error>,
+    all: &mut C,
 ) -> Result<Turned, Error> {
-    let more = page.promises_more() || page.len() >= size;
+    let more = page.promises_more() || page.len() >= C::PAGE_SIZE;
     let promised = page.count();
+    all.begin_page(page.len(), promised);
     let mut fresh = false;
     for entry in page.into_entries() {
-        fresh |= all.add(entry)? == Sighting::First;
-        let bound = match (all.entries() > max, all.kept_bytes() > MAX_KEPT_BYTES) {
-            (true, _) => format!("{max} entries"),
-            (_, true) => format!("{MAX_KEPT_BYTES} bytes of names and ids"),
-            _ => continue,
-        };
-        return Err(Error::TooLarge(format!("a listing of more than {bound}")));
+        fresh |= all.add(convert(entry)?) == Sighting::First;
+        if all.entries() > max {
+            return Err(Error::TooLarge(format!("a listing of more than {max} entries")));
+        }
+        if all.kept_bytes() > MAX_KEPT_BYTES {
+            let text = format!("a listing of more than {MAX_KEPT_BYTES} bytes of names and ids");
+            return Err(Error::TooLarge(text));
+        }
     }
-    Ok(Turned { fresh, more, promised, kept: all.kept_bytes() })
+    Ok(Turned { fresh, more: more && !all.is_over(), promised, kept: all.kept_bytes() })
 }
 
-/// Adds a page of export jobs to `fold`, as every poll does; public for the benchmark. No job costs an allocation, but for a
+/// Adds a page of export jobs to `jobs`, as every poll does; public for the benchmark. No job costs an allocation, but for a
 /// text with escapes, an id of more than 24 bytes, or a failure that is kept.
 #[doc(hidden)]
-pub fn fold_page(body: &[u8], fold: &mut Fold) -> Result<Turned, Error> {
+pub fn fold_page<J>(body: &[u8], jobs: &mut J) -> Result<Turned, Error>
+where
+    J: for<'a> Collect<ExportJob<'a>>,
+{
     let page: wire::Page<wire::Job<'_>> = wire::decode(body)?;
-    fold.reserve(page.len());
-    fold.promise(page.count());
-    turned(page, PAGE_SIZE, MAX_ENTRIES, fold)
+    turned(page, MAX_ENTRIES, ExportJob::try_from, jobs)
 }
 
 #[cfg(any(test, feature = "fuzzing"))]

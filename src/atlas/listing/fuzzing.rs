@@ -11,7 +11,7 @@ use super::*;
 use crate::atlas::error::fuzzing::is_tidy;
 use crate::atlas::fuzzing::leads_to;
 use crate::fuzzing::{Known, is_a_line, is_exposed};
-use crate::model::{ByState, ClusterReport, JobState, Schedule};
+use crate::model::{ByState, ClusterReport, Fold, JobState, Schedule};
 
 /// The most failed jobs whose reasons are kept.
 const REASONS: usize = 20;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use compact_str::CompactString;
 use serde_json::value::RawValue;
 
-use super::{Collect, Listing, PAGE_SIZE, Turned, turned};
+use super::{Collect, Listing, Turned, turned};
 use crate::atlas::{Error, wire};
 use crate::model::{ExportBucket, ListedCluster, ProjectEvent, ProjectId, Sighting, Snapshot};
 
@@ -16,7 +16,7 @@ pub(super) const ENTRY_OVERHEAD: usize = 32;
 pub(super) fn whole<T: Kept>(body: &[u8], read: Read<T>) -> Result<Listing<T>, Error> {
     let list: wire::Page<&RawValue, { wire::LONGEST_LIST }> = wire::decode(body)?;
     let mut gathered = Gathered::new(read);
-    let Turned { promised, .. } = turned(list, wire::LONGEST_LIST, wire::LONGEST_LIST, &mut gathered)?;
+    let Turned { promised, .. } = turned(list, wire::LONGEST_LIST, Ok, &mut gathered)?;
     gathered.listing(promised)
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Gathered<T> {
 }
 
 impl<T: Kept> Collect<&RawValue> for Gathered<T> {
-    fn add(&mut self, entry: &RawValue) -> Result<Sighting, Error> {
+    fn add(&mut self, entry: &RawValue) -> Sighting {
         let (kept, is_new) = match (self.read)(entry) {
             Ok(Some(entry)) => (size_of::<T>() + entry.text_bytes(), self.found.insert(entry)),
             Ok(None) => {
@@ -84,10 +84,10 @@ impl<T: Kept> Collect<&RawValue> for Gathered<T> {
             }
         };
         if !is_new {
-            return Ok(Sighting::Again);
+            return Sighting::Again;
         }
         self.kept_bytes += kept + ENTRY_OVERHEAD;
-        Ok(Sighting::First)
+        Sighting::First
     }
 
     fn entries(&self) -> usize {
@@ -107,7 +107,7 @@ impl<T: Kept> Gathered<T> {
     /// Takes in a page.
     pub(super) fn turn(&mut self, body: &[u8], max: usize) -> Result<Turned, Error> {
         let page: wire::Page<&RawValue> = wire::decode(body)?;
-        turned(page, PAGE_SIZE, max, self)
+        turned(page, max, Ok, self)
     }
 
     /// What was listed, where `promised` were to come.

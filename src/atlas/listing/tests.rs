@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::config::{Authorities, Credentials, SecretSource};
-use crate::model::{FailureReason, OrganizationId, ProjectId};
+use crate::model::{FailureReason, Fold, OrganizationId, ProjectId};
 use crate::self_metrics::SelfMetrics;
 use crate::simulator::{Account, Cluster, ORGANIZATION, Project, Scheme, Simulator, World};
 
