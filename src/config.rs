@@ -15,11 +15,10 @@ mod section;
 mod selection;
 pub(crate) mod text;
 mod told;
-mod yaml;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{Environment, File, FileFormat, Value, ValueKind};
@@ -31,10 +30,7 @@ pub use authorities::Authorities;
 pub use credentials::{Credentials, SecretSource};
 pub(crate) use credentials::{client_hint, key_hint};
 pub use proxy::Proxy;
-pub(crate) use section::Section;
 pub use selection::{ProjectPattern, Selection};
-pub(crate) use told::is_no_secret;
-pub(crate) use yaml::yaml;
 
 /// Where Atlas is, unless someone says otherwise.
 const BASE_URL: &str = "https://cloud.mongodb.com";
@@ -292,7 +288,7 @@ impl Config {
                 builder.set_override("shard.index", value).map_err(|error| refused(SHARD_FLAG, &error))?;
         }
         let merged = builder.build().map_err(|error| {
-            if let Some(form) = yaml::form(file, text) {
+            if let Some(form) = other_form(file, text) {
                 return ConfigError::new(&format!("{}: {}", file.display(), not_toml(form, text)));
             }
             // The parser draws a picture of the line; its first and last line say where and what.
@@ -308,6 +304,21 @@ impl Config {
         let mut config = read::config(file, merged.cache, &host_name)?;
         config.proxy = proxy::proxy(&variables, &config.base_url, &mut warnings)?;
         Ok(Self { warnings, ..config })
+    }
+}
+
+/// Returns the form of a file that is not TOML, judged by its name and its first line.
+fn other_form(file: &Path, text: &str) -> Option<&'static str> {
+    let is_named = |extension: &str| file.extension().is_some_and(|own| own.eq_ignore_ascii_case(extension));
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let first = lines.next().unwrap_or_default();
+    let is_key = |key: &str| !key.contains(['=', '[']);
+    if first.starts_with('{') || is_named("json") {
+        Some("JSON")
+    } else if first == "---" || first.starts_with("- ") || is_named("yaml") || is_named("yml") {
+        Some("YAML")
+    } else {
+        first.split_once(':').filter(|(key, _)| is_key(key)).map(|_| "YAML")
     }
 }
 

@@ -1,6 +1,5 @@
 //! One table of the configuration: unknown keys are refused when it is opened, known ones are taken out one by one.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use secrecy::SecretString;
 
 use super::ConfigError;
 use super::text::trimmed;
-use super::told::{LONGEST_WORD, is_no_secret, origin, wrong};
+use super::told::{origin, wrong};
 use crate::likeness;
 
 type Values = Map<String, Value>;
@@ -27,36 +26,22 @@ pub(crate) struct Section<'a> {
     /// The file or the variable that the table is from.
     origin: String,
     values: Values,
-    /// Whether keys and values may be secrets that are in the wrong place, wherever they are: then messages repeat only what cannot be one.
-    discreet: bool,
 }
 
 impl<'a> Section<'a> {
     /// The whole configuration; every key in it must be one of `known`.
     pub(crate) fn root(file: &'a Path, value: Value, known: &[&str]) -> Result<Self, ConfigError> {
-        Self::open(file, String::new(), value, known, false)
+        Self::open(file, String::new(), value, known)
     }
 
-    /// The whole of a file of which any line may be a secret.
-    pub(crate) fn discreet(file: &'a Path, value: Value, known: &[&str]) -> Result<Self, ConfigError> {
-        Self::open(file, String::new(), value, known, true)
-    }
-
-    fn open(
-        file: &'a Path,
-        path: String,
-        value: Value,
-        known: &[&str],
-        discreet: bool,
-    ) -> Result<Self, ConfigError> {
+    fn open(file: &'a Path, path: String, value: Value, known: &[&str]) -> Result<Self, ConfigError> {
         let origin = origin(file, &path, &value);
         let values = match value.kind {
             ValueKind::Table(values) => values,
             ValueKind::Nil => Values::new(),
-            _ if discreet => return Err(wrong(file, &path, &value, "a table", true)),
-            _ => return Err(wrong(file, &path, &value, &format!("a table, written [{path}]"), false)),
+            _ => return Err(wrong(file, &path, &value, &format!("a table, written [{path}]"))),
         };
-        let section = Self { file, path, origin, values, discreet };
+        let section = Self { file, path, origin, values };
         match section.values.keys().filter(|key| !known.contains(&key.as_str())).min() {
             None => Ok(section),
             Some(key) => {
@@ -71,7 +56,7 @@ impl<'a> Section<'a> {
     /// The table `key`, empty if it is not there.
     pub(crate) fn section(&mut self, key: &str, known: &[&str]) -> Result<Section<'a>, ConfigError> {
         let value = self.values.remove(key).unwrap_or_else(|| Value::new(None, ValueKind::Nil));
-        Section::open(self.file, self.path_of(key), value, known, self.discreet)
+        Section::open(self.file, self.path_of(key), value, known)
     }
 
     /// The tables of the array `key`.
@@ -82,17 +67,9 @@ impl<'a> Section<'a> {
             ValueKind::Array(tables) => tables
                 .into_iter()
                 .enumerate()
-                .map(|(i, table)| {
-                    Section::open(self.file, format!("{path}[{i}]"), table, known, self.discreet)
-                })
+                .map(|(i, table)| Section::open(self.file, format!("{path}[{i}]"), table, known))
                 .collect(),
-            _ => Err(wrong(
-                self.file,
-                &path,
-                &value,
-                &format!("an array of tables, written [[{path}]]"),
-                self.discreet,
-            )),
+            _ => Err(wrong(self.file, &path, &value, &format!("an array of tables, written [[{path}]]"))),
         }
     }
 
@@ -104,10 +81,9 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
         let path = self.path_of(key);
-        // YAML may name a key and leave it empty.
         let value = self.values.remove(key).filter(|value| !matches!(value.kind, ValueKind::Nil));
         let Some(value) = value else { return Ok(None) };
-        parse(&value).map(Some).ok_or_else(|| wrong(self.file, &path, &value, expected, self.discreet))
+        parse(&value).map(Some).ok_or_else(|| wrong(self.file, &path, &value, expected))
     }
 
     pub(crate) fn required<T>(
@@ -132,13 +108,6 @@ impl<'a> Section<'a> {
         )
     }
 
-    /// A length of time of any length, with its unit unless it is 0.
-    pub(crate) fn any_duration(&mut self, key: &str) -> Result<Option<Duration>, ConfigError> {
-        self.optional(key, "a length of time with its unit, such as \"1s\", or 0", |value| {
-            if is_nought(value) { Some(Duration::ZERO) } else { length(value) }
-        })
-    }
-
     /// A secret; its value is in no message.
     pub(crate) fn secret(&mut self, key: &str) -> Result<SecretString, ConfigError> {
         match self.values.remove(key).map(|value| value.kind) {
@@ -147,64 +116,6 @@ impl<'a> Section<'a> {
             }
             _ => Err(self.error(key, "should be a string that is not empty")),
         }
-    }
-
-    /// A text; an empty one is none, as for the programs that share a YAML file with us.
-    pub(crate) fn text(&mut self, key: &str, expected: &str) -> Result<Option<String>, ConfigError> {
-        let text = self.word(key, expected, |text| Some(text.to_owned()))?;
-        Ok(text.filter(|text| !text.is_empty()))
-    }
-
-    /// A text that means something.
-    pub(crate) fn word<T>(
-        &mut self,
-        key: &str,
-        expected: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<Option<T>, ConfigError> {
-        let is_yaml = self.discreet;
-        self.optional(key, expected, |value| match &value.kind {
-            ValueKind::String(text) => parse(text),
-            // YAML needs no quotes around a text; it is one all the same where one is wanted.
-            ValueKind::I64(number) if is_yaml => parse(&number.to_string()),
-            _ => None,
-        })
-    }
-
-    /// A list of texts.
-    pub(crate) fn texts(&mut self, key: &str, expected: &str) -> Result<Option<Vec<String>>, ConfigError> {
-        self.optional(key, expected, |value| match &value.kind {
-            ValueKind::Array(values) => values
-                .iter()
-                .map(|value| match &value.kind {
-                    ValueKind::String(text) => Some(text.clone()),
-                    _ => None,
-                })
-                .collect(),
-            _ => None,
-        })
-    }
-
-    /// The names and texts of the table `key`; no value is in a message.
-    pub(crate) fn secrets(&mut self, key: &str) -> Result<Vec<(String, SecretString)>, ConfigError> {
-        let Some(value) = self.values.remove(key) else { return Ok(Vec::new()) };
-        let entries = match value.kind {
-            ValueKind::Table(entries) => entries,
-            ValueKind::Nil => return Ok(Vec::new()),
-            _ => {
-                return Err(
-                    self.error(key, "should be names and their secrets, written `name: secret` with a space")
-                );
-            }
-        };
-        // In order, or chance would choose which of two errors is told.
-        let entries: BTreeMap<_, _> = entries.into_iter().collect();
-        let entries = entries.into_iter().map(|(name, value)| match value.kind {
-            ValueKind::String(secret) => Ok((name, SecretString::from(secret))),
-            // An empty one most of all: nothing would be asked of that name.
-            _ => Err(self.entry_error(key, &name, "should be a text")),
-        });
-        entries.collect()
     }
 
     /// A whole number of `range`, told as `expected`. The environment has only text.
@@ -233,24 +144,6 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// True or false, also in the words that YAML once had for them.
-    pub(crate) fn switch(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
-        self.optional(key, "true or false", |value| match &value.kind {
-            ValueKind::Boolean(flag) => Some(*flag),
-            ValueKind::String(text) => match text.trim().to_ascii_lowercase().as_str() {
-                "y" | "yes" | "on" => Some(true),
-                "n" | "no" | "off" => Some(false),
-                _ => None,
-            },
-            _ => None,
-        })
-    }
-
-    /// Whether there is anything in it.
-    pub(crate) fn is_filled(&self) -> bool {
-        self.values.values().any(|value| !matches!(value.kind, ValueKind::Nil))
-    }
-
     pub(crate) fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }
@@ -274,24 +167,10 @@ impl<'a> Section<'a> {
         ConfigError::new(&format!("{}: {} {problem}", self.origin_of(key), self.path_of(key)))
     }
 
-    /// An error about the entry `name` of the table `key`.
-    pub(crate) fn entry_error(&self, key: &str, name: &str, problem: &str) -> ConfigError {
-        let (origin, name) = (self.origin_of(key), self.told_key(name));
-        ConfigError::new(&format!("{origin}: {}.{name} {problem}", self.path_of(key)))
-    }
-
     /// The full name of `key`.
     pub(crate) fn path_of(&self, key: &str) -> String {
-        let key = self.told_key(key);
+        let key = key.escape_debug().to_string();
         if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
-    }
-
-    fn told_key(&self, key: &str) -> String {
-        if self.discreet && !is_no_secret(key, LONGEST_WORD) {
-            "(a key that is not repeated, since it may be a secret)".to_owned()
-        } else {
-            key.escape_debug().to_string()
-        }
     }
 }
 
@@ -301,12 +180,4 @@ fn length(value: &Value) -> Option<Duration> {
     let span: Span = text.trim().parse().ok()?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
     Duration::try_from(duration).ok()
-}
-
-fn is_nought(value: &Value) -> bool {
-    match &value.kind {
-        ValueKind::I64(number) => *number == 0,
-        ValueKind::String(text) => text.trim() == "0",
-        _ => false,
-    }
 }

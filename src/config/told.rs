@@ -9,15 +9,12 @@ use super::{ConfigError, ENV_PREFIX};
 /// What the `config` crate calls the environment as an origin.
 const ENVIRONMENT: &str = "the environment";
 
-/// Longest word that a discreet message repeats.
-pub(super) const LONGEST_WORD: usize = 32;
-
 /// Longest value that a message repeats, in characters.
 const SHOWN: usize = 80;
 
 /// The error that a value is not what it should be.
-pub(super) fn wrong(file: &Path, path: &str, value: &Value, expected: &str, discreet: bool) -> ConfigError {
-    let told = if discreet { kind(value) } else { told(path, value) };
+pub(super) fn wrong(file: &Path, path: &str, value: &Value, expected: &str) -> ConfigError {
+    let told = told(path, value);
     let place = origin(file, path, value);
     ConfigError::new(&format!("{place}: {path} is {told}; it should be {expected}"))
 }
@@ -44,22 +41,6 @@ fn told(path: &str, value: &Value) -> String {
     match &value.kind {
         ValueKind::String(text) if secretive && !text.trim().is_empty() => "a text".to_owned(),
         ValueKind::Array(_) if secretive => "a list".to_owned(),
-        _ => shown(value),
-    }
-}
-
-/// Whether `text` is too short and too plain to be a key, a hash, or a part of one.
-pub(crate) fn is_no_secret(text: &str, longest: usize) -> bool {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@');
-    !text.is_empty() && text.len() <= longest && text.chars().all(is_plain)
-}
-
-/// A value as a discreet message tells of it.
-fn kind(value: &Value) -> String {
-    match &value.kind {
-        ValueKind::String(text) if is_no_secret(text, LONGEST_WORD) => format!("{text:?}"),
-        ValueKind::String(_) => "another text".to_owned(),
-        ValueKind::Array(_) => "a list".to_owned(),
         _ => shown(value),
     }
 }

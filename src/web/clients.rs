@@ -1,4 +1,4 @@
-//! Which certificates of clients are taken.
+//! Verification of client certificates.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,42 +8,50 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use serde::Deserialize;
 use webpki::EndEntityCert;
 
-/// Go's `client_auth_type`, those that ask for a certificate at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Policy {
-    Request,
-    RequireAny,
-    VerifyIfGiven,
-    RequireAndVerify,
+/// `client_auth_type`, by its names in Go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) enum ClientAuthType {
+    NoClientCert,
+    RequestClientCert,
+    /// The alias is an older name.
+    #[serde(alias = "RequireClientCert")]
+    RequireAnyClientCert,
+    VerifyClientCertIfGiven,
+    RequireAndVerifyClientCert,
 }
 
-impl Policy {
+impl ClientAuthType {
     pub(super) fn verifies(self) -> bool {
-        matches!(self, Self::VerifyIfGiven | Self::RequireAndVerify)
+        matches!(self, Self::VerifyClientCertIfGiven | Self::RequireAndVerifyClientCert)
     }
 }
 
-/// Takes the certificates that a policy admits, if they bear an allowed name.
+/// Accepts the certificates that a [`ClientAuthType`] admits, if they are for an allowed name.
 #[derive(Debug)]
-pub(super) struct Clients {
-    pub(super) policy: Policy,
-    /// Who issues them; `None` if anybody may.
-    pub(super) issued: Option<Arc<dyn ClientCertVerifier>>,
-    /// Subject alternative names, one of which a client must have; `None` if any will do.
-    pub(super) allowed: Option<Vec<String>>,
+pub(super) struct ClientVerifier {
+    pub(super) auth_type: ClientAuthType,
+    /// `None` if anybody may issue them.
+    pub(super) issuer_verifier: Option<Arc<dyn ClientCertVerifier>>,
+    /// Subject alternative names, one of which a client must have.
+    pub(super) allowed_sans: Option<Vec<String>>,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ClientCertVerifier for Clients {
+impl ClientCertVerifier for ClientVerifier {
     fn client_auth_mandatory(&self) -> bool {
-        // Who shows no certificate has none of the names.
-        matches!(self.policy, Policy::RequireAny | Policy::RequireAndVerify) || self.allowed.is_some()
+        // A client without a certificate has none of the names.
+        self.allowed_sans.is_some()
+            || matches!(
+                self.auth_type,
+                ClientAuthType::RequireAnyClientCert | ClientAuthType::RequireAndVerifyClientCert
+            )
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.issued.as_ref().map_or(&[], |issued| issued.root_hint_subjects())
+        self.issuer_verifier.as_ref().map_or(&[], |verifier| verifier.root_hint_subjects())
     }
 
     fn verify_client_cert(
@@ -52,11 +60,11 @@ impl ClientCertVerifier for Clients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if let Some(issued) = &self.issued {
-            issued.verify_client_cert(certificate, intermediates, now)?;
+        if let Some(verifier) = &self.issuer_verifier {
+            verifier.verify_client_cert(certificate, intermediates, now)?;
         }
-        match &self.allowed {
-            Some(allowed) if !bears_one_of(certificate, allowed)? => {
+        match &self.allowed_sans {
+            Some(names) if !is_for_any(certificate, names)? => {
                 Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
             }
             _ => Ok(ClientCertVerified::assertion()),
@@ -86,8 +94,8 @@ impl ClientCertVerifier for Clients {
     }
 }
 
-/// Whether the certificate is for one of `names`, letter by letter: no wildcard stands for anything else.
-fn bears_one_of(certificate: &CertificateDer<'_>, names: &[String]) -> Result<bool, Error> {
+/// Names are compared literally: a wildcard matches only itself.
+fn is_for_any(certificate: &CertificateDer<'_>, names: &[String]) -> Result<bool, Error> {
     let certificate = EndEntityCert::try_from(certificate)
         .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
     let is_named = |name: &str| match name.parse::<IpAddr>() {

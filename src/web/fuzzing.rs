@@ -5,10 +5,10 @@
 
 use std::path::Path;
 
-use config::{Value, ValueKind};
+use serde_json::Value;
 
-use super::{Files, Guesses, WebConfig, keys};
-use crate::config::{ConfigError, yaml};
+use super::{Files, Guesses, WebConfig, config};
+use crate::config::ConfigError;
 use crate::fuzzing::is_a_line;
 
 /// A folder that is not there: what the file names cannot be read, and nothing of the machine is.
@@ -70,7 +70,7 @@ fn check(text: &str) {
 }
 
 fn read(text: &str) -> Result<WebConfig, ConfigError> {
-    keys::understand(Path::new(FILE), text, &mut Files::default(), &Guesses::default())
+    config::load(Path::new(FILE), text, &mut Files::default(), &Guesses::default())
 }
 
 fn tells_no_hash(told: &str) {
@@ -85,26 +85,15 @@ fn has_part_of_a_hash(text: &str) -> bool {
 /// What is closed in the file is closed, by another reading of it.
 fn holds(config: &WebConfig, text: &str) {
     tells_no_hash(&format!("{config:?}"));
-    let root = yaml(Path::new(FILE), text).expect("it was understood before");
-    let at = |path: [&str; 2]| path.iter().try_fold(&root, |value, key| table(value)?.get(*key));
-    let is_filled = |value: &Value| !matches!(&value.kind, ValueKind::Nil) && !is_text(value, "");
-    let users = table(&root).and_then(|root| table(root.get("basic_auth_users")?));
+    let root: Option<Value> = serde_saphyr::from_str(text).expect("it was understood before");
+    let at = |section: &str, key: &str| root.as_ref()?.get(section)?.get(key);
+    let is_filled = |value: &Value| !value.is_null() && value != "";
+    let users = root.as_ref().and_then(|root| root.get("basic_auth_users")?.as_object());
     assert_eq!(config.users.is_some(), users.is_some_and(|users| !users.is_empty()), "users");
     let is_encrypted =
-        ["cert", "cert_file"].iter().any(|key| at(["tls_server_config", key]).is_some_and(is_filled));
+        ["cert", "cert_file"].iter().any(|key| at("tls_server_config", key).is_some_and(is_filled));
     assert_eq!(config.tls.is_some(), is_encrypted, "TLS");
-    let limit = at(["rate_limit", "interval"]).is_some_and(is_filled);
+    let limit = at("rate_limit", "interval").is_some_and(is_filled);
     assert!(limit || config.rate_limit.is_none());
     assert!(config.rate_limit.is_none_or(|limit| !limit.interval.is_zero()));
-}
-
-fn table(value: &Value) -> Option<&config::Map<String, Value>> {
-    match &value.kind {
-        ValueKind::Table(table) => Some(table),
-        _ => None,
-    }
-}
-
-fn is_text(value: &Value, text: &str) -> bool {
-    matches!(&value.kind, ValueKind::String(found) if found == text)
 }

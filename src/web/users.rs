@@ -1,6 +1,7 @@
-//! Names and passwords of those who may look, by bcrypt.
+//! Basic auth: names, and passwords as bcrypt hashes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
@@ -13,46 +14,54 @@ use tokio::sync::Semaphore;
 /// Passwords that are verified at once. Guesses take two cores at most, so that polls go on.
 const SLOTS: usize = 2;
 
-/// Passwords that are verified, or wait for that.
+/// Passwords that are verified, or wait for a slot.
 const MAX_GUESSES: usize = 16;
 
-/// Those of one name, of which one is verified at a time.
+/// The same for one name, of which one is verified at a time.
 const MAX_GUESSES_OF_NAME: usize = 4;
 
-/// At this cost a password takes about a second; a stranger's guess would hold up others for as long.
+/// At this cost a password takes about a second, and a guess delays other users by as much.
 const MAX_COST: u32 = 14;
 
-/// Those who may look.
+/// `basic_auth_users`.
 pub(crate) struct Users {
     hashes: BTreeMap<String, SecretString>,
-    /// Whose password takes the longest to verify. One of a name that nobody has is compared with it: so that the time does not tell which names
-    /// there are.
+    /// The hash that takes the longest to verify. A password for an unknown name is verified against it, so
+    /// that the time does not tell which names exist.
     slowest: SecretString,
-    remembered: Arc<Remembered>,
     guesses: Guesses,
 }
 
-/// Passwords that were right, for as long as this process lives and the hashes stay: bcrypt is slow on purpose.
-struct Remembered {
-    key: hmac::Key,
-    /// The last one of each name.
-    verified: Mutex<BTreeMap<String, hmac::Tag>>,
-}
-
-/// The passwords that are being verified, whichever configuration is in force. Guesses of one name share one slot, so that they leave the
-/// other one to other names; known or not, lest the time tell which names there are.
-#[derive(Debug, Clone)]
+/// The verification of passwords, whichever configuration is in force. Guesses of one name share one slot, so
+/// that they leave the other one to other names. That holds for unknown names, too, or the time would tell which
+/// names exist.
+#[derive(Clone)]
 pub(crate) struct Guesses {
     slots: Arc<Semaphore>,
     /// One lock for each name; each guess holds a clone.
     names: Arc<Mutex<BTreeMap<String, NameLock>>>,
+    /// The hash of each user whose password was right, and the password's MAC: only the first request needs bcrypt.
+    verified: Arc<Mutex<BTreeMap<String, (SecretString, hmac::Tag)>>>,
+    key: hmac::Key,
 }
 
 type NameLock = Arc<tokio::sync::Mutex<()>>;
 
 impl Default for Guesses {
     fn default() -> Self {
-        Self { slots: Arc::new(Semaphore::new(SLOTS)), names: Arc::default() }
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        Self {
+            slots: Arc::new(Semaphore::new(SLOTS)),
+            names: Arc::default(),
+            verified: Arc::default(),
+            key: key.expect("the operating system has randomness"),
+        }
+    }
+}
+
+impl fmt::Debug for Guesses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guesses").finish_non_exhaustive()
     }
 }
 
@@ -69,39 +78,43 @@ impl Guesses {
         Some(names.entry(name.to_owned()).or_default().clone())
     }
 
-    /// Has no room for another guess while the result is held.
+    fn is_verified(&self, name: &str, hash: &SecretString, tag: &hmac::Tag) -> bool {
+        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        verified.get(name).is_some_and(|(right_hash, right_tag)| {
+            right_hash.expose_secret() == hash.expose_secret() && right_tag.as_ref() == tag.as_ref()
+        })
+    }
+
+    /// Leaves no room for another guess while the result is held.
     #[cfg(test)]
     pub(super) fn occupied(&self) -> Vec<NameLock> {
         (0..MAX_GUESSES).filter_map(|number| self.add(&number.to_string())).collect()
     }
 }
 
-/// What comes of a name and a password.
+/// The result of verifying a name and a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Right,
     Wrong,
-    /// Too many are being verified to say.
+    /// Too many are being verified.
     Busy,
 }
 
 impl Users {
-    /// `None` where nobody is named; an error is the name, and what is wrong with its hash.
+    /// Returns `None` without users. An error is a name, and the problem with its hash.
     pub(super) fn new(
-        hashes: Vec<(String, SecretString)>,
+        hashes: BTreeMap<String, SecretString>,
         guesses: &Guesses,
     ) -> Result<Option<Self>, (String, String)> {
-        let mut slowest: Option<(u32, &SecretString)> = None;
         for (name, hash) in &hashes {
             let problem = match cost(hash.expose_secret()) {
-                Some(cost) if cost <= MAX_COST => {
-                    if slowest.is_none_or(|(most, _)| cost > most) {
-                        slowest = Some((cost, hash));
-                    }
-                    continue;
+                _ if name.contains(':') => {
+                    "has a colon in its name, where Basic auth ends the name".to_owned()
                 }
+                Some(cost) if cost <= MAX_COST => continue,
                 Some(cost) => format!(
-                    "has a cost of {cost}; the maximum is {MAX_COST}, since a guess of it would hold up others for too long"
+                    "has a cost of {cost}; the maximum is {MAX_COST}, since a guess would delay other users for too long"
                 ),
                 None => format!(
                     "should be a bcrypt hash with a cost from 4 to {MAX_COST}, such as `htpasswd -nBC 10` writes after the name"
@@ -109,51 +122,32 @@ impl Users {
             };
             return Err((name.clone(), problem));
         }
-        let Some((_, slowest)) = slowest else { return Ok(None) };
-        let slowest = slowest.clone();
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
-            .map_err(|_| (String::new(), "cannot be kept: the system has no randomness".to_owned()))?;
-        Ok(Some(Self {
-            hashes: hashes.into_iter().collect(),
-            slowest,
-            remembered: Arc::new(Remembered { key, verified: Mutex::default() }),
-            guesses: guesses.clone(),
-        }))
-    }
-
-    /// Remembers what `before` does, if it has the same hashes: a certificate that is renewed should make nobody wait among those who guess.
-    pub(super) fn succeed(&mut self, before: &Self) {
-        if self.hashes().eq(before.hashes()) {
-            self.remembered = before.remembered.clone();
-        }
-    }
-
-    fn hashes(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.hashes.iter().map(|(name, hash)| (name.as_str(), hash.expose_secret()))
+        let slowest = hashes.values().max_by_key(|hash| cost(hash.expose_secret())).cloned();
+        Ok(slowest.map(|slowest| Self { hashes, slowest, guesses: guesses.clone() }))
     }
 
     pub(super) fn count(&self) -> usize {
         self.hashes.len()
     }
 
-    /// Whether `password` is that of `name`.
+    /// Verifies a password. The time does not tell whether the name is known.
     pub(crate) async fn verify(&self, name: &str, password: &[u8]) -> Verdict {
-        // bcrypt ends passwords with it.
+        // bcrypt ends passwords at a zero byte.
         if password.contains(&0) {
             return Verdict::Wrong;
         }
-        let tag = hmac::sign(&self.remembered.key, password);
+        let tag = hmac::sign(&self.guesses.key, password);
         let known = self.hashes.get(name);
-        if known.is_some() && self.verified().get(name).is_some_and(|right| right.as_ref() == tag.as_ref()) {
+        let hash = known.unwrap_or(&self.slowest).clone();
+        if known.is_some() && self.guesses.is_verified(name, &hash, &tag) {
             return Verdict::Right;
         }
         let Some(lock) = self.guesses.add(name) else { return Verdict::Busy };
         let turn = lock.lock_owned().await;
         let Ok(slot) = self.guesses.slots.clone().acquire_owned().await else { return Verdict::Wrong };
-        let (hash, slowest) = (known.unwrap_or(&self.slowest).clone(), self.slowest.clone());
-        let password = password.to_owned();
+        let (slowest, password) = (self.slowest.clone(), password.to_owned());
         let verified = tokio::task::spawn_blocking(move || {
-            // The slot is taken until this ends, though whoever asked may have hung up.
+            // The slot is taken until this ends, though the client may have hung up.
             let _taken = (turn, slot);
             let is_right = matches!(bcrypt::verify(&password, hash.expose_secret()), Ok(true));
             if !is_right {
@@ -161,23 +155,21 @@ impl Users {
             }
             is_right
         });
-        // Waited for whether the name is known or not.
+        // Awaited whether the name is known or not.
         let is_right = matches!(verified.await, Ok(true));
-        if known.is_some() && is_right {
-            self.verified().insert(name.to_owned(), tag);
-            Verdict::Right
-        } else {
-            Verdict::Wrong
+        match known {
+            Some(hash) if is_right => {
+                let mut verified = self.guesses.verified.lock().unwrap_or_else(PoisonError::into_inner);
+                verified.insert(name.to_owned(), (hash.clone(), tag));
+                Verdict::Right
+            }
+            _ => Verdict::Wrong,
         }
-    }
-
-    fn verified(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, hmac::Tag>> {
-        self.remembered.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Works for as long as it takes to verify `slowest` when `hash` was verified already. Each cost takes twice as long as the one before, so
-/// those from the one up to the other add up to just that.
+/// Takes the time of verifying `slowest` when `hash` was verified already. Each cost takes twice as long as the
+/// one before, so the costs between them add up to just that.
 fn take_the_rest_of_the_time(password: &[u8], hash: &str, slowest: &str) {
     if let (Some(done), Some(most)) = (cost(hash), cost(slowest)) {
         for cost in done..most {
@@ -186,10 +178,11 @@ fn take_the_rest_of_the_time(password: &[u8], hash: &str, slowest: &str) {
     }
 }
 
-/// The cost of a bcrypt hash; `None` if that is not what it is.
+/// Returns the cost of a bcrypt hash; `None` if it is none.
 fn cost(hash: &str) -> Option<u32> {
     let cost = hash.parse::<HashParts>().ok()?.get_cost();
-    // The parts are not looked at any closer. One that does not decode would be verified in no time, and so tell its name from others.
+    // HashParts does not decode the parts. A hash that does not decode would be verified in no time, and so tell
+    // its name from others.
     let decodes = |part: &str, bytes| BASE_64.decode(part).is_ok_and(|decoded| decoded.len() == bytes);
     let is_whole =
         hash.is_ascii() && hash.len() == 60 && decodes(&hash[7..29], 16) && decodes(&hash[29..], 23);

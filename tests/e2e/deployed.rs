@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use atlas_backup_exporter::simulator::{Cluster, ORGANIZATION};
-use yaml_rust2::{Yaml, YamlLoader};
+use serde_json::Value;
 
 use crate::harness::{Exporter, SECRET, command, simulator, world};
 use crate::servers::shipped;
@@ -26,12 +26,12 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(shipped(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn yaml(text: &str) -> Vec<Yaml> {
-    YamlLoader::load_from_str(text).unwrap()
+fn yaml(text: &str) -> Vec<Value> {
+    serde_saphyr::from_multiple(text).unwrap()
 }
 
 /// The one resource of that kind among what kustomize makes of a folder.
-fn resource(folder: &str, kind: &str) -> Yaml {
+fn resource(folder: &str, kind: &str) -> Value {
     let resources = yaml(&said("kubectl", &["kustomize", folder]));
     let mut found = resources.into_iter().filter(|resource| resource["kind"].as_str() == Some(kind));
     let one = found.next().unwrap_or_else(|| panic!("{folder} has no {kind}"));
@@ -39,27 +39,27 @@ fn resource(folder: &str, kind: &str) -> Yaml {
     one
 }
 
-fn list(yaml: &Yaml) -> &[Yaml] {
-    yaml.as_vec().unwrap_or_else(|| panic!("{yaml:?} is no list"))
+fn list(yaml: &Value) -> &[Value] {
+    yaml.as_array().unwrap_or_else(|| panic!("{yaml:?} is no list"))
 }
 
-fn text(yaml: &Yaml) -> &str {
+fn text(yaml: &Value) -> &str {
     yaml.as_str().unwrap_or_else(|| panic!("{yaml:?} is no text"))
 }
 
-fn texts(yaml: &Yaml) -> Vec<&str> {
+fn texts(yaml: &Value) -> Vec<&str> {
     list(yaml).iter().map(text).collect()
 }
 
-fn named<'a>(list: &'a Yaml, name: &str) -> &'a Yaml {
+fn named<'a>(list: &'a Value, name: &str) -> &'a Value {
     let found = self::list(list).iter().find(|one| one["name"].as_str() == Some(name));
     found.unwrap_or_else(|| panic!("{list:?} has no {name}"))
 }
 
 /// Whether a selector takes what has these labels.
-fn takes(selector: &Yaml, labels: &Yaml) -> bool {
-    let selector = selector.as_hash().unwrap();
-    !selector.is_empty() && selector.iter().all(|(name, value)| labels[text(name)] == *value)
+fn takes(selector: &Value, labels: &Value) -> bool {
+    let selector = selector.as_object().unwrap();
+    !selector.is_empty() && selector.iter().all(|(name, value)| labels[name] == *value)
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn the_operator_gets_the_rules_that_are_tested() {
     }
     // kustomize would sort the keys.
     let copy = yaml(&read("deploy/kubernetes/base/prometheusrule.yaml")).remove(0);
-    let same = copy["spec"]["groups"] == rules["groups"] && copy["spec"].as_hash().unwrap().len() == 1;
+    let same = copy["spec"]["groups"] == rules["groups"] && copy["spec"].as_object().unwrap().len() == 1;
     assert!(same, "base/prometheusrule.yaml is out of date; UPDATE=1 cargo test --test e2e writes it");
 }
 
@@ -105,7 +105,7 @@ fn prometheus_finds_the_pods_under_the_name_that_the_rules_know() {
         let rules = read("alerts/atlas-backup-export.rules.yml");
         assert!(rules.contains(&format!("job=\"{}\"", text(job))), "no rule goes by the job {job:?}");
         let [endpoint] = list(&monitor["endpoints"]) else { panic!("one endpoint") };
-        assert!(endpoint["path"].is_badvalue(), "the default, which is ours, too");
+        assert!(endpoint["path"].is_null(), "the default, which is ours, too");
         let port = named(&service["spec"]["ports"], text(&endpoint["port"]));
         let containers = &pod["spec"]["containers"];
         named(&containers[0]["ports"], text(&port["targetPort"]));
@@ -117,7 +117,7 @@ fn prometheus_finds_the_pods_under_the_name_that_the_rules_know() {
 
 /// A pod of a folder, whose files are in `files` and whose Atlas is the simulator.
 struct Pod {
-    container: Yaml,
+    container: Value,
     files: tempfile::TempDir,
 }
 
@@ -131,7 +131,7 @@ impl Pod {
             let place = below(files.path(), text(&mount["mountPath"]));
             std::fs::create_dir_all(&place).unwrap();
             let volume = named(&pod["volumes"], text(&mount["name"]));
-            if volume["configMap"].is_badvalue() {
+            if volume["configMap"].is_null() {
                 // As kubectl makes it by the comment beside the volume.
                 assert_eq!(text(&volume["secret"]["secretName"]), "atlas-backup-exporter");
                 std::fs::write(place.join("client_secret"), SECRET).unwrap();
@@ -155,7 +155,7 @@ impl Pod {
             let argument = argument.replace("=/", &format!("={}/", self.files.path().display()));
             command.arg(argument.replace("--shard.index=auto", "--shard.index=1"));
         }
-        for variable in self.container["env"].as_vec().into_iter().flatten() {
+        for variable in self.container["env"].as_array().into_iter().flatten() {
             command.env(text(&variable["name"]), text(&variable["value"]));
         }
         command.env("ATLAS_BACKUP_EXPORTER__ATLAS__BASE_URL", atlas);

@@ -208,7 +208,7 @@ async fn a_change_that_is_refused_is_told_counted_and_logged_and_changes_nothing
     assert!(
         exporter
             .log()
-            .contains("web.yml: basic_auth_user is no key of this version; did you mean basic_auth_users?")
+            .contains("web.yml:1:1: unknown key `basic_auth_user`; did you mean `basic_auth_users`?")
     );
     // Nor does a reload make it good, whatever comes of the other file.
     exporter.signal("HUP");
@@ -303,7 +303,7 @@ async fn the_web_configuration_may_encrypt_what_was_plain_and_the_other_way_roun
         .await;
     // Half a file would say as much, so that waits until somebody asks.
     write(exporter.folder.path(), "# nothing");
-    logged(&exporter, "no longer encrypts, which is not done unasked").await;
+    logged(&exporter, "no longer encrypts, which needs a reload on request").await;
     assert_eq!(status(&http(), plain(), None).await, Some(StatusCode::BAD_REQUEST));
     exporter.signal("HUP");
     until(Some(200), async || status(&http(), plain(), None).await).await;

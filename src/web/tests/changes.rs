@@ -9,7 +9,7 @@ async fn what_is_no_file_is_not_waited_for() {
     let file = folder.path().join("web.yml");
     fs::remove_file(&file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
-    assert!(web.seen().change().is_some());
+    assert!(web.last_read.lock().await.changed_hash().is_some());
     let error = web.read_again(Occasion::ByItself).await.unwrap_err();
     assert!(error.contains("not a regular file"), "{error}");
 }
@@ -36,26 +36,29 @@ async fn what_has_changed_is_seen_and_a_file_that_is_refused_changes_nothing() {
     let folder = folder();
     let yaml = "tls_server_config: {cert_file: cert.pem, key_file: key.pem}";
     let web = load(folder.path(), yaml).unwrap();
-    let has_changed = || web.seen().change().is_some();
-    assert!(!has_changed());
+    let has_changed = async || web.last_read.lock().await.changed_hash().is_some();
+    assert!(!has_changed().await);
     // The certificate alone.
     let other = self::folder();
     fs::copy(other.path().join("cert.pem"), folder.path().join("cert.pem")).unwrap();
-    assert!(has_changed());
+    assert!(has_changed().await);
     let error = web.read_again(Occasion::ByItself).await.unwrap_err();
     assert!(error.contains("key_file is not the key of cert_file"), "{error}");
-    assert!(web.is_encrypted() && !has_changed(), "once refused, it is not read again until it changes");
+    assert!(
+        web.is_encrypted() && !has_changed().await,
+        "once refused, it is not read again until it changes"
+    );
     fs::copy(other.path().join("key.pem"), folder.path().join("key.pem")).unwrap();
-    assert!(has_changed());
+    assert!(has_changed().await);
     web.read_again(Occasion::ByItself).await.unwrap();
-    assert!(!has_changed());
+    assert!(!has_changed().await);
     fs::remove_file(folder.path().join("key.pem")).unwrap();
-    assert!(has_changed());
+    assert!(has_changed().await);
     assert!(web.read_again(Occasion::ByItself).await.is_err());
     fs::write(folder.path().join("web.yml"), "").unwrap();
-    assert!(has_changed());
+    assert!(has_changed().await);
     web.read_again(Occasion::Asked).await.unwrap();
-    assert!(!web.is_encrypted() && !has_changed());
+    assert!(!web.is_encrypted() && !has_changed().await);
 }
 
 #[tokio::test]
@@ -88,7 +91,9 @@ async fn what_would_open_the_pages_is_not_done_unasked() {
         fs::write(folder.path().join("web.yml"), &less).unwrap();
         let error = web.read_again(Occasion::ByItself).await.unwrap_err();
         assert!(error.contains(said), "{less}\n{error}");
-        assert!(Arc::ptr_eq(&kept, &web.follow().borrow()) && web.seen().change().is_none());
+        assert!(
+            Arc::ptr_eq(&kept, &web.follow().borrow()) && web.last_read.lock().await.changed_hash().is_none()
+        );
         // As it was, all is well; and what somebody wants is done.
         fs::write(folder.path().join("web.yml"), &all).unwrap();
         web.read_again(Occasion::ByItself).await.unwrap();
@@ -104,23 +109,23 @@ async fn a_file_that_is_being_written_is_not_read_yet() {
     let web = load(folder.path(), "").unwrap();
     let writing = async {
         // Never at the moment of a look.
-        tokio::time::sleep(LOOK_EVERY / 2).await;
+        tokio::time::sleep(WATCH_INTERVAL / 2).await;
         for length in 1..6 {
             fs::write(folder.path().join("web.yml"), "#".repeat(length)).unwrap();
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(WATCH_INTERVAL).await;
         }
         tokio::time::Instant::now()
     };
     let (changed, written) =
         tokio::join!(async { (web.changed().await, tokio::time::Instant::now()) }, writing);
-    assert!((written..written + LOOK_EVERY * 2).contains(&changed.1), "{changed:?} {written:?}");
+    assert!((written..written + WATCH_INTERVAL * 2).contains(&changed.1), "{changed:?} {written:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reading_that_hangs_is_waited_for_and_none_is_begun_beside_it() {
     let folder = folder();
     let web = load(folder.path(), "").unwrap();
-    let hangs = web.reading.lock().await;
+    let hangs = web.last_read.lock().await;
     fs::write(folder.path().join("web.yml"), "a").unwrap();
     let start = tokio::time::Instant::now();
     let error = web.read_again(Occasion::Asked).await.unwrap_err();
@@ -130,7 +135,7 @@ async fn a_reading_that_hangs_is_waited_for_and_none_is_begun_beside_it() {
     );
     drop(hangs);
     let error = web.read_again(Occasion::Asked).await.unwrap_err();
-    assert!(error.contains("should be keys and their values"), "{error}");
+    assert!(error.contains("expected `key: value` entries"), "{error}");
 }
 
 #[tokio::test]
@@ -157,7 +162,7 @@ async fn a_certificate_that_is_renewed_makes_nobody_wait_who_was_let_in() {
 async fn nothing_is_looked_at_while_a_reading_hangs() {
     let folder = folder();
     let web = load(folder.path(), "").unwrap();
-    let hangs = web.reading.lock().await;
+    let hangs = web.last_read.lock().await;
     let waited = tokio::time::timeout(READ_TIMEOUT * 10, web.changed()).await;
     assert!(waited.is_err());
     drop(hangs);
