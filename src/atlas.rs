@@ -33,8 +33,8 @@ use crate::self_metrics::SelfMetrics;
 use auth::Auth;
 use door::{Body, Door};
 use endpoint::{Endpoint, Route};
-pub use error::{ERROR_ANSWERS, Error, ErrorAnswer, Retry};
-pub use listing::{Collect, Listing, MAX_ENTRIES, PAGE_SIZE, fold_page};
+pub use error::{Cause, ERROR_ANSWERS, Error, ErrorAnswer, Retry};
+pub use listing::{Collect, Listing, MAX_ENTRIES, fold_page};
 
 /// Tries of one request, unless someone says otherwise: the first and three more.
 const RETRIES: usize = 3;

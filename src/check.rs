@@ -13,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::atlas::{self, Atlas, Error, Listing};
+use crate::atlas::{self, Atlas, Cause, Error, Listing};
 use crate::clients::{self, Clients};
 use crate::config::{Config, DetailConfig, OrganizationConfig};
 use crate::model::{
@@ -220,7 +220,7 @@ async fn cluster_row(
                 matches!(error.reason(), FailureReason::BadRequest | FailureReason::NotFound);
             let advice = match (unexportable, listed) {
                 (Some(reason), _) if is_about_the_cluster => advice_on_unexportable(reason),
-                (_, Some(listed)) if error.code() == Some("CLUSTER_NOT_FOUND") => {
+                (_, Some(listed)) if error.row().is_some_and(|row| row.cause == Cause::NoSuchCluster) => {
                     no_such_cluster(&target.cluster_name, listed)
                 }
                 _ => hint(&error, Resource::Exports, &plan.credentials),

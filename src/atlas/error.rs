@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use crate::model::{FailureReason, MAX_CODE, MAX_MESSAGE, PollError};
+use crate::model::{FailureReason, MAX_MESSAGE, PollError};
 use crate::redact;
-pub use table::{ERROR_ANSWERS, ErrorAnswer, Retry};
+pub use table::{Cause, ERROR_ANSWERS, ErrorAnswer, Retry};
 
 /// Why Atlas could not be read. No variant holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,11 +93,11 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> FailureReason {
         match self {
-            Self::Answer { .. } => self.row().map_or(FailureReason::InvalidResponse, |row| row.reason),
-            Self::TokenRefused { .. } | Self::Secret(_) => FailureReason::Unauthorized,
+            Self::Answer { .. } | Self::TokenRefused { .. } | Self::Paced { .. } => {
+                self.row().map_or(FailureReason::InvalidResponse, |row| row.reason)
+            }
             Self::NoToken(error) => error.reason(),
-            Self::Paced { limited: true, .. } => FailureReason::RateLimited,
-            Self::Paced { limited: false, .. } => FailureReason::ServerError,
+            Self::Secret(_) => FailureReason::Unauthorized,
             Self::Timeout => FailureReason::Timeout,
             Self::Connect(_) => FailureReason::Connect,
             Self::Tls(_) => FailureReason::Tls,
@@ -116,13 +116,16 @@ impl Error {
         }
     }
 
-    /// Returns the row of the table of error answers; `None` where Atlas did not answer with an error.
+    /// Returns the row of the table of error answers; `None` where Atlas did not answer with an error. A request that was
+    /// not sent because Atlas asked for a pause has the row of the answer that asked for it.
     #[must_use]
     pub fn row(&self) -> Option<&'static ErrorAnswer> {
         match self {
             Self::Answer { status, code, .. } => ErrorAnswer::find(status.as_u16(), code.as_deref()),
             Self::TokenRefused { .. } => ErrorAnswer::find(401, None),
             Self::NoToken(error) => error.row(),
+            Self::Paced { limited: true, .. } => ErrorAnswer::find(429, None),
+            Self::Paced { limited: false, .. } => ErrorAnswer::find(503, Some("SERVICE_UNAVAILABLE")),
             _ => None,
         }
     }
@@ -163,10 +166,9 @@ impl Error {
     /// Whether asking again may help.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::Answer { .. } => self.row().is_some_and(|row| row.retry == Retry::Backoff),
-            Self::Connect(_) | Self::Broken(_) | Self::Paced { .. } => true,
+            Self::Connect(_) | Self::Broken(_) => true,
             Self::NoToken(error) => error.may_pass(),
-            _ => false,
+            _ => self.row().is_some_and(|row| row.retry == Retry::Backoff),
         }
     }
 
@@ -178,21 +180,6 @@ impl Error {
             Self::Paced { left, .. } => Some(*left),
             Self::NoToken(error) => error.retry_after(),
             _ => None,
-        }
-    }
-
-    /// An answer that is no success: its status, and whatever its body says for itself.
-    pub(crate) fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let body = super::wire::error_body(body);
-        // The header repeats the code, and arrives where the body does not.
-        let header = headers.get("x-error-code").and_then(|code| code.to_str().ok()).map(str::to_owned);
-        let code = body.code.or(header).filter(|code| !code.trim().is_empty());
-        Self::Answer {
-            status,
-            code: code.map(|code| redact::display(code.trim(), MAX_CODE)),
-            detail: body.detail.map(|detail| tidy(&detail)),
-            address: body.address,
-            retry_after: wait_asked_for(headers, SystemTime::now()),
         }
     }
 

@@ -5,12 +5,10 @@ mod gathered;
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
+use super::wire::PAGE_SIZE;
 use super::{Atlas, Call, Error, wire};
 use crate::model::{ExportJob, Sighting, Target};
 use gathered::{Gathered, Kept, Read, whole};
-
-/// Things a page: the most that Atlas allows.
-pub const PAGE_SIZE: usize = 500;
 
 /// Maximum number of entries in a listing, five times an organization of 10,000 clusters: daily exports of 137 years.
 pub const MAX_ENTRIES: usize = 50_000;

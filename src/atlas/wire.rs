@@ -3,12 +3,12 @@
 
 mod array;
 mod detail;
+mod error_body;
 mod job;
 mod project;
 mod text;
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use compact_str::CompactString;
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::Number;
 use serde_json::value::RawValue;
 
-use super::{Error, PAGE_SIZE};
+use super::Error;
 use crate::model::MAX_ID;
 use array::{Each, Gather, List};
 pub(super) use detail::{Bucket, Event, Snapshot};
@@ -51,6 +51,9 @@ pub(super) fn id_of(entry: &RawValue) -> CompactString {
     let id = serde_json::from_str(entry.get()).ok().and_then(|WithId { id }| id.0);
     id.filter(|id| !is_longer(id, MAX_ID)).unwrap_or_default().into()
 }
+
+/// Entries on a page: the most that Atlas allows.
+pub(super) const PAGE_SIZE: usize = 500;
 
 /// Snapshots in a list without pages. Hourly ones of a year are 8,784.
 pub(super) const LONGEST_LIST: usize = 20_000;
@@ -162,58 +165,6 @@ fn life(seconds: &str) -> Duration {
     }
 }
 
-/// The fields of an error body; none from a body that is not JSON.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct ErrorBody {
-    /// Atlas's `errorCode`, or OAuth's `error`.
-    pub(super) code: Option<String>,
-    /// Atlas's `detail`, `message` or `reason`, or OAuth's `error_description`.
-    pub(super) detail: Option<String>,
-    /// The first of the `parameters` that is an IP address.
-    pub(super) address: Option<IpAddr>,
-}
-
-/// The first address of an array.
-#[derive(Default)]
-struct FirstAddress(Option<IpAddr>);
-
-impl Gather<Lenient> for FirstAddress {
-    fn gather(&mut self, parameter: Lenient) -> Result<(), String> {
-        self.0 = self.0.or_else(|| parameter.0?.parse().ok());
-        Ok(())
-    }
-}
-
-/// Reads an error body. No field is essential, and one of another type is as good as absent: `error` is a number in
-/// Atlas's errors and a text in OAuth's, and `parameters` mixes texts and numbers.
-pub(super) fn error_body(body: &[u8]) -> ErrorBody {
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Fields<'a> {
-        #[serde(rename = "errorCode")]
-        code: Lenient,
-        error: Lenient,
-        detail: Lenient,
-        error_description: Lenient,
-        message: Lenient,
-        reason: Lenient,
-        #[serde(borrow)]
-        parameters: Option<&'a RawValue>,
-    }
-    let fields: Fields<'_> = serde_json::from_slice(body).unwrap_or_default();
-    let first = |texts: &mut dyn Iterator<Item = Lenient>| {
-        texts.filter_map(|text| text.0).find(|text| !text.is_empty())
-    };
-    let parameters = fields.parameters.and_then(|raw| serde_json::from_str(raw.get()).ok());
-    ErrorBody {
-        code: first(&mut [fields.code, fields.error].into_iter()),
-        detail: first(
-            &mut [fields.detail, fields.error_description, fields.message, fields.reason].into_iter(),
-        ),
-        address: parameters.and_then(|each: Each<Lenient, FirstAddress>| each.all.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,42 +183,6 @@ mod tests {
     fn what_nobody_reads_may_be_no_text() {
         assert_eq!(decode::<Page<Job<'_>>>(b"{\"results\":[{\"prefix\":\"\xff\"}]}").unwrap().len(), 1);
         assert!(decode::<Page<Job<'_>>>(b"{\"results\":[{\"id\":\"\xff\"}]}").is_err());
-    }
-
-    #[test]
-    fn error_body_of_every_shape_is_read() {
-        let check = |body: &str, code: Option<&str>, detail: Option<&str>, address: Option<&str>| {
-            let expected = ErrorBody {
-                code: code.map(str::to_owned),
-                detail: detail.map(str::to_owned),
-                address: address.map(|address| address.parse().unwrap()),
-            };
-            assert_eq!(error_body(body.as_bytes()), expected, "{body}");
-        };
-        check(
-            r#"{"error":404,"errorCode":"CLUSTER_NOT_FOUND","detail":"d","reason":"Not Found"}"#,
-            Some("CLUSTER_NOT_FOUND"),
-            Some("d"),
-            None,
-        );
-        check(
-            r#"{"error":"invalid_client","error_description":"d"}"#,
-            Some("invalid_client"),
-            Some("d"),
-            None,
-        );
-        check(r#"{"errorCode":"X","message":"m","status":403,"version":1}"#, Some("X"), Some("m"), None);
-        check(r#"{"errorCode":"","detail":"","reason":"r"}"#, None, Some("r"), None);
-        check(r#"{"errorCode":"X","detail":7,"parameters":null}"#, Some("X"), None, None);
-        check(
-            r#"{"errorCode":"X","parameters":["/path",0,"203.0.113.7","10.0.0.1"]}"#,
-            Some("X"),
-            None,
-            Some("203.0.113.7"),
-        );
-        for odd in ["<html>", "", "[]", "7", r#"{"parameters":{"a":"10.0.0.1"}}"#] {
-            check(odd, None, None, None);
-        }
     }
 
     #[test]

@@ -61,21 +61,12 @@ pub(super) fn hint(error: &Error, resource: Resource, credentials: &Credentials)
         FailureReason::Tls => format!(
             "no trusted connection: if a proxy signs its own certificates, name its authority in atlas.ca_file or SSL_CERT_FILE. {error}"
         ),
-        reason => match error.row().or_else(|| row_of_a_pause(reason)) {
+        _ => match error.row() {
             Some(row) => of_row(row, error, resource, credentials),
             None => format!(
                 "this is not what Atlas documents: check atlas.base_url, and that no proxy answers for Atlas. {error}"
             ),
         },
-    }
-}
-
-/// Requests that are not sent because Atlas asked for a pause have the hint of the answer that asked for it.
-fn row_of_a_pause(reason: FailureReason) -> Option<&'static ErrorAnswer> {
-    match reason {
-        FailureReason::RateLimited => ErrorAnswer::find(429, None),
-        FailureReason::ServerError => ErrorAnswer::find(503, Some("SERVICE_UNAVAILABLE")),
-        _ => None,
     }
 }
 

@@ -16,7 +16,7 @@ use url::Url;
 use super::{copy, is_unauthorized, secret, sensitive};
 use crate::atlas::door::Door;
 use crate::atlas::endpoint::{Endpoint, Route};
-use crate::atlas::{Error, Retry, wire};
+use crate::atlas::{Cause, Error, Retry, wire};
 use crate::config::{SecretSource, client_hint};
 use crate::model::FailureReason;
 use crate::redact;
@@ -250,7 +250,7 @@ fn pause_after(error: &Error, failures: u32) -> Duration {
 /// 400 and 401 of the token endpoint are about the client, whatever OAuth calls them, unless an access list refuses its
 /// address; all else is not about the project that is asked for, either.
 fn refused(error: Error) -> Error {
-    let refused_address = error.code().is_some_and(|code| code.contains("ACCESS_LIST"));
+    let refused_address = error.row().is_some_and(|row| row.cause == Cause::AccessList);
     match error {
         Error::Answer { status, code, detail, .. }
             if matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) && !refused_address =>

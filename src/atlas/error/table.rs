@@ -19,6 +19,8 @@ pub struct ErrorAnswer {
     pub retry: Retry,
     /// True if two readings in a row that end so disable the collector.
     pub disables_collector: bool,
+    /// A cause that has more consequences than this row says.
+    pub cause: Cause,
     /// The cause in a few words.
     pub meaning: &'static str,
     /// The next step for the operator. `{credentials}`, `{origin}`, `{secret}`, `{role}`, `{owner}`, `{address}` and
@@ -37,6 +39,17 @@ pub enum Retry {
     Backoff,
 }
 
+/// Cause of an error answer, as far as some code depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// An access list refuses the client's address, so that a refused token request says nothing about the secret.
+    AccessList,
+    /// The cluster does not exist: `check` names those that do.
+    NoSuchCluster,
+    /// Any other.
+    Other,
+}
+
 const NO_CODE: &str = "";
 
 const ACCESS_LIST: &str = "add the exporter's address{address} to the API access list of the {credentials} in Atlas (this is not the project's IP access list)";
@@ -51,6 +64,7 @@ const REFUSED: ErrorAnswer = ErrorAnswer {
     reason: FailureReason::BadRequest,
     retry: Retry::No,
     disables_collector: false,
+    cause: Cause::Other,
     meaning: "request refused",
     hint: "Atlas did not accept the request: {error}",
 };
@@ -94,6 +108,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         statuses: &[401..=401, 403..=403],
         codes: &["IP_ADDRESS_NOT_ON_ACCESS_LIST"],
         reason: FailureReason::Forbidden,
+        cause: Cause::AccessList,
         meaning: "address not on the API access list",
         hint: ACCESS_LIST,
         ..REFUSED
@@ -102,6 +117,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         statuses: &[401..=401, 403..=403],
         codes: &["ORG_REQUIRES_ACCESS_LIST", "RESOURCE_REQUIRES_ACCESS_LIST"],
         reason: FailureReason::Forbidden,
+        cause: Cause::AccessList,
         meaning: "the organization requires an API access list",
         hint: ACCESS_LIST,
         ..REFUSED
@@ -143,6 +159,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         statuses: &[404..=404],
         codes: &["CLUSTER_NOT_FOUND"],
         reason: FailureReason::NotFound,
+        cause: Cause::NoSuchCluster,
         meaning: "no such cluster",
         hint: "no such cluster: compare the name with the one in Atlas",
         ..REFUSED

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -239,7 +241,7 @@ fn large_answer_is_read_in_little_memory() {
         assert!(peak < MAX_PEAK, "{what}: {peak} bytes");
     }
     let body = large(r#"{"errorCode":"E","parameters":["#, "0,", "0]}");
-    let peak = peak(|| wire::error_body(&body));
+    let peak = peak(|| Error::answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), &body));
     assert!(peak < MAX_PEAK, "an error: {peak} bytes");
 }
 

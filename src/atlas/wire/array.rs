@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::atlas::PAGE_SIZE;
+use super::PAGE_SIZE;
 
 /// What is kept of the entries of an array.
 pub(super) trait Gather<T>: Default {
