@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,7 @@ const DISCOVERY_INTERVAL: Duration = Duration::from_secs(10);
 const DETAIL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A secret that nobody needs to rotate soon.
-const SECRET_LIFE: SignedDuration = SignedDuration::from_hours(90 * 24);
+const SECRET_LIFE: Duration = Duration::from_hours(90 * 24);
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -176,15 +176,14 @@ fn forgotten(now: Timestamp) -> Cluster {
 
 /// The snapshot of a job, taken right before it.
 fn snapshot_of(job: &Job) -> Snapshot {
-    let created_at = Some(job.created_at - SignedDuration::from_secs(30));
+    let created_at = Some(job.created_at - Duration::from_secs(30));
     Snapshot { id: job.snapshot_id.clone(), created_at, ..Snapshot::taken(Duration::ZERO, "daily") }
 }
 
 /// A job of ordinary length that was asked for `age` ago.
 fn job(now: Timestamp, age: Duration) -> Job {
-    let created_at = now - SignedDuration::try_from(age).unwrap_or_default();
     Job {
-        created_at,
+        created_at: now - age,
         queued: Duration::from_mins(2),
         running: Duration::from_mins(22),
         ..Job::ended(age, End::Successful)

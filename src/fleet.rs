@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinError;
 
 use crate::atlas::{Error, MAX_ENTRIES};
 use crate::board::Board;
@@ -80,12 +79,12 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Follows discovery. Returns only when a task ends, which none should.
-    pub(crate) async fn run(&mut self) -> Result<(), JoinError> {
+    /// Follows discovery. Returns only when a task ends, which none should, and why it ended.
+    pub(crate) async fn run(&mut self) -> String {
         loop {
             tokio::select! {
                 Some(change) = self.changes.recv() => self.apply(change),
-                ended = self.tasks.ended() => return ended,
+                reason = self.tasks.ended() => return reason,
             }
         }
     }
@@ -273,10 +272,14 @@ impl Supervisor {
             warn(LogContext::project(id), complaints, &mut project.warned);
             board.leave_out(id, selected.counts());
         }
-        let target = |name: &str| Target { project_id: id.clone(), cluster_name: name.to_owned() };
-        let mut wanted: BTreeMap<Target, Option<&ListedCluster>> =
-            selected.watched.iter().map(|(name, listed)| (target(name), *listed)).collect();
-        wanted.retain(|target, _| config.shard.holds(target));
+        let wanted: BTreeMap<Target, Option<&ListedCluster>> = selected
+            .watched
+            .iter()
+            .map(|(name, listed)| {
+                (Target { project_id: id.clone(), cluster_name: (*name).to_owned() }, *listed)
+            })
+            .filter(|(target, _)| config.shard.holds(target))
+            .collect();
 
         let mut removed = 0;
         for (target, _) in project.clusters.extract_if(.., |target, _| !wanted.contains_key(target)) {
@@ -308,10 +311,11 @@ impl Supervisor {
                 let watch = discovery.clone().watch_schedule(target.clone(), delay);
                 cluster.schedule = Some(tasks.spawn(watch));
             }
-            if std::mem::replace(&mut cluster.sharded, sharded) != sharded && cluster.snapshots.is_some() {
+            if cluster.sharded != sharded && cluster.snapshots.is_some() {
                 let snapshots = Snapshots { target, sharded };
                 cluster.snapshots = Some(tasks.spawn(reader.clone().watch(snapshots)));
             }
+            cluster.sharded = sharded;
         }
         if begun > 0 {
             let left_out = selected.left_out.len();

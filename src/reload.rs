@@ -1,19 +1,19 @@
-//! Asking for the configuration to be read anew: the signal, the page and the files themselves ask, [`crate::run()`] does.
+//! Requests to reload the configuration: signal, HTTP endpoint and changed files send them, [`crate::run()`] serves them.
 
 use std::fmt;
 
 use tokio::sync::{mpsc, oneshot};
 
-/// What is to be read anew.
+/// What a reload reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum ReloadScope {
     /// The configuration and the web configuration.
     All,
     /// The web configuration, which has changed.
     Web,
 }
 
-impl fmt::Display for What {
+impl fmt::Display for ReloadScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::All => "the configuration",
@@ -22,55 +22,57 @@ impl fmt::Display for What {
     }
 }
 
-/// Asks once.
 #[derive(Debug)]
-pub(crate) struct Ask {
-    pub(crate) what: What,
-    /// Where the outcome goes; an error is the sentence that refuses it.
+pub(crate) struct ReloadRequest {
+    pub(crate) scope: ReloadScope,
+    /// Takes the outcome; an error is the sentence that refuses the configuration.
     pub(crate) answer: oneshot::Sender<Result<(), String>>,
 }
 
-/// Where reloads are asked for.
+/// Requests reloads.
 #[derive(Debug, Clone)]
-pub struct ReloadHandle(mpsc::Sender<Ask>);
+pub struct ReloadHandle(mpsc::Sender<ReloadRequest>);
 
-/// Where [`crate::run()`] hears of them.
+/// The queue of requests.
 #[derive(Debug)]
 pub struct Reloads {
     handle: ReloadHandle,
-    asked: mpsc::Receiver<Ask>,
+    requests: mpsc::Receiver<ReloadRequest>,
 }
 
 impl Default for Reloads {
     fn default() -> Self {
-        let (sender, asked) = mpsc::channel(1);
-        Self { handle: ReloadHandle(sender), asked }
+        let (sender, requests) = mpsc::channel(1);
+        Self { handle: ReloadHandle(sender), requests }
     }
 }
 
 impl Reloads {
-    /// For those who may ask.
+    /// Returns a handle that sends requests to this queue.
     #[must_use]
     pub fn handle(&self) -> ReloadHandle {
         self.handle.clone()
     }
 
-    /// The next one who asks.
-    pub(crate) async fn next(&mut self) -> Option<Ask> {
-        self.asked.recv().await
+    pub(crate) async fn next(&mut self) -> ReloadRequest {
+        match self.requests.recv().await {
+            Some(request) => request,
+            // Not reached: the queue has a handle of its own.
+            None => std::future::pending().await,
+        }
     }
 }
 
 impl ReloadHandle {
-    /// Has the configuration read anew; an error is the sentence that refuses it.
+    /// Reloads the configuration; an error is the sentence that refuses it.
     pub async fn reload(&self) -> Result<(), String> {
-        self.ask(What::All).await
+        self.request(ReloadScope::All).await
     }
 
-    pub(crate) async fn ask(&self, what: What) -> Result<(), String> {
-        let gone = || "the exporter is stopping".to_owned();
+    pub(crate) async fn request(&self, scope: ReloadScope) -> Result<(), String> {
+        let stopping = || "the exporter is stopping".to_owned();
         let (answer, outcome) = oneshot::channel();
-        self.0.send(Ask { what, answer }).await.map_err(|_| gone())?;
-        outcome.await.map_err(|_| gone())?
+        self.0.send(ReloadRequest { scope, answer }).await.map_err(|_| stopping())?;
+        outcome.await.map_err(|_| stopping())?
     }
 }

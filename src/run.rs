@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::task::JoinError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +13,7 @@ use crate::board::Board;
 use crate::config::{Config, Proxy, Source};
 use crate::exposition::{self, Format};
 use crate::fleet::Supervisor;
-use crate::reload::{Ask, ReloadHandle, Reloads, What};
+use crate::reload::{ReloadHandle, ReloadRequest, ReloadScope, Reloads};
 use crate::self_metrics::SelfMetrics;
 use crate::web::{Occasion, Web};
 use crate::{atlas, http};
@@ -93,9 +92,9 @@ pub async fn run(
         tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            ended = supervisor.run() => return Err(task_ended(ended)),
-            read = next_configuration(&mut reloads, options.source.as_ref(), &web) => {
-                let what = read.ask.what;
+            reason = supervisor.run() => return Err(Error::TaskEnded(reason)),
+            read = next_reload(&mut reloads, options.source.as_ref(), &web) => {
+                let scope = read.request.scope;
                 let web = read.web.err();
                 refused.web.clone_from(&web);
                 let now = if let Some(config) = read.config {
@@ -106,12 +105,12 @@ pub async fn run(
                     web
                 };
                 match &now {
-                    None => tracing::info!("{what} was read anew"),
-                    Some(error) => tracing::error!(error, "{what} was refused; the one in force stays"),
+                    None => tracing::info!("{scope} was read anew"),
+                    Some(error) => tracing::error!(error, "{scope} was refused; the one in force stays"),
                 }
                 metrics.count_reload(now.is_some(), refused.sentence(), Timestamp::now());
                 // Whoever asked may have gone.
-                let _ = read.ask.answer.send(now.map_or(Ok(()), Err));
+                let _ = read.request.answer.send(now.map_or(Ok(()), Err));
             }
         }
     }
@@ -147,23 +146,21 @@ pub async fn once(
     // What is found in the meantime is for the next time: a listing that never stands still must not keep this one from ending.
     config.discovery_interval = NEVER;
     let (board, metrics, mut supervisor) = begin(config, dropped_log_lines)?;
-    // How many details were not asked for at least, and since when.
-    let mut least: Option<(usize, Instant)> = None;
+    let (mut fewest_unasked, mut progressed_at) = (usize::MAX, Instant::now());
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return Err(Error::Stopped),
-            ended = supervisor.run() => return Err(task_ended(ended)),
+            reason = supervisor.run() => return Err(Error::TaskEnded(reason)),
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
         if board.is_ready() {
             let unasked = board.unasked();
-            let (fewest, since) = *least.get_or_insert((unasked, Instant::now()));
-            if unasked == 0 || unasked >= fewest && since.elapsed() > DETAILS_WAIT {
-                break;
+            if unasked < fewest_unasked {
+                (fewest_unasked, progressed_at) = (unasked, Instant::now());
             }
-            if unasked < fewest {
-                least = Some((unasked, Instant::now()));
+            if unasked == 0 || progressed_at.elapsed() > DETAILS_WAIT {
+                break;
             }
         }
     }
@@ -195,34 +192,34 @@ fn begin(
     Ok((board, metrics, supervisor))
 }
 
-/// What was read anew, and for whom.
-struct Read {
-    ask: Ask,
-    /// `None` if it was not to be read.
+/// A request to reload, and what was read for it.
+struct Reload {
+    request: ReloadRequest,
+    /// `None` if only the web configuration was read.
     config: Option<Result<Config, String>>,
     web: Result<(), String>,
 }
 
-/// Waits until someone asks for a reload, and reads. Whoever asked is dropped, and so told, when the wait is.
-async fn next_configuration(reloads: &mut Reloads, source: Option<&Source>, web: &Web) -> Read {
-    let Some(ask) = reloads.next().await else { return std::future::pending().await };
-    let config = match (ask.what, source) {
-        (What::All, Some(source)) => Some(read_again(source.clone()).await),
+/// Waits for a request to reload, and reads. If it is cancelled, the request is dropped, which answers it.
+async fn next_reload(reloads: &mut Reloads, source: Option<&Source>, web: &Web) -> Reload {
+    let request = reloads.next().await;
+    let config = match (request.scope, source) {
+        (ReloadScope::All, Some(source)) => Some(read_again(source.clone()).await),
         // A demo has none.
-        (What::All, None) | (What::Web, _) => None,
+        (ReloadScope::All, None) | (ReloadScope::Web, _) => None,
     };
     // What is refused as a whole opens nothing.
-    let is_asked = ask.what == What::All && !matches!(config, Some(Err(_)));
+    let is_asked = request.scope == ReloadScope::All && !matches!(config, Some(Err(_)));
     let occasion = if is_asked { Occasion::Asked } else { Occasion::ByItself };
-    Read { ask, config, web: web.read_again(occasion).await }
+    Reload { request, config, web: web.read_again(occasion).await }
 }
 
-/// Has the web configuration read anew whenever it changes.
+/// Requests a reload of the web configuration whenever it changes.
 async fn follow_web(web: Arc<Web>, reload: ReloadHandle) {
     loop {
         web.changed().await;
-        // What comes of it is in the log.
-        let _ = reload.ask(What::Web).await;
+        // The outcome is in the log.
+        let _ = reload.request(ReloadScope::Web).await;
     }
 }
 
@@ -233,11 +230,4 @@ async fn read_again(source: Source) -> Result<Config, String> {
         Ok(read) => read.map_err(|error| error.to_string())?,
         Err(_) => Err("reading the configuration takes too long".to_owned()),
     }
-}
-
-fn task_ended(ended: Result<(), JoinError>) -> Error {
-    Error::TaskEnded(match ended {
-        Ok(()) => "it returned".to_owned(),
-        Err(error) => error.to_string(),
-    })
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinSet};
 use tracing::field::display;
 
 use crate::model::{ListedCluster, Target};
@@ -30,12 +30,13 @@ impl Tasks {
         Task(self.0.spawn(task))
     }
 
-    /// Waits for a task that ends without being cancelled, and returns how it ended.
-    pub(super) async fn ended(&mut self) -> Result<(), JoinError> {
+    /// Waits for a task that ends without being cancelled, and returns why it ended.
+    pub(super) async fn ended(&mut self) -> String {
         loop {
             match self.0.join_next().await {
                 Some(Err(error)) if error.is_cancelled() => {}
-                Some(ended) => return ended,
+                Some(Err(error)) => return error.to_string(),
+                Some(Ok(())) => return "it returned".to_owned(),
                 None => std::future::pending().await,
             }
         }
@@ -145,13 +146,14 @@ mod tests {
             std::future::pending::<()>().await;
             drop(held);
         }));
-        assert!(released.await.is_err(), "a dropped task is cancelled");
-        let _running = tasks.spawn(std::future::pending());
         let soon = Duration::from_millis(50);
+        let released = tokio::time::timeout(soon, released).await;
+        assert!(released.is_ok(), "a dropped task is cancelled");
+        let _running = tasks.spawn(std::future::pending());
         assert!(tokio::time::timeout(soon, tasks.ended()).await.is_err());
         let _returned = tasks.spawn(async {});
-        assert!(tasks.ended().await.is_ok());
+        assert_eq!(tasks.ended().await, "it returned");
         let _panicked = tasks.spawn(async { panic!("a poll task died") });
-        assert!(tasks.ended().await.unwrap_err().to_string().contains("a poll task died"));
+        assert!(tasks.ended().await.contains("a poll task died"));
     }
 }
