@@ -126,11 +126,7 @@ fn unmatched(
     let names: Vec<_> = rows.iter().filter_map(|row| row.cluster_name.as_deref()).collect();
     let found = plan::organization_complaints(organization, listed, (!unread).then_some(&names));
     found.into_iter().filter_map(|complaint| {
-        let (pattern, kind) = match complaint {
-            Complaint::NoMatch { pattern } => (pattern, "cluster"),
-            Complaint::NoProject { pattern } => (pattern, "project"),
-            _ => return None,
-        };
+        let Complaint::Pattern { pattern, kind } = complaint else { return None };
         let advice = format!("no {kind} of the organization matches");
         Some(Row::of_organization(&organization.id).cluster(&pattern).warn(&advice).pattern())
     })
@@ -178,7 +174,7 @@ async fn project(
     rows.extend(selected.left_out.iter().map(|(cluster, reason)| row(cluster).leave_out(*reason)));
     if let Some(listed) = &listed {
         for complaint in plan::complaints(&plan.selection, listed, &selected, plan.organization.as_ref()) {
-            if let Complaint::NoMatch { pattern } = complaint {
+            if let Complaint::Pattern { pattern, .. } = complaint {
                 let advice = format!("no cluster of the project matches; it has {}", names_of(listed));
                 rows.push(row(&pattern).warn(&advice).pattern());
             }

@@ -8,7 +8,7 @@ pub mod clients;
 mod detail;
 mod discovery;
 mod fleet;
-pub mod plan;
+mod plan;
 pub mod settings;
 
 pub mod atlas;

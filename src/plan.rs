@@ -10,25 +10,21 @@ use crate::likeness;
 use crate::model::{Expected, ListedCluster, OrganizationId, ProjectId, Unexportable};
 
 /// The projects that an organization lists, and their names where these could be read.
-pub type ListedProjects = BTreeMap<ProjectId, Option<String>>;
+pub(crate) type ListedProjects = BTreeMap<ProjectId, Option<String>>;
 
 /// A project that is watched, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Project {
+pub(crate) struct Project {
     /// The organization that it was found in; `None` for a `[[projects]]` entry.
-    pub organization: Option<OrganizationId>,
-    /// Which of its clusters.
-    pub selection: Selection,
-    /// What is expected of them.
-    pub expected: Expected,
-    /// Who asks for them.
-    pub credentials: Credentials,
+    pub(crate) organization: Option<OrganizationId>,
+    pub(crate) selection: Selection,
+    pub(crate) expected: Expected,
+    pub(crate) credentials: Credentials,
 }
 
 /// Every project that is watched, given the projects that each organization lists. `[[projects]]` wins over
 /// `[[organizations]]`, what that excludes included, and of two organizations the one that stands first.
-#[must_use]
-pub fn projects<'a>(
+pub(crate) fn projects<'a>(
     config: &Config,
     listed: impl Fn(&OrganizationId) -> Option<&'a ListedProjects>,
 ) -> BTreeMap<ProjectId, Project> {
@@ -62,8 +58,7 @@ pub fn projects<'a>(
 }
 
 /// The number of projects that `organization` lists and that are not watched since it excludes them.
-#[must_use]
-pub fn excluded(config: &Config, organization: &OrganizationConfig, listed: &ListedProjects) -> usize {
+pub(crate) fn excluded(config: &Config, organization: &OrganizationConfig, listed: &ListedProjects) -> usize {
     let entries: HashSet<_> = config.projects.iter().map(|project| &project.id).collect();
     let excludes = |(id, name): &(&ProjectId, &Option<String>)| organization.excludes(id, name.as_deref());
     listed.iter().filter(excludes).filter(|(id, _)| !entries.contains(id)).count()
@@ -71,17 +66,16 @@ pub fn excluded(config: &Config, organization: &OrganizationConfig, listed: &Lis
 
 /// What a selection comes to in a project.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Selected<'a> {
+pub(crate) struct Selected<'a> {
     /// The clusters to watch, and how the project lists them; `None` where it does not.
-    pub watched: BTreeMap<&'a str, Option<&'a ListedCluster>>,
+    pub(crate) watched: BTreeMap<&'a str, Option<&'a ListedCluster>>,
     /// Clusters that would have been selected, but cannot be exported or are excluded.
-    pub left_out: BTreeMap<&'a str, Unexportable>,
+    pub(crate) left_out: BTreeMap<&'a str, Unexportable>,
 }
 
 impl Selected<'_> {
     /// How many are left out, by reason.
-    #[must_use]
-    pub fn counts(&self) -> BTreeMap<Unexportable, u64> {
+    pub(crate) fn counts(&self) -> BTreeMap<Unexportable, u64> {
         let count = |reason| self.left_out.values().filter(|left_out| **left_out == reason).count() as u64;
         Unexportable::ALL.into_iter().map(|reason| (reason, count(reason))).collect()
     }
@@ -90,8 +84,7 @@ impl Selected<'_> {
 /// Which clusters of a project are watched; `listed` is `None` while nobody knows what there is.
 ///
 /// A cluster that the selection names in full is watched whatever it is: that it is missing, or cannot be exported, must be seen.
-#[must_use]
-pub fn clusters<'a>(selection: &'a Selection, listed: Option<&'a [ListedCluster]>) -> Selected<'a> {
+pub(crate) fn clusters<'a>(selection: &'a Selection, listed: Option<&'a [ListedCluster]>) -> Selected<'a> {
     let mut selected = Selected::default();
     selected.watched.extend(selection.names.iter().map(|name| (name.as_str(), None)));
     for cluster in listed.into_iter().flatten() {
@@ -111,8 +104,7 @@ pub fn clusters<'a>(selection: &'a Selection, listed: Option<&'a [ListedCluster]
 
 /// Merges a listing of projects with the one before it. A known name stays where the new one is unreadable, so that no exclusion
 /// comes and goes; and where entries are unreadable, missing projects stay, up to `max` in all.
-#[must_use]
-pub fn merge_projects(
+pub(crate) fn merge_projects(
     listing: Listing<(ProjectId, Option<String>)>,
     before: ListedProjects,
     max: usize,
@@ -129,8 +121,7 @@ pub fn merge_projects(
 }
 
 /// Merges a listing of clusters with the one before it: where entries are unreadable, missing clusters stay, up to `max` in all.
-#[must_use]
-pub fn merge_clusters(
+pub(crate) fn merge_clusters(
     listing: Listing<ListedCluster>,
     before: Vec<ListedCluster>,
     max: usize,
@@ -149,43 +140,29 @@ pub fn merge_clusters(
 /// Maximum number of names about which there is a complaint of its own.
 const MAX_COMPLAINTS: usize = 10;
 
-/// A name or a pattern of the configuration that leads nowhere.
+/// A name or a pattern of the configuration that matches nothing that is exported.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Complaint {
-    /// A name that the project does not list.
-    Unknown {
-        /// The name.
+pub(crate) enum Complaint {
+    /// A cluster that is named in full.
+    Cluster {
         name: String,
-        /// The one that may have been meant.
+        /// Why it cannot be exported; `None` if the project does not list it.
+        reason: Option<Unexportable>,
+        /// The listed name that may have been meant.
         meant: Option<String>,
     },
-    /// A name whose cluster cannot be exported.
-    Unexportable {
-        /// The name.
-        name: String,
-        /// Why it cannot.
-        reason: Unexportable,
-    },
-    /// Further names of either kind.
-    More {
-        /// How many.
-        count: usize,
-    },
-    /// A pattern that matches no cluster.
-    NoMatch {
-        /// The pattern.
+    /// Further names.
+    More { count: usize },
+    /// A pattern, or the id of a project.
+    Pattern {
         pattern: String,
-    },
-    /// An entry of `exclude_projects` that matches no project.
-    NoProject {
-        /// The id or pattern.
-        pattern: String,
+        /// What it should match: `cluster` or `project`.
+        kind: &'static str,
     },
 }
 
 /// Returns the entries of a selection that match nothing. Exclusions of an organization hold for all its projects, so those of one cannot tell.
-#[must_use]
-pub fn complaints(
+pub(crate) fn complaints(
     selection: &Selection,
     listed: &[ListedCluster],
     selected: &Selected<'_>,
@@ -193,19 +170,16 @@ pub fn complaints(
 ) -> BTreeSet<Complaint> {
     let (mut found, mut more) = (BTreeSet::new(), 0);
     for (name, cluster) in &selected.watched {
-        let reason = cluster.map(|cluster| cluster.unexportable);
-        if reason == Some(None) {
+        let reason = cluster.and_then(|cluster| cluster.unexportable);
+        if cluster.is_some() && reason.is_none() {
             continue;
         }
         if found.len() == MAX_COMPLAINTS {
             more += 1;
             continue;
         }
-        let owned = (*name).to_owned();
-        found.insert(match reason.flatten() {
-            Some(reason) => Complaint::Unexportable { name: owned, reason },
-            None => Complaint::Unknown { name: owned, meant: meant(name, listed).map(str::to_owned) },
-        });
+        let meant = if cluster.is_none() { meant(name, listed).map(str::to_owned) } else { None };
+        found.insert(Complaint::Cluster { name: (*name).to_owned(), reason, meant });
     }
     found.extend((more > 0).then_some(Complaint::More { count: more }));
     let names: Vec<_> = listed.iter().map(|cluster| cluster.name.as_str()).collect();
@@ -217,8 +191,7 @@ pub fn complaints(
 
 /// Returns the exclusions of an organization that match nothing. `names` are those of all clusters in its projects, `None`
 /// while some are not known.
-#[must_use]
-pub fn organization_complaints(
+pub(crate) fn organization_complaints(
     organization: &OrganizationConfig,
     listed: &ListedProjects,
     names: Option<&[&str]>,
@@ -227,7 +200,7 @@ pub fn organization_complaints(
         .exclude_projects
         .iter()
         .filter(|pattern| !listed.iter().any(|(id, name)| pattern.matches(id, name.as_deref())))
-        .map(|pattern| Complaint::NoProject { pattern: pattern.to_string() });
+        .map(|pattern| Complaint::Pattern { pattern: pattern.to_string(), kind: "project" });
     let of_clusters = names.into_iter().flat_map(|names| unmatched(&organization.exclude_clusters, names));
     of_projects.chain(of_clusters).collect()
 }
@@ -239,15 +212,14 @@ fn unmatched<'a>(
     patterns
         .into_iter()
         .filter(|pattern| !names.iter().any(|name| pattern.matches(name)))
-        .map(|pattern| Complaint::NoMatch { pattern: pattern.as_str().to_owned() })
+        .map(|pattern| Complaint::Pattern { pattern: pattern.to_string(), kind: "cluster" })
 }
 
 /// Maximum number of names that are compared with one that is not listed.
 const MAX_CANDIDATES: usize = 1000;
 
 /// The listed name that `name` may be a slip of.
-#[must_use]
-pub fn meant<'a>(name: &str, listed: &'a [ListedCluster]) -> Option<&'a str> {
+pub(crate) fn meant<'a>(name: &str, listed: &'a [ListedCluster]) -> Option<&'a str> {
     likeness::meant(name, listed.iter().take(MAX_CANDIDATES).map(|cluster| cluster.name.as_str()))
 }
 
@@ -323,7 +295,8 @@ mod tests {
             let selected = clusters(&selection, Some(&there));
             complaints(&selection, &there, &selected, organization)
         };
-        assert_eq!(found(None), BTreeSet::from([Complaint::NoMatch { pattern: "none-*".to_owned() }]));
+        let unmatched = Complaint::Pattern { pattern: "none-*".to_owned(), kind: "cluster" };
+        assert_eq!(found(None), BTreeSet::from([unmatched]));
         let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
         assert_eq!(found(Some(&organization)), BTreeSet::new(), "another project may have a match");
     }
@@ -335,9 +308,9 @@ mod tests {
         let found = complaints(&selection, &there, &clusters(&selection, Some(&there)), None);
         let name = |name: &str| name.to_owned();
         let expected = [
-            Complaint::Unknown { name: name("prod-ue"), meant: Some(name("prod-eu")) },
-            Complaint::Unexportable { name: name("free-a"), reason: Unexportable::SharedTier },
-            Complaint::NoMatch { pattern: name("none-*") },
+            Complaint::Cluster { name: name("prod-ue"), reason: None, meant: Some(name("prod-eu")) },
+            Complaint::Cluster { name: name("free-a"), reason: Some(Unexportable::SharedTier), meant: None },
+            Complaint::Pattern { pattern: name("none-*"), kind: "cluster" },
         ];
         assert_eq!(
             found,

@@ -89,21 +89,12 @@ pub(super) fn warn(
     let project_id = context.project_id.map(display);
     for complaint in complaints.difference(warned) {
         match complaint {
-            Complaint::Unknown { name, meant } => {
-                tracing::error!(
-                    project_id,
-                    cluster_name = name,
-                    did_you_mean = meant,
-                    "the configured cluster is not in the project's list of clusters"
-                );
-            }
-            Complaint::Unexportable { name, reason } => {
-                tracing::error!(
-                    project_id,
-                    cluster_name = name,
-                    "the cluster is configured, but {}",
-                    reason.phrase()
-                );
+            Complaint::Cluster { name, reason, meant } => {
+                let problem = match reason {
+                    Some(reason) => format!("the cluster is configured, but {}", reason.phrase()),
+                    None => "the configured cluster is not in the project's list of clusters".to_owned(),
+                };
+                tracing::error!(project_id, cluster_name = name, did_you_mean = meant, "{problem}");
             }
             Complaint::More { count } => {
                 tracing::error!(
@@ -112,20 +103,9 @@ pub(super) fn warn(
                     "further configured clusters are not in the project's list of clusters, or cannot be exported"
                 );
             }
-            Complaint::NoMatch { pattern } => {
-                tracing::warn!(
-                    organization_id,
-                    project_id,
-                    pattern,
-                    "no cluster of the {owner} matches the pattern"
-                );
-            }
-            Complaint::NoProject { pattern } => {
-                tracing::warn!(
-                    organization_id,
-                    pattern,
-                    "no project of the organization matches the pattern"
-                );
+            Complaint::Pattern { pattern, kind } => {
+                let problem = format!("no {kind} of the {owner} matches the pattern");
+                tracing::warn!(organization_id, project_id, pattern, "{problem}");
             }
         }
     }
