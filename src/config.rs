@@ -1,4 +1,4 @@
-//! TOML and environment, read once into typed values. The only room that knows TOML and YAML.
+//! TOML and environment, read once into typed values.
 //!
 //! Layers, later ones win: defaults, the file, `ATLAS_BACKUP_EXPORTER__SECTION__KEY`, flags. The `MONGODB_ATLAS_*` names of
 //! Atlas's own tools are read as the credentials of the environment layer.
@@ -8,20 +8,21 @@ mod credentials;
 mod environment;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod layers;
 pub(crate) mod pem;
 mod proxy;
-mod read;
-mod section;
+mod raw;
 mod selection;
 pub(crate) mod text;
-mod told;
+mod validate;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use config::{Environment, File, FileFormat, Value, ValueKind};
+use serde::Deserialize;
 use url::Url;
 
 use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
@@ -29,6 +30,7 @@ use crate::redact;
 pub use authorities::Authorities;
 pub use credentials::{Credentials, SecretSource};
 pub(crate) use credentials::{client_hint, key_hint};
+use layers::Layers;
 pub use proxy::Proxy;
 pub use selection::{ProjectPattern, Selection};
 
@@ -40,17 +42,6 @@ pub const ENV_PREFIX: &str = "ATLAS_BACKUP_EXPORTER";
 
 /// The flag that wins over `shard.index`.
 const SHARD_FLAG: &str = "--shard.index";
-
-/// Names that Atlas's own command line and Terraform provider use, and the key each stands for.
-const ATLAS_NAMES: [(&str, &str, &str); 4] = [
-    ("MONGODB_ATLAS_CLIENT_ID", "service_account", "client_id"),
-    ("MONGODB_ATLAS_CLIENT_SECRET", "service_account", "client_secret"),
-    ("MONGODB_ATLAS_PUBLIC_API_KEY", "api_key", "public_key"),
-    ("MONGODB_ATLAS_PRIVATE_API_KEY", "api_key", "private_key"),
-];
-
-/// Keys that a web configuration begins with.
-const WEB_KEYS: [&str; 3] = ["tls_server_config", "http_server_config", "basic_auth_users"];
 
 /// Everything the exporter was told.
 #[derive(Debug, Clone)]
@@ -102,19 +93,26 @@ pub struct Source {
 }
 
 /// `[poll]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct PollConfig {
     /// From one poll of a cluster to its next.
+    #[serde(deserialize_with = "raw::parsed")]
     pub interval: Duration,
     /// One poll of one cluster, all pages and retries.
+    #[serde(deserialize_with = "raw::parsed")]
     pub timeout: Duration,
     /// Age at which figures are withdrawn.
+    #[serde(deserialize_with = "raw::parsed")]
     pub stale_after: Duration,
     /// Polls begun at once; at least 1.
+    #[serde(deserialize_with = "raw::parsed")]
     pub concurrency: usize,
     /// Whether jobs that ended long ago are read by every poll, or only by a full walk.
+    #[serde(deserialize_with = "raw::parsed")]
     pub incremental: bool,
     /// From one full walk of a listing to its next.
+    #[serde(deserialize_with = "raw::parsed")]
     pub full_walk_interval: Duration,
 }
 
@@ -237,100 +235,38 @@ impl Config {
         source: &Source,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let file = source.file.as_path();
-        let unreadable = |error: &dyn fmt::Display| {
+        let refused = |problem: &dyn fmt::Display| {
+            let file = source.file.display();
             ConfigError::new(&format!(
-                "{}: cannot read the configuration file: {error}; name another with --config.file, or start from config.example.toml",
-                file.display()
+                "{file}: cannot read the configuration file: {problem}; name another with --config.file, or start from config.example.toml"
             ))
         };
-        let content = std::fs::read(file).map_err(|error| unreadable(&error))?;
-        let text = text::decode(&content).map_err(|error| unreadable(&error))?;
-        Self::of(source, &text, environment)
+        let content = std::fs::read(&source.file).map_err(|error| refused(&error))?;
+        let text = text::decode(&content).map_err(|error| refused(&error))?;
+        Self::parse(source, &text, environment)
     }
 
-    /// Reads `text`, which is that of the file, under the variables of `environment`.
-    fn of(
+    /// Reads `text`, the content of the file, under the variables of `environment`.
+    fn parse(
         source: &Source,
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let file = source.file.as_path();
-        let variables: config::Map<String, String> = environment.into_iter().collect();
-        let mut warnings = environment::warnings(&variables)?;
-        let refused =
-            |origin: &str, error: &dyn fmt::Display| ConfigError::new(&format!("{origin}: {error}"));
-        let mut builder = config::Config::builder()
-            .set_default("atlas.base_url", BASE_URL)
-            .map_err(|error| refused("atlas.base_url", &error))?
-            .add_source(File::from_str(text, FileFormat::Toml))
-            .add_source(
-                Environment::with_prefix(ENV_PREFIX)
-                    .prefix_separator("__")
-                    .separator("__")
-                    .ignore_empty(true)
-                    .source(Some(variables.clone())),
-            );
-        for (name, section, key) in ATLAS_NAMES {
-            let own = format!("{ENV_PREFIX}__ATLAS__{section}__{key}").to_uppercase();
-            let Some(value) = variables.get(name).filter(|value| !value.is_empty()) else { continue };
-            if variables.get(&own).is_none_or(String::is_empty) {
-                let origin = name.to_owned();
-                let value = Value::new(Some(&origin), ValueKind::String(value.clone()));
-                builder = builder
-                    .set_override(format!("atlas.{section}.{key}"), value)
-                    .map_err(|error| refused(name, &error))?;
-            }
-        }
+        let environment: BTreeMap<_, _> = environment.into_iter().collect();
+        let mut layers = Layers::parse(&source.file, text)?;
+        environment::apply(&environment, &mut layers);
         if let Some(index) = &source.shard_index {
-            let value = Value::new(Some(&SHARD_FLAG.to_owned()), ValueKind::String(index.clone()));
-            builder =
-                builder.set_override("shard.index", value).map_err(|error| refused(SHARD_FLAG, &error))?;
+            layers.set("shard.index", index, SHARD_FLAG);
         }
-        let merged = builder.build().map_err(|error| {
-            if let Some(form) = other_form(file, text) {
-                return ConfigError::new(&format!("{}: {}", file.display(), not_toml(form, text)));
-            }
-            // The parser draws a picture of the line; its first and last line say where and what.
-            let text = error.to_string();
-            let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-            let place = lines.next().unwrap_or_default().trim_start_matches("TOML parse error ");
-            let what = lines.next_back().map(|what| format!(": {what}")).unwrap_or_default();
-            ConfigError::new(&format!("{}: not TOML {place}{what}", file.display()))
-        })?;
-        let host_name = variables.get("HOSTNAME").filter(|name| !name.is_empty()).cloned();
-        let host_name =
-            host_name.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
-        let mut config = read::config(file, merged.cache, &host_name)?;
-        config.proxy = proxy::proxy(&variables, &config.base_url, &mut warnings)?;
-        Ok(Self { warnings, ..config })
+        let host_name = match environment.get("HOSTNAME") {
+            Some(name) if !name.is_empty() => name.clone(),
+            _ => gethostname::gethostname().to_string_lossy().into_owned(),
+        };
+        let config = validate::config(&layers, &host_name)?;
+        let mut warnings = environment::warnings(&environment);
+        let proxy = proxy::proxy(&environment, &config.base_url, &mut warnings)?;
+        Ok(Self { proxy, warnings, ..config })
     }
-}
-
-/// Returns the form of a file that is not TOML, judged by its name and its first line.
-fn other_form(file: &Path, text: &str) -> Option<&'static str> {
-    let is_named = |extension: &str| file.extension().is_some_and(|own| own.eq_ignore_ascii_case(extension));
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let first = lines.next().unwrap_or_default();
-    let is_key = |key: &str| !key.contains(['=', '[']);
-    if first.starts_with('{') || is_named("json") {
-        Some("JSON")
-    } else if first == "---" || first.starts_with("- ") || is_named("yaml") || is_named("yml") {
-        Some("YAML")
-    } else {
-        first.split_once(':').filter(|(key, _)| is_key(key)).map(|_| "YAML")
-    }
-}
-
-/// Returns the hint on a configuration in another form. The text is not repeated.
-fn not_toml(form: &str, text: &str) -> String {
-    let is_web = text.lines().any(|line| WEB_KEYS.iter().any(|key| line.starts_with(key)));
-    let hint = if is_web {
-        "this is a web configuration, which --web.config.file names"
-    } else {
-        "write [poll] and interval = \"1m\", and see config.example.toml"
-    };
-    format!("the configuration is TOML, but this file is {form}; {hint}")
 }
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
 //! Certificate authorities that are trusted besides those of the system.
 
 use std::fmt;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 
-use super::pem;
+use super::{pem, text};
 
-/// More of a bundle is not read: those of whole systems are a fifth of it.
-const LARGEST_BUNDLE: u64 = 1024 * 1024;
+/// Largest bundle in bytes; those of whole systems are a fifth of it.
+const MAX_BUNDLE: u64 = 1024 * 1024;
 
 /// Certificates, in the order of their file. Clones share them.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -24,45 +23,39 @@ impl fmt::Debug for Authorities {
 }
 
 impl Authorities {
-    /// The certificates themselves.
+    /// Returns the certificates in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
         self.0.iter()
     }
 
-    /// Reads a file of PEM. The error says what is wrong with it, and what would be right.
+    /// Reads a file of PEM. The error continues a sentence that begins with the key; it repeats
+    /// nothing of the file, which may be a secret.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
-        let name = path.display();
-        let mut bundle = Vec::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(LARGEST_BUNDLE + 1).read_to_end(&mut bundle))
-            .map_err(|error| {
-                format!("cannot read {name}: {error}; name a file with the authority's certificate in PEM, a relative path is looked up beside the configuration")
-            })?;
-        if bundle.len() as u64 > LARGEST_BUNDLE {
-            return Err(format!(
-                "{name} has more than {LARGEST_BUNDLE} bytes; name a file with the certificates of your own authorities, those of the system are trusted anyway"
-            ));
-        }
-        let pem = pem::certificates(&name.to_string(), &bundle).map_err(|problem| {
-            format!(
-                "{name} cannot be used: {problem}; name a file with the authority's X.509 certificates in PEM"
-            )
+        let name = path.display().to_string();
+        let refused = |problem: &str| format!("names {name}, which {problem}");
+        let bundle = text::read(path, MAX_BUNDLE + 1).map_err(|error| {
+            refused(&format!("cannot be read: {error}; name a file with the authority's certificate in PEM, a relative path is looked up beside the configuration"))
         })?;
-        if pem.certificates.is_empty() {
-            return Err(instead(&name, &pem.others));
+        if bundle.len() as u64 > MAX_BUNDLE {
+            return Err(refused(&format!(
+                "has more than {MAX_BUNDLE} bytes; name a file with the certificates of your own authorities, those of the system are trusted anyway"
+            )));
         }
-        Ok(Self(pem.certificates.into()))
+        let pem = pem::certificates(&name, &bundle).map_err(|problem| {
+            refused(&format!(
+                "cannot be used: {problem}; name a file with the authority's X.509 certificates in PEM"
+            ))
+        })?;
+        if !pem.certificates.is_empty() {
+            return Ok(Self(pem.certificates.into()));
+        }
+        let is_key = pem.others.iter().any(|label| label.ends_with("PRIVATE KEY"));
+        Err(refused(if is_key {
+            "holds a private key and no certificate; no key is needed here: name the file with the authority's certificate"
+        } else if pem.others.is_empty() {
+            "holds no certificate in PEM, which begins with BEGIN CERTIFICATE; openssl x509 -inform der makes it of a binary one"
+        } else {
+            "holds no certificate, but other PEM; name the file with the authority's certificate, which begins with BEGIN CERTIFICATE"
+        }))
     }
-}
-
-/// What a file without any certificate holds, as far as that helps. None of its text is repeated: it may be a secret.
-fn instead(name: &dyn fmt::Display, sections: &[String]) -> String {
-    let what = if sections.iter().any(|section| section.ends_with("PRIVATE KEY")) {
-        "holds a private key and no certificate; no key is needed here: name the file with the authority's certificate"
-    } else if !sections.is_empty() {
-        "holds no certificate, but other PEM; name the file with the authority's certificate, which begins with BEGIN CERTIFICATE"
-    } else {
-        "holds no certificate in PEM, which begins with BEGIN CERTIFICATE; openssl x509 -inform der makes it of a binary one"
-    };
-    format!("{name} {what}")
 }

@@ -1,7 +1,6 @@
 //! Who signs in to Atlas, and where the secret is.
 
 use std::fmt;
-use std::io::Read;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -10,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::text;
 use crate::redact;
 
-/// More of a secret's file is not read.
-const LARGEST_SECRET: u64 = 64 * 1024;
+/// Bytes of a secret's file that are read.
+const MAX_SECRET: u64 = 64 * 1024;
 
 /// The two ways to sign in to Atlas.
 #[derive(Debug, Clone)]
@@ -47,9 +46,7 @@ impl Credentials {
             Self::ApiKey { .. } => None,
         }
     }
-}
 
-impl Credentials {
     /// Has the secret redacted from now on. That of a file is whenever it is read.
     pub(super) fn redact(&self) {
         if let Self::ServiceAccount { client_secret: SecretSource::Inline { secret, .. }, .. }
@@ -198,12 +195,10 @@ impl SecretSource {
         match self {
             Self::Inline { secret, .. } => Ok(secret.clone()),
             Self::File(path) => {
-                let mut content = Vec::new();
-                std::fs::File::open(path)
-                    .and_then(|file| file.take(LARGEST_SECRET).read_to_end(&mut content))
-                    .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-                let text = text::decode(&content)
-                    .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+                let unreadable =
+                    |error: &dyn fmt::Display| format!("cannot read {}: {error}", path.display());
+                let content = text::read(path, MAX_SECRET).map_err(|error| unreadable(&error))?;
+                let text = text::decode(&content).map_err(|error| unreadable(&error))?;
                 let secret = SecretString::from(text::trimmed(&text));
                 redact::register(redact::Kind::Configuration, secret.expose_secret());
                 if secret.expose_secret().is_empty() {

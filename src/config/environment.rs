@@ -1,50 +1,62 @@
-//! Variables of the environment that are meant for a key and do not reach it.
+//! Variables of the environment that are meant for a key.
 
-use config::Map;
+use std::collections::BTreeMap;
 
-use super::read::TABLES;
-use super::{ConfigError, ENV_PREFIX, Warning};
+use super::layers::Layers;
+use super::raw::tables;
+use super::{ENV_PREFIX, Warning};
 use crate::{likeness, redact};
 
 /// Names that Kubernetes gives to the variables of a service that is called like the exporter.
 const KUBERNETES: [&str; 3] = ["SERVICE_HOST", "SERVICE_PORT", "PORT"];
 
-/// Warns of variables that look like a key, but lack an underscore of [`ENV_PREFIX`].
-///
-/// One that has these and lacks another would be an unknown key; the error says which key is meant.
-pub(super) fn warnings(environment: &Map<String, String>) -> Result<Vec<Warning>, ConfigError> {
-    let known: Vec<_> = TABLES
-        .iter()
-        .flat_map(|(table, keys)| keys.iter().map(move |key| format!("{table}.{key}")))
-        .map(|path| (path.replace('.', "_").to_uppercase(), path.replace('.', "__").to_uppercase()))
-        .collect();
-    let mut warnings = Vec::new();
-    for (variable, _) in environment.iter().filter(|(_, value)| !value.is_empty()) {
-        let Some(rest) = variable.to_uppercase().strip_prefix(ENV_PREFIX).map(str::to_owned) else {
-            continue;
-        };
-        let Some(name) = rest.strip_prefix('_') else { continue };
-        let has_prefix = name.starts_with('_');
-        let squeezed = name.split('_').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_");
-        if has_prefix && known.iter().any(|(_, right)| name[1..] == *right)
-            || KUBERNETES.iter().any(|part| squeezed.starts_with(part))
-        {
-            continue;
+/// Names of Atlas's own command line and Terraform provider, and their keys.
+pub(super) const ATLAS_NAMES: [(&str, &str); 4] = [
+    ("MONGODB_ATLAS_CLIENT_ID", "atlas.service_account.client_id"),
+    ("MONGODB_ATLAS_CLIENT_SECRET", "atlas.service_account.client_secret"),
+    ("MONGODB_ATLAS_PUBLIC_API_KEY", "atlas.api_key.public_key"),
+    ("MONGODB_ATLAS_PRIVATE_API_KEY", "atlas.api_key.private_key"),
+];
+
+/// Puts the variables above the file. Those with the prefix win over [`ATLAS_NAMES`].
+pub(super) fn apply(environment: &BTreeMap<String, String>, layers: &mut Layers) {
+    for (name, path) in ATLAS_NAMES {
+        if let Some(value) = environment.get(name).filter(|value| !value.is_empty()) {
+            layers.set(path, value, name);
         }
-        let exact = known.iter().find(|(short, _)| *short == squeezed);
-        let likely = || {
-            let meant = likeness::meant(&squeezed, known.iter().map(|(short, _)| short.as_str()))?;
-            known.iter().find(|(short, _)| short == meant)
-        };
-        // Behind the whole prefix, other slips have an error of their own.
-        let meant = if has_prefix { exact } else { exact.or_else(likely) };
-        let Some((_, right)) = meant else { continue };
-        let problem = format!("not a key; did you mean {ENV_PREFIX}__{right}?");
-        if has_prefix {
-            return Err(ConfigError::new(&format!("{variable}: {problem}")));
-        }
-        warnings.push(Warning { variable: redact::line(variable), problem });
     }
-    warnings.sort_by(|one, other| one.variable.cmp(&other.variable));
-    Ok(warnings)
+    for (variable, value) in environment.iter().filter(|(_, value)| !value.is_empty()) {
+        if let Some(name) = variable.to_lowercase().strip_prefix(&format!("{ENV_PREFIX}__").to_lowercase()) {
+            layers.set(&name.replace("__", "."), value, variable);
+        }
+    }
+}
+
+/// Warns of variables that look like a key, but lack an underscore behind [`ENV_PREFIX`].
+pub(super) fn warnings(environment: &BTreeMap<String, String>) -> Vec<Warning> {
+    let warning = |variable: &String| {
+        let name = variable.to_uppercase();
+        let name = name.strip_prefix(ENV_PREFIX)?.strip_prefix('_')?;
+        if name.starts_with('_') || KUBERNETES.iter().any(|part| name.starts_with(part)) {
+            return None;
+        }
+        let problem = format!("not a key; did you mean {}?", meant(variable)?);
+        Some(Warning { variable: redact::line(variable), problem })
+    };
+    let set = environment.iter().filter(|(_, value)| !value.is_empty());
+    set.filter_map(|(variable, _)| warning(variable)).collect()
+}
+
+/// Returns the variable that another one is probably a slip of.
+pub(super) fn meant(variable: &str) -> Option<String> {
+    let name = variable.to_uppercase();
+    let name = name.strip_prefix(ENV_PREFIX)?.trim_start_matches('_');
+    let is_reachable = |table: &str| {
+        !["", "projects", "organizations"].contains(&table.split('.').next().unwrap_or_default())
+    };
+    let tables = tables().into_iter().filter(|(table, _)| is_reachable(table));
+    let paths = tables.flat_map(|(table, keys)| keys.into_iter().map(move |key| format!("{table}.{key}")));
+    let known: Vec<_> = paths.map(|path| path.replace('.', "__").to_uppercase()).collect();
+    let meant = likeness::meant(name, known.iter().map(String::as_str))?;
+    Some(format!("{ENV_PREFIX}__{meant}"))
 }

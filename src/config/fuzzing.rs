@@ -3,7 +3,8 @@
 // To panic is how these say no.
 #![allow(clippy::missing_panics_doc)]
 
-use super::{ATLAS_NAMES, Config, Credentials, ENV_PREFIX, SHARD_FLAG, Source, proxy};
+use super::environment::ATLAS_NAMES;
+use super::{Config, Credentials, ENV_PREFIX, SHARD_FLAG, Source, proxy};
 use crate::atlas::fuzzing::leads_to;
 use crate::fuzzing::is_a_line;
 
@@ -43,8 +44,9 @@ pub fn config(bytes: &[u8]) {
     ] {
         check(&source, &account, &environment, true);
     }
-    for (name, ..) in
-        ATLAS_NAMES.iter().filter(|(.., key)| key.starts_with("client_secret") || *key == "private_key")
+    for (name, ..) in ATLAS_NAMES
+        .iter()
+        .filter(|(_, path)| path.ends_with("client_secret") || path.ends_with("private_key"))
     {
         let planted = ((*name).to_owned(), PLANTED.to_owned());
         check(&source, text, &[environment.as_slice(), &[planted]].concat(), true);
@@ -52,7 +54,7 @@ pub fn config(bytes: &[u8]) {
 }
 
 fn check(source: &Source, text: &str, environment: &[(String, String)], planted: bool) {
-    let read = || Config::of(source, text, environment.iter().cloned());
+    let read = || Config::parse(source, text, environment.iter().cloned());
     match read() {
         Ok(config) => {
             assert!(!planted || !format!("{config:?}").contains(PLANTED));

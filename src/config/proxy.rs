@@ -1,9 +1,9 @@
 //! The HTTP proxy of the environment, under the names that curl, Go and Atlas's own tools read.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use config::Map;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
@@ -76,7 +76,7 @@ impl Proxy {
 /// An unusable value of any variable is an error, whatever `base` is. A SOCKS proxy that another
 /// variable overrides is a warning: desktops often set one in `ALL_PROXY`.
 pub(super) fn proxy(
-    environment: &Map<String, String>,
+    environment: &BTreeMap<String, String>,
     base: &Url,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Proxy>, ConfigError> {

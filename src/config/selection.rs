@@ -19,18 +19,15 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Reads names and patterns; an error is a sentence about the entry that is wrong, and continues the key's name.
+    /// Parses names and patterns; an error is about one of them, and continues the key's name.
     pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
-        let (mut names, mut patterns, mut seen) = (BTreeSet::new(), Vec::new(), HashSet::new());
-        for entry in entries {
-            let pattern = pattern(entry, &mut seen)?;
-            if entry.contains(['*', '?', '[', ']']) {
-                patterns.push(pattern);
-            } else {
-                names.insert(entry.to_owned());
-            }
-        }
-        Ok(Self { names, patterns: Some(patterns), excluded: Vec::new() })
+        let is_pattern = |entry: &&str| entry.contains(['*', '?', '[', ']']);
+        let (patterns, names): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_pattern);
+        Ok(Self {
+            names: unique(names, |name| pattern(name).map(|_| name.to_owned()))?.into_iter().collect(),
+            patterns: Some(unique(patterns, pattern)?),
+            excluded: Vec::new(),
+        })
     }
 
     /// Returns true if `exclude_clusters` matches `name`.
@@ -46,12 +43,6 @@ impl Selection {
     }
 }
 
-/// Reads the entries of `exclude_clusters`. A name in full is a pattern that matches itself.
-pub(super) fn cluster_patterns(entries: &[String]) -> Result<Vec<Pattern>, String> {
-    let mut seen = HashSet::new();
-    entries.iter().map(|entry| pattern(entry, &mut seen)).collect()
-}
-
 /// An entry of `exclude_projects`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProjectPattern {
@@ -62,13 +53,9 @@ pub enum ProjectPattern {
 }
 
 impl ProjectPattern {
-    /// Reads the entries of `exclude_projects`: what looks like an id is one.
-    pub(super) fn parse_all(entries: &[String]) -> Result<Vec<Self>, String> {
-        let patterns = cluster_patterns(entries)?;
-        let parse = |(entry, pattern): (&String, Pattern)| {
-            ProjectId::parse(entry).map_or(Self::Name(pattern), Self::Id)
-        };
-        Ok(entries.iter().zip(patterns).map(parse).collect())
+    /// Parses an entry: what looks like an id is one.
+    pub(super) fn parse(entry: &str) -> Result<Self, String> {
+        ProjectId::parse(entry).map_or_else(|| pattern(entry).map(Self::Name), |id| Ok(Self::Id(id)))
     }
 
     /// Returns true if it matches a project. A project without a readable name is matched by its id alone, so that no pattern hides
@@ -91,16 +78,26 @@ impl fmt::Display for ProjectPattern {
     }
 }
 
-/// Parses an entry that is not among those `seen`.
-fn pattern<'a>(entry: &'a str, seen: &mut HashSet<&'a str>) -> Result<Pattern, String> {
+/// Parses a pattern; a name in full is one that matches itself.
+pub(super) fn pattern(entry: &str) -> Result<Pattern, String> {
     if entry.contains(['{', '}']) {
         return Err(format!("has {entry:?}; patterns know *, ? and [abc], so write one for each"));
     }
-    if !seen.insert(entry) {
-        return Err(format!("names {entry:?} twice; once is enough"));
-    }
-    Pattern::new(entry)
-        .map_err(|error| format!("has {entry:?}, a pattern that cannot be read: {}", error.msg))
+    Pattern::new(entry).map_err(|error| format!("has {entry:?}, which is no pattern: {}", error.msg))
+}
+
+/// Parses the entries of a list in which none may be repeated.
+pub(super) fn unique<'a, T>(
+    entries: impl IntoIterator<Item = &'a str>,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let mut seen = HashSet::new();
+    let parse = |entry| {
+        let parsed = parse(entry)?;
+        let is_new = seen.insert(entry);
+        is_new.then_some(parsed).ok_or_else(|| format!("names {entry:?} twice; once is enough"))
+    };
+    entries.into_iter().map(parse).collect()
 }
 
 impl fmt::Display for Selection {
@@ -118,7 +115,7 @@ mod tests {
     #[test]
     fn names_are_watched_in_full_and_patterns_match() {
         let selection = Selection::parse(["prod", "report-*", "shard-[0-9]", "x?"]).unwrap();
-        assert!(selection.names.iter().eq(["prod"]));
+        assert_eq!(selection.names, BTreeSet::from(["prod".to_owned()]));
         for (name, matches) in [
             ("report-", true),
             ("report-eu", true),

@@ -1,6 +1,17 @@
 //! Text of files that people prepare, on whichever system and with whichever editor.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
 const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Reads at most `max` bytes of a file.
+pub(super) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(path)?.take(max).read_to_end(&mut content)?;
+    Ok(content)
+}
 
 /// Decodes a file: without a byte order mark, with plain line ends, without white space at the end.
 ///

@@ -75,44 +75,6 @@ fn every_link_leads_somewhere() {
     assert!(followed > 60, "{followed}");
 }
 
-/// The keys of the example, those that are commented out, too: `atlas.base_url`, `projects.id`.
-fn keys_of_the_example() -> BTreeSet<String> {
-    let mut table = String::new();
-    let mut keys = BTreeSet::new();
-    for line in read(&root().join("config.example.toml")).lines() {
-        let line = line.trim_start_matches("# ").trim();
-        if let Some(name) =
-            line.strip_prefix('[').and_then(|rest| rest.trim_start_matches('[').split(']').next())
-        {
-            name.clone_into(&mut table);
-        } else if let Some((key, _)) = line.split_once(" = ")
-            && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-        {
-            keys.insert(format!("{table}.{key}"));
-        }
-    }
-    keys
-}
-
-#[test]
-fn every_key_of_the_example_is_documented() {
-    let documented = read(&root().join("docs/configuration.md"));
-    let keys = keys_of_the_example();
-    assert!(keys.len() > 25, "{keys:?}");
-    for key in &keys {
-        let (table, name) = key.rsplit_once('.').unwrap();
-        // Credentials are written alike everywhere. Keys of `projects` are called `projects[].id`, and a row may go on with `.client_secret`.
-        let table = table.replace("projects.", "atlas.").replace("organizations.", "atlas.");
-        let table = table.replace("projects", "projects[]").replace("organizations", "organizations[]");
-        let whole = format!("`{table}.{name}`");
-        let shortened = format!("`.{name}`");
-        assert!(
-            documented.contains(&whole) || documented.contains(&shortened),
-            "{key} is not in docs/configuration.md"
-        );
-    }
-}
-
 #[test]
 fn the_changelog_has_this_version_and_everything_shipped_says_it() {
     let version = env!("CARGO_PKG_VERSION");

@@ -64,8 +64,8 @@ fn one_external_format_one_room() {
     only("flate2::", &["http.rs", "atlas/inflate", "simulator/gzip.rs"]);
     only("comfy_table::", &["check/report.rs"]);
     only("reqwest::", &["atlas"]);
-    only("serde::", &["atlas", "status", "web"]);
-    only("config::Config::builder", &["config"]);
+    only("serde::", &["atlas", "config", "status", "web"]);
+    only("toml::", &["config"]);
     only("axum::", &["http", "simulator"]);
     only("hyper::", &["http", "web", "atlas/error.rs"]);
     only("rustls::", &["web", "http/serve.rs", "atlas", "config/authorities.rs", "config/pem.rs"]);

@@ -282,7 +282,7 @@ async fn check_refuses_a_wrong_configuration_as_ever() {
     let (code, out, err) =
         run(&watched(Setup::new(&simulator), "[[projects]]\nid = \"x\"\n"), &["check"]).await;
     assert_eq!((code, out.as_str()), (Some(2), ""));
-    assert!(err.contains("config.toml: projects[0].id is \"x\""), "{err}");
+    assert!(err.contains(": projects[0].id is \"x\""), "{err}");
 }
 
 #[tokio::test]

@@ -110,13 +110,10 @@ async fn a_file_that_is_refused_changes_nothing_and_is_told_counted_and_logged()
     let before = exporter.polled().await;
     let good = watching(&simulator, &["a"]).toml();
     for (count, (toml, sentence)) in [
-        (
-            good.replace("interval = \"200ms\"", "interval = \"soon\""),
-            "config.toml: poll.interval is \"soon\"; it should be",
-        ),
-        (good.clone() + "[shard]\nindex = 7\ntotal = 2\n", "config.toml: shard.index is 7"),
-        (good.replace("[poll]", "[pol"), "config.toml: not TOML"),
-        (good.replace(SECRET, ""), "client_secret should be a string that is not empty"),
+        (good.replace("interval = \"200ms\"", "interval = \"soon\""), "poll.interval is \"soon\"; expected"),
+        (good.clone() + "[shard]\nindex = 7\ntotal = 2\n", ": shard.index is 7"),
+        (good.replace("[poll]", "[pol"), ": not TOML"),
+        (good.replace(SECRET, ""), "client_secret is \"\"; expected a text that is not empty"),
     ]
     .into_iter()
     .enumerate()

@@ -230,7 +230,7 @@ async fn a_reload_that_is_refused_opens_nothing() {
     std::fs::write(&config, "x = [").unwrap();
     write(exporter.folder.path(), "# nothing");
     exporter.signal("HUP");
-    logged(&exporter, "config.toml: not TOML").await;
+    logged(&exporter, ": not TOML").await;
     assert_eq!(status_of(&exporter, "/metrics").await, Some(StatusCode::UNAUTHORIZED));
     // Another change that is good does not make good what was refused.
     write(exporter.folder.path(), &users(&["alice", "bob"]));

@@ -57,29 +57,15 @@ fn what_is_no_bundle_is_refused_with_what_would_be_right() {
         (&long, "more than 1048576 bytes"),
     ] {
         let error = read(content).expect_err(part);
-        for part in [part, "exporter.toml: atlas.ca_file: ", "trust/ca.pem"] {
+        for part in [part, "exporter.toml:2:1: atlas.ca_file names ", "trust/ca.pem, which "] {
             assert!(error.contains(part), "{part:?} is not in: {error}");
         }
         assert!(!key.lines().any(|line| error.contains(line)), "the key is in: {error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
-    refused(
-        &format!("[atlas]\nca_file = \"nowhere.pem\"\n{GOOD}"),
-        &[],
-        &[
-            "exporter.toml: atlas.ca_file: cannot read nowhere.pem",
-            "No such file",
-            "beside the configuration",
-        ],
-    );
-    refused(
-        GOOD,
-        &[("ATLAS_BACKUP_EXPORTER__ATLAS__CA_FILE", "nowhere.pem")],
-        &["ATLAS_BACKUP_EXPORTER__ATLAS__CA_FILE: atlas.ca_file: cannot read nowhere.pem"],
-    );
-    refused(
-        &format!("[atlas]\nca_file = \" \"\n{GOOD}"),
-        &[],
-        &["atlas.ca_file is \" \"; it should be the path of a file of certificates in PEM"],
-    );
+    let missing = "atlas.ca_file names nowhere.pem, which cannot be read: No such file";
+    let toml = format!("[atlas]\nca_file = \"nowhere.pem\"\n{GOOD}");
+    refused(&toml, &[], &["exporter.toml:2:1: ", missing, "beside the configuration"]);
+    let variable = "ATLAS_BACKUP_EXPORTER__ATLAS__CA_FILE";
+    refused(GOOD, &[(variable, "nowhere.pem")], &[&format!("{variable}: {missing}")]);
 }

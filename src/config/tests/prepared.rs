@@ -48,14 +48,18 @@ fn files_of_any_editor_are_read_alike() {
 #[test]
 fn configuration_in_another_form_is_said_so() {
     for (name, text, parts) in [
-        ("config.toml", "atlas:\n  service_account:\n    client_secret: hush\n", ["is YAML", "write [poll]"]),
-        ("config.toml", "# ours\n---\natlas:\n\tbroken: hush\n", ["is YAML", "write [poll]"]),
-        ("config.toml", "poll: {interval: 1m}\n", ["is YAML", "config.example.toml"]),
-        ("config.toml", "- hush\n", ["is YAML", "write [poll]"]),
-        ("config.yaml", "hush\n", ["is YAML", "write [poll]"]),
-        ("config.yml", "%TAG hush\n", ["is YAML", "write [poll]"]),
-        ("config.toml", "{\"atlas\": {\"x\": \"hush\"}}\n", ["is JSON", "write [poll]"]),
-        ("web.yml", "basic_auth_users:\n  hush: hush\n", ["is YAML", "--web.config.file"]),
+        (
+            "config.toml",
+            "atlas:\n  service_account:\n    client_secret: hush\n",
+            ["not TOML but YAML", "write [poll]"],
+        ),
+        ("config.toml", "# ours\n---\natlas:\n\tbroken: hush\n", ["not TOML but YAML", "write [poll]"]),
+        ("config.toml", "poll: {interval: 1m}\n", ["not TOML but YAML", "config.example.toml"]),
+        ("config.toml", "- hush\n", ["not TOML but YAML", "write [poll]"]),
+        ("config.yaml", "hush\n", ["not TOML but YAML", "write [poll]"]),
+        ("config.yml", "%TAG hush\n", ["not TOML but YAML", "write [poll]"]),
+        ("config.toml", "{\"atlas\": {\"x\": \"hush\"}}\n", ["not TOML but JSON", "write [poll]"]),
+        ("web.yml", "basic_auth_users:\n  hush: hush\n", ["not TOML but YAML", "--web.config.file"]),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(name);
@@ -66,7 +70,7 @@ fn configuration_in_another_form_is_said_so() {
     }
     // TOML stays TOML, whatever it is called and wherever it breaks.
     for text in ["[atlas\n", "a = \"b: c\n", "x = [\n", "[poll]\ninterval: 1m\n"] {
-        assert!(load(text, &[]).unwrap_err().contains("not TOML at line"), "{text}");
+        assert!(load(text, &[]).unwrap_err().contains("not TOML: "), "{text}");
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("exporter.yaml");
@@ -162,11 +166,4 @@ fn variable_that_lacks_an_underscore_is_warned_of() {
         assert_eq!(warnings(variable), [""; 0], "{variable}");
     }
     assert!(load(GOOD, &[("ATLAS_BACKUP_EXPORTER_POLL_INTERVAL", "")]).unwrap().warnings.is_empty());
-    // Behind the whole prefix, it is a key that is unknown.
-    for (variable, meant) in [
-        ("ATLAS_BACKUP_EXPORTER__POLL_INTERVAL", interval),
-        ("ATLAS_BACKUP_EXPORTER__ATLAS__SERVICE_ACCOUNT_CLIENT_SECRET", secret),
-    ] {
-        refused(GOOD, &[(variable, "hush")], &[&format!("{variable}: not a key; did you mean {meant}?")]);
-    }
 }

@@ -1,0 +1,227 @@
+//! The layers of the configuration, merged into one table that knows where each value is from.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use toml::de::{DeTable, DeValue, Error};
+use toml::{Spanned, Table, Value};
+
+use super::raw::tables;
+use super::{ConfigError, environment};
+use crate::likeness;
+
+/// Longest value that a message repeats, in bytes.
+const MAX_SHOWN: usize = 80;
+
+/// Keys of a web configuration file.
+const WEB_KEYS: [&str; 3] = ["tls_server_config", "http_server_config", "basic_auth_users"];
+
+pub(super) struct Layers {
+    folder: PathBuf,
+    file: String,
+    root: Value,
+    /// `file:line:column`, or the name of the variable or flag, by paths such as `projects[0].id`.
+    origins: BTreeMap<String, String>,
+}
+
+impl Layers {
+    /// Parses the text of the file.
+    pub(super) fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        let (folder, file) = (file.parent().unwrap_or(Path::new("")), file.display().to_string());
+        let lines: Vec<_> =
+            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let position = |at: usize| {
+            let line = lines.partition_point(|start| *start <= at);
+            format!("{file}:{line}:{}", at - lines[line - 1] + 1)
+        };
+        // The parser's own display shows the line, which can hold a secret.
+        let refused = |error: Error| {
+            let at = error.span().unwrap_or_default().start;
+            match other_form(Path::new(&file), text) {
+                Some(hint) => ConfigError::new(&format!("{file}: not TOML but {hint}")),
+                None => ConfigError::new(&format!("{}: not TOML: {}", position(at), error.message())),
+            }
+        };
+        let document = DeTable::parse(text).map_err(refused)?;
+        let document = Spanned::new(document.span(), DeValue::Table(document.into_inner()));
+        let mut origins = BTreeMap::new();
+        locate(document.get_ref(), "", &position, &mut origins);
+        let root = Value::deserialize(document.into_deserializer()).map_err(refused)?;
+        Ok(Self { folder: folder.to_owned(), file, root, origins })
+    }
+
+    /// Puts a text above what lower layers have at `path`.
+    pub(super) fn set(&mut self, path: &str, text: &str, origin: &str) {
+        let (mut value, mut reached) = (&mut self.root, String::new());
+        for name in path.split('.') {
+            if !value.is_table() {
+                *value = Value::Table(Table::new());
+                self.origins.insert(reached.clone(), origin.to_owned());
+            }
+            let Some(table) = value.as_table_mut() else { return };
+            value = table.entry(name).or_insert(Value::Boolean(false));
+            reached = join(&reached, name);
+        }
+        *value = Value::String(text.to_owned());
+        self.origins.insert(reached, origin.to_owned());
+    }
+
+    pub(super) fn get(&self, path: &str) -> Option<&Value> {
+        path.split(['.', '[']).try_fold(&self.root, |value, segment| match segment.strip_suffix(']') {
+            Some(index) => value.get(index.parse::<usize>().ok()?),
+            None => value.get(segment),
+        })
+    }
+
+    /// Returns the place of a key, or of the table that lacks it.
+    pub(super) fn origin(&self, path: &str) -> &str {
+        let parent = || path.rsplit_once('.').map(|(parent, _)| self.origin(parent));
+        self.origins.get(path).map(String::as_str).or_else(parent).unwrap_or(&self.file)
+    }
+
+    /// Returns the file, the variable or the flag that sets a key.
+    pub(super) fn source(&self, path: &str) -> String {
+        if self.is_from_file(path) { self.file.clone() } else { self.origin(path).to_owned() }
+    }
+
+    pub(super) fn is_from_file(&self, path: &str) -> bool {
+        self.origin(path).starts_with(&self.file)
+    }
+
+    /// Resolves a path of the configuration: a relative one is looked up beside the file.
+    pub(super) fn beside(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// Returns an error about a key; `problem` continues the sentence that begins with its path.
+    pub(super) fn error(&self, path: &str, problem: impl Display) -> ConfigError {
+        ConfigError::new(&format!("{}: {path} {problem}", self.origin(path)))
+    }
+
+    /// Deserializes all layers. The error names all unknown keys, or else the first value that does not fit.
+    pub(super) fn deserialize<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        let mut unknown = Vec::new();
+        self.find_unknown_keys(&tables(), &self.root, "", "", &mut unknown);
+        if !unknown.is_empty() {
+            return Err(ConfigError::new(&unknown.join(" | ")));
+        }
+        serde_path_to_error::deserialize(self.root.clone()).map_err(|error| {
+            let (path, message) = (error.path().to_string(), error.inner().message());
+            match message.strip_prefix("missing field `") {
+                Some(field) => self.error(&join(&path, field.trim_end_matches('`')), "is missing"),
+                None => self.error(&path, self.problem(&path, message)),
+            }
+        })
+    }
+
+    /// Finds keys that `table`, which describes `value` or each of its entries, does not have.
+    fn find_unknown_keys(
+        &self,
+        tables: &[(&str, Vec<String>)],
+        value: &Value,
+        path: &str,
+        table: &str,
+        unknown: &mut Vec<String>,
+    ) {
+        let Some((_, known)) = tables.iter().find(|(name, _)| *name == table) else { return };
+        match value {
+            Value::Table(entries) => {
+                for (key, value) in entries {
+                    let path = join(path, key);
+                    if known.contains(key) {
+                        self.find_unknown_keys(tables, value, &path, &join(table, key), unknown);
+                    } else {
+                        unknown.push(self.unknown_key(&path, key, known));
+                    }
+                }
+            }
+            Value::Array(entries) => {
+                for (number, entry) in entries.iter().enumerate() {
+                    self.find_unknown_keys(tables, entry, &format!("{path}[{number}]"), table, unknown);
+                }
+            }
+            // No table, as serde will say.
+            _ => {}
+        }
+    }
+
+    fn unknown_key(&self, path: &str, key: &str, known: &[String]) -> String {
+        let origin = self.origin(path);
+        let meant = if self.is_from_file(path) {
+            likeness::meant(key, known.iter().map(String::as_str)).map(str::to_owned)
+        } else {
+            environment::meant(origin)
+        };
+        let hint = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+        format!("{origin}: unknown key `{}`{hint}", path.escape_debug())
+    }
+
+    /// Returns the problem with a value: itself and what was expected. The rest of serde's own messages can hold a secret.
+    fn problem(&self, path: &str, message: &str) -> String {
+        let (Some((_, expected)), Some(value)) = (message.rsplit_once("expected "), self.get(path)) else {
+            return message.to_owned();
+        };
+        let is_credential = path.contains("service_account") || path.contains("api_key");
+        let is_secret = is_credential && !path.ends_with(".expires_at");
+        let is_blank = value.as_str().is_some_and(|text| text.trim().is_empty());
+        let mut shown = value.to_string();
+        // An address can hold a password, its query a token.
+        let is_hidden = is_secret && !is_blank || value.is_table() || shown.contains(['@', '?']);
+        if is_hidden || shown.len() > MAX_SHOWN {
+            shown = format!("of type {}", value.type_str());
+        }
+        format!("is {shown}; expected {expected}")
+    }
+}
+
+/// Returns the likely form of a file that is not TOML, by its name and first line, and what to do about it.
+fn other_form(file: &Path, text: &str) -> Option<&'static str> {
+    let is_named = |extension: &str| file.extension().is_some_and(|own| own.eq_ignore_ascii_case(extension));
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let first = lines.next().unwrap_or_default();
+    let is_yaml = || {
+        let key = first.split_once(':').map(|(key, _)| key);
+        let is_marked = first == "---" || first.starts_with("- ");
+        is_marked || is_named("yaml") || is_named("yml") || key.is_some_and(|key| !key.contains(['=', '[']))
+    };
+    if WEB_KEYS.iter().any(|key| text.lines().any(|line| line.starts_with(key))) {
+        Some("YAML; this is a web configuration file, which --web.config.file names")
+    } else if first.starts_with('{') || is_named("json") {
+        Some("JSON; write [poll] and interval = \"1m\", and see config.example.toml")
+    } else {
+        is_yaml().then_some("YAML; write [poll] and interval = \"1m\", and see config.example.toml")
+    }
+}
+
+/// Records the position of every key and entry.
+fn locate(
+    value: &DeValue<'_>,
+    path: &str,
+    position: &impl Fn(usize) -> String,
+    origins: &mut BTreeMap<String, String>,
+) {
+    match value {
+        DeValue::Table(table) => {
+            for (key, value) in table {
+                let path = join(path, key.get_ref());
+                origins.insert(path.clone(), position(key.span().start));
+                locate(value.get_ref(), &path, position, origins);
+            }
+        }
+        DeValue::Array(entries) => {
+            for (number, entry) in entries.iter().enumerate() {
+                let path = format!("{path}[{number}]");
+                origins.insert(path.clone(), position(entry.span().start));
+                locate(entry.get_ref(), &path, position, origins);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}

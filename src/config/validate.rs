@@ -1,0 +1,223 @@
+//! The rules across keys, and the conversion of the tables to [`Config`].
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::layers::Layers;
+use super::raw::{ExportExpected, Parsed, Raw, RawApiKey, RawDetail, RawServiceAccount, RawShard};
+use super::{
+    Authorities, BASE_URL, Config, ConfigError, Credentials, DISCOVERY_INTERVAL, DetailConfig,
+    OrganizationConfig, PollConfig, ProjectConfig, SecretSource,
+};
+use crate::model::{Detail, Expected, Shard};
+
+/// Returns the configuration of all layers, without its proxy.
+pub(super) fn config(layers: &Layers, host_name: &str) -> Result<Config, ConfigError> {
+    let raw: Raw = layers.deserialize()?;
+    let base_url = match raw.atlas.base_url {
+        Some(Parsed(url)) => url,
+        None => Url::parse(BASE_URL).map_err(|error| layers.error("atlas.base_url", error))?,
+    };
+    let authorities = match raw.atlas.ca_file {
+        Some(Parsed(path)) => Authorities::read(&layers.beside(&path))
+            .map_err(|problem| layers.error("atlas.ca_file", problem))?,
+        None => Authorities::default(),
+    };
+    let default = credentials(layers, "atlas", raw.atlas.service_account, raw.atlas.api_key)?;
+    let own_or_default = |own: Option<Credentials>| {
+        let missing = "is missing, and so is atlas.api_key; set one of them, or MONGODB_ATLAS_CLIENT_ID and MONGODB_ATLAS_CLIENT_SECRET in the environment";
+        own.or_else(|| default.clone()).ok_or_else(|| layers.error("atlas.service_account", missing))
+    };
+    if raw.projects.is_empty() && raw.organizations.is_empty() {
+        own_or_default(None)?;
+        return Err(layers.error("projects", "is missing, and so is organizations; name at least one project with [[projects]] and its id, or an organization with [[organizations]] and its id"));
+    }
+    let mut projects = Vec::new();
+    for (number, raw) in raw.projects.into_iter().enumerate() {
+        let path = format!("projects[{number}]");
+        let own = credentials(layers, &path, raw.service_account, raw.api_key)?;
+        let mut clusters = raw.clusters.map(|clusters| clusters.0).unwrap_or_default();
+        clusters.excluded = raw.exclude_clusters.map(|excluded| excluded.0).unwrap_or_default();
+        if let Some(name) = clusters.names.iter().find(|name| clusters.excludes(name)) {
+            let problem =
+                format!("names {name:?}, which exclude_clusters excludes; take it out of one of them");
+            return Err(layers.error(&format!("{path}.clusters"), problem));
+        }
+        projects.push(ProjectConfig {
+            id: raw.id.0,
+            clusters,
+            expected: expected(raw.expected_interval, raw.export_expected),
+            credentials: own_or_default(own)?,
+        });
+    }
+    let mut organizations = Vec::new();
+    for (number, raw) in raw.organizations.into_iter().enumerate() {
+        let own = credentials(layers, &format!("organizations[{number}]"), raw.service_account, raw.api_key)?;
+        organizations.push(OrganizationConfig {
+            id: raw.id.0,
+            exclude_projects: raw.exclude_projects.map(|excluded| excluded.0).unwrap_or_default(),
+            exclude_clusters: raw.exclude_clusters.map(|excluded| excluded.0).unwrap_or_default(),
+            expected: expected(raw.expected_interval, raw.export_expected),
+            credentials: own_or_default(own)?,
+        });
+    }
+    refuse_repeated_ids(layers, "projects", projects.iter().map(|project| &project.id))?;
+    refuse_repeated_ids(layers, "organizations", organizations.iter().map(|organization| &organization.id))?;
+    Ok(Config {
+        base_url,
+        authorities,
+        proxy: None,
+        poll: poll(layers, raw.poll)?,
+        discovery_interval: raw.discovery.interval.map_or(DISCOVERY_INTERVAL, |interval| interval.0),
+        detail: detail(raw.detail),
+        projects,
+        organizations,
+        shard: shard(layers, &raw.shard, host_name)?,
+        warnings: Vec::new(),
+    })
+}
+
+fn refuse_repeated_ids<T: Ord + Display>(
+    layers: &Layers,
+    table: &str,
+    ids: impl Iterator<Item = T>,
+) -> Result<(), ConfigError> {
+    let mut known = BTreeSet::new();
+    for (number, id) in ids.enumerate() {
+        let problem = format!("is \"{id}\" a second time; put everything about it in one [[{table}]]");
+        if !known.insert(id) {
+            return Err(layers.error(&format!("{table}[{number}].id"), problem));
+        }
+    }
+    Ok(())
+}
+
+fn expected(interval: Option<Parsed<Duration>>, export: Option<Parsed<ExportExpected>>) -> Expected {
+    Expected { interval: interval.map(|interval| interval.0), export: export.and_then(|export| export.0.0) }
+}
+
+fn poll(layers: &Layers, mut poll: PollConfig) -> Result<PollConfig, ConfigError> {
+    if layers.get("poll.stale_after").is_none() {
+        poll.stale_after = poll.stale_after.max(poll.interval * 3);
+    }
+    if poll.stale_after < poll.interval * 2 {
+        let problem = format!(
+            "is {:?}, less than two of poll.interval ({:?}), so figures would be withdrawn between two good polls; make it at least {:?}",
+            poll.stale_after,
+            poll.interval,
+            poll.interval * 2
+        );
+        return Err(layers.error("poll.stale_after", problem));
+    }
+    Ok(poll)
+}
+
+fn detail(raw: RawDetail) -> DetailConfig {
+    let default = DetailConfig::default();
+    let switches =
+        [(Detail::Snapshots, raw.snapshots), (Detail::Events, raw.events), (Detail::Buckets, raw.buckets)];
+    let off = switches.into_iter().filter(|(_, is_on)| is_on.as_ref().is_some_and(|is_on| !is_on.0));
+    DetailConfig {
+        interval: raw.interval.map_or(default.interval, |interval| interval.0),
+        off: off.map(|(detail, _)| detail).collect(),
+    }
+}
+
+fn shard(layers: &Layers, raw: &RawShard, host_name: &str) -> Result<Shard, ConfigError> {
+    let refused = |problem: String| Err(layers.error("shard.index", problem));
+    let (index, total) = match (&raw.index, &raw.total) {
+        (None, None | Some(Parsed(1))) => return Ok(Shard::default()),
+        (None, Some(Parsed(total))) => {
+            return refused(format!(
+                "is missing; of {total} shards, say which this is: 0 to {}, or \"auto\" in a StatefulSet",
+                total - 1
+            ));
+        }
+        (Some(_), None) => {
+            return Err(layers.error("shard.total", "is missing; expected the number of shards"));
+        }
+        (Some(Parsed(index)), Some(Parsed(total))) => (index.0, *total),
+    };
+    let ordinal = || host_name.rsplit_once('-')?.1.parse().ok();
+    match index.or_else(ordinal) {
+        Some(index) if index < total => Ok(Shard { index, total }),
+        Some(index) => refused(format!("is {index}, but of {total} shards the last is {}", total - 1)),
+        None => refused(format!(
+            "is \"auto\", but the host name {host_name:?} does not end in a number, as \"exporter-0\" of a StatefulSet does; write the number"
+        )),
+    }
+}
+
+/// Returns the credentials of a table, `None` if it has none of its own.
+fn credentials(
+    layers: &Layers,
+    table: &str,
+    service_account: Option<RawServiceAccount>,
+    api_key: Option<RawApiKey>,
+) -> Result<Option<Credentials>, ConfigError> {
+    let (account_path, key_path) = (format!("{table}.service_account"), format!("{table}.api_key"));
+    match (service_account, api_key) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => {
+            let origin = layers.origin(&key_path);
+            let problem = format!(
+                "and {key_path} ({origin}) are both set; Atlas takes one kind of credentials, so remove one"
+            );
+            Err(layers.error(&account_path, problem))
+        }
+        (Some(raw), None) => Ok(Some(Credentials::ServiceAccount {
+            client_id: raw.client_id.0,
+            origin: layers.source(&format!("{account_path}.client_id")),
+            client_secret: secret(
+                layers,
+                &format!("{account_path}.client_secret"),
+                raw.client_secret,
+                raw.client_secret_file,
+            )?,
+            expires_at: raw.expires_at.map(|at| at.0),
+        })),
+        (None, Some(raw)) => Ok(Some(Credentials::ApiKey {
+            public_key: raw.public_key.0,
+            origin: layers.source(&format!("{key_path}.public_key")),
+            private_key: secret(
+                layers,
+                &format!("{key_path}.private_key"),
+                raw.private_key,
+                raw.private_key_file,
+            )?,
+        })),
+    }
+}
+
+/// Returns a secret that is written as such or in a file. If both are set, the environment wins over the configuration file.
+fn secret(
+    layers: &Layers,
+    path: &str,
+    inline: Option<Parsed<SecretString>>,
+    file: Option<Parsed<PathBuf>>,
+) -> Result<SecretSource, ConfigError> {
+    let file_path = format!("{path}_file");
+    let (is_inline_lower, is_file_lower) = (layers.is_from_file(path), layers.is_from_file(&file_path));
+    match (inline, file) {
+        (Some(_), Some(_)) if is_inline_lower == is_file_lower => {
+            Err(layers.error(path, format!("and {file_path} are both set; keep one of them")))
+        }
+        (Some(Parsed(secret)), file) if file.is_none() || is_file_lower => {
+            Ok(SecretSource::Inline { secret, origin: layers.source(path) })
+        }
+        (_, Some(Parsed(file))) => {
+            let source = SecretSource::File(layers.beside(&file));
+            let hint = "put the secret there, or name another file; a relative path is looked up beside the configuration";
+            match source.read() {
+                Ok(_) => Ok(source),
+                Err(error) => Err(layers.error(&file_path, format!("cannot be used: {error}; {hint}"))),
+            }
+        }
+        (_, None) => Err(layers.error(path, format!("is missing; set it or {file_path}"))),
+    }
+}
