@@ -50,7 +50,7 @@ async fn a_refused_configuration_is_one_sentence_and_exit_code_2() {
         ("[atlas".to_owned(), &["config.toml:1:7: not TOML: "]),
         (
             "atlas:\n  service_account: {client_id: a, client_secret: hush}\n".to_owned(),
-            &["config.toml:1:7: not TOML: "],
+            &["config.toml: not TOML but YAML", "write [poll]"],
         ),
         (String::new(), &["config.toml: atlas.service_account is missing"]),
     ];

@@ -97,7 +97,7 @@ fn the_simulator_shares_no_type_with_the_exporter() {
 fn every_request_leaves_through_the_door() {
     only(".execute(", &["atlas/door.rs"]);
     only("Client::builder", &["atlas/door.rs"]);
-    never("atlas", "Client::new");
+    never("atlas", "reqwest::Client::new");
     never("atlas", ".send().await");
 }
 

@@ -85,8 +85,8 @@ async fn no_more_begins_at_once_than_is_configured() {
     let names: Vec<&'static str> = (0..20).map(|i| &*format!("c{i}").leak()).collect();
     let mut world = world(names.iter().map(|name| (*name, Cluster::default())));
     world.faults = vec![
-        Fault::lasting("/exports", Misbehaviour::Slow(Duration::from_millis(100))),
-        Fault::lasting("/schedule", Misbehaviour::Slow(Duration::from_millis(100))),
+        Fault::lasting("/exports", Misbehaviour::Slow(Duration::from_millis(40))),
+        Fault::lasting("/schedule", Misbehaviour::Slow(Duration::from_millis(40))),
     ];
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
