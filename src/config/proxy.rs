@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
@@ -118,11 +119,9 @@ pub(super) fn proxy(
 ///
 /// The error is a clause that repeats no part of a password.
 fn address(value: &str) -> Result<Url, String> {
-    if value.contains(is_quote) {
-        return Err("the value holds quotes; write it without (in a password, as %22, %27 or %60)".to_owned());
-    }
-    if value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}') {
-        return Err("the value holds white space or a control character; remove it".to_owned());
+    let is_unwritten = |c: char| is_quote(c) || c.is_whitespace() || c.is_control() || c == '\u{feff}';
+    if value.contains(is_unwritten) {
+        return Err("the value holds quotes, white space or a control character; write it without (quotes in a password as %22, %27 or %60)".to_owned());
     }
     let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
     let scheme = scheme.to_ascii_lowercase();
@@ -141,13 +140,7 @@ fn address(value: &str) -> Result<Url, String> {
             "the value has more than scheme, credentials, host and port, {EXAMPLE} (in a password, / ? # and \\ are written %2F, %3F, %23 and %5C)"
         ));
     }
-    let is_host = match url.host() {
-        Some(Host::Domain(name)) => {
-            name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-        }
-        Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
-        None => false,
-    };
+    let is_host = url.domain().map_or(url.has_host(), is_domain);
     if !is_host || url.port() == Some(0) {
         return Err(format!("the value has no usable host or port, {EXAMPLE}"));
     }
@@ -183,53 +176,39 @@ fn decoded(text: &str) -> Option<String> {
 /// A name covers itself and what is below it, with or without `.` or `*.` before it, as for curl.
 /// A port limits any entry to that port, as for Go.
 fn covers(entry: &str, base: &Url) -> Option<bool> {
+    let address = match base.host()? {
+        Host::Ipv4(address) => Some(IpAddr::from(address)),
+        Host::Ipv6(address) => Some(IpAddr::from(address)),
+        Host::Domain(_) => None,
+    };
     if entry == "*" {
         return Some(true);
     }
-    if let Some((network, bits)) = entry.split_once('/') {
-        let (network, bits) = (network.parse().ok()?, bits.parse().ok()?);
-        return in_network(address_of(base), network, bits);
+    if entry.contains('/') {
+        let network: IpNet = entry.parse().ok()?;
+        return Some(address.is_some_and(|address| network.contains(&address)));
     }
-    let (host, port) = match entry.rsplit_once(':') {
+    let (host, is_port) = match entry.rsplit_once(':') {
         // More than one colon without brackets is an IPv6 address.
-        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
-        _ => (entry, None),
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+            (host, Some(port.parse().ok()?) == base.port_or_known_default())
+        }
+        _ => (entry, true),
     };
-    let is_port = match port {
-        Some(port) => Some(port.parse::<u16>().ok()?) == base.port_or_known_default(),
-        None => true,
-    };
-    if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return Some(is_port && address_of(base) == Some(address));
+    if let Ok(host) = host.trim_matches(['[', ']']).parse() {
+        return Some(is_port && address == Some(host));
     }
     let domain = host.strip_prefix('*').unwrap_or(host).trim_matches('.');
-    if domain.is_empty() || !domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-    {
+    if domain.is_empty() || !is_domain(domain) {
         return None;
     }
-    let name = base.host_str().unwrap_or_default().trim_end_matches('.');
+    let name = base.domain().unwrap_or_default().trim_end_matches('.');
     let is_below = name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    Some(is_port && is_below && address_of(base).is_none())
+    Some(is_port && is_below)
 }
 
-fn address_of(base: &Url) -> Option<IpAddr> {
-    match base.host()? {
-        Host::Ipv4(address) => Some(address.into()),
-        Host::Ipv6(address) => Some(address.into()),
-        Host::Domain(_) => None,
-    }
-}
-
-/// Returns true if an address is in a network; `None` if that is none.
-fn in_network(address: Option<IpAddr>, network: IpAddr, bits: u32) -> Option<bool> {
-    let most: u32 = if network.is_ipv4() { 32 } else { 128 };
-    let kept = most.checked_sub(bits)?;
-    let differs = |one: u128, other: u128| (one ^ other).checked_shr(kept).unwrap_or_default() != 0;
-    Some(match (address, network) {
-        (Some(IpAddr::V4(one)), IpAddr::V4(other)) => !differs(one.to_bits().into(), other.to_bits().into()),
-        (Some(IpAddr::V6(one)), IpAddr::V6(other)) => !differs(one.to_bits(), other.to_bits()),
-        _ => false,
-    })
+fn is_domain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
 #[cfg(test)]
