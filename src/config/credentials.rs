@@ -38,7 +38,15 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// When the secret ended, if the configuration says that it did before `now`.
+    /// Returns the public and the secret part.
+    fn parts(&self) -> (&str, &SecretSource) {
+        match self {
+            Self::ServiceAccount { client_id, client_secret, .. } => (client_id, client_secret),
+            Self::ApiKey { public_key, private_key, .. } => (public_key, private_key),
+        }
+    }
+
+    /// Returns when the secret ended, if the configuration says that it did before `now`.
     #[must_use]
     pub fn ended(&self, now: Timestamp) -> Option<Timestamp> {
         match self {
@@ -49,24 +57,17 @@ impl Credentials {
 
     /// Has the secret redacted from now on. That of a file is whenever it is read.
     pub(super) fn redact(&self) {
-        if let Self::ServiceAccount { client_secret: SecretSource::Inline { secret, .. }, .. }
-        | Self::ApiKey { private_key: SecretSource::Inline { secret, .. }, .. } = self
-        {
+        if let (_, SecretSource::Inline { secret, .. }) = self.parts() {
             redact::register(redact::Kind::Configuration, secret.expose_secret());
         }
     }
 
-    /// Says what is odd about refused credentials, without repeating them. Reads the secret.
+    /// Returns what is odd about refused credentials, without repeating them. Reads the secret.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::ServiceAccount { client_id, client_secret: secret, .. } => {
-                client_hint(client_id, secret.read().ok()?.expose_secret())
-            }
-            Self::ApiKey { public_key, private_key: secret, .. } => {
-                key_hint(public_key, secret.read().ok()?.expose_secret())
-            }
-        }
+        let (id, secret) = self.parts();
+        let hint = if matches!(self, Self::ServiceAccount { .. }) { client_hint } else { key_hint };
+        hint(id, secret.read().ok()?.expose_secret())
     }
 }
 
@@ -122,20 +123,10 @@ fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Whether both sign in alike. When a secret ends makes no difference: the token is the same.
+/// Compares what signs in. When a secret ends makes no difference: the token is the same.
 impl PartialEq for Credentials {
     fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (
-                Self::ServiceAccount { client_id: one, client_secret: its, .. },
-                Self::ServiceAccount { client_id: other, client_secret: others, .. },
-            )
-            | (
-                Self::ApiKey { public_key: one, private_key: its, .. },
-                Self::ApiKey { public_key: other, private_key: others, .. },
-            ) => one == other && its == others,
-            _ => false,
-        }
+        std::mem::discriminant(self) == std::mem::discriminant(other) && self.parts() == other.parts()
     }
 }
 
