@@ -22,37 +22,21 @@ const LONG_VERSION: &str = concat!(
     ")"
 );
 
-/// What people do with it: the command, and what for.
-const EXAMPLES: [(&str, &str); 4] = [
-    ("atlas-backup-exporter demo", "an embedded Atlas, to look at: no account, no file"),
-    (
-        "atlas-backup-exporter check --config.file=config.toml",
-        "whether everything can be watched, and what to do if not",
-    ),
-    ("atlas-backup-exporter --config.file=config.toml", "watch it, and serve metrics on port 10027"),
-    ("atlas-backup-exporter --once > atlas.prom", "once, for the textfile collector of node_exporter"),
-];
+/// The text below the flags.
+const AFTER_HELP: &str = "Examples:
+  atlas-backup-exporter demo                             an embedded Atlas, to look at: no account, no file
+  atlas-backup-exporter check --config.file=config.toml  whether everything can be watched, and what to do if not
+  atlas-backup-exporter --config.file=config.toml        watch it, and serve metrics on port 10027
+  atlas-backup-exporter --once > atlas.prom              once, for the textfile collector of node_exporter
 
-const EXIT_CODES: [(&str, &str); 3] = [
-    ("0", "told to stop, or all is well"),
-    ("1", "failed at run time, or not all is well"),
-    ("2", "bad usage or bad configuration"),
-];
-
-/// What stands below the flags.
-fn after_help() -> String {
-    let lines = |list: &[(&str, &str)]| {
-        let width = list.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
-        let lines: Vec<_> =
-            list.iter().map(|(what, meaning)| format!("  {what:width$}  {meaning}")).collect();
-        lines.join("\n")
-    };
-    format!("Examples:\n{}\n\nExit codes:\n{}", lines(&EXAMPLES), lines(&EXIT_CODES))
-}
+Exit codes:
+  0  told to stop, or all is well
+  1  failed at run time, or not all is well
+  2  bad usage or bad configuration";
 
 /// Tells Prometheus whether MongoDB Atlas really exports its backup snapshots.
 #[derive(Debug, Parser)]
-#[command(version, long_version = LONG_VERSION, about, after_help = after_help(), args_conflicts_with_subcommands = false)]
+#[command(version, long_version = LONG_VERSION, about, after_help = AFTER_HELP, args_conflicts_with_subcommands = false)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -200,10 +184,7 @@ impl fmt::Display for ListenAddress {
 
 fn telemetry_path(text: &str) -> Result<String, &'static str> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~');
-    if !text.starts_with('/') || !text.bytes().all(plain) {
-        return Err("write an absolute path such as /metrics");
-    }
-    if text.starts_with("//") {
+    if !text.starts_with('/') || text.starts_with("//") || !text.bytes().all(plain) {
         return Err("write an absolute path such as /metrics");
     }
     if text.starts_with("/-/") || text.starts_with("/api/") {

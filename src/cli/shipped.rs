@@ -10,7 +10,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use golden::assert_golden;
 
-use super::{Cli, EXAMPLES, EXIT_CODES};
+use super::{AFTER_HELP, Cli};
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
@@ -83,10 +83,11 @@ fn the_man_page_is_that_of_the_command_line() {
     rest.to_writer(&mut made).unwrap();
     man.render_options_section(&mut made).unwrap();
     let mut rest = Roff::new();
-    for (title, entries) in [("EXAMPLES", &EXAMPLES[..]), ("EXIT STATUS", &EXIT_CODES[..])] {
+    for (title, section) in ["EXAMPLES", "EXIT STATUS"].into_iter().zip(AFTER_HELP.split("\n\n")) {
         rest.control("SH", [title]);
-        for (what, meaning) in entries {
-            entry(&mut rest, what, meaning);
+        for line in section.lines().skip(1) {
+            let (what, meaning) = line.trim().split_once("  ").unwrap();
+            entry(&mut rest, what, meaning.trim());
         }
     }
     rest.control("SH", ["FILES"]);
