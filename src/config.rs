@@ -16,7 +16,6 @@ mod selection;
 pub(crate) mod text;
 mod validate;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -219,8 +218,8 @@ impl Config {
     /// Reads `source` and the environment of this process; warnings are logged, and secrets redacted from now on.
     pub fn load(source: &Source) -> Result<Self, ConfigError> {
         let text = |value: OsString| value.to_string_lossy().into_owned();
-        let config =
-            Self::layered(source, std::env::vars_os().map(|(name, value)| (text(name), text(value))))?;
+        let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+        let config = Self::layered(source, environment)?;
         // Before anything that repeats them can be read.
         config.credentials().for_each(Credentials::redact);
         config.proxy.iter().for_each(Proxy::redact);
@@ -252,15 +251,15 @@ impl Config {
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let environment: BTreeMap<_, _> = environment.into_iter().collect();
+        let environment = environment::set(environment);
         let mut layers = Layers::parse(&source.file, text)?;
         environment::apply(&environment, &mut layers);
         if let Some(index) = &source.shard_index {
             layers.set("shard.index", index, SHARD_FLAG);
         }
         let host_name = match environment.get("HOSTNAME") {
-            Some(name) if !name.is_empty() => name.clone(),
-            _ => gethostname::gethostname().to_string_lossy().into_owned(),
+            Some(name) => name.clone(),
+            None => gethostname::gethostname().to_string_lossy().into_owned(),
         };
         let config = validate::config(&layers, &host_name)?;
         let mut warnings = environment::warnings(&environment);

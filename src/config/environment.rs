@@ -18,14 +18,19 @@ pub(super) const ATLAS_NAMES: [(&str, &str); 4] = [
     ("MONGODB_ATLAS_PRIVATE_API_KEY", "atlas.api_key.private_key"),
 ];
 
+/// Returns the variables that are set; an empty one is not.
+pub(super) fn set(environment: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, String> {
+    environment.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+}
+
 /// Puts the variables above the file. Those with the prefix win over [`ATLAS_NAMES`].
 pub(super) fn apply(environment: &BTreeMap<String, String>, layers: &mut Layers) {
     for (name, path) in ATLAS_NAMES {
-        if let Some(value) = environment.get(name).filter(|value| !value.is_empty()) {
+        if let Some(value) = environment.get(name) {
             layers.set(path, value, name);
         }
     }
-    for (variable, value) in environment.iter().filter(|(_, value)| !value.is_empty()) {
+    for (variable, value) in environment {
         if let Some(name) = variable.to_lowercase().strip_prefix(&format!("{ENV_PREFIX}__").to_lowercase()) {
             layers.set(&name.replace("__", "."), value, variable);
         }
@@ -43,18 +48,15 @@ pub(super) fn warnings(environment: &BTreeMap<String, String>) -> Vec<Warning> {
         let problem = format!("not a key; did you mean {}?", meant(variable)?);
         Some(Warning { variable: redact::line(variable), problem })
     };
-    let set = environment.iter().filter(|(_, value)| !value.is_empty());
-    set.filter_map(|(variable, _)| warning(variable)).collect()
+    environment.keys().filter_map(warning).collect()
 }
 
 /// Returns the variable that another one is probably a slip of.
 pub(super) fn meant(variable: &str) -> Option<String> {
     let name = variable.to_uppercase();
     let name = name.strip_prefix(ENV_PREFIX)?.trim_start_matches('_');
-    let is_reachable = |table: &str| {
-        !["", "projects", "organizations"].contains(&table.split('.').next().unwrap_or_default())
-    };
-    let tables = tables().into_iter().filter(|(table, _)| is_reachable(table));
+    let is_array = |table: &str| table.starts_with("projects") || table.starts_with("organizations");
+    let tables = tables().into_iter().filter(|(table, _)| !table.is_empty() && !is_array(table));
     let paths = tables.flat_map(|(table, keys)| keys.into_iter().map(move |key| format!("{table}.{key}")));
     let known: Vec<_> = paths.map(|path| path.replace('.', "__").to_uppercase()).collect();
     let meant = likeness::meant(name, known.iter().map(String::as_str))?;

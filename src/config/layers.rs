@@ -88,7 +88,8 @@ impl Layers {
     }
 
     pub(super) fn is_from_file(&self, path: &str) -> bool {
-        self.origin(path).starts_with(&self.file)
+        let rest = self.origin(path).strip_prefix(&self.file);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
     }
 
     /// Resolves a path of the configuration: a relative one is looked up beside the file.

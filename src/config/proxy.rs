@@ -11,7 +11,7 @@ use url::{Host, Url};
 use super::{ConfigError, Warning};
 use crate::redact;
 
-/// Variables that name the proxy of https requests; the first that is not empty wins.
+/// Variables that name the proxy of https requests; the first that is set wins.
 const HTTPS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 /// Variables of http requests, which reach no further than this machine.
@@ -81,10 +81,7 @@ pub(super) fn proxy(
     base: &Url,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Proxy>, ConfigError> {
-    let set = |variable: &'static str| {
-        let value = environment.get(variable).filter(|value| !value.is_empty())?;
-        Some((variable, value.as_str()))
-    };
+    let set = |variable: &'static str| Some((variable, environment.get(variable)?.as_str()));
     let mut chosen = None;
     for (variable, value) in HTTPS.into_iter().chain(HTTP).filter_map(set) {
         let decides = chosen.is_none() && HTTPS.contains(&variable);

@@ -6,8 +6,8 @@ const BASE: &str = "https://cloud.mongodb.com/";
 
 /// The proxy for `base` under `environment`, with its variable, and the variables that are warned of.
 fn of(base: &str, environment: &[(&str, &str)]) -> Result<(Option<String>, Vec<String>), String> {
-    let environment =
-        environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let environment = crate::config::environment::set(environment);
     let mut warnings = Vec::new();
     let proxy = proxy(&environment, &Url::from_str(base).unwrap(), &mut warnings);
     let proxy = proxy.map_err(|error| error.to_string())?;
