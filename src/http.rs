@@ -2,6 +2,7 @@
 
 mod accept;
 mod gate;
+mod guarded;
 mod page;
 mod query;
 mod scrape;
@@ -12,14 +13,12 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -30,6 +29,7 @@ use crate::settings::Follow;
 use crate::status::Status;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use accept::fuzzing;
+use guarded::guarded;
 use query::Query;
 use scrape::MetricsCache;
 pub use serve::serve;
@@ -69,13 +69,7 @@ struct Shared {
     status_places: Arc<Semaphore>,
 }
 
-impl Shared {
-    /// Answers unless too many answers are under way; one that is being sent is.
-    async fn within_limit(&self, answer: impl Future<Output = Response>) -> Response {
-        within(&self.places, self.pages.max_requests, answer).await
-    }
-}
-
+/// Answers unless too many answers are in progress. A response is, until it has been sent.
 async fn within(places: &Arc<Semaphore>, most: usize, answer: impl Future<Output = Response>) -> Response {
     if let Ok(place) = places.clone().try_acquire_owned() {
         return guarded(answer.await, place);
@@ -83,16 +77,6 @@ async fn within(places: &Arc<Semaphore>, most: usize, answer: impl Future<Output
     // As promhttp, Prometheus's own library, says it.
     let text = format!("Limit of concurrent requests reached ({most}), try again later.\n");
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
-}
-
-/// Keeps `guard` until the body has been sent or the client is gone.
-fn guarded(response: Response, guard: impl Send + 'static) -> Response {
-    response.map(|body| {
-        Body::new(body.map_err(move |error| {
-            let _guard = &guard;
-            error
-        }))
-    })
 }
 
 /// The router of every page.
@@ -114,7 +98,8 @@ pub fn router(pages: Pages) -> Router {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    shared.within_limit(scrape::answer(&shared.pages, &shared.metrics_cache, &headers)).await
+    let answer = scrape::answer(&shared.pages, &shared.metrics_cache, &headers);
+    within(&shared.places, shared.pages.max_requests, answer).await
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
@@ -195,7 +180,8 @@ async fn answer_status(
         let text = render(Status::of(&view, pages.metrics.reload().error, interval, now), &query);
         packed(text, content_type, headers)
     };
-    shared.within_limit(within(&shared.status_places, STATUS_AT_ONCE, answer)).await
+    let answer = within(&shared.status_places, STATUS_AT_ONCE, answer);
+    within(&shared.places, shared.pages.max_requests, answer).await
 }
 
 /// An answer that is made anew each time, compressed for who takes it so.

@@ -14,8 +14,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::guarded::guarded;
+use super::page;
 use super::timeouts::Timeouts;
-use super::{guarded, page};
+
 use crate::web::{RateLimit, Verdict, WebConfig};
 
 /// The page that anybody may ask for at any time, since probes bring no password: it says no more than that someone answers.

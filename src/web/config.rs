@@ -241,7 +241,7 @@ pub(super) fn shown(text: &str) -> String {
     if is_plain(text) { format!("{text:?}") } else { "another value".to_owned() }
 }
 
-pub(super) fn is_plain(text: &str) -> bool {
+fn is_plain(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@');
     !text.is_empty() && text.len() <= MAX_SHOWN && text.chars().all(is_plain)
 }

@@ -18,6 +18,7 @@ fn server(web: watch::Receiver<Arc<WebConfig>>) -> Server {
     let router = Router::new()
         .route("/short", get(async || "short"))
         .route("/long", long())
+        .route("/large", get(async || vec![b'x'; 1024 * 1024]))
         .route(OPEN, long())
         .route("/slow", get(async || sleep(Duration::from_secs(90)).await));
     Server {
@@ -70,11 +71,13 @@ async fn who_says_nothing_or_not_enough_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn who_does_not_read_the_answer_is_given_up() {
-    let stuck = async |mut client: DuplexStream| {
-        ask(&mut client, "/long").await;
-        sleep(RESPONSE_TIMEOUT + SOON).await;
-    };
-    assert_eq!(served(stuck).await, (Some(ErrorKind::TimedOut), RESPONSE_TIMEOUT));
+    for path in ["/long", "/large"] {
+        let stuck = async |mut client: DuplexStream| {
+            ask(&mut client, path).await;
+            sleep(RESPONSE_TIMEOUT + SOON).await;
+        };
+        assert_eq!(served(stuck).await, (Some(ErrorKind::TimedOut), RESPONSE_TIMEOUT), "{path}");
+    }
     let crawling = async |mut client: DuplexStream| {
         ask(&mut client, "/long").await;
         while client.read_u8().await.is_ok() {
