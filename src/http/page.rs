@@ -51,9 +51,6 @@ pub(super) fn content_security_policy() -> HeaderValue {
     HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
 }
 
-/// How many clusters there are of each kind.
-type Counts = [(Kind, usize); Kind::ALL.len()];
-
 /// The page of the clusters that `query` asks for.
 pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str) -> Markup {
     let summary = Summary::of(&status);
@@ -76,7 +73,10 @@ pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str
                     form method="get" {
                         label for="search" { "Find" }
                         input type="search" id="search" name="search" value=(query.search) maxlength=(MOST_SEARCHED) placeholder="project, cluster, state, error code" autocomplete="off";
-                        @for (name, value) in hidden(query) { input type="hidden" name=(name) value=(value); }
+                        // Without a script, the form would drop them.
+                        @for (name, value) in query.parameters().filter(|(name, _)| *name != "search") {
+                            input type="hidden" name=(name) value=(value);
+                        }
                         noscript { button type="submit" { "Find" } }
                     }
                     p id="lost" class="banner unseen" role="alert" hidden {}
@@ -102,7 +102,8 @@ pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str
 
 /// What is told before anything else.
 struct Summary {
-    counts: Counts,
+    /// Number of clusters of each kind.
+    counts: [(Kind, usize); Kind::ALL.len()],
     clusters: usize,
     /// Readings besides those of clusters that failed.
     unread: usize,
@@ -188,13 +189,6 @@ fn words(kind: Kind) -> &'static str {
         Kind::Quiet => "with nothing due",
         Kind::Well => "well",
     }
-}
-
-/// What of the query is not the search, for a form without a script.
-fn hidden(query: &Query) -> Vec<(String, String)> {
-    let rest = Query { search: String::new(), ..query.clone() }.to_string();
-    let rest = url::form_urlencoded::parse(rest.trim_start_matches('?').as_bytes());
-    rest.map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
 }
 
 /// One link for each kind of verdict.

@@ -105,6 +105,17 @@ impl Query {
         Ok(parsed)
     }
 
+    /// Returns the parameters that differ from their defaults.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let parameters = [
+            ("search", Some(self.search.as_str()).filter(|search| !search.is_empty())),
+            ("kind", self.kind.map(Kind::as_str)),
+            ("sort", (self.sort != Sort::default()).then(|| self.sort.as_str())),
+            ("order", self.reversed.then_some("reversed")),
+        ];
+        parameters.into_iter().filter_map(|(name, value)| Some((name, value?)))
+    }
+
     /// Leaves what is asked for, in order. Where two are alike, they are sorted by project and name.
     pub(super) fn apply(&self, clusters: &mut Vec<Cluster<'_>>) {
         let search = self.search.to_lowercase();
@@ -139,20 +150,11 @@ fn has_all(cluster: &Cluster<'_>, words: &[&str]) -> bool {
     words.iter().all(|word| text.contains(word))
 }
 
-/// As the query of an address, what is as by default left out.
+/// The query string of an address; empty if all parameters have their defaults.
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut query = form_urlencoded::Serializer::for_suffix(String::from("?"), 1);
-        let search = Some(self.search.as_str()).filter(|search| !search.is_empty());
-        let kind = self.kind.map(Kind::as_str);
-        let sort = Some(self.sort).filter(|sort| *sort != Sort::default()).map(Sort::as_str);
-        let order = self.reversed.then_some("reversed");
-        for (name, value) in [("search", search), ("kind", kind), ("sort", sort), ("order", order)] {
-            if let Some(value) = value {
-                query.append_pair(name, value);
-            }
-        }
-        f.write_str(&query.finish())
+        f.write_str(&query.extend_pairs(self.parameters()).finish())
     }
 }
 
