@@ -195,10 +195,10 @@ fn problem(error: &Error, path: &str, rest: &str) -> String {
         Error::SerdeUnknownVariant { variant, expected, .. } => {
             format!("{path} is {}; expected one of {}", shown(variant), expected.join(", "))
         }
-        Error::InvalidScalar { ty: "boolean", .. } => {
-            format!("{path} is {}; expected true or false", value())
+        Error::InvalidScalar { ty, .. } => {
+            let expected = if *ty == "boolean" { "true or false" } else { "a whole number" };
+            format!("{path} is {}; expected {expected}", value())
         }
-        Error::InvalidScalar { .. } => format!("{path} is {}; expected a whole number", value()),
         Error::NullIntoString { .. } => format!("{path} is empty; expected a text"),
         Error::Unexpected { expected, .. } => {
             let expected = match *expected {

@@ -234,19 +234,14 @@ fn client_verifier(
 fn versions(raw: &TlsServerConfig) -> Result<Vec<&'static SupportedProtocolVersion>, String> {
     let min = raw.min_version.unwrap_or(TlsVersion::Tls12);
     let max = raw.max_version.unwrap_or(TlsVersion::Tls13);
-    let mut supported = Vec::new();
-    for (version, name, rustls_version) in [
-        (TlsVersion::Tls10, "TLS10", None),
-        (TlsVersion::Tls11, "TLS11", None),
-        (TlsVersion::Tls12, "TLS12", Some(&version::TLS12)),
-        (TlsVersion::Tls13, "TLS13", Some(&version::TLS13)),
-    ] {
-        match rustls_version {
-            _ if !(min..=max).contains(&version) => {}
-            Some(version) => supported.push(version),
-            None => warn_left_out("version", name),
+    for (version, name) in [(TlsVersion::Tls10, "TLS10"), (TlsVersion::Tls11, "TLS11")] {
+        if (min..=max).contains(&version) {
+            warn_left_out("version", name);
         }
     }
+    let supported = [(TlsVersion::Tls12, &version::TLS12), (TlsVersion::Tls13, &version::TLS13)];
+    let supported = supported.into_iter().filter(|(version, _)| (min..=max).contains(version));
+    let supported: Vec<_> = supported.map(|(_, version)| version).collect();
     if supported.is_empty() {
         return Err("tls_server_config.max_version leaves no version that is supported, together with min_version; supported are TLS12 and TLS13".to_owned());
     }
