@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::fold::MAX_ACTIVE;
+use super::report::MAX_ACTIVE;
 use super::{ActiveJob, Counts, JobId, JobState};
 
 /// How long a job is remembered that is no longer seen as active. It may have ended, which is the rule; or it may come back

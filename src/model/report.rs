@@ -5,6 +5,12 @@ use jiff::Timestamp;
 
 use super::{ByState, Counts, Exports, JobState, StateReason};
 
+/// Maximum number of failed jobs whose reasons are kept, the newest ones. Counts are exact beyond it.
+pub(super) const MAX_FAILURES: usize = 20;
+
+/// Maximum number of active jobs that are followed from poll to poll, the oldest ones. Counts and ages are exact beyond it.
+pub(super) const MAX_ACTIVE: usize = 1000;
+
 /// The id of a job that is kept. Its 24 digits, as a rule, take no memory of their own.
 pub type JobId = CompactString;
 
@@ -77,9 +83,10 @@ pub struct ClusterReport {
     pub failures_since_success: u64,
     /// Creation of the oldest of those.
     pub oldest_failure_created: Option<Timestamp>,
-    /// The newest failed jobs, resolved or not, newest first; no more than twenty.
+    /// The newest failed jobs, resolved or not, newest first; at most [`MAX_FAILURES`].
     pub failed: Vec<FailedJob>,
-    /// The oldest active jobs that can be followed from poll to poll, oldest first; no more than a thousand.
+    /// The oldest active jobs that can be followed from poll to poll, oldest first; at most
+    /// [`MAX_ACTIVE`].
     pub active: Vec<ActiveJob>,
     /// Which snapshots the jobs are about.
     pub exports: Exports,

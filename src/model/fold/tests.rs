@@ -96,6 +96,10 @@ fn a_job_met_twice_counts_once_and_furthest_on() {
     }
     let report = fold([1, 0].map(|i| views[i].clone()));
     assert_eq!(report.latest.unwrap().counts.exported, Some(3));
+    for order in [[0, 5], [5, 0]] {
+        let report = fold(order.map(|minute| job("a", minute, JobState::Failed)));
+        assert_eq!(report.failed.len(), 1, "the reason of the other sighting");
+    }
 }
 
 #[test]
@@ -168,7 +172,7 @@ fn a_duration_is_never_negative_nor_guessed() {
 fn many_failures_are_counted_exactly_and_remembered_in_part() {
     let report = fold((0..100).map(|i| job(format!("{i:03}"), i, JobState::Failed)));
     assert_eq!(report.failures_since_success, 100);
-    assert_eq!(report.failed.len(), FAILURES_KEPT);
+    assert_eq!(report.failed.len(), MAX_FAILURES);
     assert_eq!(&*report.failed[0].key.id, "099");
     assert_eq!(report.oldest_failure_created, job("000", 0, JobState::Failed).created_at);
 }

@@ -318,10 +318,13 @@ fn new_jobs_make_the_head_longer() {
 }
 
 #[test]
-fn an_old_job_that_still_runs_is_read_each_time() {
+fn an_old_job_that_still_runs_or_has_no_id_is_read_each_time() {
     let mut world = World::of(3000, Order::NewestFirst);
     world.jobs[3000 - 250].state = JobState::InProgress;
     assert_eq!(second_reading(&mut world.clone(), &[]), (3, 1));
+    let mut nameless = World::of(3000, Order::NewestFirst);
+    nameless.jobs[3000 - 250].gap = 0;
+    assert_eq!(second_reading(&mut nameless, &[]), (3, 1));
     // Further down, it would take more requests than all of it does in large pages.
     world.jobs[9].state = JobState::Unknown;
     assert_eq!(second_reading(&mut world, &[]), (6, 2));
@@ -348,7 +351,7 @@ fn what_does_not_fit_makes_the_walk_full() {
         is_true(reader.read(&mut world, &[]), world.truth()).unwrap();
         reader.full_walks
     };
-    let seam = 3000 - 1 - HEAD_LEAST;
+    let seam = 3000 - 1 - MIN_HEAD;
     assert_eq!(change(&|_| {}), 1);
     assert_eq!(change(&|world| world.jobs[seam].state = JobState::Cancelled), 2);
     assert_eq!(change(&|world| world.jobs[seam - 9].state = JobState::InProgress), 2);
@@ -387,19 +390,19 @@ fn of_the_failures_of_a_tail_the_newest_is_told_while_it_is_not_made_good() {
         job.state = JobState::Failed;
     }
     // Ten failures in the head.
-    for job in world.jobs.iter_mut().rev().skip(10).take(HEAD_LEAST - 10) {
+    for job in world.jobs.iter_mut().rev().skip(10).take(MIN_HEAD - 10) {
         job.state = JobState::Cancelled;
     }
     let told = |world: &mut World| {
         let mut reader = Reader::default();
         let whole = reader.read(world, &[]);
         let report = reader.read(world, &[]);
-        assert_eq!((reader.full_walks, whole.failed.len()), (1, FAILURES_KEPT));
+        assert_eq!((reader.full_walks, whole.failed.len()), (1, MAX_FAILURES));
         assert_eq!(report.failed, whole.failed[..report.failed.len()]);
         report.failed.len()
     };
     assert_eq!(told(&mut world.clone()), 11);
-    world.jobs[300 - 1 - HEAD_LEAST].state = JobState::Successful;
+    world.jobs[300 - 1 - MIN_HEAD].state = JobState::Successful;
     assert_eq!(told(&mut world), 10);
 }
 
@@ -409,10 +412,10 @@ fn a_tail_holds_no_snapshots_but_tells_the_newest() {
     for job in &mut world.jobs {
         job.state = JobState::Successful;
     }
-    for job in world.jobs.iter_mut().rev().take(HEAD_LEAST) {
+    for job in world.jobs.iter_mut().rev().take(MIN_HEAD) {
         job.state = JobState::Cancelled;
     }
-    let newest = world.jobs[300 - 1 - HEAD_LEAST].clone();
+    let newest = world.jobs[300 - 1 - MIN_HEAD].clone();
     let mut reader = Reader::default();
     let whole = reader.read(&mut world, &[]).exports;
     let partial = reader.read(&mut world, &[]).exports;
@@ -433,7 +436,7 @@ fn a_newer_job_behind_the_border_does_not_fit() {
         // A job of the tail has vanished, so the count is as it was.
         let mut listing = world.listing();
         listing.pop();
-        listing.insert(HEAD_LEAST + usize::from(late), Job::new(999, 999, JobState::Cancelled).listed());
+        listing.insert(MIN_HEAD + usize::from(late), Job::new(999, 999, JobState::Cancelled).listed());
         let mut head = Head::new(&tail);
         head.promise(300);
         for job in listing.into_iter().take(HEAD_PAGE) {
