@@ -141,13 +141,7 @@ impl ClusterDetails {
 
     fn match_with(&mut self, exports: &Exports) {
         let exported = &mut self.exported;
-        self.recovery = self.snapshots.as_mut().map(|read| {
-            let recovery = Recovery::of(&read.what, exports, exported);
-            if read.what.may_forget(exported) {
-                Arc::make_mut(&mut read.what).forget(exported);
-            }
-            recovery
-        });
+        self.recovery = self.snapshots.as_ref().map(|read| Recovery::of(&read.what, exports, exported));
     }
 
     /// Forgets the snapshots: they are not read any longer, or the policy exports others.

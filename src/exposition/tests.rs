@@ -6,7 +6,7 @@ use crate::board::{Board, GoodPoll};
 use crate::golden::assert_golden;
 use crate::model::{
     Budget, ClusterReport, Counts, Detail, EventKind, Expected, ExportBucket, ExportJob, FailureReason, Fold,
-    JobState, ListedCluster, Movements, OrganizationId, PolicyItems, PollError, ProjectEvent, ProjectId,
+    JobState, ListedCluster, Movements, NewestExport, OrganizationId, PolicyItems, PollError, ProjectEvent, ProjectId,
     Schedule, Snapshot, SnapshotId, Snapshots, StateReason, Target, Unexportable, Unread,
 };
 

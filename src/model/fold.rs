@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::report::{MAX_ACTIVE, MAX_FAILURES};
 use super::{
     ActiveJob, ClusterReport, Counts, ExportJob, FailedJob, JobId, JobKey, JobState, LatestJob, MAX_ID,
-    SnapshotId,
+    NewestExport, SnapshotId,
 };
 use crate::redact;
 
@@ -195,7 +195,7 @@ pub(super) fn summarize(jobs: Vec<JobRecord>, failed: BTreeMap<JobKey, FailedJob
     if let Some((key, job)) = last_success.map(|place| &ordered[place]) {
         report.last_success_created = Some(key.created_at);
         report.last_success_seconds = job.duration_seconds();
-        report.exports.newest = Some((key.created_at, job.snapshot));
+        report.exports.newest = Some(NewestExport { created_at: key.created_at, snapshot: job.snapshot });
     }
     let since_success = &ordered[last_success.map_or(0, |place| place + 1)..];
     let mut failures = since_success.iter().filter(|(_, job)| job.state == JobState::Failed).peekable();

@@ -43,49 +43,45 @@ pub struct Snapshot {
 /// The snapshots of a cluster, as they were listed last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshots {
-    /// All of them.
-    listed: SnapshotSet,
-    /// When each was taken, and whether the export policy exports it; those that are older than one that was exported may be missing.
-    known: Vec<(SnapshotId, Timestamp, bool)>,
-    /// When the newest of those was taken that it exports.
-    newest: Option<Timestamp>,
-    /// Whether the policy says which it exports.
-    policy: bool,
-    /// When they were listed.
+    /// Sorted by id.
+    listed: Vec<ListedSnapshot>,
+    /// Whether the export frequency is known.
+    has_frequency: bool,
     read_at: Timestamp,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct ListedSnapshot {
+    id: SnapshotId,
+    created_at: Timestamp,
+    /// Whether the export policy exports it.
+    is_due: bool,
+}
+
 impl Snapshots {
-    /// A listing of `read_at`, under the export policy of `schedule`. The ids of policy items are not kept.
+    /// A listing of `read_at`, under the export policy of `schedule`.
     #[must_use]
     pub fn new(listed: &[Snapshot], schedule: &Schedule, read_at: Timestamp) -> Self {
-        let known =
-            listed.iter().map(|snapshot| (snapshot.id, snapshot.created_at, schedule.exports(snapshot)));
-        let mut known: Vec<_> = known.collect();
+        let listed = listed.iter().map(|snapshot| ListedSnapshot {
+            id: snapshot.id,
+            created_at: snapshot.created_at,
+            is_due: schedule.exports(snapshot),
+        });
+        let mut listed: Vec<_> = listed.collect();
         // Pages shift while they are read, so one may be met twice.
-        known.sort_unstable();
-        known.dedup_by_key(|known| known.0);
-        let newest = known.iter().filter(|known| known.2).map(|known| known.1).max();
-        let listed = known.iter().map(|known| known.0).collect();
-        Self { listed, known, newest, policy: schedule.frequency.is_some(), read_at }
+        listed.sort_unstable();
+        listed.dedup_by_key(|snapshot| snapshot.id);
+        Self { listed, has_frequency: schedule.frequency.is_some(), read_at }
     }
 
-    /// When the newest snapshot that the policy exports was taken.
+    /// Returns the creation of the newest snapshot that the policy exports.
     #[must_use]
     pub fn newest(&self) -> Option<Timestamp> {
-        self.newest
+        self.listed.iter().filter(|snapshot| snapshot.is_due).map(|snapshot| snapshot.created_at).max()
     }
 
-    /// Whether there is anything that nobody will ask for any more, now that these were exported.
-    #[must_use]
-    pub fn may_forget(&self, seen: &Exported) -> bool {
-        self.known.iter().any(|known| Some(known.1) <= seen.newest)
-    }
-
-    /// Forgets that: what is older than the newest exported one neither waits nor is newer. A cluster has hundreds of them.
-    pub fn forget(&mut self, seen: &Exported) {
-        self.known.retain(|known| Some(known.1) > seen.newest);
-        self.known.shrink_to_fit();
+    fn contains(&self, id: SnapshotId) -> bool {
+        self.listed.binary_search_by_key(&id, |snapshot| snapshot.id).is_ok()
     }
 }
 
@@ -116,12 +112,6 @@ impl From<Vec<SnapshotId>> for SnapshotSet {
     }
 }
 
-impl FromIterator<SnapshotId> for SnapshotSet {
-    fn from_iter<I: IntoIterator<Item = SnapshotId>>(ids: I) -> Self {
-        Vec::from_iter(ids).into()
-    }
-}
-
 /// Which snapshots the export jobs of a cluster are about.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Exports {
@@ -131,8 +121,17 @@ pub struct Exports {
     pub partial: bool,
     /// Those with a job that waits or works.
     pub active: SnapshotSet,
-    /// When the newest successful job was asked for, and its snapshot.
-    pub newest: Option<(Timestamp, Option<SnapshotId>)>,
+    /// The newest successful job.
+    pub newest: Option<NewestExport>,
+}
+
+/// The newest successful export job of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewestExport {
+    /// Creation of the job.
+    pub created_at: Timestamp,
+    /// Its snapshot, if the job names one.
+    pub snapshot: Option<SnapshotId>,
 }
 
 /// What was seen to be in the bucket, whatever is listed since.
@@ -169,24 +168,28 @@ impl Recovery {
     /// What was exported stays so when Atlas deletes the snapshot, hence `seen`, which is brought up to date.
     #[must_use]
     pub fn of(snapshots: &Snapshots, exports: &Exports, seen: &mut Exported) -> Self {
-        let exported = snapshots.known.iter().filter(|known| exports.successful.contains(known.0));
-        seen.newest = exported.map(|known| known.1).max().max(seen.newest);
-        // The newest success may be of a snapshot that is listed no longer, and was not seen when it was. Whatever is older than that
-        // job may be older than its snapshot, and nobody knows that it is awaited.
-        let listed = exports.newest.filter(|(_, id)| id.is_some_and(|id| snapshots.listed.contains(id)));
-        seen.job = listed.map(|(asked_for, _)| asked_for).max(seen.job);
-        let unlisted = exports.newest.map(|(asked_for, _)| asked_for).filter(|job| seen.job < Some(*job));
+        let exported = snapshots.listed.iter().filter(|snapshot| exports.successful.contains(snapshot.id));
+        seen.newest = seen.newest.max(exported.map(|snapshot| snapshot.created_at).max());
+        if let Some(newest) = exports.newest
+            && newest.snapshot.is_some_and(|id| snapshots.contains(id))
+        {
+            seen.job = seen.job.max(Some(newest.created_at));
+        }
+        // The newest success may be of a snapshot that is no longer listed, and was not seen while it was. Any snapshot that is older than
+        // that job may be older than its snapshot, too, and then it does not await export.
+        let unlisted = exports.newest.map(|newest| newest.created_at).filter(|job| seen.job < Some(*job));
         let since = seen.newest.max(unlisted);
         // A job that is younger than the listing may well be of a snapshot that is, too: then the newest one is late, not wrong.
         let newest_exported = seen.newest.filter(|_| unlisted.is_none_or(|job| job > snapshots.read_at));
-        let awaiting = snapshots.known.iter().filter(|(id, taken, of_policy)| {
-            *of_policy && since.is_none_or(|since| *taken > since) && !exports.active.contains(*id)
-        });
-        let awaiting = awaiting.fold(Awaiting::default(), |all, (_, taken, _)| Awaiting {
-            count: all.count + 1,
-            oldest: Some(all.oldest.map_or(*taken, |oldest| oldest.min(*taken))),
-        });
-        Self { newest_exported, awaiting: snapshots.policy.then_some(awaiting) }
+        let awaiting: Vec<Timestamp> = snapshots
+            .listed
+            .iter()
+            .filter(|snapshot| snapshot.is_due && !exports.active.contains(snapshot.id))
+            .map(|snapshot| snapshot.created_at)
+            .filter(|created_at| Some(*created_at) > since)
+            .collect();
+        let awaiting = Awaiting { count: awaiting.len() as u64, oldest: awaiting.iter().min().copied() };
+        Self { newest_exported, awaiting: snapshots.has_frequency.then_some(awaiting) }
     }
 }
 
@@ -215,8 +218,9 @@ mod tests {
     }
 
     fn exports(successful: &[u8], active: &[u8], newest: Option<(u8, Option<u8>)>) -> Exports {
-        let ids = |numbers: &[u8]| numbers.iter().map(|number| id(*number)).collect();
-        let newest = newest.map(|(hour, number)| (at(i64::from(hour)), number.map(id)));
+        let ids = |numbers: &[u8]| numbers.iter().map(|number| id(*number)).collect::<Vec<_>>().into();
+        let newest = newest
+            .map(|(hour, number)| NewestExport { created_at: at(i64::from(hour)), snapshot: number.map(id) });
         Exports { successful: ids(successful), active: ids(active), newest, partial: false }
     }
 
@@ -272,25 +276,6 @@ mod tests {
         let later = exports(&[4, 5], &[], Some((111, Some(100))));
         let late = Recovery::of(&snapshots(&[5, 6]), &later, &mut seen);
         assert_eq!((late.newest_exported, late.awaiting.unwrap().count), (Some(at(5)), 0));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn what_is_forgotten_makes_no_difference(
-            listed in proptest::collection::vec(1..120u8, 0..20),
-            polls in proptest::collection::vec((proptest::collection::vec(1..120u8, 0..4), 1..120u8, 1..120u8), 1..6),
-        ) {
-            let whole = snapshots(&listed);
-            let mut short = whole.clone();
-            let (mut seen_whole, mut seen_short) = (Exported::default(), Exported::default());
-            for (successful, hour, newest) in polls {
-                let exports = exports(&successful, &[newest], Some((hour, successful.first().copied())));
-                let recovery = Recovery::of(&whole, &exports, &mut seen_whole);
-                proptest::prop_assert_eq!(Recovery::of(&short, &exports, &mut seen_short), recovery);
-                short.forget(&seen_short);
-                proptest::prop_assert!(!short.may_forget(&seen_short));
-            }
-        }
     }
 
     #[test]

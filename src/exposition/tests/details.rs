@@ -102,8 +102,9 @@ async fn polls_of_the_newest_jobs_do_not_forget_what_a_full_walk_told() {
     good(&board, "prod", [exported]);
     // The next poll comes before the snapshots, and stops at a job that it knows.
     let mut newest = folded([job("b", 60, JobState::Failed)]);
-    (newest.exports.partial, newest.exports.newest) =
-        (true, Some((at(21), SnapshotId::parse(&snapshot(20).0))));
+    newest.exports.partial = true;
+    newest.exports.newest =
+        Some(NewestExport { created_at: at(21), snapshot: SnapshotId::parse(&snapshot(20).0) });
     publish(&board, "prod", newest);
     discovered(&board);
     detailed(&board);

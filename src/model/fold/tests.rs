@@ -267,11 +267,16 @@ fn the_snapshots_of_jobs_are_told_by_what_became_of_them() {
     ];
     let newest = jobs[1].created_at;
     let report = fold(jobs);
-    let ids =
-        |numbers: &[u8]| numbers.iter().map(|number| SnapshotId::parse(&id(*number)).unwrap()).collect();
+    let ids = |numbers: &[u8]| {
+        let ids = numbers.iter().filter_map(|number| SnapshotId::parse(&id(*number)));
+        ids.collect::<Vec<_>>().into()
+    };
     assert_eq!(report.exports.successful, ids(&[1, 2]));
     assert_eq!(report.exports.active, ids(&[4, 5]));
-    assert_eq!(report.exports.newest, Some((newest.unwrap(), SnapshotId::parse(&id(2)))));
+    assert_eq!(
+        report.exports.newest,
+        Some(NewestExport { created_at: newest.unwrap(), snapshot: SnapshotId::parse(&id(2)) })
+    );
     assert_eq!(report.last_success_created, newest);
 }
 

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Counts, SnapshotId, StateReason};
+use crate::model::{Counts, NewestExport, SnapshotId, StateReason};
 
 /// Jobs a page of a full walk.
 const PAGE: usize = 500;
@@ -420,7 +420,8 @@ fn a_tail_holds_no_snapshots_but_tells_the_newest() {
     let whole = reader.read(&mut world, &[]).exports;
     let partial = reader.read(&mut world, &[]).exports;
     let id = SnapshotId::parse(&format!("{:024x}", newest.number / 2));
-    assert_eq!((whole.newest, partial.newest), (Some((newest.at(0), id)), Some((newest.at(0), id))));
+    let newest = Some(NewestExport { created_at: newest.at(0), snapshot: id });
+    assert_eq!((whole.newest, partial.newest), (newest, newest));
     assert!(!whole.partial && partial.partial);
     assert_ne!(whole.successful, partial.successful);
     assert_eq!(partial.successful, SnapshotSet::default());
