@@ -24,23 +24,26 @@ use crate::self_metrics::SelfMetrics;
 use remediation::{Resource, hint};
 pub use report::{Report, Row, Terminal, Verdict};
 
-/// Questions that are under way at once, to as many projects each.
-const AT_ONCE: usize = 8;
+/// Projects that are read concurrently, and clusters of each.
+const CONCURRENCY: usize = 8;
 
-/// Nobody waits longer for one answer at a terminal; less where the configuration says so.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Timeout of one answer; that of polls where it is shorter.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Nobody waits longer for all of them.
-const PATIENCE_IN_ALL: Duration = Duration::from_mins(2);
+/// Timeout of all answers together.
+const TOTAL_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Maximum number of clusters that a hint names.
+const MAX_NAMES: usize = 8;
 
 /// How long answers may take.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
+struct Timeouts {
     each: Duration,
     until: Instant,
 }
 
-impl Patience {
+impl Timeouts {
     fn deadline(self) -> Instant {
         (Instant::now() + self.each).min(self.until)
     }
@@ -54,12 +57,12 @@ impl Patience {
 pub async fn check(config: &Config) -> Result<Report, Error> {
     let metrics = Arc::new(SelfMetrics::new(&atlas::ENDPOINTS, Timestamp::now()));
     let clients = &Clients::new(metrics, config)?;
-    let patience =
-        Patience { each: PATIENCE.min(config.poll.timeout), until: Instant::now() + PATIENCE_IN_ALL };
+    let timeouts =
+        Timeouts { each: ANSWER_TIMEOUT.min(config.poll.timeout), until: Instant::now() + TOTAL_TIMEOUT };
     let asked = stream::iter(&config.organizations)
         .filter_map(|entry| async move { Some((entry, clients.of(&entry.credentials)?)) })
-        .map(|(entry, atlas)| async move { (entry, atlas.projects(&entry.id, patience.deadline()).await) })
-        .buffered(AT_ONCE);
+        .map(|(entry, atlas)| async move { (entry, atlas.projects(&entry.id, timeouts.deadline()).await) })
+        .buffered(CONCURRENCY);
     let mut rows = Vec::new();
     for (credentials, at) in clients::ended(config, Timestamp::now()) {
         let advice = format!(
@@ -72,7 +75,7 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
         let row = Row::of_organization(&entry.id);
         rows.push(match answer {
             Ok(Listing { flaw: Some(error), .. }) | Err(error) => {
-                row.fail(&error, hint(&error, Resource::Organization, &entry.credentials))
+                row.fail(&error, &hint(&error, Resource::Organization, &entry.credentials))
             }
             Ok(Listing { found, .. }) if found.is_empty() => row.warn(
                 "no project is listed: is the id an organization's, and are the credentials in its projects?",
@@ -95,11 +98,11 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
     let asked = stream::iter(&projects)
         .map(|(id, plan)| async {
             match clients.of(&plan.credentials) {
-                Some(atlas) => project(&atlas, id, plan, &config.detail, patience).await,
+                Some(atlas) => project(&atlas, id, plan, &config.detail, timeouts).await,
                 None => Vec::new(),
             }
         })
-        .buffered(AT_ONCE);
+        .buffered(CONCURRENCY);
     let of_projects: Vec<Row> = asked.collect::<Vec<_>>().await.into_iter().flatten().collect();
     for organization in &config.organizations {
         if let Some(listed) = listed.get(&organization.id) {
@@ -128,7 +131,8 @@ fn unmatched(
     found.into_iter().filter_map(|complaint| {
         let Complaint::Pattern { pattern, kind } = complaint else { return None };
         let advice = format!("no {kind} of the organization matches");
-        Some(Row::of_organization(&organization.id).cluster(&pattern).warn(&advice).pattern())
+        let row = Row::of_organization(&organization.id).cluster(&pattern).warn(&advice);
+        Some(Row { is_pattern: true, ..row })
     })
 }
 
@@ -138,60 +142,59 @@ async fn project(
     id: &ProjectId,
     plan: &Project,
     detail: &DetailConfig,
-    patience: Patience,
+    timeouts: Timeouts,
 ) -> Vec<Row> {
-    let row = |name: Option<&str>| Row::of_project(id, name);
-    let name = match atlas.project_name(id, patience.deadline()).await {
+    let failed =
+        |row: Row, error: &Error| row.fail(error, &hint(error, Resource::Project, &plan.credentials));
+    let name = match atlas.project_name(id, timeouts.deadline()).await {
         Ok(name) => name,
-        Err(error) => {
-            let advice = hint(&error, Resource::Project, &plan.credentials);
-            return vec![row(None).fail(&error, advice)];
-        }
+        Err(error) => return vec![failed(Row::of_project(id, None), &error)],
     };
+    let project_row = || Row::of_project(id, Some(&name));
+    let row = |cluster: &str| project_row().cluster(cluster);
     let mut rows = Vec::new();
-    let answer = atlas.clusters(id, patience.deadline()).await;
+    let answer = atlas.clusters(id, timeouts.deadline()).await;
     if let Ok(Listing { flaw: Some(error), .. }) | Err(error) = &answer {
-        let advice = hint(error, Resource::Clusters, &plan.credentials);
-        rows.push(row(Some(&name)).fail(error, advice));
+        rows.push(failed(project_row(), error));
     }
     let listed = answer.ok().map(|listing| listing.found);
     let selected = plan::clusters(&plan.selection, listed.as_deref());
-    let row = |cluster: &str| Row::of_project(id, Some(&name)).cluster(cluster);
     let asked = stream::iter(&selected.watched)
         .map(|(cluster, known)| {
             let target = Target { project_id: id.clone(), cluster_name: (*cluster).to_owned() };
-            let row = row(cluster);
-            let listed = listed.as_deref();
+            let (row, listed) = (row(cluster), listed.as_deref());
             async move {
-                let (row, schedule) = cluster_row(atlas, &target, *known, listed, plan, row, patience).await;
+                let (row, schedule) = cluster_row(atlas, &target, *known, listed, plan, row, timeouts).await;
                 (row, schedule.map(|schedule| (target, schedule)))
             }
         })
-        .buffered(AT_ONCE);
-    let (of_clusters, schedules): (Vec<_>, Vec<_>) = asked.collect::<Vec<_>>().await.into_iter().unzip();
-    let schedules: Vec<_> = schedules.into_iter().flatten().collect();
-    rows.extend(of_clusters);
-    rows.extend(selected.left_out.iter().map(|(cluster, reason)| row(cluster).leave_out(*reason)));
+        .buffered(CONCURRENCY);
+    let mut schedules = Vec::new();
+    for (row, schedule) in asked.collect::<Vec<_>>().await {
+        rows.push(row);
+        schedules.extend(schedule);
+    }
+    rows.extend(selected.left_out.iter().map(|(cluster, reason)| {
+        row(cluster).with(Verdict::LeftOut, &format!("the cluster {}", reason.phrase()))
+    }));
     if let Some(listed) = &listed {
         for complaint in plan::complaints(&plan.selection, listed, &selected, plan.organization.as_ref()) {
             if let Complaint::Pattern { pattern, .. } = complaint {
                 let advice = format!("no cluster of the project matches; it has {}", names_of(listed));
-                rows.push(row(&pattern).warn(&advice).pattern());
+                rows.push(Row { is_pattern: true, ..row(&pattern).warn(&advice) });
             }
         }
         if rows.is_empty() {
-            rows.push(Row::of_project(id, Some(&name)).note("the project has no clusters"));
+            rows.push(project_row().note("the project has no clusters"));
         }
     }
     let exporting = schedules.first().map(|(target, _)| {
-        let known = selected.watched.iter().find(|(name, _)| **name == target.cluster_name);
-        (target.clone(), known.is_some_and(|(_, known)| known.is_some_and(|known| known.sharded)))
+        let known = selected.watched.get(target.cluster_name.as_str()).copied().flatten();
+        (target.clone(), known.is_some_and(|known| known.sharded))
     });
     let mut details = details::Asked { atlas, id, detail, exporting, buckets: None };
-    if let Some(row) = details.row(Row::of_project(id, Some(&name)), plan, patience).await {
-        rows.push(row);
-    }
-    details.judge_buckets(&mut rows, &schedules, patience).await;
+    rows.extend(details.row(project_row(), plan, timeouts).await);
+    details.judge_buckets(&mut rows, &schedules, timeouts).await;
     rows.sort_by(|one, other| one.cluster_name.cmp(&other.cluster_name));
     rows
 }
@@ -204,13 +207,13 @@ async fn cluster_row(
     listed: Option<&[ListedCluster]>,
     plan: &Project,
     row: Row,
-    patience: Patience,
+    timeouts: Timeouts,
 ) -> (Row, Option<Schedule>) {
-    if patience.is_over() {
-        return (row.refuse("not asked: the answers before it took too long".to_owned()), None);
+    if timeouts.is_over() {
+        return (row.with(Verdict::Failed, "not asked: the answers before it took too long"), None);
     }
     let unexportable = known.and_then(|known| known.unexportable);
-    match atlas.try_export_jobs(target, patience.deadline()).await {
+    match atlas.try_export_jobs(target, timeouts.deadline()).await {
         Err(error) => {
             let is_about_the_cluster =
                 matches!(error.reason(), FailureReason::BadRequest | FailureReason::NotFound);
@@ -219,20 +222,19 @@ async fn cluster_row(
                 (_, Some(listed)) if error.row().is_some_and(|row| row.cause == Cause::NoSuchCluster) => {
                     no_such_cluster(&target.cluster_name, listed)
                 }
-                _ => hint(&error, Resource::Exports, &plan.credentials),
+                _ => hint(&error, Resource::Project, &plan.credentials),
             };
-            return (row.fail(&error, advice), None);
+            return (row.fail(&error, &advice), None);
         }
-        Ok(()) => {
-            if let Some(reason) = unexportable {
-                return (row.warn(&advice_on_unexportable(reason)), None);
-            }
-        }
+        Ok(()) => {}
     }
-    match atlas.schedule(target, patience.deadline()).await {
+    if let Some(reason) = unexportable {
+        return (row.warn(&advice_on_unexportable(reason)), None);
+    }
+    match atlas.schedule(target, timeouts.deadline()).await {
         Err(error) => {
-            let advice = hint(&error, Resource::Schedule, &plan.credentials);
-            (row.fail(&error, advice), None)
+            let advice = hint(&error, Resource::Project, &plan.credentials);
+            (row.fail(&error, &advice), None)
         }
         Ok(schedule) => {
             let paused = known.and_then(|known| known.paused) == Some(true);
@@ -282,30 +284,29 @@ fn judge(row: Row, expected: Expected, schedule: &Schedule, paused: bool) -> Row
 }
 
 fn advice_on_unexportable(reason: Unexportable) -> String {
-    match reason {
-        Unexportable::BackupDisabled => {
-            format!("the cluster {}: switch it on, or take it out of clusters", reason.phrase())
-        }
-        _ => format!("the cluster {}: take it out of clusters", reason.phrase()),
-    }
+    let remedy = match reason {
+        Unexportable::BackupDisabled => "switch it on, or take it out of clusters",
+        _ => "take it out of clusters",
+    };
+    format!("the cluster {}: {remedy}", reason.phrase())
 }
-
-/// Names of a project that are listed in an advice.
-const MOST_NAMES: usize = 8;
 
 fn no_such_cluster(name: &str, listed: &[ListedCluster]) -> String {
-    if let Some(meant) = plan::meant(name, listed) {
-        return format!("no such cluster; did you mean {meant:?}?");
+    match plan::meant(name, listed) {
+        Some(meant) => format!("no such cluster; did you mean {meant:?}?"),
+        None => format!("no such cluster; the project has {}", names_of(listed)),
     }
-    format!("no such cluster; the project has {}", names_of(listed))
 }
 
+/// The names of the first clusters.
 fn names_of(listed: &[ListedCluster]) -> String {
-    let mut names: Vec<_> = listed.iter().take(MOST_NAMES).map(|cluster| cluster.name.as_str()).collect();
-    if listed.len() > MOST_NAMES {
-        names.push("...");
+    let mut names: Vec<_> = listed.iter().take(MAX_NAMES).map(|cluster| cluster.name.as_str()).collect();
+    match listed.len() {
+        0 => names.push("none"),
+        count if count > MAX_NAMES => names.push("..."),
+        _ => {}
     }
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    names.join(", ")
 }
 
 #[cfg(test)]

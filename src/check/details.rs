@@ -5,7 +5,7 @@ use std::fmt::Write;
 use jiff::Timestamp;
 
 use super::remediation::{Resource, hint};
-use super::{Patience, Row};
+use super::{Row, Timeouts, Verdict};
 use crate::atlas::{Atlas, Error, Listing};
 use crate::config::DetailConfig;
 use crate::model::{Detail, EventKind, ExportBucket, ProjectId, Schedule, Target};
@@ -24,13 +24,13 @@ pub(super) struct Asked<'a> {
 
 impl Asked<'_> {
     /// Asks for each detail that is not switched off; `None` if nothing is asked.
-    pub(super) async fn row(&mut self, mut row: Row, plan: &Project, patience: Patience) -> Option<Row> {
+    pub(super) async fn row(&mut self, mut row: Row, plan: &Project, timeouts: Timeouts) -> Option<Row> {
         let (mut fine, mut trouble) = (Vec::new(), String::new());
         for detail in Detail::ALL {
             if self.detail.off.contains(&detail) {
                 continue;
             }
-            let Some(outcome) = self.ask(detail, patience).await else { continue };
+            let Some(outcome) = self.ask(detail, timeouts).await else { continue };
             row.details.insert(detail, outcome.is_ok());
             match outcome {
                 Ok(()) => fine.push(detail.as_str()),
@@ -60,7 +60,7 @@ impl Asked<'_> {
         &self,
         rows: &mut [Row],
         schedules: &[(Target, Schedule)],
-        patience: Patience,
+        timeouts: Timeouts,
     ) {
         let Some(buckets) = &self.buckets else { return };
         let missing = |schedule: &Schedule| {
@@ -68,25 +68,26 @@ impl Asked<'_> {
         };
         for (target, schedule) in schedules {
             let named = missing(schedule);
-            if named.is_none() || patience.is_over() {
+            if named.is_none() || timeouts.is_over() {
                 continue;
             }
-            let again = self.atlas.schedule(target, patience.deadline()).await;
+            let again = self.atlas.schedule(target, timeouts.deadline()).await;
             let (Some(id), Ok(true)) = (&named, again.map(|again| missing(&again) == named)) else {
                 continue;
             };
             let is_of_cluster = |row: &&mut Row| row.cluster_name.as_ref() == Some(&target.cluster_name);
             if let Some(row) = rows.iter_mut().find(is_of_cluster) {
-                *row = std::mem::take(row).problem(&format!(
+                row.verdict = Verdict::Problem;
+                row.advice = format!(
                     "its export bucket {id} is none of the project's, so no export can succeed: name another in the export policy, or create the bucket again"
-                ));
+                );
             }
         }
     }
 
     /// `None` if there is nothing to ask for.
-    async fn ask(&mut self, detail: Detail, patience: Patience) -> Option<Result<(), Error>> {
-        let deadline = patience.deadline();
+    async fn ask(&mut self, detail: Detail, timeouts: Timeouts) -> Option<Result<(), Error>> {
+        let deadline = timeouts.deadline();
         Some(match detail {
             Detail::Snapshots => {
                 let (target, sharded) = self.exporting.as_ref()?;

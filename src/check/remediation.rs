@@ -8,10 +8,8 @@ use crate::model::{Detail, FailureReason};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resource {
     Organization,
+    /// A project, its clusters, or their exports and schedules.
     Project,
-    Clusters,
-    Exports,
-    Schedule,
     Collector(Detail),
 }
 
@@ -31,7 +29,7 @@ impl Resource {
                     "Project Read Only in this project, or switch the collector off with detail.{key} = false"
                 )
             }
-            Self::Project | Self::Clusters | Self::Exports | Self::Schedule => {
+            Self::Project => {
                 "Project Backup Manager in this project, which a Project Owner can grant".to_owned()
             }
         }
@@ -138,25 +136,22 @@ mod tests {
         let role = answer(403, "USER_UNAUTHORIZED");
         check(&role, Resource::Organization, "role Organization Member");
         check(&role, Resource::Collector(Detail::Events), "detail.events = false");
-        let all = [Resource::Project, Resource::Clusters, Resource::Exports, Resource::Schedule];
-        for resource in all {
-            check(&role, resource, "needs the role Project Backup Manager");
-            check(&answer(401, "USER_CANNOT_ACCESS_GROUP"), resource, "needs the role");
-            check(&answer(401, "NOT_IN_GROUP"), resource, "or there is no such project: check the id");
-            check(&answer(403, ""), resource, "a proxy, firewall or load balancer refused");
-            check(&answer(503, ""), resource, "a proxy, load balancer or gateway answered");
-            check(
-                &answer(403, "ORG_REQUIRES_ACCESS_LIST"),
-                resource,
-                "address 203.0.113.7 to the API access",
-            );
-            check(&answer(404, "GROUP_NOT_FOUND"), resource, "no such project");
-            check(&answer(404, "CLUSTER_NOT_FOUND"), resource, "no such cluster");
-            check(&answer(404, "BACKUP_CONFIG_NOT_FOUND"), resource, "cloud backup is off");
-            check(&answer(410, "VERSION_GONE"), resource, "newer release");
-            check(&answer(402, "ACCOUNT_SUSPENDED"), resource, "unpaid invoice");
-            check(&answer(409, "SOMETHING_NEW"), resource, "409 Conflict SOMETHING_NEW: d");
-        }
+        check(&role, Resource::Project, "needs the role Project Backup Manager");
+        check(&answer(401, "USER_CANNOT_ACCESS_GROUP"), Resource::Project, "needs the role");
+        check(&answer(401, "NOT_IN_GROUP"), Resource::Project, "or there is no such project: check the id");
+        check(&answer(403, ""), Resource::Project, "a proxy, firewall or load balancer refused");
+        check(&answer(503, ""), Resource::Project, "a proxy, load balancer or gateway answered");
+        check(
+            &answer(403, "ORG_REQUIRES_ACCESS_LIST"),
+            Resource::Project,
+            "address 203.0.113.7 to the API access",
+        );
+        check(&answer(404, "GROUP_NOT_FOUND"), Resource::Project, "no such project");
+        check(&answer(404, "CLUSTER_NOT_FOUND"), Resource::Project, "no such cluster");
+        check(&answer(404, "BACKUP_CONFIG_NOT_FOUND"), Resource::Project, "cloud backup is off");
+        check(&answer(410, "VERSION_GONE"), Resource::Project, "newer release");
+        check(&answer(402, "ACCOUNT_SUSPENDED"), Resource::Project, "unpaid invoice");
+        check(&answer(409, "SOMETHING_NEW"), Resource::Project, "409 Conflict SOMETHING_NEW: d");
         check(&answer(404, "RESOURCE_NOT_FOUND"), Resource::Organization, "no such organization");
     }
 
@@ -164,7 +159,7 @@ mod tests {
     fn no_such_cluster_is_said_for_its_code_alone() {
         for status in 400..600 {
             for code in ["", "X", "GROUP_NOT_FOUND", "RESOURCE_NOT_FOUND", "USER_UNAUTHORIZED"] {
-                let hint = hint(&answer(status, code), Resource::Exports, &account("mdb_sa_id_1"));
+                let hint = hint(&answer(status, code), Resource::Project, &account("mdb_sa_id_1"));
                 assert!(!hint.contains("no such cluster"), "{status} {code}: {hint}");
                 assert!(!hint.contains(['{', '}']), "{status} {code}: {hint}");
             }
@@ -174,7 +169,7 @@ mod tests {
     #[test]
     fn every_row_has_a_hint_without_placeholders() {
         for row in &ERROR_ANSWERS {
-            let hint = of_row(row, &answer(400, "X"), Resource::Exports, &account("mdb_sa_id_1"));
+            let hint = of_row(row, &answer(400, "X"), Resource::Project, &account("mdb_sa_id_1"));
             assert!(!hint.contains(['{', '}']) && !row.to_markdown().contains(['{', '}']), "{hint}");
         }
     }
@@ -188,8 +183,8 @@ mod tests {
         check(&Error::Tls("unknown issuer".to_owned()), Resource::Project, "unknown issuer");
         check(&Error::Invalid("a page".to_owned()), Resource::Project, "atlas.base_url");
         let left = std::time::Duration::from_secs(5);
-        check(&Error::Paced { left, limited: true }, Resource::Exports, "too many requests");
-        check(&Error::Paced { left, limited: false }, Resource::Exports, "internal fault");
+        check(&Error::Paced { left, limited: true }, Resource::Project, "too many requests");
+        check(&Error::Paced { left, limited: false }, Resource::Project, "internal fault");
     }
 
     #[test]

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde_json::json;
 
 use crate::atlas::Error;
 use crate::config::{Proxy, Warning};
-use crate::model::{Detail, OrganizationId, PollError, ProjectId, Unexportable};
+use crate::model::{Detail, OrganizationId, PollError, ProjectId};
 use crate::redact::{escape, escape_json};
 
-/// Stands before a verdict in a table until its colour does: no terminal shows it, so it takes no room, which is all that the table knows of
-/// text.
-const MARK: char = '\u{2061}';
+/// Characters around a verdict until the whole text is rendered: the table counts no width for them, which it would for
+/// escape sequences. Texts of Atlas cannot contain them, since hidden characters are escaped.
+const END_OF_COLOUR: char = '\u{2060}';
 
 /// A terminal that is narrower gets a list: a table would break ids and codes, which people copy.
 const TABLE_WIDTH: u16 = 120;
@@ -60,6 +60,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    const ALL: [Self; 5] = [Self::Ok, Self::Warning, Self::LeftOut, Self::Problem, Self::Failed];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -67,6 +69,17 @@ impl Verdict {
             Self::LeftOut => "left_out",
             Self::Problem => "problem",
             Self::Failed => "failed",
+        }
+    }
+
+    /// Returns the character before a verdict, and what becomes of it: ANSI's green, yellow, faint and red, since people
+    /// choose what these look like.
+    fn colour(self) -> (char, &'static str) {
+        match self {
+            Self::Ok => ('\u{2061}', "\x1b[32m"),
+            Self::Warning => ('\u{2062}', "\x1b[33m"),
+            Self::LeftOut => ('\u{2063}', "\x1b[2m"),
+            Self::Problem | Self::Failed => ('\u{2064}', "\x1b[31m"),
         }
     }
 }
@@ -78,19 +91,6 @@ pub struct Terminal {
     pub width: Option<u16>,
     /// Whether verdicts are coloured.
     pub colour: bool,
-}
-
-impl Terminal {
-    /// A verdict, coloured where that is wanted: ANSI's green, yellow and red, since people choose what these look like.
-    fn paint(self, verdict: Verdict, text: &str) -> String {
-        let code = match verdict {
-            Verdict::Ok => 32,
-            Verdict::Warning => 33,
-            Verdict::LeftOut => 2,
-            Verdict::Problem | Verdict::Failed => 31,
-        };
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
 }
 
 impl Row {
@@ -106,50 +106,57 @@ impl Row {
         Self { cluster_name: Some(name.to_owned()), ..self }
     }
 
+    pub(super) fn with(self, verdict: Verdict, advice: &str) -> Self {
+        Self { verdict, advice: advice.to_owned(), ..self }
+    }
+
     pub(super) fn note(self, advice: &str) -> Self {
-        Self { advice: advice.to_owned(), ..self }
+        self.with(Verdict::Ok, advice)
     }
 
     pub(super) fn warn(self, advice: &str) -> Self {
-        Self { verdict: Verdict::Warning, ..self.note(advice) }
+        self.with(Verdict::Warning, advice)
     }
 
-    pub(super) fn problem(self, advice: &str) -> Self {
-        Self { verdict: Verdict::Problem, ..self.note(advice) }
-    }
-
-    pub(super) fn pattern(self) -> Self {
-        Self { is_pattern: true, ..self }
-    }
-
-    pub(super) fn leave_out(self, reason: Unexportable) -> Self {
-        Self { verdict: Verdict::LeftOut, ..self.note(&format!("the cluster {}", reason.phrase())) }
-    }
-
-    pub(super) fn refuse(self, advice: String) -> Self {
-        Self { verdict: Verdict::Failed, advice, ..self }
-    }
-
-    pub(super) fn fail(self, error: &Error, advice: String) -> Self {
+    pub(super) fn fail(self, error: &Error, advice: &str) -> Self {
         let error_code = error.code().map(str::to_owned);
-        Self { error: Some(error.clone().into()), error_code, ..self.refuse(advice) }
+        Self { error: Some(error.clone().into()), error_code, ..self.with(Verdict::Failed, advice) }
     }
 
-    /// The project as people call it.
-    fn project_called(&self) -> String {
-        match (&self.organization_id, &self.project, &self.project_id) {
+    /// Whether a row after this one says the same.
+    fn is_repeated_by(&self, next: &Self) -> bool {
+        let said = |row: &Self| (row.verdict, row.error_code.clone(), row.advice.clone());
+        self.verdict == Verdict::Failed && said(self) == said(next)
+    }
+}
+
+/// A row as people read it, with escapes.
+struct Line {
+    project: String,
+    cluster: Option<String>,
+    verdict: String,
+    code: Option<String>,
+    advice: String,
+}
+
+impl Line {
+    fn new(row: &Row, is_repeated: bool) -> Self {
+        let project = match (&row.organization_id, &row.project, &row.project_id) {
             (Some(id), ..) => format!("organization {id}"),
-            (None, Some(name), _) => escape(name).into_owned(),
+            (None, Some(name), _) => name.clone(),
             (None, None, Some(id)) => id.to_string(),
             (None, None, None) => "credentials".to_owned(),
-        }
-    }
-
-    fn verdict_called(&self) -> String {
-        match (&self.error, self.verdict) {
-            (Some(error), _) => error.reason.as_str().replace('_', " "),
-            (None, Verdict::LeftOut) => "left out".to_owned(),
-            (None, verdict) => verdict.as_str().to_owned(),
+        };
+        let verdict = row.error.as_ref().map_or(row.verdict.as_str(), |error| error.reason.as_str());
+        let (start, _) = row.verdict.colour();
+        let shown = |text: &Option<String>| text.as_deref().map(|text| escape(text).into_owned());
+        Self {
+            project: escape(&project).into_owned(),
+            cluster: shown(&row.cluster_name),
+            verdict: format!("{start}{}{END_OF_COLOUR}", verdict.replace('_', " ")),
+            code: shown(&row.error_code),
+            // Wrong credentials fail every project in the same way, which is said once.
+            advice: escape(if is_repeated { "as above" } else { &row.advice }).into_owned(),
         }
     }
 }
@@ -183,88 +190,33 @@ impl Report {
     /// A table and a sentence; a list where the terminal is too narrow for a table.
     #[must_use]
     pub fn text(&self, terminal: Terminal) -> String {
-        let narrow = terminal.width.is_some_and(|width| width < TABLE_WIDTH);
-        let rows = if narrow { self.list(terminal) } else { self.table(terminal) };
-        format!("{rows}\n{}{}\n", self.surroundings(), self.sentence())
-    }
-
-    /// The lines below the rows: one for the proxy, and one for each warning about the environment.
-    fn surroundings(&self) -> String {
-        let proxy = self.proxy.as_ref().map(|proxy| format!("Proxy: {proxy} ({})\n", proxy.variable()));
-        let warnings = self.warnings.iter().map(|warning| format!("Warning: {warning}\n"));
-        proxy.into_iter().chain(warnings).collect()
-    }
-
-    fn table(&self, terminal: Terminal) -> String {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        table.set_header(["PROJECT", "CLUSTER", "VERDICT", "ATLAS SAYS", "WHAT TO DO"]);
-        if let Some(width) = terminal.width {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        let above = std::iter::once(None).chain(self.rows.iter().map(Some));
+        let lines = above
+            .zip(&self.rows)
+            .map(|(above, row)| Line::new(row, above.is_some_and(|above| above.is_repeated_by(row))));
+        let is_narrow = terminal.width.is_some_and(|width| width < TABLE_WIDTH);
+        let mut text = if is_narrow { list(lines) } else { table(lines, terminal.width) };
+        text.push('\n');
+        if let Some(proxy) = &self.proxy {
+            let _ = writeln!(text, "Proxy: {proxy} ({})", proxy.variable());
         }
-        let mut above: Option<&Row> = None;
-        for row in &self.rows {
-            let cluster = escape(row.cluster_name.as_deref().unwrap_or("-"));
-            let code = escape(row.error_code.as_deref().unwrap_or("-"));
-            // Wrong credentials fail every project in the same way, which is said once.
-            let same = above.is_some_and(|above| same_trouble(above, row));
-            let advice = escape(if same { "as above" } else { &row.advice });
-            let verdict = format!("{MARK}{}", row.verdict_called());
-            table.add_row([&*row.project_called(), &cluster, &verdict, &code, &advice]);
-            above = Some(row);
+        for warning in &self.warnings {
+            let _ = writeln!(text, "Warning: {warning}");
         }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-        let mut rows = self.rows.iter();
-        let mut text = String::new();
-        for line in table.lines() {
-            let line = line.trim_end();
-            match line.split_once(MARK) {
-                Some((before, rest)) => {
-                    // Columns are two spaces apart, and no verdict has two in a row.
-                    let end = rest.find("  ").unwrap_or(rest.len());
-                    let (verdict, rest) = rest.split_at(end);
-                    let painted =
-                        rows.next().map(|row| terminal.paint(row.verdict, verdict)).unwrap_or_default();
-                    let _ = writeln!(text, "{before}{painted}{rest}");
-                }
-                None => {
-                    let _ = writeln!(text, "{line}");
-                }
-            }
-        }
-        text
-    }
-
-    fn list(&self, terminal: Terminal) -> String {
-        let mut list = String::new();
-        let mut above: Option<&Row> = None;
-        for row in &self.rows {
-            let cluster = row.cluster_name.as_ref().map(|name| format!(" / {name}")).unwrap_or_default();
-            let code = row.error_code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
-            let same = above.is_some_and(|above| same_trouble(above, row));
-            let advice = if same { "as above" } else { &row.advice };
-            let advice = if advice.is_empty() { String::new() } else { format!("    {}\n", escape(advice)) };
-            let verdict = terminal.paint(row.verdict, &row.verdict_called());
-            let (cluster, code) = (escape(&cluster), escape(&code));
-            let _ = write!(list, "{}{cluster}: {verdict}{code}\n{advice}", row.project_called());
-            above = Some(row);
-        }
-        list
+        text.push_str(&self.sentence());
+        text.push('\n');
+        let colours = Verdict::ALL.map(Verdict::colour).into_iter().chain([(END_OF_COLOUR, "\x1b[0m")]);
+        colours.fold(text, |text, (mark, code)| text.replace(mark, if terminal.colour { code } else { "" }))
     }
 
     fn sentence(&self) -> String {
-        let failed = |row: &&Row| row.verdict == Verdict::Failed;
-        let (all, bad) = (self.watched().count(), self.watched().filter(failed).count());
-        let unread = self.rows.iter().filter(|row| row.cluster_name.is_none()).filter(failed).count();
-        let problems = self.rows.iter().filter(|row| row.verdict == Verdict::Problem).count();
-        let warnings =
-            self.rows.iter().filter(|row| row.verdict == Verdict::Warning).count() + self.warnings.len();
-        let is_cluster = |row: &Row| row.cluster_name.is_some() && !row.is_pattern;
+        let is_failed = |row: &&Row| row.verdict == Verdict::Failed;
+        let count = |verdict| self.rows.iter().filter(|row| row.verdict == verdict).count();
+        let (all, bad) = (self.watched().count(), self.watched().filter(is_failed).count());
+        let unread = self.rows.iter().filter(|row| row.cluster_name.is_none()).filter(is_failed).count();
         let no_project_has_one = unread == 0
             && self.rows.iter().any(|row| row.project_id.is_some())
-            && !self.rows.iter().any(is_cluster);
+            && self.rows.iter().all(|row| row.cluster_name.is_none() || row.is_pattern);
         let known = if unread > 0 { " that are known" } else { "" };
         let mut sentence = match (all, bad) {
             (0, _) if no_project_has_one => "No project has a cluster: there is nothing to watch.".to_owned(),
@@ -273,20 +225,15 @@ impl Report {
             (all, 0) => format!("{all} clusters{known}, and all can be watched."),
             (all, bad) => format!("{bad} of {all} clusters{known} cannot be watched."),
         };
-        let mut add = |count: usize, one: &str, many: &str| match count {
-            0 => {}
-            1 => sentence.push_str(one),
-            count => {
-                let _ = write!(sentence, " {count} {many}");
+        for (count, one, many) in [
+            (unread, "project or organization cannot be read", "projects or organizations cannot be read"),
+            (count(Verdict::Problem), "problem", "problems"),
+            (count(Verdict::Warning) + self.warnings.len(), "warning", "warnings"),
+        ] {
+            if count > 0 {
+                let _ = write!(sentence, " {count} {}.", if count == 1 { one } else { many });
             }
-        };
-        add(
-            unread,
-            " 1 project or organization cannot be read.",
-            "projects or organizations cannot be read.",
-        );
-        add(problems, " 1 problem.", "problems.");
-        add(warnings, " 1 warning.", "warnings.");
+        }
         sentence
     }
 
@@ -324,10 +271,38 @@ impl Report {
     }
 }
 
-/// Whether a row that follows another says the same.
-fn same_trouble(one: &Row, other: &Row) -> bool {
-    one.verdict == Verdict::Failed
-        && (one.verdict, &one.error_code, &one.advice) == (other.verdict, &other.error_code, &other.advice)
+fn table(lines: impl Iterator<Item = Line>, width: Option<u16>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["PROJECT", "CLUSTER", "VERDICT", "ATLAS SAYS", "WHAT TO DO"]);
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    for Line { project, cluster, verdict, code, advice } in lines {
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        table.add_row([project, or_dash(cluster), verdict, or_dash(code), advice]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    // A colour must end on the line on which it begins.
+    if let Some(verdicts) = table.column_mut(2) {
+        verdicts.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table.trim_fmt() + "\n"
+}
+
+fn list(lines: impl Iterator<Item = Line>) -> String {
+    let mut list = String::new();
+    for Line { project, cluster, verdict, code, advice } in lines {
+        let cluster = cluster.map(|name| format!(" / {name}")).unwrap_or_default();
+        let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+        let _ = writeln!(list, "{project}{cluster}: {verdict}{code}");
+        if !advice.is_empty() {
+            let _ = writeln!(list, "    {advice}");
+        }
+    }
+    list
 }
 
 #[cfg(test)]

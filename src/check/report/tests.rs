@@ -8,13 +8,25 @@ fn row(project: &str, cluster: Option<&str>) -> Row {
     Row { project: Some(project.to_owned()), cluster_name: cluster.map(str::to_owned), ..Row::default() }
 }
 
+fn failed(project: &str, cluster: Option<&str>, advice: &str) -> Row {
+    row(project, cluster).with(Verdict::Failed, advice)
+}
+
+fn pattern(project: &str, pattern: &str) -> Row {
+    Row { is_pattern: true, ..row(project, Some(pattern)).warn("no match") }
+}
+
+fn left_out(project: &str) -> Row {
+    row(project, Some("free")).with(Verdict::LeftOut, "the cluster has no exports")
+}
+
 fn report() -> Report {
     let rows = vec![
-        row("a", None).refuse("do this".to_owned()),
-        row("b", None).refuse("do this".to_owned()),
-        row("c", None).refuse("do that".to_owned()),
+        failed("a", None, "do this"),
+        failed("b", None, "do this"),
+        failed("c", None, "do that"),
         row("d", Some("prod")).note("fine"),
-        row("d", Some("none-*")).warn("no match").pattern(),
+        pattern("d", "none-*"),
     ];
     Report { rows, ..Report::default() }
 }
@@ -40,10 +52,13 @@ fn a_narrow_terminal_gets_a_list_with_whole_words() {
 fn colours_change_nothing_but_the_colour_of_verdicts() {
     let colours = ["\x1b[32mok", "\x1b[33mwarning", "\x1b[31mfailed", "\x1b[2mleft out"];
     let mut report = report();
-    report.rows.push(row("e", Some("free")).leave_out(Unexportable::SharedTier));
+    report.rows.push(left_out("e"));
     for terminal in [Terminal::default(), of_width(80), of_width(TABLE_WIDTH)] {
         let (plain, coloured) = (report.text(terminal), report.text(Terminal { colour: true, ..terminal }));
-        assert!(!plain.contains(['\x1b', MARK]) && !coloured.contains(MARK), "{plain}");
+        assert!(!plain.contains('\x1b'), "{plain}");
+        for text in [&plain, &coloured] {
+            assert!(!text.replace(['\n', '\x1b'], "").contains(crate::redact::is_hidden), "{text:?}");
+        }
         for colour in colours {
             assert!(coloured.contains(&format!("{colour}\x1b[0m")), "{colour:?} in {coloured:?}");
         }
@@ -58,17 +73,17 @@ fn colours_change_nothing_but_the_colour_of_verdicts() {
 fn nothing_to_watch_is_not_well_and_a_warning_is() {
     let well = |rows: &[Row]| Report { rows: rows.to_vec(), ..Report::default() }.is_well();
     assert!(!well(&[]));
-    assert!(!well(&[row("a", Some("x-*")).warn("no match").pattern()]), "a pattern is no cluster");
-    assert!(!well(&[row("a", Some("free")).leave_out(Unexportable::SharedTier)]));
+    assert!(!well(&[pattern("a", "x-*")]), "a pattern is no cluster");
+    assert!(!well(&[left_out("a")]));
     assert!(well(&[row("a", Some("x")).warn("w")]));
-    assert!(!well(&[row("a", Some("x")), row("b", Some("y")).refuse(String::new())]));
+    assert!(!well(&[row("a", Some("x")), failed("b", Some("y"), "")]));
 }
 
 #[test]
 fn a_name_cannot_speak_to_the_terminal() {
     let name = "a\u{2061}b\u{1b}]0;c\u{9b}d";
     let shown = "a\\u{2061}b\\u{1b}]0;c\\u{9b}d";
-    let named = row(name, Some("x\u{202e}y")).refuse("\u{200f}z".to_owned());
+    let named = failed(name, Some("x\u{202e}y"), "\u{200f}z");
     let report = Report { rows: vec![named], ..Report::default() };
     let text = report.text(Terminal { width: None, colour: true });
     let line = text.lines().nth(1).unwrap();
