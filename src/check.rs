@@ -213,20 +213,17 @@ async fn cluster_row(
         return (row.with(Verdict::Failed, "not asked: the answers before it took too long"), None);
     }
     let unexportable = known.and_then(|known| known.unexportable);
-    match atlas.try_export_jobs(target, timeouts.deadline()).await {
-        Err(error) => {
-            let is_about_the_cluster =
-                matches!(error.reason(), FailureReason::BadRequest | FailureReason::NotFound);
-            let advice = match (unexportable, listed) {
-                (Some(reason), _) if is_about_the_cluster => advice_on_unexportable(reason),
-                (_, Some(listed)) if error.row().is_some_and(|row| row.cause == Cause::NoSuchCluster) => {
-                    no_such_cluster(&target.cluster_name, listed)
-                }
-                _ => hint(&error, Resource::Project, &plan.credentials),
-            };
-            return (row.fail(&error, &advice), None);
-        }
-        Ok(()) => {}
+    if let Err(error) = atlas.try_export_jobs(target, timeouts.deadline()).await {
+        let is_about_the_cluster =
+            matches!(error.reason(), FailureReason::BadRequest | FailureReason::NotFound);
+        let advice = match (unexportable, listed) {
+            (Some(reason), _) if is_about_the_cluster => advice_on_unexportable(reason),
+            (_, Some(listed)) if error.row().is_some_and(|row| row.cause == Cause::NoSuchCluster) => {
+                no_such_cluster(&target.cluster_name, listed)
+            }
+            _ => hint(&error, Resource::Project, &plan.credentials),
+        };
+        return (row.fail(&error, &advice), None);
     }
     if let Some(reason) = unexportable {
         return (row.warn(&advice_on_unexportable(reason)), None);
