@@ -15,7 +15,8 @@ use crate::model::{OrganizationId, ProjectId};
 /// Longest time of a quick poll.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// Longest time for which a poll holds its start permit: with eight permits, at least 64 polls start in a second.
+/// Longest time for which a poll holds its start permit: with eight permits, at least 64 polls
+/// start in a second.
 const START_HOLD: Duration = Duration::from_millis(125);
 
 /// First work is spread over this time, or over an interval where that is shorter.
@@ -48,8 +49,8 @@ pub struct Settings {
     pub readings: Arc<PollLimiter>,
 }
 
-/// Maximum number of polls, and of readings, in flight: each has a connection to Atlas, which takes up to half a megabyte
-/// for buffers. A quarter is reserved for targets whose last poll was quick.
+/// Maximum number of polls, and of readings, in flight: each has a connection to Atlas, which takes
+/// up to half a megabyte for buffers. A quarter is reserved for targets whose last poll was quick.
 const MAX_IN_FLIGHT: usize = 256;
 
 /// File descriptors that are left to the pages and to everything else.
@@ -57,8 +58,8 @@ const OTHER_DESCRIPTORS: u64 = 64;
 
 /// Limits how many polls start at once and how many are in flight.
 ///
-/// A poll that takes longer than [`SLOW`] counts as slow, and so does the next one of its target. Slow polls have limits of
-/// their own, so that targets that hang do not delay the others.
+/// A poll that takes longer than a second counts as slow, and so does the next one of its target.
+/// Slow polls have limits of their own, so that targets that hang do not delay the others.
 #[derive(Debug)]
 pub struct PollLimiter {
     concurrency: usize,
@@ -115,10 +116,11 @@ impl PollLimiter {
         self.concurrency
     }
 
-    /// Runs `work` within the limits. `slow` says whether it was slow the last time, and is set to whether it is now.
+    /// Runs `work` within the limits. `slow` says whether it was slow the last time, and is set to
+    /// whether it is now.
     ///
-    /// Returns `None` where it turned out to be slow while no permit for slow work was free: it is cancelled then, and
-    /// the caller repeats it among the slow work.
+    /// Returns `None` where it turned out to be slow while no permit for slow work was free: it is
+    /// cancelled then, and the caller repeats it among the slow work.
     pub async fn run<F: Future>(&self, slow: &mut bool, work: impl FnOnce() -> F) -> Option<F::Output> {
         let limits = if *slow { &self.slow } else { &self.quick };
         let in_flight = limits.in_flight.acquire().await;

@@ -1,7 +1,8 @@
 //! DNS lookups, coalesced by host.
 //!
-//! A lookup by the system's resolver cannot be cancelled. Where it hangs, each connection would block a thread of the
-//! runtime's blocking pool: there are 512, which also read secrets and the configuration.
+//! A lookup by the system's resolver cannot be cancelled. Where it hangs, each connection would
+//! block a thread of the runtime's blocking pool: there are 512, which also read secrets and the
+//! configuration.
 
 use std::collections::HashMap;
 use std::io;

@@ -14,10 +14,12 @@ const BUDGET_BYTES: usize = 33 * 1024 * 1024;
 /// Bytes of one permit. A semaphore of a 32-bit machine has too few permits to count single bytes.
 const PERMIT_BYTES: usize = 1024;
 
-/// Time for which memory can be held although other readings wait for it. A request takes a fraction of a second.
+/// Time for which memory can be held although other readings wait for it. A request takes a
+/// fraction of a second.
 const UNDISTURBED: Duration = Duration::from_secs(5);
 
-/// Longest interval at which a reading that has held memory for long checks whether others wait for it.
+/// Longest interval at which a reading that has held memory for long checks whether others wait for
+/// it.
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Clones share the budget.
@@ -66,8 +68,8 @@ impl Reservation {
         Ok(())
     }
 
-    /// Waits until other readings need the memory that this one has held for long: bodies that stall
-    /// must delay the others by seconds, not by their timeout.
+    /// Waits until other readings need the memory that this one has held for long: bodies that
+    /// stall must delay the others by seconds, not by their timeout.
     pub(super) async fn revoked(&self) {
         if self.held.is_none() {
             return std::future::pending().await;

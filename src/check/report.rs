@@ -11,8 +11,9 @@ use crate::config::{Proxy, Warning};
 use crate::model::{Detail, OrganizationId, PollError, ProjectId};
 use crate::redact::{escape, escape_json};
 
-/// Characters around a verdict until the whole text is rendered: the table counts no width for them, which it would for
-/// escape sequences. Texts of Atlas cannot contain them, since hidden characters are escaped.
+/// Characters around a verdict until the whole text is rendered: the table counts no width for
+/// them, which it would for escape sequences. Texts of Atlas cannot contain them, since hidden
+/// characters are escaped.
 const END_OF_COLOUR: char = '\u{2060}';
 
 /// A terminal that is narrower gets a list: a table would break ids and codes, which people copy.
@@ -72,8 +73,8 @@ impl Verdict {
         }
     }
 
-    /// Returns the character before a verdict, and what becomes of it: ANSI's green, yellow, faint and red, since people
-    /// choose what these look like.
+    /// Returns the character before a verdict, and what becomes of it: ANSI's green, yellow, faint
+    /// and red, since people choose what these look like.
     fn colour(self) -> (char, &'static str) {
         match self {
             Self::Ok => ('\u{2061}', "\x1b[32m"),

@@ -1,7 +1,8 @@
 //! OAuth 2.0 client credentials (RFC 6749, section 4.4) as Atlas speaks them.
 //!
-//! One token serves every request. Atlas issues ten a minute and keeps a hundred valid, and others may use the same client:
-//! tokens are fetched one at a time, and renewed in the background well before they end.
+//! One token serves every request. Atlas issues ten a minute and keeps a hundred valid, and others
+//! may use the same client: tokens are fetched one at a time, and renewed in the background well
+//! before they end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,8 @@ const MIN_LIFE: Duration = Duration::from_secs(10);
 
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Minimum interval between refreshes caused by a 401. A 401 can also mean something that no refresh fixes.
+/// Minimum interval between refreshes caused by a 401. A 401 can also mean something that no
+/// refresh fixes.
 const REFRESH_AFTER_401_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Pause after a refused secret.
@@ -132,7 +134,8 @@ impl OAuthClient {
         }
     }
 
-    /// Returns a newer token than the `refused` one, which stays in use until then: others may have no trouble with it.
+    /// Returns a newer token than the `refused` one, which stays in use until then: others may have
+    /// no trouble with it.
     async fn refresh_after_401(&self, door: &Door, refused: &Token) -> Option<Token> {
         let attempts = self.0.attempts.clone().lock_owned().await;
         if let Some(newer) = self.valid_token().filter(|token| token.header != refused.header) {

@@ -42,7 +42,8 @@ pub enum Retry {
 /// Cause of an error answer, as far as some code depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// An access list refuses the client's address, so that a refused token request says nothing about the secret.
+    /// An access list refuses the client's address, so that a refused token request says nothing
+    /// about the secret.
     AccessList,
     /// The cluster does not exist: `check` names those that do.
     NoSuchCluster,

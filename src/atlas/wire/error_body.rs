@@ -14,8 +14,8 @@ use crate::atlas::error::{Error, tidy, wait_asked_for};
 use crate::model::MAX_CODE;
 use crate::redact;
 
-/// No field is essential, and one of another type is as good as absent: `error` is a number in Atlas's errors and a
-/// text in OAuth's, and `parameters` mixes texts and numbers.
+/// No field is essential, and one of another type is as good as absent: `error` is a number in
+/// Atlas's errors and a text in OAuth's, and `parameters` mixes texts and numbers.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct ErrorBody<'a> {
@@ -42,7 +42,8 @@ impl Gather<Lenient> for FirstAddress {
 }
 
 impl Error {
-    /// Creates the error for an answer that is no success: its status, and whatever its body says for itself.
+    /// Creates the error for an answer that is no success: its status, and whatever its body says
+    /// for itself.
     pub(crate) fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let body: ErrorBody<'_> = serde_json::from_slice(body).unwrap_or_default();
         let parameters = body.parameters.and_then(|raw| serde_json::from_str(raw.get()).ok());
