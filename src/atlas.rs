@@ -126,7 +126,7 @@ impl Atlas {
 
     /// Asks for one job of a cluster's listing, to see whether it may be listed at all.
     pub async fn try_export_jobs(&self, target: &Target, deadline: Instant) -> Result<(), Error> {
-        let mut call = self.backup(Endpoint::Exports, target, "exports")?;
+        let mut call = self.backup(Endpoint::Exports, target, &["exports"])?;
         call.url.set_query(Some("itemsPerPage=1&pageNum=1"));
         let body = self.body(&call, deadline).await?;
         wire::decode::<wire::Page<wire::Job<'_>>>(&body).map(drop)
@@ -134,7 +134,7 @@ impl Atlas {
 
     /// A cluster's backup schedule.
     pub async fn schedule(&self, target: &Target, deadline: Instant) -> Result<Schedule, Error> {
-        let call = self.backup(Endpoint::Schedule, target, "schedule")?;
+        let call = self.backup(Endpoint::Schedule, target, &["schedule"])?;
         let schedule: wire::Schedule = self.get(&call, deadline).await?;
         Ok(schedule.into())
     }
@@ -143,7 +143,7 @@ impl Atlas {
     pub async fn project_name(&self, id: &ProjectId, deadline: Instant) -> Result<String, Error> {
         let call = self.call(Endpoint::Project, id.as_str(), &["groups", id.as_str()])?;
         let project: wire::Project = self.get(&call, deadline).await?;
-        Ok(project.name.into_inner())
+        Ok(project.name.0)
     }
 
     /// Every cluster of a project, those that cannot be exported included.
@@ -164,9 +164,9 @@ impl Atlas {
     }
 
     /// A resource below a cluster's `backup`.
-    fn backup(&self, endpoint: Endpoint, target: &Target, resource: &str) -> Result<Call, Error> {
+    fn backup(&self, endpoint: Endpoint, target: &Target, resource: &[&str]) -> Result<Call, Error> {
         let project = target.project_id.as_str();
-        let segments = ["groups", project, "clusters", &target.cluster_name, "backup", resource];
+        let segments = [&["groups", project, "clusters", &target.cluster_name, "backup"], resource].concat();
         self.call(endpoint, project, &segments)
     }
 

@@ -28,7 +28,8 @@ pub use movement::Movements;
 pub use report::{ActiveJob, ClusterReport, FailedJob, JobId, JobKey, LatestJob};
 pub use shard::Shard;
 pub use snapshot::{
-    Awaiting, Exported, Exports, NewestExport, ObjectId, Recovery, Snapshot, SnapshotId, SnapshotSet, Snapshots,
+    Awaiting, Exported, Exports, NewestExport, ObjectId, Recovery, Snapshot, SnapshotId, SnapshotSet,
+    Snapshots,
 };
 pub use tail::{HEAD_PAGE, Head, Tail};
 

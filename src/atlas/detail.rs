@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::listing::{MAX_BUCKETS, MAX_ENTRIES};
-use super::{Atlas, Call, Error, Listing, wire};
+use super::{Atlas, Error, Listing, wire};
 use crate::model::{EventKind, ExportBucket, ProjectEvent, ProjectId, Snapshot, Target};
 
 impl Atlas {
@@ -17,11 +17,11 @@ impl Atlas {
         sharded: bool,
         deadline: Instant,
     ) -> Result<Listing<Snapshot>, Error> {
-        let mut call = self.backup(Endpoint::Snapshots, target, "snapshots")?;
         if sharded {
-            call = call.below("shardedClusters")?;
+            let call = self.backup(Endpoint::Snapshots, target, &["snapshots", "shardedClusters"])?;
             return self.whole(&call, deadline, wire::Snapshot::read).await;
         }
+        let call = self.backup(Endpoint::Snapshots, target, &["snapshots"])?;
         self.listing(call, wire::LONGEST_LIST, deadline, wire::Snapshot::read).await
     }
 
@@ -53,16 +53,5 @@ impl Atlas {
             .extend_pairs(kinds.iter().map(|kind| ("eventType", kind.as_str())))
             .extend_pairs(clusters.iter().map(|name| ("clusterNames", name)));
         self.listing(call, MAX_ENTRIES, deadline, wire::Event::read).await
-    }
-}
-
-impl Call {
-    /// A resource below this one.
-    fn below(mut self, segment: &str) -> Result<Self, Error> {
-        self.url
-            .path_segments_mut()
-            .map_err(|()| Error::invalid("the base URL cannot have a path"))?
-            .push(segment);
-        Ok(self)
     }
 }

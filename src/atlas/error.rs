@@ -5,7 +5,6 @@ mod table;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
@@ -116,8 +115,9 @@ impl Error {
         }
     }
 
-    /// Returns the row of the table of error answers; `None` where Atlas did not answer with an error. A request that was
-    /// not sent because Atlas asked for a pause has the row of the answer that asked for it.
+    /// Returns the row of the table of error answers; `None` where Atlas did not answer with an
+    /// error. A request that was not sent because Atlas asked for a pause has the row of the answer
+    /// that asked for it.
     #[must_use]
     pub fn row(&self) -> Option<&'static ErrorAnswer> {
         match self {
@@ -149,20 +149,6 @@ impl Error {
         }
     }
 
-    /// Atlas tells of one event under two clusters, so its filter by cluster does not tell them apart.
-    #[must_use]
-    pub fn two_clusters(event: &str) -> Self {
-        Self::invalid(&format!(
-            "the event {event} is told of two clusters: the filter by cluster does nothing"
-        ))
-    }
-
-    /// Atlas tells of an event that has yet to happen.
-    #[must_use]
-    pub fn not_yet(event: &str, at: Timestamp) -> Self {
-        Self::invalid(&format!("the event {event} is of {at}, which is yet to come"))
-    }
-
     /// Whether asking again may help.
     pub(super) fn may_pass(&self) -> bool {
         match self {
@@ -184,7 +170,7 @@ impl Error {
     }
 
     /// An answer that is not what Atlas documents; `what` may be a text of others.
-    pub(super) fn invalid(what: &str) -> Self {
+    pub(crate) fn invalid(what: &str) -> Self {
         Self::Invalid(tidy(what))
     }
 

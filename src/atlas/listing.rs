@@ -16,7 +16,8 @@ pub const MAX_ENTRIES: usize = 50_000;
 /// Maximum size of what is kept of a listing while it is read. 10,000 clusters take less than 2 MiB.
 const MAX_KEPT_BYTES: usize = 8 * 1024 * 1024;
 
-/// Memory that every listing may use without a reservation, so that most do not wait behind bodies that stall.
+/// Memory that every listing may use without a reservation, so that most do not wait behind bodies
+/// that stall.
 const SMALL_LISTING: usize = 16 * 1024;
 
 /// Maximum number of pages in a listing, ten times an organization of 10,000 clusters: a page may bring little that is new.
@@ -74,7 +75,7 @@ impl Atlas {
     where
         J: for<'a> Collect<ExportJob<'a>> + Send,
     {
-        let call = self.backup(Endpoint::Exports, target, "exports")?;
+        let call = self.backup(Endpoint::Exports, target, &["exports"])?;
         let mut turn = |body: &[u8]| {
             self.metrics().count_page();
             fold_page(body, jobs)
@@ -137,7 +138,8 @@ pub trait Collect<T> {
     /// Number of entries on a full page.
     const PAGE_SIZE: usize = PAGE_SIZE;
 
-    /// Prepares for a page of so many entries, of a listing that has `promised` in all by Atlas's estimate.
+    /// Prepares for a page of so many entries, of a listing that has `promised` in all by Atlas's
+    /// estimate.
     fn begin_page(&mut self, _entries: usize, _promised: u64) {}
 
     /// Adds an entry as listed.
@@ -179,8 +181,9 @@ fn turned<E, T, C: Collect<T>, const MOST: usize>(
     Ok(Turned { fresh, more: more && !all.is_over(), promised, kept: all.kept_bytes() })
 }
 
-/// Adds a page of export jobs to `jobs`, as every poll does; public for the benchmark. No job costs an allocation, but for a
-/// text with escapes, an id of more than 24 bytes, or a failure that is kept.
+/// Adds a page of export jobs to `jobs`, as every poll does; public for the benchmark. No job costs
+/// an allocation, but for a text with escapes, an id of more than 24 bytes, or a failure that is
+/// kept.
 #[doc(hidden)]
 pub fn fold_page<J>(body: &[u8], jobs: &mut J) -> Result<Turned, Error>
 where

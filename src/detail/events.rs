@@ -181,7 +181,10 @@ impl Events {
             if owner != name {
                 // Then nobody can say which cluster it is about, and all would be blamed.
                 (self.owners, self.open) = (BTreeMap::new(), Vec::new());
-                return Err(Error::two_clusters(&failure.0));
+                return Err(Error::invalid(&format!(
+                    "the event {} is told of two clusters: the filter by cluster does nothing",
+                    failure.0
+                )));
             }
         }
         Ok(())
@@ -192,7 +195,10 @@ impl Events {
 fn believable(listing: Listing<ProjectEvent>, now: Timestamp) -> (Vec<ProjectEvent>, Option<Error>) {
     let (found, ahead): (Vec<_>, Vec<_>) =
         listing.found.into_iter().partition(|event| event.created_at <= now + AHEAD);
-    let ahead = ahead.first().map(|event| Error::not_yet(&event.id, event.created_at));
+    let ahead = ahead.first().map(|event| {
+        let (id, at) = (&event.id, event.created_at);
+        Error::invalid(&format!("the event {id} is of {at}, which is yet to come"))
+    });
     (found, listing.flaw.or(ahead))
 }
 

@@ -6,8 +6,8 @@ use crate::board::{Board, GoodPoll};
 use crate::golden::assert_golden;
 use crate::model::{
     Budget, ClusterReport, Counts, Detail, EventKind, Expected, ExportBucket, ExportJob, FailureReason, Fold,
-    JobState, ListedCluster, Movements, NewestExport, OrganizationId, PolicyItems, PollError, ProjectEvent, ProjectId,
-    Schedule, Snapshot, SnapshotId, Snapshots, StateReason, Target, Unexportable, Unread,
+    JobState, ListedCluster, Movements, NewestExport, OrganizationId, PolicyItems, PollError, ProjectEvent,
+    ProjectId, Schedule, Snapshot, SnapshotId, Snapshots, StateReason, Target, Unexportable, Unread,
 };
 
 const STALE_AFTER: Duration = Duration::from_mins(15);

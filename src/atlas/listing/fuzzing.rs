@@ -125,8 +125,8 @@ pub fn details(bytes: &[u8]) {
         }
         known.schedule = schedule;
     }
-    known.name = once(|| wire::decode::<wire::Project>(bytes).map(|project| project.name.into_inner()))
-        .unwrap_or_default();
+    known.name =
+        once(|| wire::decode::<wire::Project>(bytes).map(|project| project.name.0)).unwrap_or_default();
     if known.cluster.is_some() || !known.buckets.is_empty() || !known.name.is_empty() {
         is_exposed(known);
     }

@@ -53,7 +53,7 @@ impl Snapshot {
         Ok(Some(TakenSnapshot {
             id,
             created_at,
-            frequency: self.frequency_type.map(Shown::into_inner),
+            frequency: self.frequency_type.map(|text| text.0),
             policy_items: self.policy_items.map(|items| items.all.0).unwrap_or_default(),
         }))
     }
@@ -77,9 +77,9 @@ impl Bucket {
 
     fn listed(self) -> ExportBucket {
         ExportBucket {
-            id: self.id.into_inner(),
-            name: self.name.map(Shown::into_inner).unwrap_or_default(),
-            cloud_provider: self.cloud_provider.map(Shown::into_inner).unwrap_or_default(),
+            id: self.id.0,
+            name: self.name.map(|text| text.0).unwrap_or_default(),
+            cloud_provider: self.cloud_provider.map(|text| text.0).unwrap_or_default(),
         }
     }
 }
@@ -102,7 +102,7 @@ impl Event {
         let created_at =
             time("created", Some(&self.created))?.ok_or_else(|| Error::invalid("an event without a time"))?;
         let kind = EventKind::ALL.into_iter().find(|kind| kind.as_str() == self.kind);
-        Ok(ProjectEvent { created_at, id: self.id.into_inner(), kind })
+        Ok(ProjectEvent { created_at, id: self.id.0, kind })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::atlas::Error;
 use crate::model::{
     ListedCluster, ObjectId, PolicyItems, ProjectId, Schedule as ExportSchedule, Unexportable,
 };
+use crate::redact;
 
 /// `GET /groups/{groupId}`
 #[derive(Deserialize)]
@@ -25,20 +26,13 @@ pub(in crate::atlas) struct ListedProject {
 }
 
 impl ListedProject {
+    /// A project without a valid id is an error: left out, it would be missing without a word. Its
+    /// name is only needed for exclusions: one that cannot be read costs itself, not the project.
     pub(in crate::atlas) fn read(raw: &RawValue) -> Result<Option<(ProjectId, Option<String>)>, Error> {
-        let project: Self = entry(raw)?;
-        Ok(Some((project.id()?, project.name())))
-    }
-
-    /// A project that cannot be asked for is an error: left out, it would be missing without a word.
-    fn id(&self) -> Result<ProjectId, Error> {
-        ProjectId::parse(&self.id).ok_or_else(|| Error::invalid(&format!("{:?} is no project id", self.id)))
-    }
-
-    /// Its name, which only exclusions need: one that cannot be read costs itself, not the project.
-    fn name(self) -> Option<String> {
-        let name = self.name.0.filter(|name| !name.trim().is_empty())?;
-        Some(Shown::<MAX_NAME>::from(name).into_inner())
+        let Self { id, name } = entry(raw)?;
+        let id = ProjectId::parse(&id).ok_or_else(|| Error::invalid(&format!("{id:?} is no project id")))?;
+        let name = name.0.filter(|name| !name.trim().is_empty());
+        Ok(Some((id, name.map(|name| redact::display(&name, MAX_NAME)))))
     }
 }
 
@@ -99,7 +93,7 @@ impl Cluster {
     ///
     /// What Atlas does not say is not held against a cluster: only `backupEnabled: false` is a backup that is off.
     fn listed(self) -> Result<Option<ListedCluster>, Error> {
-        let name = self.name.into_inner();
+        let name = self.name.0;
         // What cannot stand in a path as it is would lead elsewhere.
         if matches!(name.trim(), "" | "." | "..") {
             return Err(Error::invalid(&format!("a cluster called {name:?}")));
@@ -159,7 +153,7 @@ struct Items(Vec<(Option<ObjectId>, Option<String>)>);
 impl Gather<PolicyItem> for Items {
     fn gather(&mut self, item: PolicyItem) -> Result<(), String> {
         let id = item.id.and_then(|id| ObjectId::parse(&id));
-        push::<_, MAX_ITEMS>(&mut self.0, (id, item.frequency_type.map(Shown::into_inner)))
+        push::<_, MAX_ITEMS>(&mut self.0, (id, item.frequency_type.map(|text| text.0)))
     }
 }
 
@@ -173,13 +167,13 @@ impl Gather<Policy> for Items {
 impl From<Schedule> for ExportSchedule {
     fn from(schedule: Schedule) -> Self {
         let ExportPolicy { frequency_type, export_bucket_id } = schedule.export.unwrap_or_default();
-        let frequency = frequency_type.map(Shown::into_inner);
+        let frequency = frequency_type.map(|text| text.0);
         // Without exports of Atlas's own, nobody asks for the items.
         let policies = schedule.policies.filter(|_| schedule.auto_export_enabled == Some(true));
         let items = policies.zip(frequency.as_deref());
         Self {
             auto_export: schedule.auto_export_enabled,
-            bucket_id: export_bucket_id.map(Id::into_inner),
+            bucket_id: export_bucket_id.map(|id| id.0),
             items: items.map(|(items, word)| PolicyItems::new(&items.all.0, word)).unwrap_or_default(),
             frequency,
         }
@@ -243,8 +237,8 @@ mod tests {
             ("", None),
         ] {
             let json = format!(r#"{{"id":"32b6e34b3d91647abb20e7b8"{rest}}}"#);
-            let project = decode::<ListedProject>(json.as_bytes()).unwrap();
-            assert!(project.id().is_ok() && project.name().as_deref() == name, "{json}");
+            let (_, read) = ListedProject::read(serde_json::from_str(&json).unwrap()).unwrap().unwrap();
+            assert_eq!(read.as_deref(), name, "{json}");
         }
     }
 

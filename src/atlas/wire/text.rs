@@ -29,17 +29,17 @@ const SMALL_BODY: usize = 512 * 1024;
 /// An id. It is never altered: one that is too long or not plain is refused.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub(in crate::atlas) struct Id(String);
+pub(in crate::atlas) struct Id(pub(super) String);
 
 /// The name of a cluster, likewise.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub(in crate::atlas) struct Name(String);
+pub(in crate::atlas) struct Name(pub(super) String);
 
 /// A text for people: one line of at most `MAX` characters, without credentials.
 #[derive(Debug, Deserialize)]
 #[serde(from = "String")]
-pub(in crate::atlas) struct Shown<const MAX: usize>(String);
+pub(in crate::atlas) struct Shown<const MAX: usize>(pub(in crate::atlas) String);
 
 /// A text that nothing depends on: a value of another type is as good as absent.
 #[derive(Debug, Default)]
@@ -66,24 +66,6 @@ impl TryFrom<String> for Name {
 impl<const MAX: usize> From<String> for Shown<MAX> {
     fn from(text: String) -> Self {
         Self(redact::display(&text, MAX))
-    }
-}
-
-impl Id {
-    pub(super) fn into_inner(self) -> String {
-        self.0
-    }
-}
-
-impl Name {
-    pub(super) fn into_inner(self) -> String {
-        self.0
-    }
-}
-
-impl<const MAX: usize> Shown<MAX> {
-    pub(in crate::atlas) fn into_inner(self) -> String {
-        self.0
     }
 }
 
@@ -235,8 +217,8 @@ mod tests {
 
     #[test]
     fn identity_is_refused_where_it_is_too_long_or_not_plain() {
-        let id = |text: &str| serde_json::from_value::<Id>(json!(text)).map(Id::into_inner);
-        let name = |text: &str| serde_json::from_value::<Name>(json!(text)).map(Name::into_inner);
+        let id = |text: &str| serde_json::from_value::<Id>(json!(text)).map(|id| id.0);
+        let name = |text: &str| serde_json::from_value::<Name>(json!(text)).map(|name| name.0);
         assert_eq!(id(&"ä".repeat(MAX_ID)).unwrap(), "ä".repeat(MAX_ID));
         assert_eq!(name(&"ä".repeat(MAX_NAME)).unwrap(), "ä".repeat(MAX_NAME));
         let error = id(&"a".repeat(MAX_ID + 1)).unwrap_err().to_string();
@@ -249,7 +231,7 @@ mod tests {
 
     #[test]
     fn text_for_people_is_cut() {
-        let shown = |text: &str| serde_json::from_value::<Shown<8>>(json!(text)).unwrap().into_inner();
+        let shown = |text: &str| serde_json::from_value::<Shown<8>>(json!(text)).unwrap().0;
         assert_eq!(shown("12345678"), "12345678");
         assert_eq!(shown("123456789"), "12345678...");
     }
