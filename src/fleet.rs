@@ -203,15 +203,13 @@ impl Supervisor {
         if others > 0 {
             tracing::info!(projects = others, "further projects are watched no longer");
         }
-        let added = plans.keys().filter(|id| !self.projects.contains_key(id)).count();
-        let mut begun = 0;
-        for (id, plan) in plans {
+        let count = plans.len();
+        for (index, (id, plan)) in plans.into_iter().enumerate() {
             if let Some(project) = self.projects.get_mut(&id) {
                 project.plan = plan;
             } else {
                 self.board.watch_project(&id);
-                let delay = first_delay(begun, added, self.config.discovery_interval);
-                begun += 1;
+                let delay = first_delay(index, count, self.config.discovery_interval);
                 let project = Project {
                     plan,
                     _discovery: self.tasks.spawn(self.discovery.clone().watch_project(id.clone(), delay)),
@@ -293,13 +291,12 @@ impl Supervisor {
         if others > 0 {
             tracing::info!(project_id = %id, clusters = others, "further clusters are watched no longer");
         }
-        let (count, mut begun) = (wanted.len(), 0);
+        let (count, before) = (wanted.len(), project.clusters.len());
         for (index, (target, listed)) in wanted.into_iter().enumerate() {
             board.watch(&target, project.plan.expected);
             let delay = first_delay(index, count, config.poll.interval);
             let sharded = listed.is_some_and(|listed| listed.sharded);
             let cluster = project.clusters.entry(target.clone()).or_insert_with(|| {
-                begun += 1;
                 let poll = tasks.spawn(poller.clone().watch(target.clone(), delay));
                 Cluster { _poll: poll, schedule: None, snapshots: None, sharded }
             });
@@ -317,9 +314,10 @@ impl Supervisor {
             }
             cluster.sharded = sharded;
         }
-        if begun > 0 {
+        let added = project.clusters.len() - before;
+        if added > 0 {
             let left_out = selected.left_out.len();
-            tracing::info!(project_id = %id, clusters = begun, left_out, "watching further clusters");
+            tracing::info!(project_id = %id, clusters = added, left_out, "watching further clusters");
         }
     }
 }
