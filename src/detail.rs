@@ -51,7 +51,7 @@ pub(crate) trait Collector {
 
     /// Waits until a reading is due before the interval is over.
     async fn due_early(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

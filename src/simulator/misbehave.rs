@@ -121,7 +121,7 @@ impl Misbehaviour {
                 json_body(Body::from_stream(half.chain(broken)))
             }
             Self::Html => Html("<!doctype html><title>Be back soon</title>").into_response(),
-            Self::Body(text) => json(StatusCode::OK, text),
+            Self::Body(text) => json(StatusCode::OK, &text),
             Self::EndlessBody => {
                 let begin = stream::once(async { Bytes::from_static(b"{\"results\":[") });
                 let jobs = Bytes::from("{\"state\":\"Successful\"},".repeat(3000));
@@ -132,7 +132,7 @@ impl Misbehaviour {
             Self::EndlessPages => one_more_page(&format!("{:024x}", fastrand::u64(..))),
             Self::HugePage => {
                 let jobs = vec!["{}"; HUGE_PAGE].join(",");
-                json(StatusCode::OK, format!("{{\"results\":[{jobs}]}}"))
+                json(StatusCode::OK, &format!("{{\"results\":[{jobs}]}}"))
             }
             Self::GzipTruncated => {
                 let mut body = gzip::zipped(br#"{"results":[]}"#);
@@ -162,7 +162,7 @@ fn code_of(status: u16) -> StatusCode {
 
 fn one_more_page(id: &str) -> Response {
     let job = serde_json::json!({"id": id, "exportBucketId": "x", "state": "Successful", "createdAt": "2026-01-01T00:00:00Z"});
-    json(StatusCode::OK, page(&[job], "/", 1, 1, true, 1))
+    json(StatusCode::OK, &page(&[job], "/", 1, 1, true, 1))
 }
 
 fn encoded(encoding: &'static str, body: Vec<u8>) -> Response {

@@ -22,7 +22,7 @@ impl IntoResponse for Refusal {
         let reason = status.canonical_reason().unwrap_or_default();
         let response = json(
             status,
-            json!({"error": status.as_u16(), "reason": reason, "errorCode": code, "detail": detail, "parameters": parameters}),
+            &json!({"error": status.as_u16(), "reason": reason, "errorCode": code, "detail": detail, "parameters": parameters}),
         );
         // Atlas repeats the code in a header, but not on a 401.
         if status == StatusCode::UNAUTHORIZED {
@@ -55,7 +55,7 @@ pub(super) fn too_many(code: &'static str, detail: &str, wait: Duration) -> Resp
     (retry_after, refuse(StatusCode::TOO_MANY_REQUESTS, code, detail)).into_response()
 }
 
-pub(super) fn json(status: StatusCode, body: impl ToString) -> Response {
+pub(super) fn json(status: StatusCode, body: &impl ToString) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 

@@ -103,7 +103,7 @@ fn fault(world: &mut World, uri: &Uri) -> Option<Misbehaviour> {
 
 fn token(world: &mut World, method: &Method, headers: &HeaderMap, body: &[u8]) -> Response {
     let refuse_client =
-        |status, error, description| json(status, json!({"error": error, "error_description": description}));
+        |status, error, description| json(status, &json!({"error": error, "error_description": description}));
     if method != Method::POST {
         return refuse_client(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "POST only");
     }
@@ -122,7 +122,7 @@ fn token(world: &mut World, method: &Method, headers: &HeaderMap, body: &[u8]) -
             {
                 token["expires_in"] = life;
             }
-            json(StatusCode::OK, token)
+            json(StatusCode::OK, &token)
         }
         Minted::Unknown => {
             refuse_client(StatusCode::UNAUTHORIZED, "invalid_client", "Client authentication failed")

@@ -107,7 +107,7 @@ pub(super) fn listing_of<T>(
     if let (Some("false"), Some(body)) = (query.one("includeCount"), body.as_object_mut()) {
         body.remove("totalCount");
     }
-    Ok(json(StatusCode::OK, body))
+    Ok(json(StatusCode::OK, &body))
 }
 
 /// Path and query without the page, so that the links to other pages keep the filters.

@@ -48,7 +48,7 @@ pub(super) fn group(
     asked: &Asked<'_>,
 ) -> Result<Response, Refusal> {
     let budget = match rest {
-        [] => return Ok(json(StatusCode::OK, wire::project(id, project))),
+        [] => return Ok(json(StatusCode::OK, &wire::project(id, project))),
         ["backup", "exportBuckets"] if asked.version < OLDEST_BUCKETS => {
             let detail = "Export buckets need a version of 2024-05-30 or later.";
             return Err(refuse(StatusCode::NOT_ACCEPTABLE, "INVALID_ACCEPT_HEADER", detail));
@@ -100,7 +100,7 @@ fn backup(project: &Project, name: &str, resource: &[&str], asked: &Asked<'_>) -
     let cluster = dedicated(project, name)?;
     let now = Timestamp::now();
     match resource {
-        ["schedule"] => Ok(json(StatusCode::OK, wire::schedule(name, cluster))),
+        ["schedule"] => Ok(json(StatusCode::OK, &wire::schedule(name, cluster))),
         ["exports"] if asked.account.backup_manager => {
             let Cluster { overlap, total_count: total, unlinked, .. } = *cluster;
             listing(&wire::jobs(cluster, now), asked.uri, &Quirks { overlap, total, unlinked })
@@ -117,7 +117,7 @@ fn backup(project: &Project, name: &str, resource: &[&str], asked: &Asked<'_>) -
             let all = wire::snapshots(cluster, now);
             let link = json!({"rel": "self", "href": asked.uri.path()});
             let body = json!({"links": [link], "results": all, "totalCount": all.len()});
-            Ok(json(StatusCode::OK, body))
+            Ok(json(StatusCode::OK, &body))
         }
         _ => Err(not_found()),
     }
