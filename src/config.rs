@@ -252,11 +252,7 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let environment = environment::set(environment);
-        let mut layers = Layers::parse(&source.file, text)?;
-        environment::apply(&environment, &mut layers);
-        if let Some(index) = &source.shard_index {
-            layers.set("shard.index", index, SHARD_FLAG);
-        }
+        let layers = Layers::merge(source, text, &environment)?;
         let host_name = match environment.get("HOSTNAME") {
             Some(name) => name.clone(),
             None => gethostname::gethostname().to_string_lossy().into_owned(),

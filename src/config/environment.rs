@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::layers::Layers;
+use config::Environment;
+
 use super::raw::tables;
 use super::{ENV_PREFIX, Warning};
 use crate::{likeness, redact};
@@ -23,18 +24,28 @@ pub(super) fn set(environment: impl IntoIterator<Item = (String, String)>) -> BT
     environment.into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }
 
-/// Puts the variables above the file. Those with the prefix win over [`ATLAS_NAMES`].
-pub(super) fn apply(environment: &BTreeMap<String, String>, layers: &mut Layers) {
-    for (name, path) in ATLAS_NAMES {
-        if let Some(value) = environment.get(name) {
-            layers.set(path, value, name);
-        }
-    }
-    for (variable, value) in environment {
-        if let Some(name) = variable.to_lowercase().strip_prefix(&format!("{ENV_PREFIX}__").to_lowercase()) {
-            layers.set(&name.replace("__", "."), value, variable);
-        }
-    }
+/// Returns the layer of [`ATLAS_NAMES`].
+pub(super) fn atlas_names(environment: &BTreeMap<String, String>) -> Environment {
+    let set =
+        ATLAS_NAMES.into_iter().filter_map(|(name, path)| Some((path.to_owned(), environment.get(name)?)));
+    Environment::default().source(Some(set.map(|(path, value)| (path, value.clone())).collect()))
+}
+
+/// Returns the layer of the variables with [`ENV_PREFIX`], which win over [`ATLAS_NAMES`].
+pub(super) fn own_names(environment: &BTreeMap<String, String>) -> Environment {
+    let variables = environment.clone().into_iter().collect();
+    Environment::with_prefix(ENV_PREFIX).prefix_separator("__").separator("__").source(Some(variables))
+}
+
+/// Returns the variables of both layers by the paths of their keys.
+pub(super) fn keys(environment: &BTreeMap<String, String>) -> impl Iterator<Item = (String, String)> {
+    let atlas = ATLAS_NAMES.into_iter().filter(|(name, _)| environment.contains_key(*name));
+    let own = environment.keys().filter_map(|variable| {
+        let name = variable.to_lowercase();
+        let path = name.strip_prefix(&format!("{ENV_PREFIX}__").to_lowercase())?.replace("__", ".");
+        Some((path, variable.clone()))
+    });
+    atlas.map(|(name, path)| (path.to_owned(), name.to_owned())).chain(own)
 }
 
 /// Warns of variables that look like a key, but lack an underscore behind [`ENV_PREFIX`].

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use config::FileFormat;
+use config::builder::{ConfigBuilder, DefaultState};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use toml::de::{DeTable, DeValue, Error};
-use toml::{Spanned, Table, Value};
+use toml::{Spanned, Value};
 
 use super::raw::tables;
-use super::{ConfigError, environment};
+use super::{ConfigError, SHARD_FLAG, Source, environment};
 use crate::likeness;
 
 /// Longest value that a message repeats, in bytes.
@@ -28,45 +30,32 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// Parses the text of the file.
-    pub(super) fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
-        let (folder, file) = (file.parent().unwrap_or(Path::new("")), file.display().to_string());
-        let lines: Vec<_> =
-            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        let position = |at: usize| {
-            let line = lines.partition_point(|start| *start <= at);
-            format!("{file}:{line}:{}", at - lines[line - 1] + 1)
-        };
-        // The parser's own display shows the line, which can hold a secret.
-        let refused = |error: Error| {
-            let at = error.span().unwrap_or_default().start;
-            match other_form(Path::new(&file), text) {
-                Some(hint) => ConfigError::new(&format!("{file}: not TOML but {hint}")),
-                None => ConfigError::new(&format!("{}: not TOML: {}", position(at), error.message())),
+    /// Merges the text of the file with the environment and the flags.
+    pub(super) fn merge(
+        source: &Source,
+        text: &str,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let folder = source.file.parent().unwrap_or(Path::new("")).to_owned();
+        let file = source.file.display().to_string();
+        let mut origins = positions(&file, text)?;
+        let flag = source.shard_index.iter().map(|_| ("shard.index".to_owned(), SHARD_FLAG.to_owned()));
+        for (path, origin) in environment::keys(environment).chain(flag) {
+            if let Some((table, _)) = path.rsplit_once('.') {
+                origins.entry(table.to_owned()).or_insert_with(|| origin.clone());
             }
-        };
-        let document = DeTable::parse(text).map_err(refused)?;
-        let document = Spanned::new(document.span(), DeValue::Table(document.into_inner()));
-        let mut origins = BTreeMap::new();
-        locate(document.get_ref(), "", &position, &mut origins);
-        let root = Value::deserialize(document.into_deserializer()).map_err(refused)?;
-        Ok(Self { folder: folder.to_owned(), file, root, origins })
-    }
-
-    /// Puts a text above what lower layers have at `path`.
-    pub(super) fn set(&mut self, path: &str, text: &str, origin: &str) {
-        let (mut value, mut reached) = (&mut self.root, String::new());
-        for name in path.split('.') {
-            if !value.is_table() {
-                *value = Value::Table(Table::new());
-                self.origins.insert(reached.clone(), origin.to_owned());
-            }
-            let Some(table) = value.as_table_mut() else { return };
-            value = table.entry(name).or_insert(Value::Boolean(false));
-            reached = join(&reached, name);
+            origins.insert(path, origin);
         }
-        *value = Value::String(text.to_owned());
-        self.origins.insert(reached, origin.to_owned());
+        let merged = config::Config::builder()
+            .add_source(config::File::from_str(text, FileFormat::Toml))
+            .add_source(environment::atlas_names(environment))
+            .add_source(environment::own_names(environment))
+            .set_override_option("shard.index", source.shard_index.clone())
+            .and_then(ConfigBuilder::<DefaultState>::build)
+            .and_then(config::Config::try_deserialize);
+        // The text was parsed above, so no layer is refused here. The error could repeat a value.
+        let root = merged.map_err(|_| ConfigError::new(&format!("{file}: failed to merge the layers")))?;
+        Ok(Self { folder, file, root, origins })
     }
 
     pub(super) fn get(&self, path: &str) -> Option<&Value> {
@@ -197,7 +186,30 @@ fn other_form(file: &Path, text: &str) -> Option<&'static str> {
     }
 }
 
-/// Records the position of every key and entry.
+/// Returns the position of every key and entry of the file.
+fn positions(file: &str, text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
+    let lines: Vec<_> = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let position = |at: usize| {
+        let line = lines.partition_point(|start| *start <= at);
+        format!("{file}:{line}:{}", at - lines[line - 1] + 1)
+    };
+    let refused = |error: Error| {
+        // The parser's own display shows the line, which can hold a secret.
+        let at = error.span().unwrap_or_default().start;
+        match other_form(Path::new(file), text) {
+            Some(hint) => ConfigError::new(&format!("{file}: not TOML but {hint}")),
+            None => ConfigError::new(&format!("{}: not TOML: {}", position(at), error.message())),
+        }
+    };
+    let document = DeTable::parse(text).map_err(refused)?;
+    let document = Spanned::new(document.span(), DeValue::Table(document.into_inner()));
+    let mut origins = BTreeMap::new();
+    locate(document.get_ref(), "", &position, &mut origins);
+    // Refuses numbers that do not fit.
+    Value::deserialize(document.into_deserializer()).map_err(refused)?;
+    Ok(origins)
+}
+
 fn locate(
     value: &DeValue<'_>,
     path: &str,
