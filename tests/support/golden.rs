@@ -14,9 +14,8 @@ pub(crate) fn assert_golden(path: &str, expected: &str) {
     }
     let diff = TextDiff::from_lines(found.as_str(), expected);
     let diff = diff.unified_diff().header(path, "expected").to_string();
-    if std::env::var_os("UPDATE").is_none() {
-        panic!("{path} is out of date; UPDATE=1 cargo test writes it:\n{diff}");
-    }
+    let is_update = std::env::var_os("UPDATE").is_some();
+    assert!(is_update, "{path} is out of date; UPDATE=1 cargo test writes it:\n{diff}");
     std::fs::write(file, expected).unwrap();
     #[allow(clippy::print_stderr)] // for `UPDATE=1 cargo test -- --nocapture`
     {
