@@ -243,9 +243,10 @@ fn handed_over() -> anyhow::Result<Vec<TcpListener>> {
 
 /// `:10027` means every address of both families, as in Prometheus; where IPv6 is switched off, those of IPv4.
 async fn bind(address: &ListenAddress) -> std::io::Result<TcpListener> {
-    match TcpListener::bind((address.host(), address.port())).await {
-        Err(error) if address.is_any() && error.kind() != std::io::ErrorKind::AddrInUse => {
-            TcpListener::bind(("0.0.0.0", address.port())).await
+    let host = address.host.as_deref();
+    match TcpListener::bind((host.unwrap_or("::"), address.port)).await {
+        Err(error) if host.is_none() && error.kind() != std::io::ErrorKind::AddrInUse => {
+            TcpListener::bind(("0.0.0.0", address.port)).await
         }
         bound => bound,
     }

@@ -1,6 +1,6 @@
 //! The completions of shells and the man page, which are generated from [`Cli`].
 
-#[path = "../../tests/support/golden.rs"]
+#[path = "../../../tests/support/golden.rs"]
 mod golden;
 
 use clap::CommandFactory;
@@ -10,7 +10,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use golden::assert_golden;
 
-use super::{AFTER_HELP, Cli};
+use crate::cli::{AFTER_HELP, Cli};
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
