@@ -1,7 +1,7 @@
 //! TOML and environment, read once into typed values.
 //!
-//! Layers, later ones win: defaults, the file, `ATLAS_BACKUP_EXPORTER__SECTION__KEY`, flags. The `MONGODB_ATLAS_*` names of
-//! Atlas's own tools are read as the credentials of the environment layer.
+//! Layers, later ones win: defaults, the file, `ATLAS_BACKUP_EXPORTER__SECTION__KEY`, flags. The
+//! `MONGODB_ATLAS_*` names of Atlas's own tools are credentials in the environment layer.
 
 mod authorities;
 mod credentials;
@@ -33,16 +33,16 @@ use layers::Layers;
 pub use proxy::Proxy;
 pub use selection::{ProjectPattern, Selection};
 
-/// Where Atlas is, unless someone says otherwise.
+/// Default of `atlas.base_url`.
 const BASE_URL: &str = "https://cloud.mongodb.com";
 
-/// What every variable of the environment layer begins with, two underscores after it.
+/// Prefix of every variable of the environment layer; two underscores follow it.
 pub const ENV_PREFIX: &str = "ATLAS_BACKUP_EXPORTER";
 
 /// The flag that wins over `shard.index`.
 const SHARD_FLAG: &str = "--shard.index";
 
-/// Everything the exporter was told.
+/// The configuration of all layers.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The root of the API, with neither query nor credentials in it; its path ends in a slash.
@@ -190,7 +190,7 @@ impl OrganizationConfig {
     }
 }
 
-/// Why a configuration was refused. Displays as one sentence, on one line, for the person who wrote it; no secret is in it.
+/// The reason why a configuration was refused, on one line and without any secret.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError(String);
 
@@ -209,13 +209,14 @@ impl ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// Whoever asks for something, each as often as it is configured.
+    /// Returns the credentials of every entry, each as often as it is configured.
     pub fn credentials(&self) -> impl Iterator<Item = &Credentials> {
         let of_projects = self.projects.iter().map(|project| &project.credentials);
         of_projects.chain(self.organizations.iter().map(|organization| &organization.credentials))
     }
 
-    /// Reads `source` and the environment of this process; warnings are logged, and secrets redacted from now on.
+    /// Reads `source` and the environment of this process; warnings are logged, and secrets redacted
+    /// from now on.
     pub fn load(source: &Source) -> Result<Self, ConfigError> {
         let text = |value: OsString| value.to_string_lossy().into_owned();
         let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));

@@ -1,4 +1,4 @@
-//! Who signs in to Atlas, and where the secret is.
+//! Credentials of Atlas, and the sources of their secrets.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -181,7 +181,8 @@ impl fmt::Display for SecretSource {
 }
 
 impl SecretSource {
-    /// The secret as it is now, without white space around it. Errors name the file, never what is in it.
+    /// Reads the secret as it is now, without white space around it. Errors name the file, never its
+    /// content.
     pub fn read(&self) -> Result<SecretString, String> {
         match self {
             Self::Inline { secret, .. } => Ok(secret.clone()),

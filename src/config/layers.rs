@@ -91,7 +91,8 @@ impl Layers {
         ConfigError::new(&format!("{}: {path} {problem}", self.origin(path)))
     }
 
-    /// Deserializes all layers. The error names all unknown keys, or else the first value that does not fit.
+    /// Deserializes all layers. The error names all unknown keys, or else the first value that does
+    /// not fit.
     pub(super) fn deserialize<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         let mut unknown = Vec::new();
         self.find_unknown_keys(&tables(), &self.root, "", "", &mut unknown);
@@ -149,7 +150,7 @@ impl Layers {
         format!("{origin}: unknown key `{}`{hint}", path.escape_debug())
     }
 
-    /// Returns the problem with a value: itself and what was expected. The rest of serde's own messages can hold a secret.
+    /// Returns the value and what was expected. The rest of serde's own messages can hold a secret.
     fn problem(&self, path: &str, message: &str) -> String {
         let (Some((_, expected)), Some(value)) = (message.rsplit_once("expected "), self.get(path)) else {
             return message.to_owned();

@@ -1,4 +1,4 @@
-//! The configuration as it is written: a struct for each table, and a parser for each kind of value.
+//! The configuration as it is written: a struct for each table, a parser for each kind of value.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -155,7 +155,8 @@ pub(super) fn parsed<'de, T: FromValue, D: Deserializer<'de>>(deserializer: D) -
 /// Reads a value strictly: a number is no text. Numbers and flags can also be texts, since the
 /// environment has nothing else.
 pub(super) trait FromValue: Sized {
-    /// Returns the value, or a problem: `expected` and what, or a clause that continues the key's name.
+    /// Returns the value, or the problem: what was expected, or a clause that continues the key's
+    /// name.
     fn from_value(value: &Value) -> Result<Self, String>;
 }
 

@@ -58,8 +58,8 @@ impl ProjectPattern {
         ProjectId::parse(entry).map_or_else(|| pattern(entry).map(Self::Name), |id| Ok(Self::Id(id)))
     }
 
-    /// Returns true if it matches a project. A project without a readable name is matched by its id alone, so that no pattern hides
-    /// a project by mistake.
+    /// Returns true if it matches a project. A project without a readable name is matched by its id
+    /// alone, so that no pattern hides a project by mistake.
     #[must_use]
     pub fn matches(&self, id: &ProjectId, name: Option<&str>) -> bool {
         match self {

@@ -194,7 +194,8 @@ fn credentials(
     }
 }
 
-/// Returns a secret that is written as such or in a file. If both are set, the environment wins over the configuration file.
+/// Returns a secret that is written as such or in a file. If both are set, the environment wins over
+/// the configuration file.
 fn secret(
     layers: &Layers,
     path: &str,
