@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::HeaderMap;
@@ -266,11 +265,7 @@ fn build(raw: RawWebConfig, file: &Path, files: &mut Files, guesses: &Guesses) -
         tracing::warn!("HTTP/2 is not supported; serving HTTP/1.1");
     }
     let headers = headers(&http.headers.unwrap_or_default())?;
-    let tls = tls::server_config(file, &raw.tls_server_config.unwrap_or_default(), files)?;
-    let (tls, certificates) = match tls {
-        Some((tls, certificates)) => (Some(Arc::new(tls)), certificates),
-        None => (None, Certificates::None),
-    };
+    let (tls, certificates) = tls::server_config(file, &raw.tls_server_config.unwrap_or_default(), files)?;
     if raw.basic_auth_users.as_ref().is_some_and(BTreeMap::is_empty) {
         tracing::warn!("the web configuration names no user in basic_auth_users: no password is asked for");
     }

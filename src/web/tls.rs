@@ -53,12 +53,13 @@ impl Certificates {
     }
 }
 
-/// Returns `None` where neither a certificate is named nor a key that needs one. An error begins with the key that it is about.
+/// Returns no configuration where neither a certificate is named nor a key that needs one. An error begins with
+/// the key that it is about.
 pub(super) fn server_config(
     file: &Path,
     raw: &TlsServerConfig,
     files: &mut Files,
-) -> Result<Option<(ServerConfig, Certificates)>, String> {
+) -> Result<(Option<Arc<ServerConfig>>, Certificates), String> {
     let mut pem = |key, inline: &Option<String>, name: &Option<String>| {
         // Empty is missing, as for the exporter toolkit.
         let [inline, name] = [inline, name].map(|text| text.as_deref().filter(|text| !text.is_empty()));
@@ -68,7 +69,7 @@ pub(super) fn server_config(
     let key = pem("key", &raw.key, &raw.key_file)?;
     let authorities = pem("client_ca", &raw.client_ca, &raw.client_ca_file)?;
     if raw.client_allowed_sans.as_ref().is_some_and(Vec::is_empty) {
-        return Err("tls_server_config.client_allowed_sans is empty; expected a list of names".to_owned());
+        return refused("client_allowed_sans is empty; expected a list of names");
     }
     let versions = versions(raw)?;
     let provider = Arc::new(provider(raw)?);
@@ -76,10 +77,7 @@ pub(super) fn server_config(
         (Some(certificate), Some(key)) => (certificate, key),
         (None, None) if authorities.is_none() && raw.client_auth_type.is_none() => {
             if raw.client_allowed_sans.is_some() {
-                return Err(
-                    "tls_server_config.cert_file is missing, so client_allowed_sans would have no effect"
-                        .to_owned(),
-                );
+                return refused("cert_file is missing, so client_allowed_sans would have no effect");
             }
             if *raw != TlsServerConfig::default() {
                 tracing::warn!(
@@ -87,9 +85,9 @@ pub(super) fn server_config(
                     "tls_server_config names no certificate: the pages are served over plain HTTP"
                 );
             }
-            return Ok(None);
+            return Ok((None, Certificates::None));
         }
-        _ => return Err("tls_server_config.cert_file and key_file belong together; name both".to_owned()),
+        _ => return refused("cert_file and key_file belong together; name both"),
     };
     let chain = certificate.certificates()?;
     let private_key = pem::private_key(&key.content).map_err(|error| match error {
@@ -124,7 +122,7 @@ pub(super) fn server_config(
         // A resumed session would take the certificate from the session, even if it has expired since.
         config.session_storage = Arc::new(NoServerSessionStorage {});
     }
-    Ok(Some((config, certificates)))
+    Ok((Some(Arc::new(config)), certificates))
 }
 
 /// A PEM text, and the key that holds it or names its file.
@@ -205,17 +203,23 @@ fn client_verifier(
     let auth_type = raw.client_auth_type.unwrap_or(ClientAuthType::NoClientCert);
     let allowed_sans = raw.client_allowed_sans.clone();
     if !auth_type.verifies() && (authorities.is_some() || allowed_sans.is_some()) {
-        return Err("tls_server_config.client_auth_type verifies no certificate, so client_ca_file and client_allowed_sans would have no effect; write RequireAndVerifyClientCert".to_owned());
+        return refused(
+            "client_auth_type verifies no certificate, so client_ca_file and client_allowed_sans would have no effect; write RequireAndVerifyClientCert",
+        );
     }
     if auth_type == ClientAuthType::NoClientCert {
         return Ok(None);
     }
     if allowed_sans.iter().flatten().any(|name| name.contains('@') && !name.contains(':')) {
-        return Err("tls_server_config.client_allowed_sans holds an e-mail address, which is not supported; expected DNS names, IP addresses or URIs".to_owned());
+        return refused(
+            "client_allowed_sans holds an e-mail address, which is not supported; expected DNS names, IP addresses or URIs",
+        );
     }
     let issuer_verifier = match authorities {
         None if auth_type.verifies() => {
-            return Err("tls_server_config.client_ca_file is missing; it should name the certificates of the authorities that issue client certificates".to_owned());
+            return refused(
+                "client_ca_file is missing; it should name the certificates of the authorities that issue client certificates",
+            );
         }
         None => None,
         Some(pem) => {
@@ -243,7 +247,9 @@ fn versions(raw: &TlsServerConfig) -> Result<Vec<&'static SupportedProtocolVersi
     let supported = supported.into_iter().filter(|(version, _)| (min..=max).contains(version));
     let supported: Vec<_> = supported.map(|(_, version)| version).collect();
     if supported.is_empty() {
-        return Err("tls_server_config.max_version leaves no version that is supported, together with min_version; supported are TLS12 and TLS13".to_owned());
+        return refused(
+            "max_version leaves no version that is supported, together with min_version; supported are TLS12 and TLS13",
+        );
     }
     Ok(supported)
 }
@@ -263,7 +269,9 @@ fn provider(raw: &TlsServerConfig) -> Result<CryptoProvider, String> {
         let known = CURVES.map(|(name, curve)| (name.to_owned(), curve));
         provider.kx_groups = choose("curve_preferences", names, &known, &["CurveP521"])?;
         if provider.kx_groups.is_empty() {
-            return Err("tls_server_config.curve_preferences names none that is supported; supported are X25519, CurveP256 and CurveP384".to_owned());
+            return refused(
+                "curve_preferences names none that is supported; supported are X25519, CurveP256 and CurveP384",
+            );
         }
     }
     Ok(provider)
@@ -289,6 +297,10 @@ fn choose<T: Copy>(
         }
     }
     Ok(chosen)
+}
+
+fn refused<T>(problem: &str) -> Result<T, String> {
+    Err(format!("tls_server_config.{problem}"))
 }
 
 fn warn_left_out(what: &str, name: &str) {
