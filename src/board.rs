@@ -3,13 +3,12 @@
 //! Discovery and polls write what they found, readers take a [`View`], in which the two rules of truth are applied already: a
 //! cluster is not shown before its project's name was asked for, and a report that is too old is withdrawn.
 
+mod collected;
 mod detail;
 mod known;
-mod unread;
 mod view;
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,41 +20,13 @@ use crate::model::{
     Unexportable,
 };
 pub use detail::ClusterDetails;
-use detail::ProjectDetails;
+use known::State;
 pub use known::{ClusterState, Discovery, GoodPoll, LastPoll};
 pub use view::{ClusterView, DetailView, OrganizationView, ProjectView, View};
 
 /// The shared state.
 #[derive(Debug)]
 pub struct Board(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    stale_after: Duration,
-    detail_stale_after: Duration,
-    /// The details that are switched off.
-    details_off: Vec<Detail>,
-    /// Counts what is taken in, where it matters which came first.
-    order: u64,
-    /// When the secret of a service account ends, by the short form of its id.
-    expiries: BTreeMap<String, Timestamp>,
-    /// Whether everything was asked for once. What comes later does not take it back.
-    ready: bool,
-    organizations: BTreeMap<OrganizationId, Discovery>,
-    projects: BTreeMap<ProjectId, ProjectState>,
-    /// Shared with the views: what is written while one is read is a copy.
-    clusters: BTreeMap<Arc<Target>, Arc<ClusterState>>,
-}
-
-#[derive(Debug, Default)]
-struct ProjectState {
-    /// `None` until the name was asked for.
-    name: Option<Arc<str>>,
-    discovery: Discovery,
-    left_out: Option<BTreeMap<Unexportable, u64>>,
-    budget: Option<Budget>,
-    details: ProjectDetails,
-}
 
 impl Board {
     /// A board of nothing yet. Reports older than `stale_after` are withdrawn.
@@ -86,27 +57,22 @@ impl Board {
 
     /// Shows a project and its clusters no longer.
     pub fn forget_project(&self, id: &ProjectId) {
-        let mut state = self.state();
-        state.projects.remove(id);
-        let targets: Vec<_> = state.of_project(id).map(|(target, _)| target.clone()).collect();
-        for target in targets {
-            state.clusters.remove(&target);
-        }
+        self.state().projects.remove(id);
     }
 
-    /// Shows a cluster, from now on, with what is expected of it. What is known of it already stays.
+    /// Shows a cluster of a project that is shown, from now on, with what is expected of it. What is known of it already stays.
     pub fn watch(&self, target: &Target, expected: Expected) {
-        let mut state = self.state();
-        let cluster = match state.clusters.entry(Arc::new(target.clone())) {
-            Entry::Occupied(cluster) => cluster.into_mut(),
-            Entry::Vacant(place) => place.insert(Arc::default()),
-        };
-        Arc::make_mut(cluster).expected = expected;
+        if let Some(project) = self.state().projects.get_mut(&target.project_id) {
+            let cluster = project.clusters.entry(Arc::new(target.clone())).or_default();
+            Arc::make_mut(cluster).expected = expected;
+        }
     }
 
     /// Shows a cluster no longer.
     pub fn forget(&self, target: &Target) {
-        self.state().clusters.remove(target);
+        if let Some(project) = self.state().projects.get_mut(&target.project_id) {
+            project.clusters.remove(target);
+        }
     }
 
     /// Takes in how the projects of an organization were listed.
@@ -132,7 +98,7 @@ impl Board {
 
     /// Takes in how a cluster stands in its project's listing, `None` if it is not there, and whether its schedule is read.
     pub fn describe(&self, target: &Target, listed: Option<&ListedCluster>, scheduled: bool) {
-        if let Some(cluster) = self.state().cluster(target) {
+        if let Some(cluster) = self.state().cluster_mut(target) {
             cluster.paused = listed.and_then(|listed| listed.paused);
             let created_at = listed.and_then(|listed| listed.created_at);
             if cluster.created_at.is_some() && created_at.is_some() && cluster.created_at != created_at {
@@ -151,9 +117,9 @@ impl Board {
     /// Takes in a cluster's backup schedule. One that could not be read leaves the last one standing.
     pub fn schedule(&self, target: &Target, outcome: Result<Schedule, PollError>) {
         let mut state = self.state();
-        let order = state.next();
+        let order = state.next_order();
         // A reading that was under way when it was ended says nothing.
-        let Some(cluster) = state.cluster(target).filter(|cluster| cluster.scheduled) else {
+        let Some(cluster) = state.cluster_mut(target).filter(|cluster| cluster.scheduled) else {
             return;
         };
         match outcome {
@@ -161,8 +127,9 @@ impl Board {
                 if cluster.schedule.as_ref().is_some_and(|before| !before.exports_like(&schedule)) {
                     cluster.details.forget_snapshots();
                 }
-                let before = cluster.schedule.as_ref().and_then(Schedule::bucket);
-                cluster.details.name_bucket(before.is_some() && before == schedule.bucket(), order);
+                let before = cluster.bucket();
+                let is_same_bucket = before.is_some() && before == schedule.bucket();
+                cluster.details.bucket.named(is_same_bucket, order);
                 (cluster.schedule, cluster.schedule_error) = (Some(schedule), None);
             }
             Err(error) => cluster.schedule_error = Some(error),
@@ -198,8 +165,8 @@ impl Board {
         outcome: Result<GoodPoll, PollError>,
     ) {
         let mut state = self.state();
-        let snapshots_on = !state.details_off.contains(&Detail::Snapshots);
-        let Some(cluster) = state.cluster(target) else { return };
+        let snapshots_on = state.is_on(Detail::Snapshots);
+        let Some(cluster) = state.cluster_mut(target) else { return };
         cluster.polls += 1;
         let error = match outcome {
             Ok(mut good) => {
@@ -218,7 +185,7 @@ impl Board {
 
     /// Sets when the next poll of a cluster is due. No exposition shows it.
     pub fn expect_poll(&self, target: &Target, next: Instant) {
-        if let Some(cluster) = self.state().cluster(target) {
+        if let Some(cluster) = self.state().cluster_mut(target) {
             cluster.next_poll = Some(next);
         }
     }
@@ -235,48 +202,11 @@ impl Board {
     /// The board at `now`.
     #[must_use]
     pub fn view(&self, now: Instant) -> View {
-        View::of(&self.state(), now)
+        View::new(&self.state(), now)
     }
 
     /// A panic elsewhere ends the process; until then the last whole write is what stands here.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn next(&mut self) -> u64 {
-        self.order += 1;
-        self.order
-    }
-
-    fn cluster(&mut self, target: &Target) -> Option<&mut ClusterState> {
-        self.clusters.get_mut(target).map(Arc::make_mut)
-    }
-
-    /// The clusters of a project. They stand together, so that no other is visited.
-    fn of_project(&self, id: &ProjectId) -> impl Iterator<Item = (&Arc<Target>, &Arc<ClusterState>)> {
-        let first = Target { project_id: id.clone(), cluster_name: String::new() };
-        self.clusters.range::<Target, _>(first..).take_while(move |(target, _)| target.project_id == *id)
-    }
-
-    /// The same, to be written.
-    fn clusters_of(&mut self, id: &ProjectId) -> impl Iterator<Item = (&Target, &mut ClusterState)> {
-        let first = Target { project_id: id.clone(), cluster_name: String::new() };
-        let of_project = self
-            .clusters
-            .range_mut::<Target, _>(first..)
-            .take_while(move |(target, _)| target.project_id == *id);
-        of_project.map(|(target, cluster)| (&**target, Arc::make_mut(cluster)))
-    }
-
-    fn is_complete(&self) -> bool {
-        let asked = |cluster: &Arc<ClusterState>| {
-            cluster.last.is_some()
-                && (!cluster.scheduled || cluster.schedule.is_some() || cluster.schedule_error.is_some())
-        };
-        self.organizations.values().all(Discovery::was_tried)
-            && self.projects.values().all(|project| project.name.is_some() && project.discovery.was_tried())
-            && self.clusters.values().all(asked)
     }
 }

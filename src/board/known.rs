@@ -1,4 +1,4 @@
-//! What the board knows of one thing: plain data.
+//! Everything that the board holds: plain data.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,8 +7,73 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::ClusterDetails;
-use crate::model::{ClusterReport, Expected, FailureReason, PollError, Schedule};
+use super::detail::{ClusterDetails, ProjectDetails};
+use crate::model::{
+    Budget, ClusterReport, Detail, Expected, FailureReason, OrganizationId, PollError, ProjectId, Schedule,
+    Target, Unexportable,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) stale_after: Duration,
+    pub(super) detail_stale_after: Duration,
+    /// The details that are switched off.
+    pub(super) details_off: Vec<Detail>,
+    /// Number of readings of schedules and buckets, of which the order matters.
+    pub(super) order: u64,
+    /// When the secret of a service account ends, by the short form of its id.
+    pub(super) expiries: BTreeMap<String, Timestamp>,
+    /// Whether everything was asked for once. It stays true when targets are added.
+    pub(super) ready: bool,
+    pub(super) organizations: BTreeMap<OrganizationId, Discovery>,
+    pub(super) projects: BTreeMap<ProjectId, ProjectState>,
+}
+
+impl State {
+    pub(super) fn next_order(&mut self) -> u64 {
+        self.order += 1;
+        self.order
+    }
+
+    pub(super) fn is_on(&self, detail: Detail) -> bool {
+        !self.details_off.contains(&detail)
+    }
+
+    pub(super) fn cluster(&self, target: &Target) -> Option<&ClusterState> {
+        self.projects.get(&target.project_id)?.clusters.get(target).map(|cluster| &**cluster)
+    }
+
+    pub(super) fn cluster_mut(&mut self, target: &Target) -> Option<&mut ClusterState> {
+        self.projects.get_mut(&target.project_id)?.clusters.get_mut(target).map(Arc::make_mut)
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.organizations.values().all(Discovery::was_tried)
+            && self.projects.values().all(|project| {
+                project.name.is_some()
+                    && project.discovery.was_tried()
+                    && project.clusters.values().all(|cluster| cluster.was_tried())
+            })
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ProjectState {
+    /// `None` until the name was asked for.
+    pub(super) name: Option<Arc<str>>,
+    pub(super) discovery: Discovery,
+    pub(super) left_out: Option<BTreeMap<Unexportable, u64>>,
+    pub(super) budget: Option<Budget>,
+    pub(super) details: ProjectDetails,
+    /// Shared with the views: a change while one is in use changes a copy.
+    pub(super) clusters: BTreeMap<Arc<Target>, Arc<ClusterState>>,
+}
+
+impl ProjectState {
+    pub(super) fn clusters_mut(&mut self) -> impl Iterator<Item = (&Target, &mut ClusterState)> {
+        self.clusters.iter_mut().map(|(target, cluster)| (&**target, Arc::make_mut(cluster)))
+    }
+}
 
 /// What is known of one cluster.
 #[derive(Debug, Clone, Default)]
@@ -35,16 +100,28 @@ pub struct ClusterState {
     pub paused: Option<bool>,
     /// When it was created.
     pub created_at: Option<Timestamp>,
-    /// What is known of it besides.
+    /// What the collectors found.
     pub details: ClusterDetails,
 }
 
 impl ClusterState {
-    /// The last failed export, by the events of the project. One of before the cluster was created is about another cluster of
-    /// the same name.
+    fn was_tried(&self) -> bool {
+        let has_schedule = self.schedule.is_some() || self.schedule_error.is_some();
+        self.last.is_some() && (has_schedule || !self.scheduled)
+    }
+
+    pub(super) fn exports_itself(&self) -> bool {
+        self.schedule.as_ref().is_some_and(Schedule::exports_itself)
+    }
+
+    pub(super) fn bucket(&self) -> Option<&str> {
+        self.schedule.as_ref()?.bucket()
+    }
+
+    /// Returns the time of the last failed export, by the events of the project. An event from before the creation is about another
+    /// cluster of the same name.
     pub(super) fn failed_event(&self) -> Option<Timestamp> {
-        let is_of_this = |at: &Timestamp| self.created_at.is_none_or(|created| created <= *at);
-        self.details.failed_event.filter(is_of_this)
+        self.details.failed_event.filter(|at| self.created_at.is_none_or(|created| created <= *at))
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::unread::Reading;
-use super::{ClusterState, Discovery, GoodPoll, ProjectState, State};
+use super::detail::{Reading, has_bucket};
+use super::known::{ClusterState, Discovery, GoodPoll, ProjectState, State};
 use crate::model::{
-    Budget, Detail, ExportBucket, OrganizationId, PollError, ProjectId, Recovery, Schedule, Target,
+    Budget, Detail, ExportBucket, FailureReason, OrganizationId, PollError, ProjectId, Recovery, Target,
     Unexportable,
 };
 
@@ -113,12 +113,11 @@ pub struct DetailView {
 }
 
 impl DetailView {
-    fn of(reading: &Reading) -> Option<Self> {
+    fn new(reading: &Reading) -> Option<Self> {
         let Reading { up, is_refused, error, .. } = reading;
         Some(Self { up: (*up)?, is_refused: *is_refused, error: error.clone() })
     }
 
-    /// Both as one.
     fn and(self, other: Self) -> Self {
         let is_refused = self.is_refused || other.is_refused;
         Self { up: self.up && other.up, is_refused, error: self.error.or(other.error) }
@@ -134,126 +133,140 @@ pub struct OrganizationView {
     pub discovery: Discovery,
 }
 
-/// What is known of a project for its clusters, and what they tell of it.
-#[derive(Debug)]
-struct Told<'a> {
-    id: &'a ProjectId,
-    name: Option<&'a Arc<str>>,
-    buckets: Option<&'a [ExportBucket]>,
-    /// Those of its events and buckets that are not read.
-    unread: Vec<Detail>,
-    project: Option<&'a ProjectState>,
-    /// The last reading of the snapshots of all.
-    snapshots: Option<DetailView>,
-    /// Why the first schedule that could not be read could not.
-    schedule_error: Option<&'a PollError>,
+/// The board, and the time of the view.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    state: &'a State,
+    now: Instant,
 }
 
-impl<'a> Told<'a> {
-    fn new(state: &'a State, id: &'a ProjectId, now: Instant) -> Self {
-        let known = state.projects.get(id);
-        let buckets = known.and_then(|known| known.details.buckets(state.detail_stale_after, now));
-        let name = known.and_then(|known| known.name.as_ref());
-        let unread = known.map(|known| state.unread_of(known, now)).unwrap_or_default();
-        let buckets = buckets.map(|buckets| &**buckets);
-        Self { id, name, buckets, unread, project: known, snapshots: None, schedule_error: None }
+impl Source<'_> {
+    fn project(self, id: &ProjectId, project: &ProjectState) -> ProjectView {
+        let (discovery, details) = (&project.discovery, &project.details);
+        let clusters = || project.clusters.values();
+        let error = discovery
+            .error
+            .as_ref()
+            .or_else(|| clusters().find_map(|cluster| cluster.schedule_error.as_ref()));
+        let readings = details.readings.iter();
+        let of_project = readings.filter_map(|(detail, reading)| Some((*detail, DetailView::new(reading)?)));
+        let of_clusters = clusters().filter_map(|cluster| DetailView::new(&cluster.details.reading));
+        let snapshots = of_clusters.reduce(DetailView::and).map(|view| (Detail::Snapshots, view));
+        let is_unread = |detail: &Detail| {
+            let reading = details.readings.get(detail);
+            self.state.is_on(*detail) && reading.is_none_or(|reading| self.is_unread(reading))
+        };
+        let buckets = details.buckets.as_ref();
+        ProjectView {
+            id: id.clone(),
+            name: project.name.clone(),
+            success: discovery.was_tried().then_some(error.is_none()),
+            error: error.cloned(),
+            last_success: discovery.last_success,
+            left_out: project.left_out.clone(),
+            budget: project.budget,
+            details: of_project.chain(snapshots).collect(),
+            unread: [Detail::Events, Detail::Buckets].into_iter().filter(is_unread).collect(),
+            buckets: buckets.and_then(|read| read.current(self.state.detail_stale_after, self.now)).cloned(),
+            secrets_expiring: details
+                .secrets_expiring
+                .filter(|expiring| Some(*expiring) > details.secrets_no_longer_expiring),
+        }
     }
 
-    fn add(&mut self, cluster: &'a ClusterState) {
-        if let Some(snapshots) = DetailView::of(&cluster.details.reading) {
-            let others = self.snapshots.take();
-            self.snapshots = Some(match others {
-                Some(others) => others.and(snapshots),
-                None => snapshots,
-            });
-        }
-        self.schedule_error = self.schedule_error.or(cluster.schedule_error.as_ref());
-    }
-
-    /// The collectors of a cluster of the project that are not read, or not certain.
-    fn unread(
-        &self,
-        state: &State,
-        cluster: &ClusterState,
-        bucket_missing: Option<bool>,
-        now: Instant,
-    ) -> Vec<Detail> {
-        let mut unread = self.unread.clone();
-        let Some(project) = self.project else { return unread };
-        let bucket = cluster.schedule.as_ref().and_then(Schedule::bucket);
-        let is_uncertain = bucket_missing.is_none() && bucket.is_some() && self.buckets.is_some();
-        if is_uncertain && !unread.contains(&Detail::Buckets) && state.may_read_buckets(project) {
-            unread.push(Detail::Buckets);
-        }
-        if state.are_snapshots_unread(cluster, project, now) {
-            unread.push(Detail::Snapshots);
-        }
-        unread
-    }
-}
-
-impl View {
-    pub(super) fn of(state: &State, now: Instant) -> Self {
-        let (mut clusters, mut told) = (Vec::new(), Vec::<Told<'_>>::new());
-        // One after another, and each once: they lie scattered in memory, and they come project by project.
-        for (target, cluster) in &state.clusters {
-            if told.last().is_none_or(|told| *told.id != target.project_id) {
-                told.push(Told::new(state, &target.project_id, now));
-            }
-            let Some(told) = told.last_mut() else { continue };
-            told.add(cluster);
-            let Some(project) = told.name.cloned() else { continue };
+    /// Returns the clusters of a project, unless its name was not asked for yet.
+    fn clusters(self, project: &ProjectState, view: &ProjectView) -> impl Iterator<Item = ClusterView> {
+        let named = project.name.iter().flat_map(|name| project.clusters.iter().map(move |it| (name, it)));
+        named.map(move |(name, (target, cluster))| {
+            let State { stale_after, detail_stale_after, .. } = self.state;
             let good = cluster.good.as_ref();
-            let fresh = good.is_some_and(|good| now.duration_since(good.finished) <= state.stale_after);
-            let bucket_missing = cluster.details.bucket_missing(cluster.schedule.as_ref(), told.buckets);
+            let fresh = good.is_some_and(|good| self.now.duration_since(good.finished) <= *stale_after);
             let snapshots = cluster.details.snapshots.as_ref();
-            let snapshots = snapshots.and_then(|read| read.current(state.detail_stale_after, now));
-            clusters.push(ClusterView {
+            let snapshots = snapshots.and_then(|read| read.current(*detail_stale_after, self.now));
+            let bucket_missing = bucket_missing(cluster, view);
+            ClusterView {
                 target: target.clone(),
-                project,
+                project: name.clone(),
                 state: cluster.clone(),
                 fresh,
                 newest_snapshot: snapshots.and_then(|snapshots| snapshots.newest()),
                 recovery: cluster.details.recovery.filter(|_| fresh && snapshots.is_some()),
                 failed_event: cluster.failed_event(),
                 bucket_missing,
-                unread: told.unread(state, cluster, bucket_missing, now),
-            });
-        }
-        let project = |(id, project): (&ProjectId, &ProjectState)| {
-            let told = told.binary_search_by_key(&id, |told| told.id).ok().map(|index| &told[index]);
-            let error = project.discovery.error.as_ref().or(told.and_then(|told| told.schedule_error));
-            ProjectView {
-                id: id.clone(),
-                name: project.name.clone(),
-                success: project.discovery.was_tried().then_some(error.is_none()),
-                error: error.cloned(),
-                last_success: project.discovery.last_success,
-                left_out: project.left_out.clone(),
-                budget: project.budget,
-                details: project
-                    .details
-                    .readings
-                    .iter()
-                    .filter_map(|(detail, reading)| Some((*detail, DetailView::of(reading)?)))
-                    .chain(told.and_then(|told| Some((Detail::Snapshots, told.snapshots.clone()?))))
-                    .collect(),
-                unread: state.unread_of(project, now),
-                buckets: project.details.buckets(state.detail_stale_after, now).cloned(),
-                secrets_expiring: project.details.secrets_expiring(),
+                unread: self.unread(cluster, project, view, bucket_missing),
             }
-        };
+        })
+    }
+
+    /// Returns the collectors of a cluster that were not read, or whose answer is not certain.
+    fn unread(
+        self,
+        cluster: &ClusterState,
+        project: &ProjectState,
+        view: &ProjectView,
+        bucket_missing: Option<bool>,
+    ) -> Vec<Detail> {
+        let mut unread = view.unread.clone();
+        let is_uncertain = bucket_missing.is_none() && cluster.bucket().is_some() && view.buckets.is_some();
+        if is_uncertain
+            && !unread.contains(&Detail::Buckets)
+            && self.state.is_on(Detail::Buckets)
+            && project.details.has_bucket_reading()
+        {
+            unread.push(Detail::Buckets);
+        }
+        if self.state.is_on(Detail::Snapshots) && self.are_snapshots_unread(cluster, project) {
+            unread.push(Detail::Snapshots);
+        }
+        unread
+    }
+
+    /// Returns true if the snapshots of a cluster should be read, or may be, and were neither read recently nor refused.
+    fn are_snapshots_unread(self, cluster: &ClusterState, project: &ProjectState) -> bool {
+        // A refused schedule has a banner; it is unknown then whether snapshots are expected.
+        let is_open =
+            |error: Option<&PollError>| error.is_none_or(|error| error.reason != FailureReason::Forbidden);
+        match &cluster.schedule {
+            Some(_) => cluster.exports_itself() && self.is_unread(&cluster.details.reading),
+            None if cluster.scheduled => is_open(cluster.schedule_error.as_ref()),
+            // Before the first listing, it is unknown whether it has a schedule.
+            None => project.discovery.last_success.is_none() && is_open(project.discovery.error.as_ref()),
+        }
+    }
+
+    fn is_unread(self, reading: &Reading) -> bool {
+        reading.is_unread(self.state.detail_stale_after, self.now)
+    }
+}
+
+/// Whether the bucket of a cluster's policy is none of its project; `None` where that is not certain.
+fn bucket_missing(cluster: &ClusterState, project: &ProjectView) -> Option<bool> {
+    if has_bucket(project.buckets.as_ref()?, cluster.bucket()?) {
+        return Some(false);
+    }
+    cluster.details.bucket.is_missing().then_some(true)
+}
+
+impl View {
+    pub(super) fn new(state: &State, now: Instant) -> Self {
+        let source = Source { state, now };
+        let (mut clusters, mut projects) = (Vec::new(), Vec::new());
+        for (id, project) in &state.projects {
+            let view = source.project(id, project);
+            clusters.extend(source.clusters(project, &view));
+            projects.push(view);
+        }
+        let organizations = state.organizations.iter();
         let organization = |(id, discovery): (&OrganizationId, &Discovery)| OrganizationView {
             id: id.clone(),
             discovery: discovery.clone(),
         };
-        let projects = state.projects.iter().map(project).collect();
         Self {
             at: now,
             clusters,
             projects,
-            organizations: state.organizations.iter().map(organization).collect(),
-            targets: state.clusters.len(),
+            organizations: organizations.map(organization).collect(),
+            targets: state.projects.values().map(|project| project.clusters.len()).sum(),
             expiries: state.expiries.clone(),
         }
     }
