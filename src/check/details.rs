@@ -91,12 +91,16 @@ impl Asked<'_> {
         Some(match detail {
             Detail::Snapshots => {
                 let (target, sharded) = self.exporting.as_ref()?;
-                self.atlas.snapshots(target, *sharded, deadline).await.and_then(complete)
+                self.atlas.snapshots(target, *sharded, deadline).await.and_then(Listing::complete).map(drop)
             }
             // Whether it may be asked at all shows as well in a list of nothing.
             Detail::Events => {
                 let (kinds, now) = (&EventKind::ALL, Timestamp::now());
-                self.atlas.events(self.id, kinds, now, &[], deadline).await.and_then(complete)
+                self.atlas
+                    .events(self.id, kinds, now, &[], deadline)
+                    .await
+                    .and_then(Listing::complete)
+                    .map(drop)
             }
             Detail::Buckets => {
                 let listed = self.atlas.export_buckets(self.id, deadline).await;
@@ -104,8 +108,4 @@ impl Asked<'_> {
             }
         })
     }
-}
-
-fn complete<T>(listing: Listing<T>) -> Result<(), Error> {
-    listing.complete().map(|_| ())
 }
