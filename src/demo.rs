@@ -141,7 +141,8 @@ fn never() -> Schedule {
     Schedule { auto_export: false, frequency: None, ..Schedule::default() }
 }
 
-/// Polls every two seconds are thirty times what Atlas grants; the demo's Atlas grants as much more.
+/// Polls every two seconds are thirty times what Atlas grants; the demo's Atlas grants as much
+/// more.
 fn unhurried(mut project: Project) -> Project {
     project.budget.per_minute *= 30;
     project.events_budget.per_minute *= 30;

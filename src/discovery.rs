@@ -1,7 +1,8 @@
 //! Discovery: the projects of organizations, the clusters of projects, the schedules of clusters.
 //!
-//! One task each reads an organization, a project or a schedule, at once and then on an interval; failures are retried soon.
-//! Tasks only report what they read: [`crate::fleet`] records it and decides what follows.
+//! One task each reads an organization, a project or a schedule, at once and then on an interval;
+//! failures are retried soon. Tasks only report what they read: [`crate::fleet`] records it and
+//! decides what follows.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Supervision of tasks: one for each organization, project, cluster, schedule and collector that the
-//! configuration and discovery call for.
+//! Supervision of tasks: one for each organization, project, cluster, schedule and collector that
+//! the configuration and discovery call for.
 
 mod watched;
 
@@ -226,7 +226,8 @@ impl Supervisor {
         self.check_exclusions();
     }
 
-    /// Starts the collectors of a project. The board must have its clusters: events are searched for by their names.
+    /// Starts the collectors of a project. The board must have its clusters: events are searched
+    /// for by their names.
     fn start_collectors(&mut self, id: &ProjectId) {
         let Some(project) = self.projects.get_mut(id) else { return };
         if project.collectors.is_empty() {
@@ -238,7 +239,8 @@ impl Supervisor {
         }
     }
 
-    /// Logs the number of projects that an organization excludes, and exclusions that match nothing.
+    /// Logs the number of projects that an organization excludes, and exclusions that match
+    /// nothing.
     fn check_exclusions(&mut self) {
         for entry in &self.config.organizations {
             let id = &entry.id;

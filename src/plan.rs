@@ -22,8 +22,9 @@ pub(crate) struct Project {
     pub(crate) credentials: Credentials,
 }
 
-/// Every project that is watched, given the projects that each organization lists. `[[projects]]` wins over
-/// `[[organizations]]`, what that excludes included, and of two organizations the one that stands first.
+/// Every project that is watched, given the projects that each organization lists. `[[projects]]`
+/// wins over `[[organizations]]`, what that excludes included, and of two organizations the one
+/// that stands first.
 pub(crate) fn projects<'a>(
     config: &Config,
     listed: impl Fn(&OrganizationId) -> Option<&'a ListedProjects>,
@@ -57,7 +58,8 @@ pub(crate) fn projects<'a>(
     projects
 }
 
-/// The number of projects that `organization` lists and that are not watched since it excludes them.
+/// The number of projects that `organization` lists and that are not watched since it excludes
+/// them.
 pub(crate) fn excluded(config: &Config, organization: &OrganizationConfig, listed: &ListedProjects) -> usize {
     let entries: HashSet<_> = config.projects.iter().map(|project| &project.id).collect();
     let excludes = |(id, name): &(&ProjectId, &Option<String>)| organization.excludes(id, name.as_deref());
@@ -83,7 +85,8 @@ impl Selected<'_> {
 
 /// Which clusters of a project are watched; `listed` is `None` while nobody knows what there is.
 ///
-/// A cluster that the selection names in full is watched whatever it is: that it is missing, or cannot be exported, must be seen.
+/// A cluster that the selection names in full is watched whatever it is: that it is missing, or
+/// cannot be exported, must be seen.
 pub(crate) fn clusters<'a>(selection: &'a Selection, listed: Option<&'a [ListedCluster]>) -> Selected<'a> {
     let mut selected = Selected::default();
     selected.watched.extend(selection.names.iter().map(|name| (name.as_str(), None)));
@@ -102,8 +105,9 @@ pub(crate) fn clusters<'a>(selection: &'a Selection, listed: Option<&'a [ListedC
     selected
 }
 
-/// Merges a listing of projects with the one before it. A known name stays where the new one is unreadable, so that no exclusion
-/// comes and goes; and where entries are unreadable, missing projects stay, up to `max` in all.
+/// Merges a listing of projects with the one before it. A known name stays where the new one is
+/// unreadable, so that no exclusion comes and goes; and where entries are unreadable, missing
+/// projects stay, up to `max` in all.
 pub(crate) fn merge_projects(
     listing: Listing<(ProjectId, Option<String>)>,
     before: ListedProjects,
@@ -120,7 +124,8 @@ pub(crate) fn merge_projects(
     listed
 }
 
-/// Merges a listing of clusters with the one before it: where entries are unreadable, missing clusters stay, up to `max` in all.
+/// Merges a listing of clusters with the one before it: where entries are unreadable, missing
+/// clusters stay, up to `max` in all.
 pub(crate) fn merge_clusters(
     listing: Listing<ListedCluster>,
     before: Vec<ListedCluster>,
@@ -161,7 +166,8 @@ pub(crate) enum Complaint {
     },
 }
 
-/// Returns the entries of a selection that match nothing. Exclusions of an organization hold for all its projects, so those of one cannot tell.
+/// Returns the entries of a selection that match nothing. Exclusions of an organization hold for
+/// all its projects, so those of one cannot tell.
 pub(crate) fn complaints(
     selection: &Selection,
     listed: &[ListedCluster],
@@ -189,8 +195,8 @@ pub(crate) fn complaints(
     found
 }
 
-/// Returns the exclusions of an organization that match nothing. `names` are those of all clusters in its projects, `None`
-/// while some are not known.
+/// Returns the exclusions of an organization that match nothing. `names` are those of all clusters
+/// in its projects, `None` while some are not known.
 pub(crate) fn organization_complaints(
     organization: &OrganizationConfig,
     listed: &ListedProjects,

@@ -39,7 +39,8 @@ pub enum Error {
     /// A listener failed.
     #[error("cannot serve: {0}")]
     Serve(#[from] std::io::Error),
-    /// A task that should run for ever has ended. Its figures would go on being served, so nothing goes on.
+    /// A task that should run for ever has ended. Its figures would go on being served, so nothing
+    /// goes on.
     #[error("a task has ended: {0}")]
     TaskEnded(String),
     /// The exposition could not be written.
@@ -67,7 +68,8 @@ pub struct Options {
     pub dropped_log_lines: Arc<AtomicU64>,
 }
 
-/// Polls and serves until `shutdown`, then drains. Ends with an error if any of its tasks ends before that.
+/// Polls and serves until `shutdown`, then drains. Ends with an error if any of its tasks ends
+/// before that.
 pub async fn run(
     config: Config,
     options: Options,
@@ -136,14 +138,15 @@ impl Refused {
     }
 }
 
-/// Asks everything once, well or badly, and returns the exposition and whether all was well. An error if it is told to stop
-/// before that.
+/// Asks everything once, well or badly, and returns the exposition and whether all was well. An
+/// error if it is told to stop before that.
 pub async fn once(
     mut config: Config,
     dropped_log_lines: Arc<AtomicU64>,
     shutdown: CancellationToken,
 ) -> Result<(String, bool), Error> {
-    // What is found in the meantime is for the next time: a listing that never stands still must not keep this one from ending.
+    // What is found in the meantime is for the next time: a listing that never stands still must
+    // not keep this one from ending.
     config.discovery_interval = NEVER;
     let (board, metrics, mut supervisor) = begin(config, dropped_log_lines)?;
     let (mut fewest_unasked, mut progressed_at) = (usize::MAX, Instant::now());
@@ -200,7 +203,8 @@ struct Reload {
     web: Result<(), String>,
 }
 
-/// Waits for a request to reload, and reads. If it is cancelled, the request is dropped, which answers it.
+/// Waits for a request to reload, and reads. If it is cancelled, the request is dropped, which
+/// answers it.
 async fn next_reload(reloads: &mut Reloads, source: Option<&Source>, web: &Web) -> Reload {
     let request = reloads.next().await;
     let config = match (request.scope, source) {
@@ -223,7 +227,8 @@ async fn follow_web(web: Arc<Web>, reload: ReloadHandle) {
     }
 }
 
-/// Reads the configuration again, on a thread of its own: a file that hangs must not hold up anything.
+/// Reads the configuration again, on a thread of its own: a file that hangs must not hold up
+/// anything.
 async fn read_again(source: Source) -> Result<Config, String> {
     let read = tokio::task::spawn_blocking(move || Config::load(&source).map_err(|error| error.to_string()));
     match tokio::time::timeout(RELOAD_TIMEOUT, read).await {

@@ -1,7 +1,7 @@
 //! Atlas in miniature, as strict as the real one: it serves `demo` and the tests.
 //!
-//! It shares no type with the rest of the crate. What it knows of Atlas stands here a second time, so that a wrong field
-//! name in the client is not mirrored in its fake.
+//! It shares no type with the rest of the crate. What it knows of Atlas stands here a second time,
+//! so that a wrong field name in the client is not mirrored in its fake.
 
 mod auth;
 mod gzip;

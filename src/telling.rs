@@ -1,4 +1,5 @@
-//! Logs of changing failures: once when a failure begins, changes or ends, so that an outage does not bury the log.
+//! Logs of changing failures: once when a failure begins, changes or ends, so that an outage does
+//! not bury the log.
 
 use tracing::Level;
 use tracing::field::display;
@@ -39,7 +40,8 @@ impl<'a> LogContext<'a> {
     }
 }
 
-/// Logs when `what` begins to fail, fails for another reason, or can be read again; `failing` is the reason of the last failure.
+/// Logs when `what` begins to fail, fails for another reason, or can be read again; `failing` is
+/// the reason of the last failure.
 pub(crate) fn log(
     failing: &mut Option<FailureReason>,
     error: Option<&PollError>,

@@ -1,15 +1,16 @@
 //! The export buckets of a project, and whether one that a policy names is really missing.
 //!
-//! Policies and buckets are read independently, so a list that lacks the bucket of a policy may only be older or newer than that. A
-//! second request decides at once: an older list is read again, and then the policy. The bucket is missing if the policy still
-//! names it after a list that lacks it.
+//! Policies and buckets are read independently, so a list that lacks the bucket of a policy may
+//! only be older or newer than that. A second request decides at once: an older list is read again,
+//! and then the policy. The bucket is missing if the policy still names it after a list that lacks
+//! it.
 
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{Collector, READING_TIMEOUT, unread};
+use super::collector::{Collector, READING_TIMEOUT, unread};
 use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
 use crate::model::{Detail, ProjectId};

@@ -1,8 +1,10 @@
-//! The events of a project: which of its clusters Atlas could not export, even where there never was a job.
+//! The events of a project: which of its clusters Atlas could not export, even where there never
+//! was a job.
 //!
-//! An event does not say which cluster it is about. While nothing happens, one request for each project says so; when something
-//! did, further ones ask for half of the clusters, and half of these, until each failure has its cluster; or for each cluster, where
-//! there are as many failures as clusters.
+//! An event does not say which cluster it is about. While nothing happens, one request for each
+//! project says so; when something did, further ones ask for half of the clusters, and half of
+//! these, until each failure has its cluster; or for each cluster, where there are as many failures
+//! as clusters.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,12 +12,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::{Collector, unread};
+use super::collector::{Collector, unread};
 use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
 use crate::model::{Detail, EventKind, FailureReason, ProjectEvent, ProjectId, Target};
 
-/// How far back the first reading looks: the longest time between two exports that is at all usual, a month.
+/// How far back the first reading looks: the longest time between two exports that is at all usual,
+/// a month.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(31 * 24);
 
 /// Events that come late, and clocks that are not quite right, may be so far behind.
@@ -27,13 +30,15 @@ const READING_TIMEOUT: Duration = Duration::from_mins(2);
 /// Clusters that one request names: their names have to fit into its address.
 const MOST_NAMES: usize = 50;
 
-/// How often the clusters of a failure are looked for: once, and once more, since an index may be behind.
+/// How often the clusters of a failure are looked for: once, and once more, since an index may be
+/// behind.
 const LOOKS: u8 = 2;
 
 /// Maximum number of failures of a project that are remembered, the newest ones.
 const MAX_FAILURES: usize = 1000;
 
-/// The same of one cluster: a month of daily failures. It is not below [`MOST_NAMES`], so that every cluster of a group can have one.
+/// The same of one cluster: a month of daily failures. It is not below [`MOST_NAMES`], so that
+/// every cluster of a group can have one.
 const MAX_OF_CLUSTER: usize = 50;
 
 /// An event that is further ahead of our clock than this has a time that nobody can believe.
@@ -48,7 +53,8 @@ pub(crate) struct Events {
     project_id: ProjectId,
     /// When the last reading began; `None` before the first.
     since: Option<Timestamp>,
-    /// The failures of the last reading, and how often their clusters were looked for. What the next one sees again is no news.
+    /// The failures of the last reading, and how often their clusters were looked for. What the
+    /// next one sees again is no news.
     looks: BTreeMap<Key, u8>,
     /// Clusters that are still to be asked about: a search that breaks off is gone on with.
     open: Vec<Group>,
@@ -91,7 +97,8 @@ impl Events {
         Self { project_id, since: None, looks: BTreeMap::new(), open: Vec::new(), owners: BTreeMap::new() }
     }
 
-    /// Reads what is new and records it on the board. What an error leaves undone is done the next time, so that nothing is missed.
+    /// Reads what is new and records it on the board. What an error leaves undone is done the next
+    /// time, so that nothing is missed.
     async fn read_new(&mut self, atlas: &Atlas, board: &Board) -> Result<(), Error> {
         let deadline = Instant::now() + READING_TIMEOUT;
         let now = Timestamp::now();
@@ -119,11 +126,13 @@ impl Events {
         if news {
             self.open.extend(Group::split(&known, since, MOST_NAMES));
         }
-        // What was told of clusters that nobody watched then: the first reading has just heard whether there is anything.
+        // What was told of clusters that nobody watched then: the first reading has just heard
+        // whether there is anything.
         if news || self.since.is_some() {
             self.open.extend(Group::split(&fresh, horizon, MOST_NAMES));
         }
-        // From here on, what is to be found out stands in `open`. What could not be read is read again, for as long as it may matter.
+        // From here on, what is to be found out stands in `open`. What could not be read is read
+        // again, for as long as it may matter.
         if flaw.is_none() {
             self.since = Some(now);
         }

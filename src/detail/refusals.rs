@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Refusals in a row, the last one included, that disable a collector: a single one may be a passing fault of Atlas.
+/// Refusals in a row, the last one included, that disable a collector: a single one may be a
+/// passing fault of Atlas.
 const CONFIRMED: u32 = 2;
 
 /// Pause after the refusal that disables a collector, doubled with each further one.
@@ -11,7 +12,8 @@ const MIN_PAUSE: Duration = Duration::from_mins(1);
 /// Longest pause, unless the interval is longer.
 const MAX_PAUSE: Duration = Duration::from_hours(1);
 
-/// The refusals that a collector has met in a row, since the configuration was loaded: a reload may follow the fix.
+/// The refusals that a collector has met in a row, since the configuration was loaded: a reload may
+/// follow the fix.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Refusals {
     count: u32,

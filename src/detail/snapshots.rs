@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Collector, READING_TIMEOUT, unread};
+use super::collector::{Collector, READING_TIMEOUT, unread};
 use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
 use crate::model::{self, Detail, ProjectId, Target};

@@ -40,7 +40,8 @@ pub struct Account {
     pub organization_member: bool,
     /// The projects that it is in; `None` for all.
     pub projects: Option<Vec<String>>,
-    /// Ends of paths that it lacks the role for, such as `events`; `snapshots` stands for those of sharded clusters too.
+    /// Ends of paths that it lacks the role for, such as `events`; `snapshots` stands for those of
+    /// sharded clusters too.
     pub denied: Vec<String>,
 }
 
@@ -252,8 +253,8 @@ fn fields(text: &str) -> HashMap<String, String> {
 mod tests {
     use super::*;
 
-    /// The example of RFC 2617, section 3.5, with the realm and nonce of this file would not match; so the arithmetic is
-    /// checked on its parts.
+    /// The example of RFC 2617, section 3.5, with the realm and nonce of this file would not match;
+    /// so the arithmetic is checked on its parts.
     #[test]
     fn the_arithmetic_is_that_of_the_rfc() {
         let hash = |text: &str| format!("{:x}", Md5::digest(text));

@@ -22,7 +22,8 @@ const ENDLESS_CHUNKS: usize = 1024;
 /// A misbehaviour for the requests whose path contains `path`.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// A part of the path, or, with a `$` behind it, its end, or, with a `?` before it, a part of the query; empty for all.
+    /// A part of the path, or, with a `$` behind it, its end, or, with a `?` before it, a part of
+    /// the query; empty for all.
     pub path: String,
     /// What happens.
     pub what: Misbehaviour,
@@ -57,7 +58,8 @@ impl Fault {
 /// What happens instead of an answer.
 #[derive(Debug, Clone)]
 pub enum Misbehaviour {
-    /// An error of Atlas with this status and code, with further headers; without a code, the page of a proxy.
+    /// An error of Atlas with this status and code, with further headers; without a code, the page
+    /// of a proxy.
     Status(u16, &'static str, Vec<(&'static str, String)>),
     /// Nothing, for a long time.
     Hang,

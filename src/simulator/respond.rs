@@ -67,7 +67,8 @@ pub(super) fn add_headers(response: &mut Response, headers: &[(&'static str, Str
     }
 }
 
-/// One page of the listing at `url`, which may hold filters. `next` is linked only while there is one.
+/// One page of the listing at `url`, which may hold filters. `next` is linked only while there is
+/// one.
 pub(super) fn page(
     results: &[Value],
     url: &str,

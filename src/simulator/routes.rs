@@ -1,4 +1,5 @@
-//! Requests in, answers out, in Atlas's order: who are you, which version, is there budget left, what do you want.
+//! Requests in, answers out, in Atlas's order: who are you, which version, is there budget left,
+//! what do you want.
 
 mod listing;
 mod project;

@@ -37,7 +37,8 @@ fn sorted(order: Order, listed: impl Iterator<Item = Value>) -> Vec<Value> {
     listed
 }
 
-/// A job at `now`, exported to a bucket of that id. What does not apply is left out, not null, as Atlas does.
+/// A job at `now`, exported to a bucket of that id. What does not apply is left out, not null, as
+/// Atlas does.
 fn job(job: &Job, bucket: &str, now: Timestamp) -> Value {
     let begins = job.created_at + job.queued;
     let ends = begins + job.running;
@@ -83,7 +84,8 @@ fn job(job: &Job, bucket: &str, now: Timestamp) -> Value {
     json
 }
 
-/// Collections done by `now`: none in the queue, all at the end, and a failed or cancelled job stops half way.
+/// Collections done by `now`: none in the queue, all at the end, and a failed or cancelled job
+/// stops half way.
 fn exported(job: &Job, total: u64, now: Timestamp) -> u64 {
     let ran = now.duration_since(job.created_at + job.queued).as_secs_f64();
     let part = (ran / job.running.as_secs_f64().max(0.001)).clamp(0.0, 1.0);
@@ -106,7 +108,8 @@ pub(super) fn project(id: &str, project: &Project) -> Value {
     json!({"id": id, "name": project.name, "orgId": project.organization, "created": "2020-01-01T00:00:00Z", "clusterCount": project.clusters.len(), "links": []})
 }
 
-/// A cluster in the listing of its project; `None` for a flex cluster, which is in a listing of its own.
+/// A cluster in the listing of its project; `None` for a flex cluster, which is in a listing of its
+/// own.
 pub(super) fn cluster(name: &str, cluster: &Cluster) -> Option<Value> {
     let (provider, tier) = match cluster.kind {
         Kind::Dedicated => ("AWS", "M30"),
@@ -151,7 +154,8 @@ pub(super) fn schedule(name: &str, cluster: &Cluster) -> Value {
     json
 }
 
-/// An item of a backup policy: what it counts in, and how long its snapshots are kept, follow from its frequency.
+/// An item of a backup policy: what it counts in, and how long its snapshots are kept, follow from
+/// its frequency.
 fn policy_item(item: &PolicyItem) -> Value {
     let (interval, unit, value) = match item.frequency.as_str() {
         "hourly" => (6, "days", 7),

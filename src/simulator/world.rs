@@ -96,7 +96,8 @@ pub struct Project {
 }
 
 impl Project {
-    /// A project of [`ORGANIZATION`] with a bucket and without clusters, and with the budgets that Atlas documents.
+    /// A project of [`ORGANIZATION`] with a bucket and without clusters, and with the budgets that
+    /// Atlas documents.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
@@ -199,7 +200,8 @@ pub struct Cluster {
     pub total_count: Option<i64>,
     /// Whether pages of jobs come without links.
     pub unlinked: bool,
-    /// How many jobs of each page stand on the next one again, as when jobs appear while a listing is read.
+    /// How many jobs of each page stand on the next one again, as when jobs appear while a listing
+    /// is read.
     pub overlap: usize,
 }
 

@@ -40,7 +40,8 @@ pub(super) struct Asked<'a> {
     pub(super) uri: &'a Uri,
 }
 
-/// The answer to what is asked of the project `id`. One from a budget, or the refusal of one that is used up, tells what is left.
+/// The answer to what is asked of the project `id`. One from a budget, or the refusal of one that
+/// is used up, tells what is left.
 pub(super) fn group(
     project: &mut Project,
     id: &str,
@@ -140,7 +141,8 @@ fn dedicated<'a>(project: &'a Project, name: &str) -> Result<&'a Cluster, Refusa
     Err(refuse(status, code, detail))
 }
 
-/// Refuses a cluster of the other kind. Atlas documents neither the codes for it nor that it refuses.
+/// Refuses a cluster of the other kind. Atlas documents neither the codes for it nor that it
+/// refuses.
 fn is_sharded(cluster: &Cluster, wanted: bool) -> Result<(), Refusal> {
     let (code, detail) = match (cluster.shards > 0, wanted) {
         (true, false) => {

@@ -1,4 +1,5 @@
-//! What a backup consists of besides export jobs: snapshots, the buckets they go to, and what was noted about them.
+//! What a backup consists of besides export jobs: snapshots, the buckets they go to, and what was
+//! noted about them.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ pub struct Snapshot {
     pub id: String,
     /// When it was taken; `None` while it is not.
     pub created_at: Option<Timestamp>,
-    /// `hourly`, `daily`, `ondemand` and the like: one word, though several items may have taken it.
+    /// `hourly`, `daily`, `ondemand` and the like: one word, though several items may have taken
+    /// it.
     pub frequency: String,
     /// The ids of all policy items that it belongs to; an answer without any leaves them out.
     pub items: Vec<String>,
