@@ -148,6 +148,7 @@ pub async fn once(
     // What is found in the meantime is for the next time: a listing that never stands still must
     // not keep this one from ending.
     config.discovery_interval = NEVER;
+    let interval = config.poll.interval;
     let (board, metrics, mut supervisor) = begin(config, dropped_log_lines)?;
     let (mut fewest_unasked, mut progressed_at) = (usize::MAX, Instant::now());
     loop {
@@ -169,7 +170,6 @@ pub async fn once(
     }
     let view = Arc::new(board.view(Instant::now()));
     let well = view.is_well();
-    let interval = supervisor.settings().borrow().poll.interval;
     let text = exposition::render(view, metrics, interval, None, Format::Text)?.collect();
     Ok((text, well))
 }

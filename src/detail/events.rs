@@ -109,14 +109,18 @@ impl Events {
         let (listed, flaw) = believable(listing, now);
         board.project_events(&self.project_id, &listed);
 
-        let failures = failures_of(listed, MAX_FAILURES);
-        let looks = |failure: &Key| self.looks.get(failure).copied().unwrap_or_default();
+        let failures = failures_of(listed, MAX_FAILURES).into_iter().map(|failure| {
+            let looks = self.looks.get(&failure).copied().unwrap_or_default();
+            (failure, looks)
+        });
+        let mut looks: BTreeMap<_, _> = failures.collect();
         // While a search goes on, what it is about needs no second look.
         let needed = if self.open.is_empty() { LOOKS } else { 1 };
-        let news = failures.iter().any(|failure| looks(failure) < needed);
-        let looked = u8::from(news);
-        let looks = failures.into_iter().map(|failure| (looks(&failure).saturating_add(looked), failure));
-        self.looks = looks.map(|(looks, failure)| (failure, looks)).collect();
+        let news = looks.values().any(|looks| *looks < needed);
+        if news {
+            looks.values_mut().for_each(|looks| *looks = looks.saturating_add(1));
+        }
+        self.looks = looks;
         let (known, fresh) = board.search_events_of(&self.project_id);
         if self.open.iter().map(|group| group.names.len()).sum::<usize>() > known.len() + MOST_NAMES {
             // More is left than there are clusters: all of them once is less.
