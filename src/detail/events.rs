@@ -118,7 +118,9 @@ impl Events {
         let needed = if self.open.is_empty() { LOOKS } else { 1 };
         let news = looks.values().any(|looks| *looks < needed);
         if news {
-            looks.values_mut().for_each(|looks| *looks = looks.saturating_add(1));
+            for looks in looks.values_mut() {
+                *looks = looks.saturating_add(1);
+            }
         }
         self.looks = looks;
         let (known, fresh) = board.search_events_of(&self.project_id);
