@@ -88,3 +88,16 @@ pub(super) fn page(
     }
     json!({"links": links, "results": results, "totalCount": total})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_repeat_their_code_in_a_header_but_on_401() {
+        for (status, repeated) in [(StatusCode::FORBIDDEN, true), (StatusCode::UNAUTHORIZED, false)] {
+            let response = refuse(status, "SOME_CODE", "").into_response();
+            assert_eq!(response.headers().contains_key("x-error-code"), repeated, "{status}");
+        }
+    }
+}

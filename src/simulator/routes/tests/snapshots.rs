@@ -130,6 +130,7 @@ async fn a_recurring_cluster_has_a_snapshot_for_each_job() {
     assert_eq!(atlas.column(&snapshots("prod"), "status").await, ["completed"; 6]);
     let times = |column: Vec<String>| column.iter().map(|at| at.parse().unwrap()).collect::<Vec<Timestamp>>();
     let jobs = times(atlas.column("clusters/prod/backup/exports", "createdAt").await);
+    assert!(jobs.is_sorted_by(|newer, older| newer > older), "{jobs:?}");
     let taken = times(atlas.column(&snapshots("prod"), "createdAt").await);
     assert!(jobs.iter().zip(&taken).all(|(job, taken)| job.duration_since(*taken).as_secs() == 1));
 }
