@@ -90,24 +90,29 @@ impl Kind {
     }
 }
 
+/// Every verdict in the order of the enum, with its kind and its words.
+const TABLE: [(Verdict, Kind, &str); 14] = [
+    (Verdict::Failed, Kind::Missing, "Failed"),
+    (Verdict::NotBegun, Kind::Missing, "Not begun"),
+    (Verdict::Overdue, Kind::Missing, "Overdue"),
+    (Verdict::NeverExported, Kind::Missing, "Never exported"),
+    (Verdict::BucketGone, Kind::Missing, "Bucket gone"),
+    (Verdict::Blind, Kind::Unseen, "Blind"),
+    (Verdict::Stalled, Kind::Look, "Stalled"),
+    (Verdict::QueuedTooLong, Kind::Look, "Queued too long"),
+    (Verdict::AutoExportOff, Kind::Look, "Auto export off"),
+    (Verdict::NotPolledYet, Kind::Quiet, "Not polled yet"),
+    (Verdict::Paused, Kind::Quiet, "Paused"),
+    (Verdict::NothingExpected, Kind::Quiet, "Nothing expected"),
+    (Verdict::FirstNotDue, Kind::Quiet, "First one not due"),
+    (Verdict::Well, Kind::Well, "Well"),
+];
+
 impl Verdict {
     /// All of them, the worst first.
-    pub const ALL: [Self; 14] = [
-        Self::Failed,
-        Self::NotBegun,
-        Self::Overdue,
-        Self::NeverExported,
-        Self::BucketGone,
-        Self::Blind,
-        Self::Stalled,
-        Self::QueuedTooLong,
-        Self::AutoExportOff,
-        Self::NotPolledYet,
-        Self::Paused,
-        Self::NothingExpected,
-        Self::FirstNotDue,
-        Self::Well,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.into_iter().map(|(verdict, ..)| verdict)
+    }
 
     /// The worst that holds of a cluster at `now`, with `poll_interval` from one poll to the next.
     #[must_use]
@@ -131,42 +136,24 @@ impl Verdict {
             Self::FirstNotDue => facts.never_exported(),
             Self::Well => true,
         };
-        Self::ALL.into_iter().find(holds).unwrap_or(Self::Well)
+        Self::all().find(holds).unwrap_or(Self::Well)
+    }
+
+    /// Returns its row of the table.
+    fn row(self) -> (Self, Kind, &'static str) {
+        TABLE[self as usize]
     }
 
     /// What it asks for.
     #[must_use]
     pub fn kind(self) -> Kind {
-        match self {
-            Self::Failed | Self::NotBegun | Self::Overdue | Self::NeverExported | Self::BucketGone => {
-                Kind::Missing
-            }
-            Self::Blind => Kind::Unseen,
-            Self::Stalled | Self::QueuedTooLong | Self::AutoExportOff => Kind::Look,
-            Self::NotPolledYet | Self::Paused | Self::NothingExpected | Self::FirstNotDue => Kind::Quiet,
-            Self::Well => Kind::Well,
-        }
+        self.row().1
     }
 
     /// The words for a person, those of the dashboards.
     #[must_use]
     pub fn words(self) -> &'static str {
-        match self {
-            Self::Failed => "Failed",
-            Self::NotBegun => "Not begun",
-            Self::Overdue => "Overdue",
-            Self::NeverExported => "Never exported",
-            Self::BucketGone => "Bucket gone",
-            Self::Blind => "Blind",
-            Self::Stalled => "Stalled",
-            Self::QueuedTooLong => "Queued too long",
-            Self::AutoExportOff => "Auto export off",
-            Self::NotPolledYet => "Not polled yet",
-            Self::Paused => "Paused",
-            Self::NothingExpected => "Nothing expected",
-            Self::FirstNotDue => "First one not due",
-            Self::Well => "Well",
-        }
+        self.row().2
     }
 
     /// The word for a program: the same in lower case, with underscores.
@@ -268,5 +255,16 @@ impl Facts<'_> {
         let was_exported =
             || self.jobs(JobState::Successful) > 0 && self.cluster.expected_interval().is_none();
         off && self.cluster.state.expected.export.unwrap_or_else(was_exported)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_is_in_the_order_of_the_enum() {
+        assert!(Verdict::all().enumerate().all(|(place, verdict)| verdict as usize == place));
+        assert!(TABLE.is_sorted_by_key(|(_, kind, _)| *kind));
     }
 }
