@@ -83,10 +83,10 @@ pub struct ClusterReport {
     pub failures_since_success: u64,
     /// Creation of the oldest of those.
     pub oldest_failure_created: Option<Timestamp>,
-    /// The newest failed jobs, resolved or not, newest first; at most [`MAX_FAILURES`].
+    /// The newest failed jobs, resolved or not, newest first; at most twenty.
     pub failed: Vec<FailedJob>,
     /// The oldest active jobs that can be followed from poll to poll, oldest first; at most
-    /// [`MAX_ACTIVE`].
+    /// a thousand.
     pub active: Vec<ActiveJob>,
     /// Which snapshots the jobs are about.
     pub exports: Exports,
