@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Error;
@@ -18,32 +18,37 @@ const PERMIT_BYTES: usize = 1024;
 /// fraction of a second.
 const UNDISTURBED: Duration = Duration::from_secs(5);
 
-/// Longest interval at which a reading that has held memory for long checks whether others wait for
-/// it.
-const CHECK_INTERVAL: Duration = Duration::from_millis(200);
+/// Interval between two revocations.
+const REVOKE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Clones share the budget.
 #[derive(Debug, Clone)]
-pub(super) struct MemoryBudget(Arc<Semaphore>);
+pub(super) struct MemoryBudget {
+    permits: Arc<Semaphore>,
+    /// Held by the reading that gives up its memory next.
+    revoking: Arc<Mutex<()>>,
+}
 
 impl Default for MemoryBudget {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(BUDGET_BYTES / PERMIT_BYTES)))
+        let permits = Arc::new(Semaphore::new(BUDGET_BYTES / PERMIT_BYTES));
+        Self { permits, revoking: Arc::default() }
     }
 }
 
 impl MemoryBudget {
     /// Creates a reservation of nothing yet.
     pub(super) fn reserve(&self) -> Reservation {
-        Reservation { budget: self.0.clone(), held: None, since: Instant::now() }
+        Reservation { budget: self.clone(), held: None, since: Instant::now() }
     }
 }
 
 /// Memory that a reading may use, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Reservation {
-    budget: Arc<Semaphore>,
+    budget: MemoryBudget,
     held: Option<OwnedSemaphorePermit>,
+    /// The time of the first permit; a wait for it does not count.
     since: Instant,
 }
 
@@ -58,12 +63,12 @@ impl Reservation {
         let missing = u32::try_from(missing).unwrap_or(u32::MAX);
         let more = tokio::select! {
             biased;
-            more = self.budget.clone().acquire_many_owned(missing) => more.ok(),
+            more = self.budget.permits.clone().acquire_many_owned(missing) => more.ok(),
             () = self.revoked() => return Err(Error::Timeout),
         };
         match (&mut self.held, more) {
             (Some(held), Some(more)) => held.merge(more),
-            (held, more) => *held = more,
+            (held, more) => (*held, self.since) = (more, Instant::now()),
         }
         Ok(())
     }
@@ -76,10 +81,11 @@ impl Reservation {
         }
         sleep_until(self.since + UNDISTURBED).await;
         loop {
-            // At random, so that few give up memory at once.
-            sleep(CHECK_INTERVAL.mul_f64(fastrand::f64())).await;
+            // One at a time, so that no more give up memory than is needed.
+            let _turn = self.budget.revoking.lock().await;
+            sleep(REVOKE_INTERVAL).await;
             // The semaphore hands every free permit to the first in its queue.
-            if self.budget.available_permits() == 0 {
+            if self.budget.permits.available_permits() == 0 {
                 return;
             }
         }
@@ -110,7 +116,7 @@ mod tests {
         let mut kept = Vec::new();
         for revoked in [1, 2] {
             kept.push(reserved(&budget, 11 * MIB).await);
-            assert!(start.elapsed() <= UNDISTURBED + 2 * CHECK_INTERVAL, "{:?}", start.elapsed());
+            assert!(start.elapsed() <= UNDISTURBED + 3 * REVOKE_INTERVAL, "{:?}", start.elapsed());
             let finished = stalled.iter().filter(|task| task.is_finished()).count();
             assert_eq!(finished, revoked, "no more than are needed");
         }
@@ -124,6 +130,20 @@ mod tests {
         assert!(tokio::time::timeout(UNDISTURBED / 2, waiting).await.is_err());
         let revoked = tokio::time::timeout(Duration::from_hours(1), reservation.revoked()).await;
         assert!(revoked.is_err(), "a wait that is over revokes nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wait_for_memory_does_not_count_as_holding_it() {
+        let budget = MemoryBudget::default();
+        let all = reserved(&budget, BUDGET_BYTES).await;
+        let mut late = budget.reserve();
+        let waited = tokio::join!(late.grow(BUDGET_BYTES), async {
+            sleep(2 * UNDISTURBED).await;
+            drop(all);
+        });
+        assert!(waited.0.is_ok());
+        let revoked = tokio::time::timeout(UNDISTURBED / 2, late.revoked()).await;
+        assert!(revoked.is_err(), "it has held its memory for a moment");
     }
 
     #[tokio::test(start_paused = true)]
