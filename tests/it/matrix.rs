@@ -92,7 +92,17 @@ async fn outages() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_are_no_listing() {
-    together([bodies::no_listings(), bodies::encodings(), bodies::excesses()].concat_all()).await;
+    together(bodies::no_listings()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn encodings_of_bodies() {
+    together(bodies::encodings()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn excessive_bodies() {
+    together(bodies::excesses()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
