@@ -1,6 +1,6 @@
 //! A Prometheus exporter for the snapshot export jobs of MongoDB Atlas backups.
 //!
-//! The modules in the order in which data flows through them; nothing flows back. `ARCHITECTURE.md` has the law.
+//! The modules in the order in which data flows through them; nothing flows back. `ARCHITECTURE.md` describes them.
 
 pub mod config;
 
