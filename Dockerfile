@@ -15,6 +15,7 @@ RUN apt-get update \
 WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY src src
+COPY crates crates
 # Cargo.toml names them.
 COPY benches benches
 COPY deploy/static deploy/

@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::simulator::{
-    Account, Cluster, End, Job, Project, Scheme, Simulator, Snapshot, World,
-};
+use atlas_simulator::{Account, Cluster, End, Job, Project, Scheme, Simulator, Snapshot, World};
 use process::Running;
 use tokio::net::TcpListener;
 

@@ -8,7 +8,7 @@ mod process;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::simulator::{
+use atlas_simulator::{
     Account, Cluster, End, Fault, Job, Misbehaviour, ORGANIZATION, Project, Scheme, Simulator, World,
 };
 use clap::Parser;

@@ -17,8 +17,8 @@ use atlas_backup_exporter::model::{
 };
 use atlas_backup_exporter::self_metrics::SelfMetrics;
 use atlas_backup_exporter::settings::{PollLimiter, Settings};
-use atlas_backup_exporter::simulator::{self, Account, End, Scheme, Simulator, World, object_id};
 use atlas_backup_exporter::web::Web;
+use atlas_simulator::{self as simulator, Account, End, Scheme, Simulator, World, object_id};
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;

@@ -14,7 +14,7 @@ use crate::config::{
 use crate::model::{Expected, OrganizationId, Shard};
 use crate::reload::Reloads;
 use crate::run::{Error, Options};
-use crate::simulator::{
+use atlas_simulator::{
     Account, Cluster, End, Entry, Event, Job, Kind, ORGANIZATION, Project, Recurring, Schedule, Scheme,
     Shape, Simulator, Snapshot, World,
 };

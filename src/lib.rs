@@ -29,7 +29,6 @@ pub mod redact;
 
 pub mod check;
 pub mod demo;
-pub mod simulator;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, End, Entry, Job, Simulator};
+use atlas_simulator::{Cluster, End, Entry, Job, Simulator};
 use serde_json::{Value, json};
 
 use super::harness::{PROJECT, Setup, simulator, world};

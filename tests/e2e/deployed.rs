@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use atlas_backup_exporter::simulator::{Cluster, ORGANIZATION};
+use atlas_simulator::{Cluster, ORGANIZATION};
 use serde_json::Value;
 
 use crate::harness::{Exporter, SECRET, command, simulator, world};

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 
-use atlas_backup_exporter::simulator::Cluster;
+use atlas_simulator::Cluster;
 use tokio::process::Command;
 
 use crate::authority::Authority;

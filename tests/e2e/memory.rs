@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::simulator::{Bucket, Cluster, End, Fault, Job, Misbehaviour, Project, Simulator};
+use atlas_simulator::{Bucket, Cluster, End, Fault, Job, Misbehaviour, Project, Simulator};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::process::Command;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Bucket, Cluster, End, Job, Project, World};
+use atlas_simulator::{Bucket, Cluster, End, Job, Project, World};
 use tokio::process::Command;
 
 use crate::demo;

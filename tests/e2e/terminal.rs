@@ -1,6 +1,6 @@
 //! What a person at a terminal sees: the real binary in one, and the completions in a real shell.
 
-use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour, Simulator};
+use atlas_simulator::{Cluster, Fault, Misbehaviour, Simulator};
 use tokio::process::Command;
 
 use crate::harness::{Setup, exports, simulator, world};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, End, Entry, Event, Job, Simulator, Snapshot};
+use atlas_simulator::{Cluster, End, Entry, Event, Job, Simulator, Snapshot};
 use serde_json::json;
 
 use super::harness::{PROJECT, Setup, simulator, world};

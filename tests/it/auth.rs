@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, End, Fault, Job, Misbehaviour, Simulator};
+use atlas_simulator::{Cluster, End, Fault, Job, Misbehaviour, Simulator};
 
 use crate::harness::{PRIVATE_KEY, PROJECT, SECRET, Setup, by_api_key, command, requests, simulator, world};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::simulator::{Cluster, End, Fault, Job, Misbehaviour, Project, Simulator};
+use atlas_simulator::{Cluster, End, Fault, Job, Misbehaviour, Project, Simulator};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{
+use atlas_simulator::{
     Account, Bucket, Cluster, Fault, Misbehaviour, ORGANIZATION, Project, Scheme, Simulator, World,
 };
 

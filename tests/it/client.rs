@@ -5,7 +5,7 @@ pub(crate) mod front;
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, End, Job, Simulator};
+use atlas_simulator::{Cluster, End, Job, Simulator};
 
 use crate::harness::{Exporter, Setup, exports, requests, simulator, world};
 use authority::Authority;

@@ -7,7 +7,7 @@ mod unread;
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{
+use atlas_simulator::{
     Bucket, Cluster, End, Entry, Event, ExportBucket, Fault, Job, Misbehaviour, PolicyItem, Project,
     Schedule, Simulator, Snapshot, World,
 };

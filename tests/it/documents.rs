@@ -15,9 +15,10 @@ fn read(path: &Path) -> String {
 fn documents() -> Vec<PathBuf> {
     let folders =
         ["", "alerts", "benches", "dashboards", "deploy/kubernetes", "docs", "docs/adr", "fuzz", "tests"];
+    let crates = std::fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path());
     let mut found = Vec::new();
-    for folder in folders {
-        let entries = std::fs::read_dir(root().join(folder)).unwrap();
+    for folder in folders.map(|folder| root().join(folder)).into_iter().chain(crates) {
+        let entries = std::fs::read_dir(folder).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
         found.extend(paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
     }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{
-    Cluster, End, Fault, Job, Kind, Misbehaviour, ORGANIZATION, Project, Simulator,
-};
+use atlas_simulator::{Cluster, End, Fault, Job, Kind, Misbehaviour, ORGANIZATION, Project, Simulator};
 
 use crate::harness::{Exporter, PROJECT, Scrape, Setup, command, requests, simulator, world};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, End, Fault, Job, Kind, Misbehaviour};
+use atlas_simulator::{Cluster, End, Fault, Job, Kind, Misbehaviour};
 use tokio::net::TcpListener;
 
 use crate::harness::{Setup, exports, requests, simulator, world};

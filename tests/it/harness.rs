@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::simulator::{Account, Cluster, Project, Scheme, Simulator, World};
+use atlas_simulator::{Account, Cluster, Project, Scheme, Simulator, World};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};

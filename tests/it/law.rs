@@ -61,12 +61,12 @@ fn never(room: &str, word: &str) {
 #[test]
 fn one_external_format_one_room() {
     only("prometheus_client::", &["exposition", "self_metrics.rs"]);
-    only("flate2::", &["http.rs", "atlas/inflate", "simulator/gzip.rs"]);
+    only("flate2::", &["http.rs", "atlas/inflate"]);
     only("comfy_table::", &["check/report.rs"]);
     only("reqwest::", &["atlas"]);
     only("serde::", &["atlas", "config", "status", "web"]);
     only("toml::", &["config"]);
-    only("axum::", &["http", "simulator"]);
+    only("axum::", &["http"]);
     only("hyper::", &["http", "web", "atlas/error.rs"]);
     only("rustls::", &["web", "http/serve.rs", "atlas", "config/authorities.rs", "config/pem.rs"]);
     only("bcrypt::", &["web/users.rs"]);
@@ -84,13 +84,8 @@ fn model_board_and_exposition_read_no_clock_and_do_no_io() {
 }
 
 #[test]
-fn the_simulator_shares_no_type_with_the_exporter() {
-    for room in
-        ["atlas", "model", "board", "config", "collect", "poll", "detail", "exposition", "http::", "run::"]
-    {
-        never("simulator", &format!("crate::{room}"));
-    }
-    only("crate::simulator", &["demo.rs"]);
+fn simulator_is_used_by_the_demo_only() {
+    only("atlas_simulator", &["demo.rs"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, End, Entry, Fault, Job, Misbehaviour, Order, Shape};
+use atlas_simulator::{Cluster, End, Entry, Fault, Job, Misbehaviour, Order, Shape};
 use jiff::Timestamp;
 use serde_json::json;
 

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{
-    Cluster, End, Entry, Event, Fault, Job, Misbehaviour, ORGANIZATION, Project,
-};
+use atlas_simulator::{Cluster, End, Entry, Event, Fault, Job, Misbehaviour, ORGANIZATION, Project};
 
 use crate::client::front::{Front, Step, Way};
 use crate::harness::{PROJECT, Setup, by_api_key, by_service_account, command, simulator, world};

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, Simulator};
+use atlas_simulator::{Cluster, Simulator};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{
+use atlas_simulator::{
     Account, Cluster, End, Fault, Job, Kind, Misbehaviour, ORGANIZATION, Project, Schedule, Scheme,
     Simulator, World,
 };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour, ORGANIZATION, Project};
+use atlas_simulator::{Cluster, Fault, Misbehaviour, ORGANIZATION, Project};
 
 use crate::harness::{Exporter, PROJECT, Setup, add, requests, simulator, world};
 

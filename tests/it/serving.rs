@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, End, Entry, Fault, Job, Misbehaviour};
+use atlas_simulator::{Cluster, End, Entry, Fault, Job, Misbehaviour};
 
 use crate::golden::assert_golden;
 use crate::harness::{Setup, exports, simulator, world};

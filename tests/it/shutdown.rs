@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour};
+use atlas_simulator::{Cluster, Fault, Misbehaviour};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

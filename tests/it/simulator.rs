@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, Simulator};
+use atlas_simulator::{Cluster, Simulator};
 use reqwest::{Response, StatusCode};
 
 use crate::harness::{PROJECT, SECRET, simulator, world};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::simulator::{Bucket, Cluster, End, Job, ORGANIZATION, Project, Snapshot};
+use atlas_simulator::{Bucket, Cluster, End, Job, ORGANIZATION, Project, Snapshot};
 
 use crate::harness::{Exporter, Setup, simulator, world};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{
+use atlas_simulator::{
     Cluster, End, Event, Fault, Job, Misbehaviour, ORGANIZATION, Schedule, Simulator, Snapshot, World,
 };
 use serde_json::Value;

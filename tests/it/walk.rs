@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, End, Entry, Job, Order, Simulator};
+use atlas_simulator::{Cluster, End, Entry, Job, Order, Simulator};
 use jiff::Timestamp;
 
 use crate::harness::{Exporter, PROJECT, Scrape, Setup, requests, simulator, world};

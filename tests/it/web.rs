@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::simulator::{Cluster, Simulator};
+use atlas_simulator::{Cluster, Simulator};
 use reqwest::{Certificate, Client, Identity, StatusCode};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

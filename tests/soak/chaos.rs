@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Cluster, Fault, Misbehaviour, Order};
+use atlas_simulator::{Cluster, Fault, Misbehaviour, Order};
 use fastrand::Rng;
 
 use super::truth::Job;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::simulator::{Fault, Misbehaviour, Project, Simulator, World};
+use atlas_simulator::{Fault, Misbehaviour, Project, Simulator, World};
 use fastrand::Rng;
 use jiff::Timestamp;
 
@@ -262,7 +262,7 @@ fn difference(seen: &Figures, truth: &Figures) -> String {
 fn unlimited(name: &str) -> Project {
     let mut project = Project::new(name);
     for budget in [&mut project.budget, &mut project.clusters_budget, &mut project.events_budget] {
-        *budget = atlas_backup_exporter::simulator::Bucket::new(1_000_000, 60_000_000);
+        *budget = atlas_simulator::Bucket::new(1_000_000, 60_000_000);
     }
     project
 }

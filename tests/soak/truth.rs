@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::simulator::Entry;
+use atlas_simulator::Entry;
 use serde_json::{Value, json};
 
 /// What every metric that is compared begins with.

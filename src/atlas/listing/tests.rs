@@ -10,7 +10,7 @@ use super::*;
 use crate::config::{Authorities, Credentials, SecretSource};
 use crate::model::{FailureReason, Fold, OrganizationId, ProjectId};
 use crate::self_metrics::SelfMetrics;
-use crate::simulator::{Account, Cluster, ORGANIZATION, Project, Scheme, Simulator, World};
+use atlas_simulator::{Account, Cluster, ORGANIZATION, Project, Scheme, Simulator, World};
 
 /// A page of jobs, newest first; of those in `failed`, which are numbers, the reason is told.
 fn page(jobs: usize, failed: std::ops::Range<usize>) -> String {

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use atlas_backup_exporter::simulator::{Bucket, Entry, Fault as Play, Misbehaviour, World};
+use atlas_simulator::{Bucket, Entry, Fault as Play, Misbehaviour, World};
 use serde_json::json;
 
 use super::fault::{Fault, Figure, How, Others, Outcome, Recovery, Signs};

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::LazyLock;
 
-use atlas_backup_exporter::simulator::Misbehaviour;
+use atlas_simulator::Misbehaviour;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 

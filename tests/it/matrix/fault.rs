@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use atlas_backup_exporter::simulator::{Misbehaviour, World};
+use atlas_simulator::{Misbehaviour, World};
 
 use crate::client::authority::Authority;
 use crate::client::front::{Script, Step, Way};

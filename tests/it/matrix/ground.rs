@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use atlas_backup_exporter::simulator::{
-    Cluster, Entry, Fault as Play, ORGANIZATION, Project, Simulator, World,
-};
+use atlas_simulator::{Cluster, Entry, Fault as Play, ORGANIZATION, Project, Simulator, World};
 use tempfile::TempDir;
 
 use super::fault::{Fault, How, Signs};

@@ -15,11 +15,11 @@ use jiff::civil::Date;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use super::auth::{Minted, Verdict, authorization, nonce_count};
-use super::misbehave::Misbehaviour;
-use super::respond::{Refusal, add_headers, json, not_found, refuse, too_many, unauthorized};
-use super::world::{Project, Seen, World, lock};
-use super::{gzip, wire};
+use crate::auth::{Minted, Verdict, authorization, nonce_count};
+use crate::fault::Misbehaviour;
+use crate::response::{Refusal, add_headers, json, not_found, refuse, too_many, unauthorized};
+use crate::state::{Project, Seen, World, lock};
+use crate::{gzip, json as wire};
 use listing::{Quirks, listing_of};
 use project::{Asked, group};
 
@@ -31,7 +31,7 @@ const TOKEN_PATH: &str = "/api/oauth/token";
 /// Bodies that are read: a token request is tiny.
 const LARGEST_REQUEST: usize = 64 * 1024;
 
-pub(super) async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Response {
+pub(crate) async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Response {
     let _waits = Waits::begin(&world);
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, LARGEST_REQUEST).await.unwrap_or_default();

@@ -60,13 +60,13 @@ impl Account {
         }
     }
 
-    pub(super) fn is_denied(&self, path: &str) -> bool {
+    pub(crate) fn is_denied(&self, path: &str) -> bool {
         let of_any_cluster = path.strip_suffix("/shardedClusters").unwrap_or(path);
         let ends = |path: &str, end: &str| path.strip_suffix(end).is_some_and(|rest| rest.ends_with('/'));
         self.denied.iter().any(|end| ends(path, end) || ends(of_any_cluster, end))
     }
 
-    pub(super) fn is_in(&self, project: &str) -> bool {
+    pub(crate) fn is_in(&self, project: &str) -> bool {
         self.projects.as_ref().is_none_or(|projects| projects.iter().any(|known| known == project))
     }
 }
@@ -112,14 +112,14 @@ impl Default for Sessions {
 }
 
 /// What the `Authorization` header of a request comes to.
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// The id of the account.
     Granted(String),
     /// A challenge to be met, and whether the nonce was merely too old.
     Refused { stale: bool },
 }
 
-pub(super) enum Minted {
+pub(crate) enum Minted {
     Token { text: String, life: Duration },
     Unknown,
     TooMany { wait: Duration },
@@ -138,7 +138,7 @@ impl Sessions {
         }
     }
 
-    pub(super) fn mint(&mut self, accounts: &[Account], headers: &HeaderMap) -> Minted {
+    pub(crate) fn mint(&mut self, accounts: &[Account], headers: &HeaderMap) -> Minted {
         let now = Instant::now();
         let Some((id, secret)) = basic(headers) else { return Minted::Unknown };
         let minted = self.minted.entry(id.clone()).or_default();
@@ -163,7 +163,7 @@ impl Sessions {
         Minted::Token { text, life: self.token_life }
     }
 
-    pub(super) fn check(
+    pub(crate) fn check(
         &mut self,
         accounts: &[Account],
         method: &Method,
@@ -209,7 +209,7 @@ impl Sessions {
     }
 
     /// A challenge with a new nonce.
-    pub(super) fn challenge(&mut self, stale: bool) -> String {
+    pub(crate) fn challenge(&mut self, stale: bool) -> String {
         let nonce = format!("{:032x}", fastrand::u128(..));
         let ends_at = Instant::now() + self.nonce_life;
         self.nonces.insert(nonce.clone(), Nonce { ends_at, used: HashSet::new() });
@@ -219,12 +219,12 @@ impl Sessions {
     }
 }
 
-pub(super) fn authorization(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn authorization(headers: &HeaderMap) -> Option<String> {
     Some(headers.get(header::AUTHORIZATION)?.to_str().ok()?.to_owned())
 }
 
 /// The count of a digest's nonce; it begins at 1.
-pub(super) fn nonce_count(authorization: &str) -> Option<u32> {
+pub(crate) fn nonce_count(authorization: &str) -> Option<u32> {
     let fields = fields(authorization.strip_prefix("Digest ")?);
     u32::from_str_radix(fields.get("nc")?, 16).ok().filter(|count| *count > 0)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::backup::{Snapshot, object_id};
+use crate::snapshot::{Snapshot, object_id};
 
 /// Jobs of a recurring export that stay listed.
 const RECURRING_LISTED: i64 = 60;
@@ -110,7 +110,7 @@ pub struct Recurring {
 }
 
 impl Recurring {
-    pub(in super::super) fn jobs(&self, now: Timestamp) -> impl Iterator<Item = Job> {
+    pub(crate) fn jobs(&self, now: Timestamp) -> impl Iterator<Item = Job> {
         let last = (now.duration_since(self.since).as_secs_f64() / self.every.as_secs_f64()).floor();
         #[allow(clippy::cast_possible_truncation)] // a count of exports since the start
         let last = last as i64;
@@ -131,11 +131,7 @@ impl Recurring {
     }
 
     /// The snapshots of its jobs, each a second older than its job.
-    pub(in super::super) fn snapshots(
-        &self,
-        now: Timestamp,
-        frequency: &str,
-    ) -> impl Iterator<Item = Snapshot> {
+    pub(crate) fn snapshots(&self, now: Timestamp, frequency: &str) -> impl Iterator<Item = Snapshot> {
         self.jobs(now).map(move |job| {
             Snapshot::scheduled(job.snapshot_id, job.created_at - Duration::from_secs(1), frequency)
         })

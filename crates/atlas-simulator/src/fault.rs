@@ -7,8 +7,8 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
-use super::gzip;
-use super::respond::{add_headers, json, page, refuse};
+use crate::gzip;
+use crate::response::{add_headers, json, page, refuse};
 
 /// A hang ends by itself one day.
 const LONGEST_HANG: Duration = Duration::from_mins(10);
@@ -32,7 +32,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    pub(super) fn hits(&self, uri: &Uri) -> bool {
+    pub(crate) fn hits(&self, uri: &Uri) -> bool {
         if let Some(query) = self.path.strip_prefix('?') {
             return uri.query().is_some_and(|asked| asked.contains(query));
         }
@@ -93,7 +93,7 @@ pub enum Misbehaviour {
 
 impl Misbehaviour {
     /// The answer, unless the request should be answered after all.
-    pub(super) async fn play(self) -> Option<Response> {
+    pub(crate) async fn play(self) -> Option<Response> {
         let response = match self {
             Self::Status(status, code, headers) => {
                 let status = code_of(status);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// An error of Atlas.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     code: &'static str,
     detail: String,
@@ -32,34 +32,34 @@ impl IntoResponse for Refusal {
     }
 }
 
-pub(super) fn refuse(status: StatusCode, code: &'static str, detail: &str) -> Refusal {
+pub(crate) fn refuse(status: StatusCode, code: &'static str, detail: &str) -> Refusal {
     Refusal { status, code, detail: detail.to_owned() }
 }
 
-pub(super) fn unauthorized() -> Refusal {
+pub(crate) fn unauthorized() -> Refusal {
     let detail = "Current user is not authorized to perform this action.";
     refuse(StatusCode::FORBIDDEN, "USER_UNAUTHORIZED", detail)
 }
 
-pub(super) fn not_found() -> Refusal {
+pub(crate) fn not_found() -> Refusal {
     refuse(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", "Cannot find the resource.")
 }
 
 /// A query that is not understood.
-pub(super) fn invalid(detail: &str) -> Refusal {
+pub(crate) fn invalid(detail: &str) -> Refusal {
     refuse(StatusCode::BAD_REQUEST, "INVALID_QUERY_PARAMETER", detail)
 }
 
-pub(super) fn too_many(code: &'static str, detail: &str, wait: Duration) -> Response {
+pub(crate) fn too_many(code: &'static str, detail: &str, wait: Duration) -> Response {
     let retry_after = [(header::RETRY_AFTER, (wait.as_secs() + 1).to_string())];
     (retry_after, refuse(StatusCode::TOO_MANY_REQUESTS, code, detail)).into_response()
 }
 
-pub(super) fn json(status: StatusCode, body: &impl ToString) -> Response {
+pub(crate) fn json(status: StatusCode, body: &impl ToString) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-pub(super) fn add_headers(response: &mut Response, headers: &[(&'static str, String)]) {
+pub(crate) fn add_headers(response: &mut Response, headers: &[(&'static str, String)]) {
     for (name, value) in headers {
         if let Ok(value) = value.parse() {
             response.headers_mut().insert(*name, value);
@@ -69,7 +69,7 @@ pub(super) fn add_headers(response: &mut Response, headers: &[(&'static str, Str
 
 /// One page of the listing at `url`, which may hold filters. `next` is linked only while there is
 /// one.
-pub(super) fn page(
+pub(crate) fn page(
     results: &[Value],
     url: &str,
     number: usize,

@@ -6,19 +6,19 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::super::respond::{Refusal, invalid, json, page};
+use crate::response::{Refusal, invalid, json, page};
 
 /// What every endpoint reads.
-pub(super) const EVERYWHERE: [&str; 2] = ["envelope", "pretty"];
+pub(crate) const EVERYWHERE: [&str; 2] = ["envelope", "pretty"];
 
 /// What every listing with pages reads.
-pub(super) const PAGED: [&str; 5] = ["itemsPerPage", "pageNum", "includeCount", "envelope", "pretty"];
+pub(crate) const PAGED: [&str; 5] = ["itemsPerPage", "pageNum", "includeCount", "envelope", "pretty"];
 
 /// The parameters of a query, decoded.
-pub(super) struct Query(Vec<(String, String)>);
+pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
-    pub(super) fn of(uri: &Uri) -> Self {
+    pub(crate) fn of(uri: &Uri) -> Self {
         let decoded =
             |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
         let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
@@ -27,7 +27,7 @@ impl Query {
     }
 
     /// Every value of a parameter, in order.
-    pub(super) fn all(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
+    pub(crate) fn all(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
@@ -42,7 +42,7 @@ impl Query {
     }
 
     /// A parameter as a time of ISO 8601, to the second at least and with its offset.
-    pub(super) fn time(&self, name: &str) -> Result<Option<Timestamp>, Refusal> {
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, Refusal> {
         let read = |text: &str| {
             let shape = text.get(10..11) == Some("T") && text.get(16..17) == Some(":") && !text.contains('[');
             let time = text.parse().ok().filter(|_| shape);
@@ -52,7 +52,7 @@ impl Query {
     }
 
     /// Refuses a parameter that is not among `known`, and a flag that is neither true nor false.
-    pub(super) fn only(&self, known: &[&str]) -> Result<(), Refusal> {
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), Refusal> {
         let flag = |name: &str| matches!(name, "includeCount" | "envelope" | "pretty");
         for (name, value) in &self.0 {
             if !known.contains(&name.as_str()) {
@@ -68,22 +68,22 @@ impl Query {
 
 /// How a listing differs from a plain one.
 #[derive(Default)]
-pub(super) struct Quirks {
+pub(crate) struct Quirks {
     /// So many entries of each page stand on the next one again.
-    pub(super) overlap: usize,
+    pub(crate) overlap: usize,
     /// `totalCount` where it should lie.
-    pub(super) total: Option<i64>,
+    pub(crate) total: Option<i64>,
     /// Whether pages come without links.
-    pub(super) unlinked: bool,
+    pub(crate) unlinked: bool,
 }
 
 /// One page of everything, as the query asks.
-pub(super) fn listing(all: &[Value], uri: &Uri, quirks: &Quirks) -> Result<Response, Refusal> {
+pub(crate) fn listing(all: &[Value], uri: &Uri, quirks: &Quirks) -> Result<Response, Refusal> {
     listing_of(all, Value::clone, uri, quirks)
 }
 
 /// The same of a long listing: only what is on the page is written.
-pub(super) fn listing_of<T>(
+pub(crate) fn listing_of<T>(
     all: &[T],
     entry: impl Fn(&T) -> Value,
     uri: &Uri,

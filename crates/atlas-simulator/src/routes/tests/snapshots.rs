@@ -3,9 +3,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::super::super::world::{Cluster, End, Job, Kind, Order, Recurring, Schedule, Shape, Snapshot};
 use super::super::is_id;
 use super::{Atlas, HOUR, column, one_of_each, sharded, snapshots};
+use crate::state::{Cluster, End, Job, Kind, Order, Recurring, Schedule, Shape, Snapshot};
 
 #[tokio::test]
 async fn snapshots_come_in_pages() {

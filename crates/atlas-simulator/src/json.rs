@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::world::{
+use crate::state::{
     Cluster, End, Entry, Event, ExportBucket, Job, Kind, Order, PolicyItem, Project, Shape, Snapshot,
 };
 
 /// The export jobs of a cluster at `now`.
-pub(super) fn jobs(cluster: &Cluster, now: Timestamp) -> Vec<Value> {
+pub(crate) fn jobs(cluster: &Cluster, now: Timestamp) -> Vec<Value> {
     let bucket = &cluster.schedule.bucket;
     let listed = cluster.jobs.iter().map(|entry| match entry {
         Entry::Job(known) => job(known, bucket, now),
@@ -19,7 +19,7 @@ pub(super) fn jobs(cluster: &Cluster, now: Timestamp) -> Vec<Value> {
 }
 
 /// The snapshots of a cluster at `now`.
-pub(super) fn snapshots(cluster: &Cluster, now: Timestamp) -> Vec<Value> {
+pub(crate) fn snapshots(cluster: &Cluster, now: Timestamp) -> Vec<Value> {
     let frequency = cluster.schedule.frequency.as_deref().unwrap_or("daily");
     let recurring = cluster.recurring.iter().flat_map(|recurring| recurring.snapshots(now, frequency));
     let all = cluster.snapshots.iter().cloned().chain(recurring);
@@ -104,13 +104,13 @@ fn whole(at: Timestamp) -> String {
 }
 
 /// A project.
-pub(super) fn project(id: &str, project: &Project) -> Value {
+pub(crate) fn project(id: &str, project: &Project) -> Value {
     json!({"id": id, "name": project.name, "orgId": project.organization, "created": "2020-01-01T00:00:00Z", "clusterCount": project.clusters.len(), "links": []})
 }
 
 /// A cluster in the listing of its project; `None` for a flex cluster, which is in a listing of its
 /// own.
-pub(super) fn cluster(name: &str, cluster: &Cluster) -> Option<Value> {
+pub(crate) fn cluster(name: &str, cluster: &Cluster) -> Option<Value> {
     let (provider, tier) = match cluster.kind {
         Kind::Dedicated => ("AWS", "M30"),
         Kind::SharedTier => ("TENANT", "M0"),
@@ -136,7 +136,7 @@ pub(super) fn cluster(name: &str, cluster: &Cluster) -> Option<Value> {
 }
 
 /// A backup schedule.
-pub(super) fn schedule(name: &str, cluster: &Cluster) -> Value {
+pub(crate) fn schedule(name: &str, cluster: &Cluster) -> Value {
     let mut json = json!({
         "autoExportEnabled": cluster.schedule.auto_export,
         "clusterId": "65a1f0b2c3d4e5f60718293b",
@@ -207,7 +207,7 @@ fn snapshot(snapshot: &Snapshot, shards: usize) -> Value {
 }
 
 /// A bucket; what it is reached by differs between the providers.
-pub(super) fn bucket(bucket: &ExportBucket) -> Value {
+pub(crate) fn bucket(bucket: &ExportBucket) -> Value {
     let mut json = json!({
         "_id": bucket.id,
         "bucketName": bucket.name,
@@ -232,7 +232,7 @@ pub(super) fn bucket(bucket: &ExportBucket) -> Value {
 }
 
 /// An event. It does not say which cluster it is about.
-pub(super) fn event(event: &Event, project: &str) -> Value {
+pub(crate) fn event(event: &Event, project: &str) -> Value {
     json!({
         "id": event.id,
         "created": whole(event.created),

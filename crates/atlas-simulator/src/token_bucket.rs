@@ -30,7 +30,7 @@ impl Bucket {
     }
 
     /// Takes one request out, or says how long to wait for it.
-    pub(super) fn take(&mut self) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self) -> Result<(), Duration> {
         let now = Instant::now();
         let rate = f64::from(self.per_minute) / 60.0;
         if let Some(filled) = self.filled.replace(now) {

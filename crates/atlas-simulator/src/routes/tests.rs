@@ -6,9 +6,9 @@ use std::time::Duration;
 use axum::body::Body;
 use serde_json::Value;
 
-use super::super::world::{Cluster, ExportBucket, Project, Snapshot};
-use super::super::{Account, Bucket, Scheme};
 use super::*;
+use crate::state::{Cluster, ExportBucket, Project, Snapshot};
+use crate::{Account, Bucket, Scheme};
 
 const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
 const HOUR: Duration = Duration::from_hours(1);

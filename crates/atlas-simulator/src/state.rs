@@ -1,19 +1,16 @@
 //! What exists in the simulated Atlas, and what its export jobs look like at a given time.
 
-mod backup;
-mod jobs;
-
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::auth::{Account, Sessions};
-use super::limit::Bucket;
-use super::misbehave::Fault;
+use crate::auth::{Account, Sessions};
+use crate::fault::Fault;
+use crate::token_bucket::Bucket;
 
-pub use backup::{Event, ExportBucket, PolicyItem, Snapshot, object_id};
-pub use jobs::{End, Entry, Job, Recurring, Shape};
+pub use crate::job::{End, Entry, Job, Recurring, Shape};
+pub use crate::snapshot::{Event, ExportBucket, PolicyItem, Snapshot, object_id};
 
 /// The organization of a project that names no other.
 pub const ORGANIZATION: &str = "5f0e5a3b9c1d4e6f8a7b0000";
@@ -48,7 +45,7 @@ pub struct World {
 }
 
 impl World {
-    pub(super) fn remember(&mut self, seen: Seen) {
+    pub(crate) fn remember(&mut self, seen: Seen) {
         if self.seen.len() == MOST_SEEN {
             self.seen.pop_front();
         }
@@ -213,6 +210,6 @@ impl Cluster {
     }
 }
 
-pub(super) fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
+pub(crate) fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 const LEAST: u64 = 1024;
 
 /// Compresses a body that is whole; one that is still being made stays as it is.
-pub(super) async fn negotiate(asked: &HeaderMap, response: Response) -> Response {
+pub(crate) async fn negotiate(asked: &HeaderMap, response: Response) -> Response {
     let accepted = asked.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     let asks = accepted.is_some_and(|accepted| accepted.split(',').any(|one| one.trim() == "gzip"));
     let length = response.body().size_hint().exact().unwrap_or_default();
@@ -26,7 +26,7 @@ pub(super) async fn negotiate(asked: &HeaderMap, response: Response) -> Response
     Response::from_parts(parts, Body::from(zipped(&body)))
 }
 
-pub(super) fn zipped(text: &[u8]) -> Vec<u8> {
+pub(crate) fn zipped(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     // Memory takes everything.
     let _ = encoder.write_all(text);

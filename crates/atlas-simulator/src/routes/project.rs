@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
 
-use super::super::auth::Account;
-use super::super::respond::{Refusal, invalid, json, not_found, refuse, too_many, unauthorized};
-use super::super::wire;
-use super::super::world::{Cluster, Kind, Project};
 use super::listing::{EVERYWHERE, PAGED, Query, Quirks, listing, listing_of};
+use crate::auth::Account;
+use crate::json as wire;
+use crate::response::{Refusal, invalid, json, not_found, refuse, too_many, unauthorized};
+use crate::state::{Cluster, Kind, Project};
 
 /// The oldest version of export buckets; the one before it goes away.
 const OLDEST_BUCKETS: Date = jiff::civil::date(2024, 5, 30);
@@ -34,15 +34,15 @@ const EVENT_TYPES: [&str; 14] = [
 ];
 
 /// A request that was let in.
-pub(super) struct Asked<'a> {
-    pub(super) account: &'a Account,
-    pub(super) version: Date,
-    pub(super) uri: &'a Uri,
+pub(crate) struct Asked<'a> {
+    pub(crate) account: &'a Account,
+    pub(crate) version: Date,
+    pub(crate) uri: &'a Uri,
 }
 
 /// The answer to what is asked of the project `id`. One from a budget, or the refusal of one that
 /// is used up, tells what is left.
-pub(super) fn group(
+pub(crate) fn group(
     project: &mut Project,
     id: &str,
     rest: &[&str],

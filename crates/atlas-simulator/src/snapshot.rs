@@ -37,7 +37,7 @@ impl Snapshot {
         Self::scheduled(object_id(at, fastrand::u64(..)), at, frequency)
     }
 
-    pub(super) fn scheduled(id: String, at: Timestamp, frequency: &str) -> Self {
+    pub(crate) fn scheduled(id: String, at: Timestamp, frequency: &str) -> Self {
         Self {
             id,
             created_at: Some(at),
@@ -115,7 +115,7 @@ impl Event {
     }
 
     /// When it happened, as answers show it: to the second.
-    pub(in super::super) fn shown(&self) -> Timestamp {
+    pub(crate) fn shown(&self) -> Timestamp {
         Timestamp::from_second(self.created.as_second()).unwrap_or(self.created)
     }
 }

@@ -1,5 +1,5 @@
-use super::super::super::world::{Event, Project};
 use super::{Atlas, HOUR, PROJECT, column};
+use crate::state::{Event, Project};
 
 /// Three clusters' worth of events, one of them about none.
 fn eventful() -> Atlas {

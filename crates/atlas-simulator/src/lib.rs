@@ -1,16 +1,18 @@
 //! Atlas in miniature, as strict as the real one: it serves `demo` and the tests.
 //!
-//! It shares no type with the rest of the crate. What it knows of Atlas stands here a second time,
+//! It shares no type with its clients. What it knows of Atlas stands here a second time,
 //! so that a wrong field name in the client is not mirrored in its fake.
 
 mod auth;
+mod fault;
 mod gzip;
-mod limit;
-mod misbehave;
-mod respond;
+mod job;
+mod json;
+mod response;
 mod routes;
-mod wire;
-mod world;
+mod snapshot;
+mod state;
+mod token_bucket;
 
 use std::future::IntoFuture;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,12 +21,12 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use auth::{Account, Scheme};
-pub use limit::Bucket;
-pub use misbehave::{Fault, Misbehaviour};
-pub use world::{
+pub use fault::{Fault, Misbehaviour};
+pub use state::{
     Cluster, End, Entry, Event, ExportBucket, Job, Kind, ORGANIZATION, Order, PolicyItem, Project, Recurring,
     Schedule, Seen, Shape, Snapshot, World, object_id,
 };
+pub use token_bucket::Bucket;
 
 /// A simulator that serves until it is dropped.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl Simulator {
 
     /// The world, to look at and to change while it is served.
     pub fn world(&self) -> MutexGuard<'_, World> {
-        world::lock(&self.world)
+        state::lock(&self.world)
     }
 }
 
