@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use atlas_simulator::{Account, Cluster, End, Job, Project, Scheme, Simulator, Snapshot, World};
+use atlas_simulator::{Account, AtlasState, Cluster, Job, JobOutcome, Project, Scheme, Simulator, Snapshot};
 use process::Running;
 use tokio::net::TcpListener;
 
@@ -54,16 +54,16 @@ async fn hour(more: &str) -> BTreeMap<&'static str, usize> {
         .unwrap();
     let _running = Running(exporter);
     let began = Instant::now();
-    while simulator.world().seen.len() < 4 * CLUSTERS as usize {
+    while simulator.state().requests.len() < 4 * CLUSTERS as usize {
         assert!(began.elapsed() < Duration::from_secs(30), "it does not begin");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     // The start is not a part of it.
     tokio::time::sleep(HOUR / 4).await;
-    simulator.world().seen.clear();
+    simulator.state().requests.clear();
     tokio::time::sleep(HOUR).await;
     let mut counts = BTreeMap::new();
-    for seen in &simulator.world().seen {
+    for seen in &simulator.state().requests {
         assert_eq!(seen.status, 200, "{seen:?}");
         *counts.entry(endpoint(&seen.line)).or_default() += 1;
     }
@@ -88,11 +88,11 @@ fn endpoint(line: &str) -> &'static str {
 }
 
 /// Daily snapshots and exports of a month; one cluster is sharded. Budgets refill as much faster as time passes.
-fn world() -> World {
+fn world() -> AtlasState {
     let mut project = Project::new("payments");
     for number in 0..CLUSTERS {
         let snapshots: Vec<_> = (0..30).map(|day| Snapshot::taken(DAY * day, "daily")).collect();
-        let jobs = snapshots.iter().map(|snapshot| Job::of(snapshot, End::Successful));
+        let jobs = snapshots.iter().map(|snapshot| Job::of(snapshot, JobOutcome::Successful));
         let shards = if number == 0 { 3 } else { 0 };
         let cluster = Cluster { snapshots: snapshots.clone(), shards, ..Cluster::with(jobs) };
         project = project.with(&format!("cluster-{number}"), cluster);
@@ -100,9 +100,9 @@ fn world() -> World {
     for budget in [&mut project.budget, &mut project.clusters_budget, &mut project.events_budget] {
         budget.per_minute *= FASTER;
     }
-    World {
+    AtlasState {
         accounts: vec![Account::new(Scheme::ServiceAccount, "bench", "bench")],
         projects: [(PROJECT.to_owned(), project)].into(),
-        ..World::default()
+        ..AtlasState::default()
     }
 }

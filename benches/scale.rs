@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use atlas_simulator::{
-    Account, Cluster, End, Fault, Job, Misbehaviour, ORGANIZATION, Project, Scheme, Simulator, World,
+    Account, AtlasState, Cluster, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Project, Scheme, Simulator,
 };
 use clap::Parser;
 use process::{Running, cpu, free_port, get_ready, of, polls, scrape};
@@ -76,7 +76,7 @@ async fn measure(arguments: &Arguments) {
 
     // The first round, discovery and all, is not measured.
     tokio::time::sleep(Duration::from_secs(interval)).await;
-    let (before, cpu, answered) = (scrape(&url).await, exporter.cpu(), simulator.world().answered);
+    let (before, cpu, answered) = (scrape(&url).await, exporter.cpu(), simulator.state().request_count);
     let (start, window) = (Instant::now(), Duration::from_secs(interval * rounds));
     let mut oldest: f64 = 0.0;
     while start.elapsed() < window {
@@ -89,7 +89,7 @@ async fn measure(arguments: &Arguments) {
     }
     let after = scrape(&url).await;
     let cpu = (exporter.cpu() - cpu) / rounds as f64;
-    let requests = (simulator.world().answered - answered) / rounds;
+    let requests = (simulator.state().request_count - answered) / rounds;
     let before = polls(&before);
     let fewest = polls(&after)
         .iter()
@@ -162,16 +162,16 @@ fn place(arguments: &Arguments, i: u32) -> (String, String) {
     (format!("65f1c0ffee5eed{:010x}", i % arguments.projects), format!("cluster-{i}"))
 }
 
-fn world(arguments: &Arguments) -> World {
-    let mut world = World {
+fn world(arguments: &Arguments) -> AtlasState {
+    let mut world = AtlasState {
         accounts: vec![Account::new(Scheme::ServiceAccount, "bench", "bench")],
-        faults: vec![Fault::lasting("", Misbehaviour::Slow(Duration::from_millis(arguments.latency)))],
-        ..World::default()
+        faults: vec![Fault::lasting("", FaultKind::Slow(Duration::from_millis(arguments.latency)))],
+        ..AtlasState::default()
     };
     for i in 0..arguments.clusters {
         let (id, name) = place(arguments, i);
-        let jobs =
-            (1..=arguments.jobs).map(|days| Job::ended(Duration::from_hours(24) * days, End::Successful));
+        let jobs = (1..=arguments.jobs)
+            .map(|days| Job::ended(Duration::from_hours(24) * days, JobOutcome::Successful));
         let project =
             world.projects.entry(id).or_insert_with_key(|id| Project::new(&format!("project {id}")));
         project.clusters.insert(name, Cluster::with(jobs));

@@ -18,7 +18,7 @@ use atlas_backup_exporter::model::{
 use atlas_backup_exporter::self_metrics::SelfMetrics;
 use atlas_backup_exporter::settings::{PollLimiter, Settings};
 use atlas_backup_exporter::web::Web;
-use atlas_simulator::{self as simulator, Account, End, Scheme, Simulator, World, object_id};
+use atlas_simulator::{Account, AtlasState, Cluster, Job, JobOutcome, Project, Scheme, Simulator, object_id};
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
@@ -256,19 +256,19 @@ fn job(index: usize, day: i64, start: Timestamp, seconds: i64) -> ExportJob<'sta
 }
 
 async fn simulate(clusters: u32, jobs: u32) {
-    let mut project = simulator::Project::new("payments");
+    let mut project = Project::new("payments");
     for number in 0..clusters {
-        let taken = |day| simulator::Snapshot::taken(Duration::from_hours(24) * day, "daily");
+        let taken = |day| atlas_simulator::Snapshot::taken(Duration::from_hours(24) * day, "daily");
         let snapshots: Vec<_> = (0..jobs).map(taken).collect();
-        let jobs = snapshots.iter().map(|snapshot| simulator::Job::of(snapshot, End::Successful));
+        let jobs = snapshots.iter().map(|snapshot| Job::of(snapshot, JobOutcome::Successful));
         let jobs: Vec<_> = jobs.collect();
-        let cluster = simulator::Cluster { snapshots, ..simulator::Cluster::with(jobs) };
+        let cluster = Cluster { snapshots, ..Cluster::with(jobs) };
         project = project.with(&format!("cluster-{number}"), cluster);
     }
-    let world = World {
+    let world = AtlasState {
         accounts: vec![Account::new(Scheme::ServiceAccount, "bench", "bench")],
         projects: [(PROJECT.to_owned(), project)].into(),
-        ..World::default()
+        ..AtlasState::default()
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let simulator = Simulator::start(listener, world).unwrap();

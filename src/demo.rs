@@ -15,8 +15,8 @@ use crate::model::{Expected, OrganizationId, Shard};
 use crate::reload::Reloads;
 use crate::run::{Error, Options};
 use atlas_simulator::{
-    Account, Cluster, End, Entry, Event, Job, Kind, ORGANIZATION, Project, Recurring, Schedule, Scheme,
-    Shape, Simulator, Snapshot, World,
+    Account, AtlasState, Cluster, ClusterKind, Entry, Event, Job, JobOutcome, ORGANIZATION, Project,
+    Recurring, Schedule, Scheme, Simulator, Snapshot, Topology,
 };
 
 /// The demo is in a hurry: a poll every two seconds, exports of some seconds.
@@ -93,31 +93,37 @@ pub async fn run(
 }
 
 /// One cluster for each thing that can be seen.
-fn world(now: Timestamp) -> World {
+fn world(now: Timestamp) -> AtlasState {
     let failed = || {
-        End::Failed(
+        JobOutcome::Failed(
             "EXPORT_BUCKET_ACCESS_DENIED".to_owned(),
             "Atlas could not write to the export bucket: access denied.".to_owned(),
         )
     };
     let with_history = |recurring| Cluster { recurring: Some(recurring), ..backed_up(now, DAY) };
     let payments = Project::new("payments")
-        .with("prod-eu", with_history(every(now, 30, vec![End::Successful])))
+        .with("prod-eu", with_history(every(now, 30, vec![JobOutcome::Successful])))
         .with("prod-us", with_history(every(now, 40, vec![failed()])))
         .with(
             "ledger-sharded",
             Cluster {
                 shards: 3,
                 ..with_history(Recurring {
-                    shape: Shape::Sharded(3),
-                    ..every(now, 30, vec![End::Successful])
+                    topology: Topology::Sharded(3),
+                    ..every(now, 30, vec![JobOutcome::Successful])
                 })
             },
         )
         .with("billing", forgotten(now))
-        .with("archive", with_history(every(now, 20, vec![failed(), End::Successful, End::Cancelled])));
+        .with(
+            "archive",
+            with_history(every(now, 20, vec![failed(), JobOutcome::Successful, JobOutcome::Cancelled])),
+        );
     let analytics = Project::new("analytics")
-        .with("warehouse", and_one(now, Job { end: End::Never, ..job(now, Duration::from_hours(3)) }))
+        .with(
+            "warehouse",
+            and_one(now, Job { outcome: JobOutcome::Never, ..job(now, Duration::from_hours(3)) }),
+        )
         .with(
             "reporting",
             Cluster {
@@ -126,13 +132,13 @@ fn world(now: Timestamp) -> World {
             },
         )
         .with("sandbox", Cluster { paused: true, schedule: never(), ..Cluster::default() })
-        .with("playground", Cluster { kind: Kind::SharedTier, ..Cluster::default() });
+        .with("playground", Cluster { kind: ClusterKind::SharedTier, ..Cluster::default() });
     let mut payments = unhurried(payments);
     payments.events.push(Event::new("CPS_AUTO_EXPORT_FAILED", Some("billing"), FORGOTTEN_FOR));
-    World {
+    AtlasState {
         accounts: vec![Account::new(Scheme::ServiceAccount, "mdb_sa_id_demo", "mdb_sa_sk_demo")],
         projects: [(PAYMENTS.to_owned(), payments), (ANALYTICS.to_owned(), unhurried(analytics))].into(),
-        ..World::default()
+        ..AtlasState::default()
     }
 }
 
@@ -187,19 +193,19 @@ fn job(now: Timestamp, age: Duration) -> Job {
         created_at: now - age,
         queued: Duration::from_mins(2),
         running: Duration::from_mins(22),
-        ..Job::ended(age, End::Successful)
+        ..Job::ended(age, JobOutcome::Successful)
     }
 }
 
 /// Short exports, one after the other: a few seconds in the queue, half of the rest running.
-fn every(now: Timestamp, seconds: u64, ends: Vec<End>) -> Recurring {
+fn every(now: Timestamp, seconds: u64, outcomes: Vec<JobOutcome>) -> Recurring {
     Recurring {
         salt: fastrand::u64(..),
         since: now,
         every: Duration::from_secs(seconds),
         queued: Duration::from_secs(4),
         running: Duration::from_secs((seconds - 4) / 2),
-        shape: Shape::ReplicaSet(105),
-        ends,
+        topology: Topology::ReplicaSet(105),
+        outcomes,
     }
 }

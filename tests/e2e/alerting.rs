@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use atlas_simulator::{Cluster, End, Entry, Job, Simulator};
+use atlas_simulator::{Cluster, Entry, Job, JobOutcome, Simulator};
 use serde_json::{Value, json};
 
 use super::harness::{PROJECT, Setup, simulator, world};
 use super::servers::{Alertmanager, Prometheus, Receiver, eventually, shipped};
 
 fn cluster() -> Cluster {
-    Cluster::with([Job::ended(Duration::from_hours(2), End::Successful)])
+    Cluster::with([Job::ended(Duration::from_hours(2), JobOutcome::Successful)])
 }
 
 fn export(simulator: &Simulator, name: &str, job: Job) {
-    let mut world = simulator.world();
+    let mut world = simulator.state();
     let project = world.projects.get_mut(PROJECT).unwrap();
     project.clusters.get_mut(name).unwrap().jobs.push(Entry::Job(job));
 }
@@ -55,7 +55,7 @@ async fn failed_export_pages_once_until_a_success() {
     }
     assert!(receiver.alerts().is_empty(), "{:?}", receiver.alerts());
 
-    let failed = || End::Failed("EXPORT_BUCKET_ACCESS_DENIED".to_owned(), "access denied".to_owned());
+    let failed = || JobOutcome::Failed("EXPORT_BUCKET_ACCESS_DENIED".to_owned(), "access denied".to_owned());
     export(&simulator, "prod", Job::ended(Duration::from_mins(30), failed()));
     let (path, alert) = sent(&receiver, "firing").await;
     assert_eq!(path, "/pager");
@@ -90,9 +90,9 @@ async fn failed_export_pages_once_until_a_success() {
     export(&simulator, "prod", retry(failed()));
     prometheus.until(&newest("Queued", 5), |seen| seen == 1.0).await;
     prometheus.until("mongodbatlas_backup_export_failures_since_last_success == 2", |_| true).await;
-    export(&simulator, "prod", retry(End::Cancelled));
+    export(&simulator, "prod", retry(JobOutcome::Cancelled));
     prometheus.until(&newest("Cancelled", 5), |seen| seen == 1.0).await;
-    export(&simulator, "prod", retry(End::Successful));
+    export(&simulator, "prod", retry(JobOutcome::Successful));
     let (path, alert) = sent(&receiver, "resolved").await;
     assert_eq!((path.as_str(), &alert["labels"]), ("/pager", &labels));
     let alerts = receiver.alerts();

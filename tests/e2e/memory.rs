@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use atlas_simulator::{Bucket, Cluster, End, Fault, Job, Misbehaviour, Project, Simulator};
+use atlas_simulator::{Cluster, Fault, FaultKind, Job, JobOutcome, Project, Simulator, TokenBucket};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::process::Command;
@@ -268,7 +268,7 @@ fn buckets(request: usize) -> Vec<u8> {
 
 /// The simulator with healthy clusters in one project, and `bad` ones in another.
 async fn healthy_and(bad: usize) -> Simulator {
-    let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)]);
+    let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]);
     let mut world = world([]);
     let mut healthy = Project::new("healthy");
     for number in 0..HEALTHY {
@@ -479,10 +479,11 @@ async fn with_many(
     for first in (0..clusters).step_by(400) {
         let mut project = Project::new("p");
         for number in first..clusters.min(first + 400) {
-            let jobs = (1..=jobs).map(|day| Job::ended(Duration::from_hours(24) * day, End::Successful));
+            let jobs =
+                (1..=jobs).map(|day| Job::ended(Duration::from_hours(24) * day, JobOutcome::Successful));
             project = project.with(&format!("c{number}"), Cluster::with(jobs));
         }
-        project.budget = Bucket::new(1_000_000, 1_000_000);
+        project.budget = TokenBucket::new(1_000_000, 1_000_000);
         world.projects.insert(format!("65f1c0ffee5eed00000{first:05}"), project);
     }
     let projects: Vec<_> = world.projects.keys().map(|id| format!("[[projects]]\nid = \"{id}\"\n")).collect();
@@ -525,9 +526,9 @@ async fn silence(
 ) -> (u64, Duration) {
     let (simulator, exporter) = with_many(binary, (MANY, 1), interval, limit).await;
     all_polled(&exporter, MANY, 0.0, 4 * interval).await;
-    simulator.world().faults = vec![Fault::lasting("", Misbehaviour::Hang)];
+    simulator.state().faults = vec![Fault::lasting("", FaultKind::Hang)];
     tokio::time::sleep(time).await;
-    simulator.world().faults.clear();
+    simulator.state().faults.clear();
     let took = all_polled(&exporter, MANY, now(), 3 * interval).await;
     (exporter.peak_memory(), took)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_simulator::{Bucket, Cluster, End, Job, Project, World};
+use atlas_simulator::{AtlasState, Cluster, Job, JobOutcome, Project, TokenBucket};
 use tokio::process::Command;
 
 use crate::demo;
@@ -33,19 +33,19 @@ async fn the_status_page_follows_and_is_open_to_everyone() {
 #[allow(clippy::print_stdout)] // with --nocapture, it says how long what took
 async fn two_thousand_clusters_are_one_page() {
     const CLUSTERS: usize = 2000;
-    let failed = End::Failed(
+    let failed = JobOutcome::Failed(
         "EXPORT_BUCKET_ACCESS_DENIED".to_owned(),
         "Atlas could not write to the export bucket.".to_owned(),
     );
     let clusters = (0..CLUSTERS).map(|index| {
-        let last = if index % 50 == 0 { failed.clone() } else { End::Successful };
+        let last = if index % 50 == 0 { failed.clone() } else { JobOutcome::Successful };
         let jobs = [
-            Job::ended(Duration::from_hours(26), End::Successful),
+            Job::ended(Duration::from_hours(26), JobOutcome::Successful),
             Job::ended(Duration::from_hours(2), last),
         ];
         (format!("cluster-{index:04}"), Cluster::with(jobs))
     });
-    let plenty = || Bucket::new(1_000_000, 1_000_000);
+    let plenty = || TokenBucket::new(1_000_000, 1_000_000);
     let mut project = Project {
         budget: plenty(),
         clusters_budget: plenty(),
@@ -53,7 +53,7 @@ async fn two_thousand_clusters_are_one_page() {
         ..Project::new("payments")
     };
     project.clusters = clusters.collect();
-    let world = World { projects: [(PROJECT.to_owned(), project)].into(), ..world([]) };
+    let world = AtlasState { projects: [(PROJECT.to_owned(), project)].into(), ..world([]) };
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
     setup.poll = "interval = \"1m\"\nconcurrency = 64\n".to_owned();

@@ -1,6 +1,6 @@
 //! What a person at a terminal sees: the real binary in one, and the completions in a real shell.
 
-use atlas_simulator::{Cluster, Fault, Misbehaviour, Simulator};
+use atlas_simulator::{Cluster, Fault, FaultKind, Simulator};
 use tokio::process::Command;
 
 use crate::harness::{Setup, exports, simulator, world};
@@ -38,7 +38,7 @@ async fn check(simulator: &Simulator, columns: Option<u16>, environment: &[(&str
 async fn check_is_coloured_in_a_terminal_and_plain_elsewhere() {
     let mut world = world([("well", Cluster::default()), ("closed", Cluster::default())]);
     world.faults =
-        vec![Fault::lasting(&exports("closed"), Misbehaviour::Status(403, "USER_UNAUTHORIZED", Vec::new()))];
+        vec![Fault::lasting(&exports("closed"), FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new()))];
     let simulator = simulator(world).await;
     let wide = check(&simulator, Some(160), &[]).await;
     assert!(wide.contains("\x1b[32mok\x1b[0m") && wide.contains("\x1b[31mforbidden\x1b[0m"), "{wide:?}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_simulator::{Cluster, End, Entry, Event, Job, Simulator, Snapshot};
+use atlas_simulator::{Cluster, Entry, Event, Job, JobOutcome, Simulator, Snapshot};
 use serde_json::json;
 
 use super::harness::{PROJECT, Setup, simulator, world};
@@ -13,12 +13,12 @@ const HOUR: Duration = Duration::from_hours(1);
 /// The last snapshot that was exported is as old as `age`.
 fn exported(age: Duration) -> Cluster {
     let snapshot = Snapshot::taken(age, "daily");
-    let job = Job::of(&snapshot, End::Successful);
+    let job = Job::of(&snapshot, JobOutcome::Successful);
     Cluster { snapshots: vec![snapshot], ..Cluster::with([job]) }
 }
 
 fn change(simulator: &Simulator, name: &str, change: impl FnOnce(&mut Cluster)) {
-    let mut world = simulator.world();
+    let mut world = simulator.state();
     change(world.projects.get_mut(PROJECT).unwrap().clusters.get_mut(name).unwrap());
 }
 
@@ -56,7 +56,7 @@ async fn an_export_that_atlas_never_begins_pages_and_is_resolved_by_hand() {
     let snapshot = Snapshot::taken(HOUR * 7, "daily");
     change(&simulator, "forgotten", |forgotten| forgotten.snapshots.push(snapshot.clone()));
     let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some("refused"), Duration::ZERO);
-    simulator.world().projects.get_mut(PROJECT).unwrap().events.push(event);
+    simulator.state().projects.get_mut(PROJECT).unwrap().events.push(event);
     let (path, _, alert) = told("AtlasBackupExportMissing", "forgotten", "firing").await;
     let description = alert["annotations"]["description"].as_str().unwrap();
     assert_eq!(path, "/pager");
@@ -77,13 +77,13 @@ async fn an_export_that_atlas_never_begins_pages_and_is_resolved_by_hand() {
 
     // Someone exports both by hand.
     change(&simulator, "forgotten", |forgotten| {
-        forgotten.jobs.push(Entry::Job(Job::of(&snapshot, End::Successful)));
+        forgotten.jobs.push(Entry::Job(Job::of(&snapshot, JobOutcome::Successful)));
     });
     change(&simulator, "refused", |refused| {
         let done = Job {
             queued: Duration::ZERO,
             running: Duration::ZERO,
-            ..Job::ended(Duration::ZERO, End::Successful)
+            ..Job::ended(Duration::ZERO, JobOutcome::Successful)
         };
         refused.jobs.push(Entry::Job(done));
     });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_simulator::{Cluster, End, Fault, Job, Misbehaviour, Simulator};
+use atlas_simulator::{Cluster, Fault, FaultKind, Job, JobOutcome, Simulator};
 
 use crate::harness::{PRIVATE_KEY, PROJECT, SECRET, Setup, by_api_key, command, requests, simulator, world};
 
@@ -10,7 +10,9 @@ const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
 async fn five_clusters() -> Simulator {
     simulator(world(
-        NAMES.map(|name| (name, Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)]))),
+        NAMES.map(|name| {
+            (name, Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]))
+        }),
     ))
     .await
 }
@@ -24,7 +26,7 @@ fn mints(simulator: &Simulator) -> usize {
 }
 
 fn refusals(simulator: &Simulator) -> usize {
-    simulator.world().seen.iter().filter(|seen| seen.status == 401).count()
+    simulator.state().requests.iter().filter(|seen| seen.status == 401).count()
 }
 
 #[tokio::test]
@@ -40,7 +42,7 @@ async fn one_token_serves_every_cluster() {
 #[tokio::test]
 async fn a_token_is_renewed_before_it_ends() {
     let simulator = five_clusters().await;
-    simulator.world().sessions.token_life = Duration::from_secs(13);
+    simulator.state().sessions.token_lifetime = Duration::from_secs(13);
     let exporter = Setup::new(&simulator).start().await;
     exporter.polled().await;
     tokio::time::sleep(Duration::from_millis(11_500)).await;
@@ -53,7 +55,7 @@ async fn a_token_is_renewed_before_it_ends() {
 #[tokio::test]
 async fn a_token_of_no_life_does_not_drain_the_mint() {
     let simulator = five_clusters().await;
-    simulator.world().sessions.token_life = Duration::ZERO;
+    simulator.state().sessions.token_lifetime = Duration::ZERO;
     let exporter = Setup::new(&simulator).start().await;
     let scrape = exporter.polled_again(10.0).await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "unauthorized"), Some(1.0));
@@ -64,10 +66,10 @@ async fn a_token_of_no_life_does_not_drain_the_mint() {
 #[tokio::test]
 async fn a_renewal_that_fails_leaves_the_token_in_use() {
     let simulator = five_clusters().await;
-    simulator.world().sessions.token_life = Duration::from_secs(22);
+    simulator.state().sessions.token_lifetime = Duration::from_secs(22);
     let exporter = Setup::new(&simulator).start().await;
     exporter.polled().await;
-    simulator.world().faults.push(Fault::lasting("oauth/token", Misbehaviour::Status(503, "E", Vec::new())));
+    simulator.state().faults.push(Fault::lasting("oauth/token", FaultKind::Status(503, "E", Vec::new())));
     tokio::time::sleep(Duration::from_secs(13)).await;
     assert!(mints(&simulator) >= 2, "a renewal was tried");
     let scrape = exporter.scrape().await;
@@ -78,10 +80,10 @@ async fn a_renewal_that_fails_leaves_the_token_in_use() {
 #[tokio::test]
 async fn nobody_waits_for_a_renewal_that_hangs() {
     let simulator = five_clusters().await;
-    simulator.world().sessions.token_life = Duration::from_secs(22);
+    simulator.state().sessions.token_lifetime = Duration::from_secs(22);
     let exporter = Setup::new(&simulator).start().await;
     exporter.polled().await;
-    simulator.world().faults.push(Fault::lasting("oauth/token", Misbehaviour::Hang));
+    simulator.state().faults.push(Fault::lasting("oauth/token", FaultKind::Hang));
     tokio::time::sleep(Duration::from_secs(12)).await;
     let scrape = exporter.polled_again(10.0).await;
     assert!(NAMES.iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
@@ -99,9 +101,9 @@ async fn a_401_of_one_cluster_takes_nothing_from_the_others() {
     let simulator = five_clusters().await;
     let exporter = Setup::new(&simulator).start().await;
     exporter.polled().await;
-    let refused = Misbehaviour::Status(401, "UNEXPECTED_ERROR", Vec::new());
-    let away = Misbehaviour::Status(503, "UNEXPECTED_ERROR", Vec::new());
-    simulator.world().faults = vec![Fault::lasting("/a/", refused), Fault::lasting("oauth/token", away)];
+    let refused = FaultKind::Status(401, "UNEXPECTED_ERROR", Vec::new());
+    let away = FaultKind::Status(503, "UNEXPECTED_ERROR", Vec::new());
+    simulator.state().faults = vec![Fault::lasting("/a/", refused), Fault::lasting("oauth/token", away)];
     let scrape = exporter.polled_again(6.0).await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "unauthorized"), Some(1.0), "{scrape:#?}");
     assert!(NAMES[1..].iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
@@ -110,12 +112,12 @@ async fn a_401_of_one_cluster_takes_nothing_from_the_others() {
 #[tokio::test]
 async fn a_missing_role_raises_no_doubt_so_that_a_revoked_token_still_can() {
     let simulator = five_clusters().await;
-    let refused = Misbehaviour::Status(401, "USER_UNAUTHORIZED", Vec::new());
-    simulator.world().faults.push(Fault::lasting("/a/", refused));
+    let refused = FaultKind::Status(401, "USER_UNAUTHORIZED", Vec::new());
+    simulator.state().faults.push(Fault::lasting("/a/", refused));
     let exporter = Setup::new(&simulator).start().await;
     exporter.polled_again(3.0).await;
     assert_eq!(mints(&simulator), 1);
-    simulator.world().sessions.revoke_tokens();
+    simulator.state().sessions.revoke_tokens();
     let scrape = exporter.polled_again(4.0).await;
     assert!(NAMES[1..].iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
     assert_eq!(mints(&simulator), 2);
@@ -129,7 +131,7 @@ async fn tokens_that_are_no_good_are_told_apart_and_not_hammered() {
         (r#"{"expires_in":3600}"#, "invalid_response"),
     ] {
         let simulator = five_clusters().await;
-        simulator.world().faults.push(Fault::lasting("oauth/token", Misbehaviour::Body(token)));
+        simulator.state().faults.push(Fault::lasting("oauth/token", FaultKind::Body(token)));
         let exporter = Setup::new(&simulator).start().await;
         let scrape = exporter.polled_again(8.0).await;
         for name in NAMES {
@@ -144,7 +146,7 @@ async fn a_revoked_token_is_replaced_once_and_costs_no_poll() {
     let simulator = five_clusters().await;
     let exporter = Setup::new(&simulator).start().await;
     exporter.polled().await;
-    simulator.world().sessions.revoke_tokens();
+    simulator.state().sessions.revoke_tokens();
     let scrape = exporter.polled_again(4.0).await;
     assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty(), "{scrape:#?}");
     assert_eq!(mints(&simulator), 2);
@@ -153,8 +155,8 @@ async fn a_revoked_token_is_replaced_once_and_costs_no_poll() {
 #[tokio::test]
 async fn a_401_that_no_token_cures_does_not_drain_the_mint() {
     let simulator = five_clusters().await;
-    let refused = Misbehaviour::Status(401, "UNEXPECTED_ERROR", Vec::new());
-    simulator.world().faults.push(Fault::lasting("/a/", refused));
+    let refused = FaultKind::Status(401, "UNEXPECTED_ERROR", Vec::new());
+    simulator.state().faults.push(Fault::lasting("/a/", refused));
     let exporter = Setup::new(&simulator).start().await;
     let scrape = exporter.polled_again(8.0).await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "unauthorized"), Some(1.0));
@@ -187,7 +189,7 @@ async fn a_refused_secret_is_not_hammered_and_a_rotated_one_is_used_at_once() {
     assert_eq!(mints(&simulator), 2);
 
     std::fs::remove_file(exporter.folder.path().join("secret")).unwrap();
-    simulator.world().sessions.revoke_tokens();
+    simulator.state().sessions.revoke_tokens();
     exporter
         .until(|scrape| scrape.value("last_poll_error_info", "a", "reason=\"unauthorized\"") == Some(1.0))
         .await;
@@ -260,13 +262,17 @@ async fn a_digest_takes_one_round_trip_in_the_steady_state() {
     let simulator = five_clusters().await;
     let exporter = by_key(&simulator).start().await;
     exporter.polled_again(2.0).await;
-    simulator.world().seen.clear();
+    simulator.state().requests.clear();
     exporter.polled_again(5.0).await;
-    let world = simulator.world();
+    let world = simulator.state();
     // Up to one request a cluster was under way when the list was cleared.
-    assert!(world.seen.len() >= 20, "{:#?}", world.seen);
-    assert!(world.seen.iter().all(|seen| seen.scheme == "Digest" && seen.status == 200), "{:#?}", world.seen);
-    let mut counts: Vec<_> = world.seen.iter().filter_map(|seen| seen.nonce_count).collect();
+    assert!(world.requests.len() >= 20, "{:#?}", world.requests);
+    assert!(
+        world.requests.iter().all(|seen| seen.scheme == "Digest" && seen.status == 200),
+        "{:#?}",
+        world.requests
+    );
+    let mut counts: Vec<_> = world.requests.iter().filter_map(|seen| seen.nonce_count).collect();
     counts.sort_unstable();
     assert!(counts.windows(2).all(|pair| pair[1] > pair[0]), "a count was used twice: {counts:?}");
     let used = counts.len() as u32;
@@ -276,11 +282,11 @@ async fn a_digest_takes_one_round_trip_in_the_steady_state() {
 #[tokio::test]
 async fn stale_nonces_are_replaced_and_cost_no_poll() {
     let simulator = five_clusters().await;
-    simulator.world().sessions.nonce_life = Duration::from_millis(700);
+    simulator.state().sessions.nonce_lifetime = Duration::from_millis(700);
     let exporter = by_key(&simulator).start().await;
     for _ in 0..4 {
         exporter.polled_again(2.0).await;
-        simulator.world().sessions.expire_nonces();
+        simulator.state().sessions.expire_nonces();
     }
     let scrape = exporter.polled_again(2.0).await;
     assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty(), "{scrape:#?}");
@@ -291,13 +297,13 @@ async fn stale_nonces_are_replaced_and_cost_no_poll() {
 #[tokio::test]
 async fn a_fresh_nonce_may_be_called_stale() {
     let simulator = simulator(world([("a", Cluster::default())])).await;
-    simulator.world().sessions.call_stale = 1;
+    simulator.state().sessions.stale_digests = 1;
     let exporter = by_key(&simulator).start().await;
     let scrape = exporter.polled().await;
     // It was either the listing or the project's name that met it.
     assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty(), "{scrape:#?}");
     assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains("project=\"payments\""), "{scrape:#?}");
-    assert_eq!(simulator.world().sessions.call_stale, 0);
+    assert_eq!(simulator.state().sessions.stale_digests, 0);
 }
 
 #[tokio::test]
@@ -318,7 +324,7 @@ async fn a_wrong_private_key_is_said_and_a_rotated_one_is_used_at_once() {
 #[tokio::test]
 async fn a_missing_role_is_forbidden_and_not_unauthorized() {
     let simulator = five_clusters().await;
-    simulator.world().accounts.iter_mut().for_each(|account| account.backup_manager = false);
+    simulator.state().accounts.iter_mut().for_each(|account| account.backup_manager = false);
     for credentials in [Setup::new(&simulator).credentials, by_api_key()] {
         let setup = Setup { credentials, ..Setup::new(&simulator) };
         let exporter = setup.start().await;
@@ -347,5 +353,5 @@ async fn credentials_may_come_from_the_environment_of_atlas_own_tools() {
     let scrape = exporter.polled().await;
     assert_eq!(scrape.up("a"), Some(1.0));
     assert_eq!(scrape.of("mongodbatlas_backup_exporter_poll_interval_seconds"), [("", 7.0)]);
-    assert!(simulator.world().projects.contains_key(PROJECT));
+    assert!(simulator.state().projects.contains_key(PROJECT));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atlas_simulator::{Cluster, End, Fault, Job, Misbehaviour, Project, Simulator};
+use atlas_simulator::{Cluster, Fault, FaultKind, Job, JobOutcome, Project, Simulator};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -17,7 +17,7 @@ const CLUSTERS: usize = 60;
 const NEARLY: usize = 15 << 20;
 
 async fn clusters() -> Simulator {
-    let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)]);
+    let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]);
     let mut project = Project::new("payments").with("healthy", cluster());
     for number in 0..CLUSTERS {
         project = project.with(&format!("large-{number}"), cluster());
@@ -71,7 +71,7 @@ async fn scrapes_are_served_with_few_file_descriptors() {
     let names: Vec<&'static str> = (0..60).map(|number| &*format!("c{number}").leak()).collect();
     let mut world = world(names.iter().map(|name| (*name, Cluster::default())));
     // All of them are in flight at once, as far as there are descriptors.
-    world.faults = vec![Fault::lasting("/clusters/", Misbehaviour::Slow(Duration::from_secs(2)))];
+    world.faults = vec![Fault::lasting("/clusters/", FaultKind::Slow(Duration::from_secs(2)))];
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
     setup.poll = "interval = \"1s\"\n".to_owned();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atlas_simulator::{
-    Account, Bucket, Cluster, Fault, Misbehaviour, ORGANIZATION, Project, Scheme, Simulator, World,
+    Account, AtlasState, Cluster, Fault, FaultKind, ORGANIZATION, Project, Scheme, Simulator, TokenBucket,
 };
 
 use crate::harness::{PRIVATE_KEY, PROJECT, SECRET, Scrape, Setup, exports, requests, simulator, world};
@@ -12,7 +12,7 @@ const OTHER: &str = "32b6e34b3d91647abb20e7b9";
 const THIRD: &str = "32b6e34b3d91647abb20e7ba";
 
 /// Three projects, and accounts that may each enter some of them.
-fn three_projects() -> World {
+fn three_projects() -> AtlasState {
     let mut world = world([("a", Cluster::default())]);
     world.projects.insert(OTHER.to_owned(), Project::new("other").with("b", Cluster::default()));
     world.projects.insert(THIRD.to_owned(), Project::new("third").with("c", Cluster::default()));
@@ -62,14 +62,14 @@ async fn a_project_may_bring_its_own_credentials() {
     );
     assert!(!exporter.log().contains("mdb_sa_sk"), "{}", exporter.log());
 
-    simulator.world().seen.clear();
+    simulator.state().requests.clear();
     let mut setup = Setup::new(&simulator);
     setup.watched = Some(entry(PROJECT, "") + &entry(THIRD, &key));
     let exporter = setup.start().await;
     exporter.ready().await;
     let scrape = exporter.polled_again(3.0).await;
     assert!(["a", "c"].iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
-    let challenges = simulator.world().seen.iter().filter(|seen| seen.status == 401).count();
+    let challenges = simulator.state().requests.iter().filter(|seen| seen.status == 401).count();
     assert!(
         challenges <= 3,
         "first requests that start together are challenged each, and no other: {challenges}"
@@ -83,9 +83,8 @@ async fn a_wait_that_atlas_asks_for_closes_the_project_and_no_other() {
     setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{OTHER}\"\n"));
     let exporter = setup.start().await;
     exporter.ready().await;
-    let long =
-        Misbehaviour::Status(429, "RATE_LIMITED_TOKEN_BUCKET", vec![("retry-after", "3600".to_owned())]);
-    simulator.world().faults = vec![Fault::passing(&exports("a"), long, 1)];
+    let long = FaultKind::Status(429, "RATE_LIMITED_TOKEN_BUCKET", vec![("retry-after", "3600".to_owned())]);
+    simulator.state().faults = vec![Fault::passing(&exports("a"), long, 1)];
     let scrape = exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"rate_limited\""), Some(1.0));
     let refused = requests(&simulator, &exports("a"));
@@ -108,8 +107,8 @@ async fn asked_within(simulator: &Simulator, time: Duration) -> usize {
 #[tokio::test]
 async fn polls_slow_down_while_the_budget_is_scarce() {
     let simulator = simulator(three_projects()).await;
-    let budget = |left: f64| Bucket::new(1000, 1).with(left);
-    simulator.world().projects.get_mut(PROJECT).unwrap().budget = budget(1000.0);
+    let budget = |left: f64| TokenBucket::new(1000, 1).with(left);
+    simulator.state().projects.get_mut(PROJECT).unwrap().budget = budget(1000.0);
     let mut setup = Setup::new(&simulator);
     setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{OTHER}\"\n"));
     setup.poll = "interval = \"200ms\"\nstale_after = \"1m\"\n".to_owned();
@@ -120,7 +119,7 @@ async fn polls_slow_down_while_the_budget_is_scarce() {
     let plenty = asked_within(&simulator, time).await;
     assert!(plenty >= 12, "{plenty}");
     // About a hundredth is left, as when someone else has used up the rest.
-    simulator.world().projects.get_mut(PROJECT).unwrap().budget = budget(12.0);
+    simulator.state().projects.get_mut(PROJECT).unwrap().budget = budget(12.0);
     exporter.polled_again(1.0).await;
     let schedules = requests(&simulator, "/a/backup/schedule");
     let scarce = asked_within(&simulator, time).await;
@@ -136,7 +135,7 @@ async fn polls_slow_down_while_the_budget_is_scarce() {
     assert!(of("mongodbatlas_api_ratelimit_remaining", &scrape, &label) > 1000.0);
     let other = requests(&simulator, &exports("b"));
     assert!(other >= 30, "the other project is polled as ever: {other}");
-    simulator.world().projects.get_mut(PROJECT).unwrap().budget = budget(1000.0);
+    simulator.state().projects.get_mut(PROJECT).unwrap().budget = budget(1000.0);
     exporter.polled_again(1.0).await;
     assert!(asked_within(&simulator, time).await >= 12, "and back");
 }
@@ -144,7 +143,7 @@ async fn polls_slow_down_while_the_budget_is_scarce() {
 #[tokio::test]
 async fn slow_polls_do_not_make_figures_stale() {
     let mut world = three_projects();
-    world.projects.get_mut(PROJECT).unwrap().budget = Bucket::new(100_000, 1).with(50.0);
+    world.projects.get_mut(PROJECT).unwrap().budget = TokenBucket::new(100_000, 1).with(50.0);
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
     setup.poll = "interval = \"400ms\"\nstale_after = \"2s\"\n".to_owned();
@@ -159,10 +158,10 @@ async fn slow_polls_do_not_make_figures_stale() {
 #[tokio::test]
 async fn every_request_is_counted_once_by_endpoint_and_code() {
     let mut world = three_projects();
-    world.faults = vec![Fault::passing(&exports("b"), Misbehaviour::Status(503, "E", Vec::new()), 1)];
+    world.faults = vec![Fault::passing(&exports("b"), FaultKind::Status(503, "E", Vec::new()), 1)];
     let simulator = simulator(world).await;
     for credentials in [crate::harness::by_service_account(), crate::harness::by_api_key()] {
-        simulator.world().seen.clear();
+        simulator.state().requests.clear();
         let mut setup = Setup::new(&simulator);
         setup.credentials = credentials;
         setup.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
@@ -173,7 +172,8 @@ async fn every_request_is_counted_once_by_endpoint_and_code() {
             scrape.of("mongodbatlas_api_requests_total").iter().map(|(_, count)| count).sum()
         };
         // One may be under way still.
-        let scrape = exporter.until(|scrape| counted(scrape) as usize == simulator.world().seen.len()).await;
+        let scrape =
+            exporter.until(|scrape| counted(scrape) as usize == simulator.state().requests.len()).await;
         let counted = counted(&scrape);
         assert!(["a", "b", "c"].iter().all(|name| scrape.up(name) == Some(1.0)));
         let timed: f64 =
@@ -194,7 +194,7 @@ async fn every_request_is_counted_once_by_endpoint_and_code() {
 #[tokio::test]
 async fn a_request_without_an_answer_is_counted_too() {
     let mut world = three_projects();
-    world.faults = vec![Fault::lasting(&exports("a"), Misbehaviour::Hang)];
+    world.faults = vec![Fault::lasting(&exports("a"), FaultKind::Hang)];
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
     setup.poll = "interval = \"1h\"\ntimeout = \"1s\"\n".to_owned();
@@ -214,9 +214,9 @@ async fn a_wait_is_kept_by_every_listing_and_over_a_change_of_credentials() {
     let toml = setup.toml();
     let exporter = setup.start().await;
     exporter.ready().await;
-    let long = |status| Misbehaviour::Status(status, "X", vec![("retry-after", "3600".to_owned())]);
+    let long = |status| FaultKind::Status(status, "X", vec![("retry-after", "3600".to_owned())]);
     let paths = ["/orgs/".to_owned(), format!("{PROJECT}/clusters$"), exports("a")];
-    simulator.world().faults = paths
+    simulator.state().faults = paths
         .iter()
         .zip([429, 503, 429])
         .map(|(path, status)| Fault::passing(path, long(status), 1))
@@ -240,7 +240,7 @@ async fn a_wait_is_kept_by_every_listing_and_over_a_change_of_credentials() {
 #[tokio::test]
 async fn what_fails_is_asked_for_no_more_often_than_what_is_well() {
     let mut world = three_projects();
-    let broken = || Misbehaviour::Status(503, "E", Vec::new());
+    let broken = || FaultKind::Status(503, "E", Vec::new());
     world.faults = vec![
         Fault::lasting(&exports("a"), broken()),
         Fault::lasting("/a/backup/schedule", broken()),

@@ -5,7 +5,7 @@ pub(crate) mod front;
 
 use std::time::Duration;
 
-use atlas_simulator::{Cluster, End, Job, Simulator};
+use atlas_simulator::{Cluster, Job, JobOutcome, Simulator};
 
 use crate::harness::{Exporter, Setup, exports, requests, simulator, world};
 use authority::Authority;
@@ -14,7 +14,7 @@ use front::{Front, Way};
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 async fn clusters() -> Simulator {
-    let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)]);
+    let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]);
     simulator(world(NAMES.map(|name| (name, cluster())))).await
 }
 
@@ -115,7 +115,7 @@ async fn requests_go_through_the_tunnel_of_a_proxy_and_nothing_is_said_in_clear(
     // Who asks the proxy is for the proxy alone, and what is asked of Atlas is not for it.
     assert!(heard.contains("Basic amFuZTpwYTU1LXcwcmQ="), "{heard}");
     assert!(!heard.contains("Bearer") && !heard.contains("/api/"), "a request is in clear");
-    assert!(simulator.world().seen.iter().all(|seen| seen.status == 200));
+    assert!(simulator.state().requests.iter().all(|seen| seen.status == 200));
     exporter.assert_no_secret().await;
 
     // Neither is it in what is said of a proxy that fails.

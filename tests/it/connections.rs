@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use atlas_simulator::{Cluster, End, Job, Simulator};
+use atlas_simulator::{Cluster, Job, JobOutcome, Simulator};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::Command;
@@ -135,7 +135,7 @@ async fn odd_requests_are_refused_and_nothing_else_happens() {
 pub(crate) async fn with_clients_that_do_not_read(
     flags: Vec<&'static str>,
 ) -> (Simulator, Exporter, Vec<TcpStream>) {
-    let one_success = || Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)]);
+    let one_success = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]);
     let mut world = world([("prod", one_success())]);
     let project = world.projects.values_mut().next().unwrap();
     project.clusters.extend((0..1000).map(|number| (format!("cluster-{number}"), one_success())));

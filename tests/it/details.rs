@@ -8,8 +8,8 @@ mod unread;
 use std::time::Duration;
 
 use atlas_simulator::{
-    Bucket, Cluster, End, Entry, Event, ExportBucket, Fault, Job, Misbehaviour, PolicyItem, Project,
-    Schedule, Simulator, Snapshot, World,
+    AtlasState, Cluster, Entry, Event, ExportBucket, Fault, FaultKind, Job, JobOutcome, PolicyItem, Project,
+    Schedule, Simulator, Snapshot, TokenBucket,
 };
 
 use crate::harness::{
@@ -23,7 +23,7 @@ const FAILED: &str = "CPS_AUTO_EXPORT_FAILED";
 /// Daily exports until yesterday, whose snapshot was taken a day ago, and `more` snapshots.
 fn cluster(more: impl IntoIterator<Item = Snapshot>) -> Cluster {
     let exported = [DAY * 2, DAY].map(|age| Snapshot::taken(age, "daily"));
-    let jobs = exported.each_ref().map(|snapshot| Job::of(snapshot, End::Successful));
+    let jobs = exported.each_ref().map(|snapshot| Job::of(snapshot, JobOutcome::Successful));
     Cluster { snapshots: exported.into_iter().chain(more).collect(), ..Cluster::with(jobs) }
 }
 
@@ -40,7 +40,7 @@ fn change(simulator: &Simulator, name: &str, change: impl FnOnce(&mut Cluster)) 
 }
 
 fn change_project(simulator: &Simulator, change: impl FnOnce(&mut Project)) {
-    change(simulator.world().projects.get_mut(PROJECT).unwrap());
+    change(simulator.state().projects.get_mut(PROJECT).unwrap());
 }
 
 fn tell(simulator: &Simulator, event: Event) {
@@ -79,8 +79,8 @@ async fn snapshots_read(exporter: &Exporter) -> Scrape {
 async fn a_detail_that_is_out_of_service_holds_up_no_poll() {
     let simulator = simulator(world([("prod", cluster([]))])).await;
     let wait = vec![("retry-after", "3600".to_owned())];
-    let down = Misbehaviour::Status(503, "OUT_OF_SERVICE", wait);
-    simulator.world().faults.push(Fault::lasting("/exportBuckets", down));
+    let down = FaultKind::Status(503, "OUT_OF_SERVICE", wait);
+    simulator.state().faults.push(Fault::lasting("/exportBuckets", down));
     let exporter = setup(&simulator, "").start().await;
     exporter.until(|scrape| up(scrape, "buckets") == Some(0.0)).await;
     let scrape = exporter.polled_again(5.0).await;
@@ -122,7 +122,7 @@ async fn a_bucket_that_is_gone_is_told_of_each_cluster_that_exports_to_it() {
     change_project(&simulator, |project| project.buckets.clear());
     exporter.until(|scrape| missing(scrape) == [Some(1.0), Some(1.0)]).await;
     // A list that cannot be read is no list of nothing.
-    simulator.world().faults.push(Fault::lasting("/exportBuckets", Misbehaviour::Body("{\"results\":[{}]}")));
+    simulator.state().faults.push(Fault::lasting("/exportBuckets", FaultKind::Body("{\"results\":[{}]}")));
     exporter.until(|scrape| up(scrape, "buckets") == Some(0.0)).await;
     exporter.until(|scrape| missing(scrape) == [None, None]).await;
 }
@@ -131,7 +131,7 @@ async fn a_bucket_that_is_gone_is_told_of_each_cluster_that_exports_to_it() {
 async fn details_that_hang_do_not_hold_up_a_poll() {
     let simulator = simulator(world([("prod", cluster([]))])).await;
     for path in ["/snapshots", "/events", "/exportBuckets"] {
-        simulator.world().faults.push(Fault::lasting(path, Misbehaviour::Hang));
+        simulator.state().faults.push(Fault::lasting(path, FaultKind::Hang));
     }
     let exporter = setup(&simulator, "").start().await;
     let scrape = exporter.polled_again(10.0).await;
@@ -169,7 +169,7 @@ async fn a_detail_that_is_switched_off_is_not_read() {
 #[tokio::test]
 async fn a_secret_that_ends_is_told_by_the_end_of_its_client_id() {
     let simulator = simulator(world([("prod", cluster([]))])).await;
-    simulator.world().accounts[0].id = "mdb_sa_id_0123456789abcdef01234567".to_owned();
+    simulator.state().accounts[0].id = "mdb_sa_id_0123456789abcdef01234567".to_owned();
     let dated = |day: &str| {
         let credentials = by_service_account();
         let credentials = credentials.replace("mdb_sa_id_1", "mdb_sa_id_0123456789abcdef01234567");
@@ -202,7 +202,7 @@ async fn a_secret_that_ends_is_told_by_the_end_of_its_client_id() {
 
 #[tokio::test]
 async fn once_shows_the_details_too() {
-    let world: World = world([("prod", cluster([Snapshot::taken(HOUR, "daily")]))]);
+    let world: AtlasState = world([("prod", cluster([Snapshot::taken(HOUR, "daily")]))]);
     let simulator = simulator(world).await;
     tell(&simulator, Event::new(FAILED, Some("prod"), HOUR));
     let folder = tempfile::tempdir().unwrap();
@@ -230,7 +230,7 @@ async fn a_reload_moves_the_age_of_details() {
 #[tokio::test]
 async fn once_does_not_wait_for_ever() {
     let simulator = simulator(world([("prod", cluster([]))])).await;
-    simulator.world().faults.push(Fault::lasting("/exportBuckets", Misbehaviour::Hang));
+    simulator.state().faults.push(Fault::lasting("/exportBuckets", FaultKind::Hang));
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.toml"), Setup::new(&simulator).toml()).unwrap();
     let once = command().current_dir(folder.path()).arg("--once").output();
@@ -261,7 +261,7 @@ async fn the_page_tells_of_recovery() {
     assert_eq!(page.matches("Atlas told of a failed export").count(), 2, "{page}");
     assert!(!page.contains("Cannot read the"), "{page}");
     change(&simulator, "prod", |prod| {
-        prod.jobs.push(Entry::Job(Job::ended(Duration::from_mins(30), End::Successful)));
+        prod.jobs.push(Entry::Job(Job::ended(Duration::from_mins(30), JobOutcome::Successful)));
     });
     exporter.polled_again(2.0).await;
     let page = exporter.get("/").await.text().await.unwrap();

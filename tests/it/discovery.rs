@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atlas_simulator::{
-    Account, Cluster, End, Fault, Job, Kind, Misbehaviour, ORGANIZATION, Project, Schedule, Scheme,
+    Account, Cluster, ClusterKind, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Project, Schedule, Scheme,
 };
 
 use crate::harness::{Exporter, PROJECT, SECRET, Scrape, Setup, add, exports, requests, simulator, world};
@@ -12,7 +12,7 @@ const ANALYTICS: &str = "32b6e34b3d91647abb20e7b9";
 const FOREIGN: &str = "32b6e34b3d91647abb20e7ba";
 
 fn cluster() -> Cluster {
-    Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)])
+    Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)])
 }
 
 /// All of a project, discovered three times a second.
@@ -50,9 +50,9 @@ async fn every_cluster_with_cloud_backup_is_found_and_the_others_are_counted() {
     let simulator = simulator(world([
         ("prod", cluster()),
         ("asleep", Cluster { paused: true, ..cluster() }),
-        ("free", Cluster { kind: Kind::SharedTier, ..cluster() }),
-        ("free-too", Cluster { kind: Kind::SharedTier, ..cluster() }),
-        ("flex", Cluster { kind: Kind::Flex, ..cluster() }),
+        ("free", Cluster { kind: ClusterKind::SharedTier, ..cluster() }),
+        ("free-too", Cluster { kind: ClusterKind::SharedTier, ..cluster() }),
+        ("flex", Cluster { kind: ClusterKind::Flex, ..cluster() }),
         ("careless", Cluster { backup_disabled: true, ..cluster() }),
     ]))
     .await;
@@ -88,7 +88,7 @@ async fn flex_cluster_of_an_old_listing_is_counted() {
     let listing = format!(
         r#"{{"results":[{{"name":"old","replicationSpecs":{flex}}},{{"name":"prod","replicationSpecs":{prod}}}]}}"#
     );
-    simulator.world().faults = vec![Fault::lasting("/clusters$", Misbehaviour::Body(listing.leak()))];
+    simulator.state().faults = vec![Fault::lasting("/clusters$", FaultKind::Body(listing.leak()))];
     let scrape = all_of_project(Setup::new(&simulator)).start().await.ready().await;
     assert_eq!((names(&scrape), left_out(&scrape, "flex")), (vec!["prod".to_owned()], Some(1.0)));
 }
@@ -99,10 +99,10 @@ async fn patterns_take_what_they_match_and_names_what_they_name() {
         ("prod", cluster()),
         ("report-eu", cluster()),
         ("report-us", cluster()),
-        ("report-free", Cluster { kind: Kind::SharedTier, ..cluster() }),
+        ("report-free", Cluster { kind: ClusterKind::SharedTier, ..cluster() }),
         ("careless", Cluster { backup_disabled: true, ..cluster() }),
         ("other", cluster()),
-        ("flex", Cluster { kind: Kind::Flex, ..cluster() }),
+        ("flex", Cluster { kind: ClusterKind::Flex, ..cluster() }),
     ]))
     .await;
     let mut setup = all_of_project(Setup::new(&simulator));
@@ -175,7 +175,7 @@ async fn what_is_new_appears_and_what_is_gone_vanishes() {
     // Time for another poll: what comes and goes may be found sooner than that.
     tokio::time::sleep(Duration::from_millis(400)).await;
     {
-        let mut world = simulator.world();
+        let mut world = simulator.state();
         let project = world.projects.get_mut(PROJECT).unwrap();
         project.clusters.remove("goes");
         project.clusters.insert("new".to_owned(), cluster());
@@ -190,12 +190,12 @@ async fn what_is_new_appears_and_what_is_gone_vanishes() {
     tokio::time::sleep(Duration::from_millis(900)).await;
     assert_eq!(requests(&simulator, "/goes/"), asked, "neither for its exports nor for its schedule");
     // Backups are switched off: no longer a cluster that can be exported.
-    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.get_mut("new").unwrap().backup_disabled =
+    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("new").unwrap().backup_disabled =
         true;
     let off = exporter.until(|scrape| names(scrape) == ["stays", "warehouse"]).await;
     assert_eq!(left_out(&off, "backup_disabled"), Some(1.0));
     // The project leaves with all that is in it.
-    simulator.world().projects.remove(PROJECT);
+    simulator.state().projects.remove(PROJECT);
     let gone = exporter.until(|scrape| names(scrape) == ["warehouse"]).await;
     assert!(!gone.0.keys().any(|series| series.contains(PROJECT)), "{gone:#?}");
     let asked = requests(&simulator, &exports("stays"));
@@ -223,27 +223,26 @@ async fn a_failed_discovery_keeps_what_is_known_and_says_so() {
     let good = exporter.ready().await;
     let at =
         |scrape: &Scrape| by_project(scrape, "last_discovery_success_timestamp_seconds", PROJECT).unwrap();
-    let refused = || Misbehaviour::Status(403, "USER_UNAUTHORIZED", Vec::new());
+    let refused = || FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
     for path in
         [format!("groups/{PROJECT}/clusters$"), format!("groups/{PROJECT}$"), "/a/backup/schedule".to_owned()]
     {
-        simulator.world().faults = vec![Fault::lasting(&path, refused())];
+        simulator.state().faults = vec![Fault::lasting(&path, refused())];
         let failed =
             exporter.until(|scrape| by_project(scrape, "discovery_success", PROJECT) == Some(0.0)).await;
         assert!(at(&failed) >= at(&good), "{path}");
         keeps_its_figures(&exporter).await;
-        simulator.world().faults.clear();
+        simulator.state().faults.clear();
         exporter.until(|scrape| by_project(scrape, "discovery_success", PROJECT) == Some(1.0)).await;
     }
     let organization = format!(
         "mongodbatlas_backup_export_organization_discovery_success{{organization_id=\"{ORGANIZATION}\"}}"
     );
-    for fault in [refused(), Misbehaviour::Html, Misbehaviour::Body("{\"results\":[{\"id\":\"nonsense\"}]}")]
-    {
-        simulator.world().faults = vec![Fault::lasting("/orgs/", fault)];
+    for fault in [refused(), FaultKind::Html, FaultKind::Body("{\"results\":[{\"id\":\"nonsense\"}]}")] {
+        simulator.state().faults = vec![Fault::lasting("/orgs/", fault)];
         exporter.until(|scrape| scrape.0.get(&organization) == Some(&0.0)).await;
         keeps_its_figures(&exporter).await;
-        simulator.world().faults.clear();
+        simulator.state().faults.clear();
         exporter.until(|scrape| scrape.0.get(&organization) == Some(&1.0)).await;
     }
     let log = exporter.log();
@@ -256,7 +255,7 @@ async fn a_failed_discovery_keeps_what_is_known_and_says_so() {
         assert!(log.contains(&format!("{what} can be read again")), "{what}: {log}");
     }
     // A listing that cannot be read from the first time on: the names that are configured are watched all the same.
-    simulator.world().faults = vec![Fault::lasting("/clusters$", refused())];
+    simulator.state().faults = vec![Fault::lasting("/clusters$", refused())];
     let mut setup = Setup::new(&simulator);
     setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\", \"b*\"]\n"));
     let scrape = setup.start().await.ready().await;
@@ -269,7 +268,7 @@ async fn a_failed_discovery_keeps_what_is_known_and_says_so() {
 #[tokio::test]
 async fn nothing_is_ready_or_empty_before_the_first_discovery() {
     let mut world = world([("a", cluster())]);
-    world.faults = vec![Fault::passing("/clusters$", Misbehaviour::Slow(Duration::from_secs(2)), 1)];
+    world.faults = vec![Fault::passing("/clusters$", FaultKind::Slow(Duration::from_secs(2)), 1)];
     let simulator = simulator(world).await;
     let exporter = all_of_organization(Setup::new(&simulator)).start().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -282,7 +281,9 @@ async fn a_long_listing_is_read_to_its_end() {
     let mut world = world([]);
     let project = world.projects.get_mut(PROJECT).unwrap();
     for i in 0..1100 {
-        project.clusters.insert(format!("c{i:04}"), Cluster { kind: Kind::SharedTier, ..Cluster::default() });
+        project
+            .clusters
+            .insert(format!("c{i:04}"), Cluster { kind: ClusterKind::SharedTier, ..Cluster::default() });
     }
     project.clusters.insert("zzz-the-last".to_owned(), cluster());
     let simulator = simulator(world).await;
@@ -341,7 +342,7 @@ async fn the_schedule_says_what_is_expected() {
     assert!(unknown.len() == 1 && unknown[0].contains("fortnightly"), "{log}");
     // What someone changes is seen at the next discovery.
     simulator
-        .world()
+        .state()
         .projects
         .get_mut(PROJECT)
         .unwrap()
@@ -407,7 +408,7 @@ async fn a_named_cluster_that_goes_and_comes_back_has_its_schedule_back() {
     let named = format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\", \"b\"]\n");
     let exporter = watching(Setup::new(&simulator), named).start().await;
     exporter.ready().await;
-    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.remove("a");
+    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.remove("a");
     let gone = exporter.until(|scrape| scrape.value("auto_export_enabled", "a", "").is_none()).await;
     assert_eq!(gone.value("cluster_paused", "a", ""), None);
     exporter.until(|scrape| by_project(scrape, "discovery_success", PROJECT) == Some(1.0)).await;
@@ -428,31 +429,31 @@ async fn an_odd_entry_of_a_listing_costs_itself_and_no_other() {
     add(&simulator, "c", cluster());
     let odd =
         r#"{"results":[{"name":"a","createDate":"soon"},{"paused":"who knows"},{"name":".."},{"name":"c"}]}"#;
-    simulator.world().faults = vec![Fault::lasting("/clusters$", Misbehaviour::Body(odd))];
+    simulator.state().faults = vec![Fault::lasting("/clusters$", FaultKind::Body(odd))];
     let scrape = exporter.until(|scrape| scrape.up("c") == Some(1.0)).await;
     assert_eq!(names(&scrape), ["a", "b", "c", "new"], "what could not be read may be any of those known");
     assert_eq!(by_project(&scrape, "discovery_success", PROJECT), Some(0.0));
     let odd = format!(r#"{{"results":[{{"id":"NONSENSE"}},{{"id":"{ANALYTICS}"}}]}}"#).leak();
     simulator
-        .world()
+        .state()
         .projects
         .insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
-    simulator.world().faults = vec![Fault::lasting("/orgs/", Misbehaviour::Body(odd))];
+    simulator.state().faults = vec![Fault::lasting("/orgs/", FaultKind::Body(odd))];
     let scrape = exporter.until(|scrape| scrape.up("warehouse") == Some(1.0)).await;
     assert!(scrape.up("a").is_some());
     let nothing = r#"{"results":[],"totalCount":7}"#;
-    simulator.world().faults = vec![Fault::lasting("/orgs/", Misbehaviour::Body(nothing))];
+    simulator.state().faults = vec![Fault::lasting("/orgs/", FaultKind::Body(nothing))];
     tokio::time::sleep(Duration::from_secs(1)).await;
     let scrape = exporter.scrape().await;
     assert!(scrape.up("a").is_some() && scrape.up("warehouse").is_some(), "nothing of seven is no listing");
-    simulator.world().faults.clear();
+    simulator.state().faults.clear();
     exporter.until(|scrape| names(scrape) == ["a", "b", "c", "new", "warehouse"]).await;
 }
 
 #[tokio::test]
 async fn listings_that_go_round_in_circles_end() {
     let mut world = world([("a", cluster())]);
-    world.faults = vec![Fault::lasting("/clusters$", Misbehaviour::CirclingPages)];
+    world.faults = vec![Fault::lasting("/clusters$", FaultKind::CirclingPages)];
     let simulator = simulator(world).await;
     let mut setup = all_of_project(Setup::new(&simulator));
     setup.discovery.clear();
@@ -466,14 +467,14 @@ async fn each_resource_is_asked_for_in_its_version() {
     let simulator = simulator(world([("a", cluster())])).await;
     all_of_organization(Setup::new(&simulator)).start().await.ready().await;
     let version = |date: &str| format!("application/vnd.atlas.{date}+json");
-    let world = simulator.world();
+    let world = simulator.state();
     for (part, date) in [
         ("/orgs/", "2023-01-01"),
         ("/clusters?", "2024-08-05"),
         ("/schedule", "2024-08-05"),
         ("/exports", "2024-05-30"),
     ] {
-        let mut seen = world.seen.iter().filter(|seen| seen.line.contains(part)).peekable();
+        let mut seen = world.requests.iter().filter(|seen| seen.line.contains(part)).peekable();
         assert!(seen.peek().is_some(), "{part}");
         assert!(seen.all(|seen| seen.accept == version(date)), "{part}");
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use atlas_simulator::{Cluster, End, Fault, Job, Kind, Misbehaviour, ORGANIZATION, Project, Simulator};
+use atlas_simulator::{
+    Cluster, ClusterKind, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Project, Simulator,
+};
 
 use crate::harness::{Exporter, PROJECT, Scrape, Setup, command, requests, simulator, world};
 
@@ -10,7 +12,7 @@ const SANDBOX: &str = "32b6e34b3d91647abb20e7b9";
 const ANALYTICS: &str = "32b6e34b3d91647abb20e7ba";
 
 fn cluster() -> Cluster {
-    Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)])
+    Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)])
 }
 
 /// `payments` with `prod`, `test-a` and `test-free`; `sandbox-1` with `play`; `analytics` with `warehouse`.
@@ -18,7 +20,7 @@ async fn three_projects() -> Simulator {
     let mut world = world([
         ("prod", cluster()),
         ("test-a", cluster()),
-        ("test-free", Cluster { kind: Kind::SharedTier, ..cluster() }),
+        ("test-free", Cluster { kind: ClusterKind::SharedTier, ..cluster() }),
     ]);
     world.projects.insert(SANDBOX.to_owned(), Project::new("sandbox-1").with("play", cluster()));
     world.projects.insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
@@ -115,16 +117,16 @@ async fn pattern_does_not_exclude_a_project_of_unknown_name() {
         r#"{{"results":[{{"id":"{PROJECT}","name":7}},{{"id":"{SANDBOX}"}},{{"id":"{ANALYTICS}","name":"analytics"}}],"totalCount":3}}"#
     )
     .leak();
-    simulator.world().faults = vec![Fault::lasting("/orgs/", Misbehaviour::Body(unnamed))];
+    simulator.state().faults = vec![Fault::lasting("/orgs/", FaultKind::Body(unnamed))];
     let keys = format!("exclude_projects = [\"*\", \"{PROJECT}\"]");
     let exporter = watching(&simulator, &organization(&keys)).start().await;
     exporter.ready().await;
     assert_eq!(names(&exporter.polled().await), ["play"], "the id holds, and the pattern does not");
     // The name becomes known, and is remembered while it cannot be read again.
-    simulator.world().faults.clear();
+    simulator.state().faults.clear();
     exporter.until(|scrape| names(scrape).is_empty()).await;
     let asked = requests(&simulator, "/orgs/");
-    simulator.world().faults = vec![Fault::lasting("/orgs/", Misbehaviour::Body(unnamed))];
+    simulator.state().faults = vec![Fault::lasting("/orgs/", FaultKind::Body(unnamed))];
     exporter.until(|_| requests(&simulator, "/orgs/") > asked + 2).await;
     assert_eq!(names(&exporter.scrape().await), Vec::<String>::new());
 }

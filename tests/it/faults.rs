@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use atlas_simulator::{Cluster, End, Fault, Job, Kind, Misbehaviour};
+use atlas_simulator::{Cluster, ClusterKind, Fault, FaultKind, Job, JobOutcome};
 use tokio::net::TcpListener;
 
 use crate::harness::{Setup, exports, requests, simulator, world};
 
 fn one_success() -> Cluster {
-    Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)])
+    Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)])
 }
 
-fn status(status: u16, code: &'static str) -> Misbehaviour {
-    Misbehaviour::Status(status, code, Vec::new())
+fn status(status: u16, code: &'static str) -> FaultKind {
+    FaultKind::Status(status, code, Vec::new())
 }
 
 #[tokio::test]
 async fn a_redirect_is_not_followed_and_what_is_final_is_asked_for_once_a_poll() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let redirect = Misbehaviour::Redirect(format!("http://{}/elsewhere", elsewhere.local_addr().unwrap()));
+    let redirect = FaultKind::Redirect(format!("http://{}/elsewhere", elsewhere.local_addr().unwrap()));
     let mut world = world([("redirected", one_success()), ("deleted", one_success())]);
     world.faults = vec![
         Fault::lasting(&exports("redirected"), redirect),
@@ -39,13 +39,13 @@ async fn a_redirect_is_not_followed_and_what_is_final_is_asked_for_once_a_poll()
 #[tokio::test]
 async fn what_passes_is_tried_again_within_the_poll() {
     let limited = |seconds: &str| {
-        Misbehaviour::Status(429, "RATE_LIMITED_TOKEN_BUCKET", vec![("retry-after", seconds.to_owned())])
+        FaultKind::Status(429, "RATE_LIMITED_TOKEN_BUCKET", vec![("retry-after", seconds.to_owned())])
     };
     let mut world = world([("thrice", one_success()), ("wait", one_success()), ("half", one_success())]);
     world.faults = vec![
         Fault::passing(&exports("thrice"), status(503, "E"), 3),
         Fault::passing(&exports("wait"), limited("2"), 1),
-        Fault::passing(&exports("half"), Misbehaviour::Truncated, 1),
+        Fault::passing(&exports("half"), FaultKind::Truncated, 1),
     ];
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
@@ -63,7 +63,7 @@ async fn what_passes_is_tried_again_within_the_poll() {
 #[tokio::test]
 async fn a_listing_of_endless_pages_ends() {
     let mut world = world([("prod", one_success())]);
-    world.faults = vec![Fault::lasting(&exports("prod"), Misbehaviour::EndlessPages)];
+    world.faults = vec![Fault::lasting(&exports("prod"), FaultKind::EndlessPages)];
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
     setup.poll = "interval = \"60s\"\ntimeout = \"20s\"\n".to_owned();
@@ -83,7 +83,7 @@ async fn retry_after_may_be_a_date() {
     let in_three_seconds = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
     let date = in_three_seconds.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let mut world = world([("prod", one_success())]);
-    let limited = Misbehaviour::Status(429, "RATE_LIMITED", vec![("retry-after", date)]);
+    let limited = FaultKind::Status(429, "RATE_LIMITED", vec![("retry-after", date)]);
     world.faults = vec![Fault::passing("/prod/", limited, 1)];
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
@@ -97,7 +97,7 @@ async fn retry_after_may_be_a_date() {
 
 #[tokio::test]
 async fn a_flex_cluster_and_an_unknown_one_are_told_apart() {
-    let flex = Cluster { kind: Kind::Flex, ..Cluster::default() };
+    let flex = Cluster { kind: ClusterKind::Flex, ..Cluster::default() };
     let simulator = simulator(world([("flex", flex)])).await;
     let mut setup = Setup::new(&simulator);
     setup.clusters.push("gone".to_owned());
@@ -113,11 +113,9 @@ async fn an_answer_that_repeats_credentials_is_masked() {
     let mut world = world([("prod", one_success())]);
     world.faults = vec![Fault::lasting(
         &exports("prod"),
-        Misbehaviour::Body(r#"{"error":"Authorization: Bearer eyJ0b2tlbg and mdb_sa_sk_never_to_be_seen"}"#),
+        FaultKind::Body(r#"{"error":"Authorization: Bearer eyJ0b2tlbg and mdb_sa_sk_never_to_be_seen"}"#),
     )];
-    world
-        .faults
-        .push(Fault::lasting("/schedule", Misbehaviour::Status(403, "Bearer eyJ0b2tlbg==", Vec::new())));
+    world.faults.push(Fault::lasting("/schedule", FaultKind::Status(403, "Bearer eyJ0b2tlbg==", Vec::new())));
     let simulator = simulator(world).await;
     let exporter = Setup::new(&simulator).start().await;
     exporter.ready().await;

@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use atlas_simulator::{Account, Cluster, Project, Scheme, Simulator, World};
+use atlas_simulator::{Account, AtlasState, Cluster, Project, Scheme, Simulator};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -28,26 +28,26 @@ pub(crate) fn api_key() -> Account {
 }
 
 /// One project, both accounts.
-pub(crate) fn world(clusters: impl IntoIterator<Item = (&'static str, Cluster)>) -> World {
+pub(crate) fn world(clusters: impl IntoIterator<Item = (&'static str, Cluster)>) -> AtlasState {
     let mut project = Project::new("payments");
     for (name, cluster) in clusters {
         project = project.with(name, cluster);
     }
-    World {
+    AtlasState {
         accounts: vec![service_account(), api_key()],
         projects: [(PROJECT.to_owned(), project)].into(),
-        ..World::default()
+        ..AtlasState::default()
     }
 }
 
-pub(crate) async fn simulator(world: World) -> Simulator {
+pub(crate) async fn simulator(world: AtlasState) -> Simulator {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     Simulator::start(listener, world).unwrap()
 }
 
 /// Adds a cluster to [`PROJECT`].
 pub(crate) fn add(simulator: &Simulator, name: &str, cluster: Cluster) {
-    let mut world = simulator.world();
+    let mut world = simulator.state();
     let project = world.projects.get_mut(PROJECT).unwrap();
     project.clusters.insert(name.to_owned(), cluster);
 }
@@ -79,7 +79,7 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new(simulator: &Simulator) -> Self {
-        let clusters = simulator.world().projects[PROJECT].clusters.keys().cloned().collect();
+        let clusters = simulator.state().projects[PROJECT].clusters.keys().cloned().collect();
         Self { clusters, ..Self::of(simulator.url()) }
     }
 
@@ -386,5 +386,5 @@ pub(crate) fn exports(cluster: &str) -> String {
 
 /// The requests a simulator has seen whose line contains `part`.
 pub(crate) fn requests(simulator: &Simulator, part: &str) -> usize {
-    simulator.world().seen.iter().filter(|seen| seen.line.contains(part)).count()
+    simulator.state().requests.iter().filter(|seen| seen.line.contains(part)).count()
 }

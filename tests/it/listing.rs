@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_simulator::{Cluster, End, Entry, Fault, Job, Misbehaviour, Order, Shape};
+use atlas_simulator::{Cluster, Entry, Fault, FaultKind, Job, JobOutcome, Order, Topology};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -10,8 +10,8 @@ use crate::harness::{PROJECT, Setup, exports, requests, simulator, world};
 
 const HOUR: Duration = Duration::from_hours(1);
 
-fn failed(code: &str) -> End {
-    End::Failed(code.to_owned(), "the bucket said no".to_owned())
+fn failed(code: &str) -> JobOutcome {
+    JobOutcome::Failed(code.to_owned(), "the bucket said no".to_owned())
 }
 
 fn created(job: &Job) -> f64 {
@@ -21,10 +21,10 @@ fn created(job: &Job) -> f64 {
 #[tokio::test]
 async fn a_failure_after_successes() {
     let jobs = [
-        Job::ended(HOUR * 49, End::Successful),
+        Job::ended(HOUR * 49, JobOutcome::Successful),
         Job::ended(HOUR * 25, failed("BUCKET_ACCESS_DENIED")),
         Job::ended(HOUR, failed("KMS_KEY_DISABLED")),
-        Job::ended(HOUR * 2, End::Cancelled),
+        Job::ended(HOUR * 2, JobOutcome::Cancelled),
     ];
     let simulator = simulator(world([("prod", Cluster::with(jobs.clone()))])).await;
     let scrape = Setup::new(&simulator).start().await.polled().await;
@@ -49,10 +49,11 @@ async fn a_failure_after_successes() {
 
 #[tokio::test]
 async fn running_sharded_stuck_empty_and_odd_ones() {
-    let running = Job { running: HOUR * 100, ..Job::ended(HOUR * 50, End::Successful) };
-    let stuck = Job { shape: Shape::ReplicaSet(105), ..Job::ended(HOUR * 9, End::Never) };
-    let sharded = Job { shape: Shape::Sharded(3), running: HOUR * 9, ..Job::ended(HOUR, End::Successful) };
-    let nothing = Job { shape: Shape::ReplicaSet(0), ..Job::ended(HOUR, End::Successful) };
+    let running = Job { running: HOUR * 100, ..Job::ended(HOUR * 50, JobOutcome::Successful) };
+    let stuck = Job { topology: Topology::ReplicaSet(105), ..Job::ended(HOUR * 9, JobOutcome::Never) };
+    let sharded =
+        Job { topology: Topology::Sharded(3), running: HOUR * 9, ..Job::ended(HOUR, JobOutcome::Successful) };
+    let nothing = Job { topology: Topology::ReplicaSet(0), ..Job::ended(HOUR, JobOutcome::Successful) };
     let odd = [
         json!({"exportBucketId": "x"}),
         json!({"exportBucketId": "x", "id": "a", "createdAt": "2026-01-01T00:00:00.25Z", "state": "PAUSED", "brandNew": {"a": [1]}}),
@@ -108,7 +109,8 @@ async fn a_job_is_followed_through_its_life() {
         ..Job::ended(Duration::ZERO, failed("E"))
     };
     let simulator =
-        simulator(world([("prod", Cluster::with([Job::ended(HOUR, End::Successful), job.clone()]))])).await;
+        simulator(world([("prod", Cluster::with([Job::ended(HOUR, JobOutcome::Successful), job.clone()]))]))
+            .await;
     let exporter = Setup::new(&simulator).start().await;
     let queued = exporter.until(|scrape| scrape.latest_state("prod") == Some("Queued")).await;
     assert_eq!(
@@ -124,12 +126,14 @@ async fn a_job_is_followed_through_its_life() {
     let failed = exporter.until(|scrape| scrape.latest_state("prod") == Some("Failed")).await;
     assert_eq!(failed.value("failures_since_last_success", "prod", ""), Some(1.0));
     assert_eq!(failed.value("last_progress_timestamp_seconds", "prod", ""), None);
-    let recovery =
-        Entry::Job(Job { created_at: Timestamp::now(), ..Job::ended(Duration::ZERO, End::Successful) });
+    let recovery = Entry::Job(Job {
+        created_at: Timestamp::now(),
+        ..Job::ended(Duration::ZERO, JobOutcome::Successful)
+    });
     let Entry::Job(mut recovery) = recovery else { unreachable!() };
     (recovery.queued, recovery.running) = (Duration::ZERO, Duration::ZERO);
     simulator
-        .world()
+        .state()
         .projects
         .get_mut(PROJECT)
         .unwrap()
@@ -145,7 +149,9 @@ async fn a_job_is_followed_through_its_life() {
 
 /// 1,203 daily jobs: the newest failed, those before it succeeded.
 fn long_history() -> Vec<Job> {
-    let job = |days: u32| Job::ended(HOUR * 24 * days, if days == 1 { failed("E") } else { End::Successful });
+    let job = |days: u32| {
+        Job::ended(HOUR * 24 * days, if days == 1 { failed("E") } else { JobOutcome::Successful })
+    };
     (1..=1203).map(job).collect()
 }
 
@@ -176,8 +182,8 @@ async fn every_page_is_read_whatever_the_order_the_overlap_and_the_count() {
     assert_eq!(scrape.value("jobs", "whole-pages", "Successful"), Some(999.0));
     assert!(
         simulator
-            .world()
-            .seen
+            .state()
+            .requests
             .iter()
             .filter(|seen| seen.line.contains("/exports"))
             .all(|seen| seen.line.contains("itemsPerPage=500"))
@@ -187,7 +193,7 @@ async fn every_page_is_read_whatever_the_order_the_overlap_and_the_count() {
 #[tokio::test]
 async fn a_page_may_repeat_as_long_as_the_listing_goes_on() {
     let jobs: Vec<_> =
-        (1..=2000).map(|days| Entry::Job(Job::ended(HOUR * 24 * days, End::Successful))).collect();
+        (1..=2000).map(|days| Entry::Job(Job::ended(HOUR * 24 * days, JobOutcome::Successful))).collect();
     let page = |number: usize| jobs[number * 500..(number + 1) * 500].iter().cloned();
     let jobs = [0, 0, 1, 1, 2, 2, 3].into_iter().flat_map(page).collect();
     let simulator =
@@ -200,9 +206,9 @@ async fn a_page_may_repeat_as_long_as_the_listing_goes_on() {
 #[tokio::test]
 async fn a_restart_in_the_middle_of_a_failure_changes_no_figure() {
     let jobs = [
-        Job::ended(HOUR * 30, End::Successful),
+        Job::ended(HOUR * 30, JobOutcome::Successful),
         Job::ended(HOUR * 20, failed("E")),
-        Job::ended(HOUR, End::Never),
+        Job::ended(HOUR, JobOutcome::Never),
     ];
     let simulator = simulator(world([("prod", Cluster::with(jobs))])).await;
     let mut seen = Vec::new();
@@ -223,8 +229,9 @@ async fn a_restart_in_the_middle_of_a_failure_changes_no_figure() {
 #[tokio::test]
 async fn names_are_escaped_in_paths_labels_and_pages() {
     let name = "we ird/näme#<b>%2F_";
-    let simulator = simulator(world([(name, Cluster::with([Job::ended(HOUR, End::Successful)]))])).await;
-    simulator.world().projects.get_mut(PROJECT).unwrap().name = "<script>\"pay\\ments\"\n".to_owned();
+    let simulator =
+        simulator(world([(name, Cluster::with([Job::ended(HOUR, JobOutcome::Successful)]))])).await;
+    simulator.state().projects.get_mut(PROJECT).unwrap().name = "<script>\"pay\\ments\"\n".to_owned();
     let exporter = Setup::new(&simulator).start().await;
     let scrape = exporter.polled().await;
     assert_eq!(scrape.up(name), Some(1.0));
@@ -241,13 +248,13 @@ async fn names_are_escaped_in_paths_labels_and_pages() {
 #[tokio::test]
 async fn the_id_stands_in_for_a_project_name_that_cannot_be_read() {
     let mut world = world([("prod", Cluster::default())]);
-    let refused = Misbehaviour::Status(403, "USER_UNAUTHORIZED", Vec::new());
+    let refused = FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
     world.faults.push(Fault::lasting(&format!("groups/{PROJECT}$"), refused));
     let simulator = simulator(world).await;
     let scrape = Setup::new(&simulator).start().await.polled().await;
     assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains(&format!("project=\"{PROJECT}\"")));
-    simulator.world().faults.clear();
-    " ".clone_into(&mut simulator.world().projects.get_mut(PROJECT).unwrap().name);
+    simulator.state().faults.clear();
+    " ".clone_into(&mut simulator.state().projects.get_mut(PROJECT).unwrap().name);
     let scrape = Setup::new(&simulator).start().await.polled().await;
     assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains(&format!("project=\"{PROJECT}\"")));
 }
@@ -264,7 +271,7 @@ async fn log_names_few_of_many_clusters() {
     };
     let exporter = setup.start().await;
     exporter.until(|scrape| scrape.up("prod-39").is_some()).await;
-    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.clear();
+    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.clear();
     exporter.until(|scrape| scrape.value("polls_total", "prod-39", "").is_none()).await;
     let log = exporter.log();
     for (each, others) in [

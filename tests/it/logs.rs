@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use atlas_simulator::{Cluster, End, Entry, Event, Fault, Job, Misbehaviour, ORGANIZATION, Project};
+use atlas_simulator::{Cluster, Entry, Event, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Project};
 
 use crate::client::front::{Front, Step, Way};
 use crate::harness::{PROJECT, Setup, by_api_key, by_service_account, command, simulator, world};
@@ -18,10 +18,10 @@ fn failing() -> Cluster {
     let job = |hours: u64| {
         Job::ended(
             Duration::from_secs(3600 * hours),
-            End::Failed(format!("CODE={hours}"), MESSAGE.to_owned()),
+            JobOutcome::Failed(format!("CODE={hours}"), MESSAGE.to_owned()),
         )
     };
-    Cluster::with([Job::ended(Duration::from_hours(30), End::Successful), job(31), job(5), job(3)])
+    Cluster::with([Job::ended(Duration::from_hours(30), JobOutcome::Successful), job(31), job(5), job(3)])
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn the_reason_of_a_failed_job_is_logged_once() {
 async fn failed_jobs_have_a_bound_however_many_and_long_they_are() {
     let message = "a \"long\" text ".repeat(2_000);
     let failed = |hours: u64| {
-        let end = End::Failed("LONG".to_owned(), message.clone());
+        let end = JobOutcome::Failed("LONG".to_owned(), message.clone());
         Job::ended(Duration::from_hours(hours), end)
     };
     for format in ["--log.format=json", "--log.format=logfmt"] {
@@ -141,14 +141,14 @@ async fn answers_that_always_differ_have_a_bounded_log() {
 #[tokio::test]
 async fn restart_does_not_repeat_what_is_resolved_or_old() {
     let job = |hours, end| Job::ended(Duration::from_hours(hours), end);
-    let failed = |hours, code: &str| job(hours, End::Failed(code.to_owned(), MESSAGE.to_owned()));
+    let failed = |hours, code: &str| job(hours, JobOutcome::Failed(code.to_owned(), MESSAGE.to_owned()));
     // Asked for more than a day ago, but it failed within the last.
     let late = Job { running: Duration::from_hours(20), ..failed(30, "LATE") };
     let simulator = simulator(world([
-        ("resolved", Cluster::with([failed(5, "RESOLVED"), job(3, End::Successful)])),
-        ("old", Cluster::with([job(60, End::Successful), failed(26, "OLD")])),
+        ("resolved", Cluster::with([failed(5, "RESOLVED"), job(3, JobOutcome::Successful)])),
+        ("old", Cluster::with([job(60, JobOutcome::Successful), failed(26, "OLD")])),
         ("late", Cluster::with([late])),
-        ("recent", Cluster::with([job(60, End::Successful), failed(26, "OLD"), failed(2, "RECENT")])),
+        ("recent", Cluster::with([job(60, JobOutcome::Successful), failed(26, "OLD"), failed(2, "RECENT")])),
     ]))
     .await;
     for _ in 0..2 {
@@ -164,19 +164,19 @@ async fn restart_does_not_repeat_what_is_resolved_or_old() {
 #[tokio::test]
 async fn event_without_a_job_is_logged_once() {
     let hour = Duration::from_hours(1);
-    let failed = Job::ended(hour * 2, End::Failed("CODE".to_owned(), MESSAGE.to_owned()));
+    let failed = Job::ended(hour * 2, JobOutcome::Failed("CODE".to_owned(), MESSAGE.to_owned()));
     let simulator = simulator(world([
-        ("alone", Cluster::with([Job::ended(hour * 30, End::Successful)])),
+        ("alone", Cluster::with([Job::ended(hour * 30, JobOutcome::Successful)])),
         ("jobless", Cluster::default()),
         ("with-job", Cluster::with([failed])),
-        ("resolved", Cluster::with([Job::ended(hour, End::Successful)])),
+        ("resolved", Cluster::with([Job::ended(hour, JobOutcome::Successful)])),
         ("old", Cluster::default()),
     ]))
     .await;
     for (cluster, age) in [("alone", 2), ("jobless", 3), ("with-job", 1), ("resolved", 4), ("old", 26)] {
         // The job of `with-job` failed twenty-one minutes after it was asked for.
         let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some(cluster), hour * age + hour / 2);
-        simulator.world().projects.get_mut(PROJECT).unwrap().events.push(event);
+        simulator.state().projects.get_mut(PROJECT).unwrap().events.push(event);
     }
     let mut setup = Setup::new(&simulator);
     setup.discovery.push_str("[detail]\ninterval = \"300ms\"\n");
@@ -200,7 +200,7 @@ async fn event_without_a_job_is_logged_once() {
 async fn expired_secret_is_warned_of_once() {
     let simulator = simulator(world([("a", Cluster::default()), ("b", Cluster::default())])).await;
     let other = "32b6e34b3d91647abb20e7b9";
-    simulator.world().projects.insert(other.to_owned(), Project::new("other"));
+    simulator.state().projects.insert(other.to_owned(), Project::new("other"));
     let setup = Setup {
         credentials: format!("{}expires_at = \"2020-01-31\"\n", by_service_account()),
         watched: Some(format!(
@@ -223,15 +223,21 @@ async fn expired_secret_is_warned_of_once() {
 #[tokio::test]
 async fn a_job_that_fails_after_a_newer_one_succeeded_is_logged_too() {
     let hour = Duration::from_hours(1);
-    let older = Job { running: hour * 9, ..Job::ended(hour * 2, End::Successful) };
-    let simulator =
-        simulator(world([("prod", Cluster::with([older.clone(), Job::ended(hour, End::Successful)]))])).await;
+    let older = Job { running: hour * 9, ..Job::ended(hour * 2, JobOutcome::Successful) };
+    let simulator = simulator(world([(
+        "prod",
+        Cluster::with([older.clone(), Job::ended(hour, JobOutcome::Successful)]),
+    )]))
+    .await;
     let exporter = Setup::new(&simulator).start().await;
     exporter.polled().await;
     {
-        let mut world = simulator.world();
-        let failed =
-            Job { end: End::Failed("LATE".to_owned(), MESSAGE.to_owned()), running: hour / 2, ..older };
+        let mut world = simulator.state();
+        let failed = Job {
+            outcome: JobOutcome::Failed("LATE".to_owned(), MESSAGE.to_owned()),
+            running: hour / 2,
+            ..older
+        };
         world.projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().jobs[0] =
             Entry::Job(failed);
     }
@@ -244,14 +250,14 @@ async fn a_job_that_fails_after_a_newer_one_succeeded_is_logged_too() {
 #[tokio::test]
 async fn sunset_is_logged_once_for_each_resource() {
     let simulator = simulator(world([("a", Cluster::default()), ("b", Cluster::default())])).await;
-    simulator.world().headers.push(("sunset", "Sat, 31 Dec 2030 23:59:59 GMT".to_owned()));
+    simulator.state().headers.push(("sunset", "Sat, 31 Dec 2030 23:59:59 GMT".to_owned()));
     let exporter = Setup { discovery: "interval = \"200ms\"\n".to_owned(), ..Setup::new(&simulator) };
     let exporter = exporter.start().await;
     let resources = ["clusters", "events", "export_buckets", "exports", "project", "schedule", "snapshots"];
     let logged = |resource: &str| exporter.log().matches(&format!(" resource={resource} ")).count();
     exporter.until(|_| resources.iter().all(|resource| logged(resource) > 0)).await;
     // A date that moves within the day is no news.
-    simulator.world().headers[0].1 = "Fri, 1 Jan 2027 00:00:00 GMT".to_owned();
+    simulator.state().headers[0].1 = "Fri, 1 Jan 2027 00:00:00 GMT".to_owned();
     exporter.polled_again(5.0).await;
     for resource in resources {
         assert_eq!(logged(resource), 1, "{resource}: {}", exporter.log());
@@ -275,14 +281,14 @@ async fn not_even_the_chattiest_log_holds_a_secret() {
 async fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
     let simulator = simulator(world([("prod", Cluster::default())])).await;
     simulator
-        .world()
+        .state()
         .faults
-        .push(Fault::lasting("/prod/", Misbehaviour::Status(404, "CLUSTER_NOT_FOUND", Vec::new())));
+        .push(Fault::lasting("/prod/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new())));
     let exporter = Setup::new(&simulator).start().await;
     exporter.polled_again(4.0).await;
     assert_eq!(exporter.log().matches("the poll failed").count(), 1, "{}", exporter.log());
     assert!(exporter.log().contains("reason=not_found"), "{}", exporter.log());
-    simulator.world().faults.clear();
+    simulator.state().faults.clear();
     exporter.until(|scrape| scrape.up("prod") == Some(1.0)).await;
     exporter.polled_again(2.0).await;
     assert_eq!(exporter.log().matches("can be polled again").count(), 1, "{}", exporter.log());

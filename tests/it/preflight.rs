@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use atlas_simulator::{
-    Account, Cluster, End, Fault, Job, Kind, Misbehaviour, ORGANIZATION, Project, Schedule, Scheme,
-    Simulator, World,
+    Account, AtlasState, Cluster, ClusterKind, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Project,
+    Schedule, Scheme, Simulator,
 };
 use serde_json::Value;
 
@@ -43,10 +43,10 @@ fn watched(mut setup: Setup, watched: &str) -> Setup {
 }
 
 fn cluster() -> Cluster {
-    Cluster::with([Job::ended(Duration::from_secs(9999), End::Successful)])
+    Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)])
 }
 
-fn mixed() -> World {
+fn mixed() -> AtlasState {
     let mut world = world([
         ("prod-eu", cluster()),
         ("prod-us", Cluster { paused: true, ..cluster() }),
@@ -57,7 +57,7 @@ fn mixed() -> World {
                 ..cluster()
             },
         ),
-        ("free", Cluster { kind: Kind::SharedTier, ..cluster() }),
+        ("free", Cluster { kind: ClusterKind::SharedTier, ..cluster() }),
         ("careless", Cluster { backup_disabled: true, ..cluster() }),
     ]);
     world.projects.insert(OTHER.to_owned(), Project::new("analytics").with("warehouse", cluster()));
@@ -90,7 +90,7 @@ async fn check_says_that_all_is_well() {
 #[tokio::test]
 async fn check_says_what_to_do_about_each_trouble() {
     let simulator = simulator(mixed()).await;
-    simulator.world().accounts.push(Account {
+    simulator.state().accounts.push(Account {
         backup_manager: false,
         ..Account::new(Scheme::ServiceAccount, "mdb_sa_id_poor", "poor")
     });
@@ -156,8 +156,8 @@ async fn check_says_what_to_do_about_each_trouble() {
     assert_eq!(rows.iter().find(|row| row["cluster_name"] == "prod-eu").unwrap()["verdict"], "ok");
 }
 
-async fn advice_on(simulator: &Simulator, path: &str, what: Misbehaviour) -> String {
-    simulator.world().faults = vec![Fault::lasting(path, what)];
+async fn advice_on(simulator: &Simulator, path: &str, what: FaultKind) -> String {
+    simulator.state().faults = vec![Fault::lasting(path, what)];
     let entry = format!(
         "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod-eu\"]\n[[projects]]\nid = \"{OTHER}\"\nclusters = [\"warehouse\"]\n"
     );
@@ -171,7 +171,7 @@ async fn advice_on(simulator: &Simulator, path: &str, what: Misbehaviour) -> Str
 #[tokio::test]
 async fn check_tells_the_usual_causes_apart() {
     let simulator = simulator(mixed()).await;
-    let refused = |status, code| Misbehaviour::Status(status, code, Vec::new());
+    let refused = |status, code| FaultKind::Status(status, code, Vec::new());
     let of = async |path: &str, what, parts: &[&str]| {
         let table = advice_on(&simulator, path, what).await;
         for part in parts {
@@ -211,8 +211,8 @@ async fn check_tells_the_usual_causes_apart() {
     )
     .await;
     of("/exports", refused(429, "RATE_LIMITED"), &["too many requests"]).await;
-    of("/groups/", Misbehaviour::Hang, &["no answer in time"]).await;
-    of("/groups/", Misbehaviour::Html, &["check atlas.base_url"]).await;
+    of("/groups/", FaultKind::Hang, &["no answer in time"]).await;
+    of("/groups/", FaultKind::Html, &["check atlas.base_url"]).await;
     of("/groups/", refused(500, "UNEXPECTED_ERROR"), &["an internal fault"]).await;
     of("/oauth/", refused(403, "ORG_REQUIRES_ACCESS_LIST"), &["API access list of the service"]).await;
     let mut setup = Setup::new(&simulator);
@@ -259,7 +259,7 @@ async fn check_hint_follows_atlas_code() {
     let mut world = world([("prod", cluster())]);
     let names: Vec<_> = (0..cases.len()).map(|index| format!("unlisted-{index:02}")).collect();
     for (name, (status, code, ..)) in names.iter().zip(cases) {
-        let answer = Misbehaviour::Status(status, code, Vec::new());
+        let answer = FaultKind::Status(status, code, Vec::new());
         world.faults.push(Fault::lasting(&format!("/{name}/backup/exports"), answer));
     }
     let simulator = simulator(world).await;
@@ -301,8 +301,8 @@ async fn once_prints_the_exposition_and_says_whether_all_was_well() {
     assert!(!out.contains("process_"), "a textfile collector has its own");
 
     for path in ["prod-eu/backup/exports", "prod-eu/backup/schedule", "/orgs/", "/clusters$"] {
-        let refusal = Misbehaviour::Status(403, "USER_UNAUTHORIZED", Vec::new());
-        simulator.world().faults = vec![Fault::lasting(path, refusal)];
+        let refusal = FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
+        simulator.state().faults = vec![Fault::lasting(path, refusal)];
         let (code, out, err) = run(&setup, &["--once"]).await;
         assert_eq!(code, Some(1), "{path}: {err}");
         assert!(out.contains("_success{") || out.contains("mongodbatlas_backup_export_up{"), "{path}: {out}");
@@ -315,7 +315,7 @@ async fn once_prints_the_exposition_and_says_whether_all_was_well() {
 #[tokio::test]
 async fn once_can_be_told_to_stop() {
     let simulator = simulator(mixed()).await;
-    simulator.world().faults = vec![Fault::lasting("/exports", Misbehaviour::Hang)];
+    simulator.state().faults = vec![Fault::lasting("/exports", FaultKind::Hang)];
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.toml"), Setup::new(&simulator).toml()).unwrap();
     let mut child = command().current_dir(folder.path()).arg("--once").spawn().unwrap();
@@ -355,7 +355,7 @@ async fn every_cluster_is_on_exactly_one_shard() {
 #[tokio::test]
 async fn check_ends_in_time_and_can_be_told_to_stop() {
     let simulator = simulator(mixed()).await;
-    simulator.world().faults = vec![Fault::lasting("/exports", Misbehaviour::Hang)];
+    simulator.state().faults = vec![Fault::lasting("/exports", FaultKind::Hang)];
     let mut setup = watched(Setup::new(&simulator), &format!("[[projects]]\nid = \"{PROJECT}\"\n"));
     "timeout = \"1s\"\n".clone_into(&mut setup.poll);
     let start = std::time::Instant::now();
@@ -430,13 +430,13 @@ async fn once_ends_while_clusters_come_and_go() {
     let simulator = std::sync::Arc::new(simulator(mixed()).await);
     let mut setup = watched(Setup::new(&simulator), &format!("[[projects]]\nid = \"{PROJECT}\"\n"));
     setup.discovery = "interval = \"100ms\"\n".to_owned();
-    simulator.world().faults = vec![Fault::lasting("/fickle-", Misbehaviour::Hang)];
+    simulator.state().faults = vec![Fault::lasting("/fickle-", FaultKind::Hang)];
     setup.poll = "timeout = \"2s\"\n".to_owned();
     let world = simulator.clone();
     let fickle = tokio::spawn(async move {
         for number in 0.. {
             world
-                .world()
+                .state()
                 .projects
                 .get_mut(PROJECT)
                 .unwrap()
@@ -470,7 +470,7 @@ async fn check_says_which_details_can_be_read() {
     assert_eq!(all["details"], serde_json::json!({"snapshots": true, "events": true, "buckets": true}));
     assert_eq!(all["advice"], "details that can be read: snapshots, events, buckets");
 
-    simulator.world().accounts[0].denied = vec!["events".to_owned(), "exportBuckets".to_owned()];
+    simulator.state().accounts[0].denied = vec!["events".to_owned(), "exportBuckets".to_owned()];
     let (code, json) = checked("buckets = false\n").await;
     let some = row(&json).unwrap();
     assert_eq!((code, &some["verdict"]), (Some(0), &"warning".into()), "exports are watched all the same");
@@ -499,18 +499,18 @@ async fn check_says_which_details_can_be_read() {
     let (_, json) = checked(off).await;
     assert_eq!(row(&json), None);
     // A list of which an entry cannot be read cannot be read; and a sharded cluster has a list of its own.
-    simulator.world().accounts[0].denied.clear();
-    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().shards = 3;
-    let odd = Misbehaviour::Body("{\"results\":[{}]}");
-    simulator.world().faults.push(Fault::lasting("/exportBuckets", odd));
+    simulator.state().accounts[0].denied.clear();
+    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().shards = 3;
+    let odd = FaultKind::Body("{\"results\":[{}]}");
+    simulator.state().faults.push(Fault::lasting("/exportBuckets", odd));
     let (_, json) = checked("").await;
     let details = serde_json::json!({"snapshots": true, "events": true, "buckets": false});
     assert_eq!(row(&json).unwrap()["details"], details);
-    simulator.world().faults.clear();
-    simulator.world().accounts[0].denied = vec!["events".to_owned(), "exportBuckets".to_owned()];
+    simulator.state().faults.clear();
+    simulator.state().accounts[0].denied = vec!["events".to_owned(), "exportBuckets".to_owned()];
     // Without a cluster that Atlas exports by itself there are no snapshots to try.
     let off = Schedule { auto_export: false, ..Schedule::default() };
-    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().schedule = off;
+    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().schedule = off;
     let (_, json) = checked("").await;
     assert_eq!(row(&json).unwrap()["details"], serde_json::json!({"events": false, "buckets": false}));
 }

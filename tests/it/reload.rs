@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atlas_simulator::{
-    Account, Cluster, End, Fault, Job, Misbehaviour, ORGANIZATION, Project, Scheme, Simulator,
+    Account, Cluster, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Project, Scheme, Simulator,
 };
 use reqwest::StatusCode;
 
@@ -12,7 +12,7 @@ use crate::harness::{Exporter, PROJECT, SECRET, Setup, add, exports, requests, s
 const OTHER: &str = "32b6e34b3d91647abb20e7b9";
 
 async fn three_clusters() -> Simulator {
-    let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), End::Never)]);
+    let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Never)]);
     let mut world = world([("a", cluster()), ("b", cluster()), ("c", cluster())]);
     world.projects.insert(OTHER.to_owned(), Project::new("other").with("d", cluster()));
     simulator(world).await
@@ -49,8 +49,7 @@ async fn clusters_that_stay_keep_their_state_and_others_come_and_go() {
     let before = exporter.polled_again(3.0).await;
     let since = own(&before, "config_last_reload_success_timestamp_seconds");
     assert_eq!(own(&before, "config_last_reload_successful"), 1.0);
-    simulator.world().faults =
-        vec![Fault::lasting(&exports("a"), Misbehaviour::Status(404, "X", Vec::new()))];
+    simulator.state().faults = vec![Fault::lasting(&exports("a"), FaultKind::Status(404, "X", Vec::new()))];
     let failed = exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
 
     let mut next = watching(&simulator, &["a", "c"]);
@@ -85,9 +84,12 @@ async fn clusters_that_stay_keep_their_state_and_others_come_and_go() {
 #[tokio::test]
 async fn what_a_cluster_moved_is_remembered_over_a_reload() {
     let simulator = three_clusters().await;
-    simulator.world().projects.get_mut(PROJECT).unwrap().clusters.insert(
+    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.insert(
         "a".to_owned(),
-        Cluster::with([Job { queued: Duration::ZERO, ..Job::ended(Duration::from_mins(1), End::Never) }]),
+        Cluster::with([Job {
+            queued: Duration::ZERO,
+            ..Job::ended(Duration::from_mins(1), JobOutcome::Never)
+        }]),
     );
     let exporter = watching(&simulator, &["a"]).start().await;
     let created = exporter.polled().await.value("latest_job_created_timestamp_seconds", "a", "").unwrap();
@@ -264,8 +266,7 @@ async fn every_setting_can_be_reloaded() {
     assert_eq!(after.value("export_expected", "a", ""), Some(1.0));
     add(&simulator, "c-new", Cluster::default());
     exporter.until(|scrape| scrape.up("c-new") == Some(1.0)).await;
-    simulator.world().faults =
-        vec![Fault::lasting(&exports("a"), Misbehaviour::Status(404, "X", Vec::new()))];
+    simulator.state().faults = vec![Fault::lasting(&exports("a"), FaultKind::Status(404, "X", Vec::new()))];
     exporter.until(|scrape| scrape.up("a") == Some(0.0) && !scrape.has_figures("a")).await;
 }
 
@@ -276,12 +277,12 @@ async fn a_reload_that_changes_nothing_asks_nothing() {
     setup.poll = "interval = \"1h\"\n".to_owned();
     let exporter = setup.start().await;
     exporter.ready().await;
-    let asked = simulator.world().answered;
+    let asked = simulator.state().request_count;
     for _ in 0..5 {
         assert_eq!(post(&exporter).await.0, StatusCode::OK);
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(simulator.world().answered, asked);
+    assert_eq!(simulator.state().request_count, asked);
 }
 
 #[tokio::test]
@@ -300,7 +301,7 @@ async fn another_atlas_is_asked_from_then_on_and_the_old_one_no_more() {
 async fn a_reload_mints_nothing_whoever_asks() {
     let simulator = three_clusters().await;
     let other = "mdb_sa_id_2";
-    simulator.world().accounts.push(Account::new(Scheme::ServiceAccount, other, "other"));
+    simulator.state().accounts.push(Account::new(Scheme::ServiceAccount, other, "other"));
     let setup = watching(&simulator, &["a"]);
     let own = format!(
         "[[projects]]\nid = \"{OTHER}\"\n[projects.service_account]\nclient_id = \"{other}\"\nclient_secret = \"other\"\n"
@@ -383,7 +384,7 @@ async fn files_that_hang_hold_up_nobody() {
         fifo(&exporter, name);
     }
     // New tokens are needed, and so are the secrets: two threads of two would be stuck.
-    simulator.world().sessions.revoke_tokens();
+    simulator.state().sessions.revoke_tokens();
     exporter.signal("HUP");
     for _ in 0..70 {
         let scrape = tokio::time::timeout(Duration::from_secs(2), exporter.scrape());

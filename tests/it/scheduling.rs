@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use atlas_simulator::{Cluster, Fault, Misbehaviour, ORGANIZATION, Project};
+use atlas_simulator::{Cluster, Fault, FaultKind, ORGANIZATION, Project};
 
 use crate::harness::{Exporter, PROJECT, Setup, add, requests, simulator, world};
 
@@ -19,7 +19,7 @@ async fn clusters_that_hang_do_not_starve_the_rest() {
     let mut world = world(
         hanging.map(|name| (name, Cluster::default())).into_iter().chain([("good", Cluster::default())]),
     );
-    world.faults = hanging.map(|name| Fault::lasting(&format!("/{name}/"), Misbehaviour::Hang)).into();
+    world.faults = hanging.map(|name| Fault::lasting(&format!("/{name}/"), FaultKind::Hang)).into();
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
     setup.poll = "interval = \"500ms\"\ntimeout = \"30s\"\nconcurrency = 1\n".to_owned();
@@ -41,8 +41,7 @@ async fn a_crowd_that_hangs_has_a_lane_of_its_own() {
     let hanging: Vec<&'static str> = (0..30).map(|i| &*format!("h{i}").leak()).collect();
     let mut world =
         world(hanging.iter().map(|name| (*name, Cluster::default())).chain([("good", Cluster::default())]));
-    world.faults =
-        hanging.iter().map(|name| Fault::lasting(&format!("/{name}/"), Misbehaviour::Hang)).collect();
+    world.faults = hanging.iter().map(|name| Fault::lasting(&format!("/{name}/"), FaultKind::Hang)).collect();
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
     setup.poll = "interval = \"1s\"\ntimeout = \"2s\"\nconcurrency = 4\n".to_owned();
@@ -56,7 +55,7 @@ async fn a_crowd_that_hangs_has_a_lane_of_its_own() {
 #[tokio::test]
 async fn a_poll_that_outlasts_its_interval_is_followed_by_one_and_not_by_many() {
     let mut world = world([("slow", Cluster::default())]);
-    world.faults = vec![Fault::lasting("/slow/", Misbehaviour::Slow(Duration::from_millis(1500)))];
+    world.faults = vec![Fault::lasting("/slow/", FaultKind::Slow(Duration::from_millis(1500)))];
     let simulator = simulator(world).await;
     let exporter = Setup::new(&simulator).start().await;
     let start = Instant::now();
@@ -70,7 +69,7 @@ async fn a_poll_that_outlasts_its_interval_is_followed_by_one_and_not_by_many() 
 async fn polls_keep_their_interval() {
     let mut world = world([("a", Cluster::default()), ("b", Cluster::default())]);
     // An interval runs from the beginning of a poll, not from its end.
-    world.faults = vec![Fault::lasting("/a/", Misbehaviour::Slow(Duration::from_millis(600)))];
+    world.faults = vec![Fault::lasting("/a/", FaultKind::Slow(Duration::from_millis(600)))];
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
     setup.poll = "interval = \"1s\"\n".to_owned();
@@ -85,8 +84,8 @@ async fn no_more_begins_at_once_than_is_configured() {
     let names: Vec<&'static str> = (0..60).map(|i| &*format!("c{i}").leak()).collect();
     let mut world = world(names.iter().map(|name| (*name, Cluster::default())));
     world.faults = vec![
-        Fault::lasting("/exports", Misbehaviour::Slow(Duration::from_secs(2))),
-        Fault::lasting("/schedule", Misbehaviour::Slow(Duration::from_secs(2))),
+        Fault::lasting("/exports", FaultKind::Slow(Duration::from_secs(2))),
+        Fault::lasting("/schedule", FaultKind::Slow(Duration::from_secs(2))),
     ];
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
@@ -95,7 +94,7 @@ async fn no_more_begins_at_once_than_is_configured() {
     let start = Instant::now();
     let exporter = setup.start().await;
     tokio::time::sleep(Duration::from_millis(900)).await;
-    let most = simulator.world().most_under_way;
+    let most = simulator.state().max_in_flight;
     // Two polls and two readings start in 125 ms. Without a limit, there would be 120 requests.
     let allowed = 4 * (start.elapsed().as_millis() / 125 + 1);
     assert!(most > 4 && most as u128 <= allowed, "{most} of {allowed}");
@@ -122,7 +121,7 @@ async fn first_requests_are_spread() {
 async fn schedules_that_hang_hold_up_neither_polls_nor_discovery() {
     let names: Vec<&'static str> = (0..40).map(|i| &*format!("c{i}").leak()).collect();
     let mut world = world(names.iter().map(|name| (*name, Cluster::default())));
-    world.faults = vec![Fault::lasting("/schedule", Misbehaviour::Hang)];
+    world.faults = vec![Fault::lasting("/schedule", FaultKind::Hang)];
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
     setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n"));
@@ -142,7 +141,7 @@ async fn many_projects_that_hang_hold_up_no_other() {
     for i in 0..150 {
         world.projects.insert(format!("65f1c0ffee5eed{i:010x}"), Project::new("hanging"));
     }
-    world.faults = vec![Fault::lasting("/65f1c0ffee5eed", Misbehaviour::Hang)];
+    world.faults = vec![Fault::lasting("/65f1c0ffee5eed", FaultKind::Hang)];
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
     // The hanging ones come first in every order there is.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_simulator::{Cluster, End, Entry, Fault, Job, Misbehaviour};
+use atlas_simulator::{Cluster, Entry, Fault, FaultKind, Job, JobOutcome};
 
 use crate::golden::assert_golden;
 use crate::harness::{Setup, exports, simulator, world};
@@ -44,7 +44,7 @@ async fn the_exposition_is_the_golden_one() {
         ),
     ];
     let mut world = world([("prod", Cluster { jobs, ..Cluster::default() })]);
-    world.faults = vec![Fault::lasting("/gone/", Misbehaviour::Status(404, "CLUSTER_NOT_FOUND", Vec::new()))];
+    world.faults = vec![Fault::lasting("/gone/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new()))];
     let simulator = simulator(world).await;
     let mut setup = Setup::new(&simulator);
     setup.clusters.push("gone".to_owned());
@@ -151,8 +151,8 @@ async fn the_body_is_compressed_only_where_that_is_offered() {
 async fn ready_means_that_every_cluster_was_polled_well_or_badly() {
     let mut world = world([("bad", Cluster::default()), ("slow", Cluster::default())]);
     world.faults = vec![
-        Fault::lasting("/bad/", Misbehaviour::Status(404, "CLUSTER_NOT_FOUND", Vec::new())),
-        Fault::lasting(&exports("slow"), Misbehaviour::Slow(Duration::from_secs(3))),
+        Fault::lasting("/bad/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new())),
+        Fault::lasting(&exports("slow"), FaultKind::Slow(Duration::from_secs(3))),
     ];
     let simulator = simulator(world).await;
     let exporter = Setup::new(&simulator).start().await;
@@ -167,20 +167,20 @@ async fn ready_means_that_every_cluster_was_polled_well_or_badly() {
 
 #[tokio::test]
 async fn the_status_page_shows_every_cluster() {
-    let failed = End::Failed("BUCKET_GONE".to_owned(), "the <bucket> is gone".to_owned());
+    let failed = JobOutcome::Failed("BUCKET_GONE".to_owned(), "the <bucket> is gone".to_owned());
     let mut world = world([
         (
             "failing",
             Cluster::with([
-                Job::ended(Duration::from_hours(25), End::Successful),
+                Job::ended(Duration::from_hours(25), JobOutcome::Successful),
                 Job::ended(Duration::from_mins(150), failed),
             ]),
         ),
-        ("running", Cluster::with([Job::ended(Duration::from_mins(11), End::Successful)])),
+        ("running", Cluster::with([Job::ended(Duration::from_mins(11), JobOutcome::Successful)])),
         ("never", Cluster::default()),
         ("gone", Cluster::default()),
     ]);
-    world.faults = vec![Fault::lasting("/gone/", Misbehaviour::Status(404, "CLUSTER_NOT_FOUND", Vec::new()))];
+    world.faults = vec![Fault::lasting("/gone/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new()))];
     let simulator = simulator(world).await;
     let exporter = Setup::new(&simulator).start().await;
     exporter.polled().await;
@@ -229,11 +229,11 @@ async fn a_scrape_calls_nobody() {
     let exporter = setup.start().await;
     exporter.ready().await;
     exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_detail_up").len() == 3).await;
-    let before = simulator.world().seen.len();
+    let before = simulator.state().requests.len();
     for path in ["/metrics", "/", "/-/ready", "/-/healthy"].repeat(5) {
         exporter.get(path).await;
     }
-    assert_eq!(simulator.world().seen.len(), before);
+    assert_eq!(simulator.state().requests.len(), before);
 }
 
 /// Compared with what the kernel says from outside.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use atlas_simulator::{Cluster, Fault, Misbehaviour};
+use atlas_simulator::{Cluster, Fault, FaultKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -14,7 +14,7 @@ use crate::harness::{Exporter, Setup, command, simulator, world};
 async fn signals_end_it_at_once_and_well_even_in_the_middle_of_a_poll() {
     for signal in ["TERM", "INT"] {
         let mut world = world([("hanging", Cluster::default()), ("good", Cluster::default())]);
-        world.faults = vec![Fault::lasting("/hanging/", Misbehaviour::Hang)];
+        world.faults = vec![Fault::lasting("/hanging/", FaultKind::Hang)];
         let simulator = simulator(world).await;
         let mut exporter = Setup::new(&simulator).start().await;
         // The connection of this scrape stays open.

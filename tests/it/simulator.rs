@@ -79,7 +79,7 @@ async fn a_dated_version_is_mandatory() {
 #[tokio::test]
 async fn tokens_are_checked_end_and_are_scarce() {
     let simulator = start().await;
-    simulator.world().sessions.token_life = Duration::from_millis(400);
+    simulator.state().sessions.token_lifetime = Duration::from_millis(400);
     let token = token(&simulator).await;
     assert_eq!(get(&simulator, &listing(""), &token, ACCEPT).await.0, 200);
     assert_eq!(get(&simulator, &listing(""), "Bearer guessed", ACCEPT).await.0, 401);

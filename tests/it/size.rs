@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use atlas_simulator::{Bucket, Cluster, End, Job, ORGANIZATION, Project, Snapshot};
+use atlas_simulator::{Cluster, Job, JobOutcome, ORGANIZATION, Project, Snapshot, TokenBucket};
 
 use crate::harness::{Exporter, Setup, simulator, world};
 
@@ -40,7 +40,7 @@ async fn scraped(clusters: usize) -> Size {
     let mut world = world([]);
     world.projects.clear();
     for number in 0..clusters.div_ceil(OF_PROJECT) {
-        let plenty = || Bucket::new(1_000_000, 1_000_000);
+        let plenty = || TokenBucket::new(1_000_000, 1_000_000);
         let mut project = Project {
             budget: plenty(),
             clusters_budget: plenty(),
@@ -51,7 +51,7 @@ async fn scraped(clusters: usize) -> Size {
             // No two clusters are backed up at the same time: equal values would compress too well.
             let age = Duration::from_secs((7919 * (number * OF_PROJECT + cluster) as u64) % 80_021 + 3600);
             let snapshots = [age, age + DAY, age + DAY * 2].map(|age| Snapshot::taken(age, "daily"));
-            let jobs = snapshots.each_ref().map(|snapshot| Job::of(snapshot, End::Successful));
+            let jobs = snapshots.each_ref().map(|snapshot| Job::of(snapshot, JobOutcome::Successful));
             let cluster_name = format!("prod-{number:03}-{cluster}");
             let cluster = Cluster { snapshots: snapshots.to_vec(), ..Cluster::with(jobs) };
             project.clusters.insert(cluster_name, cluster);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use atlas_simulator::{
-    Cluster, End, Event, Fault, Job, Misbehaviour, ORGANIZATION, Schedule, Simulator, Snapshot, World,
+    AtlasState, Cluster, Event, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Schedule, Simulator,
+    Snapshot,
 };
 use serde_json::Value;
 
@@ -11,20 +12,20 @@ use crate::harness::{Exporter, PROJECT, Scrape, Setup, exports, simulator, world
 
 const HOUR: Duration = Duration::from_hours(1);
 
-fn failed() -> End {
-    End::Failed("BUCKET_GONE".to_owned(), "the <bucket> is gone".to_owned())
+fn failed() -> JobOutcome {
+    JobOutcome::Failed("BUCKET_GONE".to_owned(), "the <bucket> is gone".to_owned())
 }
 
 /// One cluster for each kind of verdict, and one that is blind.
-fn all_kinds() -> World {
+fn all_kinds() -> AtlasState {
     let ended = |ago: Duration, end| Job::ended(ago, end);
     let snapshot = Snapshot::taken(HOUR * 25, "daily");
-    let exported = Job::of(&snapshot, End::Successful);
+    let exported = Job::of(&snapshot, JobOutcome::Successful);
     let mut world = world([
-        ("failing", Cluster::with([ended(HOUR * 25, End::Successful), ended(HOUR * 2, failed())])),
+        ("failing", Cluster::with([ended(HOUR * 25, JobOutcome::Successful), ended(HOUR * 2, failed())])),
         ("failing-often", {
             let failures = [5, 4, 3].map(|hours| ended(HOUR * hours, failed()));
-            Cluster::with([ended(HOUR * 26, End::Successful)].into_iter().chain(failures))
+            Cluster::with([ended(HOUR * 26, JobOutcome::Successful)].into_iter().chain(failures))
         }),
         (
             "waiting",
@@ -33,13 +34,19 @@ fn all_kinds() -> World {
                 ..Cluster::with([exported])
             },
         ),
-        ("overdue", Cluster::with([ended(HOUR * 40, End::Successful)])),
+        ("overdue", Cluster::with([ended(HOUR * 40, JobOutcome::Successful)])),
         (
             "never",
             Cluster { created_at: Some("2020-01-01T00:00:00Z".parse().unwrap()), ..Cluster::default() },
         ),
-        ("stuck", Cluster::with([ended(HOUR * 20, End::Successful), Job::ended(HOUR * 3, End::Never)])),
-        ("well", Cluster::with([ended(HOUR * 3, End::Successful)])),
+        (
+            "stuck",
+            Cluster::with([
+                ended(HOUR * 20, JobOutcome::Successful),
+                Job::ended(HOUR * 3, JobOutcome::Never),
+            ]),
+        ),
+        ("well", Cluster::with([ended(HOUR * 3, JobOutcome::Successful)])),
         (
             "unexpected",
             Cluster {
@@ -50,7 +57,7 @@ fn all_kinds() -> World {
         ("blind", Cluster::default()),
     ]);
     world.faults =
-        vec![Fault::lasting(&exports("blind"), Misbehaviour::Status(403, "USER_UNAUTHORIZED", Vec::new()))];
+        vec![Fault::lasting(&exports("blind"), FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new()))];
     let told = Event::new("CPS_AUTO_EXPORT_FAILED", Some("well"), HOUR * 9);
     world.projects.get_mut(PROJECT).unwrap().events.push(told);
     world
@@ -275,7 +282,7 @@ async fn the_page_is_whole_without_a_script() {
 
 #[tokio::test]
 async fn figures_that_were_withdrawn_leave_nobody_well() {
-    let cluster = Cluster::with([Job::ended(HOUR * 3, End::Successful)]);
+    let cluster = Cluster::with([Job::ended(HOUR * 3, JobOutcome::Successful)]);
     let mut world = world([("a", cluster)]);
     let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some("a"), HOUR * 9);
     world.projects.get_mut(PROJECT).unwrap().events.push(event);
@@ -288,7 +295,7 @@ async fn figures_that_were_withdrawn_leave_nobody_well() {
         .await;
     exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;
     // The last poll that has ended was good, and the one that is under way never ends.
-    simulator.world().faults.push(Fault::lasting("/exports", Misbehaviour::Slow(HOUR)));
+    simulator.state().faults.push(Fault::lasting("/exports", FaultKind::Slow(HOUR)));
     exporter.until(|scrape| !scrape.has_figures("a")).await;
     let status = json(&exporter, "").await;
     let cluster = &status["clusters"][0];
@@ -303,7 +310,7 @@ async fn figures_that_were_withdrawn_leave_nobody_well() {
 
 #[tokio::test]
 async fn a_job_is_not_said_to_move_when_another_does() {
-    let jobs = [Job::ended(HOUR * 9, End::Never), Job::ended(HOUR, End::Successful)];
+    let jobs = [Job::ended(HOUR * 9, JobOutcome::Never), Job::ended(HOUR, JobOutcome::Successful)];
     let simulator = simulator(world([("two", Cluster::with(jobs))])).await;
     let exporter = start_quietly(&simulator).await;
     let page = exporter.page().await;
@@ -315,8 +322,8 @@ async fn a_job_is_not_said_to_move_when_another_does() {
 #[tokio::test]
 async fn a_page_that_can_see_nothing_says_so_first() {
     let simulator = simulator(world([("a", Cluster::default())])).await;
-    let refused = Misbehaviour::Status(403, "USER_UNAUTHORIZED", Vec::new());
-    simulator.world().faults.push(Fault::lasting("/orgs/", refused));
+    let refused = FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
+    simulator.state().faults.push(Fault::lasting("/orgs/", refused));
     let watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
     let mut setup = Setup { watched, ..Setup::new(&simulator) };
     setup.discovery = "interval = \"200ms\"\n".to_owned();
@@ -333,7 +340,7 @@ async fn a_page_that_can_see_nothing_says_so_first() {
         assert!(page.contains(part), "{part:?} is not on the page:\n{page}");
     }
     // What is known stays, and what cannot be read is still told first.
-    simulator.world().faults.clear();
+    simulator.state().faults.clear();
     exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;
     let page = exporter.page().await;
     assert!(page.contains("<title>1 missing a backup · Atlas backup exports</title>"), "{page}");
@@ -361,9 +368,9 @@ async fn the_next_poll_is_told_and_what_is_stale_is_gone() {
     let wait = moment("next_poll_at").duration_since(moment("last_poll_at"));
     assert!((0.1..0.3).contains(&wait.as_secs_f64()), "{wait}");
     simulator
-        .world()
+        .state()
         .faults
-        .push(Fault::lasting("/exports", Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new())));
+        .push(Fault::lasting("/exports", FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new())));
     exporter.until(|scrape| scrape.up("a") == Some(0.0) && !scrape.has_figures("a")).await;
     let status = json(&exporter, "").await;
     let cluster = &status["clusters"][0];
@@ -419,8 +426,8 @@ async fn links_of_the_page_are_relative_and_lead_somewhere() {
 #[tokio::test]
 async fn a_banner_claims_no_polls_while_they_fail() {
     let simulator = simulator(world([("a", Cluster::default()), ("b", Cluster::default())])).await;
-    let down = || Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new());
-    simulator.world().faults.push(Fault::lasting("/groups/", down()));
+    let down = || FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new());
+    simulator.state().faults.push(Fault::lasting("/groups/", down()));
     let discovery = "interval = \"300ms\"\n[detail]\ninterval = \"300ms\"\n".to_owned();
     let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
     // A search narrows the table, and no banner.
@@ -446,8 +453,8 @@ async fn a_banner_claims_no_polls_while_they_fail() {
     let status = json(&exporter, "").await;
     let reasons: Vec<_> = status["problems"].as_array().unwrap().iter().map(|one| &one["reason"]).collect();
     assert_eq!(reasons, ["server_error"; 3], "{status}");
-    simulator.world().faults = vec![Fault::lasting("/events", down()), Fault::lasting(&exports("a"), down())];
+    simulator.state().faults = vec![Fault::lasting("/events", down()), Fault::lasting(&exports("a"), down())];
     until("The polls of 1 of 2 clusters there fail, too.").await;
-    simulator.world().faults.pop();
+    simulator.state().faults.pop();
     until("The export jobs are watched all the same.").await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_simulator::{Cluster, End, Entry, Job, Order, Simulator};
+use atlas_simulator::{Cluster, Entry, Job, JobOutcome, Order, Simulator};
 use jiff::Timestamp;
 
 use crate::harness::{Exporter, PROJECT, Scrape, Setup, requests, simulator, world};
@@ -15,7 +15,7 @@ const HEAD: &str = "/backup/exports?itemsPerPage=100&pageNum=1";
 /// So many daily jobs, of which one in ten failed.
 fn history(days: u32) -> Cluster {
     let end = |day| {
-        if day % 10 == 0 { End::Failed("E".to_owned(), String::new()) } else { End::Successful }
+        if day % 10 == 0 { JobOutcome::Failed("E".to_owned(), String::new()) } else { JobOutcome::Successful }
     };
     Cluster::with((1..=days).map(|day| Job::ended(DAY * day, end(day))))
 }
@@ -26,7 +26,7 @@ fn own(scrape: &Scrape, name: &str) -> f64 {
 
 /// Changes the jobs of `prod`.
 fn change(simulator: &Simulator, change: impl FnOnce(&mut Cluster)) {
-    change(simulator.world().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap());
+    change(simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap());
 }
 
 fn jobs(scrape: &Scrape) -> (Option<f64>, Option<f64>) {
@@ -53,9 +53,9 @@ async fn after_a_full_walk_only_the_first_page_is_read() {
     let pages = own(&scrape, "listing_pages_read_total");
     assert!(heads >= 5.0 && (heads - 1.0..=heads).contains(&(pages - 3.0)), "{heads} {pages}");
     assert_eq!(requests(&simulator, "itemsPerPage=100&pageNum=2"), 0);
-    let world = simulator.world();
+    let world = simulator.state();
     assert!(
-        world.seen.iter().all(|seen| seen.gzip || !seen.line.contains("/exports")),
+        world.requests.iter().all(|seen| seen.gzip || !seen.line.contains("/exports")),
         "a page is compressed"
     );
 }
@@ -65,7 +65,7 @@ async fn what_happens_on_the_first_page_is_seen_without_a_full_walk() {
     let (simulator, exporter) = start(history(1200), "").await;
     let life = Duration::from_millis(800);
     change(&simulator, |cluster| {
-        let end = End::Failed("KMS".to_owned(), "no key".to_owned());
+        let end = JobOutcome::Failed("KMS".to_owned(), "no key".to_owned());
         let job = Job { created_at: Timestamp::now(), queued: life, running: life, ..Job::ended(DAY, end) };
         cluster.jobs.push(Entry::Job(job));
     });

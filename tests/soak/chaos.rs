@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atlas_simulator::{Cluster, Fault, Misbehaviour, Order};
+use atlas_simulator::{Cluster, Fault, FaultKind, Order};
 use fastrand::Rng;
 
 use super::truth::Job;
@@ -88,39 +88,39 @@ pub(crate) fn faults(rng: &mut Rng, clusters: usize, hard: bool) -> Vec<Fault> {
             9 => "?pageNum=2".to_owned(),
             _ => format!("/c{}/backup/", rng.usize(0..clusters)),
         };
-        let what = misbehaviour(rng, hard || path != "/api/oauth/token");
+        let kind = fault_kind(rng, hard || path != "/api/oauth/token");
         // What costs a server more than its client is done a few times only.
-        let most = if is_heavy(&what) { 6 } else { 60 };
-        let times = (is_heavy(&what) || rng.bool()).then(|| rng.u32(1..most));
-        Fault { path, what, times }
+        let most = if is_heavy(&kind) { 6 } else { 60 };
+        let times = (is_heavy(&kind) || rng.bool()).then(|| rng.u32(1..most));
+        Fault { path, kind, times }
     };
     (0..rng.usize(0..6)).map(|_| fault(rng)).collect()
 }
 
-fn is_heavy(what: &Misbehaviour) -> bool {
-    matches!(what, Misbehaviour::EndlessBody | Misbehaviour::HugePage)
+fn is_heavy(kind: &FaultKind) -> bool {
+    matches!(kind, FaultKind::EndlessBody | FaultKind::HugePage)
 }
 
 /// Without `refusals` nothing after which a client that knows its secret refused waits for up to a minute.
-fn misbehaviour(rng: &mut Rng, refusals: bool) -> Misbehaviour {
+fn fault_kind(rng: &mut Rng, refusals: bool) -> FaultKind {
     let wait = |rng: &mut Rng| vec![("retry-after", rng.u8(0..4).to_string())];
     match rng.u8(0..18) {
-        0 => Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new()),
-        1 => Misbehaviour::Status(503, "UNAVAILABLE", wait(rng)),
-        2 => Misbehaviour::Status(429, "RATE_LIMITED_TOKEN_BUCKET", wait(rng)),
-        3 if refusals => Misbehaviour::Status(401, "UNEXPECTED_ERROR", Vec::new()),
-        4 if refusals => Misbehaviour::Status(403, "USER_UNAUTHORIZED", Vec::new()),
-        5 => Misbehaviour::Status(404, "CLUSTER_NOT_FOUND", Vec::new()),
-        6 => Misbehaviour::Hang,
-        7 | 8 => Misbehaviour::Slow(Duration::from_millis(rng.u64(1..3000))),
-        9 => Misbehaviour::Truncated,
-        10 => Misbehaviour::Html,
-        11 => Misbehaviour::Body("{\"results\":null}"),
-        12 => Misbehaviour::EndlessBody,
-        13 => Misbehaviour::HugePage,
-        14 => Misbehaviour::OddEncoding,
-        15 => Misbehaviour::GzipTruncated,
-        16 => Misbehaviour::SlowError(500),
-        _ => Misbehaviour::Redirect("http://127.0.0.1:9/elsewhere".to_owned()),
+        0 => FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new()),
+        1 => FaultKind::Status(503, "UNAVAILABLE", wait(rng)),
+        2 => FaultKind::Status(429, "RATE_LIMITED_TOKEN_BUCKET", wait(rng)),
+        3 if refusals => FaultKind::Status(401, "UNEXPECTED_ERROR", Vec::new()),
+        4 if refusals => FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new()),
+        5 => FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new()),
+        6 => FaultKind::Hang,
+        7 | 8 => FaultKind::Slow(Duration::from_millis(rng.u64(1..3000))),
+        9 => FaultKind::Truncated,
+        10 => FaultKind::Html,
+        11 => FaultKind::Body("{\"results\":null}"),
+        12 => FaultKind::EndlessBody,
+        13 => FaultKind::HugePage,
+        14 => FaultKind::OddEncoding,
+        15 => FaultKind::GzipTruncated,
+        16 => FaultKind::SlowError(500),
+        _ => FaultKind::Redirect("http://127.0.0.1:9/elsewhere".to_owned()),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use atlas_simulator::{Fault, Misbehaviour, Project, Simulator, World};
+use atlas_simulator::{AtlasState, Fault, FaultKind, Project, Simulator};
 use fastrand::Rng;
 use jiff::Timestamp;
 
@@ -33,7 +33,7 @@ pub(crate) type Clusters = BTreeMap<String, Known>;
 /// An Atlas of so many clusters, and what is known of them.
 pub(crate) async fn atlas(plan: Plan) -> (Simulator, Clusters) {
     let mut rng = Rng::with_seed(plan.seed);
-    let mut world = World { accounts: vec![service_account()], ..World::default() };
+    let mut world = AtlasState { accounts: vec![service_account()], ..AtlasState::default() };
     let (mut clusters, began) = (BTreeMap::new(), Instant::now());
     for number in 0..plan.clusters {
         let (name, project) = (format!("c{number}"), project_id(number / PER_PROJECT));
@@ -92,10 +92,10 @@ impl Stage {
 
     /// No listing is answered for as long as polls may take: there will never be more requests at once.
     pub(crate) async fn silence(&mut self) {
-        let silent = Fault { path: "/backup/exports$".to_owned(), what: Misbehaviour::Hang, times: None };
-        self.simulator.world().faults.push(silent);
+        let silent = Fault { path: "/backup/exports$".to_owned(), kind: FaultKind::Hang, times: None };
+        self.simulator.state().faults.push(silent);
         tokio::time::sleep(self.plan.interval() + POLL_TIMEOUT).await;
-        self.simulator.world().faults.clear();
+        self.simulator.state().faults.clear();
     }
 
     /// Everything at once for a while. Whatever is exposed was true not long ago.
@@ -104,7 +104,7 @@ impl Stage {
         while begin.elapsed() < STORM {
             if turn.is_multiple_of(4) {
                 let faults = chaos::faults(&mut self.rng, self.plan.clusters, self.plan.is_long());
-                self.simulator.world().faults = faults;
+                self.simulator.state().faults = faults;
             }
             if self.reloaded.elapsed() > RELOAD_EVERY {
                 self.reload();
@@ -116,7 +116,7 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(300)).await;
             turn += 1;
         }
-        self.simulator.world().faults.clear();
+        self.simulator.state().faults.clear();
     }
 
     /// Nothing goes wrong and nothing changes any longer: soon all is well, and every figure is true.
@@ -154,7 +154,7 @@ impl Stage {
             let known = self.clusters.get_mut(&name).unwrap();
             chaos::goes_on(&mut self.rng, &mut known.jobs, Timestamp::now().as_second());
             let (entries, since) = (known.jobs.iter().map(Job::entry).collect(), Instant::now());
-            let mut world = self.simulator.world();
+            let mut world = self.simulator.state();
             world.projects.get_mut(&known.project).unwrap().clusters.get_mut(&name).unwrap().jobs = entries;
             drop(world);
             known.history.push(since, figures(&known.jobs));
@@ -245,7 +245,7 @@ impl Stage {
             self.withdrawn,
             self.changes,
             self.reloads,
-            self.simulator.world().answered
+            self.simulator.state().request_count
         )
     }
 }
@@ -262,7 +262,7 @@ fn difference(seen: &Figures, truth: &Figures) -> String {
 fn unlimited(name: &str) -> Project {
     let mut project = Project::new(name);
     for budget in [&mut project.budget, &mut project.clusters_budget, &mut project.events_budget] {
-        *budget = atlas_simulator::Bucket::new(1_000_000, 60_000_000);
+        *budget = atlas_simulator::TokenBucket::new(1_000_000, 60_000_000);
     }
     project
 }

@@ -1,4 +1,4 @@
-//! Who may ask, checked without the client's own libraries.
+//! Authentication: OAuth tokens and HTTP Digest, without the libraries that clients use.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -8,15 +8,15 @@ use base64::Engine;
 use md5::{Digest, Md5};
 use tokio::time::Instant;
 
-/// Tokens that Atlas mints for one client in a minute.
-const MINTS_A_MINUTE: usize = 10;
+/// Token requests of one client per minute.
+const MAX_TOKEN_REQUESTS_PER_MINUTE: usize = 10;
 
-/// Tokens of one client that may be alive at once.
-const LIVE_TOKENS: usize = 100;
+/// Valid tokens of one client at the same time.
+const MAX_VALID_TOKENS: usize = 100;
 
 const REALM: &str = "MMS Public API";
 
-/// How an account signs its requests.
+/// How an account authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// OAuth 2.0 client credentials.
@@ -25,28 +25,28 @@ pub enum Scheme {
     ApiKey,
 }
 
-/// Someone who may ask.
+/// A service account or an API key.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// How it signs.
+    /// How it authenticates.
     pub scheme: Scheme,
     /// Client id or public key.
     pub id: String,
     /// Client secret or private key.
     pub secret: String,
-    /// Whether it has the role Project Backup Manager, without which exports cannot be listed.
+    /// Whether it has the role Project Backup Manager, which listing export jobs requires.
     pub backup_manager: bool,
-    /// Whether it is a member of the organizations, without which their projects cannot be listed.
+    /// Whether it is a member of the organizations, which listing their projects requires.
     pub organization_member: bool,
-    /// The projects that it is in; `None` for all.
+    /// The projects it is assigned to; `None` for all.
     pub projects: Option<Vec<String>>,
-    /// Ends of paths that it lacks the role for, such as `events`; `snapshots` stands for those of
-    /// sharded clusters too.
+    /// Ends of paths that it lacks the role for, such as `events`; `snapshots` includes those of
+    /// sharded clusters.
     pub denied: Vec<String>,
 }
 
 impl Account {
-    /// An account that may read everything.
+    /// An account with all roles in all projects.
     #[must_use]
     pub fn new(scheme: Scheme, id: &str, secret: &str) -> Self {
         Self {
@@ -71,96 +71,96 @@ impl Account {
     }
 }
 
-/// Tokens and nonces that are out.
+/// Issued tokens and nonces.
 #[derive(Debug)]
 pub struct Sessions {
-    /// Life of a token minted from now on.
-    pub token_life: Duration,
-    /// `expires_in` as it stands in the answer instead of the life; empty to leave it out.
-    pub told_life: Option<&'static str>,
-    /// Life of a nonce given from now on.
-    pub nonce_life: Duration,
-    /// How many good digests are still to be called stale.
-    pub call_stale: u32,
-    /// Every token that was ever minted, for those who search for them where they should not be.
-    pub issued: Vec<String>,
+    /// Lifetime of tokens issued from now on.
+    pub token_lifetime: Duration,
+    /// `expires_in` of token responses instead of the lifetime, as JSON; empty to omit it.
+    pub reported_lifetime: Option<&'static str>,
+    /// Lifetime of nonces issued from now on.
+    pub nonce_lifetime: Duration,
+    /// Number of valid digests that will still be answered with `stale=true`.
+    pub stale_digests: u32,
+    /// All tokens so far, for tests that search outputs for leaked ones.
+    pub issued_tokens: Vec<String>,
     tokens: HashMap<String, (String, Instant)>,
     nonces: HashMap<String, Nonce>,
-    /// When each client asked for its last tokens.
-    minted: HashMap<String, VecDeque<Instant>>,
+    /// Times of the latest token requests of each client.
+    token_requests: HashMap<String, VecDeque<Instant>>,
 }
 
 #[derive(Debug)]
 struct Nonce {
-    ends_at: Instant,
+    expires_at: Instant,
     used: HashSet<u32>,
 }
 
 impl Default for Sessions {
     fn default() -> Self {
         Self {
-            token_life: Duration::from_hours(1),
-            told_life: None,
-            nonce_life: Duration::from_mins(5),
-            call_stale: 0,
-            issued: Vec::new(),
+            token_lifetime: Duration::from_hours(1),
+            reported_lifetime: None,
+            nonce_lifetime: Duration::from_mins(5),
+            stale_digests: 0,
+            issued_tokens: Vec::new(),
             tokens: HashMap::new(),
             nonces: HashMap::new(),
-            minted: HashMap::new(),
+            token_requests: HashMap::new(),
         }
     }
 }
 
-/// What the `Authorization` header of a request comes to.
-pub(crate) enum Verdict {
-    /// The id of the account.
+/// The outcome of authentication.
+pub(crate) enum AuthResult {
+    /// Success, with the id of the account.
     Granted(String),
-    /// A challenge to be met, and whether the nonce was merely too old.
+    /// Failure, and whether only the nonce is invalid.
     Refused { stale: bool },
 }
 
-pub(crate) enum Minted {
-    Token { text: String, life: Duration },
-    Unknown,
-    TooMany { wait: Duration },
+pub(crate) enum TokenResponse {
+    Token { text: String, lifetime: Duration },
+    UnknownClient,
+    RateLimited { wait: Duration },
 }
 
 impl Sessions {
-    /// Ends every token at once, as when a service account's secret is revoked.
+    /// Revokes all tokens, as when the secret of a service account is revoked.
     pub fn revoke_tokens(&mut self) {
         self.tokens.clear();
     }
 
-    /// Ends every nonce at once.
+    /// Expires all nonces.
     pub fn expire_nonces(&mut self) {
         for nonce in self.nonces.values_mut() {
-            nonce.ends_at = Instant::now();
+            nonce.expires_at = Instant::now();
         }
     }
 
-    pub(crate) fn mint(&mut self, accounts: &[Account], headers: &HeaderMap) -> Minted {
+    pub(crate) fn issue_token(&mut self, accounts: &[Account], headers: &HeaderMap) -> TokenResponse {
         let now = Instant::now();
-        let Some((id, secret)) = basic(headers) else { return Minted::Unknown };
-        let minted = self.minted.entry(id.clone()).or_default();
-        minted.retain(|at| now - *at < Duration::from_mins(1));
-        if minted.len() >= MINTS_A_MINUTE {
-            return Minted::TooMany { wait: (minted[0] + Duration::from_mins(1)) - now };
+        let Some((id, secret)) = basic(headers) else { return TokenResponse::UnknownClient };
+        let times = self.token_requests.entry(id.clone()).or_default();
+        times.retain(|at| now - *at < Duration::from_mins(1));
+        if times.len() >= MAX_TOKEN_REQUESTS_PER_MINUTE {
+            return TokenResponse::RateLimited { wait: (times[0] + Duration::from_mins(1)) - now };
         }
-        minted.push_back(now);
+        times.push_back(now);
         let known = accounts.iter().any(|account| {
             account.scheme == Scheme::ServiceAccount && account.id == id && account.secret == secret
         });
         if !known {
-            return Minted::Unknown;
+            return TokenResponse::UnknownClient;
         }
-        self.tokens.retain(|_, (_, ends_at)| now < *ends_at);
-        if self.tokens.values().filter(|(owner, _)| *owner == id).count() >= LIVE_TOKENS {
-            return Minted::TooMany { wait: Duration::from_mins(1) };
+        self.tokens.retain(|_, (_, expires_at)| now < *expires_at);
+        if self.tokens.values().filter(|(owner, _)| *owner == id).count() >= MAX_VALID_TOKENS {
+            return TokenResponse::RateLimited { wait: Duration::from_mins(1) };
         }
         let text = format!("eyJ{:032x}", fastrand::u128(..));
-        self.issued.push(text.clone());
-        self.tokens.insert(text.clone(), (id, now + self.token_life));
-        Minted::Token { text, life: self.token_life }
+        self.issued_tokens.push(text.clone());
+        self.tokens.insert(text.clone(), (id, now + self.token_lifetime));
+        TokenResponse::Token { text, lifetime: self.token_lifetime }
     }
 
     pub(crate) fn check(
@@ -169,12 +169,12 @@ impl Sessions {
         method: &Method,
         uri: &str,
         headers: &HeaderMap,
-    ) -> Verdict {
-        let refused = Verdict::Refused { stale: false };
+    ) -> AuthResult {
+        let refused = AuthResult::Refused { stale: false };
         let Some(value) = authorization(headers) else { return refused };
         if let Some(token) = value.strip_prefix("Bearer ") {
             return match self.tokens.get(token) {
-                Some((id, ends_at)) if Instant::now() < *ends_at => Verdict::Granted(id.clone()),
+                Some((id, expires_at)) if Instant::now() < *expires_at => AuthResult::Granted(id.clone()),
                 _ => refused,
             };
         }
@@ -200,19 +200,19 @@ impl Sessions {
         let fresh = self
             .nonces
             .get_mut(nonce)
-            .is_some_and(|known| Instant::now() < known.ends_at && known.used.insert(uses));
-        if self.call_stale > 0 {
-            self.call_stale -= 1;
-            return Verdict::Refused { stale: true };
+            .is_some_and(|known| Instant::now() < known.expires_at && known.used.insert(uses));
+        if self.stale_digests > 0 {
+            self.stale_digests -= 1;
+            return AuthResult::Refused { stale: true };
         }
-        if fresh { Verdict::Granted(account.id.clone()) } else { Verdict::Refused { stale: true } }
+        if fresh { AuthResult::Granted(account.id.clone()) } else { AuthResult::Refused { stale: true } }
     }
 
     /// A challenge with a new nonce.
     pub(crate) fn challenge(&mut self, stale: bool) -> String {
         let nonce = format!("{:032x}", fastrand::u128(..));
-        let ends_at = Instant::now() + self.nonce_life;
-        self.nonces.insert(nonce.clone(), Nonce { ends_at, used: HashSet::new() });
+        let expires_at = Instant::now() + self.nonce_lifetime;
+        self.nonces.insert(nonce.clone(), Nonce { expires_at, used: HashSet::new() });
         format!(
             r#"Digest realm="{REALM}", domain="", nonce="{nonce}", algorithm=MD5, qop="auth", stale={stale}"#
         )
@@ -223,7 +223,7 @@ pub(crate) fn authorization(headers: &HeaderMap) -> Option<String> {
     Some(headers.get(header::AUTHORIZATION)?.to_str().ok()?.to_owned())
 }
 
-/// The count of a digest's nonce; it begins at 1.
+/// The nonce count of a digest; it starts at 1.
 pub(crate) fn nonce_count(authorization: &str) -> Option<u32> {
     let fields = fields(authorization.strip_prefix("Digest ")?);
     u32::from_str_radix(fields.get("nc")?, 16).ok().filter(|count| *count > 0)
@@ -237,7 +237,7 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     Some((id.to_owned(), secret.to_owned()))
 }
 
-/// `name=value` and `name="value"`, separated by commas.
+/// Parses `name=value` and `name="value"`, separated by commas.
 fn fields(text: &str) -> HashMap<String, String> {
     let mut quoted = false;
     text.split(|c| {
@@ -253,10 +253,8 @@ fn fields(text: &str) -> HashMap<String, String> {
 mod tests {
     use super::*;
 
-    /// The example of RFC 2617, section 3.5, with the realm and nonce of this file would not match;
-    /// so the arithmetic is checked on its parts.
     #[test]
-    fn the_arithmetic_is_that_of_the_rfc() {
+    fn digest_equals_the_example_of_rfc_2617() {
         let hash = |text: &str| format!("{:x}", Md5::digest(text));
         let secret = hash("Mufasa:testrealm@host.com:Circle Of Life");
         let request = hash("GET:/dir/index.html");
@@ -265,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_may_hold_commas_in_quotes() {
+    fn fields_in_quotes_may_contain_commas() {
         let fields = fields(r#"username="a,b", nc=0000000a, uri="/x?y=z""#);
         assert_eq!(fields["username"], "a,b");
         assert_eq!(fields["uri"], "/x?y=z");

@@ -1,4 +1,4 @@
-//! What a server may do instead of answering.
+//! Injected faults.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use futures_util::{StreamExt, stream};
 use crate::gzip;
 use crate::response::{add_headers, json, page, refuse};
 
-/// A hang ends by itself one day.
-const LONGEST_HANG: Duration = Duration::from_mins(10);
+/// Duration of a hang.
+const HANG: Duration = Duration::from_mins(10);
 
-/// Jobs of a page that is far too long: more than a megabyte of JSON, of a few bytes each.
+/// Jobs of a huge page: more than a megabyte of JSON, of a few bytes each.
 const HUGE_PAGE: usize = 500_000;
 
-/// A body without end has one after all, so that no client fills a memory: 64 MiB.
+/// An endless body ends at 64 MiB, so that a client without a limit does not exhaust memory.
 const ENDLESS_CHUNKS: usize = 1024;
 
-/// A misbehaviour for the requests whose path contains `path`.
+/// A fault for the requests that match `path`.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// A part of the path, or, with a `$` behind it, its end, or, with a `?` before it, a part of
-    /// the query; empty for all.
+    /// A part of the path; the end of the path with a `$` appended; a part of the query with a `?`
+    /// prepended; empty for all requests.
     pub path: String,
-    /// What happens.
-    pub what: Misbehaviour,
-    /// How often it happens; `None` for as long as it stands.
+    /// What happens instead of a response.
+    pub kind: FaultKind,
+    /// Number of requests it still applies to; `None` for no limit.
     pub times: Option<u32>,
 }
 
 impl Fault {
-    pub(crate) fn hits(&self, uri: &Uri) -> bool {
+    pub(crate) fn matches(&self, uri: &Uri) -> bool {
         if let Some(query) = self.path.strip_prefix('?') {
             return uri.query().is_some_and(|asked| asked.contains(query));
         }
@@ -42,71 +42,71 @@ impl Fault {
         }
     }
 
-    /// A fault that lasts.
+    /// A fault without a limit.
     #[must_use]
-    pub fn lasting(path: &str, what: Misbehaviour) -> Self {
-        Self { path: path.to_owned(), what, times: None }
+    pub fn lasting(path: &str, kind: FaultKind) -> Self {
+        Self { path: path.to_owned(), kind, times: None }
     }
 
-    /// A fault that passes after `times` requests.
+    /// A fault for the next `times` requests.
     #[must_use]
-    pub fn passing(path: &str, what: Misbehaviour, times: u32) -> Self {
-        Self { path: path.to_owned(), what, times: Some(times) }
+    pub fn passing(path: &str, kind: FaultKind, times: u32) -> Self {
+        Self { path: path.to_owned(), kind, times: Some(times) }
     }
 }
 
-/// What happens instead of an answer.
+/// What happens instead of a response.
 #[derive(Debug, Clone)]
-pub enum Misbehaviour {
-    /// An error of Atlas with this status and code, with further headers; without a code, the page
-    /// of a proxy.
+pub enum FaultKind {
+    /// An error of Atlas with this status, code and additional headers; without a code, the HTML
+    /// page of a proxy.
     Status(u16, &'static str, Vec<(&'static str, String)>),
-    /// Nothing, for a long time.
+    /// No response for 10 minutes.
     Hang,
-    /// An answer, but late.
+    /// The usual response, delayed.
     Slow(Duration),
-    /// A body that breaks off in the middle.
+    /// A body that ends early, with an aborted connection.
     Truncated,
-    /// A page for people, status 200.
+    /// An HTML page with status 200.
     Html,
-    /// JSON that is no listing, status 200.
+    /// This body with status 200.
     Body(&'static str),
-    /// A listing that never ends.
+    /// A page that does not end.
     EndlessBody,
-    /// The same page, and always the promise of a next one.
+    /// The same page again and again, each with a link to the next one.
     CirclingPages,
-    /// Always another page, and the promise of a next one.
+    /// Always another page, each with a link to the next one.
     EndlessPages,
-    /// A page of more jobs than anyone asked for.
+    /// A page of more jobs than requested.
     HugePage,
-    /// Gzip that ends too soon.
+    /// Truncated gzip.
     GzipTruncated,
-    /// Gzip for one who was told of another encoding.
+    /// Gzip with another `Content-Encoding`.
     OddEncoding,
-    /// An error whose body does not come.
+    /// An error with this status whose body does not arrive.
     SlowError(u16),
-    /// A redirect.
+    /// A redirect to this location.
     Redirect(String),
-    /// Every token and every nonce ends, and then the request is answered.
+    /// All tokens and nonces are revoked, then the request is processed.
     SignOut,
 }
 
-impl Misbehaviour {
-    /// The answer, unless the request should be answered after all.
-    pub(crate) async fn play(self) -> Option<Response> {
+impl FaultKind {
+    /// The faulty response; `None` if the request is to be processed.
+    pub(crate) async fn apply(self) -> Option<Response> {
         let response = match self {
             Self::Status(status, code, headers) => {
                 let status = code_of(status);
                 let mut response = if code.is_empty() {
                     (status, Html("<html><h1>refused</h1></html>")).into_response()
                 } else {
-                    refuse(status, code, "The simulator refuses this by order.").into_response()
+                    refuse(status, code, "The simulator was told to refuse this.").into_response()
                 };
                 add_headers(&mut response, &headers);
                 response
             }
             Self::Hang => {
-                tokio::time::sleep(LONGEST_HANG).await;
+                tokio::time::sleep(HANG).await;
                 return None;
             }
             Self::Slow(wait) => {
@@ -118,7 +118,7 @@ impl Misbehaviour {
                 let half = stream::once(async { Ok(Bytes::from_static(b"{\"results\":[{\"id\":\"65a1\",")) });
                 let broken = stream::once(async {
                     tokio::time::sleep(Duration::from_millis(20)).await;
-                    Err(std::io::Error::other("the simulator breaks off"))
+                    Err(std::io::Error::other("the simulator aborts the response"))
                 });
                 json_body(Body::from_stream(half.chain(broken)))
             }
@@ -137,15 +137,15 @@ impl Misbehaviour {
                 json(StatusCode::OK, &format!("{{\"results\":[{jobs}]}}"))
             }
             Self::GzipTruncated => {
-                let mut body = gzip::zipped(br#"{"results":[]}"#);
+                let mut body = gzip::compressed(br#"{"results":[]}"#);
                 body.truncate(body.len() - 8);
                 encoded("gzip", body)
             }
-            Self::OddEncoding => encoded("br", gzip::zipped(br#"{"results":[]}"#)),
+            Self::OddEncoding => encoded("br", gzip::compressed(br#"{"results":[]}"#)),
             Self::SlowError(status) => {
                 let begin = stream::once(async { Ok::<_, std::io::Error>(Bytes::from_static(b"{")) });
                 let stall = stream::once(async {
-                    tokio::time::sleep(LONGEST_HANG).await;
+                    tokio::time::sleep(HANG).await;
                     Ok(Bytes::new())
                 });
                 let mut response = json_body(Body::from_stream(begin.chain(stall)));

@@ -1,4 +1,4 @@
-//! Export jobs, one by one and as they recur.
+//! Export jobs, single and recurring.
 
 use std::time::Duration;
 
@@ -7,63 +7,63 @@ use serde_json::Value;
 
 use crate::snapshot::{Snapshot, object_id};
 
-/// Jobs of a recurring export that stay listed.
+/// Number of jobs of a recurring export that stay listed.
 const RECURRING_LISTED: i64 = 60;
 
-/// One job of a listing.
+/// One entry of a listing of jobs.
 #[derive(Debug, Clone)]
 pub enum Entry {
-    /// A job that lives.
+    /// A job whose state depends on the time.
     Job(Job),
-    /// JSON to be listed as it is.
+    /// JSON that is listed unchanged.
     Raw(Value),
 }
 
-/// What a job exports.
+/// The topology of the exported cluster.
 #[derive(Debug, Clone, Copy)]
-pub enum Shape {
-    /// A replica set with this many collections.
+pub enum Topology {
+    /// A replica set with this number of collections.
     ReplicaSet(u64),
-    /// This many shards: such jobs carry components and no counts.
+    /// A sharded cluster with this number of shards: its jobs have components and no counts.
     Sharded(usize),
 }
 
 /// How a job ends.
 #[derive(Debug, Clone)]
-pub enum End {
-    /// Well.
+pub enum JobOutcome {
+    /// Success.
     Successful,
-    /// Badly, with a code and a message.
+    /// Failure, with an error code and a message.
     Failed(String, String),
-    /// By someone.
+    /// Cancellation.
     Cancelled,
-    /// Never: every collection is exported, and it goes on.
+    /// None: the job stays in progress with all collections exported.
     Never,
 }
 
-/// A job: queued, then running, then ended.
+/// An export job: queued, then in progress, then finished.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// 24 hexadecimal digits.
     pub id: String,
     /// The snapshot that it exports.
     pub snapshot_id: String,
-    /// When it was asked for.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// How long it waits.
+    /// Time in the queue.
     pub queued: Duration,
-    /// How long it runs.
+    /// Time in progress.
     pub running: Duration,
-    /// What it exports.
-    pub shape: Shape,
+    /// Topology of the cluster.
+    pub topology: Topology,
     /// How it ends.
-    pub end: End,
+    pub outcome: JobOutcome,
 }
 
 impl Job {
-    /// A job that was asked for `age` ago, waited a minute and ran for twenty.
+    /// A job created `age` ago that is queued for one minute and in progress for 20 minutes.
     #[must_use]
-    pub fn ended(age: Duration, end: End) -> Self {
+    pub fn ended(age: Duration, outcome: JobOutcome) -> Self {
         let created_at = Timestamp::now() - age;
         let id = object_id(created_at, fastrand::u64(..));
         Self {
@@ -72,41 +72,41 @@ impl Job {
             created_at,
             queued: Duration::from_mins(1),
             running: Duration::from_mins(20),
-            shape: Shape::ReplicaSet(105),
-            end,
+            topology: Topology::ReplicaSet(105),
+            outcome,
         }
     }
 
-    /// A job for `snapshot`, asked for a minute after it was taken.
+    /// A job for `snapshot`, created one minute after it.
     #[must_use]
-    pub fn of(snapshot: &Snapshot, end: End) -> Self {
+    pub fn of(snapshot: &Snapshot, outcome: JobOutcome) -> Self {
         let created_at = snapshot.created_at.unwrap_or_else(Timestamp::now) + Duration::from_mins(1);
         Self {
             id: object_id(created_at, fastrand::u64(..)),
             snapshot_id: snapshot.id.clone(),
             created_at,
-            ..Self::ended(Duration::ZERO, end)
+            ..Self::ended(Duration::ZERO, outcome)
         }
     }
 }
 
-/// A job every so often, its ends in turn.
+/// Export jobs at an interval.
 #[derive(Debug, Clone)]
 pub struct Recurring {
-    /// What tells the ids of its jobs from those of others.
+    /// Makes the ids of its jobs unique.
     pub salt: u64,
-    /// The first one.
+    /// When the first job is created.
     pub since: Timestamp,
-    /// From one to the next.
+    /// Interval between jobs.
     pub every: Duration,
-    /// How long each waits.
+    /// Time of each job in the queue.
     pub queued: Duration,
-    /// How long each runs.
+    /// Time of each job in progress.
     pub running: Duration,
-    /// What each exports.
-    pub shape: Shape,
-    /// How they end, in turn; not empty.
-    pub ends: Vec<End>,
+    /// Topology of the cluster.
+    pub topology: Topology,
+    /// How the jobs end, in turn; not empty.
+    pub outcomes: Vec<JobOutcome>,
 }
 
 impl Recurring {
@@ -116,7 +116,7 @@ impl Recurring {
         let last = last as i64;
         ((last - RECURRING_LISTED).max(0)..=last).filter_map(move |number| {
             let created_at = self.since + self.every * u32::try_from(number).ok()?;
-            let turn = usize::try_from(number).ok()? % self.ends.len();
+            let turn = usize::try_from(number).ok()? % self.outcomes.len();
             let id = object_id(created_at, self.salt ^ u64::try_from(number).ok()?);
             Some(Job {
                 snapshot_id: snapshot_of(&id),
@@ -124,13 +124,13 @@ impl Recurring {
                 created_at,
                 queued: self.queued,
                 running: self.running,
-                shape: self.shape,
-                end: self.ends[turn].clone(),
+                topology: self.topology,
+                outcome: self.outcomes[turn].clone(),
             })
         })
     }
 
-    /// The snapshots of its jobs, each a second older than its job.
+    /// The snapshots of its jobs, each one second older than its job.
     pub(crate) fn snapshots(&self, now: Timestamp, frequency: &str) -> impl Iterator<Item = Snapshot> {
         self.jobs(now).map(move |job| {
             Snapshot::scheduled(job.snapshot_id, job.created_at - Duration::from_secs(1), frequency)
@@ -138,7 +138,6 @@ impl Recurring {
     }
 }
 
-/// The id of the snapshot that a job exports, where nobody names one.
 fn snapshot_of(job: &str) -> String {
     let (time, unique) = job.split_at(8);
     format!("{unique}{time}")

@@ -1,11 +1,11 @@
-//! The JSON of the simulated Atlas, written from its documentation and recorded answers.
+//! JSON of the responses, written from Atlas's documentation and recorded responses.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::state::{
-    Cluster, End, Entry, Event, ExportBucket, Job, Kind, Order, PolicyItem, Project, Shape, Snapshot,
-};
+use crate::job::{Entry, Job, JobOutcome, Topology};
+use crate::snapshot::{PolicyItem, Snapshot};
+use crate::state::{Cluster, ClusterKind, Event, ExportBucket, Order, Project};
 
 /// The export jobs of a cluster at `now`.
 pub(crate) fn jobs(cluster: &Cluster, now: Timestamp) -> Vec<Value> {
@@ -37,8 +37,7 @@ fn sorted(order: Order, listed: impl Iterator<Item = Value>) -> Vec<Value> {
     listed
 }
 
-/// A job at `now`, exported to a bucket of that id. What does not apply is left out, not null, as
-/// Atlas does.
+/// A job at `now`. As in Atlas, fields that do not apply are omitted, not null.
 fn job(job: &Job, bucket: &str, now: Timestamp) -> Value {
     let begins = job.created_at + job.queued;
     let ends = begins + job.running;
@@ -47,74 +46,72 @@ fn job(job: &Job, bucket: &str, now: Timestamp) -> Value {
     } else if now < ends {
         "InProgress"
     } else {
-        match &job.end {
-            End::Successful => "Successful",
-            End::Failed(..) => "Failed",
-            End::Cancelled => "Cancelled",
-            End::Never => "InProgress",
+        match &job.outcome {
+            JobOutcome::Successful => "Successful",
+            JobOutcome::Failed(..) => "Failed",
+            JobOutcome::Cancelled => "Cancelled",
+            JobOutcome::Never => "InProgress",
         }
     };
     let mut json = json!({
         "id": job.id,
         "snapshotId": job.snapshot_id,
         "exportBucketId": bucket,
-        "createdAt": whole(job.created_at),
+        "createdAt": to_second(job.created_at),
         "customData": [{"key": "exported by", "value": "myName"}],
-        "prefix": format!("exported_snapshots/org/project/cluster/{}", whole(job.created_at)),
+        "prefix": format!("exported_snapshots/org/project/cluster/{}", to_second(job.created_at)),
     });
-    match job.shape {
-        Shape::ReplicaSet(total) => {
+    match job.topology {
+        Topology::ReplicaSet(total) => {
             json["exportStatus"] =
                 json!({"exportedCollections": exported(job, total, now), "totalCollections": total});
         }
-        Shape::Sharded(shards) => {
+        Topology::Sharded(shards) => {
             json["components"] = (0..shards)
                 .map(|shard| json!({"exportId": format!("{}{shard:02}", &job.id[..22]), "replicaSetName": format!("shard-{shard}")}))
                 .collect();
         }
     }
-    let over = now >= ends && !matches!(job.end, End::Never);
+    let over = now >= ends && !matches!(job.outcome, JobOutcome::Never);
     if over {
-        json["finishedAt"] = json!(whole(ends));
+        json["finishedAt"] = json!(to_second(ends));
     }
-    if let (true, End::Failed(code, message)) = (over, &job.end) {
+    if let (true, JobOutcome::Failed(code, message)) = (over, &job.outcome) {
         json["stateReason"] = json!({"errorCode": code, "message": message});
     }
     json["state"] = json!(state);
     json
 }
 
-/// Collections done by `now`: none in the queue, all at the end, and a failed or cancelled job
-/// stops half way.
+/// Collections exported by `now`: none in the queue, all at the end, and half of them if the job
+/// failed or was cancelled.
 fn exported(job: &Job, total: u64, now: Timestamp) -> u64 {
     let ran = now.duration_since(job.created_at + job.queued).as_secs_f64();
     let part = (ran / job.running.as_secs_f64().max(0.001)).clamp(0.0, 1.0);
-    let reach = match job.end {
-        End::Successful | End::Never => 1.0,
-        End::Failed(..) | End::Cancelled => 0.5,
+    let limit = match job.outcome {
+        JobOutcome::Successful | JobOutcome::Never => 1.0,
+        JobOutcome::Failed(..) | JobOutcome::Cancelled => 0.5,
     };
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    // a part of a small count
-    let done = (total as f64 * part * reach).floor() as u64;
+    // a fraction of a small count
+    let done = (total as f64 * part * limit).floor() as u64;
     done
 }
 
-fn whole(at: Timestamp) -> String {
+fn to_second(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// A project.
 pub(crate) fn project(id: &str, project: &Project) -> Value {
     json!({"id": id, "name": project.name, "orgId": project.organization, "created": "2020-01-01T00:00:00Z", "clusterCount": project.clusters.len(), "links": []})
 }
 
-/// A cluster in the listing of its project; `None` for a flex cluster, which is in a listing of its
-/// own.
+/// A cluster in the listing of its project; `None` for a flex cluster, which that listing omits.
 pub(crate) fn cluster(name: &str, cluster: &Cluster) -> Option<Value> {
     let (provider, tier) = match cluster.kind {
-        Kind::Dedicated => ("AWS", "M30"),
-        Kind::SharedTier => ("TENANT", "M0"),
-        Kind::Flex => return None,
+        ClusterKind::Dedicated => ("AWS", "M30"),
+        ClusterKind::SharedTier => ("TENANT", "M0"),
+        ClusterKind::Flex => return None,
     };
     let spec = |shard: usize| {
         json!({
@@ -125,9 +122,9 @@ pub(crate) fn cluster(name: &str, cluster: &Cluster) -> Option<Value> {
     let specs: Vec<Value> = (0..cluster.shards.max(1)).map(spec).collect();
     Some(json!({
         "name": name,
-        "backupEnabled": cluster.kind == Kind::Dedicated && !cluster.backup_disabled,
+        "backupEnabled": cluster.kind == ClusterKind::Dedicated && !cluster.backup_disabled,
         "clusterType": if cluster.shards > 0 { "SHARDED" } else { "REPLICASET" },
-        "createDate": cluster.created_at.map_or_else(|| "2024-01-02T03:04:05Z".to_owned(), whole),
+        "createDate": cluster.created_at.map_or_else(|| "2024-01-02T03:04:05Z".to_owned(), to_second),
         "paused": cluster.paused,
         "replicationSpecs": specs,
         "stateName": "IDLE",
@@ -135,7 +132,6 @@ pub(crate) fn cluster(name: &str, cluster: &Cluster) -> Option<Value> {
     }))
 }
 
-/// A backup schedule.
 pub(crate) fn schedule(name: &str, cluster: &Cluster) -> Value {
     let mut json = json!({
         "autoExportEnabled": cluster.schedule.auto_export,
@@ -154,8 +150,7 @@ pub(crate) fn schedule(name: &str, cluster: &Cluster) -> Value {
     json
 }
 
-/// An item of a backup policy: what it counts in, and how long its snapshots are kept, follow from
-/// its frequency.
+/// An item of a backup policy; interval and retention are derived from the frequency.
 fn policy_item(item: &PolicyItem) -> Value {
     let (interval, unit, value) = match item.frequency.as_str() {
         "hourly" => (6, "days", 7),
@@ -173,7 +168,7 @@ fn policy_item(item: &PolicyItem) -> Value {
     })
 }
 
-/// A snapshot of a cluster with so many shards, or of a replica set if there are none.
+/// A snapshot of a sharded cluster, or of a replica set if `shards` is 0.
 fn snapshot(snapshot: &Snapshot, shards: usize) -> Value {
     let mut json = json!({
         "id": snapshot.id,
@@ -184,7 +179,7 @@ fn snapshot(snapshot: &Snapshot, shards: usize) -> Value {
         "links": [],
     });
     if let Some(at) = snapshot.created_at {
-        json["createdAt"] = json!(whole(at));
+        json["createdAt"] = json!(to_second(at));
     }
     if snapshot.status == "completed" {
         json["storageSizeBytes"] = json!(8_589_934_592_u64);
@@ -206,7 +201,7 @@ fn snapshot(snapshot: &Snapshot, shards: usize) -> Value {
     json
 }
 
-/// A bucket; what it is reached by differs between the providers.
+/// An export bucket; some fields depend on the provider.
 pub(crate) fn bucket(bucket: &ExportBucket) -> Value {
     let mut json = json!({
         "_id": bucket.id,
@@ -231,11 +226,11 @@ pub(crate) fn bucket(bucket: &ExportBucket) -> Value {
     json
 }
 
-/// An event. It does not say which cluster it is about.
+/// An event, which does not name its cluster.
 pub(crate) fn event(event: &Event, project: &str) -> Value {
     json!({
         "id": event.id,
-        "created": whole(event.created),
+        "created": to_second(event.created),
         "eventTypeName": event.kind,
         "groupId": project,
         "isGlobalAdmin": false,

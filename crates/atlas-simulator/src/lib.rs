@@ -1,7 +1,4 @@
-//! Atlas in miniature, as strict as the real one: it serves `demo` and the tests.
-//!
-//! It shares no type with its clients. What it knows of Atlas stands here a second time,
-//! so that a wrong field name in the client is not mirrored in its fake.
+#![doc = include_str!("../README.md")]
 
 mod auth;
 mod fault;
@@ -20,41 +17,43 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub use auth::{Account, Scheme};
-pub use fault::{Fault, Misbehaviour};
+pub use auth::{Account, Scheme, Sessions};
+pub use fault::{Fault, FaultKind};
+pub use job::{Entry, Job, JobOutcome, Recurring, Topology};
+pub use snapshot::{PolicyItem, Snapshot, object_id};
 pub use state::{
-    Cluster, End, Entry, Event, ExportBucket, Job, Kind, ORGANIZATION, Order, PolicyItem, Project, Recurring,
-    Schedule, Seen, Shape, Snapshot, World, object_id,
+    AtlasState, Cluster, ClusterKind, Event, ExportBucket, ORGANIZATION, Order, Project, RecordedRequest,
+    Schedule,
 };
-pub use token_bucket::Bucket;
+pub use token_bucket::TokenBucket;
 
-/// A simulator that serves until it is dropped.
+/// A simulated Atlas that serves until it is dropped.
 #[derive(Debug)]
 pub struct Simulator {
-    world: Arc<Mutex<World>>,
+    state: Arc<Mutex<AtlasState>>,
     url: String,
     server: JoinHandle<std::io::Result<()>>,
 }
 
 impl Simulator {
-    /// Serves `world` on a listener that is bound already.
-    pub fn start(listener: TcpListener, world: World) -> std::io::Result<Self> {
+    /// Serves `state` on a bound listener.
+    pub fn start(listener: TcpListener, state: AtlasState) -> std::io::Result<Self> {
         let url = format!("http://{}", listener.local_addr()?);
-        let world = Arc::new(Mutex::new(world));
-        let router = axum::Router::new().fallback(routes::answer).with_state(world.clone());
+        let state = Arc::new(Mutex::new(state));
+        let router = axum::Router::new().fallback(routes::answer).with_state(state.clone());
         let server = tokio::spawn(axum::serve(listener, router).into_future());
-        Ok(Self { world, url, server })
+        Ok(Self { state, url, server })
     }
 
-    /// The base URL to configure.
+    /// The base URL for clients.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The world, to look at and to change while it is served.
-    pub fn world(&self) -> MutexGuard<'_, World> {
-        state::lock(&self.world)
+    /// The state, to read and to change while it is served.
+    pub fn state(&self) -> MutexGuard<'_, AtlasState> {
+        state::lock(&self.state)
     }
 }
 

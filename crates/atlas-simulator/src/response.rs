@@ -45,12 +45,11 @@ pub(crate) fn not_found() -> Refusal {
     refuse(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", "Cannot find the resource.")
 }
 
-/// A query that is not understood.
 pub(crate) fn invalid(detail: &str) -> Refusal {
     refuse(StatusCode::BAD_REQUEST, "INVALID_QUERY_PARAMETER", detail)
 }
 
-pub(crate) fn too_many(code: &'static str, detail: &str, wait: Duration) -> Response {
+pub(crate) fn rate_limited(code: &'static str, detail: &str, wait: Duration) -> Response {
     let retry_after = [(header::RETRY_AFTER, (wait.as_secs() + 1).to_string())];
     (retry_after, refuse(StatusCode::TOO_MANY_REQUESTS, code, detail)).into_response()
 }
@@ -67,8 +66,7 @@ pub(crate) fn add_headers(response: &mut Response, headers: &[(&'static str, Str
     }
 }
 
-/// One page of the listing at `url`, which may hold filters. `next` is linked only while there is
-/// one.
+/// One page of the listing at `url`, which may contain filters. Links to the next page if `next`.
 pub(crate) fn page(
     results: &[Value],
     url: &str,
@@ -94,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_repeat_their_code_in_a_header_but_on_401() {
+    fn error_code_is_in_a_header_except_on_401() {
         for (status, repeated) in [(StatusCode::FORBIDDEN, true), (StatusCode::UNAUTHORIZED, false)] {
             let response = refuse(status, "SOME_CODE", "").into_response();
             assert_eq!(response.headers().contains_key("x-error-code"), repeated, "{status}");

@@ -1,5 +1,4 @@
-//! Requests in, answers out, in Atlas's order: who are you, which version, is there budget left,
-//! what do you want.
+//! Routes. Checks are in Atlas's order: authentication, version, rate limit, resource.
 
 mod listing;
 mod project;
@@ -15,49 +14,49 @@ use jiff::civil::Date;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use crate::auth::{Minted, Verdict, authorization, nonce_count};
-use crate::fault::Misbehaviour;
-use crate::response::{Refusal, add_headers, json, not_found, refuse, too_many, unauthorized};
-use crate::state::{Project, Seen, World, lock};
-use crate::{gzip, json as wire};
+use crate::auth::{AuthResult, TokenResponse, authorization, nonce_count};
+use crate::fault::FaultKind;
+use crate::response::{Refusal, add_headers, json, not_found, rate_limited, refuse, unauthorized};
+use crate::state::{AtlasState, Project, RecordedRequest, lock};
+use crate::{gzip, json};
 use listing::{Quirks, listing_of};
-use project::{Asked, group};
+use project::{ProjectRequest, group};
 
-/// The oldest version of the API; later dates resolve to the newest version before them.
+/// The oldest version of the API; a later date means the latest version before it.
 const OLDEST_VERSION: Date = jiff::civil::date(2023, 1, 1);
 
 const TOKEN_PATH: &str = "/api/oauth/token";
 
-/// Bodies that are read: a token request is tiny.
-const LARGEST_REQUEST: usize = 64 * 1024;
+/// Maximum length of a request body.
+const MAX_REQUEST: usize = 64 * 1024;
 
-pub(crate) async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Response {
-    let _waits = Waits::begin(&world);
+pub(crate) async fn answer(State(state): State<Arc<Mutex<AtlasState>>>, request: Request) -> Response {
+    let _in_flight = InFlight::begin(&state);
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, LARGEST_REQUEST).await.unwrap_or_default();
-    let fault = fault(&mut lock(&world), &parts.uri);
-    let played = match fault {
-        Some(fault) => fault.play().await,
+    let body = axum::body::to_bytes(body, MAX_REQUEST).await.unwrap_or_default();
+    let fault = fault(&mut lock(&state), &parts.uri);
+    let faulty = match fault {
+        Some(fault) => fault.apply().await,
         None => None,
     };
-    let response = match played {
+    let response = match faulty {
         Some(response) => response,
         None if parts.uri.path() == TOKEN_PATH => {
-            token(&mut lock(&world), &parts.method, &parts.headers, &body)
+            token(&mut lock(&state), &parts.method, &parts.headers, &body)
         }
         None => {
-            let mut world = lock(&world);
-            let response = resource(&mut world, &parts.method, &parts.uri, &parts.headers);
+            let mut state = lock(&state);
+            let response = resource(&mut state, &parts.method, &parts.uri, &parts.headers);
             let mut response = response.into_response();
             if response.status().is_success() {
-                add_headers(&mut response, &world.headers);
+                add_headers(&mut response, &state.headers);
             }
             response
         }
     };
     let response = gzip::negotiate(&parts.headers, response).await;
     let authorization = authorization(&parts.headers).unwrap_or_default();
-    lock(&world).remember(Seen {
+    lock(&state).record(RecordedRequest {
         line: format!("{} {}", parts.method, parts.uri),
         accept: accept(&parts.headers).to_owned(),
         nonce_count: nonce_count(&authorization),
@@ -72,37 +71,37 @@ fn accept(headers: &HeaderMap) -> &str {
     headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// A request that waits for its answer, or until whoever asked is gone.
-struct Waits(Arc<Mutex<World>>);
+/// A request until its response is sent or its client disconnects.
+struct InFlight(Arc<Mutex<AtlasState>>);
 
-impl Waits {
-    fn begin(world: &Arc<Mutex<World>>) -> Self {
-        let mut known = lock(world);
-        known.under_way += 1;
-        known.most_under_way = known.most_under_way.max(known.under_way);
-        Self(world.clone())
+impl InFlight {
+    fn begin(state: &Arc<Mutex<AtlasState>>) -> Self {
+        let mut guard = lock(state);
+        guard.in_flight += 1;
+        guard.max_in_flight = guard.max_in_flight.max(guard.in_flight);
+        Self(state.clone())
     }
 }
 
-impl Drop for Waits {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        lock(&self.0).under_way -= 1;
+        lock(&self.0).in_flight -= 1;
     }
 }
 
-/// The fault that a request meets, used up by one.
-fn fault(world: &mut World, uri: &Uri) -> Option<Misbehaviour> {
-    let fault = world.faults.iter_mut().find(|fault| fault.hits(uri) && fault.times != Some(0))?;
+/// The fault that applies to a request; counts the request.
+fn fault(state: &mut AtlasState, uri: &Uri) -> Option<FaultKind> {
+    let fault = state.faults.iter_mut().find(|fault| fault.matches(uri) && fault.times != Some(0))?;
     fault.times = fault.times.map(|times| times - 1);
-    let what = fault.what.clone();
-    if matches!(what, Misbehaviour::SignOut) {
-        world.sessions.revoke_tokens();
-        world.sessions.expire_nonces();
+    let kind = fault.kind.clone();
+    if matches!(kind, FaultKind::SignOut) {
+        state.sessions.revoke_tokens();
+        state.sessions.expire_nonces();
     }
-    Some(what)
+    Some(kind)
 }
 
-fn token(world: &mut World, method: &Method, headers: &HeaderMap, body: &[u8]) -> Response {
+fn token(state: &mut AtlasState, method: &Method, headers: &HeaderMap, body: &[u8]) -> Response {
     let refuse_client =
         |status, error, description| json(status, &json!({"error": error, "error_description": description}));
     if method != Method::POST {
@@ -114,33 +113,38 @@ fn token(world: &mut World, method: &Method, headers: &HeaderMap, body: &[u8]) -
         let description = "only client_credentials is supported";
         return refuse_client(StatusCode::BAD_REQUEST, "unsupported_grant_type", description);
     }
-    match world.sessions.mint(&world.accounts, headers) {
-        Minted::Token { text, life } => {
+    match state.sessions.issue_token(&state.accounts, headers) {
+        TokenResponse::Token { text, lifetime } => {
             let mut token = json!({"access_token": text, "token_type": "Bearer"});
-            let told = world.sessions.told_life;
-            if let Some(life) =
-                told.map_or(Some(json!(life.as_secs())), |told| serde_json::from_str(told).ok())
-            {
-                token["expires_in"] = life;
+            let reported = state.sessions.reported_lifetime;
+            let expires_in = reported
+                .map_or(Some(json!(lifetime.as_secs())), |reported| serde_json::from_str(reported).ok());
+            if let Some(expires_in) = expires_in {
+                token["expires_in"] = expires_in;
             }
             json(StatusCode::OK, &token)
         }
-        Minted::Unknown => {
+        TokenResponse::UnknownClient => {
             refuse_client(StatusCode::UNAUTHORIZED, "invalid_client", "Client authentication failed")
         }
-        // Of its errors, this one has the shape of Atlas's, not of OAuth's.
-        Minted::TooMany { wait } => too_many("RATE_LIMITED", "too many tokens", wait),
+        // The only error of this endpoint that has the form of Atlas's errors, not of OAuth's.
+        TokenResponse::RateLimited { wait } => rate_limited("RATE_LIMITED", "too many tokens", wait),
     }
 }
 
-fn resource(world: &mut World, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Response, Refusal> {
-    let asked = uri.path_and_query().map_or_else(|| uri.path(), |asked| asked.as_str());
-    let account = match world.sessions.check(&world.accounts, method, asked, headers) {
-        Verdict::Granted(account) => account,
-        Verdict::Refused { stale } => {
+fn resource(
+    state: &mut AtlasState,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
+    let target = uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str());
+    let account = match state.sessions.check(&state.accounts, method, target, headers) {
+        AuthResult::Granted(account) => account,
+        AuthResult::Refused { stale } => {
             let detail = "You are not authorized for this resource.";
             let refusal = refuse(StatusCode::UNAUTHORIZED, "UNEXPECTED_ERROR", detail);
-            let challenge = [(header::WWW_AUTHENTICATE, world.sessions.challenge(stale))];
+            let challenge = [(header::WWW_AUTHENTICATE, state.sessions.challenge(stale))];
             return Ok((challenge, refusal).into_response());
         }
     };
@@ -151,30 +155,30 @@ fn resource(world: &mut World, method: &Method, uri: &Uri, headers: &HeaderMap) 
     let decoded = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
     let segments: Vec<String> = uri.path().split('/').skip(1).map(decoded).collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let Some(account) = world.accounts.iter().find(|known| known.id == account) else {
-        return Err(refuse(StatusCode::UNAUTHORIZED, "UNEXPECTED_ERROR", "The account is gone."));
+    let Some(account) = state.accounts.iter().find(|known| known.id == account) else {
+        return Err(refuse(StatusCode::UNAUTHORIZED, "UNEXPECTED_ERROR", "The account no longer exists."));
     };
     match segments.as_slice() {
         ["api", "atlas", "v2", "orgs", id, "groups"] if is_id(id) => {
             if !account.organization_member {
                 return Err(unauthorized());
             }
-            let of_organization: Vec<_> = world
+            let of_organization: Vec<_> = state
                 .projects
                 .iter()
                 .filter(|(project, known)| known.organization == *id && account.is_in(project))
                 .collect();
-            let entry = |(id, project): &(&String, &Project)| wire::project(id, project);
+            let entry = |(id, project): &(&String, &Project)| json::project(id, project);
             listing_of(&of_organization, entry, uri, &Quirks::default())
         }
-        ["api", "atlas", "v2", "groups", id, rest @ ..] if is_id(id) => match world.projects.get_mut(*id) {
+        ["api", "atlas", "v2", "groups", id, rest @ ..] if is_id(id) => match state.projects.get_mut(*id) {
             None => Err(refuse(StatusCode::NOT_FOUND, "GROUP_NOT_FOUND", "No group with that ID exists.")),
             Some(_) if !account.is_in(id) => Err(refuse(
                 StatusCode::UNAUTHORIZED,
                 "NOT_IN_GROUP",
                 "The current user is not in the group, or the group does not exist.",
             )),
-            Some(project) => group(project, id, rest, &Asked { account, version, uri }),
+            Some(project) => group(project, id, rest, &ProjectRequest { account, version, uri }),
         },
         ["api", "atlas", "v2", "groups" | "orgs", _, ..] => {
             Err(refuse(StatusCode::BAD_REQUEST, "INVALID_GROUP_ID", "An invalid ID was specified."))
@@ -187,7 +191,7 @@ fn is_id(text: &str) -> bool {
     text.len() == 24 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// A dated media type is mandatory, and no date lies before the first version.
+/// The version of a dated media type, which is mandatory.
 fn version(headers: &HeaderMap) -> Result<Date, Refusal> {
     let date =
         accept(headers).strip_prefix("application/vnd.atlas.").and_then(|rest| rest.strip_suffix("+json"));

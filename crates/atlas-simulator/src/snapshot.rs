@@ -1,11 +1,10 @@
-//! What a backup consists of besides export jobs: snapshots, the buckets they go to, and what was
-//! noted about them.
+//! Snapshots and the policy items that take them.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// An id as Atlas makes them: the time in seconds, then what makes it unique.
+/// An id in Atlas's form: 8 hexadecimal digits of the time in seconds, then 16 unique ones.
 #[must_use]
 pub fn object_id(at: Timestamp, unique: u64) -> String {
     format!("{:08x}{unique:016x}", at.as_second() & 0xffff_ffff)
@@ -16,12 +15,11 @@ pub fn object_id(at: Timestamp, unique: u64) -> String {
 pub struct Snapshot {
     /// 24 hexadecimal digits.
     pub id: String,
-    /// When it was taken; `None` while it is not.
+    /// When it was taken; `None` before that.
     pub created_at: Option<Timestamp>,
-    /// `hourly`, `daily`, `ondemand` and the like: one word, though several items may have taken
-    /// it.
+    /// `hourly`, `daily`, `ondemand` and so on; one value, even if several policy items took it.
     pub frequency: String,
-    /// The ids of all policy items that it belongs to; an answer without any leaves them out.
+    /// Ids of its policy items; omitted from responses if empty.
     pub items: Vec<String>,
     /// `scheduled`, `onDemand` or `fallback`.
     pub kind: String,
@@ -30,7 +28,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// A completed snapshot that an item of the usual policy took `age` ago.
+    /// A completed snapshot that an item of the default policy took `age` ago.
     #[must_use]
     pub fn taken(age: Duration, frequency: &str) -> Self {
         let at = Timestamp::now() - age;
@@ -53,7 +51,7 @@ impl Snapshot {
     }
 }
 
-/// An item of a backup policy, which takes snapshots.
+/// An item of a backup policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyItem {
     /// 24 hexadecimal digits.
@@ -63,59 +61,16 @@ pub struct PolicyItem {
 }
 
 impl PolicyItem {
-    /// One item of each frequency, as Atlas's own policy has them.
+    /// One item of each frequency, as in Atlas's default policy.
     #[must_use]
     pub fn usual() -> Vec<Self> {
         ["hourly", "daily", "weekly", "monthly", "yearly"].map(Self::of).into()
     }
 
-    /// The usual item of a frequency, whose id follows from the word.
+    /// The default item of a frequency; its id is derived from the frequency.
     #[must_use]
     pub fn of(frequency: &str) -> Self {
         let id = format!("65a1f0b2c3d4e5f607182{:03x}", frequency.bytes().map(u32::from).sum::<u32>());
         Self { id, frequency: frequency.to_owned() }
-    }
-}
-
-/// A bucket that snapshots are exported to.
-#[derive(Debug, Clone)]
-pub struct ExportBucket {
-    /// 24 hexadecimal digits.
-    pub id: String,
-    /// Its name at its provider.
-    pub name: String,
-    /// `AWS`, `AZURE` or `GCP`.
-    pub provider: String,
-}
-
-/// Something that happened in a project.
-#[derive(Debug, Clone)]
-pub struct Event {
-    /// 24 hexadecimal digits.
-    pub id: String,
-    /// When it happened.
-    pub created: Timestamp,
-    /// Its type, in Atlas's word.
-    pub kind: String,
-    /// The cluster that it is about; no answer says so, but the filter knows.
-    pub cluster: Option<String>,
-}
-
-impl Event {
-    /// An event of `age` ago.
-    #[must_use]
-    pub fn new(kind: &str, cluster: Option<&str>, age: Duration) -> Self {
-        let created = Timestamp::now() - age;
-        Self {
-            id: object_id(created, fastrand::u64(..)),
-            created,
-            kind: kind.to_owned(),
-            cluster: cluster.map(str::to_owned),
-        }
-    }
-
-    /// When it happened, as answers show it: to the second.
-    pub(crate) fn shown(&self) -> Timestamp {
-        Timestamp::from_second(self.created.as_second()).unwrap_or(self.created)
     }
 }

@@ -1,62 +1,62 @@
-//! What exists in the simulated Atlas, and what its export jobs look like at a given time.
+//! Organizations, projects and clusters of the simulated Atlas, and the requests it received.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::auth::{Account, Sessions};
 use crate::fault::Fault;
-use crate::token_bucket::Bucket;
+use crate::job::{Entry, Job, Recurring};
+use crate::snapshot::{PolicyItem, Snapshot, object_id};
+use crate::token_bucket::TokenBucket;
 
-pub use crate::job::{End, Entry, Job, Recurring, Shape};
-pub use crate::snapshot::{Event, ExportBucket, PolicyItem, Snapshot, object_id};
-
-/// The organization of a project that names no other.
+/// The organization of projects by default.
 pub const ORGANIZATION: &str = "5f0e5a3b9c1d4e6f8a7b0000";
 
-/// The bucket of a project that names no other.
+/// The export bucket of projects and schedules by default.
 const BUCKET: &str = "5f0e5a3b9c1d4e6f8a7b6c5d";
 
-/// Requests that are remembered; the oldest are forgotten.
-const MOST_SEEN: usize = 10_000;
+/// Recorded requests; the oldest are dropped.
+const MAX_RECORDED: usize = 10_000;
 
-/// The simulated Atlas.
+/// Everything that the simulated Atlas knows; change it at any time.
 #[derive(Debug, Default)]
-pub struct World {
-    /// Who may ask.
+pub struct AtlasState {
+    /// Service accounts and API keys.
     pub accounts: Vec<Account>,
-    /// By project id.
+    /// Projects by id.
     pub projects: BTreeMap<String, Project>,
-    /// What goes wrong at present; the first that matches a request is played.
+    /// Injected faults; the first that matches a request applies.
     pub faults: Vec<Fault>,
-    /// Headers that every good answer carries besides its own.
+    /// Additional headers of every successful response.
     pub headers: Vec<(&'static str, String)>,
-    /// The last requests, in order.
-    pub seen: VecDeque<Seen>,
-    /// All requests there ever were.
-    pub answered: u64,
-    /// Requests that wait for their answer.
-    pub under_way: usize,
-    /// The most there ever were of those.
-    pub most_under_way: usize,
-    /// Tokens and nonces that are out.
+    /// The latest requests, in order.
+    pub requests: VecDeque<RecordedRequest>,
+    /// Number of all requests.
+    pub request_count: u64,
+    /// Number of requests whose response is pending.
+    pub in_flight: usize,
+    /// Maximum of `in_flight` so far.
+    pub max_in_flight: usize,
+    /// Issued tokens and nonces.
     pub sessions: Sessions,
 }
 
-impl World {
-    pub(crate) fn remember(&mut self, seen: Seen) {
-        if self.seen.len() == MOST_SEEN {
-            self.seen.pop_front();
+impl AtlasState {
+    pub(crate) fn record(&mut self, request: RecordedRequest) {
+        if self.requests.len() == MAX_RECORDED {
+            self.requests.pop_front();
         }
-        self.seen.push_back(seen);
-        self.answered += 1;
+        self.requests.push_back(request);
+        self.request_count += 1;
     }
 }
 
-/// A request as it arrived, credentials left out.
+/// A request without its credentials.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct RecordedRequest {
     /// Method, path and query.
     pub line: String,
     /// The `Accept` header.
@@ -65,9 +65,9 @@ pub struct Seen {
     pub scheme: String,
     /// The nonce count of a digest.
     pub nonce_count: Option<u32>,
-    /// The status answered.
+    /// The status of the response.
     pub status: u16,
-    /// Whether the answer was compressed.
+    /// Whether the response was compressed.
     pub gzip: bool,
 }
 
@@ -78,23 +78,23 @@ pub struct Project {
     pub name: String,
     /// The id of its organization.
     pub organization: String,
-    /// By name.
+    /// Clusters by name.
     pub clusters: BTreeMap<String, Cluster>,
-    /// The buckets that it exports to.
+    /// Export buckets.
     pub buckets: Vec<ExportBucket>,
-    /// What happened in it, in any order.
+    /// Events, in any order.
     pub events: Vec<Event>,
-    /// The request budget of its Cloud Backup endpoints.
-    pub budget: Bucket,
-    /// The request budget of its cluster endpoints.
-    pub clusters_budget: Bucket,
-    /// The request budget of its events.
-    pub events_budget: Bucket,
+    /// Rate limit of its Cloud Backup endpoints.
+    pub budget: TokenBucket,
+    /// Rate limit of its cluster endpoints.
+    pub clusters_budget: TokenBucket,
+    /// Rate limit of its events.
+    pub events_budget: TokenBucket,
 }
 
 impl Project {
-    /// A project of [`ORGANIZATION`] with a bucket and without clusters, and with the budgets that
-    /// Atlas documents.
+    /// A project of [`ORGANIZATION`] with one export bucket, no clusters, and Atlas's documented
+    /// rate limits.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
@@ -107,13 +107,13 @@ impl Project {
                 provider: "AWS".to_owned(),
             }],
             events: Vec::new(),
-            budget: Bucket::new(1200, 500),
-            clusters_budget: Bucket::new(10_000, 5000),
-            events_budget: Bucket::new(300, 100),
+            budget: TokenBucket::new(1200, 500),
+            clusters_budget: TokenBucket::new(10_000, 5000),
+            events_budget: TokenBucket::new(300, 100),
         }
     }
 
-    /// The project with one cluster more.
+    /// Adds a cluster.
     #[must_use]
     pub fn with(mut self, name: &str, cluster: Cluster) -> Self {
         self.clusters.insert(name.to_owned(), cluster);
@@ -121,33 +121,33 @@ impl Project {
     }
 }
 
-/// What a cluster is.
+/// Whether a cluster has servers of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Kind {
+pub enum ClusterKind {
     /// M10 and up.
     #[default]
     Dedicated,
-    /// On servers that are shared with others; it has no exports.
+    /// On shared servers; it has no exports.
     SharedTier,
-    /// Not listed among the clusters, and refused by every endpoint of a cluster.
+    /// Not in the listing of clusters, and refused by every endpoint of a cluster.
     Flex,
 }
 
-/// A cluster's backup schedule, as far as exports go.
+/// The part of a cluster's backup schedule that concerns exports.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// Whether snapshots are exported by themselves.
+    /// Whether snapshots are exported automatically.
     pub auto_export: bool,
-    /// How often, in Atlas's word; `None` for no export policy.
+    /// Frequency type of the export policy; `None` for no export policy.
     pub frequency: Option<String>,
-    /// The id of the bucket that is exported to.
+    /// Id of the export bucket.
     pub bucket: String,
-    /// The items of the backup policy; `None` for an answer without policies.
+    /// Items of the backup policy; `None` for a response without policies.
     pub items: Option<Vec<PolicyItem>>,
 }
 
 impl Default for Schedule {
-    /// Daily exports to the bucket of every project, and the usual policy.
+    /// Daily exports to the default bucket, and the default policy.
     fn default() -> Self {
         Self {
             auto_export: true,
@@ -166,50 +166,93 @@ pub enum Order {
     NewestFirst,
     /// By creation, oldest first.
     OldestFirst,
-    /// As the entries stand.
+    /// The order of the entries in the state.
     AsGiven,
 }
 
 /// A cluster, its snapshots and its export jobs.
 #[derive(Debug, Clone, Default)]
 pub struct Cluster {
-    /// What it is.
-    pub kind: Kind,
+    /// Dedicated, shared or flex.
+    pub kind: ClusterKind,
     /// Whether cloud backup is off.
     pub backup_disabled: bool,
     /// Whether it is paused.
     pub paused: bool,
-    /// When it was created; a while ago if nobody says.
+    /// When it was created; in 2024 by default.
     pub created_at: Option<Timestamp>,
-    /// When it is backed up and exported.
+    /// Backup schedule.
     pub schedule: Schedule,
-    /// How many shards it has; 0 for a replica set.
+    /// Number of shards; 0 for a replica set.
     pub shards: usize,
-    /// Its snapshots, in any order.
+    /// Snapshots, in any order.
     pub snapshots: Vec<Snapshot>,
-    /// Its jobs, in any order.
+    /// Export jobs, in any order.
     pub jobs: Vec<Entry>,
-    /// Jobs that begin by themselves.
+    /// Export jobs that start at an interval.
     pub recurring: Option<Recurring>,
-    /// How jobs and snapshots are listed.
+    /// Order of the listings of jobs and snapshots.
     pub order: Order,
-    /// `totalCount` of the jobs where it should lie.
+    /// A wrong `totalCount` of the jobs.
     pub total_count: Option<i64>,
-    /// Whether pages of jobs come without links.
+    /// Whether pages of jobs have no links.
     pub unlinked: bool,
-    /// How many jobs of each page stand on the next one again, as when jobs appear while a listing
-    /// is read.
+    /// Number of jobs of each page that are repeated on the next one, as when jobs are created
+    /// between two pages.
     pub overlap: usize,
 }
 
 impl Cluster {
-    /// A cluster with these jobs.
+    /// A cluster with these export jobs.
     #[must_use]
     pub fn with(jobs: impl IntoIterator<Item = Job>) -> Self {
         Self { jobs: jobs.into_iter().map(Entry::Job).collect(), ..Self::default() }
     }
 }
 
-pub(crate) fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
+/// An export bucket.
+#[derive(Debug, Clone)]
+pub struct ExportBucket {
+    /// 24 hexadecimal digits.
+    pub id: String,
+    /// Name at the cloud provider.
+    pub name: String,
+    /// `AWS`, `AZURE` or `GCP`.
+    pub provider: String,
+}
+
+/// An event of a project.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// 24 hexadecimal digits.
+    pub id: String,
+    /// When it happened.
+    pub created: Timestamp,
+    /// Event type name.
+    pub kind: String,
+    /// The cluster it concerns. Responses do not contain it, but the filter uses it.
+    pub cluster: Option<String>,
+}
+
+impl Event {
+    /// An event of `age` ago.
+    #[must_use]
+    pub fn new(kind: &str, cluster: Option<&str>, age: Duration) -> Self {
+        let created = Timestamp::now() - age;
+        Self {
+            id: object_id(created, fastrand::u64(..)),
+            created,
+            kind: kind.to_owned(),
+            cluster: cluster.map(str::to_owned),
+        }
+    }
+
+    /// When it happened, to the second, as in responses.
+    pub(crate) fn shown(&self) -> Timestamp {
+        Timestamp::from_second(self.created.as_second()).unwrap_or(self.created)
+    }
+}
+
+pub(crate) fn lock(world: &Mutex<AtlasState>) -> MutexGuard<'_, AtlasState> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,35 +1,35 @@
-//! A token bucket, as Atlas limits each set of its endpoints.
+//! Token buckets: Atlas's rate limit of a set of endpoints.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many requests at once, and so many a minute.
+/// A rate limit: requests at once, and requests per minute.
 #[derive(Debug)]
-pub struct Bucket {
-    /// The most that can be saved up.
+pub struct TokenBucket {
+    /// Maximum number of tokens.
     pub capacity: u32,
-    /// Refilled in a minute.
+    /// Tokens added per minute.
     pub per_minute: u32,
-    /// What is left.
+    /// Tokens left.
     pub left: f64,
     filled: Option<Instant>,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// A full bucket.
     #[must_use]
     pub fn new(capacity: u32, per_minute: u32) -> Self {
         Self { capacity, per_minute, left: f64::from(capacity), filled: None }
     }
 
-    /// The bucket with so many requests left.
+    /// Sets the number of tokens left.
     #[must_use]
     pub fn with(self, left: f64) -> Self {
         Self { left, ..self }
     }
 
-    /// Takes one request out, or says how long to wait for it.
+    /// Takes one token, or returns the wait for the next one.
     pub(crate) fn take(&mut self) -> Result<(), Duration> {
         let now = Instant::now();
         let rate = f64::from(self.per_minute) / 60.0;
@@ -49,8 +49,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_bucket_empties_and_refills() {
-        let mut bucket = Bucket::new(2, 60);
+    async fn bucket_when_empty_refills_over_time() {
+        let mut bucket = TokenBucket::new(2, 60);
         assert!(bucket.take().is_ok() && bucket.take().is_ok());
         let wait = bucket.take().unwrap_err();
         assert_eq!(wait, Duration::from_secs(1));

@@ -10,7 +10,7 @@ use super::*;
 use crate::config::{Authorities, Credentials, SecretSource};
 use crate::model::{FailureReason, Fold, OrganizationId, ProjectId};
 use crate::self_metrics::SelfMetrics;
-use atlas_simulator::{Account, Cluster, ORGANIZATION, Project, Scheme, Simulator, World};
+use atlas_simulator::{Account, AtlasState, Cluster, ORGANIZATION, Project, Scheme, Simulator};
 
 /// A page of jobs, newest first; of those in `failed`, which are numbers, the reason is told.
 fn page(jobs: usize, failed: std::ops::Range<usize>) -> String {
@@ -163,9 +163,9 @@ async fn large_organization_needs_half_of_each_bound() {
     const PROJECTS: usize = 5000;
     const CLUSTERS: usize = 10_000;
     let id = |number: usize| format!("{number:024x}");
-    let mut world = World {
+    let mut world = AtlasState {
         accounts: vec![Account::new(Scheme::ServiceAccount, "mdb_sa_id_1", "mdb_sa_sk_1")],
-        ..World::default()
+        ..AtlasState::default()
     };
     world.projects.extend((0..PROJECTS).map(|number| (id(number), Project::new(&format!("{number:0>64}")))));
     let all = world.projects.get_mut(&id(0)).unwrap();
@@ -185,7 +185,7 @@ async fn large_organization_needs_half_of_each_bound() {
         bytes(CLUSTERS, size_of_val(&*clusters) + clusters.iter().map(Kept::text_bytes).sum::<usize>());
     assert!(of_projects.max(of_clusters) <= MAX_KEPT_BYTES / 2, "{of_projects} {of_clusters}");
     assert!(PROJECTS.max(CLUSTERS) <= MAX_ENTRIES / 2);
-    let pages = simulator.world().seen.iter().filter(|seen| seen.line.contains("pageNum=")).count();
+    let pages = simulator.state().requests.iter().filter(|seen| seen.line.contains("pageNum=")).count();
     assert!(pages <= MAX_PAGES / 2, "{pages} pages");
 }
 

@@ -69,12 +69,12 @@ async fn an_event_costs_few_requests_however_many_clusters_there_are() {
     // Three groups of fifty at most, and then halves: twice for each of six steps down to one.
     let asked = requests(&simulator, "/events?");
     assert!(asked <= 1 + 3 + 2 * 6, "{asked}");
-    let longest = simulator.world().seen.iter().map(|seen| seen.line.len()).max().unwrap();
+    let longest = simulator.state().requests.iter().map(|seen| seen.line.len()).max().unwrap();
     assert!(longest < 2048, "{longest}");
 }
 
 /// A project in which every cluster has failed, and their names.
-fn all_failed(count: usize) -> (Vec<String>, World) {
+fn all_failed(count: usize) -> (Vec<String>, AtlasState) {
     let names: Vec<String> = (0..count).map(|number| format!("c{number}")).collect();
     let mut all = world([]);
     let project = all.projects.get_mut(PROJECT).unwrap();
@@ -103,8 +103,8 @@ async fn a_name_that_the_filter_refuses_hides_no_other() {
     for name in ["a", "c"] {
         tell(&simulator, Event::new(FAILED, Some(name), HOUR));
     }
-    let refusal = Misbehaviour::Status(400, "INVALID_QUERY_PARAMETER", Vec::new());
-    simulator.world().faults.push(Fault::lasting("?clusterNames=odd", refusal));
+    let refusal = FaultKind::Status(400, "INVALID_QUERY_PARAMETER", Vec::new());
+    simulator.state().faults.push(Fault::lasting("?clusterNames=odd", refusal));
     let exporter = setup(&simulator, "").start().await;
     let scrape = exporter.until(|scrape| event(scrape, "a").is_some() && event(scrape, "c").is_some()).await;
     assert_eq!((event(&scrape, "b"), event(&scrape, "odd")), (None, None));
@@ -116,8 +116,8 @@ async fn a_search_that_breaks_off_is_gone_on_with() {
     let simulator = simulator(all).await;
     // One cluster cannot be asked about for some readings: the first tries four times, the others once.
     let alone = |name: &str| format!("EXPORT_FAILED&clusterNames={name}&itemsPerPage");
-    let down = Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new());
-    simulator.world().faults.push(Fault::passing(&format!("?{}", alone("c5")), down, 6));
+    let down = FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new());
+    simulator.state().faults.push(Fault::passing(&format!("?{}", alone("c5")), down, 6));
     let exporter = setup(&simulator, "").start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
     exporter.until(|scrape| names.iter().all(|name| event(scrape, name).is_some())).await;
@@ -135,7 +135,7 @@ async fn a_cluster_that_comes_back_is_asked_for_with_its_past() {
     let exporter = setup.start().await;
     tell(&simulator, Event::new(FAILED, Some("a"), HOUR));
     exporter.until(|scrape| event(scrape, "a").is_some()).await;
-    let gone = simulator.world().projects.get_mut(PROJECT).unwrap().clusters.remove("a").unwrap();
+    let gone = simulator.state().projects.get_mut(PROJECT).unwrap().clusters.remove("a").unwrap();
     exporter.until(|scrape| scrape.up("a").is_none()).await;
     change_project(&simulator, |project| drop(project.clusters.insert("a".to_owned(), gone)));
     exporter.until(|scrape| event(scrape, "a").is_some()).await;
@@ -159,7 +159,7 @@ async fn an_event_that_cannot_be_believed_is_no_event() {
 async fn a_filter_that_tells_no_clusters_apart_blames_none() {
     let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
     let everywhere = "{\"results\":[{\"id\":\"e1\",\"created\":\"2026-11-01T00:00:00Z\",\"eventTypeName\":\"CPS_EXPORT_FAILED\"}]}";
-    simulator.world().faults.push(Fault::lasting("/events", Misbehaviour::Body(everywhere)));
+    simulator.state().faults.push(Fault::lasting("/events", FaultKind::Body(everywhere)));
     let exporter = setup(&simulator, "").start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
     let scrape = exporter.polled_again(3.0).await;
@@ -172,12 +172,12 @@ async fn an_event_that_comes_while_events_cannot_be_read_is_not_missed() {
     let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
     let exporter = setup(&simulator, "").start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
-    let fault = |what| simulator.world().faults.push(Fault::lasting("/events", what));
-    fault(Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new()));
+    let fault = |what| simulator.state().faults.push(Fault::lasting("/events", what));
+    fault(FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new()));
     let news = Event::new(FAILED, Some("a"), Duration::ZERO);
     tell(&simulator, news.clone());
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
-    simulator.world().faults.clear();
+    simulator.state().faults.clear();
     let scrape = exporter.until(|scrape| event(scrape, "a").is_some()).await;
     assert_eq!(event(&scrape, "a"), Some(news.created.as_second() as f64));
     assert!(exporter.log().contains("the project's events can be read again"), "{}", exporter.log());
@@ -188,13 +188,13 @@ async fn events_that_are_rationed_hold_up_no_poll() {
     let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
     tell(&simulator, Event::new(FAILED, Some("b"), HOUR));
     // The project's events can be read, those of its clusters cannot: the second request fails, and the third, ...
-    let budget = Bucket::new(300, 0).with(1.0);
+    let budget = TokenBucket::new(300, 0).with(1.0);
     change_project(&simulator, |project| project.events_budget = budget);
     let exporter = setup(&simulator, "").start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
     let scrape = exporter.polled_again(2.0).await;
     assert_eq!((scrape.up("a"), event(&scrape, "b")), (Some(1.0), None));
-    change_project(&simulator, |project| project.events_budget = Bucket::new(300, 100));
+    change_project(&simulator, |project| project.events_budget = TokenBucket::new(300, 100));
     // The exporter waits for as long as it was asked to.
     assert!(up(&exporter.polled_again(2.0).await, "events") == Some(0.0));
 }
@@ -204,10 +204,10 @@ async fn events_of_before_a_first_reading_that_failed_are_not_missed() {
     let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
     let old = Event::new(FAILED, Some("a"), DAY * 2);
     tell(&simulator, old.clone());
-    simulator.world().faults.push(Fault::lasting("/events", Misbehaviour::Status(500, "E", Vec::new())));
+    simulator.state().faults.push(Fault::lasting("/events", FaultKind::Status(500, "E", Vec::new())));
     let exporter = setup(&simulator, "").start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
-    simulator.world().faults.clear();
+    simulator.state().faults.clear();
     exporter.until(|scrape| event(scrape, "a") == Some(old.created.as_second() as f64)).await;
 }
 
@@ -215,19 +215,19 @@ async fn events_of_before_a_first_reading_that_failed_are_not_missed() {
 async fn a_search_that_failed_is_made_again() {
     let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
     tell(&simulator, Event::new(FAILED, Some("b"), HOUR * 5));
-    let no = || Misbehaviour::Status(500, "E", Vec::new());
-    simulator.world().faults.push(Fault::lasting("?clusterNames=", no()));
+    let no = || FaultKind::Status(500, "E", Vec::new());
+    simulator.state().faults.push(Fault::lasting("?clusterNames=", no()));
     let exporter = setup(&simulator, "").start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
-    simulator.world().faults.clear();
+    simulator.state().faults.clear();
     exporter.until(|scrape| event(scrape, "b").is_some()).await;
 }
 
 #[tokio::test]
 async fn an_event_that_cannot_be_read_is_told() {
     let simulator = simulator(world([("a", cluster([]))])).await;
-    let odd = Misbehaviour::Body("{\"results\":[{}]}");
-    simulator.world().faults.push(Fault::lasting("/events", odd));
+    let odd = FaultKind::Body("{\"results\":[{}]}");
+    simulator.state().faults.push(Fault::lasting("/events", odd));
     let exporter = setup(&simulator, "").start().await;
     exporter.until(|scrape| up(scrape, "events").is_some()).await;
     assert_eq!(up(&exporter.scrape().await, "events"), Some(0.0));

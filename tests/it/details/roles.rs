@@ -37,8 +37,8 @@ async fn missing_role_disables_collectors_and_nothing_else() {
 async fn refusal_of_one_cluster_disables_no_other() {
     for code in ["CLUSTER_RESTRICTED", "USER_UNAUTHORIZED"] {
         let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
-        let refusal = Misbehaviour::Status(403, code, Vec::new());
-        simulator.world().faults.push(Fault::lasting("/b/backup/snapshots", refusal));
+        let refusal = FaultKind::Status(403, code, Vec::new());
+        simulator.state().faults.push(Fault::lasting("/b/backup/snapshots", refusal));
         let exporter = setup(&simulator, "").start().await;
         let scrape = exporter
             .until(|scrape| awaiting(scrape, "a").is_some() && up(scrape, "snapshots") == Some(0.0))
@@ -77,7 +77,7 @@ async fn a_refused_detail_says_so_again_when_it_is_switched_off_and_on() {
     exporter.signal("HUP");
     exporter.until(down).await;
     // The role is given, and someone reloads.
-    simulator.world().accounts[0].denied.clear();
+    simulator.state().accounts[0].denied.clear();
     exporter.signal("HUP");
     exporter.until(|scrape| ["events", "buckets"].map(|detail| up(scrape, detail)) == [Some(1.0); 2]).await;
 }
@@ -113,7 +113,7 @@ async fn only_confirmed_refusals_disable_a_collector() {
     for (index, (status, code, _)) in cases.iter().enumerate() {
         all.projects.insert(project(index), Project::new("payments").with("prod", cluster([])));
         let path = format!("/groups/{}/backup/exportBuckets", project(index));
-        faults.push(Fault::lasting(&path, Misbehaviour::Status(*status, code, Vec::new())));
+        faults.push(Fault::lasting(&path, FaultKind::Status(*status, code, Vec::new())));
     }
     all.faults = faults;
     let simulator = simulator(all).await;
@@ -139,8 +139,8 @@ async fn only_confirmed_refusals_disable_a_collector() {
 #[tokio::test]
 async fn passing_refusal_is_read_again_and_not_logged() {
     let simulator = simulator(world([("prod", cluster([]))])).await;
-    let refusal = Misbehaviour::Status(401, "USER_UNAUTHORIZED", Vec::new());
-    simulator.world().faults.push(Fault::passing("/exportBuckets", refusal, 1));
+    let refusal = FaultKind::Status(401, "USER_UNAUTHORIZED", Vec::new());
+    simulator.state().faults.push(Fault::passing("/exportBuckets", refusal, 1));
     let exporter = setup(&simulator, "").start().await;
     exporter.until(|scrape| up(scrape, "buckets") == Some(1.0)).await;
     assert!(requests(&simulator, "/exportBuckets") >= 2);

@@ -31,16 +31,16 @@ async fn a_snapshot_awaits_export_until_a_job_may_end_well() {
     assert_eq!(figure(&scrape, "last_success_created"), Some(seconds(&newest) + 60.0));
 
     // A failed job makes nothing good, one that waits may.
-    let failed = End::Failed("E".to_owned(), "no".to_owned());
+    let failed = JobOutcome::Failed("E".to_owned(), "no".to_owned());
     change(&simulator, "prod", |prod| prod.jobs.push(Entry::Job(Job::of(&older, failed))));
     let scrape = exporter.until(|scrape| scrape.value("jobs", "prod", "\"Failed\"") == Some(1.0)).await;
     assert_eq!(awaiting(&scrape, "prod"), Some(2.0));
-    let waiting = Job { queued: DAY, ..Job::of(&forgotten, End::Successful) };
+    let waiting = Job { queued: DAY, ..Job::of(&forgotten, JobOutcome::Successful) };
     change(&simulator, "prod", |prod| prod.jobs.push(Entry::Job(waiting)));
     exporter.until(|scrape| awaiting(scrape, "prod") == Some(1.0)).await;
     change(&simulator, "prod", |prod| {
         prod.jobs.pop();
-        prod.jobs.push(Entry::Job(Job::of(&forgotten, End::Successful)));
+        prod.jobs.push(Entry::Job(Job::of(&forgotten, JobOutcome::Successful)));
     });
     // The older one has a successor in the bucket by now.
     let scrape = exporter.until(|scrape| awaiting(scrape, "prod") == Some(0.0)).await;
@@ -108,12 +108,12 @@ async fn snapshots_that_cannot_be_read_are_withdrawn() {
     snapshots_read(&exporter).await;
     let odd =
         "{\"results\":[{\"id\":\"x\",\"status\":\"completed\",\"createdAt\":\"2026-01-01T00:00:00Z\"}]}";
-    simulator.world().faults.push(Fault::lasting("/snapshots", Misbehaviour::Body(odd)));
+    simulator.state().faults.push(Fault::lasting("/snapshots", FaultKind::Body(odd)));
     exporter.until(|scrape| up(scrape, "snapshots") == Some(0.0)).await;
     let scrape = exporter.until(|scrape| awaiting(scrape, "prod").is_none()).await;
     assert_eq!(scrape.value("newest_exported_snapshot_timestamp_seconds", "prod", ""), None);
     assert!(scrape.has_figures("prod"));
-    simulator.world().faults.clear();
+    simulator.state().faults.clear();
     let scrape = exporter.until(|scrape| awaiting(scrape, "prod").is_some()).await;
     assert_eq!((awaiting(&scrape, "prod"), up(&scrape, "snapshots")), (Some(1.0), Some(1.0)));
 }
@@ -132,8 +132,8 @@ async fn a_cluster_whose_snapshots_all_count_for_nothing_can_be_read() {
 async fn a_sharded_list_of_nothing_that_counts_some_is_no_list() {
     let sharded = Cluster { shards: 3, ..cluster([]) };
     let simulator = simulator(world([("prod", sharded)])).await;
-    let odd = Misbehaviour::Body("{\"results\":[],\"totalCount\":3}");
-    simulator.world().faults.push(Fault::lasting("/shardedClusters", odd));
+    let odd = FaultKind::Body("{\"results\":[],\"totalCount\":3}");
+    simulator.state().faults.push(Fault::lasting("/shardedClusters", odd));
     let exporter = setup(&simulator, "").start().await;
     let scrape = exporter.until(|scrape| up(scrape, "snapshots").is_some()).await;
     assert_eq!(up(&scrape, "snapshots"), Some(0.0));
@@ -170,7 +170,7 @@ async fn a_snapshot_of_several_items_is_awaited_under_each_policy() {
     }
     let of_world = clusters.iter().map(|(name, cluster, _)| (*name, cluster.clone()));
     let simulator = simulator(world(of_world)).await;
-    simulator.world().projects.get_mut(PROJECT).unwrap().budget.per_minute *= 30;
+    simulator.state().projects.get_mut(PROJECT).unwrap().budget.per_minute *= 30;
     let exporter = Setup { discovery: "[detail]\ninterval = \"30s\"\n".to_owned(), ..Setup::new(&simulator) };
     let exporter = exporter.start().await;
     let is_read = |scrape: &Scrape| clusters.iter().all(|(name, ..)| awaiting(scrape, name).is_some());

@@ -34,8 +34,8 @@ async fn run(setup: &Setup, argument: &str) -> (Option<i32>, String) {
 async fn a_missing_bucket_is_told_at_once_whichever_is_read_first() {
     for slow in ["/schedule", "/exportBuckets"] {
         let simulator = simulator(world([("prod", cluster([])), ("misled", misled())])).await;
-        let wait = Misbehaviour::Slow(Duration::from_millis(500));
-        simulator.world().faults.push(Fault::lasting(slow, wait));
+        let wait = FaultKind::Slow(Duration::from_millis(500));
+        simulator.state().faults.push(Fault::lasting(slow, wait));
         let exporter = rarely(&simulator, "").start().await;
         let missing = |scrape: &Scrape| {
             // Before that, the cluster is not healthy.
@@ -97,12 +97,12 @@ async fn once_and_check_fail_for_a_missing_bucket() {
     );
     // Whichever is slower: it is waited for.
     for slow in ["/exportBuckets", "/schedule"] {
-        simulator.world().faults = vec![Fault::lasting(slow, Misbehaviour::Slow(Duration::from_secs(1)))];
+        simulator.state().faults = vec![Fault::lasting(slow, FaultKind::Slow(Duration::from_secs(1)))];
         let (code, text) = run(&rarely(&simulator, "snapshots = false\n"), "--once").await;
         let missing = Scrape::parse(&text).value("bucket_missing", "misled", "");
         assert_eq!((code, missing), (Some(1), Some(1.0)), "{slow}: {text}");
     }
-    simulator.world().faults.clear();
+    simulator.state().faults.clear();
     let off = rarely(&simulator, "buckets = false\n");
     assert_eq!((run(&off, "--once").await.0, run(&off, "check").await.0), (Some(0), Some(0)));
     change(&simulator, "misled", |misled| misled.schedule = Schedule::default());
@@ -112,9 +112,9 @@ async fn once_and_check_fail_for_a_missing_bucket() {
 #[tokio::test]
 async fn a_cluster_is_not_well_before_each_detail_was_read() {
     for (detail, path) in PATHS {
-        for fault in [Misbehaviour::Hang, Misbehaviour::Status(500, "UNEXPECTED_ERROR", Vec::new())] {
+        for fault in [FaultKind::Hang, FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new())] {
             let simulator = simulator(world([("prod", cluster([]))])).await;
-            simulator.world().faults.push(Fault::lasting(path, fault));
+            simulator.state().faults.push(Fault::lasting(path, fault));
             let exporter = rarely(&simulator, "").start().await;
             exporter.ready().await;
             exporter.until(|scrape| scrape.value("collectors_unread", "prod", "") == Some(1.0)).await;
@@ -148,11 +148,11 @@ async fn a_refused_detail_does_not_hold_the_verdict() {
     let (code, _) = run(&Setup::new(&simulator), "--once").await;
     assert_eq!(code, Some(0));
     // A fault is no refusal.
-    simulator.world().accounts[0].denied.clear();
-    simulator.world().faults.push(Fault::lasting(
-        "/events",
-        Misbehaviour::Status(403, "IP_ADDRESS_NOT_ON_ACCESS_LIST", Vec::new()),
-    ));
+    simulator.state().accounts[0].denied.clear();
+    simulator
+        .state()
+        .faults
+        .push(Fault::lasting("/events", FaultKind::Status(403, "IP_ADDRESS_NOT_ON_ACCESS_LIST", Vec::new())));
     let (code, text) = run(&Setup::new(&simulator), "--once").await;
     let scrape = Scrape::parse(&text);
     assert_eq!((code, scrape.value("collectors_unread", "prod", "")), (Some(1), Some(1.0)), "{text}");

@@ -3,48 +3,48 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use atlas_simulator::{Bucket, Entry, Fault as Play, Misbehaviour, World};
+use atlas_simulator::{AtlasState, Entry, Fault as Play, FaultKind, TokenBucket};
 use serde_json::json;
 
 use super::fault::{Fault, Figure, How, Others, Outcome, Recovery, Signs};
 use super::jobs;
 use Outcome::{Fails, Good};
 
-type Change = fn(&mut World);
+type Change = fn(&mut AtlasState);
 
 fn world(name: &'static str, made: &'static str, outcome: Outcome, apply: Change, lift: Change) -> Fault {
     Fault::new(name, made, How::World(apply, lift), outcome)
 }
 
-fn nothing(_: &mut World) {}
+fn nothing(_: &mut AtlasState) {}
 
 /// The project of the first fault.
 const FIRST: &str = "32b6e34b3d91647abb000000";
 
 const TOKEN: &str = "oauth/token";
 
-fn list(world: &mut World, jobs: impl IntoIterator<Item = serde_json::Value>) {
+fn list(world: &mut AtlasState, jobs: impl IntoIterator<Item = serde_json::Value>) {
     let cluster = world.projects.get_mut(FIRST).unwrap().clusters.get_mut("faulty-0").unwrap();
     cluster.jobs = jobs.into_iter().map(Entry::Raw).collect();
 }
 
 /// The next second page of a listing is asked for with what has just ended.
-fn sign_out_on_the_way(world: &mut World) {
+fn sign_out_on_the_way(world: &mut AtlasState) {
     list(world, (0..600).map(|number| {
         json!({"id": format!("65a1f0b2c3d4e5f6{number:08x}"), "createdAt": "2026-03-02T03:04:05Z", "state": "Successful"})
     }));
-    world.faults.push(Play::passing("?pageNum=2", Misbehaviour::SignOut, 1));
+    world.faults.push(Play::passing("?pageNum=2", FaultKind::SignOut, 1));
 }
 
-fn signed_out(world: &mut World) {
+fn signed_out(world: &mut AtlasState) {
     assert!(world.faults.iter().all(|fault| fault.times == Some(0)), "nobody was signed out on the way");
     world.faults.clear();
     list(world, jobs::plain());
 }
 
 /// A sign-in that is good, though it does not tell how long.
-fn told_life(name: &'static str, made: &'static str, apply: Change) -> Fault {
-    world(name, made, Good(&[]), apply, |world| world.sessions.told_life = None)
+fn reported_lifetime(name: &'static str, made: &'static str, apply: Change) -> Fault {
+    world(name, made, Good(&[]), apply, |world| world.sessions.reported_lifetime = None)
 }
 
 pub(super) fn sessions() -> Vec<Fault> {
@@ -73,9 +73,9 @@ pub(super) fn sessions() -> Vec<Fault> {
             "nonces of a short life",
             "300 ms",
             Good(&[]),
-            |world| world.sessions.nonce_life = Duration::from_millis(300),
+            |world| world.sessions.nonce_lifetime = Duration::from_millis(300),
             |world| {
-                world.sessions.nonce_life = Duration::from_mins(5);
+                world.sessions.nonce_lifetime = Duration::from_mins(5);
             },
         )
         .signs(Signs::Key),
@@ -83,14 +83,18 @@ pub(super) fn sessions() -> Vec<Fault> {
             "a good nonce that is called stale",
             "once",
             Good(&[]),
-            |world| world.sessions.call_stale = 1,
+            |world| world.sessions.stale_digests = 1,
             nothing,
         )
         .signs(Signs::Key),
-        told_life("a life that is missing", "no `expires_in`", |world| world.sessions.told_life = Some("")),
-        told_life("a life of null", "`\"expires_in\":null`", |world| world.sessions.told_life = Some("null")),
-        told_life("a life in words", "`\"expires_in\":\"soon\"`", |world| {
-            world.sessions.told_life = Some("\"soon\"");
+        reported_lifetime("a life that is missing", "no `expires_in`", |world| {
+            world.sessions.reported_lifetime = Some("");
+        }),
+        reported_lifetime("a life of null", "`\"expires_in\":null`", |world| {
+            world.sessions.reported_lifetime = Some("null");
+        }),
+        reported_lifetime("a life in words", "`\"expires_in\":\"soon\"`", |world| {
+            world.sessions.reported_lifetime = Some("\"soon\"");
         }),
     ]
 }
@@ -158,14 +162,14 @@ fn of_mint(name: &'static str, made: &'static str, reason: &'static str, apply: 
         .recovery(Recovery::Pause)
 }
 
-fn misbehave(world: &mut World, what: Misbehaviour) {
-    world.sessions.token_life = Duration::from_secs(11);
+fn misbehave(world: &mut AtlasState, what: FaultKind) {
+    world.sessions.token_lifetime = Duration::from_secs(11);
     world.faults.push(Play::lasting(TOKEN, what));
 }
 
-fn refuse(world: &mut World, status: u16, code: &'static str, wait: Option<&str>) {
+fn refuse(world: &mut AtlasState, status: u16, code: &'static str, wait: Option<&str>) {
     let headers = wait.map(|wait| ("retry-after", wait.to_owned())).into_iter().collect();
-    misbehave(world, Misbehaviour::Status(status, code, headers));
+    misbehave(world, FaultKind::Status(status, code, headers));
 }
 
 pub(super) fn mint() -> Vec<Fault> {
@@ -183,27 +187,27 @@ pub(super) fn mint() -> Vec<Fault> {
             refuse(world, 404, "RESOURCE_NOT_FOUND", None);
         }),
         of_mint("a sign-in that hangs", "nothing is said", "timeout", |world| {
-            misbehave(world, Misbehaviour::Hang);
+            misbehave(world, FaultKind::Hang);
         }),
         of_mint("a sign-in with a page", "HTML for people", "invalid_response", |world| {
-            misbehave(world, Misbehaviour::Html);
+            misbehave(world, FaultKind::Html);
         }),
         of_mint("a sign-in that breaks off", "half an answer", "invalid_response", |world| {
-            misbehave(world, Misbehaviour::Truncated);
+            misbehave(world, FaultKind::Truncated);
         }),
         of_mint("a sign-in without a token", "`{\"expires_in\":3600}`", "invalid_response", |world| {
-            misbehave(world, Misbehaviour::Body(r#"{"expires_in":3600}"#));
+            misbehave(world, FaultKind::Body(r#"{"expires_in":3600}"#));
         }),
         of_mint("a token that no header can carry", "with line breaks", "invalid_response", |world| {
-            misbehave(world, Misbehaviour::Body(r#"{"access_token":"eyJ0\r\nx: y","expires_in":3600}"#));
+            misbehave(world, FaultKind::Body(r#"{"access_token":"eyJ0\r\nx: y","expires_in":3600}"#));
         }),
         of_mint("a token of 10 KB", "longer than any token", "too_large", |world| {
             static ANSWER: LazyLock<String> =
                 LazyLock::new(|| json!({"access_token": "e".repeat(10_000), "expires_in": 3600}).to_string());
-            misbehave(world, Misbehaviour::Body(&ANSWER));
+            misbehave(world, FaultKind::Body(&ANSWER));
         }),
         of_mint("a sign-in without end", "64 MiB", "too_large", |world| {
-            misbehave(world, Misbehaviour::EndlessBody);
+            misbehave(world, FaultKind::EndlessBody);
         }),
     ]
 }
@@ -245,10 +249,10 @@ pub(super) fn budgets() -> Vec<Fault> {
             "by others; one request a minute comes back",
             Fails("rate_limited"),
             |world| {
-                world.projects.get_mut(FIRST).unwrap().budget = Bucket::new(1, 1).with(0.0);
+                world.projects.get_mut(FIRST).unwrap().budget = TokenBucket::new(1, 1).with(0.0);
             },
             |world| {
-                world.projects.get_mut(FIRST).unwrap().budget = Bucket::new(1200, 500);
+                world.projects.get_mut(FIRST).unwrap().budget = TokenBucket::new(1200, 500);
             },
         )
         .others(Others::Wait)

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::LazyLock;
 
-use atlas_simulator::Misbehaviour;
+use atlas_simulator::FaultKind;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -108,7 +108,7 @@ pub(super) fn encodings() -> Vec<Fault> {
         Fault::new(
             "gzip that breaks off",
             "its last bytes are missing",
-            How::Simulated(Misbehaviour::GzipTruncated),
+            How::Simulated(FaultKind::GzipTruncated),
             Fails("invalid_response"),
         ),
         headed(
@@ -148,7 +148,7 @@ pub(super) fn encodings() -> Vec<Fault> {
         Fault::new(
             "an encoding that nobody asked for",
             "`Content-Encoding: br`",
-            How::Simulated(Misbehaviour::OddEncoding),
+            How::Simulated(FaultKind::OddEncoding),
             Fails("invalid_response"),
         ),
         headed(
@@ -167,19 +167,19 @@ pub(super) fn excesses() -> Vec<Fault> {
         Fault::new(
             "half a million jobs on a page",
             "more than was asked for",
-            How::Simulated(Misbehaviour::HugePage),
+            How::Simulated(FaultKind::HugePage),
             Fails("invalid_response"),
         ),
         Fault::new(
             "pages in a circle",
             "the same page, and always a next one",
-            How::Simulated(Misbehaviour::CirclingPages),
+            How::Simulated(FaultKind::CirclingPages),
             Fails("invalid_response"),
         ),
         Fault::new(
             "an error that hangs",
             "404, and half a body",
-            How::Simulated(Misbehaviour::SlowError(404)),
+            How::Simulated(FaultKind::SlowError(404)),
             Fails("not_found"),
         ),
         script(

@@ -168,8 +168,8 @@ impl Drama {
         }
         let before = self.exporter.scrape().await;
         let asked = |case: &Case| {
-            let world = self.ground.simulator.world();
-            world.seen.iter().filter(|seen| seen.line.contains(&case.path())).count()
+            let world = self.ground.simulator.state();
+            world.requests.iter().filter(|seen| seen.line.contains(&case.path())).count()
         };
         let asked_before: BTreeMap<_, _> =
             self.cases.iter().map(|case| (case.faulty.clone(), asked(case))).collect();

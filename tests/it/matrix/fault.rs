@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use atlas_simulator::{Misbehaviour, World};
+use atlas_simulator::{AtlasState, FaultKind};
 
 use crate::client::authority::Authority;
 use crate::client::front::{Script, Step, Way};
@@ -33,13 +33,13 @@ pub(super) enum How {
     /// The front answers for another resource, at a part of a path with `{project}` or `{cluster}`.
     Listing(&'static str, Script),
     /// The simulator misbehaves for one cluster.
-    Simulated(Misbehaviour),
+    Simulated(FaultKind),
     /// How the front treats every connection, over TLS when all is well.
     Way(fn(&Authority) -> Way),
     /// The same of a proxy.
     Proxy(fn() -> Way),
     /// What becomes of the simulated Atlas, and how it is undone.
-    World(fn(&mut World), fn(&mut World)),
+    World(fn(&mut AtlasState), fn(&mut AtlasState)),
     /// What the file of the secret holds; `None` for no file.
     Secret(Option<&'static str>),
     /// The secret is another one from now on, in Atlas and on disk.

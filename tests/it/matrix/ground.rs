@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use atlas_simulator::{Cluster, Entry, Fault as Play, ORGANIZATION, Project, Simulator, World};
+use atlas_simulator::{AtlasState, Cluster, Entry, Fault as Play, ORGANIZATION, Project, Simulator};
 use tempfile::TempDir;
 
 use super::fault::{Fault, How, Signs};
@@ -70,8 +70,8 @@ fn listed() -> Cluster {
     Cluster { jobs: jobs::plain().into_iter().map(Entry::Raw).collect(), ..Cluster::default() }
 }
 
-fn world(cases: &[Case]) -> World {
-    let mut world = World { accounts: vec![service_account(), api_key()], ..World::default() };
+fn world(cases: &[Case]) -> AtlasState {
+    let mut world = AtlasState { accounts: vec![service_account(), api_key()], ..AtlasState::default() };
     for case in cases {
         let clusters = Project::new("payments").with(&case.faulty, listed()).with(&case.healthy, listed());
         world.projects.insert(case.project.clone(), clusters);
@@ -144,17 +144,17 @@ impl Ground {
             How::Script(script) => self.front.answer(&case.path(), Some(script.clone())),
             How::Listing(path, script) => self.front.answer(&case.fill(path), Some(script.clone())),
             How::Simulated(what) => {
-                self.simulator.world().faults.push(Play::lasting(&case.path(), what.clone()));
+                self.simulator.state().faults.push(Play::lasting(&case.path(), what.clone()));
             }
             How::Way(way) => self.front.set(way(&self.authority)).await,
             How::Proxy(way) => self.proxy.set(way()).await,
-            How::World(apply, _) => apply(&mut self.simulator.world()),
+            How::World(apply, _) => apply(&mut self.simulator.state()),
             How::Secret(secret) => {
                 match secret {
                     Some(secret) => self.write("secret", secret),
                     None => std::fs::remove_file(self.folder.join("secret")).unwrap(),
                 }
-                self.simulator.world().sessions.revoke_tokens();
+                self.simulator.state().sessions.revoke_tokens();
             }
             How::Rotation => self.rotate(ROTATED),
             How::Address(address) => self.configure_again(address, exporter),
@@ -167,11 +167,11 @@ impl Ground {
             How::Script(_) => self.front.answer(&case.path(), None),
             How::Listing(path, _) => self.front.answer(&case.fill(path), None),
             How::Simulated(_) => {
-                self.simulator.world().faults.retain(|fault| fault.path != case.path());
+                self.simulator.state().faults.retain(|fault| fault.path != case.path());
             }
             How::Way(_) => self.front.set(Way::Tls(self.authority.good())).await,
             How::Proxy(_) => self.proxy.set(Way::Tunnel).await,
-            How::World(_, lift) => lift(&mut self.simulator.world()),
+            How::World(_, lift) => lift(&mut self.simulator.state()),
             How::Secret(_) => self.write("secret", secret(case.fault.signs)),
             // It is none that has to end.
             How::Rotation => {}
@@ -183,7 +183,7 @@ impl Ground {
     /// The new secret is on disk before the old one ends.
     fn rotate(&self, secret: &str) {
         self.write("secret", secret);
-        let mut world = self.simulator.world();
+        let mut world = self.simulator.state();
         world.accounts.iter_mut().for_each(|account| secret.clone_into(&mut account.secret));
         world.sessions.revoke_tokens();
         world.sessions.expire_nonces();

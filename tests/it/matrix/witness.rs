@@ -173,7 +173,7 @@ impl Drama {
         for path in ["/", "/metrics", "/-/ready"] {
             told += &self.exporter.get(path).await.text().await.unwrap();
         }
-        let tokens = self.ground.simulator.world().sessions.issued.clone();
+        let tokens = self.ground.simulator.state().sessions.issued_tokens.clone();
         let secrets = [SECRET, PRIVATE_KEY, ROTATED, "eyJ", "response="].map(str::to_owned);
         for secret in secrets.iter().chain(&tokens) {
             for line in told.lines().filter(|line| line.contains(secret.as_str())) {

@@ -1,4 +1,4 @@
-//! Listings, as the query asks for them.
+//! Query parameters and paginated listings.
 
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
@@ -8,11 +8,12 @@ use serde_json::Value;
 
 use crate::response::{Refusal, invalid, json, page};
 
-/// What every endpoint reads.
-pub(crate) const EVERYWHERE: [&str; 2] = ["envelope", "pretty"];
+/// Query parameters of every endpoint.
+pub(crate) const COMMON_PARAMETERS: [&str; 2] = ["envelope", "pretty"];
 
-/// What every listing with pages reads.
-pub(crate) const PAGED: [&str; 5] = ["itemsPerPage", "pageNum", "includeCount", "envelope", "pretty"];
+/// Query parameters of every paginated listing.
+pub(crate) const PAGE_PARAMETERS: [&str; 5] =
+    ["itemsPerPage", "pageNum", "includeCount", "envelope", "pretty"];
 
 /// The parameters of a query, decoded.
 pub(crate) struct Query(Vec<(String, String)>);
@@ -26,63 +27,63 @@ impl Query {
         Self(pairs.map(|(name, value)| (decoded(name), decoded(value))).collect())
     }
 
-    /// Every value of a parameter, in order.
+    /// All values of a parameter, in order.
     pub(crate) fn all(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The value of a parameter that has one; the last one counts.
+    /// The last value of a parameter.
     fn one(&self, name: &str) -> Option<&str> {
         self.all(name).next_back()
     }
 
-    /// A parameter as a number; `None` if it is none.
+    /// A parameter as a number; `None` if it is not a number.
     fn number(&self, name: &str, default: usize) -> Option<usize> {
         self.one(name).map_or(Some(default), |value| value.parse().ok())
     }
 
-    /// A parameter as a time of ISO 8601, to the second at least and with its offset.
+    /// A parameter as an ISO 8601 timestamp with seconds and offset.
     pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, Refusal> {
         let read = |text: &str| {
             let shape = text.get(10..11) == Some("T") && text.get(16..17) == Some(":") && !text.contains('[');
             let time = text.parse().ok().filter(|_| shape);
-            time.ok_or_else(|| invalid(&format!("{name} is no date and time of ISO 8601.")))
+            time.ok_or_else(|| invalid(&format!("{name} is not an ISO 8601 timestamp.")))
         };
         self.one(name).map(read).transpose()
     }
 
-    /// Refuses a parameter that is not among `known`, and a flag that is neither true nor false.
+    /// Refuses parameters that are not `known`, and flags that are neither true nor false.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), Refusal> {
         let flag = |name: &str| matches!(name, "includeCount" | "envelope" | "pretty");
         for (name, value) in &self.0 {
             if !known.contains(&name.as_str()) {
-                return Err(invalid(&format!("There is no query parameter {name} here.")));
+                return Err(invalid(&format!("Unknown query parameter {name}.")));
             }
             if flag(name) && !matches!(value.as_str(), "true" | "false") {
-                return Err(invalid(&format!("{name} is true or false.")));
+                return Err(invalid(&format!("{name} must be true or false.")));
             }
         }
         Ok(())
     }
 }
 
-/// How a listing differs from a plain one.
+/// Deviations of a listing.
 #[derive(Default)]
 pub(crate) struct Quirks {
-    /// So many entries of each page stand on the next one again.
+    /// Number of entries of each page that are repeated on the next one.
     pub(crate) overlap: usize,
-    /// `totalCount` where it should lie.
+    /// A wrong `totalCount`.
     pub(crate) total: Option<i64>,
-    /// Whether pages come without links.
+    /// Whether pages have no links.
     pub(crate) unlinked: bool,
 }
 
-/// One page of everything, as the query asks.
+/// The page of `all` that the query selects.
 pub(crate) fn listing(all: &[Value], uri: &Uri, quirks: &Quirks) -> Result<Response, Refusal> {
     listing_of(all, Value::clone, uri, quirks)
 }
 
-/// The same of a long listing: only what is on the page is written.
+/// The same of a long listing: only the entries of the page are converted.
 pub(crate) fn listing_of<T>(
     all: &[T],
     entry: impl Fn(&T) -> Value,
@@ -93,7 +94,7 @@ pub(crate) fn listing_of<T>(
     let size = query.number("itemsPerPage", 100).filter(|size| (1..=500).contains(size));
     let number = query.number("pageNum", 1).filter(|number| *number >= 1);
     let (Some(size), Some(number)) = (size, number) else {
-        return Err(invalid("itemsPerPage is 1 to 500, pageNum at least 1."));
+        return Err(invalid("itemsPerPage must be 1 to 500, pageNum at least 1."));
     };
     let step = size - quirks.overlap.min(size - 1);
     let start = (number - 1).saturating_mul(step).min(all.len());
@@ -110,7 +111,7 @@ pub(crate) fn listing_of<T>(
     Ok(json(StatusCode::OK, &body))
 }
 
-/// Path and query without the page, so that the links to other pages keep the filters.
+/// Path and query without the page, so that links to other pages keep the filters.
 fn unpaged(uri: &Uri) -> String {
     let page = |pair: &&str| matches!(pair.split('=').next(), Some("itemsPerPage" | "pageNum" | ""));
     let kept: Vec<_> = uri.query().unwrap_or_default().split('&').filter(|pair| !page(pair)).collect();

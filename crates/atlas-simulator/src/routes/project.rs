@@ -1,4 +1,4 @@
-//! What may be asked of a project, each within a budget.
+//! Endpoints of a project, each with a rate limit.
 
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -6,16 +6,16 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
 
-use super::listing::{EVERYWHERE, PAGED, Query, Quirks, listing, listing_of};
+use super::listing::{COMMON_PARAMETERS, PAGE_PARAMETERS, Query, Quirks, listing, listing_of};
 use crate::auth::Account;
-use crate::json as wire;
-use crate::response::{Refusal, invalid, json, not_found, refuse, too_many, unauthorized};
-use crate::state::{Cluster, Kind, Project};
+use crate::json;
+use crate::response::{Refusal, invalid, json, not_found, rate_limited, refuse, unauthorized};
+use crate::state::{Cluster, ClusterKind, Project};
 
-/// The oldest version of export buckets; the one before it goes away.
+/// The oldest version of export buckets; the one before it is deprecated.
 const OLDEST_BUCKETS: Date = jiff::civil::date(2024, 5, 30);
 
-/// The event types that can be asked for: those that concern backups, and secrets that end.
+/// Event types that can be filtered for: those about backups and expiring secrets.
 const EVENT_TYPES: [&str; 14] = [
     "BUCKET_CREATED_AUDIT",
     "BUCKET_DELETED_AUDIT",
@@ -33,24 +33,23 @@ const EVENT_TYPES: [&str; 14] = [
     "GROUP_SERVICE_ACCOUNT_SECRETS_NO_LONGER_EXPIRING",
 ];
 
-/// A request that was let in.
-pub(crate) struct Asked<'a> {
+/// An authenticated request.
+pub(crate) struct ProjectRequest<'a> {
     pub(crate) account: &'a Account,
     pub(crate) version: Date,
     pub(crate) uri: &'a Uri,
 }
 
-/// The answer to what is asked of the project `id`. One from a budget, or the refusal of one that
-/// is used up, tells what is left.
+/// Responds to a request for the project `id`. Rate-limited responses have headers with the limit.
 pub(crate) fn group(
     project: &mut Project,
     id: &str,
     rest: &[&str],
-    asked: &Asked<'_>,
+    request: &ProjectRequest<'_>,
 ) -> Result<Response, Refusal> {
     let budget = match rest {
-        [] => return Ok(json(StatusCode::OK, &wire::project(id, project))),
-        ["backup", "exportBuckets"] if asked.version < OLDEST_BUCKETS => {
+        [] => return Ok(json(StatusCode::OK, &json::project(id, project))),
+        ["backup", "exportBuckets"] if request.version < OLDEST_BUCKETS => {
             let detail = "Export buckets need a version of 2024-05-30 or later.";
             return Err(refuse(StatusCode::NOT_ACCEPTABLE, "INVALID_ACCEPT_HEADER", detail));
         }
@@ -67,56 +66,66 @@ pub(crate) fn group(
         ("ratelimit-remaining", budget.left.floor().to_string()),
     ];
     let response = match taken {
-        Ok(()) => granted(project, id, rest, asked).into_response(),
-        Err(wait) => too_many("RATE_LIMITED_TOKEN_BUCKET", "Too many requests.", wait),
+        Ok(()) => resource(project, id, rest, request).into_response(),
+        Err(wait) => rate_limited("RATE_LIMITED_TOKEN_BUCKET", "Too many requests.", wait),
     };
     Ok((left, response).into_response())
 }
 
-fn granted(project: &Project, id: &str, rest: &[&str], asked: &Asked<'_>) -> Result<Response, Refusal> {
-    if asked.account.is_denied(asked.uri.path()) {
+fn resource(
+    project: &Project,
+    id: &str,
+    rest: &[&str],
+    request: &ProjectRequest<'_>,
+) -> Result<Response, Refusal> {
+    if request.account.is_denied(request.uri.path()) {
         return Err(unauthorized());
     }
     match rest {
         ["clusters"] => {
             let listed: Vec<_> =
-                project.clusters.iter().filter(|(_, cluster)| cluster.kind != Kind::Flex).collect();
+                project.clusters.iter().filter(|(_, cluster)| cluster.kind != ClusterKind::Flex).collect();
             let entry =
-                |(name, cluster): &(&String, &Cluster)| wire::cluster(name, cluster).unwrap_or_default();
-            listing_of(&listed, entry, asked.uri, &Quirks::default())
+                |(name, cluster): &(&String, &Cluster)| json::cluster(name, cluster).unwrap_or_default();
+            listing_of(&listed, entry, request.uri, &Quirks::default())
         }
         ["backup", "exportBuckets"] => {
-            Query::of(asked.uri).only(&PAGED)?;
-            let buckets: Vec<_> = project.buckets.iter().map(wire::bucket).collect();
-            listing(&buckets, asked.uri, &Quirks::default())
+            Query::of(request.uri).only(&PAGE_PARAMETERS)?;
+            let buckets: Vec<_> = project.buckets.iter().map(json::bucket).collect();
+            listing(&buckets, request.uri, &Quirks::default())
         }
-        ["events"] => events(project, id, asked.uri),
-        ["clusters", name, "backup", resource @ ..] => backup(project, name, resource, asked),
+        ["events"] => events(project, id, request.uri),
+        ["clusters", name, "backup", resource @ ..] => backup(project, name, resource, request),
         _ => Err(not_found()),
     }
 }
 
-/// What is asked about the backup of a cluster.
-fn backup(project: &Project, name: &str, resource: &[&str], asked: &Asked<'_>) -> Result<Response, Refusal> {
+/// Endpoints of the backups of a cluster.
+fn backup(
+    project: &Project,
+    name: &str,
+    resource: &[&str],
+    request: &ProjectRequest<'_>,
+) -> Result<Response, Refusal> {
     let cluster = dedicated(project, name)?;
     let now = Timestamp::now();
     match resource {
-        ["schedule"] => Ok(json(StatusCode::OK, &wire::schedule(name, cluster))),
-        ["exports"] if asked.account.backup_manager => {
+        ["schedule"] => Ok(json(StatusCode::OK, &json::schedule(name, cluster))),
+        ["exports"] if request.account.backup_manager => {
             let Cluster { overlap, total_count: total, unlinked, .. } = *cluster;
-            listing(&wire::jobs(cluster, now), asked.uri, &Quirks { overlap, total, unlinked })
+            listing(&json::jobs(cluster, now), request.uri, &Quirks { overlap, total, unlinked })
         }
         ["exports"] => Err(unauthorized()),
         ["snapshots"] => {
-            Query::of(asked.uri).only(&PAGED)?;
+            Query::of(request.uri).only(&PAGE_PARAMETERS)?;
             is_sharded(cluster, false)?;
-            listing(&wire::snapshots(cluster, now), asked.uri, &Quirks::default())
+            listing(&json::snapshots(cluster, now), request.uri, &Quirks::default())
         }
         ["snapshots", "shardedClusters"] => {
-            Query::of(asked.uri).only(&EVERYWHERE)?;
+            Query::of(request.uri).only(&COMMON_PARAMETERS)?;
             is_sharded(cluster, true)?;
-            let all = wire::snapshots(cluster, now);
-            let link = json!({"rel": "self", "href": asked.uri.path()});
+            let all = json::snapshots(cluster, now);
+            let link = json!({"rel": "self", "href": request.uri.path()});
             let body = json!({"links": [link], "results": all, "totalCount": all.len()});
             Ok(json(StatusCode::OK, &body))
         }
@@ -124,16 +133,16 @@ fn backup(project: &Project, name: &str, resource: &[&str], asked: &Asked<'_>) -
     }
 }
 
-/// The cluster, if it is one that has backups of its own.
+/// The cluster if it is dedicated.
 fn dedicated<'a>(project: &'a Project, name: &str) -> Result<&'a Cluster, Refusal> {
     let (status, code, detail) = match project.clusters.get(name) {
         None => (StatusCode::NOT_FOUND, "CLUSTER_NOT_FOUND", "No cluster of that name exists in the group."),
         Some(cluster) => match cluster.kind {
-            Kind::Dedicated => return Ok(cluster),
-            Kind::SharedTier => {
+            ClusterKind::Dedicated => return Ok(cluster),
+            ClusterKind::SharedTier => {
                 (StatusCode::BAD_REQUEST, "BACKUP_NOT_SUPPORTED", "This cluster is of a shared tier.")
             }
-            Kind::Flex => {
+            ClusterKind::Flex => {
                 (StatusCode::BAD_REQUEST, "CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API", "This is a flex cluster.")
             }
         },
@@ -141,7 +150,7 @@ fn dedicated<'a>(project: &'a Project, name: &str) -> Result<&'a Cluster, Refusa
     Err(refuse(status, code, detail))
 }
 
-/// Refuses a cluster of the other kind. Atlas documents neither the codes for it nor that it
+/// Refuses a cluster of the other topology. Atlas documents neither the error codes nor that it
 /// refuses.
 fn is_sharded(cluster: &Cluster, wanted: bool) -> Result<(), Refusal> {
     let (code, detail) = match (cluster.shards > 0, wanted) {
@@ -157,12 +166,12 @@ fn is_sharded(cluster: &Cluster, wanted: bool) -> Result<(), Refusal> {
 /// The events that the query selects, newest first.
 fn events(project: &Project, id: &str, uri: &Uri) -> Result<Response, Refusal> {
     let query = Query::of(uri);
-    query.only(&[&PAGED[..], &["eventType", "clusterNames", "minDate", "maxDate"]].concat())?;
+    query.only(&[&PAGE_PARAMETERS[..], &["eventType", "clusterNames", "minDate", "maxDate"]].concat())?;
     let kinds: Vec<&str> = query.all("eventType").collect();
     let clusters: Vec<&str> = query.all("clusterNames").collect();
     let (from, to) = (query.time("minDate")?, query.time("maxDate")?);
     if let Some(unknown) = kinds.iter().find(|kind| !EVENT_TYPES.contains(kind)) {
-        return Err(invalid(&format!("There is no event type {unknown}.")));
+        return Err(invalid(&format!("Unknown event type {unknown}.")));
     }
     let mut selected: Vec<_> = project
         .events
@@ -176,6 +185,6 @@ fn events(project: &Project, id: &str, uri: &Uri) -> Result<Response, Refusal> {
         })
         .collect();
     selected.sort_by_key(|event| std::cmp::Reverse(event.created));
-    let selected: Vec<_> = selected.into_iter().map(|event| wire::event(event, id)).collect();
+    let selected: Vec<_> = selected.into_iter().map(|event| json::event(event, id)).collect();
     listing(&selected, uri, &Quirks::default())
 }

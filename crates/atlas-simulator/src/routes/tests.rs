@@ -7,8 +7,7 @@ use axum::body::Body;
 use serde_json::Value;
 
 use super::*;
-use crate::state::{Cluster, ExportBucket, Project, Snapshot};
-use crate::{Account, Bucket, Scheme};
+use crate::{Account, Cluster, ExportBucket, Project, Scheme, Snapshot, TokenBucket};
 
 const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
 const HOUR: Duration = Duration::from_hours(1);
@@ -23,26 +22,26 @@ const PAGES: [(&str, u16); 8] = [
     ("?limit=5", 400),
 ];
 
-/// One project, and someone who may read all of it.
+/// One project, and an account with all roles.
 struct Atlas {
-    world: Arc<Mutex<World>>,
+    state: Arc<Mutex<AtlasState>>,
     token: String,
 }
 
 impl Atlas {
     fn new(project: Project) -> Self {
         let account = Account::new(Scheme::ServiceAccount, "mdb_sa_id_1", "secret");
-        let mut world = World {
+        let mut state = AtlasState {
             accounts: vec![account],
             projects: [(PROJECT.to_owned(), project)].into(),
-            ..World::default()
+            ..AtlasState::default()
         };
         let basic = "Basic bWRiX3NhX2lkXzE6c2VjcmV0".parse().unwrap();
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, basic)]);
-        let Minted::Token { text, .. } = world.sessions.mint(&world.accounts, &headers) else {
+        let TokenResponse::Token { text, .. } = state.sessions.issue_token(&state.accounts, &headers) else {
             panic!("no token")
         };
-        Self { world: Arc::new(Mutex::new(world)), token: format!("Bearer {text}") }
+        Self { state: Arc::new(Mutex::new(state)), token: format!("Bearer {text}") }
     }
 
     fn with(clusters: impl IntoIterator<Item = (&'static str, Cluster)>) -> Self {
@@ -51,14 +50,14 @@ impl Atlas {
     }
 
     fn change(&self, change: impl FnOnce(&mut Project)) {
-        change(lock(&self.world).projects.get_mut(PROJECT).unwrap());
+        change(lock(&self.state).projects.get_mut(PROJECT).unwrap());
     }
 
     async fn respond(&self, path: &str, version: &str) -> Response {
         let request = Request::get(format!("/api/atlas/v2/groups/{PROJECT}/{path}"))
             .header(header::AUTHORIZATION, &self.token)
             .header(header::ACCEPT, format!("application/vnd.atlas.{version}+json"));
-        answer(State(self.world.clone()), request.body(Body::empty()).unwrap()).await
+        answer(State(self.state.clone()), request.body(Body::empty()).unwrap()).await
     }
 
     async fn of_version(&self, path: &str, version: &str) -> (u16, Value) {
@@ -78,7 +77,7 @@ impl Atlas {
         column(&body, field)
     }
 
-    /// Each query after `path` has the status beside it, and a refused one is called invalid.
+    /// Asserts the status of each query after `path`, and the error code of refused ones.
     async fn check(&self, path: &str, queries: &[(&str, u16)]) {
         for (query, status) in queries {
             let (seen, body) = self.get(&format!("{path}{query}")).await;
@@ -115,7 +114,7 @@ fn one_of_each() -> Atlas {
 }
 
 #[tokio::test]
-async fn the_queries_of_the_listings_are_checked() {
+async fn query_parameters_of_listings_are_checked() {
     let atlas = one_of_each();
     for path in [&snapshots("prod"), "backup/exportBuckets", "events"] {
         atlas.check(path, &PAGES).await;
@@ -154,7 +153,7 @@ async fn buckets_have_the_fields_of_their_provider() {
 }
 
 #[tokio::test]
-async fn buckets_need_their_newer_version_and_nothing_else_does() {
+async fn export_buckets_with_old_version_are_refused() {
     let atlas = one_of_each();
     for (version, status) in
         [("2024-05-29", 406), ("2023-01-01", 406), ("2024-05-30", 200), ("2025-03-12", 200)]
@@ -169,7 +168,7 @@ async fn buckets_need_their_newer_version_and_nothing_else_does() {
 }
 
 #[tokio::test]
-async fn a_role_that_is_missing_is_missing_for_those_ends_only() {
+async fn missing_role_denies_only_its_endpoints() {
     let paths = [
         snapshots("prod"),
         sharded("wide"),
@@ -188,7 +187,7 @@ async fn a_role_that_is_missing_is_missing_for_those_ends_only() {
         (&["vents", "Clusters"], &[]),
     ] {
         let atlas = one_of_each();
-        lock(&atlas.world).accounts[0].denied = denied.iter().map(|end| (*end).to_owned()).collect();
+        lock(&atlas.state).accounts[0].denied = denied.iter().map(|end| (*end).to_owned()).collect();
         for (at, path) in paths.iter().enumerate() {
             let (status, body) = atlas.get(path).await;
             let expected = if refused.contains(&at) { 403 } else { 200 };
@@ -203,15 +202,15 @@ async fn a_role_that_is_missing_is_missing_for_those_ends_only() {
 }
 
 #[tokio::test]
-async fn each_request_is_taken_from_its_budget() {
+async fn request_takes_a_token_of_its_endpoint() {
     let atlas = one_of_each();
     // Nothing is refilled while the test runs.
     atlas.change(|project| {
         (project.budget.per_minute, project.events_budget.per_minute) = (0, 0);
     });
     let spent = || {
-        let world = lock(&atlas.world);
-        let project = &world.projects[PROJECT];
+        let state = lock(&atlas.state);
+        let project = &state.projects[PROJECT];
         [&project.budget, &project.events_budget, &project.clusters_budget]
             .map(|budget| format!("{} - {}", budget.capacity, f64::from(budget.capacity) - budget.left))
     };
@@ -221,7 +220,7 @@ async fn each_request_is_taken_from_its_budget() {
         (sharded("wide"), 0),
         ("backup/exportBuckets".to_owned(), 0),
         ("events".to_owned(), 1),
-        // What is refused is taken as well.
+        // Refused requests count as well.
         (snapshots("gone"), 0),
         ("events?limit=5".to_owned(), 1),
     ] {
@@ -238,14 +237,14 @@ async fn each_request_is_taken_from_its_budget() {
 }
 
 #[tokio::test]
-async fn a_budget_that_is_used_up_refuses_its_own_and_no_other() {
+async fn empty_bucket_refuses_only_its_endpoints() {
     let atlas = one_of_each();
-    atlas.change(|project| project.events_budget = Bucket::new(300, 0).with(0.0));
+    atlas.change(|project| project.events_budget = TokenBucket::new(300, 0).with(0.0));
     let refused = atlas.respond("events", "2024-08-05").await;
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!(refused.headers().contains_key("retry-after"));
     assert_eq!(atlas.get(&snapshots("prod")).await.0, 200);
-    atlas.change(|project| project.budget = Bucket::new(1200, 0).with(0.0));
+    atlas.change(|project| project.budget = TokenBucket::new(1200, 0).with(0.0));
     for path in [&snapshots("prod"), &sharded("wide"), "backup/exportBuckets"] {
         let (status, body) = atlas.get(path).await;
         assert_eq!((status, &body["errorCode"]), (429, &"RATE_LIMITED_TOKEN_BUCKET".into()), "{path}");

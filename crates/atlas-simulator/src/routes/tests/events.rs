@@ -1,7 +1,7 @@
 use super::{Atlas, HOUR, PROJECT, column};
-use crate::state::{Event, Project};
+use crate::{Event, Project};
 
-/// Three clusters' worth of events, one of them about none.
+/// Events of three clusters, and one of no cluster.
 fn eventful() -> Atlas {
     let mut project = Project::new("payments");
     let at = |kind: &str, cluster, id: &str, time: &str| Event {
@@ -31,7 +31,7 @@ async fn events_are_filtered_and_newest_first() {
         ("clusterNames=prod&clusterNames=test", "dcb"),
         ("clusterNames=pr%6Fd&eventType=CPS_EXPORT_FAILED&eventType=CPS_AUTO_EXPORT_FAILED", "b"),
         ("clusterNames=gone", ""),
-        // Both bounds count, to the second that is shown.
+        // Both bounds are inclusive, to the second.
         ("minDate=2026-03-03T00:00:00Z", "edc"),
         ("minDate=2026-03-03T00%3A00%3A01Z", "ed"),
         ("maxDate=2026-03-02T00:00:00Z", "ba"),
@@ -44,7 +44,7 @@ async fn events_are_filtered_and_newest_first() {
 }
 
 #[tokio::test]
-async fn what_events_do_not_understand_is_refused() {
+async fn events_with_invalid_query_are_refused() {
     let dates = [
         ("?minDate=2026-03-03", 400),
         ("?minDate=yesterday", 400),
@@ -54,7 +54,7 @@ async fn what_events_do_not_understand_is_refused() {
         ("?maxDate=2026-03-03%2000:00:00Z", 400),
         ("?maxDate=2026-03-03T00Z", 400),
         ("?maxDate=2026-03-03T00:00:00Z[UTC]", 400),
-        // A plus that is not escaped is a space.
+        // An unescaped plus is a space.
         ("?maxDate=2026-03-03T00:00:00+01:00", 400),
         ("?maxDate=2026-03-03T00:00:00.123Z", 200),
     ];
@@ -73,7 +73,7 @@ async fn what_events_do_not_understand_is_refused() {
 }
 
 #[tokio::test]
-async fn an_event_does_not_name_its_cluster() {
+async fn event_does_not_name_its_cluster() {
     let atlas = eventful();
     let (_, body) = atlas.get("events?clusterNames=test").await;
     let event = body["results"][0].as_object().unwrap();
@@ -90,7 +90,7 @@ async fn an_event_does_not_name_its_cluster() {
 }
 
 #[tokio::test]
-async fn the_link_to_the_next_page_keeps_the_filters() {
+async fn link_to_next_page_keeps_filters() {
     let atlas = eventful();
     let mut path =
         format!("/api/atlas/v2/groups/{PROJECT}/events?clusterNames=prod&clusterNames=test&itemsPerPage=1");

@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::super::is_id;
 use super::{Atlas, HOUR, column, one_of_each, sharded, snapshots};
-use crate::state::{Cluster, End, Job, Kind, Order, Recurring, Schedule, Shape, Snapshot};
+use crate::{Cluster, ClusterKind, Job, JobOutcome, Order, Recurring, Schedule, Snapshot, Topology};
 
 #[tokio::test]
-async fn snapshots_come_in_pages() {
+async fn snapshots_are_paginated() {
     let taken = |hours| Snapshot::taken(HOUR * hours, "daily");
     let atlas = Atlas::with([(
         "prod",
@@ -25,7 +25,7 @@ async fn snapshots_come_in_pages() {
 }
 
 #[tokio::test]
-async fn a_snapshot_is_shown_as_far_as_it_came() {
+async fn unfinished_snapshot_omits_fields() {
     let queued = Snapshot {
         created_at: None,
         kind: "onDemand".to_owned(),
@@ -43,7 +43,7 @@ async fn a_snapshot_is_shown_as_far_as_it_came() {
     let fields = ["id", "frequencyType", "snapshotType", "status", "type"].map(|field| &first[field]);
     assert_eq!(fields, [&queued.id, "ondemand", "onDemand", "queued", "replicaSet"]);
     assert!(first.get("createdAt").is_none() && first.get("snapshotIds").is_none());
-    // A snapshot on demand belongs to no item of the policy, another to one at least.
+    // An on-demand snapshot belongs to no item of the policy, a scheduled one to at least one.
     let (_, schedule) = atlas.get("clusters/prod/backup/schedule").await;
     let items = schedule["policies"][0]["policyItems"].as_array().unwrap();
     let monthly = items.iter().find(|item| item["frequencyType"] == "monthly").unwrap();
@@ -55,7 +55,7 @@ async fn a_snapshot_is_shown_as_far_as_it_came() {
 }
 
 #[tokio::test]
-async fn a_sharded_cluster_lists_its_snapshots_whole() {
+async fn sharded_snapshots_are_not_paginated() {
     let atlas = one_of_each();
     atlas.change(|project| {
         let wide = project.clusters.get_mut("wide").unwrap();
@@ -83,10 +83,10 @@ async fn a_sharded_cluster_lists_its_snapshots_whole() {
 }
 
 #[tokio::test]
-async fn snapshots_are_asked_for_by_the_kind_of_cluster() {
+async fn snapshots_of_the_other_topology_are_refused() {
     let atlas = one_of_each();
     atlas.change(|project| {
-        for (name, kind) in [("flex", Kind::Flex), ("free", Kind::SharedTier)] {
+        for (name, kind) in [("flex", ClusterKind::Flex), ("free", ClusterKind::SharedTier)] {
             project.clusters.insert(name.to_owned(), Cluster { kind, ..Cluster::default() });
         }
     });
@@ -105,7 +105,7 @@ async fn snapshots_are_asked_for_by_the_kind_of_cluster() {
 }
 
 #[tokio::test]
-async fn a_recurring_cluster_has_a_snapshot_for_each_job() {
+async fn recurring_job_has_a_snapshot() {
     let since = Timestamp::now() - SignedDuration::from_hours(5) - SignedDuration::from_mins(30);
     let recurring = Recurring {
         salt: 7,
@@ -113,8 +113,8 @@ async fn a_recurring_cluster_has_a_snapshot_for_each_job() {
         every: HOUR,
         queued: Duration::ZERO,
         running: Duration::from_mins(20),
-        shape: Shape::ReplicaSet(1),
-        ends: vec![End::Successful, End::Cancelled],
+        topology: Topology::ReplicaSet(1),
+        outcomes: vec![JobOutcome::Successful, JobOutcome::Cancelled],
     };
     let with = |frequency: Option<&str>| Cluster {
         recurring: Some(recurring.clone()),
@@ -136,14 +136,14 @@ async fn a_recurring_cluster_has_a_snapshot_for_each_job() {
 }
 
 #[tokio::test]
-async fn jobs_name_their_snapshot_and_the_bucket_of_the_schedule() {
+async fn job_names_snapshot_and_scheduled_bucket() {
     let snapshot = Snapshot::taken(HOUR, "daily");
-    let job = Job::of(&snapshot, End::Successful);
+    let job = Job::of(&snapshot, JobOutcome::Successful);
     let after = job.created_at.duration_since(snapshot.created_at.unwrap());
     assert_eq!((after.as_secs(), job.snapshot_id == snapshot.id, job.id == snapshot.id), (60, true, false));
     let bucket = "5f0e5a3b9c1d4e6f8a7b0001".to_owned();
     let elsewhere = Schedule { bucket: bucket.clone(), ..Schedule::default() };
-    let old = Job::ended(HOUR * 9, End::Successful);
+    let old = Job::ended(HOUR * 9, JobOutcome::Successful);
     let derived = format!("{}{}", &old.id[8..], &old.id[..8]);
     let atlas = Atlas::with([
         ("prod", Cluster { schedule: elsewhere, ..Cluster::with([job]) }),
@@ -154,7 +154,7 @@ async fn jobs_name_their_snapshot_and_the_bucket_of_the_schedule() {
     assert_eq!(atlas.column("clusters/prod/backup/exports", "exportBucketId").await, [bucket.as_str()]);
     let (_, schedule) = atlas.get("clusters/prod/backup/schedule").await;
     assert_eq!(schedule["export"]["exportBucketId"], bucket.as_str());
-    // The bucket of everyone else is the one that a project has.
+    // The default bucket of schedules is the default bucket of projects.
     assert_eq!(
         atlas.column("clusters/plain/backup/exports", "exportBucketId").await,
         atlas.column("backup/exportBuckets", "_id").await
