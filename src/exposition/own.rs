@@ -88,8 +88,8 @@ impl Own {
                 self.metrics.pages(),
             ),
             (
-                "mongodbatlas_backup_exporter_full_walks",
-                "Listings of export jobs that were read to their end, jobs that ended long ago included. A listing that is no longer than a small page always is.",
+                "mongodbatlas_backup_exporter_full_listings",
+                "Total number of full export job listings.",
                 self.metrics.full_walks(),
             ),
             (
@@ -196,8 +196,8 @@ impl Own {
         )?;
         family(
             encoder,
-            "mongodbatlas_backup_export_clusters_left_out",
-            "Clusters of the project that would be watched but cannot be exported or are excluded, by reason, as of the last discovery.",
+            "mongodbatlas_backup_export_clusters_excluded",
+            "Number of clusters of the project that are not polled because they cannot be exported or are excluded, by reason.",
             self.view.projects.iter().flat_map(|project| {
                 project.left_out.iter().flatten().map(|(reason, clusters)| {
                     let labels = [("project_id", project.id.as_str()), ("reason", reason.as_str())];
@@ -229,11 +229,11 @@ impl Own {
         )?;
         family(
             encoder,
-            "mongodbatlas_backup_export_detail_up",
-            "1 if this detail of the project (snapshots, events, buckets) could be read last, 0 if not, as where a role for it is missing. No sample where it is switched off.",
+            "mongodbatlas_backup_export_collector_success",
+            "Whether the last run of a collector of the project succeeded (1 for yes, 0 for no). Absent if the collector is disabled.",
             projects().flat_map(|project| {
                 project.details.iter().map(|(detail, view)| {
-                    let labels = [("project_id", project.id.as_str()), ("detail", detail.as_str())];
+                    let labels = [("project_id", project.id.as_str()), ("collector", detail.as_str())];
                     (labels, gauge(f64::from(view.up)))
                 })
             }),

@@ -60,8 +60,8 @@ fn event(scrape: &Scrape, name: &str) -> Option<f64> {
 }
 
 fn up(scrape: &Scrape, detail: &str) -> Option<f64> {
-    let labels = format!("{{project_id=\"{PROJECT}\",detail=\"{detail}\"}}");
-    scrape.0.get(&format!("mongodbatlas_backup_export_detail_up{labels}")).copied()
+    let labels = format!("{{project_id=\"{PROJECT}\",collector=\"{detail}\"}}");
+    scrape.0.get(&format!("mongodbatlas_backup_export_collector_success{labels}")).copied()
 }
 
 /// How many requests whose line contains `part` come in a second.

@@ -34,7 +34,7 @@ fn by_project(scrape: &Scrape, name: &str, project: &str) -> Option<f64> {
 }
 
 fn left_out(scrape: &Scrape, reason: &str) -> Option<f64> {
-    let name = "mongodbatlas_backup_export_clusters_left_out";
+    let name = "mongodbatlas_backup_export_clusters_excluded";
     scrape.0.get(&format!("{name}{{project_id=\"{PROJECT}\",reason=\"{reason}\"}}")).copied()
 }
 

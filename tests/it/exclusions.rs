@@ -54,7 +54,7 @@ fn names(scrape: &Scrape) -> Vec<String> {
 }
 
 fn left_out(scrape: &Scrape, reason: &str) -> Option<f64> {
-    let name = "mongodbatlas_backup_export_clusters_left_out";
+    let name = "mongodbatlas_backup_export_clusters_excluded";
     scrape.0.get(&format!("{name}{{project_id=\"{PROJECT}\",reason=\"{reason}\"}}")).copied()
 }
 

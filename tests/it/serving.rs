@@ -51,7 +51,7 @@ async fn the_exposition_is_the_golden_one() {
     setup.poll = "interval = \"10m\"\nstale_after = \"1h\"\n".to_owned();
     let exporter = setup.start().await;
     exporter.ready().await;
-    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_detail_up").len() == 3).await;
+    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_collector_success").len() == 3).await;
     let text = exporter.get_with("/metrics", "accept", OPEN_METRICS).await.text().await.unwrap();
     let timed = ["_last_poll_", "_success_timestamp_", "_request_duration_seconds_", "_remaining"];
     let is_timed = |name: &str| {
@@ -228,7 +228,7 @@ async fn a_scrape_calls_nobody() {
     setup.poll = "interval = \"10m\"\n".to_owned();
     let exporter = setup.start().await;
     exporter.ready().await;
-    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_detail_up").len() == 3).await;
+    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_collector_success").len() == 3).await;
     let before = simulator.state().requests.len();
     for path in ["/metrics", "/", "/-/ready", "/-/healthy"].repeat(5) {
         exporter.get(path).await;

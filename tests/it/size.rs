@@ -79,7 +79,7 @@ async fn scraped(clusters: usize) -> Size {
         let count = |family: &str| text.lines().filter(|line| line.starts_with(family)).count();
         count("mongodbatlas_backup_export_newest_exported_snapshot_timestamp_seconds{") == clusters
             && count("mongodbatlas_backup_export_bucket_missing{") == clusters
-            && count("mongodbatlas_backup_export_detail_up{") == projects * 3
+            && count("mongodbatlas_backup_export_collector_success{") == projects * 3
     };
     let start = Instant::now();
     while !complete(&exporter.get("/metrics").await.text().await.unwrap()) {

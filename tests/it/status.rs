@@ -74,7 +74,7 @@ async fn start_quietly(simulator: &Simulator) -> Exporter {
 /// The same, and it has read the details of [`all_kinds`].
 async fn start(simulator: &Simulator) -> Exporter {
     let exporter = start_quietly(simulator).await;
-    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_detail_up").len() == 3).await;
+    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_collector_success").len() == 3).await;
     exporter.until(|scrape| scrape.value("snapshots_awaiting_export", "waiting", "") == Some(1.0)).await;
     exporter
 }
@@ -442,7 +442,7 @@ async fn a_banner_claims_no_polls_while_they_fail() {
         panic!("{part:?} does not come: {}", exporter.log());
     };
     exporter.until(|scrape| scrape.up("a") == Some(0.0) && scrape.up("b") == Some(0.0)).await;
-    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_detail_up").len() == 2).await;
+    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_collector_success").len() == 2).await;
     let page = until("Cannot read the buckets, clusters and events of project").await;
     assert!(
         page.contains("The polls of all clusters there fail, too: their export jobs are not watched."),

@@ -48,7 +48,7 @@ async fn after_a_full_walk_only_the_first_page_is_read() {
     let scrape = exporter.polled_again(5.0).await;
     assert_eq!(jobs(&scrape), (Some(1080.0), Some(120.0)));
     assert_eq!(scrape.value("failures_since_last_success", "prod", ""), Some(0.0));
-    assert_eq!((requests(&simulator, FULL), own(&scrape, "full_walks_total")), (3, 1.0));
+    assert_eq!((requests(&simulator, FULL), own(&scrape, "full_listings_total")), (3, 1.0));
     let heads = requests(&simulator, HEAD) as f64;
     let pages = own(&scrape, "listing_pages_read_total");
     assert!(heads >= 5.0 && (heads - 1.0..=heads).contains(&(pages - 3.0)), "{heads} {pages}");
@@ -74,7 +74,7 @@ async fn what_happens_on_the_first_page_is_seen_without_a_full_walk() {
     assert_eq!(jobs(&scrape), (Some(1080.0), Some(121.0)));
     assert_eq!(scrape.value("failures_since_last_success", "prod", ""), Some(1.0));
     assert_eq!(scrape.value("latest_failure_info", "prod", "error_code=\"KMS\""), Some(1.0));
-    assert_eq!((requests(&simulator, FULL), own(&scrape, "full_walks_total")), (3, 1.0));
+    assert_eq!((requests(&simulator, FULL), own(&scrape, "full_listings_total")), (3, 1.0));
     let told = exporter.log().lines().filter(|line| line.contains("an export job failed")).count();
     assert_eq!(told, 1, "{}", exporter.log());
 }
@@ -87,7 +87,7 @@ async fn what_happens_behind_it_makes_the_next_poll_read_everything() {
     change(&simulator, |cluster| drop(cluster.jobs.pop()));
     let scrape = exporter.polled_again(2.0).await;
     assert_eq!(jobs(&scrape), (Some(1080.0), Some(119.0)));
-    assert_eq!((requests(&simulator, FULL), own(&scrape, "full_walks_total")), (6, 2.0));
+    assert_eq!((requests(&simulator, FULL), own(&scrape, "full_listings_total")), (6, 2.0));
     // Then the order changes, and with it the way to read it.
     change(&simulator, |cluster| cluster.order = Order::OldestFirst);
     exporter.polled_again(4.0).await;
@@ -95,7 +95,7 @@ async fn what_happens_behind_it_makes_the_next_poll_read_everything() {
     let scrape = exporter.polled_again(4.0).await;
     assert_eq!(jobs(&scrape), (Some(1080.0), Some(119.0)));
     assert_eq!(requests(&simulator, HEAD), heads, "there is no tail to stop at");
-    assert!(own(&scrape, "full_walks_total") >= 6.0);
+    assert!(own(&scrape, "full_listings_total") >= 6.0);
 }
 
 #[tokio::test]
@@ -107,14 +107,14 @@ async fn a_listing_without_order_or_count_is_always_read_to_its_end() {
         let scrape = exporter.polled_again(4.0).await;
         assert_eq!(jobs(&scrape), (Some(540.0), Some(60.0)));
         assert_eq!(requests(&simulator, HEAD), 0);
-        assert!(own(&scrape, "full_walks_total") >= 4.0);
+        assert!(own(&scrape, "full_listings_total") >= 4.0);
     }
 }
 
 #[tokio::test]
 async fn full_walks_come_back_on_their_interval() {
     let (_simulator, exporter) = start(history(600), "full_walk_interval = \"1s\"").await;
-    let unseen = |scrape: &Scrape| own(scrape, "full_walks_total") >= 3.0;
+    let unseen = |scrape: &Scrape| own(scrape, "full_listings_total") >= 3.0;
     let scrape = exporter.until(unseen).await;
     let polls = scrape.value("polls_total", "prod", "").unwrap();
     assert!(polls >= 6.0, "{polls} polls: a full walk is one in several");

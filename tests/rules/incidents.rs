@@ -576,7 +576,7 @@ fn found_late() -> Story {
 
 /// A detail of the project that cannot be read from minute 500 on.
 fn unread(detail: &str) -> Firing {
-    let labels = format!("detail=\"{detail}\",project_id=\"{PROJECT}\"");
+    let labels = format!("collector=\"{detail}\",project_id=\"{PROJECT}\"");
     fires_with(DETAIL, WARNING, &labels, 560..END)
 }
 

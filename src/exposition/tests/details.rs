@@ -39,9 +39,9 @@ async fn details_are_withdrawn_when_they_were_not_read_for_long() {
     board.snapshots(&target("prod"), Instant::now(), Err(unread()));
     board.export_buckets(&id, Instant::now(), Err(unread()));
     assert_eq!(shown(&board), FIGURES);
-    let up = |board: &Board| samples(&text(board), "detail_up");
+    let up = |board: &Board| samples(&text(board), "collector_success");
     let of = |detail: &str, up: u8| {
-        format!("{{project_id=\"32b6e34b3d91647abb20e7b8\",detail=\"{detail}\"}} {up}")
+        format!("{{project_id=\"32b6e34b3d91647abb20e7b8\",collector=\"{detail}\"}} {up}")
     };
     assert_eq!(up(&board), [of("snapshots", 0), of("events", 0), of("buckets", 0)]);
     tokio::time::advance(Duration::from_mins(30)).await;
@@ -299,8 +299,8 @@ async fn one_cluster_that_cannot_be_read_is_told() {
                 (name != bad).then(|| Snapshots::new(&[], &exporting("daily"), at(90))).ok_or_else(unread),
             );
         }
-        let up = samples(&text(&board), "detail_up");
-        assert!(up[0].ends_with("detail=\"snapshots\"} 0"), "{bad} {up:?}");
+        let up = samples(&text(&board), "collector_success");
+        assert!(up[0].ends_with("collector=\"snapshots\"} 0"), "{bad} {up:?}");
     }
 }
 
@@ -311,7 +311,7 @@ async fn snapshots_are_forgotten_when_the_schedule_is_read_no_longer() {
     detailed(&board);
     board.describe(&target("prod"), None, false);
     assert!(samples(&text(&board), "newest_snapshot_timestamp_seconds").is_empty());
-    assert!(!text(&board).contains("detail=\"snapshots\""));
+    assert!(!text(&board).contains("collector=\"snapshots\""));
 }
 
 #[tokio::test(start_paused = true)]

@@ -123,7 +123,7 @@ async fn only_confirmed_refusals_disable_a_collector() {
         Setup { watched, ..setup(&simulator, "snapshots = false\nevents = false\n") }.start().await;
     let asked = |index| requests(&simulator, &format!("{}/backup/exportBuckets", project(index)));
     let failed = |scrape: &Scrape| {
-        let up = scrape.of("mongodbatlas_backup_export_detail_up");
+        let up = scrape.of("mongodbatlas_backup_export_collector_success");
         up.len() == cases.len() && up.iter().all(|(_, up)| *up == 0.0)
     };
     // Requests that are retried or repeated on the interval soon come more than twice.
