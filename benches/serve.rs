@@ -17,12 +17,12 @@ use atlas_backup_exporter::model::{
 };
 use atlas_backup_exporter::self_metrics::SelfMetrics;
 use atlas_backup_exporter::settings::{PollLimiter, Settings};
-use atlas_backup_exporter::web::Web;
 use atlas_simulator::{Account, AtlasState, Cluster, Job, JobOutcome, Project, Scheme, Simulator, object_id};
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
 use clap::Parser;
+use exporter_web::WebConfigWatcher;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -91,9 +91,10 @@ async fn serve(clusters: u32) {
         .with_state(fleet);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap().port());
-    let web = Web::default();
+    let web = WebConfigWatcher::default();
     let router = http::router(pages).merge(own);
-    let serving = http::serve(vec![listener], router, web.follow(), CancellationToken::new());
+    let serving =
+        exporter_web::serve(vec![listener], router, web, http::serve_options(), CancellationToken::new());
     tokio::select! {
         () = serving => {}
         () = input_ends() => {}

@@ -1,12 +1,11 @@
 //! The command line, with the dotted flags of Prometheus and its exporters.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use atlas_backup_exporter::config::Source;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use exporter_web::listeners::ListenAddress;
 use tracing_subscriber::filter::Targets;
 
 const PAGES: &str = "Pages";
@@ -134,40 +133,6 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Where to listen; without a host, everywhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ListenAddress {
-    pub(crate) host: Option<String>,
-    pub(crate) port: u16,
-}
-
-impl FromStr for ListenAddress {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "write host:port or :port, an IPv6 address in brackets";
-        let (host, port) = text.rsplit_once(':').ok_or(EXPECTED)?;
-        let port = port.parse().map_err(|_| "the port is a number from 0 to 65535")?;
-        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        if bracketed.is_none() && host.contains(':') {
-            return Err(EXPECTED);
-        }
-        let host = bracketed.unwrap_or(host);
-        Ok(Self { host: (!host.is_empty()).then(|| host.to_owned()), port })
-    }
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = self.host.as_deref().unwrap_or_default();
-        if host.contains(':') {
-            write!(f, "[{host}]:{}", self.port)
-        } else {
-            write!(f, "{host}:{}", self.port)
-        }
-    }
-}
-
 fn telemetry_path(text: &str) -> Result<String, &'static str> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~');
     if !text.starts_with('/') || text.starts_with("//") || !text.bytes().all(plain) {
@@ -185,7 +150,9 @@ fn level(text: &str) -> Result<Targets, &'static str> {
 }
 
 fn filter(level: tracing::Level) -> Targets {
-    Targets::new().with_default(tracing::Level::WARN).with_target("atlas_backup_exporter", level)
+    Targets::new()
+        .with_default(tracing::Level::WARN)
+        .with_targets([("atlas_backup_exporter", level), ("exporter_web", level)])
 }
 
 #[cfg(test)]

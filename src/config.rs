@@ -9,11 +9,9 @@ mod environment;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod layers;
-pub(crate) mod pem;
 mod proxy;
 mod raw;
 mod selection;
-pub(crate) mod text;
 mod validate;
 
 use std::ffi::OsString;
@@ -21,6 +19,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use exporter_web::text;
 use serde::Deserialize;
 use url::Url;
 

@@ -8,7 +8,7 @@ pub(crate) use exposed::{Known, is_exposed};
 pub use crate::atlas::fuzzing::{challenge, details, error_body, inflate, listing, retry_after};
 pub use crate::config::fuzzing::config;
 pub use crate::http::fuzzing::accept;
-pub use crate::web::fuzzing::web;
+pub use exporter_web::fuzzing::web;
 
 /// A text of others, as it goes to a log, is one line.
 #[track_caller]

@@ -1,22 +1,19 @@
 //! The exporter's own pages. No request of anyone calls Atlas.
 
 mod accept;
-mod gate;
-mod guarded;
 mod page;
 mod query;
 mod scrape;
-mod serve;
-mod timeouts;
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use exporter_web::{GuardedBody, ServeOptions};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::sync::Semaphore;
@@ -29,10 +26,11 @@ use crate::settings::Follow;
 use crate::status::Status;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use accept::fuzzing;
-use guarded::guarded;
 use query::Query;
 use scrape::MetricsCache;
-pub use serve::serve;
+
+/// Probes bring neither a password nor a token of the rate limit. The response says no more than that the exporter runs.
+const HEALTHY: &str = "/-/healthy";
 
 /// Status pages, and their JSON, that are answered at once.
 const STATUS_AT_ONCE: usize = 4;
@@ -72,17 +70,30 @@ struct Shared {
 /// Answers unless too many answers are in progress. A response is, until it has been sent.
 async fn within(places: &Arc<Semaphore>, most: usize, answer: impl Future<Output = Response>) -> Response {
     if let Ok(place) = places.clone().try_acquire_owned() {
-        return guarded(answer.await, place);
+        return answer.await.map(|body| GuardedBody::wrap(body, place));
     }
     // As promhttp, Prometheus's own library, says it.
     let text = format!("Limit of concurrent requests reached ({most}), try again later.\n");
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
+/// How the pages are served.
+#[must_use]
+pub fn serve_options() -> ServeOptions {
+    let plain = |name, value| (name, HeaderValue::from_static(value));
+    let default_headers = [
+        (header::CONTENT_SECURITY_POLICY, page::content_security_policy()),
+        plain(header::REFERRER_POLICY, "no-referrer"),
+        plain(header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        plain(header::X_FRAME_OPTIONS, "DENY"),
+    ];
+    ServeOptions { open_path: Some(HEALTHY), default_headers: default_headers.into_iter().collect() }
+}
+
 /// The router of every page.
 pub fn router(pages: Pages) -> Router {
     let mut router = Router::new()
-        .route(gate::OPEN, get(async || "atlas-backup-exporter is healthy.\n"))
+        .route(HEALTHY, get(async || "atlas-backup-exporter is healthy.\n"))
         .route("/-/ready", get(ready))
         .route("/api/v1/clusters", get(clusters))
         .route("/-/reload", post(reload).put(reload));

@@ -23,7 +23,6 @@ pub mod http;
 pub mod process;
 pub mod self_metrics;
 pub mod status;
-pub mod web;
 
 pub mod redact;
 
@@ -36,7 +35,6 @@ pub mod fuzzing;
 
 #[cfg(test)]
 mod cpu_time;
-mod likeness;
 mod reload;
 mod run;
 mod telling;

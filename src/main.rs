@@ -12,22 +12,20 @@ use std::sync::Arc;
 use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context, bail};
 use atlas_backup_exporter::config::{Config, ConfigError};
-use atlas_backup_exporter::web::Web;
 use atlas_backup_exporter::{Options, ReloadHandle, Reloads, check, demo, once, redact, run};
 use clap::Parser;
+use exporter_web::WebConfigWatcher;
+use exporter_web::listeners::{self, ListenAddress};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use cli::{Cli, Command, ListenAddress, Output};
+use cli::{Cli, Command, Output};
 use logs::Logs;
 
 /// A wrong configuration, and clap's code for a wrong command line.
 const BAD_CONFIGURATION: u8 = 2;
-
-/// Sockets that systemd may hand over.
-const MAX_SOCKETS: u64 = 1000;
 
 /// Threads of the runtime; as many as there are cores, within these bounds.
 const WORKERS: RangeInclusive<usize> = 2..=8;
@@ -61,7 +59,7 @@ fn main() -> ExitCode {
     });
     let code = match outcome {
         Ok(code) => code,
-        Err(error) if error.is::<ConfigError>() => {
+        Err(error) if error.is::<ConfigError>() || error.is::<exporter_web::ConfigError>() => {
             // To a person at a terminal, as clap reports a wrong command line.
             logs.print(&format!("error: {error}"));
             ExitCode::from(BAD_CONFIGURATION)
@@ -115,12 +113,13 @@ async fn start(cli: Cli, logs: &Logs) -> anyhow::Result<ExitCode> {
 }
 
 /// The configuration, unless it is a demo, and the web configuration.
-fn read(cli: &Cli) -> Result<(Option<Config>, Web), ConfigError> {
+fn read(cli: &Cli) -> anyhow::Result<(Option<Config>, WebConfigWatcher)> {
     let config = match cli.command {
         Some(Command::Demo) => None,
         _ => Some(Config::load(&cli.source())?),
     };
-    let web = Web::load(cli.web_config_file.clone().filter(|file| !file.as_os_str().is_empty()))?;
+    let web =
+        WebConfigWatcher::load(cli.web_config_file.clone().filter(|file| !file.as_os_str().is_empty()))?;
     Ok((config, web))
 }
 
@@ -166,19 +165,23 @@ async fn print(text: String, shutdown: &CancellationToken) -> anyhow::Result<()>
 async fn serve(
     cli: &Cli,
     config: Option<Config>,
-    web: Web,
+    web: WebConfigWatcher,
     reloads: Reloads,
     logs: &Logs,
     shutdown: CancellationToken,
 ) -> anyhow::Result<ExitCode> {
-    let listeners = if cli.systemd_socket { handed_over()? } else { bind_all(&cli.listen_addresses).await? };
+    let listeners =
+        if cli.systemd_socket { listeners::from_systemd()? } else { bind_all(&cli.listen_addresses).await? };
+    if listeners.is_empty() {
+        bail!(NoSocket);
+    }
     for listener in &listeners {
         let address = listener.local_addr()?;
         tracing::info!(
             address = %address,
             tls = web.is_encrypted(),
-            users = web.users(),
-            client_certificates = web.certificates(),
+            users = web.user_count(),
+            client_certificates = web.client_certificates(),
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
@@ -205,51 +208,11 @@ async fn serve(
 async fn bind_all(addresses: &[ListenAddress]) -> anyhow::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for address in addresses {
-        listeners.push(bind(address).await.with_context(|| {
+        listeners.push(address.bind().await.with_context(|| {
             format!("cannot listen on {address} (choose another with --web.listen-address)")
         })?);
     }
     Ok(listeners)
-}
-
-/// The sockets that systemd listens on for us; see `sd_listen_fds(3)`.
-fn handed_over() -> anyhow::Result<Vec<TcpListener>> {
-    // Each number takes memory, whether it is a socket or not.
-    let count = std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse::<u64>().ok());
-    if count.is_some_and(|count| count > MAX_SOCKETS) {
-        bail!("LISTEN_FDS names more than {MAX_SOCKETS} sockets");
-    }
-    let mut handed = listenfd::ListenFd::from_env();
-    let mut listeners = Vec::new();
-    for index in 0..handed.len() {
-        let socket = handed.take_tcp_listener(index).with_context(|| {
-            format!("socket {index} of those that systemd hands over is not one that listens for TCP")
-        })?;
-        if let Some(socket) = socket {
-            if !socket2::SockRef::from(&socket).is_listener()? {
-                bail!(
-                    "socket {index} of those that systemd hands over does not listen; is its unit one with Accept=yes?"
-                );
-            }
-            socket.set_nonblocking(true)?;
-            listeners.push(TcpListener::from_std(socket)?);
-        }
-    }
-    if listeners.is_empty() {
-        bail!(NoSocket);
-    }
-    Ok(listeners)
-}
-
-/// `:10027` means every address of both families, as in Prometheus; where IPv6 is switched off, those of IPv4.
-async fn bind(address: &ListenAddress) -> std::io::Result<TcpListener> {
-    let host = address.host.as_deref();
-    match TcpListener::bind((host.unwrap_or("::"), address.port)).await {
-        Err(error) if host.is_none() && error.kind() != std::io::ErrorKind::AddrInUse => {
-            TcpListener::bind(("0.0.0.0", address.port)).await
-        }
-        bound => bound,
-    }
 }
 
 fn stop_on_signals(shutdown: CancellationToken) -> std::io::Result<()> {

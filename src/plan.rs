@@ -6,7 +6,6 @@ use glob::Pattern;
 
 use crate::atlas::Listing;
 use crate::config::{Config, Credentials, OrganizationConfig, Selection};
-use crate::likeness;
 use crate::model::{Expected, ListedCluster, OrganizationId, ProjectId, Unexportable};
 
 /// The projects that an organization lists, and their names where these could be read.
@@ -226,7 +225,7 @@ const MAX_CANDIDATES: usize = 1000;
 
 /// The listed name that `name` may be a slip of.
 pub(crate) fn meant<'a>(name: &str, listed: &'a [ListedCluster]) -> Option<&'a str> {
-    likeness::meant(name, listed.iter().take(MAX_CANDIDATES).map(|cluster| cluster.name.as_str()))
+    exporter_web::suggest(name, listed.iter().take(MAX_CANDIDATES).map(|cluster| cluster.name.as_str()))
 }
 
 #[cfg(test)]

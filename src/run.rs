@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use exporter_web::{ReloadTrigger, WebConfigWatcher};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -15,8 +16,7 @@ use crate::exposition::{self, Format};
 use crate::fleet::Supervisor;
 use crate::reload::{ReloadHandle, ReloadRequest, ReloadScope, Reloads};
 use crate::self_metrics::SelfMetrics;
-use crate::web::{Occasion, Web};
-use crate::{atlas, http};
+use crate::{atlas, http, redact};
 
 /// No process lives this long.
 const NEVER: Duration = Duration::from_hours(24 * 3650);
@@ -63,7 +63,7 @@ pub struct Options {
     /// Scrapes and status pages at once; 0 for any number.
     pub max_requests: usize,
     /// Who may look at the pages, and over what.
-    pub web: Web,
+    pub web: WebConfigWatcher,
     /// Counts the lines of the log that were dropped.
     pub dropped_log_lines: Arc<AtomicU64>,
 }
@@ -86,8 +86,10 @@ pub async fn run(
         reload: options.lifecycle.then(|| reloads.handle()),
         max_requests: options.max_requests,
     });
-    let web = Arc::new(options.web);
-    let server = tokio::spawn(http::serve(listeners, router, web.follow(), shutdown.clone()));
+    let web = options.web;
+    let serving =
+        exporter_web::serve(listeners, router, web.clone(), http::serve_options(), shutdown.clone());
+    let server = tokio::spawn(serving);
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(follow_web(web.clone(), reloads.handle())));
     let mut refused = Refused::default();
     loop {
@@ -205,7 +207,7 @@ struct Reload {
 
 /// Waits for a request to reload, and reads. If it is cancelled, the request is dropped, which
 /// answers it.
-async fn next_reload(reloads: &mut Reloads, source: Option<&Source>, web: &Web) -> Reload {
+async fn next_reload(reloads: &mut Reloads, source: Option<&Source>, web: &WebConfigWatcher) -> Reload {
     let request = reloads.next().await;
     let config = match (request.scope, source) {
         (ReloadScope::All, Some(source)) => Some(read_again(source.clone()).await),
@@ -214,12 +216,13 @@ async fn next_reload(reloads: &mut Reloads, source: Option<&Source>, web: &Web) 
     };
     // What is refused as a whole opens nothing.
     let is_asked = request.scope == ReloadScope::All && !matches!(config, Some(Err(_)));
-    let occasion = if is_asked { Occasion::Asked } else { Occasion::ByItself };
-    Reload { request, config, web: web.read_again(occasion).await }
+    let trigger = if is_asked { ReloadTrigger::Manual } else { ReloadTrigger::FileChange };
+    let web = web.reload(trigger).await.map_err(|error| redact::line(&error.to_string()));
+    Reload { request, config, web }
 }
 
 /// Requests a reload of the web configuration whenever it changes.
-async fn follow_web(web: Arc<Web>, reload: ReloadHandle) {
+async fn follow_web(web: WebConfigWatcher, reload: ReloadHandle) {
     loop {
         web.changed().await;
         // The outcome is in the log.

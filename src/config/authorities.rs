@@ -4,9 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use exporter_web::{pem, text};
 use rustls::pki_types::CertificateDer;
-
-use super::{pem, text};
 
 /// Largest bundle in bytes; those of whole systems are a fifth of it.
 const MAX_BUNDLE: u64 = 1024 * 1024;

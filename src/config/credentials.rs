@@ -3,10 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use exporter_web::text;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::text;
 use crate::redact;
 
 /// Bytes of a secret's file that are read.

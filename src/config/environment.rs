@@ -6,7 +6,7 @@ use config::Environment;
 
 use super::raw::tables;
 use super::{ENV_PREFIX, Warning};
-use crate::{likeness, redact};
+use crate::redact;
 
 /// Names that Kubernetes gives to the variables of a service that is called like the exporter.
 const KUBERNETES: [&str; 3] = ["SERVICE_HOST", "SERVICE_PORT", "PORT"];
@@ -70,6 +70,6 @@ pub(super) fn meant(variable: &str) -> Option<String> {
     let tables = tables().into_iter().filter(|(table, _)| !table.is_empty() && !is_array(table));
     let paths = tables.flat_map(|(table, keys)| keys.into_iter().map(move |key| format!("{table}.{key}")));
     let known: Vec<_> = paths.map(|path| path.replace('.', "__").to_uppercase()).collect();
-    let meant = likeness::meant(name, known.iter().map(String::as_str))?;
+    let meant = exporter_web::suggest(name, known.iter().map(String::as_str))?;
     Some(format!("{ENV_PREFIX}__{meant}"))
 }

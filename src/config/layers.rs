@@ -13,7 +13,6 @@ use toml::{Spanned, Value};
 
 use super::raw::tables;
 use super::{ConfigError, SHARD_FLAG, Source, environment};
-use crate::likeness;
 
 /// Longest value that a message repeats, in bytes.
 const MAX_SHOWN: usize = 80;
@@ -142,7 +141,7 @@ impl Layers {
     fn unknown_key(&self, path: &str, key: &str, known: &[String]) -> String {
         let origin = self.origin(path);
         let meant = if self.is_from_file(path) {
-            likeness::meant(key, known.iter().map(String::as_str)).map(str::to_owned)
+            exporter_web::suggest(key, known.iter().map(String::as_str)).map(str::to_owned)
         } else {
             environment::meant(origin)
         };

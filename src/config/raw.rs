@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use exporter_web::text::trimmed;
 use glob::Pattern;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 use secrecy::SecretString;
@@ -12,7 +13,6 @@ use toml::{Table, Value};
 use url::{Host, Url};
 
 use super::selection::{pattern, unique};
-use super::text::trimmed;
 use super::{PollConfig, ProjectPattern, Selection};
 use crate::model::{OrganizationId, ProjectId};
 use crate::redact::holds_secret;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use atlas_backup_exporter::web::Web;
+use exporter_web::WebConfigWatcher;
 use tokio::process::Command;
 
 use crate::certificates::Authority;
@@ -204,7 +204,7 @@ async fn it_takes_what_promtool_takes() {
         std::fs::write(&file, yaml).unwrap();
         let promtool =
             Command::new("promtool").args(["check", "web-config"]).arg(&file).output().await.unwrap();
-        let ours = Web::load(Some(file.clone())).err().map(|error| error.to_string());
+        let ours = WebConfigWatcher::load(Some(file.clone())).err().map(|error| error.to_string());
         assert_eq!(
             ours.is_none(),
             promtool.status.success(),

@@ -64,13 +64,11 @@ fn one_external_format_one_room() {
     only("flate2::", &["http.rs", "atlas/inflate"]);
     only("comfy_table::", &["check/report.rs"]);
     only("reqwest::", &["atlas"]);
-    only("serde::", &["atlas", "config", "status", "web"]);
+    only("serde::", &["atlas", "config", "status"]);
     only("toml::", &["config"]);
     only("axum::", &["http"]);
-    only("hyper::", &["http", "web", "atlas/error.rs"]);
-    only("rustls::", &["web", "http/serve.rs", "atlas", "config/authorities.rs", "config/pem.rs"]);
-    only("bcrypt::", &["web/users.rs"]);
-    only("serde_saphyr::", &["web"]);
+    only("hyper::", &["atlas/error.rs"]);
+    only("rustls::", &["atlas", "config/authorities.rs"]);
     only("\"/proc", &["process.rs"]);
 }
 

@@ -315,7 +315,7 @@ async fn what_is_given_up_or_left_out_is_warned_of() {
     let yaml = TLS.replace('{', "{cert: nothing, min_version: TLS10, ") + &users(&["alice"]);
     let (_simulator, exporter) = serve(&yaml, &authority).await;
     let begun = exporter.log();
-    for warning in ["left_out=cert kept=cert_file", "name=TLS10", "name=TLS11"] {
+    for warning in ["ignored=cert used=cert_file", "name=TLS10", "name=TLS11"] {
         assert!(begun.contains(warning), "{warning}: {begun}");
     }
     write(exporter.folder.path(), "# nothing");

@@ -13,7 +13,7 @@ use webpki::EndEntityCert;
 
 /// `client_auth_type`, by its names in Go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub(super) enum ClientAuthType {
+pub(crate) enum ClientAuthType {
     NoClientCert,
     RequestClientCert,
     /// The alias is an older name.
@@ -24,20 +24,42 @@ pub(super) enum ClientAuthType {
 }
 
 impl ClientAuthType {
-    pub(super) fn verifies(self) -> bool {
+    pub(crate) fn verifies(self) -> bool {
         matches!(self, Self::VerifyClientCertIfGiven | Self::RequireAndVerifyClientCert)
+    }
+}
+
+/// Which certificates clients must present, from the weakest requirement on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ClientCertRequirement {
+    #[default]
+    None,
+    /// None, or one of any issuer.
+    Unverified,
+    Verified,
+    /// One for an allowed name.
+    Named,
+}
+
+impl ClientCertRequirement {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Unverified => "unverified",
+            Self::Verified | Self::Named => "verified",
+        }
     }
 }
 
 /// Accepts the certificates that a [`ClientAuthType`] admits, if they are for an allowed name.
 #[derive(Debug)]
-pub(super) struct ClientVerifier {
-    pub(super) auth_type: ClientAuthType,
-    /// `None` if anybody may issue them.
-    pub(super) issuer_verifier: Option<Arc<dyn ClientCertVerifier>>,
+pub(crate) struct ClientVerifier {
+    pub(crate) auth_type: ClientAuthType,
+    /// `None` if any issuer is accepted.
+    pub(crate) issuer_verifier: Option<Arc<dyn ClientCertVerifier>>,
     /// Subject alternative names, one of which a client must have.
-    pub(super) allowed_sans: Option<Vec<String>>,
-    pub(super) algorithms: WebPkiSupportedAlgorithms,
+    pub(crate) allowed_sans: Option<Vec<String>>,
+    pub(crate) algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ClientCertVerifier for ClientVerifier {
@@ -64,7 +86,7 @@ impl ClientCertVerifier for ClientVerifier {
             verifier.verify_client_cert(certificate, intermediates, now)?;
         }
         match &self.allowed_sans {
-            Some(names) if !is_for_any(certificate, names)? => {
+            Some(names) if !is_for_any_of(certificate, names)? => {
                 Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
             }
             _ => Ok(ClientCertVerified::assertion()),
@@ -95,7 +117,7 @@ impl ClientCertVerifier for ClientVerifier {
 }
 
 /// Names are compared literally: a wildcard matches only itself.
-fn is_for_any(certificate: &CertificateDer<'_>, names: &[String]) -> Result<bool, Error> {
+fn is_for_any_of(certificate: &CertificateDer<'_>, names: &[String]) -> Result<bool, Error> {
     let certificate = EndEntityCert::try_from(certificate)
         .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
     let is_named = |name: &str| match name.parse::<IpAddr>() {

@@ -1,4 +1,4 @@
-//! PEM as people prepare it: sections one after another, whatever stands between them.
+//! PEM files as they are found in practice: sections in sequence, with any text between them.
 //!
 //! The reader of `rustls-pki-types` drops a certificate silently if its first line is not a line of
 //! its own, as after `cat a.pem b.pem` without a last newline. So the sections are found here, and
@@ -8,7 +8,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::text;
+use crate::text;
 
 const DASHES: &str = "-----";
 const BEGIN: &str = "-----BEGIN ";
@@ -28,20 +28,13 @@ const REVOCATION_LIST: &str = "X509 CRL";
 /// Longest label that is repeated: a longer one is no label.
 const MAX_LABEL: usize = 40;
 
-/// Certificates of a file, in order, and the labels of its other sections.
+/// The sections of a PEM file.
 #[derive(Debug)]
-pub(crate) struct Pem {
-    pub(crate) certificates: Vec<CertificateDer<'static>>,
-    pub(crate) others: Vec<String>,
-}
-
-/// The reason for a missing private key.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NoKey {
-    Encrypted,
-    Missing,
-    /// The clause says where, and repeats nothing.
-    Malformed(String),
+pub struct Pem {
+    /// The certificates in the order of the file.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// Labels of the other sections.
+    pub others: Vec<String>,
 }
 
 /// A section between its first and its last line.
@@ -54,8 +47,8 @@ struct Section<'a> {
 
 /// Reads the certificates of the file `name`; other sections are skipped and logged.
 ///
-/// The error is a clause that names the place; it repeats nothing of the file.
-pub(crate) fn certificates(name: &str, content: &[u8]) -> Result<Pem, String> {
+/// The error names the place, and repeats nothing of the file.
+pub fn certificates(name: &str, content: &[u8]) -> Result<Pem, String> {
     let text = text::decode_lossy(content);
     let mut pem = Pem { certificates: Vec::new(), others: Vec::new() };
     let mut skipped = Vec::new();
@@ -91,18 +84,23 @@ pub(crate) fn certificates(name: &str, content: &[u8]) -> Result<Pem, String> {
 }
 
 /// Reads the first private key; other sections do not matter.
-pub(crate) fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, NoKey> {
+///
+/// The error repeats nothing of the file.
+pub(crate) fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     let text = text::decode_lossy(content);
-    let sections = sections(&text).map_err(NoKey::Malformed)?;
+    let malformed = |problem| format!("is no private key in PEM: {problem}");
+    let sections = sections(&text).map_err(malformed)?;
     let is_known = |section: &&Section<'_>| {
         matches!(section.label, "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY")
             && !section.is_encrypted()
     };
     match sections.iter().find(is_known) {
         Some(section) => PrivateKeyDer::from_pem_slice(section.plain(section.label).as_bytes())
-            .map_err(|_| NoKey::Malformed(format!("the key at line {} is damaged", section.line))),
-        None if sections.iter().any(Section::is_encrypted) => Err(NoKey::Encrypted),
-        None => Err(NoKey::Missing),
+            .map_err(|_| malformed(format!("the key at line {} is damaged", section.line))),
+        None if sections.iter().any(Section::is_encrypted) => {
+            Err("is encrypted; a key without a passphrase is needed".into())
+        }
+        None => Err("is no private key in PEM".into()),
     }
 }
 

@@ -1,44 +1,46 @@
-//! Basic auth: names, and passwords as bcrypt hashes.
+//! `basic_auth_users`: names, and passwords as bcrypt hashes.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::http::{HeaderMap, header};
 use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bcrypt::{BASE_64, HashParts};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
-/// Passwords that are verified at once. Guesses take two cores at most, so that polls go on.
-const SLOTS: usize = 2;
+/// Maximum number of passwords verified at once: guesses must leave cores to the application.
+const MAX_CONCURRENT: usize = 2;
 
-/// Passwords that are verified, or wait for a slot.
-const MAX_GUESSES: usize = 16;
+/// Maximum number of passwords that are verified or wait for it.
+const MAX_PENDING: usize = 16;
 
-/// The same for one name, of which one is verified at a time.
-const MAX_GUESSES_OF_NAME: usize = 4;
+/// The same for one name, of which one password is verified at a time.
+const MAX_PENDING_OF_NAME: usize = 4;
 
 /// At this cost a password takes about a second, and a guess delays other users by as much.
 const MAX_COST: u32 = 14;
 
-/// `basic_auth_users`.
-pub(crate) struct Users {
+pub(crate) struct BasicAuth {
     hashes: BTreeMap<String, SecretString>,
     /// The hash that takes the longest to verify. A password for an unknown name is verified against it, so
     /// that the time does not tell which names exist.
     slowest: SecretString,
-    guesses: Guesses,
+    verifier: PasswordVerifier,
 }
 
-/// The verification of passwords, whichever configuration is in force. Guesses of one name share one slot, so
-/// that they leave the other one to other names. That holds for unknown names, too, or the time would tell which
-/// names exist.
+/// Limits and remembers verifications of passwords across reloads.
+///
+/// One password of a name is verified at a time, so that guesses of one name leave a permit to other names. That
+/// holds for unknown names, too, or the time would tell which names exist.
 #[derive(Clone)]
-pub(crate) struct Guesses {
-    slots: Arc<Semaphore>,
-    /// One lock for each name; each guess holds a clone.
+pub(crate) struct PasswordVerifier {
+    permits: Arc<Semaphore>,
+    /// One lock for each name; each pending verification holds a clone.
     names: Arc<Mutex<BTreeMap<String, NameLock>>>,
     /// The hash of each user whose password was right, and the password's MAC: only the first request needs bcrypt.
     verified: Arc<Mutex<BTreeMap<String, (SecretString, hmac::Tag)>>>,
@@ -47,11 +49,11 @@ pub(crate) struct Guesses {
 
 type NameLock = Arc<tokio::sync::Mutex<()>>;
 
-impl Default for Guesses {
+impl Default for PasswordVerifier {
     fn default() -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
         Self {
-            slots: Arc::new(Semaphore::new(SLOTS)),
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT)),
             names: Arc::default(),
             verified: Arc::default(),
             key: key.expect("the operating system has randomness"),
@@ -59,20 +61,20 @@ impl Default for Guesses {
     }
 }
 
-impl fmt::Debug for Guesses {
+impl fmt::Debug for PasswordVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guesses").finish_non_exhaustive()
+        f.debug_struct("PasswordVerifier").finish_non_exhaustive()
     }
 }
 
-impl Guesses {
-    /// Adds a guess of `name`; `None` if there are too many.
+impl PasswordVerifier {
+    /// Adds a pending verification for `name`; `None` if there are too many.
     fn add(&self, name: &str) -> Option<NameLock> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let guesses = |lock: &NameLock| Arc::strong_count(lock) - 1;
-        names.retain(|_, lock| guesses(lock) > 0);
-        let of_name = names.get(name).map_or(0, guesses);
-        if names.values().map(guesses).sum::<usize>() >= MAX_GUESSES || of_name >= MAX_GUESSES_OF_NAME {
+        let pending = |lock: &NameLock| Arc::strong_count(lock) - 1;
+        names.retain(|_, lock| pending(lock) > 0);
+        let of_name = names.get(name).map_or(0, pending);
+        if names.values().map(pending).sum::<usize>() >= MAX_PENDING || of_name >= MAX_PENDING_OF_NAME {
             return None;
         }
         Some(names.entry(name.to_owned()).or_default().clone())
@@ -85,27 +87,26 @@ impl Guesses {
         })
     }
 
-    /// Leaves no room for another guess while the result is held.
+    /// Leaves no room for another verification while the result is held.
     #[cfg(test)]
-    pub(super) fn occupied(&self) -> Vec<NameLock> {
-        (0..MAX_GUESSES).filter_map(|number| self.add(&number.to_string())).collect()
+    pub(crate) fn occupied(&self) -> Vec<NameLock> {
+        (0..MAX_PENDING).filter_map(|number| self.add(&number.to_string())).collect()
     }
 }
 
-/// The result of verifying a name and a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Right,
-    Wrong,
-    /// Too many are being verified.
+pub(crate) enum AuthResult {
+    Accepted,
+    Rejected,
+    /// Too many passwords are being verified.
     Busy,
 }
 
-impl Users {
+impl BasicAuth {
     /// Returns `None` without users. An error is a name, and the problem with its hash.
-    pub(super) fn new(
+    pub(crate) fn new(
         hashes: BTreeMap<String, SecretString>,
-        guesses: &Guesses,
+        verifier: &PasswordVerifier,
     ) -> Result<Option<Self>, (String, String)> {
         for (name, hash) in &hashes {
             let problem = match cost(hash.expose_secret()) {
@@ -123,35 +124,44 @@ impl Users {
             return Err((name.clone(), problem));
         }
         let slowest = hashes.values().max_by_key(|hash| cost(hash.expose_secret())).cloned();
-        Ok(slowest.map(|slowest| Self { hashes, slowest, guesses: guesses.clone() }))
+        Ok(slowest.map(|slowest| Self { hashes, slowest, verifier: verifier.clone() }))
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn user_count(&self) -> usize {
         self.hashes.len()
     }
 
+    pub(crate) async fn authenticate(&self, headers: &HeaderMap) -> AuthResult {
+        match credentials(headers) {
+            Some((name, password)) => self.verify(&name, &password).await,
+            None => AuthResult::Rejected,
+        }
+    }
+
     /// Verifies a password. The time does not tell whether the name is known.
-    pub(crate) async fn verify(&self, name: &str, password: &[u8]) -> Verdict {
+    pub(crate) async fn verify(&self, name: &str, password: &[u8]) -> AuthResult {
         // bcrypt ends passwords at a zero byte.
         if password.contains(&0) {
-            return Verdict::Wrong;
+            return AuthResult::Rejected;
         }
-        let tag = hmac::sign(&self.guesses.key, password);
+        let tag = hmac::sign(&self.verifier.key, password);
         let known = self.hashes.get(name);
         let hash = known.unwrap_or(&self.slowest).clone();
-        if known.is_some() && self.guesses.is_verified(name, &hash, &tag) {
-            return Verdict::Right;
+        if known.is_some() && self.verifier.is_verified(name, &hash, &tag) {
+            return AuthResult::Accepted;
         }
-        let Some(lock) = self.guesses.add(name) else { return Verdict::Busy };
+        let Some(lock) = self.verifier.add(name) else { return AuthResult::Busy };
         let turn = lock.lock_owned().await;
-        let Ok(slot) = self.guesses.slots.clone().acquire_owned().await else { return Verdict::Wrong };
+        let Ok(permit) = self.verifier.permits.clone().acquire_owned().await else {
+            return AuthResult::Rejected;
+        };
         let (slowest, password) = (self.slowest.clone(), password.to_owned());
         let verified = tokio::task::spawn_blocking(move || {
-            // The slot is taken until this ends, though the client may have hung up.
-            let _taken = (turn, slot);
+            // Held until this ends, though the client may be gone.
+            let _held = (turn, permit);
             let is_right = matches!(bcrypt::verify(&password, hash.expose_secret()), Ok(true));
             if !is_right {
-                take_the_rest_of_the_time(&password, hash.expose_secret(), slowest.expose_secret());
+                spend_remaining_time(&password, hash.expose_secret(), slowest.expose_secret());
             }
             is_right
         });
@@ -159,23 +169,35 @@ impl Users {
         let is_right = matches!(verified.await, Ok(true));
         match known {
             Some(hash) if is_right => {
-                let mut verified = self.guesses.verified.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut verified = self.verifier.verified.lock().unwrap_or_else(PoisonError::into_inner);
                 verified.insert(name.to_owned(), (hash.clone(), tag));
-                Verdict::Right
+                AuthResult::Accepted
             }
-            _ => Verdict::Wrong,
+            _ => AuthResult::Rejected,
         }
     }
 }
 
 /// Takes the time of verifying `slowest` when `hash` was verified already. Each cost takes twice as long as the
 /// one before, so the costs between them add up to just that.
-fn take_the_rest_of_the_time(password: &[u8], hash: &str, slowest: &str) {
+fn spend_remaining_time(password: &[u8], hash: &str, slowest: &str) {
     if let (Some(done), Some(most)) = (cost(hash), cost(slowest)) {
         for cost in done..most {
             let _ = std::hint::black_box(bcrypt::hash_with_salt(password, cost, [0; 16]));
         }
     }
+}
+
+/// Returns name and password of `Authorization: Basic` (RFC 7617).
+fn credentials(headers: &HeaderMap) -> Option<(String, Vec<u8>)> {
+    let (scheme, encoded) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = BASE64_STANDARD.decode(encoded).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    let name = String::from_utf8_lossy(&decoded[..colon]).into_owned();
+    Some((name, decoded[colon + 1..].to_vec()))
 }
 
 /// Returns the cost of a bcrypt hash; `None` if it is none.

@@ -5,8 +5,9 @@ use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
 use super::*;
-use crate::http::gate::OPEN;
-use crate::http::timeouts::{FIRST_REQUEST_TIMEOUT, KEEP_ALIVE_TIMEOUT, RESPONSE_TIMEOUT};
+use crate::timeouts::{FIRST_REQUEST_TIMEOUT, KEEP_ALIVE_TIMEOUT, RESPONSE_TIMEOUT};
+
+const OPEN: &str = "/-/healthy";
 
 /// A thousand of them are more than is kept for a client that does not read.
 const PIECE: Result<Bytes, Infallible> = Ok(Bytes::from_static(&[b'x'; 16 * 1024]));
@@ -22,15 +23,18 @@ fn server(web: watch::Receiver<Arc<WebConfig>>) -> Server {
         .route(OPEN, long())
         .route("/slow", get(async || sleep(Duration::from_secs(90)).await));
     Server {
-        gate: Gate::new(router, web.clone()),
+        middleware: Middleware::new(
+            router,
+            ServeOptions { open_path: Some(OPEN), ..ServeOptions::default() },
+        ),
         web,
         connections: Arc::new(Semaphore::new(1)),
         evict: Notify::new(),
-        stop: CancellationToken::new(),
+        shutdown: CancellationToken::new(),
     }
 }
 
-/// What has become of a connection over which `client` does something, and how long that took.
+/// Returns how a connection to `client` ended, and after which time.
 async fn served<F: Future<Output = ()>>(
     client: impl FnOnce(DuplexStream) -> F,
 ) -> (Option<ErrorKind>, Duration) {
@@ -50,7 +54,7 @@ async fn served_by<F: Future<Output = ()>>(
     (ended.0.err().map(|error| error.kind()), ended.1)
 }
 
-async fn ask(client: &mut DuplexStream, path: &str) {
+async fn send_request(client: &mut DuplexStream, path: &str) {
     client.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
 }
 
@@ -59,7 +63,7 @@ async fn until_the_end(mut client: DuplexStream) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_says_nothing_or_not_enough_is_given_up() {
+async fn incomplete_first_request_times_out() {
     let timed_out = (Some(ErrorKind::TimedOut), FIRST_REQUEST_TIMEOUT);
     assert_eq!(served(until_the_end).await, timed_out);
     let half = async |mut client: DuplexStream| {
@@ -70,16 +74,16 @@ async fn who_says_nothing_or_not_enough_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_read_the_answer_is_given_up() {
+async fn response_to_slow_reader_times_out() {
     for path in ["/long", "/large"] {
         let stuck = async |mut client: DuplexStream| {
-            ask(&mut client, path).await;
+            send_request(&mut client, path).await;
             sleep(RESPONSE_TIMEOUT + SOON).await;
         };
         assert_eq!(served(stuck).await, (Some(ErrorKind::TimedOut), RESPONSE_TIMEOUT), "{path}");
     }
     let crawling = async |mut client: DuplexStream| {
-        ask(&mut client, "/long").await;
+        send_request(&mut client, "/long").await;
         while client.read_u8().await.is_ok() {
             sleep(Duration::from_secs(1)).await;
         }
@@ -88,10 +92,10 @@ async fn who_does_not_read_the_answer_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_let_go_is_waited_for_but_not_for_long() {
+async fn response_in_progress_times_out_after_config_change() {
     let (changed, web) = watch::channel(Arc::default());
     let slow = async |mut client: DuplexStream| {
-        ask(&mut client, "/slow").await;
+        send_request(&mut client, "/slow").await;
         sleep(SOON).await;
         changed.send_replace(Arc::default());
         until_the_end(client).await;
@@ -101,12 +105,12 @@ async fn who_is_let_go_is_waited_for_but_not_for_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_read_what_is_open_to_all_makes_room() {
+async fn slow_reader_of_open_path_is_evicted() {
     for (path, lasts) in [("/long", RESPONSE_TIMEOUT), (OPEN, Duration::from_secs(5))] {
         let (_sender, web) = watch::channel(Arc::default());
         let server = server(web.clone());
         let stuck = async |mut client: DuplexStream| {
-            ask(&mut client, path).await;
+            send_request(&mut client, path).await;
             sleep(Duration::from_secs(5)).await;
             server.evict.notify_one();
             sleep(RESPONSE_TIMEOUT).await;
@@ -117,11 +121,11 @@ async fn who_does_not_read_what_is_open_to_all_makes_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asks_now_and_then_keeps_the_connection() {
+async fn regular_requests_keep_the_connection() {
     let pause = Duration::from_secs(170);
     let regular = async |mut client: DuplexStream| {
         for _ in 0..10 {
-            ask(&mut client, "/short").await;
+            send_request(&mut client, "/short").await;
             let read = client.read(&mut [0; 1024]).await.unwrap();
             assert!(read > 100);
             sleep(pause).await;
@@ -134,10 +138,10 @@ async fn who_asks_now_and_then_keeps_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_answer_is_waited_for() {
+async fn slow_response_within_timeout_is_sent() {
     let patient = async |mut client: DuplexStream| {
         for _ in 0..3 {
-            ask(&mut client, "/slow").await;
+            send_request(&mut client, "/slow").await;
             assert!(client.read(&mut [0; 1024]).await.unwrap() > 50);
         }
     };

@@ -1,4 +1,4 @@
-//! The HTTP/1.1 server: TLS as the web configuration says, per-connection timeouts, graceful shutdown.
+//! The HTTP/1.1 server: TLS, per-connection timeouts, graceful shutdown.
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
@@ -19,12 +19,14 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
-use super::gate::Gate;
-use super::timeouts::Timeouts;
-use crate::web::WebConfig;
+use crate::config::WebConfig;
+use crate::middleware::Middleware;
+pub use crate::middleware::ServeOptions;
+use crate::timeouts::Timeouts;
+use crate::watcher::WebConfigWatcher;
 
-/// Connections of all listeners, or half as many as the limit of open files if that is less: the rest is
-/// for Atlas. When all permits are taken, a new connection evicts the longest idle one.
+/// Maximum number of connections of all listeners, or half of the limit of open files if that is less: the rest is
+/// for the application. A new connection beyond it evicts the longest idle one.
 const MAX_CONNECTIONS: u32 = 512;
 
 /// Interval between attempts to evict an idle connection.
@@ -49,36 +51,39 @@ const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP req
 
 #[derive(Debug)]
 struct Server {
-    gate: Gate,
+    middleware: Middleware,
     web: watch::Receiver<Arc<WebConfig>>,
     connections: Arc<Semaphore>,
-    /// Tells the longest waiting connection to end if it is idle.
+    /// Ends the longest waiting connection if it is idle.
     evict: Notify,
-    stop: CancellationToken,
+    shutdown: CancellationToken,
 }
 
-/// Serves `router` on every listener until `stop`, then waits for the responses in progress.
+/// Serves `router` on every listener until `shutdown`, then waits up to five seconds for responses in progress.
+///
+/// The bodies of requests are discarded.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     router: Router,
-    web: watch::Receiver<Arc<WebConfig>>,
-    stop: CancellationToken,
+    watcher: WebConfigWatcher,
+    options: ServeOptions,
+    shutdown: CancellationToken,
 ) {
     let open_files = rlimit::Resource::NOFILE.get_soft().unwrap_or(u64::MAX);
     let max_connections =
         u32::try_from(open_files / 2).map_or(MAX_CONNECTIONS, |half| half.clamp(1, MAX_CONNECTIONS));
     let connections = Arc::new(Semaphore::new(max_connections as usize));
     let server = Arc::new(Server {
-        gate: Gate::new(router, web.clone()),
-        web,
+        middleware: Middleware::new(router, options),
+        web: watcher.subscribe(),
         connections: connections.clone(),
         evict: Notify::new(),
-        stop: stop.clone(),
+        shutdown: shutdown.clone(),
     });
     for listener in listeners {
         tokio::spawn(accept(listener, server.clone()));
     }
-    stop.cancelled().await;
+    shutdown.cancelled().await;
     // All permits are available when all connections have ended.
     if timeout(SHUTDOWN_TIMEOUT, connections.acquire_many(max_connections)).await.is_err() {
         tracing::warn!(seconds = SHUTDOWN_TIMEOUT.as_secs(), "requests are still in progress; closing them");
@@ -89,7 +94,7 @@ async fn accept(listener: TcpListener, server: Arc<Server>) {
     let mut is_failing = false;
     loop {
         let accepted = tokio::select! {
-            () = server.stop.cancelled() => return,
+            () = server.shutdown.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
@@ -166,14 +171,15 @@ impl Server {
         // A client may close its half after the request and still read the response.
         builder.half_close(true);
         let service = service_fn(|request| {
-            let response = self.gate.call(request, timeouts);
+            let config = self.web.borrow().clone();
+            let response = self.middleware.call(request, config, timeouts);
             async move { Ok::<_, Infallible>(response.await) }
         });
         let mut connection = pin!(builder.serve_connection(stream, service));
         tokio::select! {
             ended = &mut connection => return ended.map_err(io::Error::other),
             () = timeouts.expired(&self.evict) => return Err(ErrorKind::TimedOut.into()),
-            () = self.stop.cancelled() => {}
+            () = self.shutdown.cancelled() => {}
             _ = web.changed() => {}
         }
         connection.as_mut().graceful_shutdown();

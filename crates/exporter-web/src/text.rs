@@ -1,4 +1,4 @@
-//! Text of files that people prepare, on whichever system and with whichever editor.
+//! Text files of any operating system and editor.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,7 +7,7 @@ use std::path::Path;
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Reads at most `max` bytes of a file.
-pub(super) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(max).read_to_end(&mut content)?;
     Ok(content)
@@ -15,9 +15,9 @@ pub(super) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 
 /// Decodes a file: without a byte order mark, with plain line ends, without white space at the end.
 ///
-/// UTF-16 is read as well where its mark says so: PowerShell's `>` writes it. The error repeats
-/// nothing.
-pub(crate) fn decode(bytes: &[u8]) -> Result<String, String> {
+/// UTF-16 with a byte order mark is decoded as well, since PowerShell's `>` writes it. The error does not
+/// repeat the text.
+pub fn decode(bytes: &[u8]) -> Result<String, String> {
     let text = match utf16(bytes) {
         Some(text) => text,
         None => str::from_utf8(bytes).map(str::to_owned).map_err(|error| {
@@ -29,12 +29,14 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<String, String> {
 }
 
 /// Decodes a file whose comments may be of any encoding.
-pub(crate) fn decode_lossy(bytes: &[u8]) -> String {
+#[must_use]
+pub fn decode_lossy(bytes: &[u8]) -> String {
     tidy(&utf16(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned()))
 }
 
 /// Returns `text` without white space and byte order marks around it.
-pub(crate) fn trimmed(text: &str) -> &str {
+#[must_use]
+pub fn trimmed(text: &str) -> &str {
     text.trim_matches(is_blank)
 }
 

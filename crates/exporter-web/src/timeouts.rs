@@ -7,17 +7,17 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 /// Includes the TLS handshake.
-pub(super) const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Covers rendering and sending; no Prometheus waits that long.
-pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_mins(2);
+pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A Prometheus that scrapes once a minute keeps its connection.
-pub(super) const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_mins(3);
+pub(crate) const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// The current deadline of one connection, shared with the responses that it serves.
 #[derive(Debug, Clone)]
-pub(super) struct Timeouts(Arc<Mutex<State>>);
+pub(crate) struct Timeouts(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -27,7 +27,7 @@ struct State {
 }
 
 impl Timeouts {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let deadline = Instant::now() + FIRST_REQUEST_TIMEOUT;
         Self(Arc::new(Mutex::new(State { deadline, is_idle: true })))
     }
@@ -37,18 +37,18 @@ impl Timeouts {
     }
 
     /// Starts the keep-alive timeout.
-    pub(super) fn set_idle(&self) {
+    pub(crate) fn set_idle(&self) {
         *self.state() = State { deadline: Instant::now() + KEEP_ALIVE_TIMEOUT, is_idle: true };
     }
 
     /// Starts the response timeout, which lasts until the returned guard is dropped.
-    pub(super) fn start_response(&self) -> ResponseGuard {
+    pub(crate) fn start_response(&self) -> ResponseGuard {
         *self.state() = State { deadline: Instant::now() + RESPONSE_TIMEOUT, is_idle: false };
         ResponseGuard(self.clone())
     }
 
     /// Waits until the deadline has passed, or until `evict` asks for the slot of an idle connection.
-    pub(super) async fn expired(&self, evict: &Notify) {
+    pub(crate) async fn expired(&self, evict: &Notify) {
         loop {
             let deadline = self.state().deadline;
             tokio::select! {
@@ -60,7 +60,7 @@ impl Timeouts {
 }
 
 #[derive(Debug)]
-pub(super) struct ResponseGuard(Timeouts);
+pub(crate) struct ResponseGuard(Timeouts);
 
 impl Drop for ResponseGuard {
     fn drop(&mut self) {

@@ -1,16 +1,21 @@
-//! A body that keeps a guard, such as a permit, until it has been sent or the client is gone.
-
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
-use axum::response::Response;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-/// Does not tell that its last frame is the last: hyper would drop it, and the guard, before that is sent.
-struct GuardedBody<T> {
+/// A body that holds a guard, such as a semaphore permit, until it has been sent or the client is gone.
+#[derive(Debug)]
+pub struct GuardedBody<T> {
     body: Body,
     _guard: T,
+}
+
+impl<T: Send + Unpin + 'static> GuardedBody<T> {
+    /// Wraps `body`, and holds `guard` as long as it is being sent.
+    pub fn wrap(body: Body, guard: T) -> Body {
+        Body::new(Self { body, _guard: guard })
+    }
 }
 
 impl<T: Unpin> HttpBody for GuardedBody<T> {
@@ -27,8 +32,6 @@ impl<T: Unpin> HttpBody for GuardedBody<T> {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
-}
 
-pub(super) fn guarded(response: Response, guard: impl Send + Unpin + 'static) -> Response {
-    response.map(|body| Body::new(GuardedBody { body, _guard: guard }))
+    // `is_end_stream` stays false: hyper would drop the body, and its guard, before the last frame is sent.
 }

@@ -1,0 +1,156 @@
+//! A web configuration, ready for use.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
+use rustls::ServerConfig;
+
+use crate::basic_auth::{BasicAuth, PasswordVerifier};
+use crate::client_cert::ClientCertRequirement;
+use crate::error::{ConfigError, shown, shown_key, unknown_key};
+use crate::files::{Files, Fingerprint};
+use crate::rate_limit::RateLimit;
+use crate::yaml::{self, RawWebConfig};
+use crate::{text, tls};
+
+/// Headers that can be set, and their values where only some have a meaning.
+const HEADERS: [(&str, &[&str]); 5] = [
+    ("Content-Security-Policy", &[]),
+    ("Strict-Transport-Security", &[]),
+    ("X-Content-Type-Options", &["nosniff"]),
+    ("X-Frame-Options", &["deny", "sameorigin"]),
+    ("X-XSS-Protection", &[]),
+];
+
+/// The default is plain HTTP without authentication.
+#[derive(Default)]
+pub(crate) struct WebConfig {
+    /// `None` for plain HTTP.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) client_certs: ClientCertRequirement,
+    /// Headers of every response.
+    pub(crate) headers: HeaderMap,
+    /// `None` if access needs no password.
+    pub(crate) basic_auth: Option<BasicAuth>,
+    pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) fingerprint: Fingerprint,
+}
+
+impl fmt::Debug for WebConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither keys nor hashes.
+        f.debug_struct("WebConfig").field("tls", &self.tls.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl WebConfig {
+    /// Reads `file` and the files that it names.
+    pub(crate) fn read(file: &Path, verifier: &PasswordVerifier) -> (Result<Self, ConfigError>, Fingerprint) {
+        let mut files = Files::default();
+        let content = files.read(file).map_err(|error| format!("cannot read the web configuration: {error}"));
+        let text = content
+            .and_then(|content| text::decode(&content).map_err(|problem| format!("not YAML: {problem}")));
+        let config = text
+            .map_err(|problem| ConfigError::new(&format!("{}: {problem}", file.display())))
+            .and_then(|text| Self::parse(file, &text, &mut files, verifier));
+        let fingerprint = files.fingerprint();
+        (config.map(|config| Self { fingerprint: fingerprint.clone(), ..config }), fingerprint)
+    }
+
+    /// Reads `text`, the content of `file`, and the files that it names.
+    pub(crate) fn parse(
+        file: &Path,
+        text: &str,
+        files: &mut Files,
+        verifier: &PasswordVerifier,
+    ) -> Result<Self, ConfigError> {
+        let name = file.display();
+        let raw = yaml::parse(text).map_err(|problem| ConfigError::new(&format!("{name}:{problem}")))?;
+        build(raw, file, files, verifier).map_err(|problem| ConfigError::new(&format!("{name}: {problem}")))
+    }
+
+    /// Returns the requirements that `next` would no longer have.
+    pub(crate) fn removed_by(&self, next: &Self) -> Vec<&'static str> {
+        use ClientCertRequirement::{Named, Verified};
+        let mut removed = Vec::new();
+        if self.tls.is_some() && next.tls.is_none() {
+            removed.push("encrypts");
+        }
+        if self.basic_auth.is_some() && next.basic_auth.is_none() {
+            removed.push("asks for a password");
+        }
+        match (self.client_certs, next.client_certs) {
+            (Named, Verified) => removed.push("looks for names of client_allowed_sans"),
+            (before, now) if before >= Verified && now < before => {
+                removed.push("verifies the certificates of clients");
+            }
+            _ => {}
+        }
+        removed
+    }
+}
+
+/// An error begins with the key that it is about.
+fn build(
+    raw: RawWebConfig,
+    file: &Path,
+    files: &mut Files,
+    verifier: &PasswordVerifier,
+) -> Result<WebConfig, String> {
+    let http = raw.http_server_config.unwrap_or_default();
+    if http.http2 == Some(true) {
+        tracing::warn!("HTTP/2 is not supported; serving HTTP/1.1");
+    }
+    let headers = headers(&http.headers.unwrap_or_default())?;
+    let (tls, client_certs) = tls::server_config(file, &raw.tls_server_config.unwrap_or_default(), files)
+        .map_err(|problem| format!("tls_server_config.{problem}"))?;
+    if raw.basic_auth_users.as_ref().is_some_and(BTreeMap::is_empty) {
+        tracing::warn!("no user in basic_auth_users; no password is required");
+    }
+    let basic_auth = BasicAuth::new(raw.basic_auth_users.unwrap_or_default(), verifier)
+        .map_err(|(name, problem)| format!("basic_auth_users.{} {problem}", shown_key(&name)))?;
+    let rate_limit = raw.rate_limit.filter(|limit| !limit.interval.is_zero());
+    if rate_limit.is_some_and(|limit| limit.burst == 0) {
+        return Err("rate_limit.burst is 0 or missing, so no request would be answered; expected a whole number from 1".to_owned());
+    }
+    if basic_auth.is_none() && client_certs == ClientCertRequirement::Unverified {
+        tracing::warn!(
+            "the web configuration asks clients for certificates, but admits those without one, or with one that anybody can make"
+        );
+    }
+    if basic_auth.is_none() && tls.is_none() {
+        tracing::warn!(
+            "the web configuration names neither a certificate nor a user: access is unrestricted, over plain HTTP"
+        );
+    }
+    if basic_auth.is_some() && tls.is_none() {
+        tracing::warn!(
+            "the web configuration asks for passwords over plain HTTP, which does not protect them"
+        );
+    }
+    Ok(WebConfig { tls, client_certs, headers, basic_auth, rate_limit, ..WebConfig::default() })
+}
+
+fn headers(raw: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, text) in raw {
+        let path = format!("http_server_config.headers.{}", shown_key(name));
+        let Some((_, values)) = HEADERS.iter().find(|(known, _)| known == name) else {
+            return Err(unknown_key(&path, name, &HEADERS.map(|(name, _)| name)));
+        };
+        if !values.is_empty() && !values.contains(&text.as_str()) {
+            return Err(format!("{path} is {}; expected {}", shown(text), values.join(" or ")));
+        }
+        let value = HeaderValue::from_str(text).map_err(|_| format!("{path} has control characters"))?;
+        // An empty value replaces a default header, and is not sent.
+        headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?, value);
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+use std::fs;
+
+use crate::WebConfigWatcher;
+use crate::testing::{HASH, assert_refused, folder, load, tls};
+
+mod accepted;
+mod certificates;
+mod refused;
+mod secrets;

@@ -1,0 +1,56 @@
+//! The error of a web configuration, and how messages show texts of the file.
+
+use std::fmt;
+
+use crate::suggest;
+
+/// Maximum length of a word that a message repeats.
+const MAX_SHOWN: usize = 32;
+
+/// The reason why a web configuration is refused.
+///
+/// It displays as one line with the file, the line, the key, the value and what would be right. Values that could be
+/// a password, a key or a hash are not repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    pub(crate) fn new(message: &str) -> Self {
+        let mut line = String::with_capacity(message.len());
+        for c in message.chars() {
+            // Names of files can hold anything.
+            if matches!(c, '"' | '\'' | '\\') { line.push(c) } else { line.extend(c.escape_debug()) }
+        }
+        Self(line)
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+pub(crate) fn unknown_key(path: &str, key: &str, known: &[&str]) -> String {
+    let hint = suggest(key, known.iter().copied()).map_or_else(
+        || format!("expected one of {}", known.join(", ")),
+        |meant| format!("did you mean `{meant}`?"),
+    );
+    format!("unknown key `{path}`; {hint}")
+}
+
+/// Returns a value as messages show it: hidden where it could be a key, a hash, or a part of one.
+pub(crate) fn shown(text: &str) -> String {
+    if is_plain(text) { format!("{text:?}") } else { "another value".to_owned() }
+}
+
+pub(crate) fn shown_key(key: &str) -> &str {
+    if is_plain(key) { key } else { "(hidden)" }
+}
+
+fn is_plain(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@');
+    !text.is_empty() && text.len() <= MAX_SHOWN && text.chars().all(is_plain)
+}

@@ -1,0 +1,95 @@
+//! Listening sockets: addresses as Prometheus writes them, and sockets of systemd.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use tokio::net::TcpListener;
+
+/// Maximum number of sockets that systemd may pass: each takes memory, whether it is a socket or not.
+const MAX_SOCKETS: u64 = 1000;
+
+/// An address to listen on, `host:port` or `:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenAddress {
+    host: Option<String>,
+    port: u16,
+}
+
+impl FromStr for ListenAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "write host:port or :port, an IPv6 address in brackets";
+        let (host, port) = text.rsplit_once(':').ok_or(EXPECTED)?;
+        let port = port.parse().map_err(|_| "the port is a number from 0 to 65535")?;
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        if bracketed.is_none() && host.contains(':') {
+            return Err(EXPECTED);
+        }
+        let host = bracketed.unwrap_or(host);
+        Ok(Self { host: (!host.is_empty()).then(|| host.to_owned()), port })
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.host.as_deref().unwrap_or_default();
+        if host.contains(':') {
+            write!(f, "[{host}]:{}", self.port)
+        } else {
+            write!(f, "{host}:{}", self.port)
+        }
+    }
+}
+
+impl ListenAddress {
+    /// Listens on the address; without a host, on every address of both families, or of IPv4 where IPv6 is off.
+    pub async fn bind(&self) -> io::Result<TcpListener> {
+        let host = self.host.as_deref();
+        match TcpListener::bind((host.unwrap_or("::"), self.port)).await {
+            Err(error) if host.is_none() && error.kind() != io::ErrorKind::AddrInUse => {
+                TcpListener::bind(("0.0.0.0", self.port)).await
+            }
+            bound => bound,
+        }
+    }
+}
+
+/// Takes the sockets that systemd passes to this process (`sd_listen_fds(3)`); empty if there are none.
+pub fn from_systemd() -> io::Result<Vec<TcpListener>> {
+    let count = std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse::<u64>().ok());
+    if count.is_some_and(|count| count > MAX_SOCKETS) {
+        return Err(io::Error::other(format!("LISTEN_FDS names more than {MAX_SOCKETS} sockets")));
+    }
+    let mut passed = listenfd::ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..passed.len() {
+        let refused = |problem: &str| io::Error::other(format!("socket {index} of systemd {problem}"));
+        let socket = passed
+            .take_tcp_listener(index)
+            .map_err(|error| refused(&format!("is not one that listens for TCP: {error}")))?;
+        let Some(socket) = socket else { continue };
+        if !socket2::SockRef::from(&socket).is_listener()? {
+            return Err(refused("does not listen; is its unit one with Accept=yes?"));
+        }
+        socket.set_nonblocking(true)?;
+        listeners.push(TcpListener::from_std(socket)?);
+    }
+    Ok(listeners)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listen_addresses_are_those_of_prometheus() {
+        for text in [":10027", "127.0.0.1:0", "localhost:9", "[::1]:8080"] {
+            assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
+        }
+        for text in ["", "10027", "::1:80", "host:", "host:http", ":65536"] {
+            assert!(text.parse::<ListenAddress>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Middleware for every request: rate limit, basic auth, response headers.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use tokio::time::Instant;
+
+use crate::basic_auth::AuthResult;
+use crate::config::WebConfig;
+use crate::guarded_body::GuardedBody;
+use crate::rate_limit::TokenBucket;
+use crate::timeouts::Timeouts;
+
+/// What an application adds to the web configuration file.
+#[derive(Debug, Clone, Default)]
+pub struct ServeOptions {
+    /// Path for probes that needs no password and no token of the rate limit, such as `/-/healthy`.
+    pub open_path: Option<&'static str>,
+    /// Headers of every response, unless the web configuration file sets them.
+    pub default_headers: HeaderMap,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Middleware {
+    router: TowerToHyperService<Router>,
+    options: Arc<ServeOptions>,
+    bucket: Arc<Mutex<TokenBucket>>,
+}
+
+impl Middleware {
+    pub(crate) fn new(router: Router, options: ServeOptions) -> Self {
+        let router = TowerToHyperService::new(router);
+        Self { router, options: Arc::new(options), bucket: Arc::default() }
+    }
+
+    /// Answers a request. Only a response that needed authentication keeps its connection from being evicted.
+    pub(crate) fn call(
+        &self,
+        request: Request<Incoming>,
+        web: Arc<WebConfig>,
+        timeouts: &Timeouts,
+    ) -> impl Future<Output = Response> + use<> {
+        timeouts.set_idle();
+        let (middleware, timeouts) = (self.clone(), timeouts.clone());
+        // A body must not wait in memory while a password is verified.
+        let request = request.map(|_| Body::empty());
+        async move {
+            let is_open = Some(request.uri().path()) == middleware.options.open_path;
+            let refusal = if is_open { None } else { middleware.refusal(&web, request.headers()).await };
+            let guard = (refusal.is_none() && !is_open).then(|| timeouts.start_response());
+            let mut response = match refusal {
+                Some(refusal) => refusal,
+                None => match middleware.router.call(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                },
+            };
+            for (name, value) in middleware.options.default_headers.iter().chain(&web.headers) {
+                // A header that is set to nothing is not sent.
+                if value.is_empty() {
+                    response.headers_mut().remove(name);
+                } else {
+                    response.headers_mut().insert(name, value.clone());
+                }
+            }
+            response.map(|body| GuardedBody::wrap(body, guard))
+        }
+    }
+
+    /// Returns the response to a request that is over the limit or not authenticated.
+    async fn refusal(&self, web: &WebConfig, headers: &HeaderMap) -> Option<Response> {
+        if let Some(limit) = web.rate_limit
+            && !self.bucket.lock().unwrap_or_else(PoisonError::into_inner).try_take(limit, Instant::now())
+        {
+            return Some(too_many());
+        }
+        match web.basic_auth.as_ref()?.authenticate(headers).await {
+            AuthResult::Accepted => None,
+            AuthResult::Busy => Some(too_many()),
+            AuthResult::Rejected => {
+                let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"))];
+                Some((StatusCode::UNAUTHORIZED, challenge, "Unauthorized\n").into_response())
+            }
+        }
+    }
+}
+
+fn too_many() -> Response {
+    (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n").into_response()
+}

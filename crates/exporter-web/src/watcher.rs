@@ -1,0 +1,139 @@
+//! The web configuration file in use, and its changes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
+
+use crate::basic_auth::{BasicAuth, PasswordVerifier};
+use crate::config::WebConfig;
+use crate::error::ConfigError;
+use crate::files::Fingerprint;
+
+/// Interval between comparisons of the files with what was read last. A change counts when two comparisons in a row
+/// find the same: until then, the file may still be written.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Timeout of reading the files.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A web configuration file and the configuration in use, which clones share.
+///
+/// The default has no file: plain HTTP without authentication.
+#[derive(Debug, Clone, Default)]
+pub struct WebConfigWatcher {
+    file: Option<PathBuf>,
+    current: watch::Sender<Arc<WebConfig>>,
+    verifier: PasswordVerifier,
+    /// What was read last, used or refused. The lock is held while files are read: one that hangs blocks one
+    /// thread, and no more.
+    last_read: Arc<Mutex<Fingerprint>>,
+}
+
+/// The cause of a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadTrigger {
+    /// A request, such as a signal.
+    Manual,
+    /// A change of the file or of one that it names.
+    FileChange,
+}
+
+impl WebConfigWatcher {
+    /// Reads `file`; without one, access is unrestricted, over plain HTTP.
+    pub fn load(file: Option<PathBuf>) -> Result<Self, ConfigError> {
+        let mut watcher = Self { file, ..Self::default() };
+        if let Some(file) = &watcher.file {
+            let (config, fingerprint) = WebConfig::read(file, &watcher.verifier);
+            watcher.current.send_replace(Arc::new(config?));
+            watcher.last_read = Arc::new(Mutex::new(fingerprint));
+        }
+        Ok(watcher)
+    }
+
+    /// Whether connections use TLS.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.current.borrow().tls.is_some()
+    }
+
+    /// Number of users; 0 if access needs no password.
+    #[must_use]
+    pub fn user_count(&self) -> usize {
+        self.current.borrow().basic_auth.as_ref().map_or(0, BasicAuth::user_count)
+    }
+
+    /// Which certificates clients must present: `none`, `unverified` or `verified`.
+    #[must_use]
+    pub fn client_certificates(&self) -> &'static str {
+        self.current.borrow().client_certs.as_str()
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<WebConfig>> {
+        self.current.subscribe()
+    }
+
+    /// Reads the file again; an error keeps the configuration in use.
+    ///
+    /// [`ReloadTrigger::FileChange`] also refuses a configuration that would remove TLS, authentication or the
+    /// verification of client certificates: the file may be half written, or truncated by a full disk.
+    pub async fn reload(&self, trigger: ReloadTrigger) -> Result<(), ConfigError> {
+        let Some(file) = self.file.clone() else { return Ok(()) };
+        let (verifier, last_read) = (self.verifier.clone(), self.last_read.clone());
+        let reading = async {
+            let last_read = last_read.lock_owned().await;
+            spawn_blocking(move || (WebConfig::read(&file, &verifier), last_read)).await
+        };
+        let ((config, fingerprint), mut last_read) = timeout(READ_TIMEOUT, reading)
+            .await
+            .map_err(|_| ConfigError::new("reading the web configuration takes too long"))?
+            .map_err(|error| ConfigError::new(&error.to_string()))?;
+        *last_read = fingerprint;
+        self.apply(config?, trigger)
+    }
+
+    fn apply(&self, config: WebConfig, trigger: ReloadTrigger) -> Result<(), ConfigError> {
+        let removed = self.current.borrow().removed_by(&config);
+        if let (false, ReloadTrigger::FileChange, Some(file)) = (removed.is_empty(), trigger, &self.file) {
+            return Err(ConfigError::new(&format!(
+                "{}: no longer {}, which needs a reload on request: reload the configuration if that is meant",
+                file.display(),
+                removed.join(", nor ")
+            )));
+        }
+        // The same content is no reason to close connections.
+        if self.current.borrow().fingerprint == config.fingerprint {
+            return Ok(());
+        }
+        self.current.send_replace(Arc::new(config));
+        for requirement in removed {
+            tracing::warn!("the web configuration no longer {requirement}");
+        }
+        Ok(())
+    }
+
+    /// Waits until the file, or one that it names, has changed and is no longer being written.
+    pub async fn changed(&self) {
+        if self.file.is_none() {
+            return std::future::pending().await;
+        }
+        let mut before = None;
+        loop {
+            sleep(WATCH_INTERVAL).await;
+            let last_read = self.last_read.clone().lock_owned().await;
+            let comparing = spawn_blocking(move || last_read.changed_hash());
+            // The reload reports the cause.
+            let Ok(Ok(now)) = timeout(READ_TIMEOUT, comparing).await else { return };
+            if now.is_some() && now == before {
+                return;
+            }
+            before = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
