@@ -8,6 +8,7 @@ mod own;
 mod values;
 
 use std::fmt;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use prometheus_client::registry::Registry;
 use crate::board::View;
 use crate::process::ProcessStats;
 use crate::self_metrics::SelfMetrics;
-use families::FAMILIES;
+use families::{FAMILIES, MetricFamily};
 use own::Own;
 
 /// The formats that Prometheus reads.
@@ -49,28 +50,65 @@ impl Format {
     }
 }
 
-/// Renders a view in pieces: one for the exporter, its projects and organizations, then one for each family of the clusters.
-///
-/// `process` is `None` where files are collected: there its metrics would collide with those of the collecting process.
-pub fn render(
+/// The metrics of a view, to be written.
+#[derive(Debug)]
+pub struct Exposition {
+    /// The text of the exporter, its projects and organizations.
+    own: String,
     view: Arc<View>,
-    metrics: Arc<SelfMetrics>,
-    poll_interval: Duration,
-    process: Option<ProcessStats>,
+    /// Those of each cluster.
+    labels: Vec<String>,
     format: Format,
-) -> Result<impl Iterator<Item = String> + Send + use<>, fmt::Error> {
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(Own { view: view.clone(), metrics, poll_interval, process }));
-    let mut own = String::new();
-    match format {
-        Format::Text => encoding::prometheus_text::encode(&mut own, &registry)?,
-        Format::OpenMetrics => encoding::text::encode_registry(&mut own, &registry)?,
+}
+
+impl Exposition {
+    /// Prepares an exposition. `process` is `None` where files are collected: there its metrics would collide with
+    /// those of the collecting process.
+    pub fn new(
+        view: Arc<View>,
+        metrics: Arc<SelfMetrics>,
+        poll_interval: Duration,
+        process: Option<ProcessStats>,
+        format: Format,
+    ) -> Result<Self, fmt::Error> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Own { view: view.clone(), metrics, poll_interval, process }));
+        let mut own = String::new();
+        match format {
+            Format::Text => encoding::prometheus_text::encode(&mut own, &registry)?,
+            Format::OpenMetrics => encoding::text::encode_registry(&mut own, &registry)?,
+        }
+        let labels = view.clusters.iter().map(encoder::labels).collect();
+        Ok(Self { own, view, labels, format })
     }
-    let labels: Vec<_> = view.clusters.iter().map(encoder::labels).collect();
-    let clusters =
-        FAMILIES.iter().map(move |family| encoder::encode(family, &view.clusters, &labels, format));
-    let pieces = std::iter::once(own).chain(clusters).chain([format.end().to_owned()]);
-    Ok(pieces.filter(|piece| !piece.is_empty()))
+
+    /// Writes all of it. One buffer serves every family: the allocator of musl returns large ones to the system,
+    /// and a new one for each family took longer than the encoding.
+    pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(self.own.as_bytes())?;
+        let mut text = String::new();
+        for family in FAMILIES {
+            text.clear();
+            self.encode(family, &mut text);
+            out.write_all(text.as_bytes())?;
+        }
+        out.write_all(self.format.end().as_bytes())
+    }
+
+    /// Returns it in pieces, none of them empty, for a body that is sent while it is rendered.
+    pub fn pieces(mut self) -> impl Iterator<Item = String> {
+        let (own, end) = (std::mem::take(&mut self.own), self.format.end().to_owned());
+        let families = FAMILIES.iter().map(move |family| {
+            let mut text = String::new();
+            self.encode(family, &mut text);
+            text
+        });
+        std::iter::once(own).chain(families).chain([end]).filter(|piece| !piece.is_empty())
+    }
+
+    fn encode(&self, family: &MetricFamily, out: &mut String) {
+        encoder::encode(family, &self.view.clusters, &self.labels, self.format, out);
+    }
 }
 
 #[cfg(test)]

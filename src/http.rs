@@ -204,17 +204,15 @@ fn packed(text: String, content_type: &'static str, headers: &HeaderMap) -> Resp
         (header::CACHE_CONTROL, "no-store"),
     ];
     if accept::gzip(headers.get_all(header::ACCEPT_ENCODING))
-        && let Ok(body) = gzip([&text])
+        && let Ok(body) = gzip(|encoder| encoder.write_all(text.as_bytes()))
     {
         return (about, [(header::CONTENT_ENCODING, "gzip")], body).into_response();
     }
     (about, text).into_response()
 }
 
-fn gzip(pieces: impl IntoIterator<Item = impl AsRef<[u8]>>) -> io::Result<Vec<u8>> {
+fn gzip(write: impl FnOnce(&mut GzEncoder<Vec<u8>>) -> io::Result<()>) -> io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL));
-    for piece in pieces {
-        encoder.write_all(piece.as_ref())?;
-    }
+    write(&mut encoder)?;
     encoder.finish()
 }

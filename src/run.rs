@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::config::{Config, Proxy, Source};
-use crate::exposition::{self, Format};
+use crate::exposition::{Exposition, Format};
 use crate::fleet::Supervisor;
 use crate::reload::{ReloadHandle, ReloadRequest, ReloadScope, Reloads};
 use crate::self_metrics::SelfMetrics;
@@ -172,7 +172,7 @@ pub async fn once(
     }
     let view = Arc::new(board.view(Instant::now()));
     let well = view.is_well();
-    let text = exposition::render(view, metrics, interval, None, Format::Text)?.collect();
+    let text = Exposition::new(view, metrics, interval, None, Format::Text)?.pieces().collect();
     Ok((text, well))
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use atlas_backup_exporter::atlas::{ENDPOINTS, fold_page};
 use atlas_backup_exporter::board::{Board, GoodPoll};
-use atlas_backup_exporter::exposition::{self, Format};
+use atlas_backup_exporter::exposition::{Exposition, Format};
 use atlas_backup_exporter::model::{Expected, Fold, ProjectId, Target};
 use atlas_backup_exporter::self_metrics::SelfMetrics;
 use jiff::Timestamp;
@@ -48,8 +48,8 @@ fn render(times: usize) {
     let metrics = Arc::new(SelfMetrics::new(&ENDPOINTS, at));
     for _ in 0..times {
         let (view, interval) = (Arc::new(board.view(Instant::now())), Duration::from_mins(1));
-        let pieces = exposition::render(view, metrics.clone(), interval, None, Format::OpenMetrics).unwrap();
-        pieces.for_each(|piece| _ = black_box(piece));
+        let exposition = Exposition::new(view, metrics.clone(), interval, None, Format::OpenMetrics).unwrap();
+        exposition.write_to(&mut std::io::sink()).unwrap();
     }
 }
 

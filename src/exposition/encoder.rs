@@ -21,58 +21,66 @@ fn escaped(label: &str) -> String {
     label.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
 }
 
-/// Returns the text of one family, empty if it has no sample. `labels` are those of each cluster.
+/// Appends one family to `out`, nothing if it has no sample. `labels` are those of each cluster.
 pub(super) fn encode(
     family: &MetricFamily,
     clusters: &[ClusterView],
     labels: &[String],
     format: Format,
-) -> String {
-    let mut encoder = Encoder::new(family, format);
+    out: &mut String,
+) {
+    let mut encoder = Encoder::new(family, format, out);
+    // Values of further labels have no character to escape.
+    let with = |label: &str, value: &str| format!(r#",{label}="{value}"}} "#);
+    let states = JobState::ALL.map(|state| (state, with("state", state.as_str())));
     for (cluster, labels) in clusters.iter().zip(labels) {
         let report = cluster.current().map(|good| &good.report);
         match family.samples {
             Samples::PerCluster(value) => {
                 if let Some(value) = value(cluster) {
-                    encoder.add(labels, None, value);
+                    encoder.add(labels, NO_MORE_LABELS, value);
                 }
             }
             Samples::PerReport(value) => {
                 if let Some(value) = report.and_then(value) {
-                    encoder.add(labels, None, value);
+                    encoder.add(labels, NO_MORE_LABELS, value);
                 }
             }
             Samples::PerState(value) => {
-                for state in JobState::ALL {
-                    if let Some(value) = report.and_then(|report| value(report, state)) {
-                        encoder.add(labels, Some(("state", state.as_str())), value);
+                for (state, label) in &states {
+                    if let Some(value) = report.and_then(|report| value(report, *state)) {
+                        encoder.add(labels, label, value);
                     }
                 }
             }
             Samples::Info(label, value) => {
                 if let Some(value) = value(cluster) {
-                    encoder.add(labels, Some((label, value)), 1.0);
+                    encoder.add(labels, &with(label, value), 1.0);
                 }
             }
-            Samples::Counter(value) => encoder.add(labels, None, count(value(cluster))),
+            Samples::Counter(value) => encoder.add(labels, NO_MORE_LABELS, count(value(cluster))),
             Samples::PerReason(values) => {
                 for (reason, value) in values(cluster) {
-                    encoder.add(labels, Some(("reason", reason.as_str())), count(*value));
+                    encoder.add(labels, &with("reason", reason.as_str()), count(*value));
                 }
             }
         }
     }
-    encoder.out
 }
 
-struct Encoder {
-    sample_name: String,
-    header: String,
-    out: String,
+/// The end of the labels, where a sample has those of its cluster alone.
+const NO_MORE_LABELS: &str = "} ";
+
+struct Encoder<'a> {
+    /// `None` once it has been written.
+    header: Option<String>,
+    /// The beginning of every sample.
+    start: String,
+    out: &'a mut String,
 }
 
-impl Encoder {
-    fn new(family: &MetricFamily, format: Format) -> Self {
+impl<'a> Encoder<'a> {
+    fn new(family: &MetricFamily, format: Format, out: &'a mut String) -> Self {
         let MetricFamily { name, help, samples } = family;
         let (kind, suffix) = match samples {
             Samples::Counter(_) | Samples::PerReason(_) => ("counter", "_total"),
@@ -86,25 +94,19 @@ impl Encoder {
             (Format::Text, kind) => (sample_name.as_str(), kind),
             (Format::OpenMetrics, kind) => (*name, kind),
         };
-        let header = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
-        Self { sample_name, header, out: String::new() }
+        let header = Some(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        Self { header, start: sample_name + "{", out }
     }
 
-    /// Adds a sample. Values of the label in `extra` have no character to escape.
-    fn add(&mut self, labels: &str, extra: Option<(&str, &str)>, value: f64) {
-        let out = &mut self.out;
-        if out.is_empty() {
-            out.push_str(&self.header);
+    /// Adds a sample. `end` is the rest of its labels.
+    fn add(&mut self, labels: &str, end: &str, value: f64) {
+        let out = &mut *self.out;
+        if let Some(header) = self.header.take() {
+            out.push_str(&header);
         }
-        out.push_str(&self.sample_name);
-        out.push('{');
-        out.push_str(labels);
-        if let Some((label, value)) = extra {
-            for part in [",", label, "=\"", value, "\""] {
-                out.push_str(part);
-            }
+        for part in [&self.start, labels, end] {
+            out.push_str(part);
         }
-        out.push_str("} ");
         match whole(value) {
             // Most values are whole, and formatted several times as fast so.
             Some(whole) => out.push_str(itoa::Buffer::new().format(whole)),
@@ -137,9 +139,9 @@ mod tests {
             (9_007_199_254_740_991.0, "9007199254740991"),
             (9_007_199_254_740_992.0, "9007199254740992"),
         ] {
-            let mut encoder = Encoder::new(&FAMILY, Format::Text);
-            encoder.add("", None, number);
-            assert_eq!(encoder.out, format!("# HELP a b\n# TYPE a gauge\na{{}} {written}\n"));
+            let mut text = String::new();
+            Encoder::new(&FAMILY, Format::Text, &mut text).add("", NO_MORE_LABELS, number);
+            assert_eq!(text, format!("# HELP a b\n# TYPE a gauge\na{{}} {written}\n"));
         }
     }
 }

@@ -87,7 +87,7 @@ fn text(board: &Board) -> String {
 
 fn rendered(board: &Board, process: Option<ProcessStats>, format: Format) -> String {
     let view = Arc::new(board.view(Instant::now()));
-    render(view, metrics(), Duration::from_mins(1), process, format).unwrap().collect()
+    Exposition::new(view, metrics(), Duration::from_mins(1), process, format).unwrap().pieces().collect()
 }
 
 /// The samples of `name` without the labels that every sample has.
@@ -474,10 +474,14 @@ async fn each_family_of_clusters_is_one_piece() {
         good(&board, name, [job("a", 1, JobState::Successful)]);
     }
     let view = Arc::new(board.view(Instant::now()));
-    let pieces = render(view, metrics(), Duration::from_mins(1), None, Format::Text).unwrap();
-    let pieces: Vec<_> = pieces.skip(1).collect();
+    let exposition = Exposition::new(view, metrics(), Duration::from_mins(1), None, Format::Text).unwrap();
+    let mut written = Vec::new();
+    exposition.write_to(&mut written).unwrap();
+    let pieces: Vec<_> = exposition.pieces().collect();
+    assert_eq!(pieces.concat().as_bytes(), written);
+    let pieces = &pieces[1..];
     assert!(pieces.len() > 10);
-    for piece in &pieces {
+    for piece in pieces {
         assert_eq!(piece.matches("# TYPE ").count(), 1, "{piece}");
         assert!(piece.starts_with("# HELP ") && piece.ends_with('\n'), "{piece}");
     }

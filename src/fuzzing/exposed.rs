@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::board::{Board, GoodPoll};
-use crate::exposition::{Format, render};
+use crate::exposition::{Exposition, Format};
 use crate::model::{ClusterReport, Expected, ExportBucket, ListedCluster, ProjectId, Schedule, Target};
 use crate::self_metrics::SelfMetrics;
 
@@ -43,9 +43,8 @@ pub(crate) fn is_exposed(known: Known) {
     let view = Arc::new(board.view(now));
     for format in [Format::Text, Format::OpenMetrics] {
         let metrics = Arc::new(SelfMetrics::new(&[], Timestamp::UNIX_EPOCH));
-        let pieces =
-            render(view.clone(), metrics, Duration::from_mins(1), None, format).expect("an exposition");
-        let text: String = pieces.collect();
+        let exposition = Exposition::new(view.clone(), metrics, Duration::from_mins(1), None, format);
+        let text: String = exposition.expect("an exposition").pieces().collect();
         let samples = samples(&text, format);
         let says = |label: &str, value: &str| {
             assert!(

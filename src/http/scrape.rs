@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::{Pages, accept, gzip};
-use crate::exposition::{self, Format};
+use crate::exposition::{Exposition, Format};
 use crate::process::ProcessStats;
 
 /// Starts when a body has been rendered, so that all scrapes that waited for it share it.
@@ -35,8 +35,9 @@ pub(super) async fn answer(pages: &Arc<Pages>, cache: &MetricsCache, headers: &H
         let body = compressed(pages, cache, format).await;
         body.map(|body| ([(header::CONTENT_ENCODING, "gzip")], body).into_response())
     } else {
-        let pieces = pieces(pages, format).map(|pieces| stream::iter(pieces.map(Ok::<_, Infallible>)));
-        pieces.map(|pieces| Body::from_stream(pieces).into_response())
+        exposition(pages, format).map(|exposition| {
+            Body::from_stream(stream::iter(exposition.pieces().map(Ok::<_, Infallible>))).into_response()
+        })
     };
     let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept, accept-encoding")];
     match body {
@@ -58,7 +59,8 @@ async fn compressed(pages: &Arc<Pages>, cache: &MetricsCache, format: Format) ->
     // Ten thousand clusters would block a thread of the runtime for too long. The task holds the lock: a
     // client that hangs up meanwhile does not cause a second rendering.
     let rendered = tokio::task::spawn_blocking(move || {
-        let body = Bytes::from(gzip(pieces(&pages, format)?)?);
+        let exposition = exposition(&pages, format)?;
+        let body = Bytes::from(gzip(|encoder| exposition.write_to(encoder))?);
         *cached = Some(body.clone());
         tokio::spawn(async move {
             sleep(CACHE_TTL).await;
@@ -69,13 +71,10 @@ async fn compressed(pages: &Arc<Pages>, cache: &MetricsCache, format: Format) ->
     rendered.await.context("failed to render the metrics")?
 }
 
-/// The exposition of now, family by family.
-fn pieces(pages: &Pages, format: Format) -> anyhow::Result<impl Iterator<Item = Bytes> + Send + use<>> {
+fn exposition(pages: &Pages, format: Format) -> anyhow::Result<Exposition> {
     let view = Arc::new(pages.board.view(Instant::now()));
     let poll_interval = pages.settings.borrow().poll.interval;
-    let process = ProcessStats::read();
-    let pieces = exposition::render(view, pages.metrics.clone(), poll_interval, process, format)?;
-    Ok(pieces.map(Bytes::from))
+    Ok(Exposition::new(view, pages.metrics.clone(), poll_interval, ProcessStats::read(), format)?)
 }
 
 #[cfg(test)]

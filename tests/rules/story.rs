@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atlas_backup_exporter::board::{Board, GoodPoll, View};
-use atlas_backup_exporter::exposition::{Format, render};
+use atlas_backup_exporter::exposition::{Exposition, Format};
 use atlas_backup_exporter::model::{
     Budget, Counts, Detail, Expected, ExportBucket, ExportJob, FailureReason, Fold, JobState, ListedCluster,
     Movements, ObjectId, PolicyItems, PollError, ProjectId, Schedule, Snapshot, SnapshotId, Snapshots,
@@ -317,8 +317,10 @@ impl Story {
             self.live(exporter, |step, _, view| {
                 set(format!("up{{{target}}}"), step, u8::from(view.is_some()).to_string());
                 let Some(view) = view else { return };
-                let text: String =
-                    render(view, metrics.clone(), POLL_INTERVAL, None, Format::Text).unwrap().collect();
+                let text: String = Exposition::new(view, metrics.clone(), POLL_INTERVAL, None, Format::Text)
+                    .unwrap()
+                    .pieces()
+                    .collect();
                 for line in text.lines().filter(|line| !line.starts_with('#')) {
                     let (name, value) = line.rsplit_once(' ').unwrap();
                     let (family, labels) = name.split_once('{').unwrap_or((name, "}"));
