@@ -142,8 +142,8 @@ async fn what_says_less_is_kept_quiet() {
     let down = alert("AtlasBackupExporterDown", &json!({"job": "atlas-backup-exporter"}));
     let one = json!({"job": "atlas-backup-exporter", "instance": "a:10027"});
     let one_down = alert("AtlasBackupExporterDown", &one);
-    let blind = alert("AtlasBackupExporterBlind", &warning);
-    let blind_for_long = alert("AtlasBackupExporterBlind", &prod);
+    let polls_failing = alert("AtlasBackupExporterPollsFailing", &warning);
+    let polls_failing_for_long = alert("AtlasBackupExporterPollsFailing", &prod);
     let overdue = alert("AtlasBackupExportOverdue", &prod);
     let failed = alert("AtlasBackupExportFailed", &prod);
     let unresolved = |about| alert("AtlasBackupExportFailureUnresolved", about);
@@ -153,15 +153,15 @@ async fn what_says_less_is_kept_quiet() {
     let auth = alert("AtlasBackupExporterAuthFailing", &prod);
     let cases = [
         (&down, &failed, true),
-        (&down, &blind, true),
+        (&down, &polls_failing, true),
         (&down, &alert("AtlasBackupSomethingElse", &json!({"component": "of-another-product"})), false),
         (&down, &one_down, false),
         (&one_down, &failed, false),
-        (&blind, &overdue, true),
-        (&blind, &alert("AtlasBackupExportOverdue", &other), false),
-        (&blind, &failed, false),
-        (&blind_for_long, &overdue, false),
-        (&auth, &blind, true),
+        (&polls_failing, &overdue, true),
+        (&polls_failing, &alert("AtlasBackupExportOverdue", &other), false),
+        (&polls_failing, &failed, false),
+        (&polls_failing_for_long, &overdue, false),
+        (&auth, &polls_failing, true),
         (&auth, &alert("AtlasBackupExporterDiscoveryFailing", &json!({"project_id": PROJECT})), true),
         (&auth, &alert("AtlasBackupExporterDiscoveryFailing", &json!({"organization_id": "o"})), false),
         // The escalation is sent, too.
@@ -177,8 +177,8 @@ async fn what_says_less_is_kept_quiet() {
         (&unbegun, &overdue, true),
         (&missing(&prod), &overdue, true),
         (&missing(&prod), &alert("AtlasBackupExportOverdue", &other), false),
-        (&auth, &alert("AtlasBackupExporterDetailFailing", &json!({"project_id": PROJECT})), true),
-        (&auth, &alert("AtlasBackupExporterDetailFailing", &json!({"project_id": "p"})), false),
+        (&auth, &alert("AtlasBackupExporterCollectorFailing", &json!({"project_id": PROJECT})), true),
+        (&auth, &alert("AtlasBackupExporterCollectorFailing", &json!({"project_id": "p"})), false),
     ];
     let outcomes = cases.iter().map(|(loud, quiet, _)| inhibits(loud, quiet));
     let outcomes = futures_util::future::join_all(outcomes).await;

@@ -77,11 +77,11 @@ const ALERTS: [&str; 19] = [
     "AtlasBackupExportSlow",
     "AtlasBackupExportStalled",
     "AtlasBackupExporterAuthFailing",
-    "AtlasBackupExporterBlind",
+    "AtlasBackupExporterCollectorFailing",
     "AtlasBackupExporterConfigReloadFailed",
-    "AtlasBackupExporterDetailFailing",
     "AtlasBackupExporterDiscoveryFailing",
     "AtlasBackupExporterDown",
+    "AtlasBackupExporterPollsFailing",
     "AtlasBackupExporterRateLimitLow",
     "AtlasCredentialExpiring",
 ];

@@ -20,9 +20,9 @@ const SLOW: &str = "AtlasBackupExportSlow";
 const MISSING: &str = "AtlasBackupExportMissing";
 const UNBEGUN: &str = "AtlasBackupAutoExportFailed";
 const BUCKET: &str = "AtlasBackupExportBucketMissing";
-const DETAIL: &str = "AtlasBackupExporterDetailFailing";
+const COLLECTOR: &str = "AtlasBackupExporterCollectorFailing";
 const AUTH: &str = "AtlasBackupExporterAuthFailing";
-const BLIND: &str = "AtlasBackupExporterBlind";
+const POLLS_FAILING: &str = "AtlasBackupExporterPollsFailing";
 const DOWN: &str = "AtlasBackupExporterDown";
 const CRITICAL: &str = "critical";
 const WARNING: &str = "warning";
@@ -80,8 +80,8 @@ fn unresolved(minutes: Range<i64>) -> Firing {
     fires(UNRESOLVED, CRITICAL, "prod", minutes)
 }
 
-fn blind(cluster: &str, minutes: Range<i64>) -> Firing {
-    fires(BLIND, WARNING, cluster, minutes)
+fn polls_failing(cluster: &str, minutes: Range<i64>) -> Firing {
+    fires(POLLS_FAILING, WARNING, cluster, minutes)
 }
 
 fn down_all(minutes: Range<i64>) -> Firing {
@@ -319,15 +319,15 @@ fn expectations() -> Vec<Story> {
 }
 
 /// Exporters that do not see.
-fn blindness() -> Vec<Story> {
+fn failing_polls() -> Vec<Story> {
     vec![
         Story {
             // Nothing new is said of what nobody sees, and nothing is taken back.
             exporters: vec![failing(200..700, FailureReason::Timeout)],
             firing: vec![
                 failed(FAILED_AT..END),
-                blind("prod", 220..700),
-                blind("healthy", 220..700),
+                polls_failing("prod", 220..700),
+                polls_failing("healthy", 220..700),
                 overdue(715..END),
                 unresolved(UNRESOLVED_AT..END),
             ],
@@ -335,7 +335,11 @@ fn blindness() -> Vec<Story> {
         },
         Story {
             exporters: vec![failing(600..1000, FailureReason::ServerError)],
-            firing: vec![overdue(OVERDUE_AT..1000), blind("prod", 620..1000), blind("healthy", 620..1000)],
+            firing: vec![
+                overdue(OVERDUE_AT..1000),
+                polls_failing("prod", 620..1000),
+                polls_failing("healthy", 620..1000),
+            ],
             ..story(
                 "made good while nobody sees",
                 18,
@@ -345,21 +349,24 @@ fn blindness() -> Vec<Story> {
         Story {
             // Six hours without sight, for six hours.
             exporters: vec![failing(100..END, FailureReason::Connect)],
-            firing: vec![blind("prod", 120..820), fires(BLIND, CRITICAL, "prod", 820..END)],
-            ..story("blind for long", 34, [cluster("prod", daily(-3..0))])
+            firing: vec![polls_failing("prod", 120..820), fires(POLLS_FAILING, CRITICAL, "prod", 820..END)],
+            ..story("polls fail for long", 34, [cluster("prod", daily(-3..0))])
         },
         Story {
             exporters: vec![failing(0..END, FailureReason::Connect)],
-            firing: vec![blind("prod", 10..6 * HOUR), fires(BLIND, CRITICAL, "prod", 6 * HOUR..END)],
-            ..story("blind from the start", 8, [cluster("prod", daily(-3..0))])
+            firing: vec![
+                polls_failing("prod", 10..6 * HOUR),
+                fires(POLLS_FAILING, CRITICAL, "prod", 6 * HOUR..END),
+            ],
+            ..story("polls fail from the start", 8, [cluster("prod", daily(-3..0))])
         },
         Story {
             exporters: vec![failing(100..400, FailureReason::Unauthorized)],
             firing: vec![
                 fires(AUTH, CRITICAL, "prod", 105..400),
                 fires(AUTH, CRITICAL, "healthy", 105..400),
-                blind("prod", 120..400),
-                blind("healthy", 120..400),
+                polls_failing("prod", 120..400),
+                polls_failing("healthy", 120..400),
             ],
             ..story("the secret expires", 8, [cluster("prod", daily(-3..5)), healthy()])
         },
@@ -369,7 +376,7 @@ fn blindness() -> Vec<Story> {
                 exporter("a:10027"),
             ],
             firing: vec![failed(FAILED_AT..END), overdue(OVERDUE_AT..END)],
-            ..story("one of two exporters is blind", 13, [with_failure("prod"), healthy()])
+            ..story("polls of one of two exporters fail", 13, [with_failure("prod"), healthy()])
         },
     ]
 }
@@ -514,7 +521,7 @@ fn unbegun() -> Vec<Story> {
         },
         Story {
             exporters: vec![failing(500..900, FailureReason::Timeout)],
-            firing: vec![missing(MISSING_AT..END), blind("prod", 520..900), overdue(915..END)],
+            firing: vec![missing(MISSING_AT..END), polls_failing("prod", 520..900), overdue(915..END)],
             ..story("polls fail while a snapshot awaits export", 16, [with_snapshots([])])
         },
         Story {
@@ -574,14 +581,14 @@ fn found_late() -> Story {
     story("clusters that are found with a past", 6, clusters)
 }
 
-/// A detail of the project that cannot be read from minute 500 on.
-fn unread(detail: &str) -> Firing {
-    let labels = format!("collector=\"{detail}\",project_id=\"{PROJECT}\"");
-    fires_with(DETAIL, WARNING, &labels, 560..END)
+/// A collector of the project that fails from minute 500 on.
+fn unread(collector: &str) -> Firing {
+    let labels = format!("collector=\"{collector}\",project_id=\"{PROJECT}\"");
+    fires_with(COLLECTOR, WARNING, &labels, 560..END)
 }
 
 pub(crate) fn all() -> Vec<Story> {
-    [failures(), lateness(), expectations(), unbegun(), vec![found_late()], blindness(), outages()]
+    [failures(), lateness(), expectations(), unbegun(), vec![found_late()], failing_polls(), outages()]
         .into_iter()
         .flatten()
         .chain([rarely()])
@@ -598,7 +605,7 @@ pub(crate) fn all_with_restarts() -> Vec<Story> {
             "a sharded cluster that takes its time and then too long" => vec![505, 520],
             "slow but moving" | "one waits while another is slow but moving" => vec![400, 500],
             // A restart forgets when a poll was good last, and six hours begin anew with it.
-            "blind for long" => vec![900, 1200],
+            "polls fail for long" => vec![900, 1200],
             _ if story.exporters.iter().all(Exporter::is_well) => (35..story.minutes).step_by(35).collect(),
             _ => vec![390, 450],
         };

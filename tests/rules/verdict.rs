@@ -24,7 +24,7 @@ const TROUBLE: [(&str, u8); 10] = [
     ("AtlasBackupExportQueuedTooLong", 6),
     ("AtlasBackupAutoExportDisabled", 5),
 ];
-const BLIND: u8 = 8;
+const POLLS_FAILING: u8 = 8;
 const LEAST_TROUBLE: u8 = 5;
 /// How often each story is looked at.
 const LOOKS: i64 = 5;
@@ -75,7 +75,11 @@ impl Questions for Verdict {
             });
             let fires = fires.join(" or ");
             // The verdict may be ahead of an alert, and says that a cluster is not seen instead of what it was last seen in.
-            ask(yaml, &format!("(({fires}) > {on} ({verdict})) unless {on} ({verdict}) == {BLIND}"), minute);
+            ask(
+                yaml,
+                &format!("(({fires}) > {on} ({verdict})) unless {on} ({verdict}) == {POLLS_FAILING}"),
+                minute,
+            );
             if story.firing.is_empty() {
                 ask(yaml, &format!("({verdict}) >= {LEAST_TROUBLE}"), minute);
             }
