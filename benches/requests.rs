@@ -19,7 +19,7 @@ const DAY: Duration = Duration::from_hours(24);
 /// Every interval is a sixtieth of its default, so that a minute is an hour.
 const HOUR: Duration = Duration::from_mins(1);
 const INTERVALS: &str =
-    "[poll]\ninterval = \"1s\"\n[discovery]\ninterval = \"10s\"\n[detail]\ninterval = \"10s\"\n";
+    "[poll]\ninterval = \"1s\"\n[discovery]\ninterval = \"10s\"\n[collectors]\ninterval = \"10s\"\n";
 const FASTER: u32 = 60;
 
 #[tokio::main]

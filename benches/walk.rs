@@ -62,7 +62,7 @@ fn main() {
 fn exporter(atlas: &Atlas, folder: &Path, poll: &str) -> (Running, String) {
     let config = format!(
         "[atlas]\nbase_url = \"{}\"\n[atlas.service_account]\nclient_id = \"bench\"\nclient_secret = \"bench\"\n\
-         [poll]\n{poll}\n[detail]\nevents = false\nbuckets = false\n[[projects]]\nid = \"{}\"\n",
+         [poll]\n{poll}\n[collectors]\nevents = false\nbuckets = false\n[[projects]]\nid = \"{}\"\n",
         atlas.url,
         atlas::PROJECT
     );

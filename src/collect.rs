@@ -29,7 +29,8 @@ impl Walk {
         poll: &PollConfig,
         deadline: Instant,
     ) -> Result<ClusterReport, Error> {
-        let due = |walked: &Walked| walked.at.elapsed() >= jittered(poll.full_walk_interval, walked.random);
+        let due =
+            |walked: &Walked| walked.at.elapsed() >= jittered(poll.full_listing_interval, walked.random);
         self.0.take_if(|walked| !poll.incremental || due(walked));
         if let Some(walked) = &self.0 {
             let mut head = Head::new(&walked.tail);

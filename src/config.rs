@@ -111,7 +111,7 @@ pub struct PollConfig {
     pub incremental: bool,
     /// From one full walk of a listing to its next.
     #[serde(deserialize_with = "raw::parsed")]
-    pub full_walk_interval: Duration,
+    pub full_listing_interval: Duration,
 }
 
 impl Default for PollConfig {
@@ -122,7 +122,7 @@ impl Default for PollConfig {
             stale_after: Duration::from_mins(15),
             concurrency: 8,
             incremental: true,
-            full_walk_interval: Duration::from_hours(1),
+            full_listing_interval: Duration::from_hours(1),
         }
     }
 }
@@ -130,7 +130,7 @@ impl Default for PollConfig {
 /// `[discovery] interval` when nobody sets it.
 pub const DISCOVERY_INTERVAL: Duration = Duration::from_mins(10);
 
-/// `[detail]`
+/// `[collectors]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DetailConfig {
     /// From one reading of a detail to its next.

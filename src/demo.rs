@@ -26,7 +26,7 @@ const POLL: PollConfig = PollConfig {
     stale_after: Duration::from_secs(30),
     concurrency: 8,
     incremental: true,
-    full_walk_interval: Duration::from_mins(1),
+    full_listing_interval: Duration::from_mins(1),
 };
 
 /// New clusters of the demo are found soon.

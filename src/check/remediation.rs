@@ -26,7 +26,7 @@ impl Resource {
             Self::Collector(detail) => {
                 let key = detail.as_str();
                 format!(
-                    "Project Read Only in this project, or switch the collector off with detail.{key} = false"
+                    "Project Read Only in this project, or disable the collector with collectors.{key} = false"
                 )
             }
             Self::Project => {
@@ -135,7 +135,7 @@ mod tests {
     fn hint_follows_the_code_not_the_resource() {
         let role = answer(403, "USER_UNAUTHORIZED");
         check(&role, Resource::Organization, "role Organization Member");
-        check(&role, Resource::Collector(Detail::Events), "detail.events = false");
+        check(&role, Resource::Collector(Detail::Events), "collectors.events = false");
         check(&role, Resource::Project, "needs the role Project Backup Manager");
         check(&answer(401, "USER_CANNOT_ACCESS_GROUP"), Resource::Project, "needs the role");
         check(&answer(401, "NOT_IN_GROUP"), Resource::Project, "or there is no such project: check the id");

@@ -17,6 +17,10 @@ use super::{ConfigError, SHARD_FLAG, Source, environment};
 /// Longest value that a message repeats, in bytes.
 const MAX_SHOWN: usize = 80;
 
+/// Keys that have another name now.
+const RENAMED: [(&str, &str); 2] =
+    [("detail", "collectors"), ("poll.full_walk_interval", "poll.full_listing_interval")];
+
 /// Keys of a web configuration file.
 const WEB_KEYS: [&str; 3] = ["tls_server_config", "http_server_config", "basic_auth_users"];
 
@@ -140,6 +144,15 @@ impl Layers {
 
     fn unknown_key(&self, path: &str, key: &str, known: &[String]) -> String {
         let origin = self.origin(path);
+        if let Some((old, new)) = RENAMED.iter().find(|(old, _)| *old == path) {
+            let variable = |path: &str| path.replace('.', "__").to_uppercase();
+            let new = if self.is_from_file(path) {
+                (*new).to_owned()
+            } else {
+                origin.to_uppercase().replace(&variable(old), &variable(new))
+            };
+            return format!("{origin}: unknown key `{old}`; it is now `{new}`");
+        }
         let meant = if self.is_from_file(path) {
             exporter_web::suggest(key, known.iter().map(String::as_str)).map(str::to_owned)
         } else {

@@ -74,7 +74,7 @@ pub(super) fn config(layers: &Layers, host_name: &str) -> Result<Config, ConfigE
         proxy: None,
         poll: poll(layers, raw.poll)?,
         discovery_interval: raw.discovery.interval.map_or(DISCOVERY_INTERVAL, |interval| interval.0),
-        detail: detail(raw.detail),
+        detail: detail(raw.collectors),
         projects,
         organizations,
         shard: shard(layers, &raw.shard, host_name)?,

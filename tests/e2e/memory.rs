@@ -373,7 +373,7 @@ async fn attacked(
     let mut setup = Setup::new(&simulator);
     setup.base_url = front.plain_url();
     "interval = \"1s\"\ntimeout = \"3s\"\nstale_after = \"10m\"\n".clone_into(&mut setup.poll);
-    "interval = \"2s\"\n[detail]\ninterval = \"2s\"\n".clone_into(&mut setup.discovery);
+    "interval = \"2s\"\n[collectors]\ninterval = \"2s\"\n".clone_into(&mut setup.discovery);
     setup.watched = Some(format!(
         "[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{BAD}\"\nclusters = [\"bad\", \"*\"]\n\
          [[organizations]]\nid = \"{BAD_ORGANIZATION}\"\n"

@@ -28,7 +28,7 @@ async fn an_export_that_atlas_never_begins_pages_and_is_resolved_by_hand() {
     let clusters =
         [("forgotten", exported(HOUR * 26)), ("refused", exported(HOUR * 3)), ("well", exported(HOUR * 3))];
     let simulator = simulator(world(clusters)).await;
-    let discovery = "interval = \"10m\"\n[detail]\ninterval = \"500ms\"\n".to_owned();
+    let discovery = "interval = \"10m\"\n[collectors]\ninterval = \"500ms\"\n".to_owned();
     let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;

@@ -27,10 +27,10 @@ fn cluster(more: impl IntoIterator<Item = Snapshot>) -> Cluster {
     Cluster { snapshots: exported.into_iter().chain(more).collect(), ..Cluster::with(jobs) }
 }
 
-/// Details are read five times a second; `more` are keys of `[detail]`.
+/// Details are read five times a second; `more` are keys of `[collectors]`.
 fn setup(simulator: &Simulator, more: &str) -> Setup {
     Setup {
-        discovery: format!("interval = \"500ms\"\n[detail]\ninterval = \"200ms\"\n{more}"),
+        discovery: format!("interval = \"500ms\"\n[collectors]\ninterval = \"200ms\"\n{more}"),
         ..Setup::new(simulator)
     }
 }
@@ -220,7 +220,7 @@ async fn a_reload_moves_the_age_of_details() {
     let simulator = simulator(world([("prod", cluster([]))])).await;
     let exporter = setup(&simulator, "").start().await;
     exporter.until(|scrape| scrape.value("bucket_missing", "prod", "").is_some()).await;
-    let calm = Setup { discovery: "[detail]\ninterval = \"1h\"\n".to_owned(), ..Setup::new(&simulator) };
+    let calm = Setup { discovery: "[collectors]\ninterval = \"1h\"\n".to_owned(), ..Setup::new(&simulator) };
     std::fs::write(exporter.folder.path().join("config.toml"), calm.toml()).unwrap();
     exporter.signal("HUP");
     tokio::time::sleep(Duration::from_secs(2)).await;

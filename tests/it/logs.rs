@@ -179,7 +179,7 @@ async fn event_without_a_job_is_logged_once() {
         simulator.state().projects.get_mut(PROJECT).unwrap().events.push(event);
     }
     let mut setup = Setup::new(&simulator);
-    setup.discovery.push_str("[detail]\ninterval = \"300ms\"\n");
+    setup.discovery.push_str("[collectors]\ninterval = \"300ms\"\n");
     let exporter = setup.start().await;
     let told = |scrape: &crate::harness::Scrape| {
         scrape.of("mongodbatlas_backup_export_last_auto_export_failure_event_timestamp_seconds").len()

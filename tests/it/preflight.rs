@@ -459,7 +459,7 @@ async fn check_says_which_details_can_be_read() {
     };
     let simulator = simulator(world([("prod", cluster())])).await;
     let checked = async |more: &str| {
-        let discovery = format!("interval = \"10m\"\n[detail]\n{more}");
+        let discovery = format!("interval = \"10m\"\n[collectors]\n{more}");
         let setup = Setup { discovery, ..Setup::new(&simulator) };
         let (code, json, _) = run(&setup, &["check", "--output=json"]).await;
         (code, serde_json::from_str::<serde_json::Value>(&json).unwrap())
@@ -479,12 +479,12 @@ async fn check_says_which_details_can_be_read() {
     let advice = some["advice"].as_str().unwrap();
     assert!(
         advice.starts_with("events cannot be read (USER_UNAUTHORIZED): the service account mdb_sa_id_1 needs the role Project Read Only")
-            && advice.ends_with("detail.events = false; details that can be read: snapshots"),
+            && advice.ends_with("collectors.events = false; details that can be read: snapshots"),
         "{advice}"
     );
     let off = "snapshots = false\nevents = false\nbuckets = false\n";
     let setup = Setup {
-        discovery: format!("[detail]\n{off}"),
+        discovery: format!("[collectors]\n{off}"),
         credentials: format!("{}expires_at = \"2020-01-31\"\n", crate::harness::by_service_account()),
         ..Setup::new(&simulator)
     };

@@ -414,7 +414,7 @@ fn configuration(setup: &mut Setup) {
     });
     setup.watched = Some(projects.chain(sign_ins).chain(organizations).collect());
     setup.poll = "interval = \"150ms\"\ntimeout = \"5s\"\n".to_owned();
-    setup.discovery = "interval = \"150ms\"\n[detail]\ninterval = \"150ms\"\n".to_owned();
+    setup.discovery = "interval = \"150ms\"\n[collectors]\ninterval = \"150ms\"\n".to_owned();
 }
 
 async fn serving(atlas: &Arc<Atlas>) -> Front {

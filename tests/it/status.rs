@@ -428,7 +428,7 @@ async fn a_banner_claims_no_polls_while_they_fail() {
     let simulator = simulator(world([("a", Cluster::default()), ("b", Cluster::default())])).await;
     let down = || FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new());
     simulator.state().faults.push(Fault::lasting("/groups/", down()));
-    let discovery = "interval = \"300ms\"\n[detail]\ninterval = \"300ms\"\n".to_owned();
+    let discovery = "interval = \"300ms\"\n[collectors]\ninterval = \"300ms\"\n".to_owned();
     let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
     // A search narrows the table, and no banner.
     let until = async |part: &str| {

@@ -113,7 +113,7 @@ async fn a_listing_without_order_or_count_is_always_read_to_its_end() {
 
 #[tokio::test]
 async fn full_walks_come_back_on_their_interval() {
-    let (_simulator, exporter) = start(history(600), "full_walk_interval = \"1s\"").await;
+    let (_simulator, exporter) = start(history(600), "full_listing_interval = \"1s\"").await;
     let unseen = |scrape: &Scrape| own(scrape, "full_listings_total") >= 3.0;
     let scrape = exporter.until(unseen).await;
     let polls = scrape.value("polls_total", "prod", "").unwrap();

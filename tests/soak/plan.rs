@@ -54,7 +54,7 @@ impl Plan {
         let projects = projects.map(|number| format!("[[projects]]\nid = \"{}\"\n", project_id(number)));
         format!(
             "[atlas]\nbase_url = \"{base_url}\"\n{}\n[poll]\ninterval = \"{interval}s\"\ntimeout = \"{}s\"\nstale_after = \"{}s\"\n\
-             concurrency = {concurrency}\nfull_walk_interval = \"1m\"\n[discovery]\ninterval = \"{others}s\"\n[detail]\ninterval = \"{others}s\"\n{}",
+             concurrency = {concurrency}\nfull_listing_interval = \"1m\"\n[discovery]\ninterval = \"{others}s\"\n[collectors]\ninterval = \"{others}s\"\n{}",
             by_service_account(),
             POLL_TIMEOUT.as_secs(),
             self.stale_after().as_secs(),

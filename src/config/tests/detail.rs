@@ -1,4 +1,4 @@
-//! `[detail]`, and when secrets end.
+//! `[collectors]`, and when secrets end.
 
 use super::*;
 
@@ -9,11 +9,11 @@ fn details_are_read_unless_they_are_switched_off() {
     };
     let default = detail("", &[]);
     assert_eq!((default.interval, default.off), (Duration::from_mins(10), Vec::new()));
-    assert_eq!(detail("[detail]\ninterval = \"1h\"", &[]).stale_after(), Duration::from_hours(3));
-    let off = detail("[detail]\nsnapshots = false\nevents = true\nbuckets = false", &[]).off;
+    assert_eq!(detail("[collectors]\ninterval = \"1h\"", &[]).stale_after(), Duration::from_hours(3));
+    let off = detail("[collectors]\nsnapshots = false\nevents = true\nbuckets = false", &[]).off;
     assert_eq!(off, [Detail::Snapshots, Detail::Buckets]);
-    let variable = ("ATLAS_BACKUP_EXPORTER__DETAIL__EVENTS", "false");
-    assert_eq!(detail("[detail]\nevents = true", &[variable]).off, [Detail::Events]);
+    let variable = ("ATLAS_BACKUP_EXPORTER__COLLECTORS__EVENTS", "false");
+    assert_eq!(detail("[collectors]\nevents = true", &[variable]).off, [Detail::Events]);
 }
 
 #[test]

@@ -16,10 +16,11 @@ fn replaced(from: &str, to: &str) -> String {
 
 #[test]
 fn unknown_keys_are_reported_together_with_line_and_column() {
-    let toml = more("[poll]\n  intervall = \"1m\"\n[[organizations]]\nclusters = []\n[detail]\nevent = true");
+    let toml =
+        more("[poll]\n  intervall = \"1m\"\n[[organizations]]\nclusters = []\n[collectors]\nevent = true");
     let toml = format!("verbose = true{}", toml.replace("clusters = [\"prod\"]", "cluster = [\"hush\"]"));
     let problems = [
-        "exporter.toml:13:1: unknown key `detail.event`; did you mean `events`?",
+        "exporter.toml:13:1: unknown key `collectors.event`; did you mean `events`?",
         "exporter.toml:11:1: unknown key `organizations[0].clusters`",
         "exporter.toml:9:3: unknown key `poll.intervall`; did you mean `interval`?",
         "exporter.toml:7:1: unknown key `projects[0].cluster`; did you mean `clusters`?",
@@ -61,19 +62,40 @@ fn unknown_keys_are_reported_together_with_line_and_column() {
 }
 
 #[test]
+fn renamed_key_is_refused_with_its_new_name() {
+    for (toml, problem) in [
+        ("[detail]\nevents = false", "exporter.toml:8:2: unknown key `detail`; it is now `collectors`"),
+        (
+            "[poll]\nfull_walk_interval = \"1h\"",
+            "exporter.toml:9:1: unknown key `poll.full_walk_interval`; it is now `poll.full_listing_interval`",
+        ),
+    ] {
+        assert_eq!(load(&more(toml), &[]).unwrap_err(), problem);
+    }
+    for (variable, key, new) in [
+        ("DETAIL__EVENTS", "detail", "COLLECTORS__EVENTS"),
+        ("POLL__FULL_WALK_INTERVAL", "poll.full_walk_interval", "POLL__FULL_LISTING_INTERVAL"),
+    ] {
+        let variable = format!("ATLAS_BACKUP_EXPORTER__{variable}");
+        let problem = format!("{variable}: unknown key `{key}`; it is now `ATLAS_BACKUP_EXPORTER__{new}`");
+        assert_eq!(load(GOOD, &[(&variable, "hush")]).unwrap_err(), problem);
+    }
+}
+
+#[test]
 fn values_that_do_not_fit_are_shown_with_what_was_expected() {
     let duration =
         "expected a duration of at least 100ms with its unit, such as \"30s\", \"1m 30s\" or \"1d\"";
     let list = "expected a list of names or patterns";
     let tables = [
         ("[poll]\ntimeout", "poll.timeout"),
-        ("[detail]\ninterval", "detail.interval"),
+        ("[collectors]\ninterval", "collectors.interval"),
         ("[discovery]\ninterval", "discovery.interval"),
         ("expected_interval", "projects[0].expected_interval"),
         ("[poll]\nconcurrency", "poll.concurrency"),
         ("[shard]\ntotal", "shard.total"),
         ("[shard]\ntotal = 2\nindex", "shard.index"),
-        ("[detail]\nsnapshots", "detail.snapshots"),
+        ("[collectors]\nsnapshots", "collectors.snapshots"),
         ("[poll]\nincremental", "poll.incremental"),
         ("export_expected", "projects[0].export_expected"),
         ("exclude_clusters", "projects[0].exclude_clusters"),

@@ -36,7 +36,7 @@ async fn an_event_is_told_of_the_cluster_that_it_is_about() {
     assert_eq!(rate(&simulator, "clusterNames=new").await, 0);
     let mut all = by_service_account();
     all.push_str(
-        "[poll]\ninterval = \"200ms\"\n[discovery]\ninterval = \"500ms\"\n[detail]\ninterval = \"200ms\"\n",
+        "[poll]\ninterval = \"200ms\"\n[discovery]\ninterval = \"500ms\"\n[collectors]\ninterval = \"200ms\"\n",
     );
     let config =
         format!("[atlas]\nbase_url = \"{}\"\n{all}[[projects]]\nid = \"{PROJECT}\"\n", simulator.url());
@@ -59,7 +59,7 @@ async fn an_event_costs_few_requests_however_many_clusters_there_are() {
     tell(&simulator, Event::new(FAILED, Some("cluster-077"), HOUR));
     let setup = Setup {
         poll: "interval = \"10s\"\n".to_owned(),
-        discovery: "interval = \"10m\"\n[detail]\nsnapshots = false\n".to_owned(),
+        discovery: "interval = \"10m\"\n[collectors]\nsnapshots = false\n".to_owned(),
         ..Setup::new(&simulator)
     };
     let exporter = setup.start().await;
@@ -89,7 +89,7 @@ fn all_failed(count: usize) -> (Vec<String>, AtlasState) {
 async fn where_all_fail_each_is_asked_for_once() {
     let (names, all) = all_failed(40);
     let simulator = simulator(all).await;
-    let discovery = "interval = \"10m\"\n[detail]\nsnapshots = false\n".to_owned();
+    let discovery = "interval = \"10m\"\n[collectors]\nsnapshots = false\n".to_owned();
     let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
     let scrape = exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
     assert!(names.iter().all(|name| event(&scrape, name).is_some()));

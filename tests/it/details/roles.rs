@@ -47,9 +47,10 @@ async fn refusal_of_one_cluster_disables_no_other() {
         assert!(rate(&simulator, "/a/backup/snapshots").await > 1);
         let file = exporter.folder.path().join("config.toml");
         for interval in ["210ms", "220ms", "230ms"] {
-            let toml = setup(&simulator, "")
-                .toml()
-                .replace("[detail]\ninterval = \"200ms\"", &format!("[detail]\ninterval = \"{interval}\""));
+            let toml = setup(&simulator, "").toml().replace(
+                "[collectors]\ninterval = \"200ms\"",
+                &format!("[collectors]\ninterval = \"{interval}\""),
+            );
             std::fs::write(&file, toml).unwrap();
             exporter.signal("HUP");
             exporter.polled_again(3.0).await;

@@ -76,7 +76,7 @@ async fn every_page_of_snapshots_is_read() {
     let hourly = (3u32..1200).map(|hours| Snapshot::taken(HOUR * hours, "hourly"));
     let simulator = simulator(world([("prod", cluster(hourly))])).await;
     // Three pages may take longer than what was read five times a second stays fresh.
-    let discovery = "[detail]\ninterval = \"5s\"\n".to_owned();
+    let discovery = "[collectors]\ninterval = \"5s\"\n".to_owned();
     let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
     let scrape = snapshots_read(&exporter).await;
     assert_eq!(awaiting(&scrape, "prod"), Some(0.0));
@@ -171,7 +171,8 @@ async fn a_snapshot_of_several_items_is_awaited_under_each_policy() {
     let of_world = clusters.iter().map(|(name, cluster, _)| (*name, cluster.clone()));
     let simulator = simulator(world(of_world)).await;
     simulator.state().projects.get_mut(PROJECT).unwrap().budget.per_minute *= 30;
-    let exporter = Setup { discovery: "[detail]\ninterval = \"30s\"\n".to_owned(), ..Setup::new(&simulator) };
+    let exporter =
+        Setup { discovery: "[collectors]\ninterval = \"30s\"\n".to_owned(), ..Setup::new(&simulator) };
     let exporter = exporter.start().await;
     let is_read = |scrape: &Scrape| clusters.iter().all(|(name, ..)| awaiting(scrape, name).is_some());
     let scrape = exporter.until(is_read).await;

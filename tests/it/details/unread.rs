@@ -12,9 +12,9 @@ fn misled() -> Cluster {
     Cluster { schedule, ..cluster([]) }
 }
 
-/// Details are read once; `more` are keys of `[detail]`.
+/// Details are read once; `more` are keys of `[collectors]`.
 fn rarely(simulator: &Simulator, more: &str) -> Setup {
-    Setup { discovery: format!("[detail]\n{more}"), ..Setup::new(simulator) }
+    Setup { discovery: format!("[collectors]\n{more}"), ..Setup::new(simulator) }
 }
 
 async fn clusters(exporter: &Exporter) -> serde_json::Value {

@@ -116,7 +116,7 @@ impl Ground {
             clusters: Vec::new(),
             watched: Some(match first.how {
                 How::Listing(..) => format!("{watched}[[organizations]]\nid = \"{ORGANIZATION}\"\n"),
-                _ => watched + "[detail]\nsnapshots = false\nevents = false\nbuckets = false\n",
+                _ => watched + "[collectors]\nsnapshots = false\nevents = false\nbuckets = false\n",
             }),
             flags: vec!["--log.level=trace"],
             environment,
