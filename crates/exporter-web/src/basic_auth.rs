@@ -12,6 +12,7 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 /// Maximum number of passwords verified at once: guesses must leave cores to the application.
 const MAX_CONCURRENT: usize = 2;
@@ -42,8 +43,8 @@ pub(crate) struct PasswordVerifier {
     permits: Arc<Semaphore>,
     /// One lock for each name; each pending verification holds a clone.
     names: Arc<Mutex<BTreeMap<String, NameLock>>>,
-    /// The hash of each user whose password was right, and the password's MAC: only the first request needs bcrypt.
-    verified: Arc<Mutex<BTreeMap<String, (SecretString, hmac::Tag)>>>,
+    /// The MAC of hash and password of each user whose password was right: only the first request needs bcrypt.
+    verified: Arc<Mutex<BTreeMap<String, hmac::Tag>>>,
     key: hmac::Key,
 }
 
@@ -78,13 +79,6 @@ impl PasswordVerifier {
             return None;
         }
         Some(names.entry(name.to_owned()).or_default().clone())
-    }
-
-    fn is_verified(&self, name: &str, hash: &SecretString, tag: &hmac::Tag) -> bool {
-        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        verified.get(name).is_some_and(|(right_hash, right_tag)| {
-            right_hash.expose_secret() == hash.expose_secret() && right_tag.as_ref() == tag.as_ref()
-        })
     }
 
     /// Leaves no room for another verification while the result is held.
@@ -144,10 +138,14 @@ impl BasicAuth {
         if password.contains(&0) {
             return AuthResult::Rejected;
         }
-        let tag = hmac::sign(&self.verifier.key, password);
-        let known = self.hashes.get(name);
-        let hash = known.unwrap_or(&self.slowest).clone();
-        if known.is_some() && self.verifier.is_verified(name, &hash, &tag) {
+        let is_known = self.hashes.contains_key(name);
+        let hash = self.hashes.get(name).unwrap_or(&self.slowest).clone();
+        let mut mac = hmac::Context::with_key(&self.verifier.key);
+        mac.update(hash.expose_secret().as_bytes());
+        mac.update(password);
+        let tag = mac.sign();
+        let verified = || self.verifier.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_known && verified().get(name).is_some_and(|right| right.as_ref() == tag.as_ref()) {
             return AuthResult::Accepted;
         }
         let Some(lock) = self.verifier.add(name) else { return AuthResult::Busy };
@@ -156,7 +154,7 @@ impl BasicAuth {
             return AuthResult::Rejected;
         };
         let (slowest, password) = (self.slowest.clone(), password.to_owned());
-        let verified = tokio::task::spawn_blocking(move || {
+        let verifying = spawn_blocking(move || {
             // Held until this ends, though the client may be gone.
             let _held = (turn, permit);
             let is_right = matches!(bcrypt::verify(&password, hash.expose_secret()), Ok(true));
@@ -166,15 +164,11 @@ impl BasicAuth {
             is_right
         });
         // Awaited whether the name is known or not.
-        let is_right = matches!(verified.await, Ok(true));
-        match known {
-            Some(hash) if is_right => {
-                let mut verified = self.verifier.verified.lock().unwrap_or_else(PoisonError::into_inner);
-                verified.insert(name.to_owned(), (hash.clone(), tag));
-                AuthResult::Accepted
-            }
-            _ => AuthResult::Rejected,
+        if !matches!(verifying.await, Ok(true)) || !is_known {
+            return AuthResult::Rejected;
         }
+        verified().insert(name.to_owned(), tag);
+        AuthResult::Accepted
     }
 }
 

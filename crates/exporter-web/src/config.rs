@@ -117,20 +117,17 @@ fn build(
     if rate_limit.is_some_and(|limit| limit.burst == 0) {
         return Err("rate_limit.burst is 0 or missing, so no request would be answered; expected a whole number from 1".to_owned());
     }
-    if basic_auth.is_none() && client_certs == ClientCertRequirement::Unverified {
-        tracing::warn!(
-            "the web configuration asks clients for certificates, but admits those without one, or with one that anybody can make"
-        );
-    }
-    if basic_auth.is_none() && tls.is_none() {
-        tracing::warn!(
+    match (&tls, &basic_auth) {
+        (None, None) => tracing::warn!(
             "the web configuration names neither a certificate nor a user: access is unrestricted, over plain HTTP"
-        );
-    }
-    if basic_auth.is_some() && tls.is_none() {
-        tracing::warn!(
+        ),
+        (None, Some(_)) => tracing::warn!(
             "the web configuration asks for passwords over plain HTTP, which does not protect them"
-        );
+        ),
+        (Some(_), None) if client_certs == ClientCertRequirement::Unverified => tracing::warn!(
+            "the web configuration asks clients for certificates, but also accepts clients without one, or certificates of any issuer"
+        ),
+        _ => {}
     }
     Ok(WebConfig { tls, client_certs, headers, basic_auth, rate_limit, ..WebConfig::default() })
 }

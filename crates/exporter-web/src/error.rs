@@ -1,7 +1,5 @@
 //! The error of a web configuration, and how messages show texts of the file.
 
-use std::fmt;
-
 use crate::suggest;
 
 /// Maximum length of a word that a message repeats.
@@ -11,27 +9,18 @@ const MAX_SHOWN: usize = 32;
 ///
 /// It displays as one line with the file, the line, the key, the value and what would be right. Values that could be
 /// a password, a key or a hash are not repeated.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct ConfigError(String);
 
 impl ConfigError {
     pub(crate) fn new(message: &str) -> Self {
-        let mut line = String::with_capacity(message.len());
-        for c in message.chars() {
-            // Names of files can hold anything.
-            if matches!(c, '"' | '\'' | '\\') { line.push(c) } else { line.extend(c.escape_debug()) }
-        }
-        Self(line)
+        // Names of files can hold anything.
+        let is_plain = |c: char| c.is_ascii() && !c.is_control();
+        let escape = |c: char| if is_plain(c) { c.to_string() } else { c.escape_debug().to_string() };
+        Self(message.chars().map(escape).collect())
     }
 }
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 pub(crate) fn unknown_key(path: &str, key: &str, known: &[&str]) -> String {
     let hint = suggest(key, known.iter().copied()).map_or_else(

@@ -16,7 +16,7 @@ mod rate_limit;
 mod server;
 mod suggest;
 #[cfg(test)]
-mod testing;
+mod tests;
 pub mod text;
 mod timeouts;
 mod tls;

@@ -11,10 +11,7 @@ const MAX_SOCKETS: u64 = 1000;
 
 /// An address to listen on, `host:port` or `:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenAddress {
-    host: Option<String>,
-    port: u16,
-}
+pub struct ListenAddress(String);
 
 impl FromStr for ListenAddress {
     type Err = &'static str;
@@ -22,34 +19,30 @@ impl FromStr for ListenAddress {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const EXPECTED: &str = "write host:port or :port, an IPv6 address in brackets";
         let (host, port) = text.rsplit_once(':').ok_or(EXPECTED)?;
-        let port = port.parse().map_err(|_| "the port is a number from 0 to 65535")?;
-        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        if bracketed.is_none() && host.contains(':') {
+        port.parse::<u16>().map_err(|_| "the port is a number from 0 to 65535")?;
+        if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
             return Err(EXPECTED);
         }
-        let host = bracketed.unwrap_or(host);
-        Ok(Self { host: (!host.is_empty()).then(|| host.to_owned()), port })
+        Ok(Self(text.to_owned()))
     }
 }
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = self.host.as_deref().unwrap_or_default();
-        if host.contains(':') {
-            write!(f, "[{host}]:{}", self.port)
-        } else {
-            write!(f, "{host}:{}", self.port)
-        }
+        f.write_str(&self.0)
     }
 }
 
 impl ListenAddress {
     /// Listens on the address; without a host, on every address of both families, or of IPv4 where IPv6 is off.
     pub async fn bind(&self) -> io::Result<TcpListener> {
-        let host = self.host.as_deref();
-        match TcpListener::bind((host.unwrap_or("::"), self.port)).await {
-            Err(error) if host.is_none() && error.kind() != io::ErrorKind::AddrInUse => {
-                TcpListener::bind(("0.0.0.0", self.port)).await
+        let Self(address) = self;
+        if !address.starts_with(':') {
+            return TcpListener::bind(address).await;
+        }
+        match TcpListener::bind(format!("[::]{address}")).await {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                TcpListener::bind(format!("0.0.0.0{address}")).await
             }
             bound => bound,
         }

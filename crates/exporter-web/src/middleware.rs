@@ -1,6 +1,6 @@
 //! Middleware for every request: rate limit, basic auth, response headers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -26,51 +26,44 @@ pub struct ServeOptions {
     pub default_headers: HeaderMap,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Middleware {
     router: TowerToHyperService<Router>,
-    options: Arc<ServeOptions>,
-    bucket: Arc<Mutex<TokenBucket>>,
+    options: ServeOptions,
+    bucket: Mutex<TokenBucket>,
 }
 
 impl Middleware {
     pub(crate) fn new(router: Router, options: ServeOptions) -> Self {
-        let router = TowerToHyperService::new(router);
-        Self { router, options: Arc::new(options), bucket: Arc::default() }
+        Self { router: TowerToHyperService::new(router), options, bucket: Mutex::default() }
     }
 
     /// Answers a request. Only a response that needed authentication keeps its connection from being evicted.
-    pub(crate) fn call(
+    pub(crate) async fn call(
         &self,
         request: Request<Incoming>,
-        web: Arc<WebConfig>,
+        web: &WebConfig,
         timeouts: &Timeouts,
-    ) -> impl Future<Output = Response> + use<> {
+    ) -> Response {
         timeouts.set_idle();
-        let (middleware, timeouts) = (self.clone(), timeouts.clone());
         // A body must not wait in memory while a password is verified.
         let request = request.map(|_| Body::empty());
-        async move {
-            let is_open = Some(request.uri().path()) == middleware.options.open_path;
-            let refusal = if is_open { None } else { middleware.refusal(&web, request.headers()).await };
-            let guard = (refusal.is_none() && !is_open).then(|| timeouts.start_response());
-            let mut response = match refusal {
-                Some(refusal) => refusal,
-                None => match middleware.router.call(request).await {
-                    Ok(response) => response,
-                    Err(never) => match never {},
-                },
-            };
-            for (name, value) in middleware.options.default_headers.iter().chain(&web.headers) {
-                // A header that is set to nothing is not sent.
-                if value.is_empty() {
-                    response.headers_mut().remove(name);
-                } else {
-                    response.headers_mut().insert(name, value.clone());
-                }
+        let is_open = Some(request.uri().path()) == self.options.open_path;
+        let refusal = if is_open { None } else { self.refusal(web, request.headers()).await };
+        let guard = (refusal.is_none() && !is_open).then(|| timeouts.start_response());
+        let mut response = match refusal {
+            Some(refusal) => refusal,
+            None => self.router.call(request).await.unwrap_or_else(|never| match never {}),
+        };
+        for (name, value) in self.options.default_headers.iter().chain(&web.headers) {
+            // A header that is set to nothing is not sent.
+            if value.is_empty() {
+                response.headers_mut().remove(name);
+            } else {
+                response.headers_mut().insert(name, value.clone());
             }
-            response.map(|body| GuardedBody::wrap(body, guard))
         }
+        response.map(|body| GuardedBody::wrap(body, guard))
     }
 
     /// Returns the response to a request that is over the limit or not authenticated.

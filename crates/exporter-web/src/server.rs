@@ -170,10 +170,9 @@ impl Server {
         builder.header_read_timeout(None).max_header_size(MAX_HEADER_BYTES);
         // A client may close its half after the request and still read the response.
         builder.half_close(true);
-        let service = service_fn(|request| {
+        let service = service_fn(async |request| {
             let config = self.web.borrow().clone();
-            let response = self.middleware.call(request, config, timeouts);
-            async move { Ok::<_, Infallible>(response.await) }
+            Ok::<_, Infallible>(self.middleware.call(request, &config, timeouts).await)
         });
         let mut connection = pin!(builder.serve_connection(stream, service));
         tokio::select! {

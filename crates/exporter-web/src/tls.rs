@@ -150,21 +150,14 @@ fn client_verifier(
 ) -> Result<Option<ClientVerifier>, String> {
     let auth_type = raw.client_auth_type.unwrap_or(ClientAuthType::NoClientCert);
     let allowed_sans = raw.client_allowed_sans.clone();
-    if !auth_type.verifies() && (authorities.is_some() || allowed_sans.is_some()) {
-        return Err("client_auth_type verifies no certificate, so client_ca_file and client_allowed_sans would have no effect; write RequireAndVerifyClientCert".into());
-    }
-    if auth_type == ClientAuthType::NoClientCert {
-        return Ok(None);
-    }
     if allowed_sans.iter().flatten().any(|name| name.contains('@') && !name.contains(':')) {
         return Err("client_allowed_sans holds an e-mail address, which is not supported; expected DNS names, IP addresses or URIs".into());
     }
-    let issuer_verifier = match authorities {
-        None if auth_type.verifies() => {
-            return Err("client_ca_file is missing; it should name the certificates of the authorities that issue client certificates".into());
-        }
-        None => None,
-        Some(pem) => {
+    let issuer_verifier = match (auth_type.verifies(), authorities) {
+        (false, None) if allowed_sans.is_none() => None,
+        (false, _) => return Err("client_auth_type verifies no certificate, so client_ca_file and client_allowed_sans would have no effect; write RequireAndVerifyClientCert".into()),
+        (true, None) => return Err("client_ca_file is missing; it should name the certificates of the authorities that issue client certificates".into()),
+        (true, Some(pem)) => {
             let unusable = |error: &dyn std::fmt::Display| pem.error(&format!("cannot be used: {error}"));
             let mut roots = RootCertStore::empty();
             for certificate in pem.certificates()? {
@@ -174,6 +167,9 @@ fn client_verifier(
             Some(builder.build().map_err(|error| unusable(&error))?)
         }
     };
+    if auth_type == ClientAuthType::NoClientCert {
+        return Ok(None);
+    }
     let algorithms = provider.signature_verification_algorithms;
     Ok(Some(ClientVerifier { auth_type, issuer_verifier, allowed_sans, algorithms }))
 }

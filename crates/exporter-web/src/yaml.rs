@@ -94,7 +94,7 @@ pub(crate) fn parse(text: &str) -> Result<RawWebConfig, String> {
         let rest: String = line_text.chars().skip(column.saturating_sub(1)).collect();
         let is_table = |line: &str| line.starts_with('[') && line.trim_end().ends_with(']');
         let hint = if text.lines().any(is_table) {
-            "; TOML belongs into --config.file"
+            "; it looks like TOML"
         } else if line_text.trim_start_matches(' ').starts_with('\t') {
             "; indent with spaces instead of tabs"
         } else {
@@ -144,7 +144,7 @@ fn problem(error: &Error, path: &str, rest: &str) -> String {
             };
             format!("{path} has another type; expected {expected}")
         }
-        // From this file's own functions.
+        // From the deserializer of rate_limit.interval.
         Error::Message { msg, .. } => format!("{path} {msg}"),
         Error::DuplicateMappingKey { key, .. } => {
             format!("duplicate key {}", shown(key.as_deref().unwrap_or_default()))

@@ -1,7 +1,7 @@
 use std::fs;
 
 use crate::WebConfigWatcher;
-use crate::testing::{HASH, assert_refused, folder, load, tls};
+use crate::tests::{HASH, assert_refused, folder, load, tls};
 
 mod accepted;
 mod certificates;

@@ -2,7 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::basic_auth::AuthResult;
-use crate::testing::{HASH, folder, load};
+use crate::tests::{HASH, folder, load};
 
 #[tokio::test]
 async fn pipe_is_refused_without_blocking() {
@@ -41,7 +41,7 @@ async fn refused_change_keeps_the_last_good_configuration() {
     let has_changed = async || web.last_read.lock().await.changed_hash().is_some();
     assert!(!has_changed().await);
     // The certificate alone.
-    let other = crate::testing::folder();
+    let other = crate::tests::folder();
     fs::copy(other.path().join("cert.pem"), folder.path().join("cert.pem")).unwrap();
     assert!(has_changed().await);
     let error = web.reload(ReloadTrigger::FileChange).await.unwrap_err().to_string();
@@ -143,7 +143,7 @@ async fn hanging_read_times_out_and_blocks_further_reads() {
 
 #[tokio::test]
 async fn renewed_certificate_keeps_verified_passwords() {
-    let (folder, other) = (folder(), crate::testing::folder());
+    let (folder, other) = (folder(), crate::tests::folder());
     let tls = "tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n";
     let web = load(folder.path(), &format!("{tls}basic_auth_users: {{alice: {HASH}}}\n")).unwrap();
     let in_force = || web.subscribe().borrow().clone();

@@ -10,7 +10,7 @@ fn invalid_value_is_refused_with_expected_ones() {
         ("rate_limit:\n\tburst: 2".to_owned(), ":2:2: not YAML"),
         ("rate_limit:\n\tburst: 2".to_owned(), "indent with spaces instead of tabs"),
         ("rate_limit: {burst: 1".to_owned(), ":1:13: not YAML"),
-        ("[poll]\ninterval = \"1m\"".to_owned(), "TOML belongs into --config.file"),
+        ("[poll]\ninterval = \"1m\"".to_owned(), "it looks like TOML"),
         ("- a".to_owned(), ":1:1: the file has another type; expected `key: value` entries"),
         ("rate_limit: {}\nrate_limit: {}\n".to_owned(), ":2:1: duplicate key \"rate_limit\""),
         ("tls_config: {}".to_owned(), ":1:1: unknown key `tls_config`; did you mean `tls_server_config`?"),
