@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use crate::basic_auth::{BasicAuth, PasswordVerifier};
 use crate::client_cert::ClientCertRequirement;
 use crate::error::{ConfigError, shown, shown_key, unknown_key};
-use crate::files::{Files, Fingerprint};
+use crate::files::Files;
 use crate::rate_limit::RateLimit;
 use crate::yaml::{self, RawWebConfig};
 use crate::{text, tls};
@@ -37,7 +37,8 @@ pub(crate) struct WebConfig {
     /// `None` if access needs no password.
     pub(crate) basic_auth: Option<BasicAuth>,
     pub(crate) rate_limit: Option<RateLimit>,
-    pub(crate) fingerprint: Fingerprint,
+    /// The files that it was read from.
+    pub(crate) files: Files,
 }
 
 impl fmt::Debug for WebConfig {
@@ -49,16 +50,17 @@ impl fmt::Debug for WebConfig {
 
 impl WebConfig {
     /// Reads `file` and the files that it names.
-    pub(crate) fn read(file: &Path, verifier: &PasswordVerifier) -> (Result<Self, ConfigError>, Fingerprint) {
-        let mut files = Files::default();
-        let content = files.read(file).map_err(|error| format!("cannot read the web configuration: {error}"));
-        let text = content
-            .and_then(|content| text::decode(&content).map_err(|problem| format!("not YAML: {problem}")));
-        let config = text
-            .map_err(|problem| ConfigError::new(&format!("{}: {problem}", file.display())))
-            .and_then(|text| Self::parse(file, &text, &mut files, verifier));
-        let fingerprint = files.fingerprint();
-        (config.map(|config| Self { fingerprint: fingerprint.clone(), ..config }), fingerprint)
+    pub(crate) fn read(
+        file: &Path,
+        files: &mut Files,
+        verifier: &PasswordVerifier,
+    ) -> Result<Self, ConfigError> {
+        let refused = |problem: &str| ConfigError::new(&format!("{}: {problem}", file.display()));
+        let content = files
+            .read(file)
+            .map_err(|error| refused(&format!("cannot read the web configuration: {error}")))?;
+        let text = text::decode(&content).map_err(|problem| refused(&format!("not YAML: {problem}")))?;
+        Self::parse(file, &text, files, verifier)
     }
 
     /// Reads `text`, the content of `file`, and the files that it names.
@@ -129,7 +131,7 @@ fn build(
         ),
         _ => {}
     }
-    Ok(WebConfig { tls, client_certs, headers, basic_auth, rate_limit, ..WebConfig::default() })
+    Ok(WebConfig { tls, client_certs, headers, basic_auth, rate_limit, files: files.clone() })
 }
 
 fn headers(raw: &BTreeMap<String, String>) -> Result<HeaderMap, String> {

@@ -1,5 +1,6 @@
 //! The files of a web configuration, and how a change of them is noticed.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
@@ -8,42 +9,27 @@ use std::path::{Path, PathBuf};
 /// Larger files are refused.
 pub(crate) const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// Paths of files, and a hash of their content.
+/// Files, and hashes of their content as it was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Fingerprint {
-    paths: Vec<PathBuf>,
-    hash: u64,
-}
-
-impl Fingerprint {
-    /// Returns the hash of the files as they are now, if it differs.
-    pub(crate) fn changed_hash(&self) -> Option<u64> {
-        let mut files = Files::default();
-        for path in &self.paths {
-            // An error is part of the hash.
-            let _ = files.read(path);
-        }
-        Some(files.fingerprint().hash).filter(|hash| *hash != self.hash)
-    }
-}
-
-/// Reads files, and fingerprints them.
-#[derive(Debug, Default)]
-pub(crate) struct Files {
-    paths: Vec<PathBuf>,
-    hasher: DefaultHasher,
-}
+pub(crate) struct Files(BTreeMap<PathBuf, u64>);
 
 impl Files {
     pub(crate) fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
         let content = read_file(path);
-        content.as_ref().map_err(io::Error::kind).hash(&mut self.hasher);
-        self.paths.push(path.to_owned());
+        let mut hasher = DefaultHasher::new();
+        content.as_ref().map_err(io::Error::kind).hash(&mut hasher);
+        self.0.insert(path.to_owned(), hasher.finish());
         content
     }
 
-    pub(crate) fn fingerprint(self) -> Fingerprint {
-        Fingerprint { paths: self.paths, hash: self.hasher.finish() }
+    /// Reads the files again; `None` if they are unchanged.
+    pub(crate) fn changed(&self) -> Option<Self> {
+        let mut now = Self::default();
+        for path in self.0.keys() {
+            // The hash covers an error, too.
+            let _ = now.read(path);
+        }
+        Some(now).filter(|now| now != self)
     }
 }
 

@@ -16,16 +16,9 @@ const BEGIN: &str = "-----BEGIN ";
 /// Labels of a certificate; the others are older names (RFC 7468, section 5.1).
 const CERTIFICATE: [&str; 3] = ["CERTIFICATE", "X509 CERTIFICATE", "X.509 CERTIFICATE"];
 
-/// Sections that hold certificates in another form, and the command that converts them.
-const OTHER_FORMS: [(&str, &str); 3] = [
-    ("TRUSTED CERTIFICATE", "openssl x509 converts it"),
-    ("PKCS7", "openssl pkcs7 -print_certs converts it"),
-    ("CMS", "openssl cms converts it"),
-];
-
 const REVOCATION_LIST: &str = "X509 CRL";
 
-/// Longest label that is repeated: a longer one is no label.
+/// Maximum length of a label that is repeated.
 const MAX_LABEL: usize = 40;
 
 /// The sections of a PEM file.
@@ -105,7 +98,7 @@ pub(crate) fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, Stri
 }
 
 impl Section<'_> {
-    /// The section alone, as other readers want it: without indentation and headers.
+    /// Returns the section for a strict parser: without indentation and headers.
     fn plain(&self, label: &str) -> String {
         let lines = self.body.lines().map(str::trim).filter(|line| !line.contains(':'));
         let body = lines.collect::<Vec<_>>().join("\n");
@@ -117,22 +110,25 @@ impl Section<'_> {
             && (self.label.starts_with("ENCRYPTED") || self.body.contains("ENCRYPTED"))
     }
 
-    /// Refuses what holds certificates that are missed only when they are needed.
+    /// Refuses sections with certificates that would be missed only when they are needed.
     fn refuse_lost_certificate(&self) -> Result<(), String> {
         let (line, label) = (self.line, self.label.to_ascii_uppercase());
-        if let Some((form, hint)) = OTHER_FORMS.iter().find(|(form, _)| *form == label) {
-            return Err(format!("line {line} begins a {form}, which is not read; {hint}"));
-        }
-        let is_harmless = label.contains("REQUEST") || label == "ATTRIBUTE CERTIFICATE";
-        if label.contains("CERTIFICATE") && !is_harmless {
-            return Err(format!(
-                "line {line} begins something like a certificate; its label should be CERTIFICATE"
-            ));
-        }
-        Ok(())
+        let hint = match label.as_str() {
+            "TRUSTED CERTIFICATE" => "openssl x509 converts it",
+            "PKCS7" => "openssl pkcs7 -print_certs converts it",
+            "CMS" => "openssl cms converts it",
+            "ATTRIBUTE CERTIFICATE" => return Ok(()),
+            label if label.contains("CERTIFICATE") && !label.contains("REQUEST") => {
+                return Err(format!(
+                    "line {line} begins something like a certificate; its label should be CERTIFICATE"
+                ));
+            }
+            _ => return Ok(()),
+        };
+        Err(format!("line {line} begins a {label}, which is not supported; {hint}"))
     }
 
-    /// The label, if it is one.
+    /// Returns the label, unless it could be something else.
     fn shown(&self) -> String {
         let is_plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || " .#".contains(c);
         let is_label = self.label.len() <= MAX_LABEL && self.label.chars().all(is_plain);
@@ -144,7 +140,7 @@ impl Section<'_> {
     }
 }
 
-/// Finds every section, wherever in a line it begins. A certificate that is not whole is an error.
+/// Finds every section, wherever in a line it begins. A truncated certificate is an error.
 fn sections(text: &str) -> Result<Vec<Section<'_>>, String> {
     let (mut sections, mut read) = (Vec::new(), 0);
     while let Some(begin) = next_begin(text, read) {
@@ -179,7 +175,7 @@ fn is_comment(line: &str) -> bool {
     ["#", ";", "//"].iter().any(|mark| line.trim_start().starts_with(mark))
 }
 
-/// Refuses what was meant to be the first or last line of a certificate.
+/// Refuses a line that was meant to be the first or last one of a certificate.
 ///
 /// It may have too few dashes, or those of a word processor.
 fn refuse_stray_markers(text: &str, from: usize, to: usize) -> Result<(), String> {
@@ -191,17 +187,13 @@ fn refuse_stray_markers(text: &str, from: usize, to: usize) -> Result<(), String
         let is_within = ["--BEGIN ", "--END "].iter().any(|part| line.contains(part));
         is_bare && words.ends_with("CERTIFICATE") || is_within && line.contains("CERTIFICATE")
     };
-    let mut at = from;
-    for line in text[from..to].split('\n') {
-        if !is_comment(line) && is_marker(line) {
-            let line = line_at(text, at);
-            return Err(format!(
-                "line {line} is like the first or last line of a certificate, but is not one"
-            ));
-        }
-        at += line.len() + 1;
+    match text[from..to].split('\n').position(|line| !is_comment(line) && is_marker(line)) {
+        None => Ok(()),
+        Some(index) => Err(format!(
+            "line {} is like the first or last line of a certificate, but is not one",
+            line_at(text, from) + index
+        )),
     }
-    Ok(())
 }
 
 fn line_at(text: &str, at: usize) -> usize {

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::basic_auth::{BasicAuth, PasswordVerifier};
 use crate::config::WebConfig;
 use crate::error::ConfigError;
-use crate::files::Fingerprint;
+use crate::files::Files;
 
 /// Interval between comparisons of the files with what was read last. A change counts when two comparisons in a row
 /// find the same: until then, the file may still be written.
@@ -30,7 +30,7 @@ pub struct WebConfigWatcher {
     verifier: PasswordVerifier,
     /// What was read last, used or refused. The lock is held while files are read: one that hangs blocks one
     /// thread, and no more.
-    last_read: Arc<Mutex<Fingerprint>>,
+    last_read: Arc<Mutex<Files>>,
 }
 
 /// The cause of a reload.
@@ -47,9 +47,9 @@ impl WebConfigWatcher {
     pub fn load(file: Option<PathBuf>) -> Result<Self, ConfigError> {
         let mut watcher = Self { file, ..Self::default() };
         if let Some(file) = &watcher.file {
-            let (config, fingerprint) = WebConfig::read(file, &watcher.verifier);
-            watcher.current.send_replace(Arc::new(config?));
-            watcher.last_read = Arc::new(Mutex::new(fingerprint));
+            let config = WebConfig::read(file, &mut Files::default(), &watcher.verifier)?;
+            watcher.last_read = Arc::new(Mutex::new(config.files.clone()));
+            watcher.current.send_replace(Arc::new(config));
         }
         Ok(watcher)
     }
@@ -85,13 +85,17 @@ impl WebConfigWatcher {
         let (verifier, last_read) = (self.verifier.clone(), self.last_read.clone());
         let reading = async {
             let last_read = last_read.lock_owned().await;
-            spawn_blocking(move || (WebConfig::read(&file, &verifier), last_read)).await
+            spawn_blocking(move || {
+                let mut files = Files::default();
+                (WebConfig::read(&file, &mut files, &verifier), files, last_read)
+            })
+            .await
         };
-        let ((config, fingerprint), mut last_read) = timeout(READ_TIMEOUT, reading)
+        let (config, files, mut last_read) = timeout(READ_TIMEOUT, reading)
             .await
             .map_err(|_| ConfigError::new("reading the web configuration takes too long"))?
             .map_err(|error| ConfigError::new(&error.to_string()))?;
-        *last_read = fingerprint;
+        *last_read = files;
         self.apply(config?, trigger)
     }
 
@@ -105,7 +109,7 @@ impl WebConfigWatcher {
             )));
         }
         // The same content is no reason to close connections.
-        if self.current.borrow().fingerprint == config.fingerprint {
+        if self.current.borrow().files == config.files {
             return Ok(());
         }
         self.current.send_replace(Arc::new(config));
@@ -124,7 +128,7 @@ impl WebConfigWatcher {
         loop {
             sleep(WATCH_INTERVAL).await;
             let last_read = self.last_read.clone().lock_owned().await;
-            let comparing = spawn_blocking(move || last_read.changed_hash());
+            let comparing = spawn_blocking(move || last_read.changed());
             // The reload reports the cause.
             let Ok(Ok(now)) = timeout(READ_TIMEOUT, comparing).await else { return };
             if now.is_some() && now == before {

@@ -11,7 +11,7 @@ async fn pipe_is_refused_without_blocking() {
     let file = folder.path().join("web.yml");
     fs::remove_file(&file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
-    assert!(web.last_read.lock().await.changed_hash().is_some());
+    assert!(web.last_read.lock().await.changed().is_some());
     let error = web.reload(ReloadTrigger::FileChange).await.unwrap_err().to_string();
     assert!(error.contains("not a regular file"), "{error}");
 }
@@ -38,7 +38,7 @@ async fn refused_change_keeps_the_last_good_configuration() {
     let folder = folder();
     let yaml = "tls_server_config: {cert_file: cert.pem, key_file: key.pem}";
     let web = load(folder.path(), yaml).unwrap();
-    let has_changed = async || web.last_read.lock().await.changed_hash().is_some();
+    let has_changed = async || web.last_read.lock().await.changed().is_some();
     assert!(!has_changed().await);
     // The certificate alone.
     let other = crate::tests::folder();
@@ -94,8 +94,7 @@ async fn file_change_that_removes_protection_is_refused() {
         let error = web.reload(ReloadTrigger::FileChange).await.unwrap_err().to_string();
         assert!(error.contains(said), "{less}\n{error}");
         assert!(
-            Arc::ptr_eq(&kept, &web.subscribe().borrow())
-                && web.last_read.lock().await.changed_hash().is_none()
+            Arc::ptr_eq(&kept, &web.subscribe().borrow()) && web.last_read.lock().await.changed().is_none()
         );
         // The same content is accepted, and so is a manual reload.
         fs::write(folder.path().join("web.yml"), &all).unwrap();
