@@ -28,22 +28,22 @@ const MAX_COST: u32 = 14;
 
 pub(crate) struct BasicAuth {
     hashes: BTreeMap<String, SecretString>,
-    /// The hash that takes the longest to verify. A password for an unknown name is verified against it, so
-    /// that the time does not tell which names exist.
+    /// The hash with the highest cost. A password for an unknown name is verified against it, so
+    /// that the time does not reveal which names exist.
     slowest: SecretString,
     verifier: PasswordVerifier,
 }
 
 /// Limits and remembers verifications of passwords across reloads.
 ///
-/// One password of a name is verified at a time, so that guesses of one name leave a permit to other names. That
-/// holds for unknown names, too, or the time would tell which names exist.
+/// One password of a name is verified at a time, so that guesses of one name leave a permit to
+/// other names. That holds for unknown names, too, or the time would reveal which names exist.
 #[derive(Clone)]
 pub(crate) struct PasswordVerifier {
     permits: Arc<Semaphore>,
     /// One lock for each name; each pending verification holds a clone.
     names: Arc<Mutex<BTreeMap<String, NameLock>>>,
-    /// The MAC of hash and password of each user whose password was right: only the first request needs bcrypt.
+    /// The MAC of hash and password of each verified user: only the first request needs bcrypt.
     verified: Arc<Mutex<BTreeMap<String, hmac::Tag>>>,
     key: hmac::Key,
 }
@@ -109,10 +109,10 @@ impl BasicAuth {
                 }
                 Some(cost) if cost <= MAX_COST => continue,
                 Some(cost) => format!(
-                    "has a cost of {cost}; the maximum is {MAX_COST}, since a guess would delay other users for too long"
+                    "has a cost of {cost}; the maximum is {MAX_COST}, since a guess delays other users"
                 ),
                 None => format!(
-                    "should be a bcrypt hash with a cost from 4 to {MAX_COST}, such as `htpasswd -nBC 10` writes after the name"
+                    "should be a bcrypt hash with a cost from 4 to {MAX_COST}, as `htpasswd -nBC 10` writes"
                 ),
             };
             return Err((name.clone(), problem));
@@ -132,7 +132,7 @@ impl BasicAuth {
         }
     }
 
-    /// Verifies a password. The time does not tell whether the name is known.
+    /// Verifies a password. The time does not reveal whether the name is known.
     pub(crate) async fn verify(&self, name: &str, password: &[u8]) -> AuthResult {
         // bcrypt ends passwords at a zero byte.
         if password.contains(&0) {
@@ -172,8 +172,9 @@ impl BasicAuth {
     }
 }
 
-/// Takes the time of verifying `slowest` when `hash` was verified already. Each cost takes twice as long as the
-/// one before, so the costs between them add up to just that.
+/// Takes the time of verifying `slowest` after `hash` was verified.
+///
+/// Each cost takes twice as long as the one before, so the costs between them add up to that.
 fn spend_remaining_time(password: &[u8], hash: &str, slowest: &str) {
     if let (Some(done), Some(most)) = (cost(hash), cost(slowest)) {
         for cost in done..most {
@@ -197,8 +198,8 @@ fn credentials(headers: &HeaderMap) -> Option<(String, Vec<u8>)> {
 /// Returns the cost of a bcrypt hash; `None` if it is none.
 fn cost(hash: &str) -> Option<u32> {
     let cost = hash.parse::<HashParts>().ok()?.get_cost();
-    // HashParts does not decode the parts. A hash that does not decode would be verified in no time, and so tell
-    // its name from others.
+    // HashParts does not decode the parts. A hash that does not decode would be verified in no
+    // time, which would reveal its name.
     let decodes = |part: &str, bytes| BASE_64.decode(part).is_ok_and(|decoded| decoded.len() == bytes);
     let is_whole =
         hash.is_ascii() && hash.len() == 60 && decodes(&hash[7..29], 16) && decodes(&hash[29..], 23);

@@ -29,7 +29,7 @@ impl ClientAuthType {
     }
 }
 
-/// Which certificates clients must present, from the weakest requirement on.
+/// The certificates that clients must present, from the weakest requirement on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ClientCertRequirement {
     #[default]

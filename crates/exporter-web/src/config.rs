@@ -117,18 +117,14 @@ fn build(
         .map_err(|(name, problem)| format!("basic_auth_users.{} {problem}", shown_key(&name)))?;
     let rate_limit = raw.rate_limit.filter(|limit| !limit.interval.is_zero());
     if rate_limit.is_some_and(|limit| limit.burst == 0) {
-        return Err("rate_limit.burst is 0 or missing, so no request would be answered; expected a whole number from 1".to_owned());
+        return Err("rate_limit.burst is 0 or missing; expected a whole number from 1".into());
     }
     match (&tls, &basic_auth) {
-        (None, None) => tracing::warn!(
-            "the web configuration names neither a certificate nor a user: access is unrestricted, over plain HTTP"
-        ),
-        (None, Some(_)) => tracing::warn!(
-            "the web configuration asks for passwords over plain HTTP, which does not protect them"
-        ),
-        (Some(_), None) if client_certs == ClientCertRequirement::Unverified => tracing::warn!(
-            "the web configuration asks clients for certificates, but also accepts clients without one, or certificates of any issuer"
-        ),
+        (None, None) => tracing::warn!("neither TLS nor users are configured; access is unrestricted"),
+        (None, Some(_)) => tracing::warn!("users are configured without TLS; passwords are not encrypted"),
+        (Some(_), None) if client_certs == ClientCertRequirement::Unverified => {
+            tracing::warn!("client certificates are not required and verified; access is unrestricted");
+        }
         _ => {}
     }
     Ok(WebConfig { tls, client_certs, headers, basic_auth, rate_limit, files: files.clone() })

@@ -7,8 +7,8 @@ const MAX_SHOWN: usize = 32;
 
 /// The reason why a web configuration is refused.
 ///
-/// It displays as one line with the file, the line, the key, the value and what would be right. Values that could be
-/// a password, a key or a hash are not repeated.
+/// It displays as one line with the file, the line, the key, the value and what would be right.
+/// Values that could be a password, a key or a hash are not repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(String);

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-/// A body that holds a guard, such as a semaphore permit, until it has been sent or the client is gone.
+/// A body that holds a guard, such as a permit, until it has been sent or the client is gone.
 #[derive(Debug)]
 pub struct GuardedBody<T> {
     body: Body,
@@ -12,7 +12,7 @@ pub struct GuardedBody<T> {
 }
 
 impl<T: Send + Unpin + 'static> GuardedBody<T> {
-    /// Wraps `body`, and holds `guard` as long as it is being sent.
+    /// Returns `body` with `guard`.
     pub fn wrap(body: Body, guard: T) -> Body {
         Body::new(Self { body, _guard: guard })
     }
@@ -33,5 +33,6 @@ impl<T: Unpin> HttpBody for GuardedBody<T> {
         self.body.size_hint()
     }
 
-    // `is_end_stream` stays false: hyper would drop the body, and its guard, before the last frame is sent.
+    // `is_end_stream` stays false: hyper would drop the body, and its guard, before the last frame
+    // is sent.
 }

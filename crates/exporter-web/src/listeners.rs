@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use tokio::net::TcpListener;
 
-/// Maximum number of sockets that systemd may pass: each takes memory, whether it is a socket or not.
+/// Maximum of `LISTEN_FDS`: each number takes memory, whether it is a socket or not.
 const MAX_SOCKETS: u64 = 1000;
 
 /// An address to listen on, `host:port` or `:port`.
@@ -34,7 +34,9 @@ impl fmt::Display for ListenAddress {
 }
 
 impl ListenAddress {
-    /// Listens on the address; without a host, on every address of both families, or of IPv4 where IPv6 is off.
+    /// Listens on the address.
+    ///
+    /// Without a host, that is every address of both families, or of IPv4 where IPv6 is off.
     pub async fn bind(&self) -> io::Result<TcpListener> {
         let Self(address) = self;
         if !address.starts_with(':') {
@@ -49,7 +51,7 @@ impl ListenAddress {
     }
 }
 
-/// Takes the sockets that systemd passes to this process (`sd_listen_fds(3)`); empty if there are none.
+/// Takes the sockets that systemd passes to this process; see `sd_listen_fds(3)`.
 pub fn from_systemd() -> io::Result<Vec<TcpListener>> {
     let count = std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse::<u64>().ok());
     if count.is_some_and(|count| count > MAX_SOCKETS) {

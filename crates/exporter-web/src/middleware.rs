@@ -17,7 +17,7 @@ use crate::guarded_body::GuardedBody;
 use crate::rate_limit::TokenBucket;
 use crate::timeouts::Timeouts;
 
-/// What an application adds to the web configuration file.
+/// Settings of an application besides the web configuration file.
 #[derive(Debug, Clone, Default)]
 pub struct ServeOptions {
     /// Path for probes that needs no password and no token of the rate limit, such as `/-/healthy`.
@@ -38,7 +38,9 @@ impl Middleware {
         Self { router: TowerToHyperService::new(router), options, bucket: Mutex::default() }
     }
 
-    /// Answers a request. Only a response that needed authentication keeps its connection from being evicted.
+    /// Answers a request.
+    ///
+    /// Only a response that needed authentication keeps its connection from being evicted.
     pub(crate) async fn call(
         &self,
         request: Request<Incoming>,

@@ -25,8 +25,9 @@ pub use crate::middleware::ServeOptions;
 use crate::timeouts::Timeouts;
 use crate::watcher::WebConfigWatcher;
 
-/// Maximum number of connections of all listeners, or half of the limit of open files if that is less: the rest is
-/// for the application. A new connection beyond it evicts the longest idle one.
+/// Maximum number of connections of all listeners, or half of the limit of open files if less.
+///
+/// The rest is for the application. A further connection evicts the longest idle one.
 const MAX_CONNECTIONS: u32 = 512;
 
 /// Interval between attempts to evict an idle connection.
@@ -35,7 +36,7 @@ const EVICT_INTERVAL: Duration = Duration::from_millis(1);
 /// Timeout of responses in progress at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Timeout of responses in progress when the web configuration changes: their clients may have lost access.
+/// Timeout of responses in progress after a change: their clients may have lost access.
 const WEB_CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Interval after an error of a listener, such as too many open files.
@@ -59,9 +60,9 @@ struct Server {
     shutdown: CancellationToken,
 }
 
-/// Serves `router` on every listener until `shutdown`, then waits up to five seconds for responses in progress.
+/// Serves `router` on every listener until `shutdown`.
 ///
-/// The bodies of requests are discarded.
+/// Then it waits up to five seconds for responses in progress. Bodies of requests are discarded.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     router: Router,
@@ -157,8 +158,10 @@ impl Server {
         self.serve_http(TokioIo::new(stream), web, &timeouts).await
     }
 
-    /// Serves requests until the connection ends or times out. After a change of the web configuration, and
-    /// at shutdown, only the response in progress is completed.
+    /// Serves requests until the connection ends or times out.
+    ///
+    /// After a change of the web configuration, and at shutdown, only the response in progress is
+    /// completed.
     async fn serve_http(
         &self,
         stream: impl hyper::rt::Read + hyper::rt::Write + Unpin,

@@ -15,8 +15,8 @@ pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 
 /// Decodes a file: without a byte order mark, with plain line ends, without white space at the end.
 ///
-/// UTF-16 with a byte order mark is decoded as well, since PowerShell's `>` writes it. The error does not
-/// repeat the text.
+/// UTF-16 with a byte order mark is decoded as well, since PowerShell's `>` writes it. The error
+/// does not repeat the text.
 pub fn decode(bytes: &[u8]) -> Result<String, String> {
     let text = match utf16(bytes) {
         Some(text) => text,
@@ -29,8 +29,7 @@ pub fn decode(bytes: &[u8]) -> Result<String, String> {
 }
 
 /// Decodes a file whose comments may be of any encoding.
-#[must_use]
-pub fn decode_lossy(bytes: &[u8]) -> String {
+pub(crate) fn decode_lossy(bytes: &[u8]) -> String {
     tidy(&utf16(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned()))
 }
 

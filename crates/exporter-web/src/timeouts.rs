@@ -47,7 +47,7 @@ impl Timeouts {
         ResponseGuard(self.clone())
     }
 
-    /// Waits until the deadline has passed, or until `evict` asks for the slot of an idle connection.
+    /// Waits until the deadline has passed, or until `evict` ends an idle connection.
     pub(crate) async fn expired(&self, evict: &Notify) {
         loop {
             let deadline = self.state().deadline;

@@ -1,4 +1,4 @@
-//! `tls_server_config`: the certificate, the TLS parameters, and which client certificates are required.
+//! `tls_server_config`: the certificate and the verification of client certificates.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use crate::files::Files;
 use crate::yaml::TlsServerConfig;
 use crate::{pem, tls_params};
 
-/// Returns no configuration if neither a certificate nor a key that needs one is set. An error begins with the key
-/// that it is about.
+/// Returns no configuration if neither a certificate nor a key that needs one is set.
+///
+/// An error begins with the key that it is about.
 pub(crate) fn server_config(
     file: &Path,
     raw: &TlsServerConfig,
@@ -40,7 +41,7 @@ pub(crate) fn server_config(
                 return Err("cert_file is missing, so client_allowed_sans would have no effect".into());
             }
             if *raw != TlsServerConfig::default() {
-                tracing::warn!(file = %file.display(), "no certificate in tls_server_config; serving plain HTTP");
+                tracing::warn!("no certificate in tls_server_config; serving plain HTTP");
             }
             return Ok((None, ClientCertRequirement::None));
         }
@@ -72,7 +73,7 @@ pub(crate) fn server_config(
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.ignore_client_order = raw.prefer_server_cipher_suites.unwrap_or(true);
     if has_verifier {
-        // A resumed session would take the certificate from the session, even if it has expired since.
+        // A resumed session would accept a certificate that has expired since.
         config.session_storage = Arc::new(NoServerSessionStorage {});
     }
     Ok((Some(Arc::new(config)), requirement))
@@ -115,7 +116,7 @@ impl Pem {
         let path = file.parent().unwrap_or(Path::new("")).join(name);
         match files.read(&path) {
             Ok(content) => Ok(Some(Self { key: key_file, file: path.display().to_string(), content })),
-            // The value may be the key itself instead of its file; `$` separates the parts of a hash.
+            // The value can be the private key itself, or a hash.
             Err(error) if is_file_name(name) => {
                 Err(format!("{key_file} cannot read {}: {error}", path.display()))
             }
@@ -151,12 +152,24 @@ fn client_verifier(
     let auth_type = raw.client_auth_type.unwrap_or(ClientAuthType::NoClientCert);
     let allowed_sans = raw.client_allowed_sans.clone();
     if allowed_sans.iter().flatten().any(|name| name.contains('@') && !name.contains(':')) {
-        return Err("client_allowed_sans holds an e-mail address, which is not supported; expected DNS names, IP addresses or URIs".into());
+        return Err(
+            "client_allowed_sans holds an e-mail address; expected DNS names, IP addresses or URIs".into()
+        );
     }
     let issuer_verifier = match (auth_type.verifies(), authorities) {
         (false, None) if allowed_sans.is_none() => None,
-        (false, _) => return Err("client_auth_type verifies no certificate, so client_ca_file and client_allowed_sans would have no effect; write RequireAndVerifyClientCert".into()),
-        (true, None) => return Err("client_ca_file is missing; it should name the certificates of the authorities that issue client certificates".into()),
+        (false, _) => {
+            return Err(
+                "client_auth_type verifies no certificate, as client_ca_file and client_allowed_sans need; \
+ expected RequireAndVerifyClientCert"
+                    .into(),
+            );
+        }
+        (true, None) => {
+            return Err(
+                "client_ca_file is missing; expected the authorities that issue client certificates".into()
+            );
+        }
         (true, Some(pem)) => {
             let unusable = |error: &dyn std::fmt::Display| pem.error(&format!("cannot be used: {error}"));
             let mut roots = RootCertStore::empty();

@@ -37,7 +37,7 @@ pub(crate) fn versions(raw: &TlsServerConfig) -> Result<Vec<&'static SupportedPr
     let supported = supported.into_iter().filter(|(version, _)| (min..=max).contains(version));
     let supported: Vec<_> = supported.map(|(_, version)| version).collect();
     if supported.is_empty() {
-        return Err("max_version leaves no version that is supported, together with min_version; supported are TLS12 and TLS13".to_owned());
+        return Err("max_version leaves no version that is supported; expected TLS12 or TLS13".into());
     }
     Ok(supported)
 }
@@ -59,7 +59,10 @@ pub(crate) fn provider(raw: &TlsServerConfig) -> Result<CryptoProvider, String> 
         let known = CURVES.map(|(name, curve)| (name.to_owned(), curve));
         provider.kx_groups = choose("curve_preferences", names, &known, &["CurveP521"])?;
         if provider.kx_groups.is_empty() {
-            return Err("curve_preferences names none that is supported; supported are X25519, CurveP256 and CurveP384".to_owned());
+            return Err(
+                "curve_preferences names none that is supported; expected X25519, CurveP256 or CurveP384"
+                    .into(),
+            );
         }
     }
     Ok(provider)

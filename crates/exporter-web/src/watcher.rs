@@ -13,8 +13,10 @@ use crate::config::WebConfig;
 use crate::error::ConfigError;
 use crate::files::Files;
 
-/// Interval between comparisons of the files with what was read last. A change counts when two comparisons in a row
-/// find the same: until then, the file may still be written.
+/// Interval between comparisons of the files with those that were read last.
+///
+/// A change counts when two comparisons in a row find the same: until then, the file may still be
+/// written.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Timeout of reading the files.
@@ -28,8 +30,8 @@ pub struct WebConfigWatcher {
     file: Option<PathBuf>,
     current: watch::Sender<Arc<WebConfig>>,
     verifier: PasswordVerifier,
-    /// What was read last, used or refused. The lock is held while files are read: one that hangs blocks one
-    /// thread, and no more.
+    /// The files that were read last, used or refused. The lock is held while files are read, so
+    /// that a read that hangs blocks one thread only.
     last_read: Arc<Mutex<Files>>,
 }
 
@@ -54,19 +56,19 @@ impl WebConfigWatcher {
         Ok(watcher)
     }
 
-    /// Whether connections use TLS.
+    /// Returns true if connections use TLS.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.current.borrow().tls.is_some()
     }
 
-    /// Number of users; 0 if access needs no password.
+    /// Returns the number of users, 0 if access needs no password.
     #[must_use]
     pub fn user_count(&self) -> usize {
         self.current.borrow().basic_auth.as_ref().map_or(0, BasicAuth::user_count)
     }
 
-    /// Which certificates clients must present: `none`, `unverified` or `verified`.
+    /// Returns which certificates clients must present: `none`, `unverified` or `verified`.
     #[must_use]
     pub fn client_certificates(&self) -> &'static str {
         self.current.borrow().client_certs.as_str()
@@ -78,8 +80,9 @@ impl WebConfigWatcher {
 
     /// Reads the file again; an error keeps the configuration in use.
     ///
-    /// [`ReloadTrigger::FileChange`] also refuses a configuration that would remove TLS, authentication or the
-    /// verification of client certificates: the file may be half written, or truncated by a full disk.
+    /// [`ReloadTrigger::FileChange`] also refuses a configuration that would remove TLS,
+    /// authentication or the verification of client certificates: the file may be half written, or
+    /// truncated by a full disk.
     pub async fn reload(&self, trigger: ReloadTrigger) -> Result<(), ConfigError> {
         let Some(file) = self.file.clone() else { return Ok(()) };
         let (verifier, last_read) = (self.verifier.clone(), self.last_read.clone());
@@ -103,7 +106,7 @@ impl WebConfigWatcher {
         let removed = self.current.borrow().removed_by(&config);
         if let (false, ReloadTrigger::FileChange, Some(file)) = (removed.is_empty(), trigger, &self.file) {
             return Err(ConfigError::new(&format!(
-                "{}: no longer {}, which needs a reload on request: reload the configuration if that is meant",
+                "{}: no longer {}, which needs a reload on request",
                 file.display(),
                 removed.join(", nor ")
             )));

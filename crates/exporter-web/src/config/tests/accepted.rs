@@ -48,16 +48,20 @@ fn every_key_is_accepted() {
     };
     let inline = format!("tls_server_config:\n  cert: |{}\n  key: |{}\n", pem("cert.pem"), pem("key.pem"));
     for yaml in [
-        "tls_server_config: {cert_file: cert.pem, key_file: key.pem}",
-        "tls_server_config: {cert_file: cert.pem, key_file: key.pem, min_version: TLS13, max_version: TLS13}",
-        "tls_server_config: {cert_file: cert.pem, key_file: key.pem, min_version: TLS10, prefer_server_cipher_suites: false}",
-        "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: NoClientCert}",
-        "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireClientCert}",
-        "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireAndVerifyClientCert, client_ca_file: cert.pem, client_allowed_sans: [a, 'spiffe://b/c', 127.0.0.1]}",
-        "tls_server_config: {cert_file: cert.pem, key_file: key.pem, cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_RSA_WITH_AES_128_CBC_SHA], curve_preferences: [CurveP521, CurveP384]}",
-        &inline,
+        tls(""),
+        tls("min_version: TLS13, max_version: TLS13"),
+        tls("min_version: TLS10, prefer_server_cipher_suites: false"),
+        tls("client_auth_type: NoClientCert"),
+        tls("client_auth_type: RequireClientCert"),
+        tls(
+            "client_auth_type: RequireAndVerifyClientCert, client_ca_file: cert.pem, client_allowed_sans: [a, 'spiffe://b/c', 127.0.0.1]",
+        ),
+        tls(
+            "cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_RSA_WITH_AES_128_CBC_SHA], curve_preferences: [CurveP521, CurveP384]",
+        ),
+        inline,
     ] {
-        let web = load(folder.path(), yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
+        let web = load(folder.path(), &yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
         assert!(web.is_encrypted(), "{yaml}");
     }
     let yaml = format!(
@@ -88,10 +92,12 @@ fn rate_limit_interval_of_zero_is_no_limit() {
 #[test]
 fn cipher_suites_and_curves_keep_their_order() {
     let folder = folder();
-    let yaml = "tls_server_config: {cert_file: cert.pem, key_file: key.pem, cipher_suites: [TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], curve_preferences: [CurveP384, X25519]}";
-    let config = load(folder.path(), yaml).unwrap().subscribe().borrow().clone();
-    let tls = config.tls.as_ref().unwrap();
-    let provider = tls.crypto_provider();
+    let yaml = tls(
+        "cipher_suites: [TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], curve_preferences: [CurveP384, X25519]",
+    );
+    let config = load(folder.path(), &yaml).unwrap().subscribe().borrow().clone();
+    let server = config.tls.as_ref().unwrap();
+    let provider = server.crypto_provider();
     let old: Vec<_> = provider
         .cipher_suites
         .iter()
@@ -108,10 +114,10 @@ fn cipher_suites_and_curves_keep_their_order() {
     assert_eq!(provider.cipher_suites.len(), 5, "those of TLS 1.3 are all there");
     let curves: Vec<_> = provider.kx_groups.iter().map(|group| group.name()).collect();
     assert_eq!(curves, [NamedGroup::secp384r1, NamedGroup::X25519]);
-    assert_eq!(tls.alpn_protocols, [b"http/1.1"]);
-    assert!(tls.ignore_client_order);
-    let yaml = "tls_server_config: {cert_file: cert.pem, key_file: key.pem, prefer_server_cipher_suites: no}";
-    let config = load(folder.path(), yaml).unwrap().subscribe().borrow().clone();
+    assert_eq!(server.alpn_protocols, [b"http/1.1"]);
+    assert!(server.ignore_client_order);
+    let yaml = tls("prefer_server_cipher_suites: no");
+    let config = load(folder.path(), &yaml).unwrap().subscribe().borrow().clone();
     assert!(!config.tls.as_ref().unwrap().ignore_client_order);
 }
 
