@@ -79,7 +79,8 @@ pub struct Cluster<'a> {
     pub project: &'a str,
     /// Its name.
     pub cluster_name: &'a str,
-    /// All of it in one word.
+    /// The status, a single word.
+    #[serde(rename = "status")]
     pub verdict: Verdict,
     /// Whether it is paused.
     pub paused: Option<bool>,

@@ -24,7 +24,7 @@ const REFRESH: (f64, f64) = (2.0, 15.0);
 
 /// The columns, with what they are sorted by.
 const COLUMNS: [(&str, Sort); 7] = [
-    ("Verdict", Sort::Verdict),
+    ("Status", Sort::Verdict),
     ("Cluster", Sort::Cluster),
     ("Newest job", Sort::Job),
     ("Last success", Sort::Success),
@@ -79,11 +79,11 @@ pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str
                         }
                         noscript { button type="submit" { "Find" } }
                     }
-                    p id="lost" class="banner unseen" role="alert" hidden {}
-                    p id="held" class="banner quiet" hidden { "This page is not refreshed while text is marked." }
+                    p id="lost" class="banner unknown" role="alert" hidden {}
+                    p id="held" class="banner none" hidden { "This page is not refreshed while text is marked." }
                 }
                 main id="live" data-every=(every) {
-                    nav id="kinds" aria-label="Kinds of verdicts" { (kinds(query, &summary)) }
+                    nav id="severities" aria-label="Severities" { (kinds(query, &summary)) }
                     div id="banners" { (banners(&status, &summary)) }
                     (table(&status, query))
                 }
@@ -131,10 +131,10 @@ impl Summary {
         Self { counts, clusters, unread, unpolled, problems, unmatched, refused }
     }
 
-    /// How many clusters are in which trouble.
+    /// Number of clusters of each severity from warning up.
     fn troubles(&self) -> Vec<String> {
         let troubles = self.counts.iter().filter(|(kind, count)| *count > 0 && *kind <= Kind::Look);
-        troubles.map(|(kind, count)| format!("{count} {}", words(*kind))).collect()
+        troubles.map(|(kind, count)| format!("{count} {}", kind.as_str())).collect()
     }
 
     /// What stands in the tab of a browser.
@@ -142,7 +142,7 @@ impl Summary {
         let mut parts = self.troubles();
         match (self.clusters, self.unread) {
             (_, 0) => {}
-            (0, _) => parts.push("blind".to_owned()),
+            (0, _) => parts.push("discovery failing".to_owned()),
             (_, unread) => parts.push(format!("{unread} unread")),
         }
         if self.refused {
@@ -155,23 +155,24 @@ impl Summary {
     /// The same in sentences.
     fn sentences(&self) -> String {
         let mut text = match (self.clusters, self.troubles().join(", ")) {
-            (0, _) if self.unread > 0 => "No cluster can be seen.".to_owned(),
+            (0, _) if self.unread > 0 => "No cluster is known.".to_owned(),
             (0, _) => "No cluster is known yet.".to_owned(),
             (clusters, trouble) if trouble.is_empty() && self.unpolled > 0 => format!("{clusters} clusters."),
-            (1, trouble) if trouble.is_empty() => "1 cluster, not in trouble.".to_owned(),
-            (clusters, trouble) if trouble.is_empty() => format!("{clusters} clusters, none in trouble."),
+            (1, trouble) if trouble.is_empty() => "1 cluster without problems.".to_owned(),
+            (clusters, trouble) if trouble.is_empty() => format!("{clusters} clusters without problems."),
             (1, trouble) => format!("1 cluster: {trouble}."),
             (clusters, trouble) => format!("{clusters} clusters: {trouble}."),
         };
         match self.unread {
             0 => {}
-            1 => text += " An organization, a project or a detail of one cannot be read.",
+            1 => text += " An organization, a project or a collector of one cannot be read.",
             unread => {
-                let _ = write!(text, " {unread} organizations, projects or details of them cannot be read.");
+                let _ =
+                    write!(text, " {unread} organizations, projects or collectors of them cannot be read.");
             }
         }
         if self.unpolled > 0 {
-            let _ = write!(text, " Not polled yet: {}.", self.unpolled);
+            let _ = write!(text, " Not read yet: {}.", self.unpolled);
         }
         if self.refused {
             text += " The configuration was refused.";
@@ -180,26 +181,25 @@ impl Summary {
     }
 }
 
-/// Of how many clusters it is said.
 fn words(kind: Kind) -> &'static str {
     match kind {
-        Kind::Missing => "missing a backup",
-        Kind::Unseen => "not seen",
-        Kind::Look => "to look at",
-        Kind::Quiet => "with nothing due",
-        Kind::Well => "well",
+        Kind::Missing => "Critical",
+        Kind::Unseen => "Unknown",
+        Kind::Look => "Warning",
+        Kind::Quiet => "None",
+        Kind::Well => "OK",
     }
 }
 
-/// One link for each kind of verdict.
+/// One link for each severity.
 fn kinds(query: &Query, summary: &Summary) -> Markup {
     let link = |kind: Option<Kind>| Query { kind, ..query.clone() }.to_string();
     let current = |kind: Option<Kind>| (query.kind == kind).then_some("true");
     html! {
         a id="all" href=(link(None)) aria-current=[current(None)] { "All " (summary.clusters) }
         @for (kind, count) in &summary.counts {
-            a id={ "kind-" (kind.as_str()) } class=(kind.as_str()) href=(link(Some(*kind))) aria-current=[current(Some(*kind))] {
-                (count) " " (words(*kind))
+            a id={ "severity-" (kind.as_str()) } class=(kind.as_str()) href=(link(Some(*kind))) aria-current=[current(Some(*kind))] {
+                (words(*kind)) " " (count)
             }
         }
     }
@@ -210,17 +210,17 @@ fn banners(status: &Status<'_>, summary: &Summary) -> Markup {
     let unnamed = status.clusters_watched.saturating_sub(status.clusters_named);
     html! {
         @if let Some(error) = &status.configuration_error {
-            p class="banner missing" { "The configuration was refused when it was read last, and an older one is in force: " (isolated(error)) }
+            p class="banner critical" { "The configuration was refused when it was read last, and an older one is in force: " (isolated(error)) }
         }
-        @for text in &summary.problems { p class="banner unseen" { (text) } }
+        @for text in &summary.problems { p class="banner unknown" { (text) } }
         @if summary.unmatched > 0 {
-            p class="banner look" {
+            p class="banner warning" {
                 "Nothing will ever be exported of " (summary.unmatched) @if summary.unmatched == 1 { " cluster" } @else { " clusters" }
                 ": no item of the backup policy has the frequency that is exported."
             }
         }
         @if unnamed > 0 {
-            p class="banner quiet" { (unnamed) " of " (status.clusters_watched) " clusters wait for the name of their project." }
+            p class="banner none" { (unnamed) " of " (status.clusters_watched) " clusters wait for the name of their project." }
         }
     }
 }

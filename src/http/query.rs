@@ -35,7 +35,7 @@ impl Sort {
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::Verdict => "verdict",
+            Self::Verdict => "status",
             Self::Cluster => "cluster",
             Self::Job => "job",
             Self::Success => "success",
@@ -93,11 +93,11 @@ impl Query {
                 "search" => parsed.search = value.into_owned(),
                 // What a form sends where nothing is chosen.
                 _ if value.is_empty() => {}
-                "kind" => parsed.kind = Some(one_of(&name, &value, Kind::ALL, Kind::as_str)?),
+                "severity" => parsed.kind = Some(one_of(&name, &value, Kind::ALL, Kind::as_str)?),
                 "sort" => parsed.sort = one_of(&name, &value, Sort::ALL, Sort::as_str)?,
                 "order" => {
                     parsed.reversed =
-                        one_of(&name, &value, ["natural", "reversed"], |order| order)? == "reversed";
+                        one_of(&name, &value, ["asc", "reversed"], |order| order)? == "reversed";
                 }
                 _ => {}
             }
@@ -109,7 +109,7 @@ impl Query {
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let parameters = [
             ("search", Some(self.search.as_str()).filter(|search| !search.is_empty())),
-            ("kind", self.kind.map(Kind::as_str)),
+            ("severity", self.kind.map(Kind::as_str)),
             ("sort", (self.sort != Sort::default()).then(|| self.sort.as_str())),
             ("order", self.reversed.then_some("reversed")),
         ];

@@ -81,11 +81,11 @@ impl Kind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Missing => "missing",
-            Self::Unseen => "unseen",
-            Self::Look => "look",
-            Self::Quiet => "quiet",
-            Self::Well => "well",
+            Self::Missing => "critical",
+            Self::Unseen => "unknown",
+            Self::Look => "warning",
+            Self::Quiet => "none",
+            Self::Well => "ok",
         }
     }
 }
@@ -93,19 +93,19 @@ impl Kind {
 /// Every verdict in the order of the enum, with its kind and its words.
 const TABLE: [(Verdict, Kind, &str); 14] = [
     (Verdict::Failed, Kind::Missing, "Failed"),
-    (Verdict::NotBegun, Kind::Missing, "Not begun"),
+    (Verdict::NotBegun, Kind::Missing, "Not started"),
     (Verdict::Overdue, Kind::Missing, "Overdue"),
-    (Verdict::NeverExported, Kind::Missing, "Never exported"),
-    (Verdict::BucketGone, Kind::Missing, "Bucket gone"),
-    (Verdict::Blind, Kind::Unseen, "Blind"),
+    (Verdict::NeverExported, Kind::Missing, "Never succeeded"),
+    (Verdict::BucketGone, Kind::Missing, "Bucket missing"),
+    (Verdict::Blind, Kind::Unseen, "Polls failing"),
     (Verdict::Stalled, Kind::Look, "Stalled"),
     (Verdict::QueuedTooLong, Kind::Look, "Queued too long"),
-    (Verdict::AutoExportOff, Kind::Look, "Auto export off"),
-    (Verdict::NotPolledYet, Kind::Quiet, "Not polled yet"),
+    (Verdict::AutoExportOff, Kind::Look, "Auto export disabled"),
+    (Verdict::NotPolledYet, Kind::Quiet, "Not read yet"),
     (Verdict::Paused, Kind::Quiet, "Paused"),
-    (Verdict::NothingExpected, Kind::Quiet, "Nothing expected"),
-    (Verdict::FirstNotDue, Kind::Quiet, "First one not due"),
-    (Verdict::Well, Kind::Well, "Well"),
+    (Verdict::NothingExpected, Kind::Quiet, "No exports expected"),
+    (Verdict::FirstNotDue, Kind::Quiet, "First export not due"),
+    (Verdict::Well, Kind::Well, "Healthy"),
 ];
 
 impl Verdict {

@@ -118,7 +118,7 @@ async fn a_bucket_that_is_gone_is_told_of_each_cluster_that_exports_to_it() {
     change_project(&simulator, |project| drop(project.buckets.pop()));
     exporter.until(|scrape| missing(scrape) == [Some(0.0), Some(1.0)]).await;
     let page = exporter.page().await;
-    assert!(page.contains("its export bucket is gone: 5f0e5a3b9c1d4e6f8a7b0002"), "{page}");
+    assert!(page.contains("export bucket missing: 5f0e5a3b9c1d4e6f8a7b0002"), "{page}");
     change_project(&simulator, |project| project.buckets.clear());
     exporter.until(|scrape| missing(scrape) == [Some(1.0), Some(1.0)]).await;
     // A list that cannot be read is no list of nothing.

@@ -195,7 +195,7 @@ async fn the_status_page_shows_every_cluster() {
         ">InProgress<",
         "class=\"bar ",
         "/105",
-        "never exported",
+        "none listed",
         "BUCKET_GONE",
         "the &lt;bucket&gt; is gone",
         "first 2h 30m ago",

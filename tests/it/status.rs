@@ -16,7 +16,7 @@ fn failed() -> JobOutcome {
     JobOutcome::Failed("BUCKET_GONE".to_owned(), "the <bucket> is gone".to_owned())
 }
 
-/// One cluster for each kind of verdict, and one that is blind.
+/// One cluster of each severity and more, and one whose polls fail.
 fn all_kinds() -> AtlasState {
     let ended = |ago: Duration, end| Job::ended(ago, end);
     let snapshot = Snapshot::taken(HOUR * 25, "daily");
@@ -100,18 +100,18 @@ async fn each_cluster_has_its_verdict_and_the_worst_is_first() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|cluster| (cluster["cluster_name"].as_str().unwrap(), cluster["verdict"].as_str().unwrap()))
+        .map(|cluster| (cluster["cluster_name"].as_str().unwrap(), cluster["status"].as_str().unwrap()))
         .collect();
     let expected = [
         ("failing", "failed"),
         ("failing-often", "failed"),
-        ("waiting", "not_begun"),
+        ("waiting", "not_started"),
         ("overdue", "overdue"),
-        ("never", "never_exported"),
-        ("blind", "blind"),
+        ("never", "never_succeeded"),
+        ("blind", "polls_failing"),
         ("stuck", "stalled"),
-        ("unexpected", "nothing_expected"),
-        ("well", "well"),
+        ("unexpected", "no_exports_expected"),
+        ("well", "healthy"),
     ];
     assert_eq!(verdicts, expected);
     assert_eq!(status["clusters_watched"], 9);
@@ -214,15 +214,16 @@ async fn clusters_are_found_and_sorted_as_asked() {
         assert_eq!(names[..expected.len().min(names.len())], *expected, "{query}: {names:?}");
         names.len()
     };
-    assert_eq!(check("?search=FAILING", &["failing", "failing-often"]).await, 2);
+    // The status is searched, too: `Polls failing`.
+    assert_eq!(check("?search=FAILING", &["failing", "failing-often", "blind"]).await, 3);
     assert_eq!(check("?search=often+payments", &["failing-often"]).await, 1);
     assert_eq!(check("?search=bucket_gone", &["failing", "failing-often"]).await, 2);
     assert_eq!(check("?search=forbidden", &["blind"]).await, 1);
     assert_eq!(check("?search=nobody", &[]).await, 0);
-    assert_eq!(check("?kind=unseen", &["blind"]).await, 1);
-    assert_eq!(check("?kind=missing&search=nothing+expected", &[]).await, 0);
-    assert_eq!(check("?kind=quiet&search=nothing+expected", &["unexpected"]).await, 1);
-    assert_eq!(check("?kind=&sort=&order=", &["failing"]).await, 9);
+    assert_eq!(check("?severity=unknown", &["blind"]).await, 1);
+    assert_eq!(check("?severity=critical&search=exports+expected", &[]).await, 0);
+    assert_eq!(check("?severity=none&search=exports+expected", &["unexpected"]).await, 1);
+    assert_eq!(check("?severity=&sort=&order=", &["failing"]).await, 9);
     check("?sort=cluster", &["blind", "failing", "failing-often", "never"]).await;
     check("?sort=cluster&order=reversed", &["well", "waiting", "unexpected"]).await;
     check("?sort=failures", &["failing-often", "failing"]).await;
@@ -234,9 +235,9 @@ async fn clusters_are_found_and_sorted_as_asked() {
     check("?sort=bucket", &["waiting"]).await;
     check("?something=else", &["failing"]).await;
     for (query, expected) in [
-        ("?kind=bad", "kind=bad: it is one of missing, unseen, look, quiet, well\n"),
-        ("?sort=age", "sort=age: it is one of verdict, cluster, job, success, bucket, failures, poll\n"),
-        ("?order=up", "order=up: it is one of natural, reversed\n"),
+        ("?severity=bad", "severity=bad: it is one of critical, unknown, warning, none, ok\n"),
+        ("?sort=age", "sort=age: it is one of status, cluster, job, success, bucket, failures, poll\n"),
+        ("?order=up", "order=up: it is one of asc, reversed\n"),
         (&format!("?search={}", "a+".repeat(101)), "search: it may have 200 characters\n"),
     ] {
         for path in ["/", "/api/v1/clusters"] {
@@ -255,14 +256,14 @@ async fn the_page_is_whole_without_a_script() {
     assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
     let page = answer.text().await.unwrap();
     for part in [
-        "<title>5 missing a backup · 1 not seen · 1 to look at · Atlas backup exports</title>",
-        "9 clusters: 5 missing a backup, 1 not seen, 1 to look at.",
+        "<title>5 critical · 1 unknown · 1 warning · Atlas backup exports</title>",
+        "9 clusters: 5 critical, 1 unknown, 1 warning.",
         "value=\"failing\"",
-        "2 shown, as of ",
+        "3 shown, as of ",
         "the &lt;bucket&gt; is gone",
         "expected: every 1d",
         // Whatever is chosen keeps the rest.
-        "href=\"?search=failing&amp;kind=missing&amp;sort=failures\"",
+        "href=\"?search=failing&amp;severity=critical&amp;sort=failures\"",
         "href=\"?search=failing&amp;sort=failures&amp;order=reversed\"",
         "<th scope=\"col\" aria-sort=\"descending\"><a id=\"sort-failures\"",
         "<input type=\"hidden\" name=\"sort\" value=\"failures\">",
@@ -299,11 +300,11 @@ async fn figures_that_were_withdrawn_leave_nobody_well() {
     exporter.until(|scrape| !scrape.has_figures("a")).await;
     let status = json(&exporter, "").await;
     let cluster = &status["clusters"][0];
-    assert_eq!((&cluster["verdict"], &cluster["up"]), (&"blind".into(), &true.into()));
+    assert_eq!((&cluster["status"], &cluster["up"]), (&"polls_failing".into(), &true.into()));
     let page = exporter.page().await;
     // Whether the failure was made good, nobody knows now.
     assert!(
-        page.contains("1 cluster: 1 not seen.") && !page.contains("Atlas told of a failed export"),
+        page.contains("1 cluster: 1 unknown.") && !page.contains("Atlas told of a failed export"),
         "{page}"
     );
 }
@@ -333,8 +334,8 @@ async fn a_page_that_can_see_nothing_says_so_first() {
         .await;
     let page = exporter.page().await;
     for part in [
-        "<title>blind · Atlas backup exports</title>",
-        "No cluster can be seen. An organization, a project or a detail of one cannot be read.",
+        "<title>discovery failing · Atlas backup exports</title>",
+        "No cluster is known. An organization, a project or a collector of one cannot be read.",
         &format!("Cannot read the projects of organization {ORGANIZATION}: "),
     ] {
         assert!(page.contains(part), "{part:?} is not on the page:\n{page}");
@@ -343,7 +344,7 @@ async fn a_page_that_can_see_nothing_says_so_first() {
     simulator.state().faults.clear();
     exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;
     let page = exporter.page().await;
-    assert!(page.contains("<title>1 missing a backup · Atlas backup exports</title>"), "{page}");
+    assert!(page.contains("<title>1 critical · Atlas backup exports</title>"), "{page}");
     std::fs::write(exporter.folder.path().join("config.toml"), "[atlas]\nbase_url = 1\n").unwrap();
     exporter.signal("HUP");
     exporter
@@ -351,7 +352,7 @@ async fn a_page_that_can_see_nothing_says_so_first() {
         .await;
     let page = exporter.page().await;
     assert!(page.contains("· configuration refused · Atlas backup exports</title>"), "{page}");
-    assert!(page.contains("1 cluster: 1 missing a backup. The configuration was refused."), "{page}");
+    assert!(page.contains("1 cluster: 1 critical. The configuration was refused."), "{page}");
 }
 
 #[tokio::test]
@@ -374,7 +375,7 @@ async fn the_next_poll_is_told_and_what_is_stale_is_gone() {
     exporter.until(|scrape| scrape.up("a") == Some(0.0) && !scrape.has_figures("a")).await;
     let status = json(&exporter, "").await;
     let cluster = &status["clusters"][0];
-    assert_eq!((&cluster["verdict"], &cluster["jobs"]), (&"blind".into(), &Value::Null));
+    assert_eq!((&cluster["status"], &cluster["jobs"]), (&"polls_failing".into(), &Value::Null));
     assert_eq!(cluster["last_poll_error"]["reason"], "server_error");
     let page = exporter.page().await;
     assert!(page.contains("server_error: Atlas answered 500") && page.contains(">unknown<"), "{page}");
@@ -397,7 +398,7 @@ async fn links_of_the_page_are_relative_and_lead_somewhere() {
             assert!(start.elapsed() < Duration::from_secs(20), "{}", exporter.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        for query in ["", "?search=fail&kind=missing&sort=job&order=reversed"] {
+        for query in ["", "?search=fail&severity=critical&sort=job&order=reversed"] {
             let page = exporter.get(&format!("/{query}")).await.text().await.unwrap();
             let links = attributes(&page, "href");
             for link in ["data:,", path, "api/v1/clusters", "-/healthy", "-/ready"] {
@@ -449,7 +450,7 @@ async fn a_banner_claims_no_polls_while_they_fail() {
         "{page}"
     );
     assert!(!page.contains("watched all the same"), "{page}");
-    assert_eq!(page.matches("class=\"banner unseen\"").count(), 2, "one cause, one banner: {page}");
+    assert_eq!(page.matches("class=\"banner unknown\"").count(), 2, "one cause, one banner: {page}");
     let status = json(&exporter, "").await;
     let reasons: Vec<_> = status["problems"].as_array().unwrap().iter().map(|one| &one["reason"]).collect();
     assert_eq!(reasons, ["server_error"; 3], "{status}");

@@ -76,12 +76,12 @@ impl Group<'_> {
         }
     }
 
-    /// Names the faults that the details would show.
+    /// Names the faults that the collectors would find.
     fn unnoticed(&self) -> String {
         let meanings = [
             ("snapshots", "snapshots whose export never begins"),
             ("events", "failures before there was a job"),
-            ("buckets", "buckets that are missing"),
+            ("buckets", "missing buckets"),
         ];
         let meanings: Vec<_> = meanings
             .iter()
@@ -197,7 +197,7 @@ mod tests {
             [
                 "Cannot read the projects of organization o and the buckets, clusters, events and snapshots of 4 projects (a, b, c, ...): cannot reach Atlas: a:443: refused. \
               What is known stays; new projects and clusters are not noticed. \
-              Not noticed: snapshots whose export never begins, failures before there was a job and buckets that are missing."
+              Not noticed: snapshots whose export never begins, failures before there was a job and missing buckets."
             ]
         );
         // Another address at the same time is no other cause; another code is.

@@ -35,7 +35,7 @@
 
   function show(page) {
     const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
-    for (const id of ["kinds", "banners", "shown", "head"]) put(of(id), page.getElementById(id));
+    for (const id of ["severities", "banners", "shown", "head"]) put(of(id), page.getElementById(id));
     rows(of("rows"), page.getElementById("rows"));
     if (focused) of(focused)?.focus({ preventScroll: true });
     document.title = page.title;

@@ -25,7 +25,7 @@ pub(super) fn row(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
             td data-is="Newest job" {
                 @match (&cluster.newest_job, &cluster.jobs) {
                     (Some(job), jobs) => { (newest_job(job, jobs.as_ref(), cluster.last_progress_at, now)) },
-                    (None, Some(jobs)) if jobs.0.iter().all(|(_, count)| *count == 0) => { "never exported" },
+                    (None, Some(jobs)) if jobs.0.iter().all(|(_, count)| *count == 0) => { "none listed" },
                     _ => { (unknown()) },
                 }
             }
@@ -80,12 +80,12 @@ fn success(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
             (None, None) => { (unknown()) },
         }
         @if let (Some(share), false) = (share, cluster.paused == Some(true)) {
-            (bar(share / MOST_OVERDUE, match share { ..=1.0 => "well", ..=OVERDUE => "look", _ => "missing" }))
+            (bar(share / MOST_OVERDUE, match share { ..=1.0 => "ok", ..=OVERDUE => "warning", _ => "critical" }))
         }
         @if let Some(expected) = cluster.expected_interval_seconds { small { "expected: every " (span(expected)) } }
-        @if cluster.auto_export_enabled == Some(false) { small { "no auto export" } }
+        @if cluster.auto_export_enabled == Some(false) { small { "auto export disabled" } }
         @if cluster.policy_item_missing == Some(true) {
-            small class="look" { "no policy item has the export frequency" }
+            small class="warning" { "no policy item has the export frequency" }
         }
     }
 }
@@ -106,9 +106,9 @@ fn bucket(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
         @if let Some((count, oldest)) = waiting {
             small title=(oldest) { (count) @if count == 1 { " awaits export, of " } @else { " await export, the oldest of " } (ago(oldest, now)) }
         }
-        @if let Some(failed) = failed { small class="missing" title=(failed) { "Atlas told of a failed export " (ago(failed, now)) } }
+        @if let Some(failed) = failed { small class="critical" title=(failed) { "Atlas told of a failed export " (ago(failed, now)) } }
         @if cluster.bucket_missing == Some(true) {
-            small class="missing" { "its export bucket is gone: " (isolated(cluster.export_bucket_id.unwrap_or_default())) }
+            small class="critical" { "export bucket missing: " (isolated(cluster.export_bucket_id.unwrap_or_default())) }
         }
     }
 }
@@ -121,7 +121,7 @@ fn failures(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
             None => { (unknown()) },
             Some(0) => { "0" },
             Some(count) => {
-                span class="missing" { (count) }
+                span class="critical" { (count) }
                 @if let Some(since) = cluster.oldest_unresolved_failure_created_at { small title=(since) { "first " (ago(since, now)) } }
                 @if let Some(code) = reason.and_then(|reason| reason.error_code) { small { (isolated(&cut(code))) } }
                 @if let Some(message) = reason.and_then(|reason| reason.message) {
@@ -144,9 +144,9 @@ fn poll(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
             None => { span class="faint" { "not yet" } },
         }
         @if cluster.last_poll_at.is_some() && !cluster.unread_collectors.is_empty() {
-            small class="quiet" { "not read: " (cluster.unread_collectors.join(", ")) }
+            small class="none" { "not read: " (cluster.unread_collectors.join(", ")) }
         }
-        @if let Some(error) = &cluster.last_poll_error { small class="unseen" { (error.reason) ": " (isolated(error.error)) } }
+        @if let Some(error) = &cluster.last_poll_error { small class="unknown" { (error.reason) ": " (isolated(error.error)) } }
         @if let Some(next) = cluster.next_poll_at {
             small title=(next) {
                 @match next.0.duration_since(now).as_secs() {
@@ -160,8 +160,8 @@ fn poll(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
 
 fn class_of(state: JobState) -> Option<&'static str> {
     match state {
-        JobState::Failed => Some("missing"),
-        JobState::Successful => Some("well"),
+        JobState::Failed => Some("critical"),
+        JobState::Successful => Some("ok"),
         _ => None,
     }
 }

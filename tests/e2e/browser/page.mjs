@@ -20,7 +20,7 @@ async function open(options, path = "", from = address) {
 }
 const rows = (page) => page.locator("tbody tr").count();
 const first = (page) => page.locator("tbody th").first().evaluate((cell) => cell.firstChild.textContent);
-const verdicts = (page) => page.locator("tbody td:first-child").allTextContents();
+const statuses = (page) => page.locator("tbody td:first-child").allTextContents();
 
 // Nothing to object to, however it is looked at.
 for (const colorScheme of ["light", "dark"]) {
@@ -41,7 +41,7 @@ for (const colorScheme of ["light", "dark"]) {
 for (const width of [1400, 420]) {
   const page = await open({ viewport: { width, height: 900 } });
   const tree = await page.locator("main").ariaSnapshot();
-  for (const part of ["- table", "- columnheader \"Verdict\"", "- rowheader", "- navigation \"Kinds of verdicts\""]) {
+  for (const part of ["- table", "- columnheader \"Status\"", "- rowheader", "- navigation \"Severities\""]) {
     assert.ok(tree.includes(part), `${width}: no ${part} in\n${tree.slice(0, 2000)}`);
   }
   await page.context().close();
@@ -54,16 +54,16 @@ for (const width of [1400, 420]) {
   await page.getByLabel("Find").fill("billing");
   await page.getByRole("button", { name: "Find" }).click();
   assert.equal(await rows(page), 1);
-  await page.getByRole("link", { name: /well/ }).click();
+  await page.getByRole("link", { name: /^OK/ }).click();
   assert.equal(await rows(page), 0);
-  assert.match(page.url(), /search=billing&kind=well/);
+  assert.match(page.url(), /search=billing&severity=ok/);
   await page.context().close();
 }
 
 // With it: finds while one types, sorts and follows, and stays the same page.
 const page = await open({});
 await page.evaluate(() => (window.mark = 1));
-const worst = await verdicts(page);
+const worst = await statuses(page);
 assert.deepEqual(worst, worst.toSorted((a, b) => order(a) - order(b)));
 await page.keyboard.press("Tab");
 await page.keyboard.type("pay");
@@ -117,7 +117,7 @@ assert.equal(await first(page), "prod-us");
 assert.match(await page.title(), /^not refreshed/);
 await page.unroute("**/*");
 await page.getByRole("alert").waitFor({ state: "hidden" });
-assert.match(await page.title(), /missing a backup/);
+assert.match(await page.title(), /critical/);
 process.kill(Number(pid), "SIGKILL");
 await page.getByRole("alert").waitFor();
 assert.equal(await page.evaluate(() => window.mark), 1);
@@ -125,8 +125,8 @@ await page.screenshot({ path: join(folder, "page-lost.png") });
 await browser.close();
 assert.deepEqual(complaints, []);
 
-function order(verdict) {
-  const known = ["Failed", "Not begun", "Overdue", "Never exported", "Bucket gone", "Blind", "Stalled", "Queued too long", "Auto export off"];
-  const place = known.indexOf(verdict);
+function order(status) {
+  const known = ["Failed", "Not started", "Overdue", "Never succeeded", "Bucket missing", "Polls failing", "Stalled", "Queued too long", "Auto export disabled"];
+  const place = known.indexOf(status);
   return place < 0 ? known.length : place;
 }

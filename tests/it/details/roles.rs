@@ -29,7 +29,7 @@ async fn missing_role_disables_collectors_and_nothing_else() {
     let banner = "Cannot read the buckets, events and snapshots of project payments: Atlas answered 403";
     assert!(page.contains(banner) && page.contains("The export jobs are watched all the same."), "{page}");
     // The hidden one is for a page that is not refreshed any more.
-    assert_eq!(page.matches("class=\"banner unseen\"").count(), 2, "one cause, one banner: {page}");
+    assert_eq!(page.matches("class=\"banner unknown\"").count(), 2, "one cause, one banner: {page}");
     exporter.assert_no_secret().await;
 }
 

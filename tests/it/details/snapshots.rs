@@ -184,7 +184,7 @@ async fn a_snapshot_of_several_items_is_awaited_under_each_policy() {
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     for cluster in status["clusters"].as_array().unwrap() {
         let is_awaited = cluster["snapshots_awaiting_export"] == 1;
-        assert_eq!(cluster["verdict"] == "not_begun", is_awaited, "{cluster}");
+        assert_eq!(cluster["status"] == "not_started", is_awaited, "{cluster}");
     }
 }
 

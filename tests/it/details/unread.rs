@@ -52,7 +52,7 @@ async fn a_missing_bucket_is_told_at_once_whichever_is_read_first() {
         let asked = ["/misled/backup/schedule", "/prod/backup/schedule", "/exportBuckets"];
         let [misled, prod, lists] = asked.map(|path| requests(&simulator, path));
         assert!(misled == 2 && prod == 1 && lists <= 2, "{misled} {prod} {lists}");
-        assert_eq!(clusters(&exporter).await[0]["verdict"], "bucket_gone");
+        assert_eq!(clusters(&exporter).await[0]["status"], "bucket_missing");
     }
 }
 
@@ -120,7 +120,7 @@ async fn a_cluster_is_not_well_before_each_detail_was_read() {
             exporter.until(|scrape| scrape.value("collectors_unread", "prod", "") == Some(1.0)).await;
             let cluster = clusters(&exporter).await[0].clone();
             assert_eq!(cluster["up"], true);
-            assert_eq!(cluster["verdict"], "not_polled_yet", "{cluster}");
+            assert_eq!(cluster["status"], "not_read_yet", "{cluster}");
             assert_eq!(cluster["unread_collectors"], serde_json::json!([detail]), "{cluster}");
             let page = exporter.get("/").await.text().await.unwrap();
             assert!(page.contains(&format!("not read: {detail}")), "{page}");
@@ -129,7 +129,7 @@ async fn a_cluster_is_not_well_before_each_detail_was_read() {
             std::fs::write(exporter.folder.path().join("config.toml"), off.toml()).unwrap();
             exporter.signal("HUP");
             exporter.until(|scrape| scrape.value("collectors_unread", "prod", "").is_none()).await;
-            assert_eq!(clusters(&exporter).await[0]["verdict"], "well", "{detail} is off");
+            assert_eq!(clusters(&exporter).await[0]["status"], "healthy", "{detail} is off");
         }
     }
 }
@@ -144,7 +144,7 @@ async fn a_refused_detail_does_not_hold_the_verdict() {
     let is_down = |scrape: &Scrape| PATHS.iter().all(|(detail, _)| up(scrape, detail) == Some(0.0));
     let scrape = exporter.until(is_down).await;
     assert_eq!(scrape.value("collectors_unread", "prod", ""), None);
-    assert_eq!(clusters(&exporter).await[0]["verdict"], "well");
+    assert_eq!(clusters(&exporter).await[0]["status"], "healthy");
     let (code, _) = run(&Setup::new(&simulator), "--once").await;
     assert_eq!(code, Some(0));
     // A fault is no refusal.
