@@ -318,8 +318,8 @@ impl Supervisor {
         }
         let added = project.clusters.len() - before;
         if added > 0 {
-            let left_out = selected.left_out.len();
-            tracing::info!(project_id = %id, clusters = added, left_out, "watching further clusters");
+            let excluded = selected.left_out.len();
+            tracing::info!(project_id = %id, clusters = added, excluded, "watching further clusters");
         }
     }
 }

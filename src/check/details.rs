@@ -1,4 +1,4 @@
-//! The details that the credentials can read. An unreadable one is a warning: polls do not depend on it.
+//! The collectors that the credentials have the roles for. A collector without access is a warning: polls do not depend on it.
 
 use std::fmt::Write;
 
@@ -46,9 +46,9 @@ impl Asked<'_> {
             return None;
         }
         let fine = if fine.is_empty() {
-            "no detail can be read".to_owned()
+            "no collector has access".to_owned()
         } else {
-            format!("details that can be read: {}", fine.join(", "))
+            format!("collectors with access: {}", fine.join(", "))
         };
         let advice = format!("{trouble}{fine}");
         Some(if trouble.is_empty() { row.note(&advice) } else { row.warn(&advice) })

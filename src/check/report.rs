@@ -67,7 +67,7 @@ impl Verdict {
         match self {
             Self::Ok => "ok",
             Self::Warning => "warning",
-            Self::LeftOut => "left_out",
+            Self::LeftOut => "excluded",
             Self::Problem => "problem",
             Self::Failed => "failed",
         }
@@ -247,11 +247,11 @@ impl Report {
                 "project_id": row.project_id.as_ref().map(ProjectId::as_str),
                 "project": row.project,
                 "cluster_name": row.cluster_name,
-                "verdict": row.verdict.as_str(),
+                "status": row.verdict.as_str(),
                 "reason": row.error.as_ref().map(|error| error.reason.as_str()),
                 "error_code": row.error_code,
                 "error": row.error.as_ref().map(|error| &error.text),
-                "advice": row.advice,
+                "hint": row.advice,
                 "details": (!row.details.is_empty()).then(|| {
                     row.details.iter().map(|(detail, up)| (detail.as_str(), *up)).collect::<BTreeMap<_, _>>()
                 }),
@@ -275,7 +275,7 @@ impl Report {
 fn table(lines: impl Iterator<Item = Line>, width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["PROJECT", "CLUSTER", "VERDICT", "ATLAS SAYS", "WHAT TO DO"]);
+    table.set_header(["PROJECT", "CLUSTER", "STATUS", "ERROR CODE", "HINT"]);
     if let Some(width) = width {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }

@@ -78,8 +78,8 @@ async fn check_says_that_all_is_well() {
     says("payments", "prod-eu", "ok", "by its policy, an export is expected every 1d");
     says("payments", "prod-us", "ok", "paused");
     says("payments", "manual", "ok", "auto export is off");
-    says("payments", "free", "left out", "shared tier");
-    says("payments", "careless", "left out", "cloud backup switched off");
+    says("payments", "free", "excluded", "shared tier");
+    says("payments", "careless", "excluded", "cloud backup switched off");
     says("analytics", "warehouse", "ok", "every 1d");
     assert!(table.ends_with("\n4 clusters, and all can be watched.\n"), "{table}");
     assert_eq!(requests(&simulator, "/backup/exports"), 4, "each cluster is asked once");
@@ -140,7 +140,7 @@ async fn check_says_what_to_do_about_each_trouble() {
     let rows = json["rows"].as_array().unwrap();
     let row = rows.iter().find(|row| row["cluster_name"] == "prod-ue").unwrap();
     assert_eq!(
-        (&row["verdict"], &row["reason"], &row["error_code"], &row["project_id"], &row["project"]),
+        (&row["status"], &row["reason"], &row["error_code"], &row["project_id"], &row["project"]),
         (
             &"failed".into(),
             &"not_found".into(),
@@ -150,10 +150,10 @@ async fn check_says_what_to_do_about_each_trouble() {
         )
     );
     assert!(
-        row["advice"].as_str().unwrap().contains("did you mean")
+        row["hint"].as_str().unwrap().contains("did you mean")
             && row["error"].as_str().unwrap().contains("404")
     );
-    assert_eq!(rows.iter().find(|row| row["cluster_name"] == "prod-eu").unwrap()["verdict"], "ok");
+    assert_eq!(rows.iter().find(|row| row["cluster_name"] == "prod-eu").unwrap()["status"], "ok");
 }
 
 async fn advice_on(simulator: &Simulator, path: &str, what: FaultKind) -> String {
@@ -270,8 +270,8 @@ async fn check_hint_follows_atlas_code() {
     for (name, (status, code, reason, hint)) in names.iter().zip(cases) {
         let row = json["rows"].as_array().unwrap().iter().find(|row| row["cluster_name"] == *name).unwrap();
         assert_eq!(row["reason"], reason, "{status} {code}: {row:#}");
-        assert!(row["advice"].as_str().unwrap().contains(hint), "{status} {code}: {row:#}");
-        let says_no_such_cluster = row["advice"].as_str().unwrap().contains("no such cluster");
+        assert!(row["hint"].as_str().unwrap().contains(hint), "{status} {code}: {row:#}");
+        let says_no_such_cluster = row["hint"].as_str().unwrap().contains("no such cluster");
         assert_eq!(says_no_such_cluster, code == "CLUSTER_NOT_FOUND", "{status} {code}: {row:#}");
     }
 }
@@ -466,21 +466,21 @@ async fn check_says_which_details_can_be_read() {
     };
     let (code, json) = checked("").await;
     let all = row(&json).unwrap();
-    assert_eq!((code, &all["verdict"]), (Some(0), &"ok".into()));
+    assert_eq!((code, &all["status"]), (Some(0), &"ok".into()));
     assert_eq!(all["details"], serde_json::json!({"snapshots": true, "events": true, "buckets": true}));
-    assert_eq!(all["advice"], "details that can be read: snapshots, events, buckets");
+    assert_eq!(all["hint"], "collectors with access: snapshots, events, buckets");
 
     simulator.state().accounts[0].denied = vec!["events".to_owned(), "exportBuckets".to_owned()];
     let (code, json) = checked("buckets = false\n").await;
     let some = row(&json).unwrap();
-    assert_eq!((code, &some["verdict"]), (Some(0), &"warning".into()), "exports are watched all the same");
+    assert_eq!((code, &some["status"]), (Some(0), &"warning".into()), "exports are watched all the same");
     assert_eq!(some["details"], serde_json::json!({"snapshots": true, "events": false}));
     assert_eq!(some["error_code"], "USER_UNAUTHORIZED");
-    let advice = some["advice"].as_str().unwrap();
+    let hint = some["hint"].as_str().unwrap();
     assert!(
-        advice.starts_with("events cannot be read (USER_UNAUTHORIZED): the service account mdb_sa_id_1 needs the role Project Read Only")
-            && advice.ends_with("collectors.events = false; details that can be read: snapshots"),
-        "{advice}"
+        hint.starts_with("events cannot be read (USER_UNAUTHORIZED): the service account mdb_sa_id_1 needs the role Project Read Only")
+            && hint.ends_with("collectors.events = false; collectors with access: snapshots"),
+        "{hint}"
     );
     let off = "snapshots = false\nevents = false\nbuckets = false\n";
     let setup = Setup {

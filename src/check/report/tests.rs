@@ -50,7 +50,7 @@ fn a_narrow_terminal_gets_a_list_with_whole_words() {
 
 #[test]
 fn colours_change_nothing_but_the_colour_of_verdicts() {
-    let colours = ["\x1b[32mok", "\x1b[33mwarning", "\x1b[31mfailed", "\x1b[2mleft out"];
+    let colours = ["\x1b[32mok", "\x1b[33mwarning", "\x1b[31mfailed", "\x1b[2mexcluded"];
     let mut report = report();
     report.rows.push(left_out("e"));
     for terminal in [Terminal::default(), of_width(80), of_width(TABLE_WIDTH)] {
