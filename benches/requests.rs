@@ -1,4 +1,4 @@
-//! What a project costs in requests, with details and without. See `README.md` beside this.
+//! What a project costs in requests, with collectors and without. See `README.md` beside this.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -29,7 +29,7 @@ async fn main() {
     println!(
         "requests in an hour, one project with {CLUSTERS} clusters, one page of jobs and snapshots each:\n"
     );
-    println!("| Endpoint | without details | with details |\n|---|---|---|");
+    println!("| Endpoint | without collectors | with collectors |\n|---|---|---|");
     for (endpoint, count) in &with {
         println!("| {endpoint} | {} | {count} |", without.get(endpoint).unwrap_or(&0));
     }

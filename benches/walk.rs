@@ -1,4 +1,4 @@
-//! Polls of long histories over TLS: a steady poll against a full walk, a page against a bare client's, and rounds of many clusters.
+//! Polls of long histories over TLS: a steady poll against a full listing, a page against a bare client's, and rounds of many clusters.
 //! See `README.md` beside this.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
@@ -117,7 +117,7 @@ async fn steady() {
         let windows = (Window::begin(&full, &full_url).await, Window::begin(&newest, &newest_url).await);
         tokio::time::sleep(Duration::from_secs(10)).await;
         let ((full, page, of_pages), (new, _, one)) = (windows.0.end().await, windows.1.end().await);
-        assert!((90.0..110.0).contains(&of_pages), "{of_pages} pages a full walk");
+        assert!((90.0..110.0).contains(&of_pages), "{of_pages} pages a full listing");
         requests = requests.max(one);
         let scan = scan(&atlas.plain_url);
         ratios.push(full / new);
@@ -128,9 +128,9 @@ async fn steady() {
         scans.push(scan * 1e6);
     }
     println!("| over TLS, gzip, medians of {WINDOWS} | | |\n|---|---|---|");
-    println!("| a full walk of {LONG} jobs | {:.1} ms | 100 requests |", median(fulls));
+    println!("| a full listing of {LONG} jobs | {:.1} ms | 100 requests |", median(fulls));
     println!("| a steady poll of the same | {:.0} µs | {requests:.2} requests |", median(news));
-    println!("| full walk / steady poll | **{:.0}** | |", median(ratios));
+    println!("| full listing / steady poll | **{:.0}** | |", median(ratios));
     println!("| a page of 500, read, inflated, decoded and folded | {:.0} µs | |", median(pages));
     println!(
         "| the same page by a bare client, plain, without TLS, and only scanned | {:.0} µs | |",

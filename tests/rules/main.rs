@@ -4,6 +4,8 @@
 // A list of one stretch of time is what is meant.
 #![allow(clippy::unwrap_used, clippy::single_range_in_vec_init, missing_docs)]
 
+#[path = "../support/golden.rs"]
+mod golden;
 mod incidents;
 mod mutation;
 mod promtool;
