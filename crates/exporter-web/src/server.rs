@@ -100,17 +100,14 @@ async fn accept(listener: TcpListener, server: Arc<Server>) {
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
-            // The fault of that client.
-            Err(error)
-                if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) =>
-            {
-                continue;
-            }
             Err(error) => {
-                if !is_failing {
+                // The client aborted it.
+                if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) {
+                    continue;
+                }
+                if !std::mem::replace(&mut is_failing, true) {
                     tracing::warn!(error = %error, "failed to accept connections");
                 }
-                is_failing = true;
                 // There may be too few file descriptors.
                 server.evict.notify_one();
                 sleep(ACCEPT_RETRY_INTERVAL).await;

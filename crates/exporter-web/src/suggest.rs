@@ -2,6 +2,10 @@
 const MIN_SIMILARITY: f64 = 0.8;
 
 /// Returns the candidate that a misspelled `name` most likely means, whatever its case.
+///
+/// ```
+/// assert_eq!(exporter_web::suggest("intervall", ["interval", "burst"]), Some("interval"));
+/// ```
 #[must_use]
 pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let similarity = |other: &str| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());

@@ -106,23 +106,16 @@ impl Pem {
             return Ok(inline.map(pem));
         };
         if inline.is_some() {
-            tracing::warn!(
-                ignored = key,
-                used = key_file,
-                "the web configuration sets both of two exclusive keys"
-            );
+            tracing::warn!(ignored = key, used = key_file, "two keys set the same value");
         }
         // Relative names start from the directory of the web configuration file.
         let path = file.parent().unwrap_or(Path::new("")).join(name);
+        let path_name = path.display().to_string();
         match files.read(&path) {
-            Ok(content) => Ok(Some(Self { key: key_file, file: path.display().to_string(), content })),
-            // The value can be the private key itself, or a hash.
-            Err(error) if is_file_name(name) => {
-                Err(format!("{key_file} cannot read {}: {error}", path.display()))
-            }
-            Err(error) => {
-                Err(format!("{key_file} should be a file name, but cannot be read: {}", error.kind()))
-            }
+            Ok(content) => Ok(Some(Self { key: key_file, file: path_name, content })),
+            Err(error) if is_file_name(name) => Err(format!("{key_file} cannot read {path_name}: {error}")),
+            // The value can be a private key or a hash.
+            Err(error) => Err(format!("{key_file} should name a file: {}", error.kind())),
         }
     }
 
