@@ -50,6 +50,10 @@ impl Format {
     }
 }
 
+/// Initial capacity of buffers. The allocator of musl gets large ones from the system and returns them, so that
+/// small buffers which grow, or one for each family, took longer than the encoding.
+const BUFFER: usize = 64 * 1024;
+
 /// The metrics of a view, to be written.
 #[derive(Debug)]
 pub struct Exposition {
@@ -73,7 +77,7 @@ impl Exposition {
     ) -> Result<Self, fmt::Error> {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Own { view: view.clone(), metrics, poll_interval, process }));
-        let mut own = String::new();
+        let mut own = String::with_capacity(BUFFER);
         match format {
             Format::Text => encoding::prometheus_text::encode(&mut own, &registry)?,
             Format::OpenMetrics => encoding::text::encode_registry(&mut own, &registry)?,
@@ -82,11 +86,10 @@ impl Exposition {
         Ok(Self { own, view, labels, format })
     }
 
-    /// Writes all of it. One buffer serves every family: the allocator of musl returns large ones to the system,
-    /// and a new one for each family took longer than the encoding.
+    /// Writes all of it, every family through one buffer.
     pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(self.own.as_bytes())?;
-        let mut text = String::new();
+        let mut text = String::with_capacity(BUFFER);
         for family in FAMILIES {
             text.clear();
             self.encode(family, &mut text);

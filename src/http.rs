@@ -39,6 +39,9 @@ const STATUS_AT_ONCE: usize = 4;
 /// 79 ms and 1.29 MB, level 6 247 ms and 1.05 MB.
 const GZIP_LEVEL: u32 = 2;
 
+/// Initial capacity of a gzip body: that of a thousand clusters has 150 KB.
+const GZIP_BUFFER: usize = 64 * 1024;
+
 /// What the pages show.
 #[derive(Debug, Clone)]
 pub struct Pages {
@@ -212,7 +215,7 @@ fn packed(text: String, content_type: &'static str, headers: &HeaderMap) -> Resp
 }
 
 fn gzip(write: impl FnOnce(&mut GzEncoder<Vec<u8>>) -> io::Result<()>) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL));
+    let mut encoder = GzEncoder::new(Vec::with_capacity(GZIP_BUFFER), Compression::new(GZIP_LEVEL));
     write(&mut encoder)?;
     encoder.finish()
 }

@@ -9,11 +9,11 @@ use super::values::{count, whole};
 use crate::board::ClusterView;
 use crate::model::JobState;
 
-/// Returns the labels of a cluster, which are the same in every family.
+/// Returns the labels of a cluster, which are the same in every family, and the end of a sample's labels.
 pub(super) fn labels(cluster: &ClusterView) -> String {
     let ClusterView { target, project, .. } = cluster;
     let (project, cluster_name) = (escaped(project), escaped(&target.cluster_name));
-    format!(r#"project_id="{}",project="{project}",cluster_name="{cluster_name}""#, target.project_id)
+    format!(r#"project_id="{}",project="{project}",cluster_name="{cluster_name}"{END}"#, target.project_id)
 }
 
 /// Both formats escape the same characters.
@@ -30,46 +30,49 @@ pub(super) fn encode(
     out: &mut String,
 ) {
     let mut encoder = Encoder::new(family, format, out);
-    // Values of further labels have no character to escape.
-    let with = |label: &str, value: &str| format!(r#",{label}="{value}"}} "#);
-    let states = JobState::ALL.map(|state| (state, with("state", state.as_str())));
+    let states = JobState::ALL.map(|state| (state, further_label("state", state.as_str())));
     for (cluster, labels) in clusters.iter().zip(labels) {
         let report = cluster.current().map(|good| &good.report);
         match family.samples {
             Samples::PerCluster(value) => {
                 if let Some(value) = value(cluster) {
-                    encoder.add(labels, NO_MORE_LABELS, value);
+                    encoder.add(labels, value);
                 }
             }
             Samples::PerReport(value) => {
                 if let Some(value) = report.and_then(value) {
-                    encoder.add(labels, NO_MORE_LABELS, value);
+                    encoder.add(labels, value);
                 }
             }
             Samples::PerState(value) => {
                 for (state, label) in &states {
                     if let Some(value) = report.and_then(|report| value(report, *state)) {
-                        encoder.add(labels, label, value);
+                        encoder.add_labeled(labels, label, value);
                     }
                 }
             }
             Samples::Info(label, value) => {
                 if let Some(value) = value(cluster) {
-                    encoder.add(labels, &with(label, value), 1.0);
+                    encoder.add_labeled(labels, &further_label(label, value), 1.0);
                 }
             }
-            Samples::Counter(value) => encoder.add(labels, NO_MORE_LABELS, count(value(cluster))),
+            Samples::Counter(value) => encoder.add(labels, count(value(cluster))),
             Samples::PerReason(values) => {
                 for (reason, value) in values(cluster) {
-                    encoder.add(labels, &with("reason", reason.as_str()), count(*value));
+                    encoder.add_labeled(labels, &further_label("reason", reason.as_str()), count(*value));
                 }
             }
         }
     }
 }
 
-/// The end of the labels, where a sample has those of its cluster alone.
-const NO_MORE_LABELS: &str = "} ";
+/// Stands between the labels of a sample and its value.
+const END: &str = "} ";
+
+/// Returns a label that follows those of a cluster. Its values have no character to escape.
+fn further_label(label: &str, value: &str) -> String {
+    format!(r#",{label}="{value}"{END}"#)
+}
 
 struct Encoder<'a> {
     /// `None` once it has been written.
@@ -98,14 +101,21 @@ impl<'a> Encoder<'a> {
         Self { header, start: sample_name + "{", out }
     }
 
-    /// Adds a sample. `end` is the rest of its labels.
-    fn add(&mut self, labels: &str, end: &str, value: f64) {
+    fn add(&mut self, labels: &str, value: f64) {
+        self.add_labeled(labels, "", value);
+    }
+
+    fn add_labeled(&mut self, labels: &str, further_label: &str, value: f64) {
         let out = &mut *self.out;
         if let Some(header) = self.header.take() {
             out.push_str(&header);
         }
-        for part in [&self.start, labels, end] {
-            out.push_str(part);
+        out.push_str(&self.start);
+        if further_label.is_empty() {
+            out.push_str(labels);
+        } else {
+            out.push_str(&labels[..labels.len() - END.len()]);
+            out.push_str(further_label);
         }
         match whole(value) {
             // Most values are whole, and formatted several times as fast so.
@@ -140,7 +150,7 @@ mod tests {
             (9_007_199_254_740_992.0, "9007199254740992"),
         ] {
             let mut text = String::new();
-            Encoder::new(&FAMILY, Format::Text, &mut text).add("", NO_MORE_LABELS, number);
+            Encoder::new(&FAMILY, Format::Text, &mut text).add(END, number);
             assert_eq!(text, format!("# HELP a b\n# TYPE a gauge\na{{}} {written}\n"));
         }
     }
