@@ -7,8 +7,8 @@ mod page;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::atlas::fold_page;
 use atlas_backup_exporter::model::Fold;
+use atlas_client::decode_jobs;
 use page::{JOBS, page};
 
 /// Bytes that are read before a page is read again: more than any cache holds.
@@ -45,7 +45,7 @@ fn main() {
 
 fn folded(page: &[u8]) -> Fold {
     let mut fold = Fold::default();
-    fold_page(black_box(page), &mut fold).unwrap();
+    fold.add_page(decode_jobs(black_box(page)).unwrap());
     fold
 }
 

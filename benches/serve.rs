@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use atlas_backup_exporter::atlas::ENDPOINTS;
 use atlas_backup_exporter::board::{Board, GoodPoll};
 use atlas_backup_exporter::config::{DISCOVERY_INTERVAL, DetailConfig, PollConfig};
 use atlas_backup_exporter::http::{self, Pages};
-use atlas_backup_exporter::model::{
-    Counts, Expected, ExportJob, Fold, JobState, ListedCluster, ProjectId, Schedule, Snapshot, SnapshotId,
-    Snapshots, StateReason, Target,
-};
+use atlas_backup_exporter::model::{Expected, Fold, Snapshots};
 use atlas_backup_exporter::self_metrics::SelfMetrics;
 use atlas_backup_exporter::settings::{PollLimiter, Settings};
+use atlas_client::{
+    Counts, ENDPOINTS, ExportJob, JobState, ListedCluster, ObjectId, ProjectId, Schedule, Snapshot,
+    StateReason, Target,
+};
 use atlas_simulator::{Account, AtlasState, Cluster, Job, JobOutcome, Project, Scheme, Simulator, object_id};
 use axum::Router;
 use axum::extract::State;
@@ -219,7 +219,7 @@ fn unique(index: usize, kind: u64) -> u64 {
 
 fn snapshot(index: usize, day: i64, start: Timestamp) -> Snapshot {
     let created_at = taken_at(index, day, start);
-    let id = SnapshotId::parse(&object_id(created_at, unique(index, 0))).unwrap();
+    let id = ObjectId::parse(&object_id(created_at, unique(index, 0))).unwrap();
     let frequency = Some("daily".to_owned());
     Snapshot { id, created_at, frequency, policy_items: Vec::new() }
 }

@@ -12,13 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use atlas_client::{ListedCluster, OrganizationId, ProjectId, Quota, Schedule, Target};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::model::{
-    Budget, Detail, Expected, ListedCluster, OrganizationId, PollError, ProjectId, Schedule, Target,
-    Unexportable,
-};
+use crate::model::{Detail, ExclusionReason, Expected, PollError};
 pub use detail::ClusterDetails;
 use known::State;
 pub use known::{ClusterState, Discovery, GoodPoll, LastPoll};
@@ -90,7 +88,7 @@ impl Board {
     }
 
     /// Sets how many clusters of a project are left out, by reason.
-    pub fn leave_out(&self, id: &ProjectId, left_out: BTreeMap<Unexportable, u64>) {
+    pub fn leave_out(&self, id: &ProjectId, left_out: BTreeMap<ExclusionReason, u64>) {
         if let Some(project) = self.state().projects.get_mut(id) {
             project.left_out = Some(left_out);
         }
@@ -137,7 +135,7 @@ impl Board {
     }
 
     /// Sets what is left of a project's budget.
-    pub fn set_budget(&self, id: &ProjectId, budget: Option<Budget>) {
+    pub fn set_budget(&self, id: &ProjectId, budget: Option<Quota>) {
         if let Some(project) = self.state().projects.get_mut(id) {
             project.budget = budget;
         }

@@ -9,16 +9,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atlas_client::{
+    AtlasClient, Cause, ENDPOINTS, Error, FailureReason, ListedCluster, OrganizationId, PartialList,
+    ProjectId, Schedule, Target, Unexportable,
+};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::atlas::{self, Atlas, Cause, Error, Listing};
 use crate::clients::{self, Clients};
 use crate::config::{Config, DetailConfig, OrganizationConfig};
-use crate::model::{
-    Expected, FailureReason, ListedCluster, OrganizationId, ProjectId, Schedule, Target, Unexportable,
-};
+use crate::model::{ExclusionReason, Expected};
 use crate::plan::{self, Complaint, ListedProjects, Project};
 use crate::self_metrics::SelfMetrics;
 use remediation::{Resource, hint};
@@ -55,7 +56,7 @@ impl Timeouts {
 
 /// Asks everything once. The shard does not matter: all clusters are asked.
 pub async fn check(config: &Config) -> Result<Report, Error> {
-    let metrics = Arc::new(SelfMetrics::new(&atlas::ENDPOINTS, Timestamp::now()));
+    let metrics = Arc::new(SelfMetrics::new(&ENDPOINTS, Timestamp::now()));
     let clients = &Clients::new(metrics, config)?;
     let timeouts =
         Timeouts { each: ANSWER_TIMEOUT.min(config.poll.timeout), until: Instant::now() + TOTAL_TIMEOUT };
@@ -74,13 +75,13 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
     for (entry, answer) in asked.collect::<Vec<_>>().await {
         let row = Row::of_organization(&entry.id);
         rows.push(match answer {
-            Ok(Listing { flaw: Some(error), .. }) | Err(error) => {
+            Ok(PartialList { error: Some(error), .. }) | Err(error) => {
                 row.fail(&error, &hint(&error, Resource::Organization, &entry.credentials))
             }
-            Ok(Listing { found, .. }) if found.is_empty() => row.warn(
+            Ok(PartialList { entries: found, .. }) if found.is_empty() => row.warn(
                 "no project is listed: is the id an organization's, and are the credentials in its projects?",
             ),
-            Ok(Listing { found, .. }) => {
+            Ok(PartialList { entries: found, .. }) => {
                 let found: ListedProjects = found.into_iter().collect();
                 let excluded = match plan::excluded(config, entry, &found) {
                     0 => String::new(),
@@ -138,7 +139,7 @@ fn unmatched(
 
 /// The rows of a project: its own if it cannot be read, those of its clusters otherwise.
 async fn project(
-    atlas: &Atlas,
+    atlas: &AtlasClient,
     id: &ProjectId,
     plan: &Project,
     detail: &DetailConfig,
@@ -154,10 +155,10 @@ async fn project(
     let row = |cluster: &str| project_row().cluster(cluster);
     let mut rows = Vec::new();
     let answer = atlas.clusters(id, timeouts.deadline()).await;
-    if let Ok(Listing { flaw: Some(error), .. }) | Err(error) = &answer {
+    if let Ok(PartialList { error: Some(error), .. }) | Err(error) = &answer {
         rows.push(failed(project_row(), error));
     }
-    let listed = answer.ok().map(|listing| listing.found);
+    let listed = answer.ok().map(|listing| listing.entries);
     let selected = plan::clusters(&plan.selection, listed.as_deref());
     let asked = stream::iter(&selected.watched)
         .map(|(cluster, known)| {
@@ -201,7 +202,7 @@ async fn project(
 
 /// The row of a cluster, and its schedule if Atlas exports it by itself.
 async fn cluster_row(
-    atlas: &Atlas,
+    atlas: &AtlasClient,
     target: &Target,
     known: Option<&ListedCluster>,
     listed: Option<&[ListedCluster]>,
@@ -285,7 +286,7 @@ fn advice_on_unexportable(reason: Unexportable) -> String {
         Unexportable::BackupDisabled => "switch it on, or take it out of clusters",
         _ => "take it out of clusters",
     };
-    format!("the cluster {}: {remedy}", reason.phrase())
+    format!("the cluster {}: {remedy}", ExclusionReason::Unexportable(reason).phrase())
 }
 
 fn no_such_cluster(name: &str, listed: &[ListedCluster]) -> String {
@@ -308,9 +309,10 @@ fn names_of(listed: &[ListedCluster]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use atlas_client::PolicyItems;
+
     use super::Verdict::{Ok, Warning};
     use super::*;
-    use crate::model::PolicyItems;
 
     #[test]
     fn what_is_expected_of_a_cluster_is_judged() {

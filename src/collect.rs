@@ -1,10 +1,11 @@
 //! One poll of one cluster: which calls, and what they fold into.
 
+use atlas_client::{AtlasClient, Error, ExportJob, MAX_PAGE_SIZE, Page, Target};
 use tokio::time::Instant;
 
-use crate::atlas::{Atlas, Collect, Error};
 use crate::config::PollConfig;
-use crate::model::{ClusterReport, ExportJob, Fold, HEAD_PAGE, Head, Sighting, Tail, Target};
+use crate::model::{ClusterReport, Fold, HEAD_PAGE, Head, Tail};
+use crate::self_metrics::SelfMetrics;
 use crate::settings::jittered;
 
 /// What the next walk of a listing needs of the last full one.
@@ -24,7 +25,8 @@ impl Walk {
     /// error.
     pub async fn cluster(
         &mut self,
-        atlas: &Atlas,
+        atlas: &AtlasClient,
+        metrics: &SelfMetrics,
         target: &Target,
         poll: &PollConfig,
         deadline: Instant,
@@ -34,7 +36,11 @@ impl Walk {
         self.0.take_if(|walked| !poll.incremental || due(walked));
         if let Some(walked) = &self.0 {
             let mut head = Head::new(&walked.tail);
-            atlas.export_jobs(target, deadline, &mut head).await?;
+            let on_page = |page: Page<ExportJob<'_>>| {
+                metrics.count_page();
+                head.add_page(page)
+            };
+            atlas.export_jobs(target, HEAD_PAGE, deadline, on_page).await?;
             if let Some(report) = head.finish() {
                 return Ok(report);
             }
@@ -42,54 +48,14 @@ impl Walk {
         }
         let at = Instant::now();
         let mut fold = Fold::default();
-        atlas.export_jobs(target, deadline, &mut fold).await?;
-        atlas.metrics().count_full_walk();
+        let on_page = |page: Page<ExportJob<'_>>| {
+            metrics.count_page();
+            fold.add_page(page)
+        };
+        atlas.export_jobs(target, MAX_PAGE_SIZE, deadline, on_page).await?;
+        metrics.count_full_walk();
         let (report, tail) = if poll.incremental { fold.settle() } else { (fold.finish(), None) };
         self.0 = tail.map(|tail| Box::new(Walked { tail, at, random: fastrand::f64() }));
         Ok(report)
-    }
-}
-
-impl<'a> Collect<ExportJob<'a>> for Fold {
-    fn begin_page(&mut self, jobs: usize, promised: u64) {
-        self.reserve(jobs);
-        self.promise(promised);
-    }
-
-    fn add(&mut self, job: ExportJob<'a>) -> Sighting {
-        self.add(job)
-    }
-
-    fn entries(&self) -> usize {
-        usize::try_from(self.jobs()).unwrap_or(usize::MAX)
-    }
-
-    fn kept_bytes(&self) -> usize {
-        self.kept_bytes()
-    }
-}
-
-impl<'a> Collect<ExportJob<'a>> for Head<'_> {
-    const PAGE_SIZE: usize = HEAD_PAGE;
-
-    fn begin_page(&mut self, jobs: usize, promised: u64) {
-        self.reserve(jobs);
-        self.promise(promised);
-    }
-
-    fn add(&mut self, job: ExportJob<'a>) -> Sighting {
-        self.add(job)
-    }
-
-    fn entries(&self) -> usize {
-        self.fold().entries()
-    }
-
-    fn kept_bytes(&self) -> usize {
-        self.fold().kept_bytes()
-    }
-
-    fn is_over(&self) -> bool {
-        self.is_over()
     }
 }

@@ -3,14 +3,13 @@
 //! Layers, later ones win: defaults, the file, `ATLAS_BACKUP_EXPORTER__SECTION__KEY`, flags. The
 //! `MONGODB_ATLAS_*` names of Atlas's own tools are credentials in the environment layer.
 
-mod authorities;
-mod credentials;
+mod ca_bundle;
 mod environment;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod layers;
-mod proxy;
 mod raw;
+mod secret;
 mod selection;
 mod validate;
 
@@ -19,17 +18,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use atlas_client::{CaBundle, Credentials, OrganizationId, ProjectId, Proxy, redact};
 use exporter_web::text;
 use serde::Deserialize;
 use url::Url;
 
-use crate::model::{Detail, Expected, OrganizationId, ProjectId, Shard};
-use crate::redact;
-pub use authorities::Authorities;
-pub use credentials::{Credentials, SecretSource};
-pub(crate) use credentials::{client_hint, key_hint};
+use crate::model::{Detail, Expected, Shard};
 use layers::Layers;
-pub use proxy::Proxy;
 pub use selection::{ProjectPattern, Selection};
 
 /// Default of `atlas.base_url`.
@@ -46,8 +41,8 @@ const SHARD_FLAG: &str = "--shard.index";
 pub struct Config {
     /// The root of the API, with neither query nor credentials in it; its path ends in a slash.
     pub base_url: Url,
-    /// Who may vouch for it besides the authorities of the system.
-    pub authorities: Authorities,
+    /// Authorities that are trusted besides those of the system.
+    pub ca_bundle: CaBundle,
     /// The proxy on the way to it.
     pub proxy: Option<Proxy>,
     /// How clusters are polled.
@@ -259,7 +254,11 @@ impl Config {
         };
         let config = validate::config(&layers, &host_name)?;
         let mut warnings = environment::warnings(&environment);
-        let proxy = proxy::proxy(&environment, &config.base_url, &mut warnings)?;
+        let variable = |name: &str| environment.get(name).map(String::as_str);
+        let warn =
+            |variable: &str, problem| warnings.push(Warning { variable: variable.to_owned(), problem });
+        let proxy = Proxy::from_environment(variable, &config.base_url, warn)
+            .map_err(|problem| ConfigError::new(&problem))?;
         Ok(Self { proxy, warnings, ..config })
     }
 }

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
+use atlas_client::{CaBundle, Credentials, OrganizationId, SecretSource};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::config::{
-    Authorities, Config, Credentials, DetailConfig, OrganizationConfig, PollConfig, SecretSource,
-};
-use crate::model::{Expected, OrganizationId, Shard};
+use crate::config::{Config, DetailConfig, OrganizationConfig, PollConfig};
+use crate::model::{Expected, Shard};
 use crate::reload::Reloads;
 use crate::run::{Error, Options};
 use atlas_simulator::{
@@ -79,7 +78,7 @@ pub async fn run(
     };
     let config = Config {
         base_url,
-        authorities: Authorities::default(),
+        ca_bundle: CaBundle::default(),
         proxy: None,
         poll: POLL,
         discovery_interval: DISCOVERY_INTERVAL,

@@ -7,11 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use atlas_client::{
+    AtlasClient, Error, ListedCluster, OrganizationId, PartialList, ProjectId, Quota, Schedule, Target,
+};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use crate::atlas::{Atlas, Error, Listing};
-use crate::model::{Budget, ListedCluster, OrganizationId, PollError, ProjectId, Schedule, Target};
+use crate::model::PollError;
 use crate::settings::{Follow, Settings, rest};
 use crate::telling::{LogContext, log};
 
@@ -30,7 +32,7 @@ pub(crate) enum TargetChange {
     Projects {
         organization_id: OrganizationId,
         /// All projects and their names; `None` if they could not be listed.
-        listed: Option<Listing<(ProjectId, Option<String>)>>,
+        listed: Option<PartialList<(ProjectId, Option<String>)>>,
         outcome: Result<(), PollError>,
     },
     ProjectName {
@@ -41,14 +43,14 @@ pub(crate) enum TargetChange {
     Clusters {
         project_id: ProjectId,
         /// All clusters of any kind; `None` if they could not be listed.
-        listed: Option<Listing<ListedCluster>>,
+        listed: Option<PartialList<ListedCluster>>,
         /// An error if the listing or the project's name could not be read.
         outcome: Result<(), PollError>,
     },
     Schedule {
         target: Target,
         schedule: Result<Schedule, PollError>,
-        budget: Option<Budget>,
+        budget: Option<Quota>,
     },
 }
 
@@ -94,8 +96,8 @@ impl DiscoveryWorker {
         delay: Duration,
         context: LogContext<'_>,
         what: &str,
-        client: impl Fn(&Settings) -> Option<Atlas>,
-        read: impl Fn(Atlas) -> F,
+        client: impl Fn(&Settings) -> Option<AtlasClient>,
+        read: impl Fn(AtlasClient) -> F,
     ) {
         sleep(delay).await;
         let mut follow = self.follow.clone();
@@ -116,7 +118,7 @@ impl DiscoveryWorker {
                 match (context, client(settings)) {
                     // Schedules share the budget of the polls, and slow down with them.
                     (LogContext { cluster_name: Some(_), project_id: Some(id), .. }, Some(atlas)) => {
-                        pause.mul_f64(atlas.stretch(id))
+                        pause.mul_f64(atlas.interval_multiplier(id))
                     }
                     _ => pause,
                 }
@@ -125,7 +127,7 @@ impl DiscoveryWorker {
         }
     }
 
-    async fn list_projects(&self, atlas: Atlas, id: &OrganizationId) -> Result<(), PollError> {
+    async fn list_projects(&self, atlas: AtlasClient, id: &OrganizationId) -> Result<(), PollError> {
         let listed = atlas.projects(id, Instant::now() + LISTING_TIMEOUT).await;
         let outcome = outcome_of(&listed);
         let (organization_id, listed) = (id.clone(), listed.ok());
@@ -133,12 +135,12 @@ impl DiscoveryWorker {
         outcome
     }
 
-    async fn list_clusters(&self, atlas: Atlas, id: &ProjectId) -> Result<(), PollError> {
+    async fn list_clusters(&self, atlas: AtlasClient, id: &ProjectId) -> Result<(), PollError> {
         let project_id = id.clone();
         let named = atlas.project_name(id, Instant::now() + NAME_TIMEOUT).await;
         let (name, named) = match named {
             Ok(name) => (Some(name).filter(|name| !name.trim().is_empty()), Ok(())),
-            Err(error) => (None, Err(PollError::from(error))),
+            Err(error) => (None, Err(PollError::from(&error))),
         };
         self.send(TargetChange::ProjectName { project_id: project_id.clone(), name }).await;
         let listed = atlas.clusters(id, Instant::now() + LISTING_TIMEOUT).await;
@@ -148,11 +150,11 @@ impl DiscoveryWorker {
         outcome
     }
 
-    async fn read_schedule(&self, atlas: Atlas, target: &Target) -> Result<(), PollError> {
+    async fn read_schedule(&self, atlas: AtlasClient, target: &Target) -> Result<(), PollError> {
         let schedule = atlas.schedule(target, Instant::now() + LISTING_TIMEOUT).await;
-        let schedule = schedule.map_err(PollError::from);
+        let schedule = schedule.map_err(|error| PollError::from(&error));
         let outcome = schedule.as_ref().map(|_| ()).map_err(PollError::clone);
-        let budget = atlas.budget(&target.project_id);
+        let budget = atlas.quota(&target.project_id);
         self.send(TargetChange::Schedule { target: target.clone(), schedule, budget }).await;
         outcome
     }
@@ -168,10 +170,10 @@ fn pause(failing: bool, interval: Duration) -> Duration {
 }
 
 /// An error if a listing, or one of its entries, could not be read.
-fn outcome_of<T>(listed: &Result<Listing<T>, Error>) -> Result<(), PollError> {
+fn outcome_of<T>(listed: &Result<PartialList<T>, Error>) -> Result<(), PollError> {
     match listed {
-        Ok(Listing { flaw: None, .. }) => Ok(()),
-        Ok(Listing { flaw: Some(error), .. }) | Err(error) => Err(error.clone().into()),
+        Ok(PartialList { error: None, .. }) => Ok(()),
+        Ok(PartialList { error: Some(error), .. }) | Err(error) => Err(error.into()),
     }
 }
 

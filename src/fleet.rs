@@ -6,16 +6,18 @@ mod watched;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use atlas_client::{
+    Error, Frequency, ListedCluster, MAX_ENTRIES, OrganizationId, ProjectId, Schedule, Target,
+};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use crate::atlas::{Error, MAX_ENTRIES};
 use crate::board::Board;
 use crate::clients::{self, Clients, expiries};
 use crate::config::Config;
 use crate::detail::{Buckets, Events, Reader, Snapshots};
 use crate::discovery::{DiscoveryWorker, TargetChange};
-use crate::model::{Frequency, ListedCluster, OrganizationId, PollError, ProjectId, Schedule, Target};
+use crate::model::PollError;
 use crate::plan;
 use crate::poll::Poller;
 use crate::self_metrics::SelfMetrics;
@@ -48,13 +50,13 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     pub(crate) fn new(config: Config, board: Arc<Board>, metrics: Arc<SelfMetrics>) -> Result<Self, Error> {
-        let clients = Clients::new(metrics, &config)?;
+        let clients = Clients::new(metrics.clone(), &config)?;
         let settings = settings(&config, 0, &clients, &BTreeMap::new(), None);
         let (settings, follow) = watch::channel(Arc::new(settings));
         let (sender, changes) = mpsc::channel(MAX_CHANGES);
         let mut supervisor = Self {
             discovery: Arc::new(DiscoveryWorker::new(follow.clone(), sender)),
-            poller: Arc::new(Poller::new(board.clone(), follow.clone())),
+            poller: Arc::new(Poller::new(board.clone(), metrics, follow.clone())),
             reader: Arc::new(Reader::new(board.clone(), follow)),
             reloads: 0,
             config,
@@ -107,7 +109,7 @@ impl Supervisor {
             TargetChange::Clusters { project_id: id, listed, outcome } => {
                 let Some(project) = self.projects.get_mut(&id) else { return };
                 if let Some(listed) = listed {
-                    if listed.found.is_empty() && listed.flaw.is_none() {
+                    if listed.entries.is_empty() && listed.error.is_none() {
                         tracing::debug!(project_id = %id, "the project has no clusters");
                     }
                     let before = project.listed.take().unwrap_or_default();

@@ -1,21 +1,25 @@
-//! Where fuzzers come in: whatever reads the bytes of others, one function for each target of `fuzz/`.
+//! Entry points of the fuzzers: one function for each target of `fuzz/`.
 //!
-//! Each takes any bytes and panics if what must hold of them does not. The properties stand beside the code that they are about,
-//! once, for the fuzzers and for the tests that replay what those found. Nothing of it is in what is shipped.
+//! Each takes any bytes and panics if what must hold of them does not. Tests replay what fuzzers found. Nothing of it is in
+//! what is shipped.
 
-pub(crate) use exposed::{Known, is_exposed};
+pub use atlas_client::fuzzing::{challenge, error_body, inflate, retry_after};
 
-pub use crate::atlas::fuzzing::{challenge, details, error_body, inflate, listing, retry_after};
 pub use crate::config::fuzzing::config;
 pub use crate::http::fuzzing::accept;
 pub use exporter_web::fuzzing::web;
+use exposed::{Known, is_exposed};
+pub use listing::listing;
 
-/// A text of others, as it goes to a log, is one line.
-#[track_caller]
-pub(crate) fn is_a_line(text: &str) {
-    assert!(!text.contains(crate::redact::is_hidden), "{text:?}");
+/// What is read besides export jobs; one body is read as each kind of thing.
+pub fn details(bytes: &[u8]) {
+    let details = atlas_client::fuzzing::details(bytes);
+    if details.cluster.is_some() || !details.buckets.is_empty() || !details.name.is_empty() {
+        is_exposed(Known { details, ..Known::default() });
+    }
 }
 
 mod exposed;
+mod listing;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,6 @@ mod fleet;
 mod plan;
 pub mod settings;
 
-pub mod atlas;
 pub mod collect;
 pub mod poll;
 
@@ -24,8 +23,6 @@ pub mod process;
 pub mod self_metrics;
 pub mod status;
 
-pub mod redact;
-
 pub mod check;
 pub mod demo;
 
@@ -34,6 +31,7 @@ pub mod demo;
 pub mod fuzzing;
 
 #[cfg(test)]
+#[path = "../tests/support/cpu_time.rs"]
 mod cpu_time;
 mod reload;
 mod run;

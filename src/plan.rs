@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use atlas_client::{Credentials, ListedCluster, OrganizationId, PartialList, ProjectId, Unexportable};
 use glob::Pattern;
 
-use crate::atlas::Listing;
-use crate::config::{Config, Credentials, OrganizationConfig, Selection};
-use crate::model::{Expected, ListedCluster, OrganizationId, ProjectId, Unexportable};
+use crate::config::{Config, OrganizationConfig, Selection};
+use crate::model::{ExclusionReason, Expected};
 
 /// The projects that an organization lists, and their names where these could be read.
 pub(crate) type ListedProjects = BTreeMap<ProjectId, Option<String>>;
@@ -71,14 +71,14 @@ pub(crate) struct Selected<'a> {
     /// The clusters to watch, and how the project lists them; `None` where it does not.
     pub(crate) watched: BTreeMap<&'a str, Option<&'a ListedCluster>>,
     /// Clusters that would have been selected, but cannot be exported or are excluded.
-    pub(crate) left_out: BTreeMap<&'a str, Unexportable>,
+    pub(crate) left_out: BTreeMap<&'a str, ExclusionReason>,
 }
 
 impl Selected<'_> {
     /// How many are left out, by reason.
-    pub(crate) fn counts(&self) -> BTreeMap<Unexportable, u64> {
+    pub(crate) fn counts(&self) -> BTreeMap<ExclusionReason, u64> {
         let count = |reason| self.left_out.values().filter(|left_out| **left_out == reason).count() as u64;
-        Unexportable::ALL.into_iter().map(|reason| (reason, count(reason))).collect()
+        ExclusionReason::ALL.into_iter().map(|reason| (reason, count(reason))).collect()
     }
 }
 
@@ -95,10 +95,12 @@ pub(crate) fn clusters<'a>(selection: &'a Selection, listed: Option<&'a [ListedC
             _ if selection.names.contains(name) => drop(selected.watched.insert(name, Some(cluster))),
             _ if !selection.matches(name) => {}
             _ if selection.excludes(name) => {
-                selected.left_out.insert(name, Unexportable::Configured);
+                selected.left_out.insert(name, ExclusionReason::Configured);
             }
             None => drop(selected.watched.insert(name, Some(cluster))),
-            Some(reason) => drop(selected.left_out.insert(name, reason)),
+            Some(reason) => {
+                selected.left_out.insert(name, ExclusionReason::Unexportable(reason));
+            }
         }
     }
     selected
@@ -108,15 +110,15 @@ pub(crate) fn clusters<'a>(selection: &'a Selection, listed: Option<&'a [ListedC
 /// unreadable, so that no exclusion comes and goes; and where entries are unreadable, missing
 /// projects stay, up to `max` in all.
 pub(crate) fn merge_projects(
-    listing: Listing<(ProjectId, Option<String>)>,
+    listing: PartialList<(ProjectId, Option<String>)>,
     before: ListedProjects,
     max: usize,
 ) -> ListedProjects {
-    let mut listed: ListedProjects = listing.found.into_iter().collect();
+    let mut listed: ListedProjects = listing.entries.into_iter().collect();
     for (id, name) in before {
         if let Some(known) = listed.get_mut(&id) {
             *known = known.take().or(name);
-        } else if listing.flaw.is_some() && listed.len() < max {
+        } else if listing.error.is_some() && listed.len() < max {
             listed.insert(id, name);
         }
     }
@@ -126,12 +128,12 @@ pub(crate) fn merge_projects(
 /// Merges a listing of clusters with the one before it: where entries are unreadable, missing
 /// clusters stay, up to `max` in all.
 pub(crate) fn merge_clusters(
-    listing: Listing<ListedCluster>,
+    listing: PartialList<ListedCluster>,
     before: Vec<ListedCluster>,
     max: usize,
 ) -> Vec<ListedCluster> {
-    let mut listed = listing.found;
-    if listing.flaw.is_some() {
+    let mut listed = listing.entries;
+    if listing.error.is_some() {
         let names: HashSet<_> = listed.iter().map(|cluster| cluster.name.as_str()).collect();
         let is_missing = |cluster: &ListedCluster| !names.contains(cluster.name.as_str());
         let room = max.saturating_sub(listed.len());
@@ -230,8 +232,9 @@ pub(crate) fn meant<'a>(name: &str, listed: &'a [ListedCluster]) -> Option<&'a s
 
 #[cfg(test)]
 mod tests {
+    use atlas_client::Error;
+
     use super::*;
-    use crate::atlas::Error;
     use crate::cpu_time;
 
     fn listed(clusters: &[(&str, Option<Unexportable>)]) -> Vec<ListedCluster> {
@@ -247,8 +250,8 @@ mod tests {
             .collect()
     }
 
-    fn flawed<T>(found: Vec<T>) -> Listing<T> {
-        Listing { found, flaw: Some(Error::Timeout) }
+    fn flawed<T>(found: Vec<T>) -> PartialList<T> {
+        PartialList { entries: found, error: Some(Error::Timeout) }
     }
 
     #[test]
@@ -288,7 +291,7 @@ mod tests {
             let selected = clusters(&selection, Some(&there));
             assert_eq!(selected.watched.into_keys().collect::<Vec<_>>(), ["prod"]);
             let configured: BTreeMap<_, _> =
-                left_out.iter().map(|name| (*name, Unexportable::Configured)).collect();
+                left_out.iter().map(|name| (*name, ExclusionReason::Configured)).collect();
             assert_eq!(selected.left_out, configured);
         };
         check(Selection { excluded: excluded.clone(), ..Selection::default() }, &["test-a", "test-free"]);
@@ -378,7 +381,7 @@ mod tests {
         let older = listed(&[("b", None), ("c", None)]);
         let expected = listed(&[("a", None), ("b", Some(Unexportable::SharedTier)), ("c", None)]);
         assert_eq!(merge_clusters(flawed(newer.clone()), older.clone(), 9), expected);
-        assert_eq!(merge_clusters(Listing { found: newer.clone(), flaw: None }, older, 9), newer);
+        assert_eq!(merge_clusters(PartialList { entries: newer.clone(), error: None }, older, 9), newer);
     }
 
     #[test]
@@ -388,7 +391,7 @@ mod tests {
         let before =
             ListedProjects::from([(id("a"), name("old")), (id("b"), name("b")), (id("c"), name("c"))]);
         let found = vec![(id("a"), name("new")), (id("b"), None)];
-        let complete = Listing { found: found.clone(), flaw: None };
+        let complete = PartialList { entries: found.clone(), error: None };
         let expected = ListedProjects::from([(id("a"), name("new")), (id("b"), name("b"))]);
         assert_eq!(merge_projects(complete, before.clone(), 9), expected);
         assert_eq!(merge_projects(flawed(found.clone()), before.clone(), 2), expected);

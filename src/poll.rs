@@ -8,16 +8,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atlas_client::{AtlasClient, Error, FailureReason, MAX_ID, ProjectId, Target, redact};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 
-use crate::atlas::{Atlas, Error};
 use crate::board::{Board, GoodPoll};
 use crate::collect::Walk;
-use crate::model::{
-    ClusterReport, FailedJob, FailureReason, JobId, MAX_ID, Movements, PollError, ProjectId, Target,
-};
-use crate::redact;
+use crate::model::{ClusterReport, FailedJob, JobId, Movements, PollError};
+use crate::self_metrics::SelfMetrics;
 use crate::settings::{Follow, Settings, rest};
 
 /// Failures that are older when the exporter starts were logged before, or are no news.
@@ -36,14 +34,15 @@ const MAX_LOGGED_BETWEEN_WALKS: usize = 2000;
 #[derive(Debug)]
 pub struct Poller {
     board: Arc<Board>,
+    metrics: Arc<SelfMetrics>,
     follow: Follow,
 }
 
 impl Poller {
     /// Prepares to poll; nothing is sent yet.
     #[must_use]
-    pub fn new(board: Arc<Board>, follow: Follow) -> Self {
-        Self { board, follow }
+    pub fn new(board: Arc<Board>, metrics: Arc<SelfMetrics>, follow: Follow) -> Self {
+        Self { board, metrics, follow }
     }
 
     /// Polls a cluster for ever, the first time after `delay`.
@@ -72,7 +71,7 @@ impl Poller {
         &self,
         target: &Target,
         settings: &Settings,
-        atlas: &Atlas,
+        atlas: &AtlasClient,
         memory: &mut Memory,
     ) -> Option<()> {
         let atlas = &if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
@@ -80,7 +79,7 @@ impl Poller {
         let timed = async move || {
             let began = Instant::now();
             let deadline = began + settings.poll.timeout;
-            (walk.cluster(atlas, target, &settings.poll, deadline).await, began.elapsed())
+            (walk.cluster(atlas, &self.metrics, target, &settings.poll, deadline).await, began.elapsed())
         };
         let (outcome, duration) = settings.polls.run(&mut memory.slow, timed).await?;
         let (now, finished) = (Timestamp::now(), Instant::now());
@@ -94,7 +93,7 @@ impl Poller {
             Err(error) => Err(memory.fail(target, &error)),
         };
         self.board.publish(target, now, duration, outcome);
-        self.board.set_budget(&target.project_id, atlas.budget(&target.project_id));
+        self.board.set_budget(&target.project_id, atlas.quota(&target.project_id));
         Some(())
     }
 }
@@ -102,7 +101,7 @@ impl Poller {
 /// From one poll of a project's clusters to the next: the interval, stretched while the project's budget is nearly used up, but
 /// not so far that figures go stale for that alone.
 fn pause(settings: &Settings, project: &ProjectId) -> Duration {
-    let stretch = settings.projects.get(project).map_or(1.0, |atlas| atlas.stretch(project));
+    let stretch = settings.projects.get(project).map_or(1.0, |atlas| atlas.interval_multiplier(project));
     // The configuration sees to it that this is an interval at least.
     let most = settings.poll.stale_after / 2;
     settings.poll.interval.mul_f64(stretch).min(most)
@@ -183,7 +182,7 @@ impl Memory {
     }
 
     fn fail(&mut self, target: &Target, error: &Error) -> PollError {
-        let PollError { reason, text } = error.clone().into();
+        let PollError { reason, text } = error.into();
         // The counter has every failure; the log has every change, so that an outage does not bury it.
         if self.failing.replace(reason) == Some(reason) {
             tracing::debug!(project_id = %target.project_id, cluster_name = target.cluster_name, reason = reason.as_str(), error = text, "the poll failed again");
@@ -210,8 +209,10 @@ fn log_failed_job(target: &Target, project: &str, job: &FailedJob) {
 
 #[cfg(test)]
 mod tests {
+    use atlas_client::{Counts, ExportJob, JobState, StateReason};
+
     use super::*;
-    use crate::model::{ExportJob, Fold, JobState, StateReason};
+    use crate::model::Fold;
 
     /// A listing of such failed jobs.
     fn failures(numbers: std::ops::Range<usize>) -> ClusterReport {
@@ -223,7 +224,7 @@ mod tests {
                 created_at: Timestamp::from_second(1000 + i64::try_from(number).unwrap()).ok(),
                 finished_at: None,
                 state: JobState::Failed,
-                counts: crate::model::Counts::default(),
+                counts: Counts::default(),
                 reason: StateReason::default(),
             });
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use atlas_client::{ENDPOINTS, Proxy, redact};
 use exporter_web::{ReloadTrigger, WebConfigWatcher};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -11,12 +12,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
-use crate::config::{Config, Proxy, Source};
+use crate::config::{Config, Source};
 use crate::exposition::{Exposition, Format};
 use crate::fleet::Supervisor;
+use crate::http;
 use crate::reload::{ReloadHandle, ReloadRequest, ReloadScope, Reloads};
 use crate::self_metrics::SelfMetrics;
-use crate::{atlas, http, redact};
 
 /// No process lives this long.
 const NEVER: Duration = Duration::from_hours(24 * 3650);
@@ -35,7 +36,7 @@ const DETAILS_WAIT: Duration = Duration::from_secs(10);
 pub enum Error {
     /// The client of the API could not be set up.
     #[error("cannot set up the Atlas client: {0}")]
-    Atlas(#[from] atlas::Error),
+    Atlas(#[from] atlas_client::Error),
     /// A listener failed.
     #[error("cannot serve: {0}")]
     Serve(#[from] std::io::Error),
@@ -190,7 +191,7 @@ fn begin(
         proxy_variable = config.proxy.as_ref().map(Proxy::variable),
         "watching"
     );
-    let metrics = SelfMetrics::new(&atlas::ENDPOINTS, Timestamp::now());
+    let metrics = SelfMetrics::new(&ENDPOINTS, Timestamp::now());
     let metrics = Arc::new(metrics.with_dropped_log_lines(dropped_log_lines));
     let board = Arc::new(Board::new(config.poll.stale_after));
     let supervisor = Supervisor::new(config, board.clone(), metrics.clone())?;

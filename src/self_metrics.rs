@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use atlas_client::RequestObserver;
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 
@@ -61,15 +62,6 @@ impl SelfMetrics {
     #[must_use]
     pub fn with_dropped_log_lines(self, dropped_log_lines: Arc<AtomicU64>) -> Self {
         Self { dropped_log_lines, ..self }
-    }
-
-    /// Counts a request to `endpoint`: its status, or `None` if none came in `elapsed`.
-    pub fn count_request(&self, endpoint: &'static str, status: Option<u16>, elapsed: Duration) {
-        let code = status.map_or_else(|| NO_ANSWER.to_owned(), |status| status.to_string());
-        *lock(&self.requests).entry((endpoint, code)).or_default() += 1;
-        if let Some(histogram) = self.durations.get(endpoint) {
-            histogram.observe(elapsed.as_secs_f64());
-        }
     }
 
     /// Counts a page of export jobs.
@@ -133,6 +125,16 @@ impl SelfMetrics {
     #[must_use]
     pub fn reload(&self) -> Reload {
         lock(&self.reload).clone()
+    }
+}
+
+impl RequestObserver for SelfMetrics {
+    fn observe(&self, endpoint: &'static str, status: Option<u16>, elapsed: Duration) {
+        let code = status.map_or_else(|| NO_ANSWER.to_owned(), |status| status.to_string());
+        *lock(&self.requests).entry((endpoint, code)).or_default() += 1;
+        if let Some(histogram) = self.durations.get(endpoint) {
+            histogram.observe(elapsed.as_secs_f64());
+        }
     }
 }
 

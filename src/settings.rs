@@ -5,12 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atlas_client::{AtlasClient, OrganizationId, ProjectId};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::atlas::Atlas;
 use crate::config::{DetailConfig, PollConfig};
-use crate::model::{OrganizationId, ProjectId};
 
 /// Longest time of a quick poll.
 const SLOW: Duration = Duration::from_secs(1);
@@ -40,9 +39,9 @@ pub struct Settings {
     /// How details are read.
     pub detail: DetailConfig,
     /// Who asks for a project.
-    pub projects: BTreeMap<ProjectId, Atlas>,
+    pub projects: BTreeMap<ProjectId, AtlasClient>,
     /// Who asks for an organization.
-    pub organizations: BTreeMap<OrganizationId, Atlas>,
+    pub organizations: BTreeMap<OrganizationId, AtlasClient>,
     /// Limits polls.
     pub polls: Arc<PollLimiter>,
     /// Limits the readings of discovery and of details.
@@ -153,8 +152,8 @@ pub fn first_delay(index: usize, count: usize, interval: Duration) -> Duration {
 pub async fn rest(
     follow: &mut Follow,
     began: Instant,
-    used: Option<&Atlas>,
-    client: impl Fn(&Settings) -> Option<Atlas>,
+    used: Option<&AtlasClient>,
+    client: impl Fn(&Settings) -> Option<AtlasClient>,
     pause: impl Fn(&Settings) -> Duration,
     tell: impl Fn(Instant),
 ) {
@@ -163,7 +162,7 @@ pub async fn rest(
         let until = {
             let settings = follow.borrow_and_update();
             let same = match (used, client(&settings)) {
-                (Some(used), Some(now)) => used.is(&now),
+                (Some(used), Some(now)) => used.shares_auth(&now),
                 (None, None) => true,
                 _ => false,
             };

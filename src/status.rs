@@ -7,12 +7,13 @@ mod verdict;
 use std::fmt;
 use std::time::Duration;
 
+use atlas_client::{JobState, Schedule};
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 use crate::board::{ClusterView, View};
-use crate::model::{ByState, JobState, Schedule};
+use crate::model::ByState;
 pub use verdict::{Kind, OVERDUE, Verdict};
 
 /// A time, written as RFC 3339 has it: in UTC, to the millisecond.

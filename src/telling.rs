@@ -1,10 +1,11 @@
 //! Logs of changing failures: once when a failure begins, changes or ends, so that an outage does
 //! not bury the log.
 
+use atlas_client::{FailureReason, OrganizationId, ProjectId, Target};
 use tracing::Level;
 use tracing::field::display;
 
-use crate::model::{FailureReason, OrganizationId, PollError, ProjectId, Target};
+use crate::model::PollError;
 
 /// `tracing::event!` with a level that is known only at run time.
 macro_rules! log_at {

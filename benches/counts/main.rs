@@ -9,11 +9,11 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atlas_backup_exporter::atlas::{ENDPOINTS, fold_page};
 use atlas_backup_exporter::board::{Board, GoodPoll};
 use atlas_backup_exporter::exposition::{Exposition, Format};
-use atlas_backup_exporter::model::{Expected, Fold, ProjectId, Target};
+use atlas_backup_exporter::model::{Expected, Fold};
 use atlas_backup_exporter::self_metrics::SelfMetrics;
+use atlas_client::{ENDPOINTS, ProjectId, Target, decode_jobs};
 use jiff::Timestamp;
 use page::page;
 use tokio::time::Instant;
@@ -36,7 +36,7 @@ fn fold(times: usize) {
     let page = page().into_bytes();
     for _ in 0..times {
         let mut fold = Fold::default();
-        fold_page(black_box(&page), &mut fold).unwrap();
+        fold.add_page(decode_jobs(black_box(&page)).unwrap());
         black_box(fold.finish());
     }
 }
@@ -55,7 +55,7 @@ fn render(times: usize) {
 
 fn board(at: Timestamp) -> Board {
     let mut fold = Fold::default();
-    fold_page(page().as_bytes(), &mut fold).unwrap();
+    fold.add_page(decode_jobs(page().as_bytes()).unwrap());
     let report = fold.finish();
     let board = Board::new(STALE_AFTER);
     let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();

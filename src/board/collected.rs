@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atlas_client::{EventKind, ExportBucket, ProjectEvent, ProjectId, Schedule, Target};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Board;
 use super::detail::{Read, has_bucket};
 use super::known::{ClusterState, ProjectState, State};
-use crate::model::{
-    Detail, EventKind, ExportBucket, ProjectEvent, ProjectId, Schedule, Snapshots, Target, Unread,
-};
+use crate::model::{Detail, Snapshots, Unread};
 
 impl Board {
     /// Sets the age at which details are withdrawn, and which of them are not read at all.

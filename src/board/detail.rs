@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atlas_client::ExportBucket;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::model::{
-    ClusterReport, Detail, ExportBucket, Exported, Exports, PollError, Recovery, Snapshots, Unread,
-};
+use crate::model::{ClusterReport, Detail, Exported, Exports, PollError, Recovery, Snapshots, Unread};
 
 /// Something that was read, and when, on the monotonic clock.
 #[derive(Debug, Clone)]

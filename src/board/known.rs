@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atlas_client::{FailureReason, OrganizationId, ProjectId, Quota, Schedule, Target};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::detail::{ClusterDetails, ProjectDetails};
-use crate::model::{
-    Budget, ClusterReport, Detail, Expected, FailureReason, OrganizationId, PollError, ProjectId, Schedule,
-    Target, Unexportable,
-};
+use crate::model::{ClusterReport, Detail, ExclusionReason, Expected, PollError};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -62,8 +60,8 @@ pub(super) struct ProjectState {
     /// `None` until the name was asked for.
     pub(super) name: Option<Arc<str>>,
     pub(super) discovery: Discovery,
-    pub(super) left_out: Option<BTreeMap<Unexportable, u64>>,
-    pub(super) budget: Option<Budget>,
+    pub(super) left_out: Option<BTreeMap<ExclusionReason, u64>>,
+    pub(super) budget: Option<Quota>,
     pub(super) details: ProjectDetails,
     /// Shared with the views: a change while one is in use changes a copy.
     pub(super) clusters: BTreeMap<Arc<Target>, Arc<ClusterState>>,

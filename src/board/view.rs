@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atlas_client::{ExportBucket, FailureReason, OrganizationId, ProjectId, Quota, Target};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::detail::{Reading, has_bucket};
 use super::known::{ClusterState, Discovery, GoodPoll, ProjectState, State};
-use crate::model::{
-    Budget, Detail, ExportBucket, FailureReason, OrganizationId, PollError, ProjectId, Recovery, Target,
-    Unexportable,
-};
+use crate::model::{Detail, ExclusionReason, PollError, Recovery};
 
 /// The board at one moment, each list sorted by id and name.
 #[derive(Debug, Clone)]
@@ -88,9 +86,9 @@ pub struct ProjectView {
     /// When its name and clusters could be read last.
     pub last_success: Option<Timestamp>,
     /// Clusters that are left out, by reason; `None` before the first listing.
-    pub left_out: Option<BTreeMap<Unexportable, u64>>,
+    pub left_out: Option<BTreeMap<ExclusionReason, u64>>,
     /// What is left of its budget.
-    pub budget: Option<Budget>,
+    pub budget: Option<Quota>,
     /// The last reading of each detail; those that were not requested are not in it.
     pub details: BTreeMap<Detail, DetailView>,
     /// Its events and buckets as far as they are on, and were neither read recently nor refused.

@@ -2,18 +2,18 @@
 
 use std::fmt::Write;
 
+use atlas_client::{AtlasClient, Error, EventKind, ExportBucket, PartialList, ProjectId, Schedule, Target};
 use jiff::Timestamp;
 
 use super::remediation::{Resource, hint};
 use super::{Row, Timeouts, Verdict};
-use crate::atlas::{Atlas, Error, Listing};
 use crate::config::DetailConfig;
-use crate::model::{Detail, EventKind, ExportBucket, ProjectId, Schedule, Target};
+use crate::model::Detail;
 use crate::plan::Project;
 
 /// What is asked of a project.
 pub(super) struct Asked<'a> {
-    pub(super) atlas: &'a Atlas,
+    pub(super) atlas: &'a AtlasClient,
     pub(super) id: &'a ProjectId,
     pub(super) detail: &'a DetailConfig,
     /// A cluster that Atlas exports by itself, and whether it is sharded; without one, no snapshots are read.
@@ -91,7 +91,11 @@ impl Asked<'_> {
         Some(match detail {
             Detail::Snapshots => {
                 let (target, sharded) = self.exporting.as_ref()?;
-                self.atlas.snapshots(target, *sharded, deadline).await.and_then(Listing::complete).map(drop)
+                self.atlas
+                    .snapshots(target, *sharded, deadline)
+                    .await
+                    .and_then(PartialList::complete)
+                    .map(drop)
             }
             // Whether it may be asked at all shows as well in a list of nothing.
             Detail::Events => {
@@ -99,12 +103,12 @@ impl Asked<'_> {
                 self.atlas
                     .events(self.id, kinds, now, &[], deadline)
                     .await
-                    .and_then(Listing::complete)
+                    .and_then(PartialList::complete)
                     .map(drop)
             }
             Detail::Buckets => {
                 let listed = self.atlas.export_buckets(self.id, deadline).await;
-                listed.and_then(Listing::complete).map(|listed| self.buckets = Some(listed))
+                listed.and_then(PartialList::complete).map(|listed| self.buckets = Some(listed))
             }
         })
     }

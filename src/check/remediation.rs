@@ -1,8 +1,8 @@
 //! The next step for an operator after a request failed. Error answers of Atlas have theirs in the table of error answers.
 
-use crate::atlas::{Error, ErrorAnswer};
-use crate::config::Credentials;
-use crate::model::{Detail, FailureReason};
+use atlas_client::{Credentials, Error, ErrorAnswer, FailureReason};
+
+use crate::model::Detail;
 
 /// The resource that was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,16 +102,14 @@ fn of_row(row: &ErrorAnswer, error: &Error, resource: Resource, credentials: &Cr
 
 #[cfg(test)]
 mod tests {
-    use reqwest::StatusCode;
-    use reqwest::header::HeaderMap;
-    use serde_json::json;
+    use atlas_client::{ERROR_ANSWERS, Retry, SecretSource};
+    use axum::http::StatusCode;
 
     use super::*;
-    use crate::atlas::ERROR_ANSWERS;
-    use crate::config::SecretSource;
 
     fn account(client_id: &str) -> Credentials {
-        let client_secret = SecretSource::File("secrets/atlas".into());
+        let read = |_: &_| Ok(String::new());
+        let client_secret = SecretSource::File { path: "secrets/atlas".into(), read };
         Credentials::ServiceAccount {
             client_id: client_id.to_owned(),
             origin: "config.toml".to_owned(),
@@ -121,8 +119,59 @@ mod tests {
     }
 
     fn answer(status: u16, code: &str) -> Error {
-        let body = json!({"errorCode": code, "detail": "d", "parameters": ["203.0.113.7"]}).to_string();
-        Error::answer(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+        Error::Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            code: Some(code.to_owned()).filter(|code| !code.is_empty()),
+            detail: Some("d".to_owned()),
+            address: "203.0.113.7".parse().ok(),
+            retry_after: None,
+        }
+    }
+
+    /// A row as a line of the table in `docs/troubleshooting.md`.
+    fn to_markdown(row: &ErrorAnswer) -> String {
+        let statuses = row.statuses.iter().map(|statuses| match (statuses.start(), statuses.end()) {
+            (400, 499) => "other 4xx".to_owned(),
+            (500, 599) => "other 5xx".to_owned(),
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first} to {last}"),
+        });
+        let statuses = statuses.collect::<Vec<_>>().join(", ");
+        let codes = row.codes.iter().map(|code| match *code {
+            "" => "none".to_owned(),
+            code => format!("`{code}`"),
+        });
+        let mut codes = codes.collect::<Vec<_>>().join(", ");
+        if codes.is_empty() {
+            let is_listed = |other: &ErrorAnswer| {
+                !other.codes.is_empty() && row.statuses.iter().any(|s| other.statuses.contains(s))
+            };
+            codes.push_str(if ERROR_ANSWERS.iter().any(is_listed) { "any other" } else { "any" });
+        }
+        let retry = match row.retry {
+            Retry::No => "no",
+            Retry::NewToken => "once, with a new token",
+            Retry::Backoff => "with backoff",
+        };
+        let disables = if row.is_lasting { "after a second refusal" } else { "no" };
+        let hint = row
+            .hint
+            .replace("{credentials}", "service account or API key")
+            .replace("{origin}", "")
+            .replace("{secret}", "secret")
+            .replace("{role}", "that `check` names")
+            .replace("{owner}", "project or organization")
+            .replace("{address}", "")
+            .replace("{error}", "(Atlas's answer)");
+        let reason = row.reason.as_str();
+        format!("| {statuses} | {codes} | `{reason}` | {retry} | {disables} | {hint} |")
+    }
+
+    #[test]
+    fn documented_table_is_the_table() {
+        let page = include_str!("../../docs/troubleshooting.md");
+        let rows = ERROR_ANSWERS.iter().map(to_markdown).collect::<Vec<_>>().join("\n");
+        assert!(page.contains(&rows), "docs/troubleshooting.md should have these rows:\n{rows}");
     }
 
     #[track_caller]
@@ -170,7 +219,7 @@ mod tests {
     fn every_row_has_a_hint_without_placeholders() {
         for row in &ERROR_ANSWERS {
             let hint = of_row(row, &answer(400, "X"), Resource::Project, &account("mdb_sa_id_1"));
-            assert!(!hint.contains(['{', '}']) && !row.to_markdown().contains(['{', '}']), "{hint}");
+            assert!(!hint.contains(['{', '}']) && !to_markdown(row).contains(['{', '}']), "{hint}");
         }
     }
 
@@ -183,8 +232,8 @@ mod tests {
         check(&Error::Tls("unknown issuer".to_owned()), Resource::Project, "unknown issuer");
         check(&Error::Invalid("a page".to_owned()), Resource::Project, "atlas.base_url");
         let left = std::time::Duration::from_secs(5);
-        check(&Error::Paced { left, limited: true }, Resource::Project, "too many requests");
-        check(&Error::Paced { left, limited: false }, Resource::Project, "internal fault");
+        check(&Error::RateLimited { left, limited: true }, Resource::Project, "too many requests");
+        check(&Error::RateLimited { left, limited: false }, Resource::Project, "internal fault");
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use atlas_client::{
+    Error, OrganizationId, ProjectId, Proxy,
+    redact::{escape, escape_json},
+};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde_json::json;
 
-use crate::atlas::Error;
-use crate::config::{Proxy, Warning};
-use crate::model::{Detail, OrganizationId, PollError, ProjectId};
-use crate::redact::{escape, escape_json};
+use crate::config::Warning;
+use crate::model::{Detail, PollError};
 
 /// Characters around a verdict until the whole text is rendered: the table counts no width for
 /// them, which it would for escape sequences. Texts of Atlas cannot contain them, since hidden
@@ -121,7 +123,7 @@ impl Row {
 
     pub(super) fn fail(self, error: &Error, advice: &str) -> Self {
         let error_code = error.code().map(str::to_owned);
-        Self { error: Some(error.clone().into()), error_code, ..self.with(Verdict::Failed, advice) }
+        Self { error: Some(error.into()), error_code, ..self.with(Verdict::Failed, advice) }
     }
 
     /// Whether a row after this one says the same.

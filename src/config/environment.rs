@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use atlas_client::redact;
 use config::Environment;
 
 use super::raw::tables;
 use super::{ENV_PREFIX, Warning};
-use crate::redact;
 
 /// Names that Kubernetes gives to the variables of a service that is called like the exporter.
 const KUBERNETES: [&str; 3] = ["SERVICE_HOST", "SERVICE_PORT", "PORT"];

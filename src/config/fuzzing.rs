@@ -3,10 +3,11 @@
 // To panic is how these say no.
 #![allow(clippy::missing_panics_doc)]
 
+use atlas_client::Credentials;
+use atlas_client::fuzzing::{PROXY_VARIABLES, is_a_line, leads_to};
+
 use super::environment::ATLAS_NAMES;
-use super::{Config, Credentials, ENV_PREFIX, SHARD_FLAG, Source, proxy};
-use crate::atlas::fuzzing::leads_to;
-use crate::fuzzing::is_a_line;
+use super::{Config, ENV_PREFIX, SHARD_FLAG, Source};
 
 const FILE: &str = "exporter.toml";
 
@@ -71,7 +72,7 @@ fn check(source: &Source, text: &str, environment: &[(String, String)], planted:
 /// An error is one line that says where it is.
 fn says_where(error: &str) {
     is_a_line(error);
-    let proxies = proxy::NAMES.into_iter().flatten().copied();
+    let proxies = PROXY_VARIABLES.into_iter().flatten().copied();
     let variables = ATLAS_NAMES.iter().map(|(name, ..)| *name).chain(proxies);
     let mut places = variables.chain([FILE, ENV_PREFIX, SHARD_FLAG]);
     assert!(places.any(|place| error.contains(place)), "nobody knows where: {error}");

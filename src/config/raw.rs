@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use atlas_client::{OrganizationId, ProjectId, redact::holds_secret};
 use exporter_web::text::trimmed;
 use glob::Pattern;
 use jiff::{Span, SpanRelativeTo, Timestamp};
@@ -14,8 +15,6 @@ use url::{Host, Url};
 
 use super::selection::{pattern, unique};
 use super::{PollConfig, ProjectPattern, Selection};
-use crate::model::{OrganizationId, ProjectId};
-use crate::redact::holds_secret;
 
 /// Shorter intervals would send requests without a pause.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);

@@ -3,9 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
+use atlas_client::ProjectId;
 use glob::Pattern;
-
-use crate::model::ProjectId;
 
 /// `clusters` and `exclude_clusters` of a project. Left out, it is every cluster that can be exported.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

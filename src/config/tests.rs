@@ -24,7 +24,7 @@ fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
     std::fs::write(&file, toml).unwrap();
     std::fs::write(folder.path().join("secret"), " from-file\n").unwrap();
     std::fs::write(folder.path().join("empty"), "\n").unwrap();
-    std::fs::write(folder.path().join("ca.pem"), authorities::made().0.pem()).unwrap();
+    std::fs::write(folder.path().join("ca.pem"), ca_bundle::made().0.pem()).unwrap();
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Config::layered(&from(&file), environment)
         .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
@@ -298,7 +298,7 @@ fn no_secret_is_in_the_debug_output() {
     assert!(!shown.contains("hush") && shown.contains("REDACTED"), "{shown}");
 }
 
-mod authorities;
+mod ca_bundle;
 mod detail;
 mod prepared;
 mod refused;

@@ -5,14 +5,15 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use atlas_client::{CaBundle, Credentials, SecretSource};
 use secrecy::SecretString;
 use url::Url;
 
 use super::layers::Layers;
 use super::raw::{ExportExpected, Parsed, Raw, RawApiKey, RawDetail, RawServiceAccount, RawShard};
 use super::{
-    Authorities, BASE_URL, Config, ConfigError, Credentials, DISCOVERY_INTERVAL, DetailConfig,
-    OrganizationConfig, PollConfig, ProjectConfig, SecretSource,
+    BASE_URL, Config, ConfigError, DISCOVERY_INTERVAL, DetailConfig, OrganizationConfig, PollConfig,
+    ProjectConfig, ca_bundle, secret as secret_file,
 };
 use crate::model::{Detail, Expected, Shard};
 
@@ -23,10 +24,10 @@ pub(super) fn config(layers: &Layers, host_name: &str) -> Result<Config, ConfigE
         Some(Parsed(url)) => url,
         None => Url::parse(BASE_URL).map_err(|error| layers.error("atlas.base_url", error))?,
     };
-    let authorities = match raw.atlas.ca_file {
-        Some(Parsed(path)) => Authorities::read(&layers.beside(&path))
+    let ca_bundle = match raw.atlas.ca_file {
+        Some(Parsed(path)) => ca_bundle::read(&layers.beside(&path))
             .map_err(|problem| layers.error("atlas.ca_file", problem))?,
-        None => Authorities::default(),
+        None => CaBundle::default(),
     };
     let default = credentials(layers, "atlas", raw.atlas.service_account, raw.atlas.api_key)?;
     let own_or_default = |own: Option<Credentials>| {
@@ -70,7 +71,7 @@ pub(super) fn config(layers: &Layers, host_name: &str) -> Result<Config, ConfigE
     refuse_repeated_ids(layers, "organizations", organizations.iter().map(|organization| &organization.id))?;
     Ok(Config {
         base_url,
-        authorities,
+        ca_bundle,
         proxy: None,
         poll: poll(layers, raw.poll)?,
         discovery_interval: raw.discovery.interval.map_or(DISCOVERY_INTERVAL, |interval| interval.0),
@@ -212,7 +213,7 @@ fn secret(
             Ok(SecretSource::Inline { secret, origin: layers.source(path) })
         }
         (_, Some(Parsed(file))) => {
-            let source = SecretSource::File(layers.beside(&file));
+            let source = SecretSource::File { path: layers.beside(&file), read: secret_file::read };
             let hint = "put the secret there, or name another file; a relative path is looked up beside the configuration";
             match source.read() {
                 Ok(_) => Ok(source),

@@ -7,13 +7,13 @@
 
 use std::sync::Arc;
 
+use atlas_client::{AtlasClient, Error, PartialList, ProjectId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::collector::{Collector, READING_TIMEOUT, unread};
-use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
-use crate::model::{Detail, ProjectId};
+use crate::model::Detail;
 
 /// Reads the export buckets of a project.
 #[derive(Debug)]
@@ -31,11 +31,11 @@ impl Collector for Buckets {
         &self.project_id
     }
 
-    async fn read(&mut self, atlas: &Atlas, board: &Board) -> Result<(), Error> {
+    async fn read(&mut self, atlas: &AtlasClient, board: &Board) -> Result<(), Error> {
         let id = &self.project_id;
         let at = Instant::now();
-        let listed = atlas.export_buckets(id, at + READING_TIMEOUT).await.and_then(Listing::complete);
-        board.export_buckets(id, at, listed.clone().map_err(unread));
+        let listed = atlas.export_buckets(id, at + READING_TIMEOUT).await.and_then(PartialList::complete);
+        board.export_buckets(id, at, listed.clone().map_err(|error| unread(&error)));
         for target in board.unconfirmed_buckets(id) {
             if let Ok(schedule) = atlas.schedule(&target, Instant::now() + READING_TIMEOUT).await {
                 board.schedule(&target, Ok(schedule));

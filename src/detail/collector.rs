@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use atlas_client::{AtlasClient, Error, FailureReason, ProjectId};
 use tokio::time::Instant;
 use tracing::Level;
 
 use super::refusals::Refusals;
-use crate::atlas::{Atlas, Error};
 use crate::board::Board;
-use crate::model::{Detail, FailureReason, PollError, ProjectId, Unread};
+use crate::model::{Detail, PollError, Unread};
 use crate::settings::{Follow, Settings, rest};
 use crate::telling::{LogContext, log, log_at};
 
@@ -31,7 +31,7 @@ pub(crate) trait Collector {
     }
 
     /// Reads from Atlas and records the result on the board.
-    async fn read(&mut self, atlas: &Atlas, board: &Board) -> Result<(), Error>;
+    async fn read(&mut self, atlas: &AtlasClient, board: &Board) -> Result<(), Error>;
 
     /// Removes from the board what was read: the detail is switched off.
     fn forget(&self, board: &Board) {
@@ -78,7 +78,7 @@ impl Reader {
                 let atlas = if memory.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
                 let read = settings.readings.run(&mut slow, || collector.read(&atlas, &self.board));
                 let Some(outcome) = read.await else { continue };
-                self.log(&collector, outcome.err(), &mut memory, &settings);
+                self.log(&collector, outcome.as_ref().err(), &mut memory, &settings);
             } else {
                 collector.forget(&self.board);
             }
@@ -95,11 +95,11 @@ impl Reader {
     fn log<C: Collector>(
         &self,
         collector: &C,
-        error: Option<Error>,
+        error: Option<&Error>,
         memory: &mut Memory,
         settings: &Settings,
     ) {
-        let refusal = error.as_ref().and_then(Error::disables_collector);
+        let refusal = error.and_then(Error::lasting_refusal);
         let error = error.map(PollError::from);
         let (project_id, context, what) = (collector.project_id(), collector.context(), C::WHAT);
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +133,7 @@ impl Reader {
 }
 
 /// The client for a collector; `None` if it is switched off.
-fn client<C: Collector>(collector: &C, settings: &Settings) -> Option<Atlas> {
+fn client<C: Collector>(collector: &C, settings: &Settings) -> Option<AtlasClient> {
     let is_on = !settings.detail.off.contains(&C::DETAIL);
     settings.projects.get(collector.project_id()).filter(|_| is_on).cloned()
 }
@@ -144,16 +144,16 @@ fn pause<C: Collector>(
     collector: &C,
     refusals: &Refusals,
     settings: &Settings,
-    atlas: Option<&Atlas>,
+    atlas: Option<&AtlasClient>,
 ) -> Duration {
     let interval = settings.detail.interval;
     refusals.pause(interval, settings.reloads).unwrap_or_else(|| {
-        let stretch = atlas.map_or(1.0, |atlas| atlas.stretch(collector.project_id()));
+        let stretch = atlas.map_or(1.0, |atlas| atlas.interval_multiplier(collector.project_id()));
         interval.mul_f64(stretch).min(settings.detail.stale_after() / 2)
     })
 }
 
 /// The failure of a reading, for the board.
-pub(super) fn unread(error: Error) -> Unread {
-    Unread { is_refused: error.disables_collector().is_some(), error: error.into() }
+pub(super) fn unread(error: &Error) -> Unread {
+    Unread { is_refused: error.lasting_refusal().is_some(), error: error.into() }
 }

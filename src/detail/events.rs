@@ -9,13 +9,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use atlas_client::{
+    AtlasClient, Error, EventKind, FailureReason, PartialList, ProjectEvent, ProjectId, Target,
+};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::collector::{Collector, unread};
-use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
-use crate::model::{Detail, EventKind, FailureReason, ProjectEvent, ProjectId, Target};
+use crate::model::Detail;
 
 /// How far back the first reading looks: the longest time between two exports that is at all usual,
 /// a month.
@@ -84,10 +86,10 @@ impl Collector for Events {
         &self.project_id
     }
 
-    async fn read(&mut self, atlas: &Atlas, board: &Board) -> Result<(), Error> {
+    async fn read(&mut self, atlas: &AtlasClient, board: &Board) -> Result<(), Error> {
         let at = Instant::now();
         let outcome = self.read_new(atlas, board).await;
-        board.events_read(&self.project_id, at, outcome.clone().map_err(unread));
+        board.events_read(&self.project_id, at, outcome.as_ref().copied().map_err(unread));
         outcome
     }
 }
@@ -99,7 +101,7 @@ impl Events {
 
     /// Reads what is new and records it on the board. What an error leaves undone is done the next
     /// time, so that nothing is missed.
-    async fn read_new(&mut self, atlas: &Atlas, board: &Board) -> Result<(), Error> {
+    async fn read_new(&mut self, atlas: &AtlasClient, board: &Board) -> Result<(), Error> {
         let deadline = Instant::now() + READING_TIMEOUT;
         let now = Timestamp::now();
         let horizon = now - LOOK_BACK;
@@ -156,7 +158,7 @@ impl Events {
     }
 
     /// Finds out which of the open clusters failures are about.
-    async fn search(&mut self, atlas: &Atlas, now: Timestamp, deadline: Instant) -> Result<(), Error> {
+    async fn search(&mut self, atlas: &AtlasClient, now: Timestamp, deadline: Instant) -> Result<(), Error> {
         let mut outcome = Ok(());
         while let Some(Group { names, since }) = self.open.pop() {
             let asked = atlas.events(&self.project_id, &EventKind::FAILURES, since, &names, deadline).await;
@@ -207,14 +209,14 @@ impl Events {
 }
 
 /// The events whose time can be believed at `now`, and what is wrong with others.
-fn believable(listing: Listing<ProjectEvent>, now: Timestamp) -> (Vec<ProjectEvent>, Option<Error>) {
+fn believable(listing: PartialList<ProjectEvent>, now: Timestamp) -> (Vec<ProjectEvent>, Option<Error>) {
     let (found, ahead): (Vec<_>, Vec<_>) =
-        listing.found.into_iter().partition(|event| event.created_at <= now + AHEAD);
+        listing.entries.into_iter().partition(|event| event.created_at <= now + AHEAD);
     let ahead = ahead.first().map(|event| {
         let (id, at) = (&event.id, event.created_at);
         Error::invalid(&format!("the event {id} is of {at}, which is yet to come"))
     });
-    (found, listing.flaw.or(ahead))
+    (found, listing.error.or(ahead))
 }
 
 /// The newest failures among events, which are in order.

@@ -1,12 +1,12 @@
 //! The snapshots of a cluster that Atlas exports automatically.
 
+use atlas_client::{AtlasClient, Error, PartialList, ProjectId, Target};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::collector::{Collector, READING_TIMEOUT, unread};
-use crate::atlas::{Atlas, Error, Listing};
 use crate::board::Board;
-use crate::model::{self, Detail, ProjectId, Target};
+use crate::model::{self, Detail};
 use crate::telling::LogContext;
 
 /// Reads the snapshots of a cluster.
@@ -29,18 +29,18 @@ impl Collector for Snapshots {
         LogContext::cluster(&self.target)
     }
 
-    async fn read(&mut self, atlas: &Atlas, board: &Board) -> Result<(), Error> {
+    async fn read(&mut self, atlas: &AtlasClient, board: &Board) -> Result<(), Error> {
         let target = &self.target;
         // The policy may export nothing by now.
         let Some(schedule) = board.export_schedule(target) else { return Ok(()) };
         let (at, read_at) = (Instant::now(), Timestamp::now());
         let listed = atlas.snapshots(target, self.sharded, at + READING_TIMEOUT).await;
         let read = listed
-            .and_then(Listing::complete)
+            .and_then(PartialList::complete)
             .map(|listed| model::Snapshots::new(&listed, &schedule, read_at));
         let outcome = read.as_ref().map(|_| ()).map_err(Error::clone);
         if board.export_schedule(target).is_some_and(|now| now.exports_like(&schedule)) {
-            board.snapshots(target, at, read.map_err(unread));
+            board.snapshots(target, at, read.map_err(|error| unread(&error)));
         }
         outcome
     }

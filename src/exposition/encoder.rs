@@ -3,11 +3,12 @@
 
 use std::fmt::Write;
 
+use atlas_client::JobState;
+
 use super::Format;
 use super::families::{MetricFamily, Samples};
 use super::values::{count, whole};
 use crate::board::ClusterView;
-use crate::model::JobState;
 
 /// Returns the labels of a cluster, which are the same in every family, and the end of a sample's labels.
 pub(super) fn labels(cluster: &ClusterView) -> String {

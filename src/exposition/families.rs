@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use atlas_client::{FailureReason, JobState};
+
 use super::values::{count, length, seconds};
 use crate::board::ClusterView;
-use crate::model::{ClusterReport, FailedJob, FailureReason, JobState};
+use crate::model::{ClusterReport, FailedJob};
 
 /// Longer error codes are not label values.
 const MAX_ERROR_CODE: usize = 64;

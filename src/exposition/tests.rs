@@ -1,3 +1,7 @@
+use atlas_client::{
+    Counts, EventKind, ExportBucket, ExportJob, FailureReason, JobState, ListedCluster, ObjectId,
+    OrganizationId, PolicyItems, ProjectEvent, ProjectId, Quota, Schedule, Snapshot, StateReason, Target,
+};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -5,9 +9,8 @@ use super::*;
 use crate::board::{Board, GoodPoll};
 use crate::golden::assert_golden;
 use crate::model::{
-    Budget, ClusterReport, Counts, Detail, EventKind, Expected, ExportBucket, ExportJob, FailureReason, Fold,
-    JobState, ListedCluster, Movements, NewestExport, OrganizationId, PolicyItems, PollError, ProjectEvent,
-    ProjectId, Schedule, Snapshot, SnapshotId, Snapshots, StateReason, Target, Unexportable, Unread,
+    ClusterReport, Detail, ExclusionReason, Expected, Fold, Movements, NewestExport, PollError, Snapshots,
+    Unread,
 };
 
 const STALE_AFTER: Duration = Duration::from_mins(15);
@@ -107,8 +110,8 @@ fn samples(text: &str, name: &str) -> Vec<String> {
 fn discovered(board: &Board) {
     let id = target("").project_id;
     board.discover(&id, at(90), Ok(()));
-    board.leave_out(&id, Unexportable::ALL.into_iter().map(|reason| (reason, 0)).collect());
-    board.set_budget(&id, Some(Budget { limit: 1200, remaining: 1180 }));
+    board.leave_out(&id, ExclusionReason::ALL.into_iter().map(|reason| (reason, 0)).collect());
+    board.set_budget(&id, Some(Quota { limit: 1200, remaining: 1180 }));
     let listed = |paused| ListedCluster {
         name: String::new(),
         unexportable: None,
@@ -136,7 +139,7 @@ fn discovered(board: &Board) {
 /// The id and the entry of a daily snapshot that was taken at a minute.
 fn snapshot(minute: i64) -> (String, Snapshot) {
     let id = format!("{:024x}", 0xffff + minute);
-    let (snapshot_id, frequency) = (SnapshotId::parse(&id).unwrap(), Some("daily".to_owned()));
+    let (snapshot_id, frequency) = (ObjectId::parse(&id).unwrap(), Some("daily".to_owned()));
     let snapshot = Snapshot { id: snapshot_id, created_at: at(minute), frequency, policy_items: Vec::new() };
     (id, snapshot)
 }

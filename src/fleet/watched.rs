@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use atlas_client::{ListedCluster, Target};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::field::display;
 
-use crate::model::{ListedCluster, Target};
+use crate::model::ExclusionReason;
 use crate::plan::{self, Complaint, ListedProjects};
 use crate::telling::LogContext;
 
@@ -91,7 +92,10 @@ pub(super) fn warn(
         match complaint {
             Complaint::Cluster { name, reason, meant } => {
                 let problem = match reason {
-                    Some(reason) => format!("the cluster is configured, but {}", reason.phrase()),
+                    Some(reason) => format!(
+                        "the cluster is configured, but {}",
+                        ExclusionReason::Unexportable(*reason).phrase()
+                    ),
                     None => "the configured cluster is not in the project's list of clusters".to_owned(),
                 };
                 tracing::error!(project_id, cluster_name = name, did_you_mean = meant, "{problem}");

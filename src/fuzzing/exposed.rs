@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atlas_client::fuzzing::Details;
+use atlas_client::{ProjectId, Target};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::board::{Board, GoodPoll};
 use crate::exposition::{Exposition, Format};
-use crate::model::{ClusterReport, Expected, ExportBucket, ListedCluster, ProjectId, Schedule, Target};
+use crate::model::{ClusterReport, Expected};
 use crate::self_metrics::SelfMetrics;
 
 const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
@@ -17,28 +19,25 @@ const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
 /// What is known of a project with one cluster.
 #[derive(Default)]
 pub(crate) struct Known {
-    pub(crate) name: String,
-    pub(crate) cluster: Option<ListedCluster>,
-    pub(crate) schedule: Schedule,
-    pub(crate) buckets: Vec<ExportBucket>,
+    pub(crate) details: Details,
     pub(crate) report: ClusterReport,
 }
 
 /// Whatever the names and words are, each line of the exposition is a sample of its own, and says them.
-pub(crate) fn is_exposed(known: Known) {
+pub(crate) fn is_exposed(Known { details, report }: Known) {
     let id = ProjectId::parse(PROJECT).expect("an id");
-    let cluster_name = known.cluster.as_ref().map_or("a", |cluster| &cluster.name).to_owned();
+    let cluster_name = details.cluster.as_ref().map_or("a", |cluster| &cluster.name).to_owned();
     let target = Target { project_id: id.clone(), cluster_name };
     let (now, finished_at) = (Instant::now(), Timestamp::from_second(1_800_000_000).expect("a moment"));
     let board = Board::new(Duration::from_mins(15));
     board.watch_project(&id);
-    board.name_project(&id, known.name.clone());
+    board.name_project(&id, details.name.clone());
     board.watch(&target, Expected::default());
-    board.describe(&target, known.cluster.as_ref(), true);
-    board.schedule(&target, Ok(known.schedule));
+    board.describe(&target, details.cluster.as_ref(), true);
+    board.schedule(&target, Ok(details.schedule));
     board.set_details(Duration::from_mins(30), &[]);
-    board.export_buckets(&id, now, Ok(known.buckets.clone()));
-    let poll = GoodPoll { report: known.report, last_progress: None, finished_at, finished: now };
+    board.export_buckets(&id, now, Ok(details.buckets.clone()));
+    let poll = GoodPoll { report, last_progress: None, finished_at, finished: now };
     board.publish(&target, finished_at, Duration::from_secs(1), Ok(poll));
     let view = Arc::new(board.view(now));
     for format in [Format::Text, Format::OpenMetrics] {
@@ -53,8 +52,8 @@ pub(crate) fn is_exposed(known: Known) {
             );
         };
         says("cluster_name", &target.cluster_name);
-        says("project", &known.name);
-        known.buckets.iter().for_each(|bucket| says("bucket", &bucket.name));
+        says("project", &details.name);
+        details.buckets.iter().for_each(|bucket| says("bucket", &bucket.name));
     }
 }
 

@@ -6,6 +6,7 @@ mod row;
 
 use std::fmt::Write;
 
+use atlas_client::redact::escape;
 use axum::http::HeaderValue;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -13,7 +14,6 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use ring::digest::{SHA256, digest};
 
 use super::query::{MOST_SEARCHED, Query, Sort};
-use crate::redact::escape;
 use crate::status::{Kind, Status, Verdict};
 
 const STYLE: &str = include_str!("page/style.css");

@@ -81,6 +81,7 @@ fn exposition(pages: &Pages, format: Format) -> anyhow::Result<Exposition> {
 mod tests {
     use std::io::Read;
 
+    use atlas_client::{ProjectId, Target};
     use axum::http::HeaderValue;
     use flate2::read::GzDecoder;
     use jiff::Timestamp;
@@ -88,7 +89,7 @@ mod tests {
 
     use super::*;
     use crate::board::{Board, GoodPoll};
-    use crate::model::{ClusterReport, Expected, ProjectId, Target};
+    use crate::model::{ClusterReport, Expected};
     use crate::self_metrics::SelfMetrics;
     use crate::settings::{PollLimiter, Settings};
 

@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, hash_map};
 
+use atlas_client::{Counts, ExportJob, JobState, MAX_ID, ObjectId, Page, PageOutcome, redact};
 use jiff::Timestamp;
 
 use super::report::{MAX_ACTIVE, MAX_FAILURES};
-use super::{
-    ActiveJob, ClusterReport, Counts, ExportJob, FailedJob, JobId, JobKey, JobState, LatestJob, MAX_ID,
-    NewestExport, SnapshotId,
-};
-use crate::redact;
+use super::{ActiveJob, ClusterReport, FailedJob, JobId, JobKey, LatestJob, NewestExport};
 
 /// Approximate memory of a job while a listing is read, and of a failed job whose reason is kept.
 const JOB_BYTES: usize = 160;
@@ -47,7 +44,7 @@ pub(super) struct JobRecord {
     pub(super) created_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
     counts: Counts,
-    snapshot: Option<SnapshotId>,
+    snapshot: Option<ObjectId>,
 }
 
 impl JobRecord {
@@ -58,7 +55,7 @@ impl JobRecord {
             created_at: job.created_at,
             finished_at: job.finished_at,
             counts: job.counts,
-            snapshot: job.snapshot_id.as_deref().and_then(SnapshotId::parse),
+            snapshot: job.snapshot_id.as_deref().and_then(ObjectId::parse),
         }
     }
 
@@ -82,15 +79,30 @@ impl JobRecord {
 }
 
 impl Fold {
-    /// Makes room for so many more jobs at once.
-    pub fn reserve(&mut self, jobs: usize) {
-        self.jobs.reserve(jobs);
-        self.places.reserve(jobs);
+    /// Adds a page of the listing.
+    pub fn add_page(&mut self, page: Page<ExportJob<'_>>) -> PageOutcome {
+        self.prepare(&page);
+        let mut has_new = false;
+        for job in page.entries {
+            has_new |= self.add(job) == Sighting::First;
+        }
+        self.outcome(has_new)
     }
 
-    /// Takes in how many jobs a page says that there are.
-    pub fn promise(&mut self, jobs: u64) {
+    /// Makes room for a page, and records its total count.
+    pub(super) fn prepare(&mut self, page: &Page<ExportJob<'_>>) {
+        self.jobs.reserve(page.entries.len());
+        self.places.reserve(page.entries.len());
+        self.record_total_count(page.total_count);
+    }
+
+    pub(super) fn record_total_count(&mut self, jobs: u64) {
         self.total_count_changed |= self.total_count.replace(jobs).is_some_and(|before| before != jobs);
+    }
+
+    pub(super) fn outcome(&self, has_new: bool) -> PageOutcome {
+        let kept_bytes = self.jobs.len() * JOB_BYTES + self.failed.len() * FAILURE_BYTES;
+        PageOutcome { has_new, is_complete: false, entries: self.jobs.len(), kept_bytes }
     }
 
     /// Returns true if every page gave this number of jobs.
@@ -147,12 +159,6 @@ impl Fold {
     #[must_use]
     pub fn jobs(&self) -> u64 {
         self.jobs.len() as u64
-    }
-
-    /// Returns how many bytes are kept so far, roughly.
-    #[must_use]
-    pub fn kept_bytes(&self) -> usize {
-        self.jobs.len() * JOB_BYTES + self.failed.len() * FAILURE_BYTES
     }
 
     /// Ends the reading.

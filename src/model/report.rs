@@ -1,9 +1,10 @@
 //! What a reading of a cluster's listing says, and what of its jobs is kept.
 
+use atlas_client::{Counts, JobState, StateReason};
 use compact_str::CompactString;
 use jiff::Timestamp;
 
-use super::{ByState, Counts, Exports, JobState, StateReason};
+use super::{ByState, Exports};
 
 /// Maximum number of failed jobs whose reasons are kept, the newest ones. Counts are exact beyond it.
 pub(super) const MAX_FAILURES: usize = 20;

@@ -1,8 +1,7 @@
 //! Which of several exporters watches a cluster.
 
+use atlas_client::Target;
 use md5::{Digest, Md5};
-
-use super::Target;
 
 /// One of several exporters that share the clusters of a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +38,9 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ProjectId;
+
+    use atlas_client::ProjectId;
+
     use super::*;
 
     fn targets() -> Vec<Target> {

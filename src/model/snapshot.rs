@@ -1,44 +1,7 @@
 //! Which snapshots have left Atlas: what the listing of export jobs alone cannot say.
 
+use atlas_client::{ObjectId, Schedule, Snapshot};
 use jiff::Timestamp;
-
-use super::Schedule;
-
-/// An id of Atlas: 24 hexadecimal digits, kept in half as many bytes, since a project has thousands of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectId([u8; 12]);
-
-/// The id of a snapshot.
-pub type SnapshotId = ObjectId;
-
-impl ObjectId {
-    /// Reads an id; `None` unless it is 24 hexadecimal digits.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let digit = |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let mut id = [0; 12];
-        if text.len() != 2 * id.len() {
-            return None;
-        }
-        for (byte, pair) in id.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-        }
-        Some(Self(id))
-    }
-}
-
-/// A snapshot that was taken whole, and could be exported.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Snapshot {
-    /// Which snapshot.
-    pub id: SnapshotId,
-    /// When it was taken.
-    pub created_at: Timestamp,
-    /// Its frequency in Atlas's one word, where it may have several: `daily`, but also `ondemand`.
-    pub frequency: Option<String>,
-    /// All policy items that it belongs to; `None` for an id that is not one of Atlas's form.
-    pub policy_items: Vec<Option<ObjectId>>,
-}
 
 /// The snapshots of a cluster, as they were listed last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +15,7 @@ pub struct Snapshots {
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct ListedSnapshot {
-    id: SnapshotId,
+    id: ObjectId,
     created_at: Timestamp,
     /// Whether the export policy exports it.
     is_due: bool,
@@ -80,17 +43,17 @@ impl Snapshots {
         self.listed.iter().filter(|snapshot| snapshot.is_due).map(|snapshot| snapshot.created_at).max()
     }
 
-    fn contains(&self, id: SnapshotId) -> bool {
+    fn contains(&self, id: ObjectId) -> bool {
         self.listed.binary_search_by_key(&id, |snapshot| snapshot.id).is_ok()
     }
 }
 
 /// Snapshots by their ids.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SnapshotSet(Box<[SnapshotId]>);
+pub struct SnapshotSet(Box<[ObjectId]>);
 
 impl SnapshotSet {
-    fn contains(&self, id: SnapshotId) -> bool {
+    fn contains(&self, id: ObjectId) -> bool {
         self.0.binary_search(&id).is_ok()
     }
 
@@ -104,8 +67,8 @@ impl SnapshotSet {
     }
 }
 
-impl From<Vec<SnapshotId>> for SnapshotSet {
-    fn from(mut ids: Vec<SnapshotId>) -> Self {
+impl From<Vec<ObjectId>> for SnapshotSet {
+    fn from(mut ids: Vec<ObjectId>) -> Self {
         ids.sort_unstable();
         ids.dedup();
         Self(ids.into())
@@ -131,7 +94,7 @@ pub struct NewestExport {
     /// Creation of the job.
     pub created_at: Timestamp,
     /// Its snapshot, if the job names one.
-    pub snapshot: Option<SnapshotId>,
+    pub snapshot: Option<ObjectId>,
 }
 
 /// What was seen to be in the bucket, whatever is listed since.
@@ -201,8 +164,8 @@ mod tests {
         Timestamp::from_second(hour * 3600).unwrap()
     }
 
-    fn id(number: u8) -> SnapshotId {
-        ObjectId([number; 12])
+    fn id(number: u8) -> ObjectId {
+        ObjectId::parse(&format!("{number:02x}").repeat(12)).unwrap()
     }
 
     /// Daily snapshots, number `n` taken in hour `n`; those above 100 are on demand.
@@ -292,13 +255,5 @@ mod tests {
     #[test]
     fn a_snapshot_that_is_listed_twice_is_one() {
         assert_eq!(recovery(&[2, 1, 2, 2], &exports(&[], &[], None)), (None, 2, Some(1)));
-    }
-
-    #[test]
-    fn an_id_is_24_hexadecimal_digits() {
-        assert_eq!(SnapshotId::parse("0102030405060708090a0b0C").unwrap().0[9..], [10, 11, 12]);
-        for wrong in ["", "0102030405060708090a0b0", "0102030405060708090a0b0g", "ä102030405060708090a0b0"] {
-            assert_eq!(SnapshotId::parse(wrong), None, "{wrong}");
-        }
     }
 }

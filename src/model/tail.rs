@@ -9,11 +9,12 @@
 //! Two changes go unseen: a job of the tail that changes although it has ended, and one that vanishes while another appears in its
 //! place. So the whole listing is read again now and then.
 
+use atlas_client::{ExportJob, JobState, Page, PageOutcome};
 use jiff::Timestamp;
 
 use super::fold::{Fold, JobRecord, Sighting, summarize};
 use super::report::MAX_FAILURES;
-use super::{ClusterReport, ExportJob, JobState, SnapshotSet};
+use super::{ClusterReport, SnapshotSet};
 
 /// Jobs that are asked for at once while the tail is known. A listing of no more has no tail: it is read in one request anyway.
 pub const HEAD_PAGE: usize = 100;
@@ -105,18 +106,18 @@ impl<'a> Head<'a> {
         Self { tail, fold: Fold::default(), reached_tail: false, fits: true }
     }
 
-    /// Makes room for so many more jobs at once.
-    pub fn reserve(&mut self, jobs: usize) {
-        self.fold.reserve(jobs);
-    }
-
-    /// Takes in how many jobs a page says that the whole listing has.
-    pub fn promise(&mut self, jobs: u64) {
-        self.fold.promise(jobs);
+    /// Adds a page of the listing.
+    pub fn add_page(&mut self, page: Page<ExportJob<'_>>) -> PageOutcome {
+        self.fold.prepare(&page);
+        let mut has_new = false;
+        for job in page.entries {
+            has_new |= self.add(job) == Sighting::First;
+        }
+        PageOutcome { is_complete: self.is_over(), ..self.fold.outcome(has_new) }
     }
 
     /// Adds one job as listed.
-    pub fn add(&mut self, job: ExportJob<'_>) -> Sighting {
+    fn add(&mut self, job: ExportJob<'_>) -> Sighting {
         let Tail { first, newest, .. } = self.tail;
         if !self.reached_tail && job.id.as_deref() == first.id.as_deref() {
             self.reached_tail = true;
@@ -132,15 +133,8 @@ impl<'a> Head<'a> {
         self.fold.add(job)
     }
 
-    /// Returns what was read of the head so far.
-    #[must_use]
-    pub fn fold(&self) -> &Fold {
-        &self.fold
-    }
-
     /// Whether there is nothing more to read.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.reached_tail || !self.fits
     }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use atlas_client::JobState;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
 use crate::board::ClusterView;
-use crate::model::{ClusterReport, JobState};
+use crate::model::ClusterReport;
 
 /// A success may be this many times the expected interval old.
 pub const OVERDUE: f64 = 1.25;

@@ -94,7 +94,7 @@ async fn a_wait_that_atlas_asks_for_closes_the_project_and_no_other() {
     assert_eq!(scrape.up("b"), Some(1.0));
     assert_eq!(asked(&scrape, "exports", "429"), 1.0);
     let page = exporter.get("/").await.text().await.unwrap();
-    assert!(page.contains("Atlas wants no request for another"), "{page}");
+    assert!(page.contains("rate limited by Atlas; retrying in "), "{page}");
 }
 
 /// How many export listings are asked for in a while.

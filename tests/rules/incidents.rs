@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use atlas_backup_exporter::model::{Expected, FailureReason};
+use atlas_backup_exporter::model::Expected;
+use atlas_client::FailureReason;
 
 use super::story::{
     Cluster, DAY, Details, End, Exporter, Firing, HOUR, Job, PROJECT, Story, cluster, daily, exporter, fires,

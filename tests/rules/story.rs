@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use atlas_backup_exporter::board::{Board, GoodPoll, View};
 use atlas_backup_exporter::exposition::{Exposition, Format};
-use atlas_backup_exporter::model::{
-    Budget, Counts, Detail, Expected, ExportBucket, ExportJob, FailureReason, Fold, JobState, ListedCluster,
-    Movements, ObjectId, PolicyItems, PollError, ProjectId, Schedule, Snapshot, SnapshotId, Snapshots,
-    StateReason, Target, Unread,
-};
+use atlas_backup_exporter::model::{Detail, Expected, Fold, Movements, PollError, Snapshots, Unread};
 use atlas_backup_exporter::self_metrics::SelfMetrics;
 use atlas_backup_exporter::status::{Status, Verdict};
+use atlas_client::{
+    Counts, ExportBucket, ExportJob, FailureReason, JobState, ListedCluster, ObjectId, PolicyItems,
+    ProjectId, Quota, Schedule, Snapshot, StateReason, Target,
+};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -232,7 +232,7 @@ impl Running {
         let project = ProjectId::parse(PROJECT).unwrap();
         board.watch_project(&project);
         board.name_project(&project, "payments".to_owned());
-        board.set_budget(&project, Some(Budget { limit: 1200, remaining: 1100 }));
+        board.set_budget(&project, Some(Quota { limit: 1200, remaining: 1100 }));
         Self { board, movements: BTreeMap::new() }
     }
 
@@ -284,7 +284,7 @@ impl Running {
     fn read(&self, details: &Details, target: &Target, schedule: &Schedule, minute: i64, now: Instant) {
         let readable = !within(&details.unread, minute);
         let taken = details.snapshots.iter().filter(|taken| **taken <= minute).map(|taken| Snapshot {
-            id: SnapshotId::parse(&snapshot_id(*taken)).unwrap(),
+            id: ObjectId::parse(&snapshot_id(*taken)).unwrap(),
             created_at: at(*taken),
             // Atlas's one word for a snapshot may be another than the one that is exported.
             frequency: Some("daily".to_owned()),

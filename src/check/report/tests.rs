@@ -57,7 +57,7 @@ fn colours_change_nothing_but_the_colour_of_verdicts() {
         let (plain, coloured) = (report.text(terminal), report.text(Terminal { colour: true, ..terminal }));
         assert!(!plain.contains('\x1b'), "{plain}");
         for text in [&plain, &coloured] {
-            assert!(!text.replace(['\n', '\x1b'], "").contains(crate::redact::is_hidden), "{text:?}");
+            assert!(!text.replace(['\n', '\x1b'], "").contains(atlas_client::redact::is_hidden), "{text:?}");
         }
         for colour in colours {
             assert!(coloured.contains(&format!("{colour}\x1b[0m")), "{colour:?} in {coloured:?}");
@@ -94,7 +94,7 @@ fn a_name_cannot_speak_to_the_terminal() {
     let list = report.text(of_width(80));
     assert!(list.starts_with(&format!("{shown} / x\\u{{202e}}y: failed\n    \\u{{200f}}z\n")), "{list:?}");
     let json = report.json();
-    assert!(!json.replace('\n', "").contains(crate::redact::is_hidden), "{json:?}");
+    assert!(!json.replace('\n', "").contains(atlas_client::redact::is_hidden), "{json:?}");
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["rows"][0]["project"], name);
 }

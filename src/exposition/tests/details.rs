@@ -104,7 +104,7 @@ async fn polls_of_the_newest_jobs_do_not_forget_what_a_full_walk_told() {
     let mut newest = folded([job("b", 60, JobState::Failed)]);
     newest.exports.partial = true;
     newest.exports.newest =
-        Some(NewestExport { created_at: at(21), snapshot: SnapshotId::parse(&snapshot(20).0) });
+        Some(NewestExport { created_at: at(21), snapshot: ObjectId::parse(&snapshot(20).0) });
     publish(&board, "prod", newest);
     discovered(&board);
     detailed(&board);
@@ -171,7 +171,7 @@ async fn another_policy_makes_the_snapshots_unknown_until_they_are_read_again() 
 #[tokio::test(start_paused = true)]
 async fn only_items_that_are_exported_make_snapshots_unknown() {
     let board = board(&["prod"]);
-    let id = |number: u8| SnapshotId::parse(&format!("{number:024x}"));
+    let id = |number: u8| ObjectId::parse(&format!("{number:024x}"));
     let schedule = |items: &[(u8, &str)]| {
         let items: Vec<_> = items.iter().map(|(item, word)| (id(*item), Some((*word).to_owned()))).collect();
         Schedule { items: PolicyItems::new(&items, "daily"), ..exporting("daily") }

@@ -1,11 +1,10 @@
 //! One row of the status page's table: a cluster.
 
+use atlas_client::{JobState, redact::escape};
 use jiff::{SignedDuration, SpanRound, Timestamp, Unit};
 use maud::{Markup, html};
 
 use super::isolated;
-use crate::model::JobState;
-use crate::redact::escape;
 use crate::status::{At, Cluster, Jobs, NewestJob, OVERDUE};
 
 /// Characters of a failed job's code or message that fit into a table; the log has all of it.

@@ -1,10 +1,10 @@
 use std::borrow::Cow;
 
+use atlas_client::{MAX_ENTRIES, StateReason, decode_jobs};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::StateReason;
 
 /// A job created `minute` minutes after the beginning of the tests' time.
 fn job<'a>(id: impl Into<Cow<'a, str>>, minute: i64, state: JobState) -> ExportJob<'a> {
@@ -268,14 +268,14 @@ fn the_snapshots_of_jobs_are_told_by_what_became_of_them() {
     let newest = jobs[1].created_at;
     let report = fold(jobs);
     let ids = |numbers: &[u8]| {
-        let ids = numbers.iter().filter_map(|number| SnapshotId::parse(&id(*number)));
+        let ids = numbers.iter().filter_map(|number| ObjectId::parse(&id(*number)));
         ids.collect::<Vec<_>>().into()
     };
     assert_eq!(report.exports.successful, ids(&[1, 2]));
     assert_eq!(report.exports.active, ids(&[4, 5]));
     assert_eq!(
         report.exports.newest,
-        Some(NewestExport { created_at: newest.unwrap(), snapshot: SnapshotId::parse(&id(2)) })
+        Some(NewestExport { created_at: newest.unwrap(), snapshot: ObjectId::parse(&id(2)) })
     );
     assert_eq!(report.last_success_created, newest);
 }
@@ -307,4 +307,70 @@ fn texts_that_are_kept_have_a_maximum() {
             "{text}"
         );
     }
+}
+
+/// A page of jobs, newest first; of those in `failed`, which are numbers, the reason is told.
+fn page(jobs: usize, failed: std::ops::Range<usize>) -> String {
+    let job = |number: usize| {
+        let reason = r#","stateReason":{"errorCode":"E","message":"a sentence"}"#;
+        let (state, reason) = if failed.contains(&number) { ("Failed", reason) } else { ("Successful", "") };
+        let minute = jobs - number;
+        format!(
+            r#"{{"id":"65a1f0b2c3d4e5f6{number:08x}","snapshotId":"75a1f0b2c3d4e5f6{number:08x}","createdAt":"2026-01-02T{:02}:{:02}:00Z",
+            "finishedAt":"2026-02-02T03:04:05Z","state":"{state}"{reason},"exportStatus":{{"exportedCollections":9,"totalCollections":9}},
+            "customData":[{{"key":"a","value":"b"}}],"prefix":"p","links":[{{"rel":"self","href":"h"}}]}}"#,
+            minute / 60,
+            minute % 60
+        )
+    };
+    let jobs: Vec<_> = (0..jobs).map(job).collect();
+    format!(r#"{{"links":[{{"rel":"next","href":"h"}}],"results":[{}],"totalCount":9}}"#, jobs.join(","))
+}
+
+/// How often memory is asked for to fold a page, and then to end the reading.
+fn allocations(page: &str) -> (u64, u64) {
+    let mut fold = Fold::default();
+    let folded = allocation_counter::measure(|| {
+        fold.add_page(decode_jobs(page.as_bytes()).unwrap());
+    });
+    let ended = allocation_counter::measure(|| drop(fold.finish()));
+    (folded.count_total, ended.count_total)
+}
+
+#[test]
+fn allocations_of_a_page_do_not_grow_with_its_jobs() {
+    let (folded, ended) = allocations(&page(500, 0..0));
+    assert!(folded <= 8 && ended <= 8, "{folded} {ended}");
+    for other in [page(250, 0..0), page(499, 0..0)] {
+        let (less_folded, less_ended) = allocations(&other);
+        assert!(folded.abs_diff(less_folded) <= 2 && ended.abs_diff(less_ended) <= 2);
+    }
+}
+
+#[test]
+fn only_kept_failures_allocate() {
+    let (twenty, _) = allocations(&page(500, 0..20));
+    assert!(twenty > 60, "{twenty}: their texts are not kept");
+    let (all, _) = allocations(&page(500, 0..500));
+    assert!(all <= twenty + 2, "{all} {twenty}");
+}
+
+#[test]
+fn page_has_something_new_once() {
+    let mut fold = Fold::default();
+    let (first, again) = (page(3, 0..1), r#"{"results":[{"id":"65a1f0b2c3d4e5f600000000"}]}"#);
+    let outcome = fold.add_page(decode_jobs(first.as_bytes()).unwrap());
+    assert_eq!((outcome.has_new, outcome.entries, fold.total_count), (true, 3, Some(9)));
+    let outcome = fold.add_page(decode_jobs(again.as_bytes()).unwrap());
+    assert_eq!((outcome.has_new, outcome.entries, fold.total_count), (false, 3, Some(0)));
+    assert_eq!(fold.finish().jobs.iter().map(|(_, jobs)| jobs).sum::<u64>(), 3);
+}
+
+#[test]
+fn largest_listing_is_kept_in_eight_megabytes() {
+    let mut fold = Fold::default();
+    for number in 0..MAX_ENTRIES {
+        fold.add(job(format!("{number:024x}"), 0, JobState::Queued));
+    }
+    assert!(fold.outcome(true).kept_bytes <= 8 << 20, "the limit of bytes is met first");
 }

@@ -1,8 +1,9 @@
+use atlas_client::{Counts, ObjectId, StateReason};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Counts, NewestExport, SnapshotId, StateReason};
+use crate::model::NewestExport;
 
 /// Jobs a page of a full walk.
 const PAGE: usize = 500;
@@ -166,7 +167,7 @@ impl Reader {
             let mut head = Head::new(&tail);
             for number in 0.. {
                 let (jobs, count, more) = page(HEAD_PAGE, number);
-                head.promise(count);
+                head.fold.record_total_count(count);
                 for job in jobs {
                     head.add(job);
                 }
@@ -183,7 +184,7 @@ impl Reader {
         let mut fold = Fold::default();
         for number in 0.. {
             let (jobs, count, more) = page(PAGE, number);
-            fold.promise(count);
+            fold.record_total_count(count);
             for job in jobs {
                 fold.add(job);
             }
@@ -281,7 +282,7 @@ proptest! {
         for job in world.listing() {
             fold.add(job);
         }
-        fold.promise(world.jobs.len() as u64);
+        fold.record_total_count(world.jobs.len() as u64);
         prop_assert_eq!(fold.settle().0, world.truth());
     }
 }
@@ -363,13 +364,13 @@ fn what_does_not_fit_makes_the_walk_full() {
 #[test]
 fn a_count_that_is_not_right_leaves_no_tail() {
     let world = World::of(300, Order::NewestFirst);
-    for (promised, settled) in [(300, true), (301, false), (299, false), (0, false)] {
+    for (total_count, settled) in [(300, true), (301, false), (299, false), (0, false)] {
         let mut fold = Fold::default();
         for job in world.listing() {
             fold.add(job);
         }
-        fold.promise(promised);
-        assert_eq!(fold.settle().1.is_some(), settled, "{promised}");
+        fold.record_total_count(total_count);
+        assert_eq!(fold.settle().1.is_some(), settled, "{total_count}");
     }
 }
 
@@ -419,7 +420,7 @@ fn a_tail_holds_no_snapshots_but_tells_the_newest() {
     let mut reader = Reader::default();
     let whole = reader.read(&mut world, &[]).exports;
     let partial = reader.read(&mut world, &[]).exports;
-    let id = SnapshotId::parse(&format!("{:024x}", newest.number / 2));
+    let id = ObjectId::parse(&format!("{:024x}", newest.number / 2));
     let newest = Some(NewestExport { created_at: newest.at(0), snapshot: id });
     assert_eq!((whole.newest, partial.newest), (newest, newest));
     assert!(!whole.partial && partial.partial);
@@ -439,7 +440,7 @@ fn a_newer_job_behind_the_border_does_not_fit() {
         listing.pop();
         listing.insert(MIN_HEAD + usize::from(late), Job::new(999, 999, JobState::Cancelled).listed());
         let mut head = Head::new(&tail);
-        head.promise(300);
+        head.fold.record_total_count(300);
         for job in listing.into_iter().take(HEAD_PAGE) {
             head.add(job);
         }

@@ -1,0 +1,50 @@
+//! Signing requests: a bearer token of a service account, or the digest of an API key.
+
+mod digest;
+mod oauth;
+mod signing;
+
+use reqwest::{Request, Response};
+use url::Url;
+
+use crate::credentials::Credentials;
+use crate::endpoint::RequestContext;
+use crate::error::Error;
+use crate::transport::Transport;
+use digest::DigestAuth;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use digest::fuzzing;
+use oauth::OAuthClient;
+
+#[derive(Debug)]
+pub(crate) enum Auth {
+    OAuth(OAuthClient),
+    Digest(Box<DigestAuth>),
+}
+
+impl Auth {
+    pub(crate) fn new(base: &Url, credentials: &Credentials) -> Self {
+        credentials.redact();
+        match credentials.clone() {
+            Credentials::ServiceAccount { client_id, origin, client_secret, .. } => {
+                Self::OAuth(OAuthClient::new(base, client_id, origin, client_secret))
+            }
+            Credentials::ApiKey { public_key, origin, private_key } => {
+                Self::Digest(Box::new(DigestAuth::new(public_key, origin, private_key)))
+            }
+        }
+    }
+
+    /// Signs and sends a request without body; signs it again where Atlas asks for that.
+    pub(crate) async fn send(
+        &self,
+        transport: &Transport,
+        context: &RequestContext,
+        request: &Request,
+    ) -> Result<Response, Error> {
+        match self {
+            Self::OAuth(oauth) => oauth.send(transport, context, request).await,
+            Self::Digest(digest) => digest.send(transport, context, request).await,
+        }
+    }
+}

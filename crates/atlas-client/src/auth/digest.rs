@@ -1,0 +1,134 @@
+//! HTTP Digest (RFC 7616). `digest_auth` computes the responses; [`Transport`] sends every request.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use digest_auth::{AuthContext, WwwAuthenticateHeader};
+use reqwest::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
+use reqwest::{Request, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::signing::{copy, secret, sensitive};
+use crate::credentials::{SecretSource, key_hint};
+use crate::endpoint::RequestContext;
+use crate::error::Error;
+use crate::transport::Transport;
+
+/// Maximum number of attempts: without a nonce, with a stale one, with a new one.
+const MAX_ATTEMPTS: usize = 3;
+
+/// Maximum length of a challenge, in bytes. Every request repeats it; Atlas's has about 150.
+const MAX_CHALLENGE: usize = 4 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct DigestAuth {
+    public_key: String,
+    origin: String,
+    private_key: SecretSource,
+    /// Set once an odd key is logged, until a key is accepted.
+    hinted: AtomicBool,
+    /// The challenge with the nonce in use, which all requests share until it is stale.
+    challenge: Mutex<Option<WwwAuthenticateHeader>>,
+}
+
+impl DigestAuth {
+    pub(super) fn new(public_key: String, origin: String, private_key: SecretSource) -> Self {
+        Self { public_key, origin, private_key, hinted: AtomicBool::new(false), challenge: Mutex::new(None) }
+    }
+
+    pub(super) async fn send(
+        &self,
+        transport: &Transport,
+        context: &RequestContext,
+        request: &Request,
+    ) -> Result<Response, Error> {
+        // The nonce that the previous attempt was given.
+        let mut given: Option<String> = None;
+        for _ in 1..MAX_ATTEMPTS {
+            let private_key = secret(&self.private_key).await?;
+            let (signed, nonce) = self.sign(request, &private_key)?;
+            let response = transport.send(context, signed).await?;
+            if response.status() != StatusCode::UNAUTHORIZED {
+                self.hinted.store(false, Ordering::Relaxed);
+                return Ok(response);
+            }
+            let Some(challenge) = challenge(response.headers()) else { return Ok(response) };
+            // A new nonce was refused, and not because it is stale: the key is wrong.
+            if nonce.is_some() && nonce == given && !challenge.stale {
+                self.log_hint(&private_key);
+                return Ok(response);
+            }
+            given = Some(challenge.nonce.clone());
+            *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge);
+        }
+        let (signed, _) = self.sign(request, &secret(&self.private_key).await?)?;
+        transport.send(context, signed).await
+    }
+
+    /// Logs once what is odd about a refused key.
+    fn log_hint(&self, private_key: &SecretString) {
+        let Some(hint) = key_hint(&self.public_key, private_key.expose_secret()) else { return };
+        if !self.hinted.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                public_key = self.public_key,
+                public_key_source = self.origin,
+                private_key = %self.private_key,
+                hint,
+                "Atlas refused the API key"
+            );
+        }
+    }
+
+    /// Returns the signed request and the nonce of its challenge. Without a challenge, the request
+    /// stays as it is, and Atlas answers with one.
+    fn sign(
+        &self,
+        request: &Request,
+        private_key: &SecretString,
+    ) -> Result<(Request, Option<String>), Error> {
+        let mut signed = copy(request)?;
+        let mut challenge = self.challenge.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(challenge) = challenge.as_mut() else { return Ok((signed, None)) };
+        let url = request.url();
+        let uri = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let context = AuthContext::new(self.public_key.as_str(), private_key.expose_secret(), uri);
+        let answer = challenge
+            .respond(&context)
+            .map_err(|error| Error::invalid(&format!("a digest challenge that cannot be met: {error}")))?;
+        signed.headers_mut().insert(AUTHORIZATION, sensitive(&answer.to_header_string())?);
+        Ok((signed, Some(challenge.nonce.clone())))
+    }
+}
+
+/// Returns the digest challenge of a response. Only visible ASCII is parsed: `digest_auth` slices by
+/// bytes what it counts in characters.
+fn challenge(headers: &HeaderMap) -> Option<WwwAuthenticateHeader> {
+    headers
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .filter(|value| value.len() <= MAX_CHALLENGE)
+        .filter(|value| value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("digest ")))
+        .find_map(|value| WwwAuthenticateHeader::parse(&value[7..]).ok())
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenge_that_is_too_long_is_none() {
+        let given = |length: usize| {
+            let value = format!("Digest realm=\"r\", qop=\"auth\", nonce=\"{}\"", "a".repeat(length));
+            let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, value.parse().unwrap())]);
+            challenge(&headers).is_some()
+        };
+        assert!(given(100) && given(MAX_CHALLENGE - 100) && !given(MAX_CHALLENGE));
+    }
+}

@@ -1,0 +1,307 @@
+//! OAuth 2.0 client credentials (RFC 6749, section 4.4).
+//!
+//! One token serves every request. Atlas issues ten a minute and keeps a hundred valid, and others
+//! may use the same client: tokens are fetched one at a time, and renewed in the background well
+//! before they end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use reqwest::{Request, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::time::{Instant, timeout};
+use url::Url;
+
+use super::signing::{copy, secret, sensitive};
+use crate::credentials::{SecretSource, client_hint};
+use crate::endpoint::{Endpoint, RequestContext};
+use crate::error::{Cause, Error, FailureReason, Retry};
+use crate::redact;
+use crate::transport::Transport;
+use crate::types::{AccessToken, decode_token};
+
+/// A token is renewed this long before it ends, or at half its life where that is shorter.
+const RENEW_BEFORE: Duration = Duration::from_mins(10);
+
+/// Longest life that is believed; Atlas says an hour.
+const MAX_LIFE: Duration = Duration::from_hours(24);
+
+/// Shortest life that is believed: a life of nothing must not fetch a token with every request.
+const MIN_LIFE: Duration = Duration::from_secs(10);
+
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Minimum interval between refreshes caused by a 401. A 401 can also mean something that no
+/// refresh fixes.
+const REFRESH_AFTER_401_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Pause after a refused secret.
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+
+/// Pause after another failure, doubled each time up to [`MAX_FAILED_PAUSE`].
+const FAILED_PAUSE: Duration = Duration::from_secs(1);
+const MAX_FAILED_PAUSE: Duration = Duration::from_mins(1);
+
+/// Longest pause that the token endpoint can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+
+/// Clones share the token.
+#[derive(Debug, Clone)]
+pub(crate) struct OAuthClient(Arc<TokenCache>);
+
+#[derive(Debug)]
+struct TokenCache {
+    client_id: String,
+    origin: String,
+    client_secret: SecretSource,
+    url: Url,
+    token: watch::Sender<Option<Token>>,
+    /// Held while a token is fetched.
+    attempts: Arc<Mutex<Attempts>>,
+}
+
+#[derive(Debug, Clone)]
+struct Token {
+    /// Marked as sensitive: it does not print.
+    header: HeaderValue,
+    renew_at: Instant,
+    ends_at: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Attempts {
+    /// The last attempt, if it failed.
+    failure: Option<Failure>,
+    refreshed_after_401: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    error: Error,
+    secret: SecretString,
+    /// Failures in a row with this secret.
+    count: u32,
+    retry_at: Instant,
+}
+
+impl OAuthClient {
+    pub(super) fn new(base: &Url, client_id: String, origin: String, client_secret: SecretSource) -> Self {
+        let mut url = base.clone();
+        url.set_path(&format!("{}api/oauth/token", base.path()));
+        let (token, attempts) = (watch::Sender::default(), Arc::default());
+        Self(Arc::new(TokenCache { client_id, origin, client_secret, url, token, attempts }))
+    }
+
+    pub(super) async fn send(
+        &self,
+        transport: &Transport,
+        context: &RequestContext,
+        request: &Request,
+    ) -> Result<Response, Error> {
+        let token = self.token(transport).await?;
+        let response = transport.send(context, signed(request, &token)?).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let refusal = transport.error_answer(response).await;
+        if refusal.row().is_none_or(|row| row.retry != Retry::NewToken) {
+            return Err(refusal);
+        }
+        match self.refresh_after_401(transport, &token).await {
+            Some(newer) => transport.send(context, signed(request, &newer)?).await,
+            None => Err(refusal),
+        }
+    }
+
+    /// Returns the token in use, or a new one if there is none.
+    async fn token(&self, transport: &Transport) -> Result<Token, Error> {
+        if let Some(token) = self.valid_token() {
+            if token.renew_at <= Instant::now()
+                && let Ok(attempts) = self.0.attempts.clone().try_lock_owned()
+            {
+                tokio::spawn(self.clone().fetch(transport.clone(), attempts, false));
+            }
+            return Ok(token);
+        }
+        let attempts = self.0.attempts.clone().lock_owned().await;
+        // It may have been fetched while this request waited.
+        match self.valid_token() {
+            Some(token) => Ok(token),
+            None => self.fetch_token(transport, attempts, false).await,
+        }
+    }
+
+    /// Returns a newer token than the `refused` one, which stays in use until then: others may have
+    /// no trouble with it.
+    async fn refresh_after_401(&self, transport: &Transport, refused: &Token) -> Option<Token> {
+        let attempts = self.0.attempts.clone().lock_owned().await;
+        if let Some(newer) = self.valid_token().filter(|token| token.header != refused.header) {
+            return Some(newer);
+        }
+        if !attempts.may_refresh_after_401() {
+            return None;
+        }
+        self.fetch_token(transport, attempts, true).await.ok()
+    }
+
+    fn valid_token(&self) -> Option<Token> {
+        self.0.token.borrow().clone().filter(|token| Instant::now() < token.ends_at)
+    }
+
+    /// Fetches a token, which goes on when the poll that needs it is cancelled.
+    async fn fetch_token(
+        &self,
+        transport: &Transport,
+        attempts: OwnedMutexGuard<Attempts>,
+        after_401: bool,
+    ) -> Result<Token, Error> {
+        tokio::spawn(self.clone().fetch(transport.clone(), attempts, after_401))
+            .await
+            .unwrap_or_else(|error| Err(Error::invalid(&format!("the token request was cancelled: {error}"))))
+    }
+
+    async fn fetch(
+        self,
+        transport: Transport,
+        mut attempts: OwnedMutexGuard<Attempts>,
+        after_401: bool,
+    ) -> Result<Token, Error> {
+        let secret = secret(&self.0.client_secret).await?;
+        // A secret that has changed is tried at once.
+        attempts.failure.take_if(|last| last.secret.expose_secret() != secret.expose_secret());
+        if let Some(last) = &attempts.failure
+            && Instant::now() < last.retry_at
+        {
+            return Err(last.error.clone());
+        }
+        let outcome = timeout(FETCH_TIMEOUT, self.request_token(&transport, &secret)).await;
+        match outcome.unwrap_or(Err(Error::Timeout)) {
+            Ok(token) => {
+                attempts.failure = None;
+                if after_401 {
+                    attempts.refreshed_after_401 = Some(Instant::now());
+                }
+                self.0.token.send_replace(Some(token.clone()));
+                Ok(token)
+            }
+            Err(error) => {
+                let count = attempts.failure.as_ref().map_or(0, |last| last.count);
+                if count == 0 {
+                    self.log_failure(&error, &secret);
+                }
+                let retry_at = Instant::now() + pause_after(&error, count);
+                attempts.failure = Some(Failure { error: error.clone(), secret, count: count + 1, retry_at });
+                Err(error)
+            }
+        }
+    }
+
+    async fn request_token(&self, transport: &Transport, secret: &SecretString) -> Result<Token, Error> {
+        let request = transport
+            .post(self.0.url.clone())
+            .header(ACCEPT, HeaderValue::from_static(Endpoint::Token.media_type()))
+            .basic_auth(&self.0.client_id, Some(secret.expose_secret()))
+            .form(&[("grant_type", "client_credentials")])
+            .build()
+            .map_err(Error::transport)?;
+        let context = RequestContext { endpoint: Endpoint::Token, owner: None };
+        let body = transport.body(transport.send(&context, request).await?).await.map_err(refused)?;
+        let AccessToken { access_token, life } = decode_token(&body)?;
+        redact::register(redact::Kind::Token, access_token.expose_secret());
+        let life = life.min(MAX_LIFE);
+        let renew_in = life.saturating_sub(RENEW_BEFORE).max(life / 2).max(MIN_LIFE);
+        tracing::debug!(life_seconds = life.as_secs(), "fetched an access token");
+        Ok(Token {
+            header: sensitive(&format!("Bearer {}", access_token.expose_secret()))?,
+            renew_at: Instant::now() + renew_in,
+            ends_at: Instant::now() + life.max(MIN_LIFE),
+        })
+    }
+
+    fn log_failure(&self, error: &Error, secret: &SecretString) {
+        let is_refused = error.reason() == FailureReason::Unauthorized;
+        tracing::warn!(
+            client_id = self.0.client_id,
+            client_id_source = self.0.origin,
+            client_secret = %self.0.client_secret,
+            reason = error.reason().as_str(),
+            error = %error,
+            hint = client_hint(&self.0.client_id, secret.expose_secret()).filter(|_| is_refused),
+            "cannot get an access token"
+        );
+    }
+}
+
+impl Attempts {
+    fn may_refresh_after_401(&self) -> bool {
+        self.refreshed_after_401.is_none_or(|at| at.elapsed() >= REFRESH_AFTER_401_INTERVAL)
+    }
+}
+
+/// Returns the pause after a failure, after so many others in a row.
+fn pause_after(error: &Error, failures: u32) -> Duration {
+    let pause = match error.reason() {
+        FailureReason::Unauthorized | FailureReason::Forbidden => REFUSED_PAUSE,
+        _ => FAILED_PAUSE.saturating_mul(2u32.saturating_pow(failures)).min(MAX_FAILED_PAUSE),
+    };
+    pause.max(error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER))
+}
+
+/// Converts an error of the token endpoint, which is never about the requested project. 400 and 401
+/// are about the client id and its secret, unless an access list refuses the address.
+fn refused(error: Error) -> Error {
+    let refused_address = error.row().is_some_and(|row| row.cause == Cause::AccessList);
+    match error {
+        Error::Answer { status, code, detail, .. }
+            if matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) && !refused_address =>
+        {
+            Error::TokenRefused { status, code, detail }
+        }
+        other => Error::NoToken(Box::new(other)),
+    }
+}
+
+fn signed(request: &Request, token: &Token) -> Result<Request, Error> {
+    let mut signed = copy(request)?;
+    signed.headers_mut().insert(AUTHORIZATION, token.header.clone());
+    Ok(signed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn refreshes_after_401_are_a_minute_apart() {
+        let mut attempts = Attempts::default();
+        assert!(attempts.may_refresh_after_401());
+        attempts.refreshed_after_401 = Some(Instant::now());
+        for (seconds, expected) in [(59, false), (1, true)] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            assert_eq!(attempts.may_refresh_after_401(), expected);
+        }
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound() {
+        let seconds = |error: &Error| [0, 1, 5, 6, 99].map(|failures| pause_after(error, failures).as_secs());
+        assert_eq!(seconds(&Error::Timeout), [1, 2, 32, 60, 60]);
+        let refused = Error::TokenRefused { status: StatusCode::UNAUTHORIZED, code: None, detail: None };
+        assert_eq!(seconds(&refused), [30; 5]);
+    }
+
+    #[test]
+    fn retry_after_is_respected_within_an_hour() {
+        let limited = |seconds| Error::Answer {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            code: None,
+            detail: None,
+            address: None,
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        assert_eq!(pause_after(&limited(90), 0).as_secs(), 90);
+        assert_eq!(pause_after(&limited(u64::MAX), 0), MAX_RETRY_AFTER);
+    }
+}

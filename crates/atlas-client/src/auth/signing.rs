@@ -1,0 +1,43 @@
+//! What both kinds of authentication need.
+
+use std::time::Duration;
+
+use reqwest::Request;
+use reqwest::header::HeaderValue;
+use secrecy::SecretString;
+use tokio::time::timeout;
+
+use crate::credentials::SecretSource;
+use crate::error::Error;
+use crate::redact;
+
+/// Limit for reading a secret's file: it may be a pipe that nothing is written to.
+const SECRET_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Copies a request without body.
+pub(super) fn copy(request: &Request) -> Result<Request, Error> {
+    request.try_clone().ok_or_else(|| Error::invalid("a request that cannot be sent twice"))
+}
+
+/// Returns the secret as it is now. Files are read on a thread of their own, so that one that hangs
+/// blocks nothing else.
+pub(super) async fn secret(source: &SecretSource) -> Result<SecretString, Error> {
+    if let SecretSource::Inline { secret, .. } = source {
+        return Ok(secret.clone());
+    }
+    let file = source.clone();
+    let read = tokio::task::spawn_blocking(move || file.read());
+    match timeout(SECRET_TIMEOUT, read).await {
+        Ok(Ok(read)) => read.map_err(|error| Error::Secret(redact::line(&error))),
+        Ok(Err(error)) => Err(Error::Secret(error.to_string())),
+        Err(_) => Err(Error::Secret(format!("reading it {source} takes too long"))),
+    }
+}
+
+/// Creates a header value that is never printed.
+pub(super) fn sensitive(text: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| Error::invalid("credentials that no HTTP header can carry"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}

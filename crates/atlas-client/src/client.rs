@@ -1,0 +1,118 @@
+//! Requests of one Atlas with one set of credentials.
+
+use std::sync::Arc;
+
+use reqwest::header::{ACCEPT, HeaderValue};
+use reqwest::{Method, Request};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::auth::Auth;
+use crate::ca_bundle::CaBundle;
+use crate::credentials::Credentials;
+use crate::endpoint::{ApiRequest, Endpoint, RequestContext, api_url};
+use crate::error::Error;
+use crate::rate_limit::{Quota, interval_multiplier};
+use crate::retry::{MAX_RETRIES, retry};
+use crate::transport::{Body, ClientOptions, Transport};
+use crate::types::{ProjectId, Target};
+
+/// A client of one Atlas with one set of credentials.
+///
+/// Clones share connections, rate limits, and the access token or the digest nonce.
+#[derive(Debug, Clone)]
+pub struct AtlasClient {
+    pub(crate) transport: Transport,
+    auth: Arc<Auth>,
+    base_url: Url,
+    ca_bundle: CaBundle,
+    retries: usize,
+}
+
+impl AtlasClient {
+    /// Creates a client; nothing is sent yet.
+    pub fn new(options: &ClientOptions, credentials: &Credentials) -> Result<Self, Error> {
+        Ok(Self {
+            transport: Transport::new(options)?,
+            auth: Arc::new(Auth::new(&options.base_url, credentials)),
+            base_url: options.base_url.clone(),
+            ca_bundle: options.ca_bundle.clone(),
+            retries: MAX_RETRIES,
+        })
+    }
+
+    /// Returns a client of the same Atlas that sends each request once. After a failure, a resource
+    /// is requested no more often than before.
+    #[must_use]
+    pub fn without_retries(&self) -> Self {
+        Self { retries: 0, ..self.clone() }
+    }
+
+    /// Returns a client of the same Atlas with other credentials. It shares connections and rate
+    /// limits.
+    #[must_use]
+    pub fn with_credentials(&self, credentials: &Credentials) -> Self {
+        Self { auth: Arc::new(Auth::new(&self.base_url, credentials)), ..self.clone() }
+    }
+
+    /// Returns true if both use the same token or nonce.
+    #[must_use]
+    pub fn shares_auth(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.auth, &other.auth)
+    }
+
+    /// Returns true if the client is one of this Atlas and trusts the same authorities.
+    #[must_use]
+    pub fn fits(&self, options: &ClientOptions) -> bool {
+        self.base_url == options.base_url && self.ca_bundle == options.ca_bundle
+    }
+
+    /// Returns what is left of a project's quota for Cloud Backups, as of the last response that
+    /// had it.
+    #[must_use]
+    pub fn quota(&self, project: &ProjectId) -> Option<Quota> {
+        self.transport.rate_limiter.quota(project)
+    }
+
+    /// Returns the factor, 1 to 10, by which the interval between two polls of a project should be
+    /// longer than usual, so that others who use the project are not starved.
+    #[must_use]
+    pub fn interval_multiplier(&self, project: &ProjectId) -> f64 {
+        interval_multiplier(self.quota(project))
+    }
+
+    /// Creates a request for a resource below a cluster's `backup`.
+    pub(crate) fn backup_request(
+        &self,
+        endpoint: Endpoint,
+        target: &Target,
+        resource: &[&str],
+    ) -> Result<ApiRequest, Error> {
+        let project = target.project_id.as_str();
+        let segments = [&["groups", project, "clusters", &target.cluster_name, "backup"], resource].concat();
+        self.request(endpoint, project, &segments)
+    }
+
+    /// Creates a request for a resource of the project or organization `owner`.
+    pub(crate) fn request(
+        &self,
+        endpoint: Endpoint,
+        owner: &str,
+        segments: &[&str],
+    ) -> Result<ApiRequest, Error> {
+        let context = RequestContext { endpoint, owner: Some(owner.to_owned()) };
+        Ok(ApiRequest { context, url: api_url(&self.base_url, segments)? })
+    }
+
+    /// Sends a request, with retries, and returns the body of the response.
+    pub(crate) async fn body(&self, request: &ApiRequest, deadline: Instant) -> Result<Body, Error> {
+        retry(|| self.send_once(request), self.retries, deadline).await
+    }
+
+    async fn send_once(&self, ApiRequest { context, url }: &ApiRequest) -> Result<Body, Error> {
+        let mut request = Request::new(Method::GET, url.clone());
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(context.endpoint.media_type()));
+        let response = self.auth.send(&self.transport, context, &request).await?;
+        self.transport.body(response).await
+    }
+}

@@ -1,0 +1,259 @@
+//! The meaning of Atlas's error answers, by HTTP status and `errorCode`.
+//!
+//! Everything that depends on an error answer is decided here: its class, whether the request is
+//! retried, whether the refusal lasts, and the hint for an operator.
+
+use std::ops::RangeInclusive;
+
+use super::reason::FailureReason;
+
+/// One kind of error answer: a row of the table.
+#[derive(Debug)]
+pub struct ErrorAnswer {
+    /// Statuses it applies to.
+    pub statuses: &'static [RangeInclusive<u16>],
+    /// Codes it applies to. An empty string stands for an answer without code, an empty list for any.
+    pub codes: &'static [&'static str],
+    /// The class of the error.
+    pub reason: FailureReason,
+    /// The repetition of the request.
+    pub retry: Retry,
+    /// True if the resource is refused until someone changes a role or a setting.
+    pub is_lasting: bool,
+    /// A cause that has more consequences than this row says.
+    pub cause: Cause,
+    /// The cause in a few words.
+    pub meaning: &'static str,
+    /// The next step for the operator. `{credentials}`, `{origin}`, `{secret}`, `{role}`, `{owner}`,
+    /// `{address}` and `{error}` stand for what the caller knows of the request.
+    pub hint: &'static str,
+}
+
+/// Repetition of a request that met an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Not at all: the same request would meet the same error.
+    No,
+    /// Once, with a new access token.
+    NewToken,
+    /// After `Retry-After`, or with exponential backoff.
+    Backoff,
+}
+
+/// The cause of an error answer, where it has further consequences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// An access list refuses the client's address, so that a refused token request says nothing
+    /// about the secret.
+    AccessList,
+    /// The cluster does not exist.
+    NoSuchCluster,
+    /// Any other.
+    Other,
+}
+
+const NO_CODE: &str = "";
+
+const ACCESS_LIST: &str = "add the exporter's address{address} to the API access list of the {credentials} in Atlas (this is not the project's IP access list)";
+
+const NEWER_RELEASE: &str =
+    "Atlas no longer supports this version of its API: install a newer release of the exporter";
+
+/// Any other 4xx: what the rows below have where they do not say otherwise.
+const REFUSED: ErrorAnswer = ErrorAnswer {
+    statuses: &[400..=499],
+    codes: &[],
+    reason: FailureReason::BadRequest,
+    retry: Retry::No,
+    is_lasting: false,
+    cause: Cause::Other,
+    meaning: "request refused",
+    hint: "Atlas did not accept the request: {error}",
+};
+
+/// The rows, the specific ones first. The last two match every other error.
+pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
+    ErrorAnswer {
+        statuses: &[401..=401],
+        // RFC 6750 has `invalid_token`.
+        codes: &["UNEXPECTED_ERROR", "NO_CURRENT_USER", "invalid_token", NO_CODE],
+        reason: FailureReason::Unauthorized,
+        retry: Retry::NewToken,
+        meaning: "wrong or expired credentials",
+        hint: "the {credentials} is unknown, or its {secret} is wrong or has expired: compare the id{origin}, or create a new secret or key in Atlas",
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[401..=401, 403..=403],
+        codes: &[
+            "USER_UNAUTHORIZED",
+            "USER_CANNOT_ACCESS_GROUP",
+            "USER_CANNOT_ACCESS_ORG",
+            "ACCESS_FORBIDDEN",
+        ],
+        reason: FailureReason::Forbidden,
+        is_lasting: true,
+        meaning: "missing role",
+        hint: "the {credentials} needs the role {role}",
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[401..=401, 403..=403],
+        codes: &["NOT_IN_GROUP", "NOT_IN_ORG_GROUP"],
+        reason: FailureReason::Forbidden,
+        is_lasting: true,
+        meaning: "not a member, or the id is wrong",
+        hint: "the {credentials} is not in this {owner}, or there is no such {owner}: check the id, then add the account with the role {role}",
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[401..=401, 403..=403],
+        codes: &["IP_ADDRESS_NOT_ON_ACCESS_LIST"],
+        reason: FailureReason::Forbidden,
+        cause: Cause::AccessList,
+        meaning: "address not on the API access list",
+        hint: ACCESS_LIST,
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[401..=401, 403..=403],
+        codes: &["ORG_REQUIRES_ACCESS_LIST", "RESOURCE_REQUIRES_ACCESS_LIST"],
+        reason: FailureReason::Forbidden,
+        cause: Cause::AccessList,
+        meaning: "the organization requires an API access list",
+        hint: ACCESS_LIST,
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[403..=403],
+        codes: &[NO_CODE],
+        reason: FailureReason::Forbidden,
+        meaning: "not answered by Atlas",
+        hint: "a proxy, firewall or load balancer refused the request before it reached Atlas: ask who runs it; this says nothing about roles",
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[403..=403],
+        codes: &["FEATURE_UNSUPPORTED"],
+        reason: FailureReason::Forbidden,
+        is_lasting: true,
+        meaning: "not supported by the tier",
+        hint: "the cluster's tier does not support this: remove the cluster from the configuration, or upgrade it to M10 or larger",
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[403..=403],
+        reason: FailureReason::Forbidden,
+        is_lasting: true,
+        meaning: "refused",
+        hint: "Atlas refused the {credentials}: {error}",
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[401..=401],
+        reason: FailureReason::Forbidden,
+        retry: Retry::NewToken,
+        meaning: "refused",
+        hint: "Atlas refused the {credentials}: {error}",
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[404..=404],
+        codes: &["CLUSTER_NOT_FOUND"],
+        reason: FailureReason::NotFound,
+        cause: Cause::NoSuchCluster,
+        meaning: "no such cluster",
+        hint: "no such cluster: compare the name with the one in Atlas",
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[404..=404],
+        codes: &["GROUP_NOT_FOUND", "RESOURCE_NOT_FOUND"],
+        reason: FailureReason::NotFound,
+        meaning: "no such project or organization",
+        hint: "no such {owner}: copy the id from its address in Atlas, and do not mix up projects and organizations",
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[404..=404],
+        codes: &["BACKUP_CONFIG_NOT_FOUND"],
+        reason: FailureReason::NotFound,
+        is_lasting: true,
+        meaning: "cloud backup is off",
+        hint: "cloud backup is off for this cluster: switch it on, or remove the cluster from the configuration",
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[404..=404],
+        reason: FailureReason::NotFound,
+        meaning: "no such resource",
+        hint: "nothing is at this address: check atlas.base_url, and that no proxy answers for Atlas. {error}",
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[400..=400],
+        codes: &["CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API"],
+        is_lasting: true,
+        meaning: "flex cluster",
+        hint: "a flex cluster has no exports: remove it from the configuration",
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[410..=410, 406..=406],
+        meaning: "API version not supported",
+        hint: NEWER_RELEASE,
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[400..=400],
+        codes: &["INVALID_VERSION_DATE"],
+        meaning: "API version not supported",
+        hint: NEWER_RELEASE,
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[402..=402],
+        codes: &["ACCOUNT_SUSPENDED"],
+        meaning: "account suspended",
+        hint: "Atlas has suspended the account for an unpaid invoice: ask an Organization Billing Admin to pay it",
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[429..=429],
+        reason: FailureReason::RateLimited,
+        retry: Retry::Backoff,
+        meaning: "rate limited by Atlas",
+        hint: "too many requests, perhaps from other clients of the same {owner}: try again in a few minutes",
+        ..REFUSED
+    },
+    ErrorAnswer {
+        statuses: &[502..=504],
+        codes: &[NO_CODE],
+        reason: FailureReason::ServerError,
+        retry: Retry::Backoff,
+        meaning: "not answered by the API of Atlas",
+        hint: "a proxy, load balancer or gateway answered for Atlas: try again later; if it persists, ask who runs the proxy. {error}",
+        ..REFUSED
+    },
+    REFUSED,
+    ErrorAnswer {
+        statuses: &[500..=599],
+        reason: FailureReason::ServerError,
+        retry: Retry::Backoff,
+        meaning: "fault of Atlas",
+        hint: "Atlas reports an internal fault: try again later, and see status.mongodb.com. {error}",
+        ..REFUSED
+    },
+];
+
+impl ErrorAnswer {
+    /// Returns the row for an answer; `None` for a status that is no error.
+    #[must_use]
+    pub fn find(status: u16, code: Option<&str>) -> Option<&'static Self> {
+        let code = code.unwrap_or(NO_CODE);
+        ERROR_ANSWERS.iter().find(|row| {
+            row.statuses.iter().any(|statuses| statuses.contains(&status))
+                && (row.codes.is_empty() || row.codes.contains(&code))
+        })
+    }
+}

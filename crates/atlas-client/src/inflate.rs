@@ -1,0 +1,164 @@
+//! Decompression of response bodies: gzip (RFC 1952), piece by piece, into memory that the caller provides.
+
+use flate2::{Decompress, FlushDecompress, Status};
+use reqwest::header::{CONTENT_ENCODING, HeaderMap};
+
+use crate::error::Error;
+
+/// The largest window.
+const WINDOW_BITS: u8 = 15;
+
+/// Returns the decompressor that a body needs; `None` if it is not compressed.
+pub(crate) fn decompressor(headers: &HeaderMap) -> Result<Option<Inflate>, Error> {
+    let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(None) };
+    match encoding.to_str().map(|encoding| encoding.trim().to_ascii_lowercase()).as_deref() {
+        Ok("" | "identity") => Ok(None),
+        Ok("gzip" | "x-gzip") => Ok(Some(Inflate::new())),
+        _ => Err(Error::invalid(&format!("a body in the encoding {encoding:?}; only gzip was asked for"))),
+    }
+}
+
+/// A gzip body that is being decompressed.
+#[derive(Debug)]
+pub(crate) struct Inflate {
+    stream: Decompress,
+    is_complete: bool,
+}
+
+impl Inflate {
+    fn new() -> Self {
+        Self { stream: Decompress::new_gzip(WINDOW_BITS), is_complete: false }
+    }
+
+    /// Decompresses `input` into the spare capacity of `output`, and returns the rest of `input`,
+    /// which is empty unless the capacity is used up.
+    pub(crate) fn write<'a>(&mut self, input: &'a [u8], output: &mut Vec<u8>) -> Result<&'a [u8], Error> {
+        if self.is_complete && !input.is_empty() {
+            return Err(broken());
+        }
+        let before = self.stream.total_in();
+        let status = self.stream.decompress_vec(input, output, FlushDecompress::None);
+        let used = usize::try_from(self.stream.total_in() - before).unwrap_or(usize::MAX);
+        let rest = input.get(used..).unwrap_or_default();
+        match status {
+            Ok(Status::StreamEnd) if rest.is_empty() => {
+                self.is_complete = true;
+                Ok(rest)
+            }
+            Ok(Status::Ok | Status::BufError) if rest.is_empty() || output.len() == output.capacity() => {
+                Ok(rest)
+            }
+            _ => Err(broken()),
+        }
+    }
+
+    /// Checks that the body was complete. An empty body is, whatever its header says.
+    pub(crate) fn finish(&self) -> Result<(), Error> {
+        if self.is_complete || self.stream.total_in() == 0 { Ok(()) } else { Err(broken()) }
+    }
+}
+
+fn broken() -> Error {
+    Error::invalid("a body that is not the gzip it is said to be")
+}
+
+/// Decompresses `body` as if it came in pieces of `piece` bytes, to at most `max` bytes.
+#[cfg(any(test, feature = "fuzzing"))]
+fn gunzip(body: &[u8], max: usize, piece: usize) -> Result<Vec<u8>, Error> {
+    let (mut inflate, mut text) = (Inflate::new(), Vec::new());
+    for mut rest in body.chunks(piece.max(1)) {
+        while !rest.is_empty() {
+            text.reserve(piece);
+            rest = inflate.write(rest, &mut text)?;
+            if text.len() > max {
+                return Err(Error::TooLarge(format!("more than {max} bytes")));
+            }
+        }
+    }
+    inflate.finish().map(|()| text)
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gunzip(body: &[u8], max: usize) -> Result<Vec<u8>, Error> {
+        let whole = super::gunzip(body, max, body.len());
+        for piece in [1, 7, 1000] {
+            // Where pieces end makes no difference.
+            assert_eq!(super::gunzip(body, max, piece).ok(), whole.as_ref().ok().cloned());
+        }
+        whole
+    }
+
+    fn zipped(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn compressed_body_is_restored() {
+        for text in [String::new(), "a".to_owned(), "a page of jobs, ".repeat(40_000)] {
+            assert_eq!(gunzip(&zipped(text.as_bytes()), text.len()).unwrap(), text.as_bytes());
+        }
+        assert_eq!(gunzip(b"", 9).unwrap(), b"");
+    }
+
+    #[test]
+    fn body_that_grows_too_large_is_refused() {
+        let bomb = zipped(&vec![b' '; 1 << 20]);
+        assert!(matches!(gunzip(&bomb, (1 << 20) - 1), Err(Error::TooLarge(_))));
+        // It says that it is small.
+        let mut liar = bomb.clone();
+        let end = liar.len() - 4;
+        liar[end..].copy_from_slice(&9_u32.to_le_bytes());
+        assert!(matches!(gunzip(&liar, 1 << 20), Err(Error::Invalid(_))));
+    }
+
+    #[test]
+    fn body_that_is_not_gzip_is_refused() {
+        let page = zipped(b"a page of jobs");
+        for body in [&b"{\"results\":[]}"[..], &[&*page, b"more"].concat()] {
+            assert!(matches!(gunzip(body, 1 << 20), Err(Error::Invalid(_))));
+        }
+    }
+
+    #[test]
+    fn broken_body_is_refused() {
+        let whole = zipped("a page of jobs".repeat(99).as_bytes());
+        for broken in
+            [&whole[..whole.len() - 5], &whole[..1], b"{\"results\":[]}", &[&*whole, b"more"].concat()]
+        {
+            assert!(matches!(gunzip(broken, 1 << 20), Err(Error::Invalid(_) | Error::TooLarge(_))));
+        }
+        for place in 0..whole.len() {
+            let mut broken = whole.clone();
+            broken[place] ^= 0x10;
+            let same =
+                gunzip(&broken, 1 << 20).is_ok_and(|text| text == "a page of jobs".repeat(99).as_bytes());
+            // Of the header only the time, the level and the system say nothing.
+            assert!(!same || (4..10).contains(&place), "{place}");
+        }
+    }
+
+    #[test]
+    fn only_gzip_is_read() {
+        let of = |encoding: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, encoding.parse().unwrap());
+            decompressor(&headers).map(|gzip| gzip.is_some())
+        };
+        assert!(decompressor(&HeaderMap::new()).unwrap().is_none() && !of("identity").unwrap());
+        assert!(of("gzip").unwrap() && of(" GZIP").unwrap() && of("x-gzip").unwrap());
+        assert!(of("br").is_err() && of("gzip, gzip").is_err());
+    }
+}

@@ -1,0 +1,156 @@
+#![doc = include_str!("../README.md")]
+
+mod auth;
+mod ca_bundle;
+mod client;
+mod credentials;
+mod dns;
+mod endpoint;
+mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+mod inflate;
+mod memory;
+mod pagination;
+mod proxy;
+mod rate_limit;
+pub mod redact;
+mod retry;
+mod sunset;
+mod transport;
+mod types;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+pub use ca_bundle::CaBundle;
+pub use client::AtlasClient;
+pub use credentials::{Credentials, SecretSource};
+pub use endpoint::ENDPOINTS;
+use endpoint::Endpoint;
+pub use error::{Cause, ERROR_ANSWERS, Error, ErrorAnswer, FailureReason, Retry};
+pub use pagination::{MAX_ENTRIES, PageOutcome, PartialList};
+pub use proxy::Proxy;
+pub use rate_limit::Quota;
+pub use transport::{ClientOptions, RequestObserver};
+pub use types::{
+    Counts, EventKind, ExportBucket, ExportJob, Frequency, JobState, ListedCluster, MAX_ID, MAX_PAGE_SIZE,
+    ObjectId, OrganizationId, Page, PolicyItems, ProjectEvent, ProjectId, Schedule, Snapshot, StateReason,
+    Target, Unexportable, decode_jobs,
+};
+
+/// Maximum number of export buckets in a project. Every bucket is a series of the scrape.
+const MAX_BUCKETS: usize = 1000;
+
+impl AtlasClient {
+    /// Hands the export jobs of a cluster to `on_page`, page by page, before `deadline`. Pages have
+    /// at most `page_size` jobs, up to 500.
+    pub async fn export_jobs(
+        &self,
+        target: &Target,
+        page_size: usize,
+        deadline: Instant,
+        mut on_page: impl for<'a> FnMut(Page<ExportJob<'a>>) -> PageOutcome + Send,
+    ) -> Result<(), Error> {
+        let request = self.backup_request(Endpoint::Exports, target, &["exports"])?;
+        let mut read =
+            |body: &[u8]| pagination::read_page(decode_jobs(body)?, page_size, MAX_ENTRIES, &mut on_page);
+        pagination::read_pages(self, request, page_size, deadline, &mut read).await.map(drop)
+    }
+
+    /// Reads one export job of a cluster, to see whether they may be read at all.
+    pub async fn try_export_jobs(&self, target: &Target, deadline: Instant) -> Result<(), Error> {
+        let mut request = self.backup_request(Endpoint::Exports, target, &["exports"])?;
+        request.url.set_query(Some("itemsPerPage=1&pageNum=1"));
+        decode_jobs(&self.body(&request, deadline).await?).map(drop)
+    }
+
+    /// Reads the backup schedule of a cluster.
+    pub async fn schedule(&self, target: &Target, deadline: Instant) -> Result<Schedule, Error> {
+        let request = self.backup_request(Endpoint::Schedule, target, &["schedule"])?;
+        types::decode(&self.body(&request, deadline).await?)
+    }
+
+    /// Reads the name of a project.
+    pub async fn project_name(&self, id: &ProjectId, deadline: Instant) -> Result<String, Error> {
+        let request = self.request(Endpoint::Project, id.as_str(), &["groups", id.as_str()])?;
+        let project: types::Project = types::decode(&self.body(&request, deadline).await?)?;
+        Ok(project.name.0)
+    }
+
+    /// Lists every cluster of a project, those that cannot be exported included.
+    pub async fn clusters(
+        &self,
+        id: &ProjectId,
+        deadline: Instant,
+    ) -> Result<PartialList<ListedCluster>, Error> {
+        let request = self.request(Endpoint::Clusters, id.as_str(), &["groups", id.as_str(), "clusters"])?;
+        pagination::list(self, request, MAX_ENTRIES, deadline).await
+    }
+
+    /// Lists every project of an organization that the credentials may see, with its name where
+    /// that can be read.
+    pub async fn projects(
+        &self,
+        id: &OrganizationId,
+        deadline: Instant,
+    ) -> Result<PartialList<(ProjectId, Option<String>)>, Error> {
+        let segments = ["orgs", id.as_str(), "groups"];
+        let request = self.request(Endpoint::OrganizationProjects, id.as_str(), &segments)?;
+        pagination::list(self, request, MAX_ENTRIES, deadline).await
+    }
+
+    /// Lists the snapshots of a cluster that are complete and can be exported. Those of a sharded
+    /// cluster have a resource of their own, without pages.
+    pub async fn snapshots(
+        &self,
+        target: &Target,
+        sharded: bool,
+        deadline: Instant,
+    ) -> Result<PartialList<Snapshot>, Error> {
+        if sharded {
+            let segments = ["snapshots", "shardedClusters"];
+            let request = self.backup_request(Endpoint::Snapshots, target, &segments)?;
+            return pagination::decode_list(&self.body(&request, deadline).await?);
+        }
+        let request = self.backup_request(Endpoint::Snapshots, target, &["snapshots"])?;
+        pagination::list(self, request, types::MAX_UNPAGED, deadline).await
+    }
+
+    /// Lists the export buckets of a project.
+    pub async fn export_buckets(
+        &self,
+        id: &ProjectId,
+        deadline: Instant,
+    ) -> Result<PartialList<ExportBucket>, Error> {
+        let segments = ["groups", id.as_str(), "backup", "exportBuckets"];
+        let request = self.request(Endpoint::ExportBuckets, id.as_str(), &segments)?;
+        pagination::list(self, request, MAX_BUCKETS, deadline).await
+    }
+
+    /// Lists the events of some kinds in a project since a time; only those about `clusters`, unless
+    /// that is empty.
+    pub async fn events(
+        &self,
+        id: &ProjectId,
+        kinds: &[EventKind],
+        since: Timestamp,
+        clusters: &[String],
+        deadline: Instant,
+    ) -> Result<PartialList<ProjectEvent>, Error> {
+        let mut request = self.request(Endpoint::Events, id.as_str(), &["groups", id.as_str(), "events"])?;
+        let since = since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        request
+            .url
+            .query_pairs_mut()
+            .append_pair("minDate", &since)
+            .extend_pairs(kinds.iter().map(|kind| ("eventType", kind.as_str())))
+            .extend_pairs(clusters.iter().map(|name| ("clusterNames", name)));
+        pagination::list(self, request, MAX_ENTRIES, deadline).await
+    }
+}
+
+#[cfg(test)]
+#[path = "../../../tests/support/cpu_time.rs"]
+mod cpu_time;

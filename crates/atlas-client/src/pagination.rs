@@ -1,0 +1,85 @@
+//! Pages of listings, and the limits that end every listing.
+
+mod list;
+mod outcome;
+
+use tokio::time::Instant;
+
+use crate::client::AtlasClient;
+use crate::endpoint::ApiRequest;
+use crate::error::Error;
+use crate::types::{ListEntry, MAX_PAGE_SIZE};
+use list::ListBuilder;
+pub use list::PartialList;
+pub(crate) use list::decode_list;
+use outcome::PageRead;
+pub(crate) use outcome::read_page;
+pub use outcome::{MAX_ENTRIES, PageOutcome};
+
+/// Memory that every listing may use without a reservation, so that most do not wait behind bodies
+/// that stall.
+const SMALL_LISTING: usize = 16 * 1024;
+
+/// Maximum number of pages in a listing, ten times an organization of 10,000 clusters: a page may
+/// have few new entries.
+const MAX_PAGES: usize = 200;
+
+/// Maximum number of pages in a row without a new entry. New entries shift a listing while it is
+/// read, which can repeat a page or two; three are a circle.
+const MAX_REPEATED_PAGES: usize = 3;
+
+/// Requests the pages of a listing one after another, hands each body to `read`, and returns the
+/// estimated number of entries of the last one.
+///
+/// The `next` link and full pages tell whether another page follows. The link's address is not
+/// used: it could lead elsewhere, with the credentials.
+pub(crate) async fn read_pages(
+    client: &AtlasClient,
+    mut request: ApiRequest,
+    page_size: usize,
+    deadline: Instant,
+    read: &mut (dyn FnMut(&[u8]) -> Result<PageRead, Error> + Send),
+) -> Result<u64, Error> {
+    let mut repeated = 0;
+    let mut reservation = client.transport.memory.reserve();
+    let filters = request.url.query().map(|query| format!("{query}&")).unwrap_or_default();
+    for number in 1..=MAX_PAGES {
+        request.url.set_query(Some(&format!("{filters}itemsPerPage={page_size}&pageNum={number}")));
+        let body = tokio::select! {
+            body = client.body(&request, deadline) => body?,
+            () = reservation.revoked() => return Err(Error::Timeout),
+        };
+        let PageRead { has_next, has_new, total_count, kept_bytes } = read(&body)?;
+        drop(body);
+        reservation.grow(kept_bytes.saturating_sub(SMALL_LISTING)).await?;
+        if !has_next {
+            return Ok(total_count);
+        }
+        repeated = if has_new { 0 } else { repeated + 1 };
+        if repeated == MAX_REPEATED_PAGES {
+            return Err(Error::invalid(&format!(
+                "the listing goes round in circles: page {number} is the third in a row with nothing new, and another is promised"
+            )));
+        }
+    }
+    Err(Error::TooLarge(format!("a listing of more than {MAX_PAGES} pages")))
+}
+
+/// Collects a listing of at most `max_entries`.
+pub(crate) async fn list<T: ListEntry + Send>(
+    client: &AtlasClient,
+    request: ApiRequest,
+    max_entries: usize,
+    deadline: Instant,
+) -> Result<PartialList<T>, Error> {
+    let mut builder = ListBuilder::default();
+    let mut read = |body: &[u8]| builder.read_page(body, max_entries);
+    let total_count = read_pages(client, request, MAX_PAGE_SIZE, deadline, &mut read).await?;
+    builder.finish(total_count)
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
+#[cfg(test)]
+mod tests;

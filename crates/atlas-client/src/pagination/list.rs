@@ -1,0 +1,94 @@
+//! Lists of entries, each decoded apart from the others.
+
+use std::collections::BTreeSet;
+
+use compact_str::CompactString;
+use serde_json::value::RawValue;
+
+use super::outcome::{PageOutcome, PageRead, read_page};
+use crate::error::Error;
+use crate::types::{ListEntry, MAX_PAGE_SIZE, MAX_UNPAGED, Page, decode_page, id_of};
+
+/// Memory of a kept entry besides itself and its texts, in bytes: its place in a tree, and the
+/// allocations.
+const ENTRY_OVERHEAD: usize = 32;
+
+/// A listing, of which some entries may be missing because they could not be decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartialList<T> {
+    /// The entries that could be decoded, each once, in order.
+    pub entries: Vec<T>,
+    /// The error of the first entry that could not be decoded.
+    pub error: Option<Error>,
+}
+
+impl<T> PartialList<T> {
+    /// Returns the entries, if none is missing.
+    pub fn complete(self) -> Result<Vec<T>, Error> {
+        self.error.map_or(Ok(self.entries), Err)
+    }
+}
+
+/// A list in progress.
+pub(super) struct ListBuilder<T> {
+    entries: BTreeSet<T>,
+    /// The ids of entries that are not wanted, which count as well.
+    skipped: BTreeSet<CompactString>,
+    error: Option<Error>,
+    pub(super) kept_bytes: usize,
+}
+
+impl<T> Default for ListBuilder<T> {
+    fn default() -> Self {
+        Self { entries: BTreeSet::new(), skipped: BTreeSet::new(), error: None, kept_bytes: 0 }
+    }
+}
+
+impl<T: ListEntry> ListBuilder<T> {
+    pub(super) fn read_page(&mut self, body: &[u8], max_entries: usize) -> Result<PageRead, Error> {
+        let page = decode_page::<&RawValue, MAX_PAGE_SIZE>(body)?;
+        read_page(page, MAX_PAGE_SIZE, max_entries, |page| self.add_page(page))
+    }
+
+    fn add_page(&mut self, page: Page<&RawValue>) -> PageOutcome {
+        let mut has_new = false;
+        for entry in page.entries {
+            let (bytes, is_new) = match T::decode(entry) {
+                Ok(Some(entry)) => (size_of::<T>() + entry.text_bytes(), self.entries.insert(entry)),
+                Ok(None) => {
+                    let id = id_of(entry);
+                    (size_of::<CompactString>() + id.len(), self.skipped.insert(id))
+                }
+                Err(error) => {
+                    self.error.get_or_insert(error);
+                    (0, false)
+                }
+            };
+            if is_new {
+                self.kept_bytes += bytes + ENTRY_OVERHEAD;
+                has_new = true;
+            }
+        }
+        PageOutcome { has_new, is_complete: false, entries: self.len(), kept_bytes: self.kept_bytes }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len() + self.skipped.len()
+    }
+
+    /// Ends the list. A list of nothing that has a `total_count` is an error.
+    pub(super) fn finish(self, total_count: u64) -> Result<PartialList<T>, Error> {
+        if self.entries.is_empty() && self.skipped.is_empty() && self.error.is_none() && total_count > 0 {
+            return Err(Error::invalid(&format!("a listing of nothing that counts {total_count}")));
+        }
+        Ok(PartialList { entries: self.entries.into_iter().collect(), error: self.error })
+    }
+}
+
+/// Decodes a listing without pages.
+pub(crate) fn decode_list<T: ListEntry>(body: &[u8]) -> Result<PartialList<T>, Error> {
+    let page = decode_page::<&RawValue, MAX_UNPAGED>(body)?;
+    let mut builder = ListBuilder::default();
+    let read = read_page(page, MAX_UNPAGED, MAX_UNPAGED, |page| builder.add_page(page))?;
+    builder.finish(read.total_count)
+}

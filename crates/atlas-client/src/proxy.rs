@@ -1,0 +1,210 @@
+//! The HTTP proxy of the environment, under the names that curl, Go and Atlas's own tools read.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use percent_encoding::percent_decode_str;
+use url::{Host, Url};
+
+use crate::redact;
+
+/// Variables that name the proxy of https requests; the first that is set wins.
+const HTTPS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+
+/// Variables of http requests, which reach no further than this machine.
+const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
+
+const NO: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// Names that an error about the environment may begin with.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) const NAMES: [&[&str]; 3] = [&HTTPS, &HTTP, &NO];
+
+/// The address that messages suggest.
+const EXAMPLE: &str = "such as http://proxy.example.org:3128";
+
+/// A proxy that is in use.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// May hold a password.
+    url: Url,
+    variable: &'static str,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proxy({self}, {})", self.variable)
+    }
+}
+
+/// The address without credentials.
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (host, port) = (self.url.host_str().unwrap_or_default(), self.url.port_or_known_default());
+        write!(f, "{}://{host}:{}", self.url.scheme(), port.unwrap_or_default())
+    }
+}
+
+impl Proxy {
+    /// The address with credentials.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Registers the credentials, and the pair that the proxy is sent, for redaction.
+    pub fn redact(&self) {
+        let (user, password) = (self.url.username(), self.url.password());
+        let (user, password) = (decoded(user).unwrap_or_default(), password.and_then(decoded));
+        let pair = format!("{user}:{}", password.as_deref().unwrap_or_default());
+        // Without a password, the user is the secret.
+        for secret in [password.unwrap_or(user), pair] {
+            redact::register(redact::Kind::Configuration, &secret);
+        }
+    }
+
+    /// Returns the variable that names it.
+    #[must_use]
+    pub fn variable(&self) -> &'static str {
+        self.variable
+    }
+
+    /// Returns the proxy for requests to `base_url`; `None` for a direct connection. `variable` looks
+    /// up a variable that is not empty; `warn` is told of a variable and what is wrong with it.
+    ///
+    /// An unusable value of any variable is an error, whatever `base_url` is. A SOCKS proxy that
+    /// another variable overrides is a warning: desktops often set one in `ALL_PROXY`. Neither
+    /// repeats a value.
+    pub fn from_environment<'a>(
+        variable: impl Fn(&str) -> Option<&'a str>,
+        base_url: &Url,
+        mut warn: impl FnMut(&'static str, String),
+    ) -> Result<Option<Self>, String> {
+        let set = |name: &'static str| Some((name, variable(name)?));
+        let mut chosen = None;
+        for (name, value) in HTTPS.into_iter().chain(HTTP).filter_map(set) {
+            let decides = chosen.is_none() && HTTPS.contains(&name);
+            match address(value) {
+                Ok(url) if decides => chosen = Some(Self { url, variable: name }),
+                Ok(_) => {}
+                Err(problem) if decides || !is_socks(value) => return Err(format!("{name}: {problem}")),
+                Err(problem) => warn(name, problem),
+            }
+        }
+        let (Some(chosen), "https") = (chosen, base_url.scheme()) else { return Ok(None) };
+        let Some((name, value)) = NO.into_iter().find_map(set) else { return Ok(Some(chosen)) };
+        if value.contains(is_quote) {
+            return Err(format!("{name}: the value holds quotes; write it without"));
+        }
+        let mut is_direct = false;
+        for entry in value.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty()) {
+            match covers(&entry.to_ascii_lowercase(), base_url) {
+                Some(covers) => is_direct |= covers,
+                None => warn(
+                    name,
+                    "an entry is neither a name, an address, a network nor *, and is ignored".to_owned(),
+                ),
+            }
+        }
+        Ok(Some(chosen).filter(|_| !is_direct))
+    }
+}
+
+/// Parses the address of a proxy; without a scheme it is http.
+///
+/// The error is a clause that repeats no part of a password.
+fn address(value: &str) -> Result<Url, String> {
+    let is_unwritten = |c: char| is_quote(c) || c.is_whitespace() || c.is_control() || c == '\u{feff}';
+    if value.contains(is_unwritten) {
+        return Err("the value holds quotes, white space or a control character; write it without (quotes in a password as %22, %27 or %60)".to_owned());
+    }
+    let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
+    let scheme = scheme.to_ascii_lowercase();
+    match scheme.as_str() {
+        "http" | "https" => {}
+        "socks" | "socks4" | "socks4a" | "socks5" | "socks5h" => {
+            return Err(format!("a {scheme} proxy is not supported; name an http or https proxy, {EXAMPLE}"));
+        }
+        _ => return Err(format!("the scheme is neither http nor https; name a proxy {EXAMPLE}")),
+    }
+    // The errors of this parser repeat nothing.
+    let url = Url::parse(&format!("{scheme}://{rest}"))
+        .map_err(|error| format!("the value is not the address of a proxy, {EXAMPLE}: {error}"))?;
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(format!(
+            "the value has more than scheme, credentials, host and port, {EXAMPLE} (in a password, / ? # and \\ are written %2F, %3F, %23 and %5C)"
+        ));
+    }
+    let is_host = url.domain().map_or(url.has_host(), is_domain);
+    if !is_host || url.port() == Some(0) {
+        return Err(format!("the value has no usable host or port, {EXAMPLE}"));
+    }
+    let user = decoded(url.username()).filter(|user| !user.contains(':'));
+    if user.is_none() || decoded(url.password().unwrap_or_default()).is_none() {
+        return Err(
+            "the credentials do not parse: % must begin two hexadecimal digits of UTF-8, and is itself written %25"
+                .to_owned(),
+        );
+    }
+    Ok(url)
+}
+
+fn is_socks(value: &str) -> bool {
+    value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("socks"))
+}
+
+fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}')
+}
+
+/// Decodes a part of the credentials; `None` where the proxy would be sent something else.
+fn decoded(text: &str) -> Option<String> {
+    let is_escape =
+        |rest: &str| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    let text =
+        text.split('%').skip(1).all(is_escape).then(|| percent_decode_str(text).decode_utf8().ok())??;
+    (!text.contains(char::is_control)).then(|| text.into_owned())
+}
+
+/// Returns true if an entry of `NO_PROXY` covers `base`; `None` if it can cover nothing.
+///
+/// A name covers itself and what is below it, with or without `.` or `*.` before it, as for curl.
+/// A port limits any entry to that port, as for Go.
+fn covers(entry: &str, base: &Url) -> Option<bool> {
+    let address = match base.host()? {
+        Host::Ipv4(address) => Some(IpAddr::from(address)),
+        Host::Ipv6(address) => Some(IpAddr::from(address)),
+        Host::Domain(_) => None,
+    };
+    if entry == "*" {
+        return Some(true);
+    }
+    if entry.contains('/') {
+        let network: IpNet = entry.parse().ok()?;
+        return Some(address.is_some_and(|address| network.contains(&address)));
+    }
+    let (host, is_port) = match entry.rsplit_once(':') {
+        // More than one colon without brackets is an IPv6 address.
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+            (host, Some(port.parse().ok()?) == base.port_or_known_default())
+        }
+        _ => (entry, true),
+    };
+    if let Ok(host) = host.trim_matches(['[', ']']).parse() {
+        return Some(is_port && address == Some(host));
+    }
+    let domain = host.strip_prefix('*').unwrap_or(host).trim_matches('.');
+    if domain.is_empty() || !is_domain(domain) {
+        return None;
+    }
+    let name = base.domain().unwrap_or_default().trim_end_matches('.');
+    let is_below = name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    Some(is_port && is_below)
+}
+
+fn is_domain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! Rate limits of Atlas: the quota of each project, and pauses that Atlas asks for.
+//!
+//! Only the headers of responses count; no limit is known in advance.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use tokio::time::Instant;
+
+use crate::endpoint::{Endpoint, EndpointSet, RequestContext};
+use crate::error::{Error, requested_pause};
+use crate::types::ProjectId;
+
+/// Part of a quota below which polls slow down.
+const SCARCE: f64 = 0.1;
+
+const MAX_INTERVAL_MULTIPLIER: f64 = 10.0;
+
+/// Longest pause that Atlas can ask for.
+const MAX_PAUSE: Duration = Duration::from_hours(1);
+
+/// What is left of a project's quota of requests, as Atlas last said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Requests that can be saved up; at least 1.
+    pub limit: u64,
+    /// Requests left.
+    pub remaining: u64,
+}
+
+/// The rate limits of every project and organization, by id. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RateLimiter(Arc<Mutex<Limits>>);
+
+#[derive(Debug, Default)]
+struct Limits {
+    quotas: BTreeMap<(String, EndpointSet), QuotaState>,
+    /// Resources that are out of service (503), and until when. Others of the same quota may work.
+    unavailable_until: BTreeMap<(String, Endpoint), Instant>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct QuotaState {
+    quota: Option<Quota>,
+    /// End of the pause after a 429.
+    limited_until: Option<Instant>,
+}
+
+impl RateLimiter {
+    /// Returns an error with the rest of the pause if no request may be sent at `now`.
+    pub(crate) fn try_acquire(&self, context: &RequestContext, now: Instant) -> Result<(), Error> {
+        let Some(owner) = &context.owner else { return Ok(()) };
+        let limits = self.limits();
+        let limited_until =
+            limits.quotas.get(&(owner.clone(), context.endpoint.set())).and_then(|state| state.limited_until);
+        let unavailable_until = limits.unavailable_until.get(&(owner.clone(), context.endpoint)).copied();
+        for (until, limited) in [(limited_until, true), (unavailable_until, false)] {
+            if let Some(until) = until.filter(|until| now < *until) {
+                return Err(Error::RateLimited { left: until - now, limited });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what the headers of a response say of its quota, and the pause that they ask for.
+    pub(crate) fn update_from_headers(
+        &self,
+        context: &RequestContext,
+        status: StatusCode,
+        headers: &HeaderMap,
+        now: Instant,
+    ) {
+        let Some(owner) = context.owner.clone() else { return };
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+        let (limit, remaining) = (number("ratelimit-limit"), number("ratelimit-remaining"));
+        let limited = status == StatusCode::TOO_MANY_REQUESTS;
+        let pause = (limited || status == StatusCode::SERVICE_UNAVAILABLE)
+            .then(|| requested_pause(headers, SystemTime::now()))
+            .flatten();
+        if remaining.is_none() && pause.is_none() {
+            return;
+        }
+        let mut limits = self.limits();
+        let until = pause.map(|pause| now + pause.min(MAX_PAUSE));
+        if let (Some(until), false) = (until, limited) {
+            limits.unavailable_until.insert((owner.clone(), context.endpoint), until);
+        }
+        let state = limits.quotas.entry((owner, context.endpoint.set())).or_default();
+        // A limit of 0 says nothing, and a missing one is the same as before.
+        let limit = limit.or(state.quota.map(|quota| quota.limit)).filter(|limit| *limit > 0);
+        if let (Some(limit), Some(remaining)) = (limit, remaining) {
+            state.quota = Some(Quota { limit, remaining: remaining.min(limit) });
+        }
+        if limited && until.is_some() {
+            state.limited_until = until;
+        }
+    }
+
+    /// Returns the quota that a project's backup requests are taken from.
+    pub(crate) fn quota(&self, project: &ProjectId) -> Option<Quota> {
+        self.limits().quotas.get(&(project.as_str().to_owned(), EndpointSet::CloudBackups))?.quota
+    }
+
+    fn limits(&self) -> MutexGuard<'_, Limits> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns 1 while a tenth of the quota is left, and more as it dwindles.
+pub(crate) fn interval_multiplier(quota: Option<Quota>) -> f64 {
+    let Some(quota) = quota else { return 1.0 };
+    #[allow(clippy::cast_precision_loss)] // a ratio needs no more digits
+    let left = quota.remaining as f64 / quota.limit as f64;
+    (SCARCE / left).clamp(1.0, MAX_INTERVAL_MULTIPLIER)
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderName;
+
+    use super::*;
+
+    const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
+
+    fn context(endpoint: Endpoint) -> RequestContext {
+        RequestContext { endpoint, owner: Some(PROJECT.to_owned()) }
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn interval_grows_when_little_quota_is_left() {
+        let check = |remaining, limit, expected: f64| {
+            let multiplier = interval_multiplier(Some(Quota { limit, remaining }));
+            assert!((multiplier - expected).abs() < 1e-9, "{remaining}/{limit}: {multiplier}");
+        };
+        assert!((interval_multiplier(None) - 1.0).abs() < 1e-9);
+        check(1200, 1200, 1.0);
+        check(120, 1200, 1.0);
+        check(60, 1200, 2.0);
+        check(12, 1200, 10.0);
+        check(1, 1200, 10.0);
+        check(0, 1200, 10.0);
+    }
+
+    #[test]
+    fn quota_is_what_the_headers_say() {
+        let limiter = RateLimiter::default();
+        let exports = context(Endpoint::Exports);
+        let told = |pairs: &[(&'static str, &str)]| {
+            limiter.update_from_headers(&exports, StatusCode::OK, &headers(pairs), Instant::now());
+            limiter.quota(&ProjectId::parse(PROJECT).unwrap()).map(|quota| (quota.remaining, quota.limit))
+        };
+        assert_eq!(told(&[]), None);
+        assert_eq!(told(&[("ratelimit-remaining", "7")]), None, "of how many?");
+        assert_eq!(told(&[("ratelimit-limit", "0"), ("ratelimit-remaining", "0")]), None);
+        assert_eq!(told(&[("ratelimit-limit", "1200"), ("ratelimit-remaining", "7")]), Some((7, 1200)));
+        assert_eq!(told(&[]), Some((7, 1200)));
+        assert_eq!(told(&[("ratelimit-remaining", "6")]), Some((6, 1200)));
+        assert_eq!(told(&[("ratelimit-remaining", "-5"), ("ratelimit-limit", "many")]), Some((6, 1200)));
+        assert_eq!(told(&[("ratelimit-remaining", "9999")]), Some((1200, 1200)));
+    }
+
+    #[test]
+    fn pause_applies_to_its_own_quota_only() {
+        let limiter = RateLimiter::default();
+        let now = Instant::now();
+        let pause = headers(&[("retry-after", "20")]);
+        limiter.update_from_headers(&context(Endpoint::Exports), StatusCode::TOO_MANY_REQUESTS, &pause, now);
+        let later = |seconds| now + Duration::from_secs(seconds);
+        let left = Duration::from_secs(15);
+        assert_eq!(
+            limiter.try_acquire(&context(Endpoint::Exports), later(5)),
+            Err(Error::RateLimited { left, limited: true })
+        );
+        assert_eq!(
+            limiter.try_acquire(&context(Endpoint::Schedule), later(5)),
+            Err(Error::RateLimited { left, limited: true })
+        );
+        assert!(limiter.try_acquire(&context(Endpoint::Clusters), later(5)).is_ok());
+        // A good answer to what was sent before does not open it again.
+        let good = headers(&[("ratelimit-remaining", "5"), ("ratelimit-limit", "9")]);
+        limiter.update_from_headers(&context(Endpoint::Exports), StatusCode::OK, &good, later(1));
+        assert!(limiter.try_acquire(&context(Endpoint::Exports), later(5)).is_err());
+        assert!(limiter.try_acquire(&context(Endpoint::Exports), later(20)).is_ok());
+        // Only a refusal asks for it.
+        limiter.update_from_headers(&context(Endpoint::Clusters), StatusCode::OK, &pause, now);
+        assert!(limiter.try_acquire(&context(Endpoint::Clusters), later(5)).is_ok());
+        // A service that is down asks for it, too.
+        limiter.update_from_headers(
+            &context(Endpoint::Clusters),
+            StatusCode::SERVICE_UNAVAILABLE,
+            &pause,
+            now,
+        );
+        assert_eq!(
+            limiter.try_acquire(&context(Endpoint::Clusters), later(5)),
+            Err(Error::RateLimited { left, limited: false })
+        );
+        limiter.update_from_headers(
+            &context(Endpoint::ExportBuckets),
+            StatusCode::SERVICE_UNAVAILABLE,
+            &pause,
+            later(20),
+        );
+        assert!(limiter.try_acquire(&context(Endpoint::ExportBuckets), later(25)).is_err());
+        assert!(
+            limiter.try_acquire(&context(Endpoint::Exports), later(25)).is_ok(),
+            "its quota is not used up"
+        );
+        let for_ever = headers(&[("retry-after", "99999999999999999999")]);
+        limiter.update_from_headers(
+            &context(Endpoint::Exports),
+            StatusCode::TOO_MANY_REQUESTS,
+            &for_ever,
+            now,
+        );
+        assert!(limiter.try_acquire(&context(Endpoint::Exports), now + Duration::from_hours(1)).is_ok());
+    }
+}

@@ -1,0 +1,269 @@
+//! The transport of every request, those for tokens and digest challenges included.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Request, RequestBuilder, Response, StatusCode};
+use tokio::time::{Instant, timeout};
+use url::Url;
+
+use crate::ca_bundle::CaBundle;
+use crate::dns::CoalescingResolver;
+use crate::endpoint::RequestContext;
+use crate::error::Error;
+use crate::inflate::decompressor;
+use crate::memory::{MemoryBudget, Reservation};
+use crate::proxy::Proxy;
+use crate::rate_limit::RateLimiter;
+use crate::sunset::SunsetWarnings;
+use crate::types::shorten;
+
+/// Maximum size of a body, after decompression. A page of 500 jobs takes about 400 KB; forty times
+/// that leaves room for much `customData`.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Limits for the body of an error answer, whose status is known by then.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Memory that every body may use without a reservation: enough for most. The number of requests in
+/// flight bounds it.
+const SMALL_BODY: usize = 64 * 1024;
+
+/// Memory that is reserved for a longer body: enough for a page of 500 jobs. It doubles from there.
+const FIRST_RESERVATION: usize = 512 * 1024;
+
+/// After a moment in which Atlas hung, there would be hundreds of idle connections.
+const MAX_IDLE_CONNECTIONS: usize = 32;
+
+/// Receives every request when it is over, for counters.
+pub trait RequestObserver: fmt::Debug + Send + Sync {
+    /// Takes in a request to one of [`ENDPOINTS`](crate::ENDPOINTS). The status is `None` if no
+    /// response came in `elapsed`, cancelled requests included.
+    fn observe(&self, endpoint: &'static str, status: Option<u16>, elapsed: Duration);
+}
+
+/// Observes nothing.
+impl RequestObserver for () {
+    fn observe(&self, _: &'static str, _: Option<u16>, _: Duration) {}
+}
+
+/// How Atlas is reached.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// The root of the API; its path ends in a slash.
+    pub base_url: Url,
+    /// The value of the header `User-Agent`.
+    pub user_agent: String,
+    /// Authorities that are trusted besides those of the system.
+    pub ca_bundle: CaBundle,
+    /// The proxy on the way to Atlas.
+    pub proxy: Option<Proxy>,
+    /// The observer of every request.
+    pub observer: Arc<dyn RequestObserver>,
+}
+
+impl ClientOptions {
+    /// Creates options for an Atlas without proxy, CA bundle and observer.
+    #[must_use]
+    pub fn new(base_url: Url) -> Self {
+        Self {
+            base_url,
+            user_agent: concat!("atlas-client/", env!("CARGO_PKG_VERSION")).to_owned(),
+            ca_bundle: CaBundle::default(),
+            proxy: None,
+            observer: Arc::new(()),
+        }
+    }
+}
+
+/// Sends requests. Clones share connections, limits and observer.
+#[derive(Debug, Clone)]
+pub(crate) struct Transport {
+    client: Client,
+    pub(crate) memory: MemoryBudget,
+    pub(crate) rate_limiter: RateLimiter,
+    sunsets: SunsetWarnings,
+    observer: Arc<dyn RequestObserver>,
+}
+
+impl Transport {
+    pub(crate) fn new(options: &ClientOptions) -> Result<Self, Error> {
+        // The first to choose a provider wins; another choice of the same process is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut client = Client::builder()
+            .user_agent(&options.user_agent)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+            .dns_resolver(CoalescingResolver::default())
+            // Bodies are decompressed here, within the memory budget.
+            .no_gzip()
+            // No API of Atlas redirects, and a redirect could send the credentials anywhere.
+            .redirect(Policy::none())
+            // The library would read the environment by other rules, and bypass a proxy that it
+            // cannot read.
+            .no_proxy();
+        if let Some(proxy) = &options.proxy {
+            client = client.proxy(reqwest::Proxy::all(proxy.url().clone()).map_err(Error::transport)?);
+        }
+        if options.base_url.scheme() == "http" {
+            // That is this machine: no certificate authority is needed.
+            client = client.tls_certs_only([]);
+        } else {
+            let certificates = options.ca_bundle.iter().map(|der| Certificate::from_der(der));
+            let certificates: Vec<_> = certificates.collect::<Result<_, _>>().map_err(Error::transport)?;
+            client = client.tls_certs_merge(certificates);
+        }
+        let client = client.build().map_err(Error::transport)?;
+        Ok(Self {
+            client,
+            memory: MemoryBudget::default(),
+            rate_limiter: RateLimiter::default(),
+            sunsets: SunsetWarnings::default(),
+            observer: options.observer.clone(),
+        })
+    }
+
+    /// Begins a POST, which [`Transport::send`] sends.
+    pub(crate) fn post(&self, url: Url) -> RequestBuilder {
+        self.client.post(url)
+    }
+
+    /// Sends one request, unless Atlas asked for a pause; a response of any status is `Ok`.
+    pub(crate) async fn send(
+        &self,
+        context: &RequestContext,
+        mut request: Request,
+    ) -> Result<Response, Error> {
+        self.rate_limiter.try_acquire(context, Instant::now())?;
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let mut observation = Observation { transport: self, context, start: Instant::now(), status: None };
+        let response = self.client.execute(request).await.map_err(Error::transport)?;
+        let (status, headers) = (response.status(), response.headers());
+        observation.status = Some(status.as_u16());
+        self.rate_limiter.update_from_headers(context, status, headers, Instant::now());
+        if status.is_success() {
+            self.sunsets.observe(context.endpoint, headers);
+        }
+        Ok(response)
+    }
+
+    /// Reads the body of a successful response; any other response is an error.
+    pub(crate) async fn body(&self, response: Response) -> Result<Body, Error> {
+        if response.status() != StatusCode::OK {
+            return Err(self.error_answer(response).await);
+        }
+        let mut body = read(response, MAX_BODY, self.memory.reserve()).await?;
+        shorten(&mut body.bytes)?;
+        Ok(body)
+    }
+
+    /// Returns the error for a response without success: its status, and what its body says, if it
+    /// comes soon and is short.
+    pub(crate) async fn error_answer(&self, response: Response) -> Error {
+        let (status, headers) = (response.status(), response.headers().clone());
+        if status.is_redirection() {
+            return Error::invalid(&format!("a redirect ({status}), which is not followed"));
+        }
+        let body = read(response, MAX_ERROR_BODY, self.memory.reserve());
+        let body = timeout(ERROR_BODY_TIMEOUT, body).await.ok().and_then(Result::ok);
+        Error::answer(status, &headers, body.as_deref().unwrap_or_default())
+    }
+}
+
+/// A body with the memory that is reserved for it.
+#[derive(Debug)]
+pub(crate) struct Body {
+    bytes: Vec<u8>,
+    _reservation: Reservation,
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// A request in flight; the observer is told when it is over, cancelled or not.
+struct Observation<'a> {
+    transport: &'a Transport,
+    context: &'a RequestContext,
+    start: Instant,
+    status: Option<u16>,
+}
+
+impl Drop for Observation<'_> {
+    fn drop(&mut self) {
+        let endpoint = self.context.endpoint.as_str();
+        self.transport.observer.observe(endpoint, self.status, self.start.elapsed());
+    }
+}
+
+/// Reads a body of at most `max` bytes, compressed and decompressed.
+async fn read(mut response: Response, max: usize, mut reservation: Reservation) -> Result<Body, Error> {
+    let mut gzip = decompressor(response.headers())?;
+    let (mut bytes, mut received) = (Vec::with_capacity(SMALL_BODY), 0);
+    loop {
+        let chunk = tokio::select! {
+            chunk = response.chunk() => chunk.map_err(Error::transport)?,
+            () = reservation.revoked() => return Err(Error::Timeout),
+        };
+        let Some(chunk) = chunk else { break };
+        received += chunk.len();
+        // A compressed body can be without an end and decompress to nothing.
+        if received > max {
+            return Err(Error::TooLarge(format!("more than {max} bytes")));
+        }
+        let mut rest = &chunk[..];
+        while !rest.is_empty() {
+            if bytes.len() == bytes.capacity() {
+                // One byte more than may be used: the end of a compressed body of `max` bytes is not output.
+                let capacity = (bytes.len() * 2).max(FIRST_RESERVATION).min(max + 1);
+                reservation.grow(capacity).await?;
+                bytes.reserve_exact(capacity - bytes.len());
+            }
+            rest = if let Some(gzip) = &mut gzip {
+                gzip.write(rest, &mut bytes)?
+            } else {
+                let (fitting, rest) = rest.split_at(rest.len().min(bytes.capacity() - bytes.len()));
+                bytes.extend_from_slice(fitting);
+                rest
+            };
+            if bytes.len() > max {
+                return Err(Error::TooLarge(format!("more than {max} bytes")));
+            }
+        }
+    }
+    if let Some(gzip) = gzip {
+        gzip.finish()?;
+    }
+    Ok(Body { bytes, _reservation: reservation })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn compressed_body_has_a_maximum_size() {
+        // A gzip header, and blocks without a byte.
+        let blocks = |count| {
+            [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff][..], &[0, 0, 0, 0xff, 0xff].repeat(count)].concat()
+        };
+        for (count, expected) in [(10, "invalid_response"), (200, "too_large")] {
+            let response =
+                http::Response::builder().header("content-encoding", "gzip").body(blocks(count)).unwrap();
+            let reservation = MemoryBudget::default().reserve();
+            let error = read(response.into(), 1000, reservation).await.unwrap_err();
+            assert_eq!(error.reason().as_str(), expected, "{error}");
+        }
+    }
+}

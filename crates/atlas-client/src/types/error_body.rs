@@ -1,0 +1,109 @@
+//! Bodies of error answers.
+
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::array::{Each, Gather};
+use super::text::Lenient;
+use crate::error::{Error, MAX_CODE, requested_pause, tidy};
+use crate::redact;
+
+/// No field is essential, and one of another type is as good as absent: `error` is a number in
+/// Atlas's errors and a text in OAuth's, and `parameters` mixes texts and numbers.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ErrorBody<'a> {
+    #[serde(rename = "errorCode")]
+    code: Lenient,
+    error: Lenient,
+    detail: Lenient,
+    error_description: Lenient,
+    message: Lenient,
+    reason: Lenient,
+    #[serde(borrow)]
+    parameters: Option<&'a RawValue>,
+}
+
+/// The first address of an array.
+#[derive(Default)]
+struct FirstAddress(Option<IpAddr>);
+
+impl Gather<Lenient> for FirstAddress {
+    fn gather(&mut self, parameter: Lenient) -> Result<(), String> {
+        self.0 = self.0.or_else(|| parameter.0?.parse().ok());
+        Ok(())
+    }
+}
+
+impl Error {
+    /// Creates the error for an answer that is no success: its status, and whatever its body says
+    /// for itself.
+    pub(crate) fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let body: ErrorBody<'_> = serde_json::from_slice(body).unwrap_or_default();
+        let parameters = body.parameters.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        // The header repeats the code, and arrives where the body does not.
+        let header = headers.get("x-error-code").and_then(|code| code.to_str().ok()).map(str::to_owned);
+        let code = first_text([body.code, body.error]).or(header).filter(|code| !code.trim().is_empty());
+        let detail = first_text([body.detail, body.error_description, body.message, body.reason]);
+        Self::Answer {
+            status,
+            code: code.map(|code| redact::display(code.trim(), MAX_CODE)),
+            detail: detail.map(|detail| tidy(&detail)),
+            address: parameters.and_then(|each: Each<Lenient, FirstAddress>| each.all.0),
+            retry_after: requested_pause(headers, SystemTime::now()),
+        }
+    }
+}
+
+fn first_text(texts: impl IntoIterator<Item = Lenient>) -> Option<String> {
+    texts.into_iter().filter_map(|text| text.0).find(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_body_of_every_shape_is_read() {
+        let check = |body: &str, code: Option<&str>, detail: Option<&str>, address: Option<&str>| {
+            let expected = Error::Answer {
+                status: StatusCode::BAD_REQUEST,
+                code: code.map(str::to_owned),
+                detail: detail.map(str::to_owned),
+                address: address.map(|address| address.parse().unwrap()),
+                retry_after: None,
+            };
+            let error = Error::answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.as_bytes());
+            assert_eq!(error, expected, "{body}");
+        };
+        check(
+            r#"{"error":404,"errorCode":"CLUSTER_NOT_FOUND","detail":"d","reason":"Not Found"}"#,
+            Some("CLUSTER_NOT_FOUND"),
+            Some("d"),
+            None,
+        );
+        check(
+            r#"{"error":"invalid_client","error_description":"d"}"#,
+            Some("invalid_client"),
+            Some("d"),
+            None,
+        );
+        check(r#"{"errorCode":"X","message":"m","status":403,"version":1}"#, Some("X"), Some("m"), None);
+        check(r#"{"errorCode":"","detail":"","reason":"r"}"#, None, Some("r"), None);
+        check(r#"{"errorCode":"X","detail":7,"parameters":null}"#, Some("X"), None, None);
+        check(
+            r#"{"errorCode":"X","parameters":["/path",0,"203.0.113.7","10.0.0.1"]}"#,
+            Some("X"),
+            None,
+            Some("203.0.113.7"),
+        );
+        for odd in ["<html>", "", "[]", "7", r#"{"parameters":{"a":"10.0.0.1"}}"#] {
+            check(odd, None, None, None);
+        }
+    }
+}

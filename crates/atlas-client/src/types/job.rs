@@ -1,0 +1,301 @@
+//! Export jobs.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Number;
+
+use super::json::time;
+use super::text::{MAX_ID, is_longer};
+use crate::error::{MAX_CODE, MAX_MESSAGE};
+use crate::redact;
+
+/// The state of an export job, in Atlas's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum JobState {
+    /// Accepted by Atlas, not started.
+    Queued,
+    /// Being written to the bucket.
+    InProgress,
+    /// Ended with success.
+    Successful,
+    /// Ended with a failure. Atlas does not retry it.
+    Failed,
+    /// Ended by someone.
+    Cancelled,
+    /// A word that this version does not know; it may be a final state or not.
+    Unknown,
+}
+
+impl JobState {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::InProgress, Self::Successful, Self::Failed, Self::Cancelled, Self::Unknown];
+
+    /// Parses Atlas's word, whatever its case.
+    #[must_use]
+    pub fn parse(word: &str) -> Self {
+        Self::ALL.into_iter().find(|state| state.as_str().eq_ignore_ascii_case(word)).unwrap_or(Self::Unknown)
+    }
+
+    /// Returns Atlas's word for the state.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "Queued",
+            Self::InProgress => "InProgress",
+            Self::Successful => "Successful",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+            Self::Unknown => "Unknown",
+        }
+    }
+
+    /// Returns true for a job that waits or works.
+    #[must_use]
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Queued | Self::InProgress)
+    }
+
+    /// Returns true for a job that has ended.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Successful | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// The progress of a job in collections. A missing or negative number is `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Counts {
+    /// Collections exported so far.
+    pub exported: Option<u64>,
+    /// Collections to export.
+    pub total: Option<u64>,
+}
+
+impl Counts {
+    /// Returns exported over total, from 0 to 1; `None` where a number is missing, nothing is to be
+    /// exported, or more is exported than there is.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // collections, far below 2^52
+    pub fn ratio(self) -> Option<f64> {
+        match (self.exported?, self.total?) {
+            (exported, total) if total > 0 && exported <= total => Some(exported as f64 / total as f64),
+            _ => None,
+        }
+    }
+}
+
+/// The reason for the state of a job: texts of Atlas, which publishes no list of codes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct StateReason<'a> {
+    /// Atlas's code.
+    pub error_code: Option<Cow<'a, str>>,
+    /// Atlas's sentence.
+    pub message: Option<Cow<'a, str>>,
+}
+
+impl StateReason<'_> {
+    /// Returns a copy to keep: redacted and of bounded length.
+    #[must_use]
+    pub fn into_owned(self) -> StateReason<'static> {
+        let owned = |text: Option<Cow<'_, str>>, max| text.map(|text| redact::display(&text, max).into());
+        StateReason {
+            error_code: owned(self.error_code, MAX_CODE),
+            message: owned(self.message, MAX_MESSAGE),
+        }
+    }
+}
+
+/// A snapshot export job. Its texts are borrowed from the response: most are not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportJob<'a> {
+    /// Its id.
+    pub id: Option<Cow<'a, str>>,
+    /// The snapshot that is exported.
+    pub snapshot_id: Option<Cow<'a, str>>,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Its state.
+    pub state: JobState,
+    /// Its progress; empty for sharded clusters, whose jobs carry no counts.
+    pub counts: Counts,
+    /// The reason for its state.
+    pub reason: StateReason<'a>,
+}
+
+/// A text that is borrowed unless it has escapes. serde borrows a bare `Cow`, but none in an `Option`.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Text<'_> {
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Job<'a> {
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    snapshot_id: Option<Text<'a>>,
+    created_at: Option<Text<'a>>,
+    finished_at: Option<Text<'a>>,
+    state: Option<Text<'a>>,
+    export_status: Option<ExportStatus>,
+    state_reason: Option<Reason<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ExportStatus {
+    exported_collections: Option<Number>,
+    total_collections: Option<Number>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Reason<'a> {
+    #[serde(borrow)]
+    error_code: Option<Text<'a>>,
+    message: Option<Text<'a>>,
+}
+
+impl<'de> Deserialize<'de> for ExportJob<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Job::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
+    }
+}
+
+impl<'a> TryFrom<Job<'a>> for ExportJob<'a> {
+    type Error = String;
+
+    /// A time that cannot be parsed is an error: without it, a job would lose its place, and perhaps
+    /// hide that the newest one failed.
+    fn try_from(job: Job<'a>) -> Result<Self, String> {
+        // A number that is negative, broken or too large is as good as none.
+        let count = |count: &Option<Number>| count.as_ref().and_then(Number::as_u64);
+        let status = job.export_status.as_ref();
+        let id = job.id.map(|id| id.0).filter(|id| !id.is_empty());
+        // Known secrets are searched for where an id is shown, not in each of thousands of ids.
+        if id.as_ref().is_some_and(|id| is_longer(id, MAX_ID) || redact::has_hidden(id)) {
+            return Err(format!("a job with an id of more than {MAX_ID} characters, or with hidden ones"));
+        }
+        Ok(Self {
+            id,
+            snapshot_id: job.snapshot_id.map(|id| id.0),
+            created_at: time("createdAt", job.created_at.as_ref().map(Text::as_str))?,
+            finished_at: time("finishedAt", job.finished_at.as_ref().map(Text::as_str))?,
+            state: job.state.map_or(JobState::Unknown, |state| JobState::parse(&state.0)),
+            counts: Counts {
+                exported: status.and_then(|status| count(&status.exported_collections)),
+                total: status.and_then(|status| count(&status.total_collections)),
+            },
+            reason: job.state_reason.map_or_else(StateReason::default, |reason| StateReason {
+                error_code: reason.error_code.map(|code| code.0),
+                message: reason.message.map(|message| message.0),
+            }),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json::decode;
+    use super::*;
+    use crate::error::Error;
+
+    fn job(json: &str) -> Result<ExportJob<'_>, Error> {
+        decode(json.as_bytes())
+    }
+
+    #[test]
+    fn job_of_today_is_read_whole() {
+        let job = job(r#"{"id":"65a1","snapshotId":"65a0","exportBucketId":"6","createdAt":"2026-01-02T03:04:05Z",
+            "finishedAt":"2026-01-02T03:24:05.5+00:00","state":"failed","exportStatus":{"exportedCollections":3,"totalCollections":9},
+            "stateReason":{"errorCode":"E","message":"m"},"components":[],"customData":[{"key":"a","value":"b"}],"prefix":"p","links":[]}"#)
+        .unwrap();
+        assert_eq!(job.state, JobState::Failed);
+        assert_eq!(job.counts, Counts { exported: Some(3), total: Some(9) });
+        assert_eq!(job.reason.error_code.as_deref(), Some("E"));
+        assert_eq!(job.finished_at.unwrap().as_millisecond() % 1000, 500);
+    }
+
+    #[test]
+    fn text_is_borrowed_unless_it_has_escapes() {
+        let plain = job(r#"{"id":"65a1","stateReason":{"message":"m"}}"#).unwrap();
+        assert!(matches!((plain.id, plain.reason.message), (Some(Cow::Borrowed(_)), Some(Cow::Borrowed(_)))));
+        let json = r#"{"id":"6\u0035a1","state":"\u0046ailed","createdAt":"2026-01-02T03\u003a04:05Z","stateReason":{"message":"\"m\"\n"}}"#;
+        let escaped = job(json).unwrap();
+        assert_eq!((escaped.id.as_deref(), escaped.state), (Some("65a1"), JobState::Failed));
+        assert_eq!(escaped.created_at, "2026-01-02T03:04:05Z".parse().ok());
+        assert_eq!(escaped.reason.message.as_deref(), Some("\"m\"\n"));
+    }
+
+    #[test]
+    fn missing_null_and_new_fields_are_absent() {
+        for json in [
+            "{}",
+            r#"{"id":null,"state":null,"createdAt":null,"exportStatus":null,"stateReason":null}"#,
+            r#"{"region":{"a":[1]}}"#,
+        ] {
+            let job = job(json).unwrap();
+            assert_eq!((job.id, job.created_at, job.state), (None, None, JobState::Unknown));
+        }
+    }
+
+    #[test]
+    fn negative_and_broken_numbers_are_absent() {
+        for number in ["-2147483648", "1.5", "1e300"] {
+            let json = format!(
+                r#"{{"exportStatus":{{"exportedCollections":{number},"totalCollections":{number}}}}}"#
+            );
+            assert_eq!(job(&json).unwrap().counts, Counts::default(), "{number}");
+        }
+    }
+
+    #[test]
+    fn wrong_type_or_time_is_an_error() {
+        for json in [
+            r#"{"state":3}"#,
+            r#"{"createdAt":17}"#,
+            r#"{"createdAt":"yesterday"}"#,
+            r#"{"finishedAt":""}"#,
+            "[]",
+            "null",
+        ] {
+            assert!(matches!(job(json), Err(Error::Invalid(_))), "{json}");
+        }
+    }
+
+    #[test]
+    fn id_that_is_too_long_is_an_error() {
+        assert!(job(&format!(r#"{{"id":"{}"}}"#, "ä".repeat(MAX_ID))).is_ok());
+        assert!(job(&format!(r#"{{"id":"{}"}}"#, "a".repeat(MAX_ID + 1))).is_err());
+    }
+
+    #[test]
+    fn states_are_parsed_whatever_their_case() {
+        for state in JobState::ALL {
+            assert_eq!(JobState::parse(&state.as_str().to_uppercase()), state);
+        }
+        assert_eq!(JobState::parse("Paused"), JobState::Unknown);
+        assert_eq!(JobState::parse(""), JobState::Unknown);
+    }
+
+    #[test]
+    fn ratio_needs_two_sensible_counts() {
+        let ratio = |exported, total| Counts { exported, total }.ratio();
+        assert_eq!(ratio(Some(21), Some(84)), Some(0.25));
+        assert_eq!(ratio(Some(105), Some(105)), Some(1.0));
+        assert_eq!(ratio(Some(0), Some(0)), None);
+        assert_eq!(ratio(Some(6), Some(5)), None);
+        assert_eq!(ratio(None, Some(5)), None);
+        assert_eq!(ratio(Some(5), None), None);
+    }
+}

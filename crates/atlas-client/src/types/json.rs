@@ -1,0 +1,41 @@
+//! Decoding of JSON.
+
+use compact_str::CompactString;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::text::{Lenient, MAX_ID, is_longer};
+use crate::error::Error;
+
+pub(crate) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
+    // Validating the whole body once is faster than text by text. Where that fails, a text that is
+    // not read may be the reason.
+    let decoded = match str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    };
+    decoded.map_err(|error| Error::invalid(&error.to_string()))
+}
+
+/// Decodes one entry of a listing.
+pub(super) fn entry<'a, T: Deserialize<'a>>(entry: &'a RawValue) -> Result<T, Error> {
+    serde_json::from_str(entry.get())
+        .map_err(|error| Error::invalid(&format!("an entry of a listing: {error}")))
+}
+
+/// Returns the id of an entry; empty where it has none.
+pub(crate) fn id_of(entry: &RawValue) -> CompactString {
+    #[derive(Deserialize)]
+    struct WithId {
+        id: Lenient,
+    }
+    let id = serde_json::from_str(entry.get()).ok().and_then(|WithId { id }| id.0);
+    id.filter(|id| !is_longer(id, MAX_ID)).unwrap_or_default().into()
+}
+
+pub(super) fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, String> {
+    text.map(str::parse)
+        .transpose()
+        .map_err(|_| format!("{field} is {:?}, which is no time", text.unwrap_or_default()))
+}

@@ -1,0 +1,212 @@
+//! Projects and their clusters.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::array::{Each, Gather};
+use super::ids::ProjectId;
+use super::json::{entry, time};
+use super::page::ListEntry;
+use super::text::{Lenient, MAX_NAME, Name, Shown};
+use crate::error::Error;
+use crate::redact;
+
+/// The reason why the snapshots of a cluster cannot be exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unexportable {
+    /// It shares its servers (`TENANT`).
+    SharedTier,
+    /// It is a flex cluster. Since 2026 these are not in the listing of clusters.
+    Flex,
+    /// Its cloud backup is off.
+    BackupDisabled,
+}
+
+/// A cluster as its project lists it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListedCluster {
+    /// Its name, unique in its project.
+    pub name: String,
+    /// The reason why it cannot be exported, if so.
+    pub unexportable: Option<Unexportable>,
+    /// Whether it is paused.
+    pub paused: Option<bool>,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// Whether it is sharded; such clusters have snapshots of another kind.
+    pub sharded: bool,
+}
+
+/// `GET /groups/{groupId}`
+#[derive(Deserialize)]
+pub(crate) struct Project {
+    pub(crate) name: Shown<MAX_NAME>,
+}
+
+/// A project of an organization, with its name. The name is only needed for exclusions: one that
+/// cannot be read costs itself, not the project.
+impl ListEntry for (ProjectId, Option<String>) {
+    fn decode(raw: &RawValue) -> Result<Option<Self>, Error> {
+        #[derive(Deserialize)]
+        struct Project {
+            id: String,
+            #[serde(default)]
+            name: Lenient,
+        }
+        let Project { id, name } = entry(raw)?;
+        let id = ProjectId::parse(&id).ok_or_else(|| Error::invalid(&format!("{id:?} is no project id")))?;
+        let name = name.0.filter(|name| !name.trim().is_empty());
+        Ok(Some((id, name.map(|name| redact::display(&name, MAX_NAME)))))
+    }
+
+    fn text_bytes(&self) -> usize {
+        self.1.as_ref().map_or(0, String::len)
+    }
+}
+
+impl ListEntry for ListedCluster {
+    fn decode(raw: &RawValue) -> Result<Option<Self>, Error> {
+        entry::<Cluster>(raw)?.listed()
+    }
+
+    fn text_bytes(&self) -> usize {
+        self.name.len()
+    }
+}
+
+/// One of `GET /groups/{groupId}/clusters`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Cluster {
+    name: Name,
+    backup_enabled: Option<bool>,
+    paused: Option<bool>,
+    create_date: Option<String>,
+    #[serde(rename = "clusterType")]
+    kind: Option<String>,
+    state_name: Option<String>,
+    replication_specs: Option<Each<ReplicationSpec, Tier>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReplicationSpec {
+    region_configs: Option<Each<RegionConfig, Tier>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RegionConfig {
+    provider_name: Option<String>,
+}
+
+/// The first tier without exports.
+#[derive(Default)]
+struct Tier(Option<Unexportable>);
+
+impl Gather<ReplicationSpec> for Tier {
+    fn gather(&mut self, spec: ReplicationSpec) -> Result<(), String> {
+        self.0 = self.0.or(spec.region_configs.and_then(|regions| regions.all.0));
+        Ok(())
+    }
+}
+
+impl Gather<RegionConfig> for Tier {
+    fn gather(&mut self, region: RegionConfig) -> Result<(), String> {
+        self.0 = self.0.or(match region.provider_name.as_deref() {
+            Some("TENANT") => Some(Unexportable::SharedTier),
+            Some("FLEX") => Some(Unexportable::Flex),
+            _ => None,
+        });
+        Ok(())
+    }
+}
+
+impl Cluster {
+    /// Returns the cluster; `None` if it is deleted. Backup is only off where Atlas says so.
+    fn listed(self) -> Result<Option<ListedCluster>, Error> {
+        let name = self.name.0;
+        // In a path, these would lead to another resource.
+        if matches!(name.trim(), "" | "." | "..") {
+            return Err(Error::invalid(&format!("a cluster called {name:?}")));
+        }
+        if self.state_name.as_deref() == Some("DELETED") {
+            return Ok(None);
+        }
+        let tier = self.replication_specs.and_then(|specs| specs.all.0);
+        let disabled = (self.backup_enabled == Some(false)).then_some(Unexportable::BackupDisabled);
+        Ok(Some(ListedCluster {
+            unexportable: tier.or(disabled),
+            paused: self.paused,
+            // A date that cannot be parsed costs itself.
+            created_at: time("createDate", self.create_date.as_deref()).ok().flatten(),
+            sharded: matches!(self.kind.as_deref(), Some("SHARDED" | "GEOSHARDED")),
+            name,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json::decode;
+    use super::*;
+
+    #[test]
+    fn cluster_has_its_tier_backup_and_kind() {
+        let listed = |json: &str| decode::<Cluster>(json.as_bytes())?.listed();
+        let region = |provider: &str| {
+            format!(r#""replicationSpecs":[{{"regionConfigs":[{{"providerName":"{provider}"}}]}}]"#)
+        };
+        let check = |rest: &str, expected: Option<Unexportable>| {
+            let json = format!(r#"{{"name":"a"{rest}}}"#);
+            assert_eq!(listed(&json).unwrap().unwrap().unexportable, expected, "{json}");
+        };
+        check("", None);
+        check(r#","backupEnabled":null,"paused":null,"replicationSpecs":null"#, None);
+        check(&format!(r#","backupEnabled":true,{}"#, region("AWS")), None);
+        check(r#","backupEnabled":false"#, Some(Unexportable::BackupDisabled));
+        check(&format!(r#","backupEnabled":false,{}"#, region("TENANT")), Some(Unexportable::SharedTier));
+        check(&format!(",{}", region("FLEX")), Some(Unexportable::Flex));
+        check(
+            r#","replicationSpecs":[{"regionConfigs":[]},{"regionConfigs":[{},{"providerName":"TENANT"}]}]"#,
+            Some(Unexportable::SharedTier),
+        );
+        let whole =
+            listed(r#"{"name":"a","paused":true,"createDate":"2026-01-02T03:04:05Z","stateName":"IDLE"}"#);
+        let whole = whole.unwrap().unwrap();
+        assert_eq!((whole.paused, whole.created_at), (Some(true), "2026-01-02T03:04:05Z".parse().ok()));
+        for (kind, sharded) in [("REPLICASET", false), ("SHARDED", true), ("GEOSHARDED", true)] {
+            let json = format!(r#"{{"name":"a","clusterType":"{kind}"}}"#);
+            assert_eq!(listed(&json).unwrap().unwrap().sharded, sharded, "{kind}");
+        }
+        assert_eq!(listed(r#"{"name":"a","createDate":"soon"}"#).unwrap().unwrap().created_at, None);
+        assert_eq!(listed(r#"{"name":"a","stateName":"DELETED"}"#), Ok(None));
+        for json in [
+            r"{}",
+            r#"{"name":""}"#,
+            r#"{"name":".."}"#,
+            r#"{"name":"..\t"}"#,
+            r#"{"name":"pr\nod"}"#,
+            r#"{"name":"a","paused":"no"}"#,
+        ] {
+            assert!(listed(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn project_name_that_cannot_be_read_costs_itself() {
+        for (rest, name) in [
+            (r#","name":"payments""#, Some("payments")),
+            (r#","name":7"#, None),
+            (r#","name":null"#, None),
+            (r#","name":" ""#, None),
+            ("", None),
+        ] {
+            let json = format!(r#"{{"id":"32b6e34b3d91647abb20e7b8"{rest}}}"#);
+            let (_, read) =
+                <(ProjectId, Option<String>)>::decode(serde_json::from_str(&json).unwrap()).unwrap().unwrap();
+            assert_eq!(read.as_deref(), name, "{json}");
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Backup schedules.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::array::{Each, Gather, push};
+use super::ids::ObjectId;
+use super::snapshot::Snapshot;
+use super::text::{Id, MAX_WORD, Shown};
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// The frequency of an export policy. Atlas may have more words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frequency {
+    /// Every day.
+    Daily,
+    /// Every week.
+    Weekly,
+    /// Every month.
+    Monthly,
+    /// Every year.
+    Yearly,
+}
+
+impl Frequency {
+    /// Parses Atlas's word, whatever its case; `None` if it is not known.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let words = [
+            ("daily", Self::Daily),
+            ("weekly", Self::Weekly),
+            ("monthly", Self::Monthly),
+            ("yearly", Self::Yearly),
+        ];
+        words.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, frequency)| frequency)
+    }
+
+    /// Returns the longest time from one export to the next: a month of 31 days, a year of 366.
+    #[must_use]
+    pub fn period(self) -> Duration {
+        match self {
+            Self::Daily => DAY,
+            Self::Weekly => DAY * 7,
+            Self::Monthly => DAY * 31,
+            Self::Yearly => DAY * 366,
+        }
+    }
+}
+
+/// The exports of a cluster's backup schedule. What Atlas did not say is `None`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(from = "RawSchedule")]
+pub struct Schedule {
+    /// Whether Atlas exports snapshots automatically.
+    pub auto_export: Option<bool>,
+    /// The export frequency in Atlas's word.
+    pub frequency: Option<String>,
+    /// The id of the bucket.
+    pub bucket_id: Option<String>,
+    /// The items of the backup policy.
+    pub items: PolicyItems,
+}
+
+/// The items of a backup policy, split by whether the export policy exports their snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicyItems {
+    /// Ids of the exported ones, sorted.
+    exported: Box<[ObjectId]>,
+    /// Ids of the others, sorted.
+    others: Box<[ObjectId]>,
+    /// True if any has the export frequency; `None` where Atlas does not say.
+    matched: Option<bool>,
+}
+
+impl PolicyItems {
+    /// Splits the items of a policy, each with its id and its frequency in Atlas's word, for an export
+    /// policy of `frequency`.
+    #[must_use]
+    pub fn new(items: &[(Option<ObjectId>, Option<String>)], frequency: &str) -> Self {
+        let is_exported = |word: &str| word.eq_ignore_ascii_case(frequency);
+        let ids = |wanted: bool| {
+            let of = |(id, word): &(Option<ObjectId>, Option<String>)| {
+                id.filter(|_| word.as_deref().is_some_and(|word| is_exported(word) == wanted))
+            };
+            let mut ids: Vec<_> = items.iter().filter_map(of).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            ids.into_boxed_slice()
+        };
+        let words = || items.iter().map(|(_, word)| word.as_deref());
+        let matched = words().flatten().any(is_exported);
+        // An item without a word may be the one.
+        let matched = (matched || words().all(|word| word.is_some())).then_some(matched);
+        Self { exported: ids(true), others: ids(false), matched }
+    }
+}
+
+impl Schedule {
+    /// Returns true if Atlas is known to export snapshots automatically.
+    #[must_use]
+    pub fn exports_itself(&self) -> bool {
+        self.auto_export == Some(true)
+    }
+
+    /// Returns the id of the bucket of automatic exports.
+    #[must_use]
+    pub fn bucket(&self) -> Option<&str> {
+        self.bucket_id.as_deref().filter(|_| self.exports_itself())
+    }
+
+    /// Returns true if the export policy exports a snapshot.
+    ///
+    /// The policy items of the snapshot decide. Its one frequency decides where Atlas lists no item,
+    /// or one that the policy does not have any more.
+    #[must_use]
+    pub fn exports(&self, snapshot: &Snapshot) -> bool {
+        let Some(frequency) = &self.frequency else { return false };
+        let is_in =
+            |ids: &[ObjectId], item: &Option<ObjectId>| item.is_some_and(|id| ids.binary_search(&id).is_ok());
+        let items = &snapshot.policy_items;
+        if items.iter().any(|item| is_in(&self.items.exported, item)) {
+            return true;
+        }
+        let are_known = !items.is_empty() && items.iter().all(|item| is_in(&self.items.others, item));
+        !are_known && snapshot.frequency.as_ref().is_some_and(|word| word.eq_ignore_ascii_case(frequency))
+    }
+
+    /// Returns true if no item of the backup policy takes snapshots of the export frequency, so that
+    /// nothing is ever exported; `None` where Atlas does not say, or automatic exports are off.
+    #[must_use]
+    pub fn policy_item_missing(&self) -> Option<bool> {
+        self.items.matched.filter(|_| self.exports_itself()).map(|matched| !matched)
+    }
+
+    /// Returns true if two schedules export the same snapshots. Items of another frequency do not count.
+    #[must_use]
+    pub fn exports_like(&self, other: &Self) -> bool {
+        let decides = |schedule: &Self| {
+            (schedule.auto_export, schedule.frequency.as_ref().map(|word| word.to_ascii_lowercase()))
+        };
+        decides(self) == decides(other) && self.items.exported == other.items.exported
+    }
+}
+
+/// `GET .../backup/schedule`
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawSchedule {
+    auto_export_enabled: Option<bool>,
+    export: Option<ExportPolicy>,
+    policies: Option<Each<Policy, Items>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Policy {
+    policy_items: Option<Each<PolicyItem, Items>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PolicyItem {
+    id: Option<String>,
+    frequency_type: Option<Shown<MAX_WORD>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct ExportPolicy {
+    frequency_type: Option<Shown<MAX_WORD>>,
+    export_bucket_id: Option<Id>,
+}
+
+/// Maximum number of items in a backup policy.
+const MAX_ITEMS: usize = 256;
+
+/// The items of all policies, each with its id and its frequency.
+#[derive(Default)]
+struct Items(Vec<(Option<ObjectId>, Option<String>)>);
+
+impl Gather<PolicyItem> for Items {
+    fn gather(&mut self, item: PolicyItem) -> Result<(), String> {
+        let id = item.id.and_then(|id| ObjectId::parse(&id));
+        push::<_, MAX_ITEMS>(&mut self.0, (id, item.frequency_type.map(|text| text.0)))
+    }
+}
+
+impl Gather<Policy> for Items {
+    fn gather(&mut self, policy: Policy) -> Result<(), String> {
+        let items = policy.policy_items.map(|items| items.all.0).unwrap_or_default();
+        items.into_iter().try_for_each(|item| push::<_, MAX_ITEMS>(&mut self.0, item))
+    }
+}
+
+impl From<RawSchedule> for Schedule {
+    fn from(schedule: RawSchedule) -> Self {
+        let ExportPolicy { frequency_type, export_bucket_id } = schedule.export.unwrap_or_default();
+        let frequency = frequency_type.map(|text| text.0);
+        // Items only matter for automatic exports.
+        let policies = schedule.policies.filter(|_| schedule.auto_export_enabled == Some(true));
+        let items = policies.zip(frequency.as_deref());
+        Self {
+            auto_export: schedule.auto_export_enabled,
+            bucket_id: export_bucket_id.map(|id| id.0),
+            items: items.map(|(items, word)| PolicyItems::new(&items.all.0, word)).unwrap_or_default(),
+            frequency,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::super::json::decode;
+    use super::*;
+
+    #[test]
+    fn schedule_is_decoded() {
+        let schedule = |json: &str| decode::<Schedule>(json.as_bytes()).unwrap();
+        assert_eq!(schedule("{}"), Schedule::default());
+        assert_eq!(schedule(r#"{"autoExportEnabled":null,"export":null}"#), Schedule::default());
+        let whole =
+            schedule(r#"{"autoExportEnabled":true,"export":{"exportBucketId":"b","frequencyType":"daily"}}"#);
+        assert_eq!((whole.auto_export, whole.frequency.as_deref()), (Some(true), Some("daily")));
+        assert_eq!((whole.bucket_id.as_deref(), whole.policy_item_missing()), (Some("b"), None));
+        let missing = |auto_export: bool, policies: &str| {
+            let export = r#""export":{"frequencyType":"weekly"}"#;
+            let json = format!(r#"{{"autoExportEnabled":{auto_export},{export},"policies":{policies}}}"#);
+            schedule(&json).policy_item_missing()
+        };
+        let weekly =
+            r#"{"id":"65a1f0b2c3d4e5f60718293b","frequencyType":"Weekly","frequencyInterval":6,"new":1}"#;
+        let daily = r#"{"id":"odd","frequencyType":"daily"}"#;
+        for (auto_export, policies, expected) in [
+            (true, format!(r#"[{{}},{{"policyItems":[{daily},{weekly}]}}]"#), Some(false)),
+            (true, format!(r#"[{{"id":"p","policyItems":[{daily}]}}]"#), Some(true)),
+            (true, r#"[{"policyItems":null}]"#.to_owned(), Some(true)),
+            (true, r#"[{"policyItems":[{"id":null}]}]"#.to_owned(), None),
+            (true, "null".to_owned(), None),
+            (false, format!(r#"[{{"policyItems":[{daily}]}}]"#), None),
+        ] {
+            assert_eq!(missing(auto_export, &policies), expected, "{policies}");
+        }
+    }
+
+    fn schedule(auto_export: impl Into<Option<bool>>, frequency: &str) -> Schedule {
+        let auto_export = auto_export.into();
+        Schedule { auto_export, frequency: Some(frequency.to_owned()), ..Schedule::default() }
+    }
+
+    const WORDS: [&str; 6] = ["hourly", "daily", "weekly", "monthly", "yearly", "ondemand"];
+
+    fn item(number: usize) -> Option<ObjectId> {
+        ObjectId::parse(&format!("{number:024x}"))
+    }
+
+    /// A schedule that exports `frequency`, with an item for each word; the id of an item is the place of its word.
+    fn with_items(frequency: &str) -> Schedule {
+        let items: Vec<_> =
+            WORDS.iter().enumerate().map(|(id, word)| (item(id), Some(word.to_uppercase()))).collect();
+        Schedule { items: PolicyItems::new(&items, frequency), ..schedule(true, frequency) }
+    }
+
+    fn snapshot(word: Option<&str>, policy_items: Vec<Option<ObjectId>>) -> Snapshot {
+        let (id, created_at) = (item(99).unwrap(), Timestamp::from_second(0).unwrap());
+        Snapshot { id, created_at, frequency: word.map(str::to_owned), policy_items }
+    }
+
+    #[test]
+    fn policy_items_decide_before_the_frequency() {
+        for (index, frequency) in WORDS.iter().enumerate() {
+            let (known, unknown) = (with_items(frequency), schedule(true, &frequency.to_uppercase()));
+            for word in WORDS.map(Some).into_iter().chain([None]) {
+                let by_word = word == Some(frequency);
+                let other = (index + 1) % WORDS.len();
+                let check = |schedule: &Schedule, items: Vec<Option<ObjectId>>, expected: bool| {
+                    let snapshot = snapshot(word, items);
+                    assert_eq!(
+                        schedule.exports(&snapshot),
+                        expected,
+                        "{frequency} {snapshot:?} {schedule:?}"
+                    );
+                };
+                check(&known, vec![item(index)], true);
+                check(&known, vec![item(other), item(index)], true);
+                check(&known, vec![item(77), None, item(index)], true);
+                check(&known, vec![item(other)], false);
+                // Nothing, an item that the policy has no longer, and an id that is none.
+                check(&known, vec![], by_word);
+                check(&known, vec![item(77)], by_word);
+                check(&known, vec![item(other), item(77)], by_word);
+                check(&known, vec![item(other), None], by_word);
+                check(&unknown, vec![item(index)], by_word);
+                check(&unknown, vec![], by_word);
+                check(&Schedule::default(), vec![item(index)], false);
+            }
+        }
+    }
+
+    #[test]
+    fn missing_policy_item_is_reported() {
+        let check = |items: &[(usize, Option<&str>)], auto_export: bool, expected: Option<bool>| {
+            let items: Vec<_> = items.iter().map(|(id, word)| (item(*id), word.map(str::to_owned))).collect();
+            let items = PolicyItems::new(&items, "weekly");
+            let schedule = Schedule { items, ..schedule(auto_export, "weekly") };
+            assert_eq!(schedule.policy_item_missing(), expected, "{schedule:?}");
+        };
+        check(&[], true, Some(true));
+        check(&[(0, Some("daily"))], true, Some(true));
+        check(&[(0, Some("daily"))], false, None);
+        check(&[(0, Some("daily")), (1, Some("Weekly"))], true, Some(false));
+        check(&[(0, Some("daily")), (1, None)], true, None);
+        assert_eq!(schedule(true, "weekly").policy_item_missing(), None, "the answer has no policies");
+    }
+
+    #[test]
+    fn items_of_other_frequencies_make_no_difference() {
+        let of = |items: &[(usize, &str)]| {
+            let items: Vec<_> =
+                items.iter().map(|(id, word)| (item(*id), Some((*word).to_owned()))).collect();
+            Schedule { items: PolicyItems::new(&items, "daily"), ..schedule(true, "daily") }
+        };
+        let one = of(&[(1, "daily"), (2, "weekly")]);
+        for same in [of(&[(1, "daily")]), of(&[(3, "hourly"), (1, "DAILY")])] {
+            assert!(one.exports_like(&same), "{same:?}");
+        }
+        for other in [of(&[]), of(&[(2, "daily")]), of(&[(1, "daily"), (2, "daily")]), of(&[(1, "weekly")])] {
+            assert!(!one.exports_like(&other), "{other:?}");
+        }
+        let bucket_id = Some("b".to_owned());
+        assert!(one.exports_like(&Schedule {
+            frequency: Some("DAILY".to_owned()),
+            bucket_id,
+            ..one.clone()
+        }));
+    }
+}

@@ -1,0 +1,240 @@
+//! Texts of Atlas, each with a maximum length where it enters.
+//!
+//! Texts that are part of an identity or of a request are refused when they are too long. Texts that people read are
+//! cut with an ellipsis.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+use crate::redact;
+
+/// Maximum length of an id, in characters. Ids of Atlas have 24.
+pub const MAX_ID: usize = 64;
+
+/// Maximum length of a name, in characters. Cluster names have 64, names of buckets 63.
+pub(super) const MAX_NAME: usize = 256;
+
+/// Maximum length of a single word such as a frequency or a cloud provider, in characters.
+pub(super) const MAX_WORD: usize = 64;
+
+/// Length of a text of a large body from which it is cut, in bytes. It is far above every other maximum, so that a text
+/// that is cut is still too long.
+const MAX_RAW: usize = 16 * 1024;
+
+/// Maximum depth of a large body, as serde has it for what is read. What is skipped costs one byte for each level.
+const MAX_DEPTH: usize = 128;
+
+/// Bodies up to this size are left as they are: no text in them takes much memory.
+const SMALL_BODY: usize = 512 * 1024;
+
+/// An id. It is never altered: one that is too long or not plain is refused.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Id(pub(super) String);
+
+/// The name of a cluster, likewise.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Name(pub(super) String);
+
+/// A text for people: one line of at most `MAX` characters, without credentials.
+#[derive(Debug, Deserialize)]
+#[serde(from = "String")]
+pub(crate) struct Shown<const MAX: usize>(pub(crate) String);
+
+/// A text that nothing depends on: a value of another type is as good as absent.
+#[derive(Debug, Default)]
+pub(super) struct Lenient(pub(super) Option<String>);
+
+impl TryFrom<String> for Id {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let text = identity("id", MAX_ID, text)?;
+        // Ids are shown as they are, in metrics, too.
+        if redact::line(&text) == text { Ok(Self(text)) } else { Err("id with a credential".to_owned()) }
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        identity("name", MAX_NAME, text).map(Self)
+    }
+}
+
+impl<const MAX: usize> From<String> for Shown<MAX> {
+    fn from(text: String) -> Self {
+        Self(redact::display(&text, MAX))
+    }
+}
+
+impl<'de> Deserialize<'de> for Lenient {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(serde_json::from_str(raw.get()).ok()))
+    }
+}
+
+fn identity(kind: &str, max: usize, text: String) -> Result<String, String> {
+    if is_longer(&text, max) {
+        return Err(format!("{kind} of more than {max} characters"));
+    }
+    if !redact::is_plain(&text) {
+        return Err(format!("{kind} with hidden characters or a credential"));
+    }
+    Ok(text)
+}
+
+/// Returns true if `text` has more than `max` characters.
+pub(super) fn is_longer(text: &str, max: usize) -> bool {
+    text.len() > max && text.chars().nth(max).is_some()
+}
+
+/// Cuts the long texts of a large body, field names included, so that decoding it copies none of them.
+///
+/// The rest of such a text becomes white space after it. Bodies that nest too deeply are refused.
+pub(crate) fn shorten(body: &mut [u8]) -> Result<(), Error> {
+    if body.len() > SMALL_BODY { shorten_to(body, MAX_RAW) } else { Ok(()) }
+}
+
+fn shorten_to(body: &mut [u8], max: usize) -> Result<(), Error> {
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(byte) = body.get(at) {
+        at += 1;
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => at = cut(body, at, max).ok_or_else(|| Error::invalid("a text without an end"))?,
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(Error::invalid(&format!("more than {MAX_DEPTH} levels of brackets")));
+        }
+    }
+    Ok(())
+}
+
+/// Cuts the text whose first byte is at `start`; returns where the body goes on after it.
+fn cut(body: &mut [u8], start: usize, max: usize) -> Option<usize> {
+    // The last place up to which the text can be cut without splitting a character.
+    let (mut at, mut place) = (start, start);
+    loop {
+        let byte = *body.get(at)?;
+        // Characters of several bytes, and those beyond the first plane, which take two escapes.
+        let is_inner = byte & 0b1100_0000 == 0b1000_0000
+            || matches!(body.get(at..at + 4), Some([b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F']));
+        if at - start <= max && !is_inner {
+            place = at;
+        }
+        at += match byte {
+            b'"' => break,
+            b'\\' if body.get(at + 1) == Some(&b'u') => 6,
+            b'\\' => 2,
+            _ => 1,
+        };
+    }
+    if place < at {
+        body[place] = b'"';
+        body[place + 1..=at].fill(b' ');
+    }
+    Some(at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The value whose texts are cut by a plain definition.
+    fn cut_plainly(value: &Value, max: usize) -> Value {
+        let text = |text: &str| {
+            let fits = |end: &usize| escaped(&text[..*end]) <= max;
+            let mut ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+            text[..ends.rfind(fits).unwrap()].to_owned()
+        };
+        match value {
+            Value::String(of) => json!(text(of)),
+            Value::Array(of) => of.iter().map(|value| cut_plainly(value, max)).collect(),
+            Value::Object(of) => of.iter().map(|(key, of)| (text(key), cut_plainly(of, max))).collect(),
+            _ => value.clone(),
+        }
+    }
+
+    /// Length of a text in JSON, without its quotes.
+    fn escaped(text: &str) -> usize {
+        json!(text).to_string().len() - 2
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![any::<i64>().prop_map(Value::from), any::<String>().prop_map(Value::from)];
+        leaf.prop_recursive(4, 32, 8, |of| {
+            prop_oneof![
+                proptest::collection::vec(of.clone(), 0..8).prop_map(Value::from),
+                proptest::collection::vec(("[a-z\\PC\n\"]{0,8}", of), 0..8)
+                    .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn shortened_body_differs_in_long_texts_only(value in any_json(), max in 8_usize..20) {
+            let mut body = value.to_string().into_bytes();
+            let length = body.len();
+            shorten_to(&mut body, max).unwrap();
+            prop_assert_eq!(body.len(), length);
+            prop_assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), cut_plainly(&value, max));
+        }
+    }
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        for (body, max, expected) in [
+            (r#"{"abc":"abcdef"}"#, 4, r#"{"abc":"abcd"  }"#),
+            (r#"["äöü"]"#, 3, "[\"ä\"    ]"),
+            (r#"["a\u00e4b"]"#, 4, r#"["a"       ]"#),
+            (r#"["a\ud83d\ude00b"]"#, 9, r#"["a"             ]"#),
+            (r#"["a\ud83d\ude00bc"]"#, 13, r#"["a\ud83d\ude00"  ]"#),
+            (r#"["a\\\"b"]"#, 2, r#"["a"     ]"#),
+        ] {
+            let mut body = body.as_bytes().to_vec();
+            shorten_to(&mut body, max).unwrap();
+            assert_eq!(str::from_utf8(&body).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn large_body_without_end_is_refused() {
+        let large = |begin: &str, rest: &str| (begin.to_owned() + &rest.repeat(SMALL_BODY + 1)).into_bytes();
+        for (begin, rest) in [("\"", "a"), ("\"", "\\\\"), ("", "["), ("", "{\"a\":")] {
+            assert!(shorten(&mut large(begin, rest)).is_err(), "{begin}{rest}...");
+        }
+        assert_eq!(shorten(&mut large("", "[]")), Ok(()));
+    }
+
+    #[test]
+    fn identity_is_refused_where_it_is_too_long_or_not_plain() {
+        let id = |text: &str| serde_json::from_value::<Id>(json!(text)).map(|id| id.0);
+        let name = |text: &str| serde_json::from_value::<Name>(json!(text)).map(|name| name.0);
+        assert_eq!(id(&"ä".repeat(MAX_ID)).unwrap(), "ä".repeat(MAX_ID));
+        assert_eq!(name(&"ä".repeat(MAX_NAME)).unwrap(), "ä".repeat(MAX_NAME));
+        let error = id(&"a".repeat(MAX_ID + 1)).unwrap_err().to_string();
+        assert_eq!(error, "id of more than 64 characters");
+        let error = name(&"a".repeat(MAX_NAME + 1)).unwrap_err().to_string();
+        assert_eq!(error, "name of more than 256 characters");
+        assert!(id("a\nb").is_err() && name("a\u{7f}").is_err());
+        assert!(id("mdb_sa_sk_a").is_err() && name("heyJude").is_ok());
+    }
+
+    #[test]
+    fn text_for_people_is_cut() {
+        let shown = |text: &str| serde_json::from_value::<Shown<8>>(json!(text)).unwrap().0;
+        assert_eq!(shown("12345678"), "12345678");
+        assert_eq!(shown("123456789"), "12345678...");
+    }
+}

@@ -1,0 +1,92 @@
+//! Access tokens.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+
+/// Maximum length of an access token, in bytes. Every request repeats it; those of Atlas have about 1,000.
+const MAX_TOKEN: usize = 8 * 1024;
+
+/// The life of a token whose life is not a number of seconds.
+const UNKNOWN_LIFE: Duration = Duration::from_mins(1);
+
+/// `POST /api/oauth/token`
+pub(crate) struct AccessToken {
+    pub(crate) access_token: SecretString,
+    /// Its life as Atlas says.
+    pub(crate) life: Duration,
+}
+
+/// Decodes the answer to a token request. An error repeats no word of it, since it may hold a token.
+pub(crate) fn decode_token(body: &[u8]) -> Result<AccessToken, Error> {
+    #[derive(Deserialize)]
+    struct Answer<'a> {
+        access_token: SecretString,
+        #[serde(borrow)]
+        expires_in: Option<&'a RawValue>,
+    }
+    let Answer { access_token, expires_in } = serde_json::from_slice(body).map_err(|error| {
+        Error::invalid(&format!(
+            "a token answer with an error of {:?} at line {}, column {}",
+            error.classify(),
+            error.line(),
+            error.column()
+        ))
+    })?;
+    if access_token.expose_secret().len() > MAX_TOKEN {
+        return Err(Error::TooLarge(format!("an access token of more than {MAX_TOKEN} bytes")));
+    }
+    Ok(AccessToken { access_token, life: life(expires_in.map_or("", RawValue::get)) })
+}
+
+/// Parses seconds, also in a text. A life that cannot be parsed must not cost the token.
+fn life(seconds: &str) -> Duration {
+    match seconds.trim_matches('"').parse::<f64>() {
+        Ok(seconds) if seconds <= 0.0 => Duration::ZERO,
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or(UNKNOWN_LIFE),
+        Err(_) => UNKNOWN_LIFE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_answer_is_refused_without_a_word_of_it() {
+        for body in [r#""secret-token""#, r#"{"access_token":["secret-token"],"expires_in":1}"#] {
+            let error = decode_token(body.as_bytes()).err().unwrap().to_string();
+            assert!(!error.contains("secret-token") && error.contains("column"), "{error}");
+        }
+        let answer = |length: usize| {
+            decode_token(format!(r#"{{"access_token":"{}"}}"#, "x".repeat(length)).as_bytes())
+        };
+        assert!(answer(MAX_TOKEN).is_ok());
+        let error = answer(MAX_TOKEN + 1).err().unwrap();
+        assert_eq!(error, Error::TooLarge("an access token of more than 8192 bytes".to_owned()));
+    }
+
+    #[test]
+    fn life_that_cannot_be_parsed_is_a_minute() {
+        for (life, seconds) in [
+            (r#","expires_in":3600"#, 3600),
+            (r#","expires_in":3600.0"#, 3600),
+            (r#","expires_in":"3600""#, 3600),
+            (r#","expires_in":0"#, 0),
+            (r#","expires_in":-5"#, 0),
+            ("", 60),
+            (r#","expires_in":null"#, 60),
+            (r#","expires_in":"soon""#, 60),
+            (r#","expires_in":"NaN""#, 60),
+            (r#","expires_in":1e999"#, 60),
+            (r#","expires_in":{"seconds":9}"#, 60),
+        ] {
+            let body = format!(r#"{{"access_token":"a"{life}}}"#);
+            assert_eq!(decode_token(body.as_bytes()).ok().unwrap().life.as_secs(), seconds, "{life}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Reasons for not watching a cluster.
+
+use atlas_client::Unexportable;
+
+/// The reason for not watching a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExclusionReason {
+    /// It has no exports.
+    Unexportable(Unexportable),
+    /// The configuration excludes it.
+    Configured,
+}
+
+impl ExclusionReason {
+    /// Every reason, in the order of the exposition.
+    pub const ALL: [Self; 4] = [
+        Self::Unexportable(Unexportable::SharedTier),
+        Self::Unexportable(Unexportable::Flex),
+        Self::Unexportable(Unexportable::BackupDisabled),
+        Self::Configured,
+    ];
+
+    /// Returns the label value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unexportable(Unexportable::SharedTier) => "shared_tier",
+            Self::Unexportable(Unexportable::Flex) => "flex",
+            Self::Unexportable(Unexportable::BackupDisabled) => "backup_disabled",
+            Self::Configured => "configured",
+        }
+    }
+
+    /// Returns the end of a sentence that begins with the cluster.
+    #[must_use]
+    pub fn phrase(self) -> &'static str {
+        match self {
+            Self::Unexportable(Unexportable::SharedTier) => "is of a shared tier, which has no exports",
+            Self::Unexportable(Unexportable::Flex) => "is a flex cluster, which has no exports",
+            Self::Unexportable(Unexportable::BackupDisabled) => "has its cloud backup switched off",
+            Self::Configured => "is excluded by exclude_clusters",
+        }
+    }
+}
