@@ -91,7 +91,7 @@ fn simulator_is_used_by_the_demo_only() {
 #[test]
 fn every_request_is_sent_by_the_transport() {
     for (path, text) in sources_of("crates/atlas-client/src") {
-        let sends = [".execute(", "Client::builder", "Client::new", ".send().await"];
+        let sends = [".execute(", "Client::builder", "reqwest::Client::new", ".send().await"];
         let sends = sends.iter().any(|word| code(&text).contains(word)) && !is_test(&path);
         assert_eq!(sends, path == "transport.rs", "{path}");
     }

@@ -8,13 +8,12 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::auth::Auth;
-use crate::ca_bundle::CaBundle;
 use crate::credentials::Credentials;
 use crate::endpoint::{ApiRequest, Endpoint, RequestContext, api_url};
 use crate::error::Error;
 use crate::rate_limit::{Quota, interval_multiplier};
 use crate::retry::{MAX_RETRIES, retry};
-use crate::transport::{Body, ClientOptions, Transport};
+use crate::transport::{Body, CaBundle, ClientOptions, Transport};
 use crate::types::{ProjectId, Target};
 
 /// A client of one Atlas with one set of credentials.
@@ -88,20 +87,28 @@ impl AtlasClient {
         target: &Target,
         resource: &[&str],
     ) -> Result<ApiRequest, Error> {
-        let project = target.project_id.as_str();
-        let segments = [&["groups", project, "clusters", &target.cluster_name, "backup"], resource].concat();
-        self.request(endpoint, project, &segments)
+        let resource = [&["clusters", &target.cluster_name, "backup"], resource].concat();
+        self.project_request(endpoint, &target.project_id, &resource)
     }
 
-    /// Creates a request for a resource of the project or organization `owner`.
+    /// Creates a request for a resource of a project, which Atlas calls a group.
+    pub(crate) fn project_request(
+        &self,
+        endpoint: Endpoint,
+        id: &ProjectId,
+        resource: &[&str],
+    ) -> Result<ApiRequest, Error> {
+        self.request(endpoint, ["groups", id.as_str()], resource)
+    }
+
     pub(crate) fn request(
         &self,
         endpoint: Endpoint,
-        owner: &str,
-        segments: &[&str],
+        owner: [&str; 2],
+        resource: &[&str],
     ) -> Result<ApiRequest, Error> {
-        let context = RequestContext { endpoint, owner: Some(owner.to_owned()) };
-        Ok(ApiRequest { context, url: api_url(&self.base_url, segments)? })
+        let context = RequestContext { endpoint, owner: Some(owner[1].to_owned()) };
+        Ok(ApiRequest { context, url: api_url(&self.base_url, &[&owner, resource].concat())? })
     }
 
     /// Sends a request, with retries, and returns the body of the response.

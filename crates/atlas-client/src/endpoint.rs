@@ -4,16 +4,34 @@ use url::Url;
 
 use crate::error::Error;
 
+// Atlas answers 406 without a dated media type, and resolves a later date to the newest version before it.
+const V2023_01_01: &str = "application/vnd.atlas.2023-01-01+json";
+const V2024_05_30: &str = "application/vnd.atlas.2024-05-30+json";
+const V2024_08_05: &str = "application/vnd.atlas.2024-08-05+json";
+
 /// The names under which a [`RequestObserver`](crate::RequestObserver) is told of requests.
-pub const ENDPOINTS: [&str; Endpoint::ALL.len()] = {
-    let mut names = [""; Endpoint::ALL.len()];
+pub const ENDPOINTS: [&str; RESOURCES.len()] = {
+    let mut names = [""; RESOURCES.len()];
     let mut i = 0;
     while i < names.len() {
-        names[i] = Endpoint::ALL[i].as_str();
+        names[i] = RESOURCES[i].0;
         i += 1;
     }
     names
 };
+
+/// Name, media type and quota of every [`Endpoint`], in that order.
+const RESOURCES: [(&str, &str, EndpointSet); 9] = [
+    ("token", "application/json", EndpointSet::Other),
+    ("organization_projects", V2023_01_01, EndpointSet::Other),
+    ("project", V2023_01_01, EndpointSet::Other),
+    ("clusters", V2024_08_05, EndpointSet::Clusters),
+    ("schedule", V2024_08_05, EndpointSet::CloudBackups),
+    ("exports", V2024_05_30, EndpointSet::CloudBackups),
+    ("snapshots", V2023_01_01, EndpointSet::CloudBackups),
+    ("export_buckets", V2024_05_30, EndpointSet::CloudBackups),
+    ("events", V2023_01_01, EndpointSet::Events),
+];
 
 /// A resource of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,54 +48,16 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Token,
-        Self::OrganizationProjects,
-        Self::Project,
-        Self::Clusters,
-        Self::Schedule,
-        Self::Exports,
-        Self::Snapshots,
-        Self::ExportBuckets,
-        Self::Events,
-    ];
-
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Token => "token",
-            Self::OrganizationProjects => "organization_projects",
-            Self::Project => "project",
-            Self::Clusters => "clusters",
-            Self::Schedule => "schedule",
-            Self::Exports => "exports",
-            Self::Snapshots => "snapshots",
-            Self::ExportBuckets => "export_buckets",
-            Self::Events => "events",
-        }
+    pub(crate) fn as_str(self) -> &'static str {
+        RESOURCES[self as usize].0
     }
 
-    /// Returns the dated media type. Atlas answers 406 without one, and resolves a later date to the
-    /// newest version before it.
-    pub(crate) const fn media_type(self) -> &'static str {
-        match self {
-            Self::Token => "application/json",
-            Self::OrganizationProjects | Self::Project | Self::Snapshots | Self::Events => {
-                "application/vnd.atlas.2023-01-01+json"
-            }
-            Self::Clusters | Self::Schedule => "application/vnd.atlas.2024-08-05+json",
-            Self::Exports | Self::ExportBuckets => "application/vnd.atlas.2024-05-30+json",
-        }
+    pub(crate) fn media_type(self) -> &'static str {
+        RESOURCES[self as usize].1
     }
 
-    pub(crate) const fn set(self) -> EndpointSet {
-        match self {
-            Self::Schedule | Self::Exports | Self::Snapshots | Self::ExportBuckets => {
-                EndpointSet::CloudBackups
-            }
-            Self::Clusters => EndpointSet::Clusters,
-            Self::Events => EndpointSet::Events,
-            Self::Token | Self::OrganizationProjects | Self::Project => EndpointSet::Other,
-        }
+    pub(crate) fn set(self) -> EndpointSet {
+        RESOURCES[self as usize].2
     }
 }
 
@@ -121,22 +101,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resource_has_its_version_and_quota() {
-        let check = |endpoint: Endpoint, version: &str, set: EndpointSet| {
-            assert_eq!(
-                endpoint.media_type(),
-                format!("application/vnd.atlas.{version}+json"),
-                "{endpoint:?}"
-            );
+    fn resource_has_its_name_version_and_quota() {
+        let check = |endpoint: Endpoint, name: &str, version: &str, set: EndpointSet| {
+            let media_type = format!("application/vnd.atlas.{version}+json");
+            assert_eq!((endpoint.as_str(), endpoint.media_type()), (name, &*media_type), "{endpoint:?}");
             assert_eq!(endpoint.set(), set, "{endpoint:?}");
         };
-        check(Endpoint::OrganizationProjects, "2023-01-01", EndpointSet::Other);
-        check(Endpoint::Project, "2023-01-01", EndpointSet::Other);
-        check(Endpoint::Clusters, "2024-08-05", EndpointSet::Clusters);
-        check(Endpoint::Schedule, "2024-08-05", EndpointSet::CloudBackups);
-        check(Endpoint::Exports, "2024-05-30", EndpointSet::CloudBackups);
-        check(Endpoint::Snapshots, "2023-01-01", EndpointSet::CloudBackups);
-        check(Endpoint::ExportBuckets, "2024-05-30", EndpointSet::CloudBackups);
-        check(Endpoint::Events, "2023-01-01", EndpointSet::Events);
+        check(Endpoint::OrganizationProjects, "organization_projects", "2023-01-01", EndpointSet::Other);
+        check(Endpoint::Project, "project", "2023-01-01", EndpointSet::Other);
+        check(Endpoint::Clusters, "clusters", "2024-08-05", EndpointSet::Clusters);
+        check(Endpoint::Schedule, "schedule", "2024-08-05", EndpointSet::CloudBackups);
+        check(Endpoint::Exports, "exports", "2024-05-30", EndpointSet::CloudBackups);
+        check(Endpoint::Snapshots, "snapshots", "2023-01-01", EndpointSet::CloudBackups);
+        check(Endpoint::ExportBuckets, "export_buckets", "2024-05-30", EndpointSet::CloudBackups);
+        check(Endpoint::Events, "events", "2023-01-01", EndpointSet::Events);
+        assert_eq!((Endpoint::Token.as_str(), Endpoint::Token.media_type()), ("token", "application/json"));
     }
 }

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod auth;
-mod ca_bundle;
 mod client;
 mod credentials;
 mod dns;
@@ -24,7 +23,6 @@ mod types;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-pub use ca_bundle::CaBundle;
 pub use client::AtlasClient;
 pub use credentials::{Credentials, SecretSource};
 pub use endpoint::ENDPOINTS;
@@ -33,7 +31,7 @@ pub use error::{Cause, ERROR_ANSWERS, Error, ErrorAnswer, FailureReason, Retry};
 pub use pagination::{MAX_ENTRIES, PageOutcome, PartialList};
 pub use proxy::Proxy;
 pub use rate_limit::Quota;
-pub use transport::{ClientOptions, RequestObserver};
+pub use transport::{CaBundle, ClientOptions, RequestObserver};
 pub use types::{
     Counts, EventKind, ExportBucket, ExportJob, Frequency, JobState, ListedCluster, MAX_ID, MAX_PAGE_SIZE,
     ObjectId, OrganizationId, Page, PolicyItems, ProjectEvent, ProjectId, Schedule, Snapshot, StateReason,
@@ -74,7 +72,7 @@ impl AtlasClient {
 
     /// Reads the name of a project.
     pub async fn project_name(&self, id: &ProjectId, deadline: Instant) -> Result<String, Error> {
-        let request = self.request(Endpoint::Project, id.as_str(), &["groups", id.as_str()])?;
+        let request = self.project_request(Endpoint::Project, id, &[])?;
         let project: types::Project = types::decode(&self.body(&request, deadline).await?)?;
         Ok(project.name.0)
     }
@@ -85,7 +83,7 @@ impl AtlasClient {
         id: &ProjectId,
         deadline: Instant,
     ) -> Result<PartialList<ListedCluster>, Error> {
-        let request = self.request(Endpoint::Clusters, id.as_str(), &["groups", id.as_str(), "clusters"])?;
+        let request = self.project_request(Endpoint::Clusters, id, &["clusters"])?;
         pagination::list(self, request, MAX_ENTRIES, deadline).await
     }
 
@@ -96,8 +94,7 @@ impl AtlasClient {
         id: &OrganizationId,
         deadline: Instant,
     ) -> Result<PartialList<(ProjectId, Option<String>)>, Error> {
-        let segments = ["orgs", id.as_str(), "groups"];
-        let request = self.request(Endpoint::OrganizationProjects, id.as_str(), &segments)?;
+        let request = self.request(Endpoint::OrganizationProjects, ["orgs", id.as_str()], &["groups"])?;
         pagination::list(self, request, MAX_ENTRIES, deadline).await
     }
 
@@ -110,8 +107,8 @@ impl AtlasClient {
         deadline: Instant,
     ) -> Result<PartialList<Snapshot>, Error> {
         if sharded {
-            let segments = ["snapshots", "shardedClusters"];
-            let request = self.backup_request(Endpoint::Snapshots, target, &segments)?;
+            let request =
+                self.backup_request(Endpoint::Snapshots, target, &["snapshots", "shardedClusters"])?;
             return pagination::decode_list(&self.body(&request, deadline).await?);
         }
         let request = self.backup_request(Endpoint::Snapshots, target, &["snapshots"])?;
@@ -124,8 +121,7 @@ impl AtlasClient {
         id: &ProjectId,
         deadline: Instant,
     ) -> Result<PartialList<ExportBucket>, Error> {
-        let segments = ["groups", id.as_str(), "backup", "exportBuckets"];
-        let request = self.request(Endpoint::ExportBuckets, id.as_str(), &segments)?;
+        let request = self.project_request(Endpoint::ExportBuckets, id, &["backup", "exportBuckets"])?;
         pagination::list(self, request, MAX_BUCKETS, deadline).await
     }
 
@@ -139,7 +135,7 @@ impl AtlasClient {
         clusters: &[String],
         deadline: Instant,
     ) -> Result<PartialList<ProjectEvent>, Error> {
-        let mut request = self.request(Endpoint::Events, id.as_str(), &["groups", id.as_str(), "events"])?;
+        let mut request = self.project_request(Endpoint::Events, id, &["events"])?;
         let since = since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         request
             .url

@@ -37,16 +37,18 @@ pub(crate) struct RateLimiter(Arc<Mutex<Limits>>);
 
 #[derive(Debug, Default)]
 struct Limits {
-    quotas: BTreeMap<(String, EndpointSet), QuotaState>,
-    /// Resources that are out of service (503), and until when. Others of the same quota may work.
-    unavailable_until: BTreeMap<(String, Endpoint), Instant>,
+    quotas: BTreeMap<(String, EndpointSet), Quota>,
+    /// Ends of pauses.
+    paused_until: BTreeMap<(String, Scope), Instant>,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
-struct QuotaState {
-    quota: Option<Quota>,
-    /// End of the pause after a 429.
-    limited_until: Option<Instant>,
+/// What a pause applies to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Scope {
+    /// After a 429.
+    Quota(EndpointSet),
+    /// After a 503. Other resources of the same quota may work.
+    Resource(Endpoint),
 }
 
 impl RateLimiter {
@@ -54,12 +56,11 @@ impl RateLimiter {
     pub(crate) fn try_acquire(&self, context: &RequestContext, now: Instant) -> Result<(), Error> {
         let Some(owner) = &context.owner else { return Ok(()) };
         let limits = self.limits();
-        let limited_until =
-            limits.quotas.get(&(owner.clone(), context.endpoint.set())).and_then(|state| state.limited_until);
-        let unavailable_until = limits.unavailable_until.get(&(owner.clone(), context.endpoint)).copied();
-        for (until, limited) in [(limited_until, true), (unavailable_until, false)] {
-            if let Some(until) = until.filter(|until| now < *until) {
-                return Err(Error::RateLimited { left: until - now, limited });
+        for scope in [Scope::Quota(context.endpoint.set()), Scope::Resource(context.endpoint)] {
+            let until = limits.paused_until.get(&(owner.clone(), scope));
+            if let Some(until) = until.filter(|until| now < **until) {
+                let limited = matches!(scope, Scope::Quota(_));
+                return Err(Error::RateLimited { left: *until - now, limited });
             }
         }
         Ok(())
@@ -74,34 +75,29 @@ impl RateLimiter {
         now: Instant,
     ) {
         let Some(owner) = context.owner.clone() else { return };
-        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
-        let (limit, remaining) = (number("ratelimit-limit"), number("ratelimit-remaining"));
-        let limited = status == StatusCode::TOO_MANY_REQUESTS;
-        let pause = (limited || status == StatusCode::SERVICE_UNAVAILABLE)
-            .then(|| requested_pause(headers, SystemTime::now()))
-            .flatten();
-        if remaining.is_none() && pause.is_none() {
-            return;
-        }
+        let set = context.endpoint.set();
+        let scope = match status {
+            StatusCode::TOO_MANY_REQUESTS => Some(Scope::Quota(set)),
+            StatusCode::SERVICE_UNAVAILABLE => Some(Scope::Resource(context.endpoint)),
+            _ => None,
+        };
         let mut limits = self.limits();
-        let until = pause.map(|pause| now + pause.min(MAX_PAUSE));
-        if let (Some(until), false) = (until, limited) {
-            limits.unavailable_until.insert((owner.clone(), context.endpoint), until);
+        if let (Some(scope), Some(pause)) = (scope, requested_pause(headers, SystemTime::now())) {
+            limits.paused_until.insert((owner.clone(), scope), now + pause.min(MAX_PAUSE));
         }
-        let state = limits.quotas.entry((owner, context.endpoint.set())).or_default();
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+        let key = (owner, set);
         // A limit of 0 says nothing, and a missing one is the same as before.
-        let limit = limit.or(state.quota.map(|quota| quota.limit)).filter(|limit| *limit > 0);
-        if let (Some(limit), Some(remaining)) = (limit, remaining) {
-            state.quota = Some(Quota { limit, remaining: remaining.min(limit) });
-        }
-        if limited && until.is_some() {
-            state.limited_until = until;
+        let before = limits.quotas.get(&key).map(|quota| quota.limit);
+        let limit = number("ratelimit-limit").or(before).filter(|limit| *limit > 0);
+        if let (Some(limit), Some(remaining)) = (limit, number("ratelimit-remaining")) {
+            limits.quotas.insert(key, Quota { limit, remaining: remaining.min(limit) });
         }
     }
 
     /// Returns the quota that a project's backup requests are taken from.
     pub(crate) fn quota(&self, project: &ProjectId) -> Option<Quota> {
-        self.limits().quotas.get(&(project.as_str().to_owned(), EndpointSet::CloudBackups))?.quota
+        self.limits().quotas.get(&(project.as_str().to_owned(), EndpointSet::CloudBackups)).copied()
     }
 
     fn limits(&self) -> MutexGuard<'_, Limits> {

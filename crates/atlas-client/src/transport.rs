@@ -8,10 +8,10 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Request, RequestBuilder, Response, StatusCode};
+use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use crate::ca_bundle::CaBundle;
 use crate::dns::CoalescingResolver;
 use crate::endpoint::RequestContext;
 use crate::error::Error;
@@ -53,6 +53,9 @@ pub trait RequestObserver: fmt::Debug + Send + Sync {
 impl RequestObserver for () {
     fn observe(&self, _: &'static str, _: Option<u16>, _: Duration) {}
 }
+
+/// Certificates of authorities.
+pub type CaBundle = Arc<[CertificateDer<'static>]>;
 
 /// How Atlas is reached.
 #[derive(Debug, Clone)]

@@ -71,9 +71,7 @@ struct Event {
 impl ListEntry for ProjectEvent {
     fn decode(raw: &RawValue) -> Result<Option<Self>, Error> {
         let Event { id, created, kind } = entry(raw)?;
-        let created_at = created
-            .parse()
-            .map_err(|_| Error::invalid(&format!("created is {created:?}, which is no time")))?;
+        let created_at = created.parse().map_err(|_| Error::invalid(&format!("{created:?} is no time")))?;
         let kind = EventKind::ALL.into_iter().find(|known| known.as_str() == kind);
         Ok(Some(Self { created_at, id: id.0, kind }))
     }

@@ -7,7 +7,6 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
-use super::json::time;
 use super::text::{MAX_ID, is_longer};
 use crate::error::{MAX_CODE, MAX_MESSAGE};
 use crate::redact;
@@ -133,8 +132,8 @@ pub struct ExportJob<'a> {
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Text<'_> {
-    fn as_str(&self) -> &str {
-        &self.0
+    fn to_time(&self) -> Result<Timestamp, String> {
+        self.0.parse().map_err(|_| format!("{:?} is no time", self.0))
     }
 }
 
@@ -179,8 +178,15 @@ impl<'a> TryFrom<Job<'a>> for ExportJob<'a> {
     /// hide that the newest one failed.
     fn try_from(job: Job<'a>) -> Result<Self, String> {
         // A number that is negative, broken or too large is as good as none.
-        let count = |count: &Option<Number>| count.as_ref().and_then(Number::as_u64);
-        let status = job.export_status.as_ref();
+        let count = |count: Option<Number>| count.and_then(|count| count.as_u64());
+        let counts = |status: ExportStatus| Counts {
+            exported: count(status.exported_collections),
+            total: count(status.total_collections),
+        };
+        let reason = |reason: Reason<'a>| StateReason {
+            error_code: reason.error_code.map(|code| code.0),
+            message: reason.message.map(|message| message.0),
+        };
         let id = job.id.map(|id| id.0).filter(|id| !id.is_empty());
         // Known secrets are searched for where an id is shown, not in each of thousands of ids.
         if id.as_ref().is_some_and(|id| is_longer(id, MAX_ID) || redact::has_hidden(id)) {
@@ -189,17 +195,11 @@ impl<'a> TryFrom<Job<'a>> for ExportJob<'a> {
         Ok(Self {
             id,
             snapshot_id: job.snapshot_id.map(|id| id.0),
-            created_at: time("createdAt", job.created_at.as_ref().map(Text::as_str))?,
-            finished_at: time("finishedAt", job.finished_at.as_ref().map(Text::as_str))?,
-            state: job.state.map_or(JobState::Unknown, |state| JobState::parse(&state.0)),
-            counts: Counts {
-                exported: status.and_then(|status| count(&status.exported_collections)),
-                total: status.and_then(|status| count(&status.total_collections)),
-            },
-            reason: job.state_reason.map_or_else(StateReason::default, |reason| StateReason {
-                error_code: reason.error_code.map(|code| code.0),
-                message: reason.message.map(|message| message.0),
-            }),
+            created_at: job.created_at.as_ref().map(Text::to_time).transpose()?,
+            finished_at: job.finished_at.as_ref().map(Text::to_time).transpose()?,
+            state: job.state.map_or(JobState::Unknown, |word| JobState::parse(&word.0)),
+            counts: job.export_status.map(counts).unwrap_or_default(),
+            reason: job.state_reason.map(reason).unwrap_or_default(),
         })
     }
 }

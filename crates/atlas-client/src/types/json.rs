@@ -1,7 +1,6 @@
 //! Decoding of JSON.
 
 use compact_str::CompactString;
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -32,10 +31,4 @@ pub(crate) fn id_of(entry: &RawValue) -> CompactString {
     }
     let id = serde_json::from_str(entry.get()).ok().and_then(|WithId { id }| id.0);
     id.filter(|id| !is_longer(id, MAX_ID)).unwrap_or_default().into()
-}
-
-pub(super) fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, String> {
-    text.map(str::parse)
-        .transpose()
-        .map_err(|_| format!("{field} is {:?}, which is no time", text.unwrap_or_default()))
 }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::array::{Each, Gather};
 use super::ids::ProjectId;
-use super::json::{entry, time};
+use super::json::entry;
 use super::page::ListEntry;
 use super::text::{Lenient, MAX_NAME, Name, Shown};
 use crate::error::Error;
@@ -140,7 +140,7 @@ impl Cluster {
             unexportable: tier.or(disabled),
             paused: self.paused,
             // A date that cannot be parsed costs itself.
-            created_at: time("createDate", self.create_date.as_deref()).ok().flatten(),
+            created_at: self.create_date.and_then(|date| date.parse().ok()),
             sharded: matches!(self.kind.as_deref(), Some("SHARDED" | "GEOSHARDED")),
             name,
         }))

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::array::{Each, Gather, push};
 use super::ids::ObjectId;
-use super::json::{entry, time};
+use super::json::entry;
 use super::page::ListEntry;
 use super::text::{Id, MAX_NAME, MAX_WORD, Shown};
 use crate::error::Error;
@@ -81,7 +81,8 @@ impl RawSnapshot {
         if !is(&self.status, "completed") || is(&self.kind, "fallback") {
             return Ok(None);
         }
-        let Some(created_at) = time("createdAt", self.created_at.as_deref())? else { return Ok(None) };
+        let Some(created_at) = self.created_at else { return Ok(None) };
+        let created_at = created_at.parse().map_err(|_| format!("{created_at:?} is no time"))?;
         let id = ObjectId::parse(&self.id).ok_or_else(|| format!("{:?} is no snapshot id", self.id))?;
         Ok(Some(Snapshot {
             id,
