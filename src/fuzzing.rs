@@ -1,7 +1,7 @@
 //! Entry points of the fuzzers: one function for each target of `fuzz/`.
 //!
-//! Each takes any bytes and panics if what must hold of them does not. Tests replay what fuzzers found. Nothing of it is in
-//! what is shipped.
+//! Each takes any bytes and panics if what must hold of them does not. Tests replay what fuzzers
+//! found. Nothing of it is in what is shipped.
 
 pub use atlas_client::fuzzing::{challenge, error_body, inflate, retry_after};
 

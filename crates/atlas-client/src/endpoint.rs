@@ -4,12 +4,13 @@ use url::Url;
 
 use crate::error::Error;
 
-// Atlas answers 406 without a dated media type, and resolves a later date to the newest version before it.
+// Atlas answers 406 without a dated media type, and resolves a later date to the newest version
+// before it.
 const V2023_01_01: &str = "application/vnd.atlas.2023-01-01+json";
 const V2024_05_30: &str = "application/vnd.atlas.2024-05-30+json";
 const V2024_08_05: &str = "application/vnd.atlas.2024-08-05+json";
 
-/// The names under which a [`RequestObserver`](crate::RequestObserver) is told of requests.
+/// The endpoints that a [`RequestObserver`](crate::RequestObserver) observes.
 pub const ENDPOINTS: [&str; RESOURCES.len()] = {
     let mut names = [""; RESOURCES.len()];
     let mut i = 0;

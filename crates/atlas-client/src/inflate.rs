@@ -1,4 +1,5 @@
-//! Decompression of response bodies: gzip (RFC 1952), piece by piece, into memory that the caller provides.
+//! Decompression of response bodies: gzip (RFC 1952), piece by piece, into memory that the caller
+//! provides.
 
 use flate2::{Decompress, FlushDecompress, Status};
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};

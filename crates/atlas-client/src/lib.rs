@@ -125,8 +125,8 @@ impl AtlasClient {
         pagination::list(self, request, MAX_BUCKETS, deadline).await
     }
 
-    /// Lists the events of some kinds in a project since a time; only those about `clusters`, unless
-    /// that is empty.
+    /// Lists the events of some kinds in a project since a time; only those about `clusters`,
+    /// unless that is empty.
     pub async fn events(
         &self,
         id: &ProjectId,

@@ -58,7 +58,7 @@ pub(crate) async fn read_pages(
         repeated = if has_new { 0 } else { repeated + 1 };
         if repeated == MAX_REPEATED_PAGES {
             return Err(Error::invalid(&format!(
-                "the listing goes round in circles: page {number} is the third in a row with nothing new, and another is promised"
+                "the listing goes round in circles: page {number} is the third in a row with nothing new, and another follows"
             )));
         }
     }

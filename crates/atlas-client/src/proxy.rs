@@ -69,8 +69,8 @@ impl Proxy {
         self.variable
     }
 
-    /// Returns the proxy for requests to `base_url`; `None` for a direct connection. `variable` looks
-    /// up a variable that is not empty; `warn` is told of a variable and what is wrong with it.
+    /// Returns the proxy for requests to `base_url`; `None` for a direct connection. `variable`
+    /// looks up a variable that is not empty; `warn` receives a variable and its problem.
     ///
     /// An unusable value of any variable is an error, whatever `base_url` is. A SOCKS proxy that
     /// another variable overrides is a warning: desktops often set one in `ALL_PROXY`. Neither

@@ -148,18 +148,18 @@ mod tests {
     fn quota_is_what_the_headers_say() {
         let limiter = RateLimiter::default();
         let exports = context(Endpoint::Exports);
-        let told = |pairs: &[(&'static str, &str)]| {
+        let quota = |pairs: &[(&'static str, &str)]| {
             limiter.update_from_headers(&exports, StatusCode::OK, &headers(pairs), Instant::now());
             limiter.quota(&ProjectId::parse(PROJECT).unwrap()).map(|quota| (quota.remaining, quota.limit))
         };
-        assert_eq!(told(&[]), None);
-        assert_eq!(told(&[("ratelimit-remaining", "7")]), None, "of how many?");
-        assert_eq!(told(&[("ratelimit-limit", "0"), ("ratelimit-remaining", "0")]), None);
-        assert_eq!(told(&[("ratelimit-limit", "1200"), ("ratelimit-remaining", "7")]), Some((7, 1200)));
-        assert_eq!(told(&[]), Some((7, 1200)));
-        assert_eq!(told(&[("ratelimit-remaining", "6")]), Some((6, 1200)));
-        assert_eq!(told(&[("ratelimit-remaining", "-5"), ("ratelimit-limit", "many")]), Some((6, 1200)));
-        assert_eq!(told(&[("ratelimit-remaining", "9999")]), Some((1200, 1200)));
+        assert_eq!(quota(&[]), None);
+        assert_eq!(quota(&[("ratelimit-remaining", "7")]), None, "of how many?");
+        assert_eq!(quota(&[("ratelimit-limit", "0"), ("ratelimit-remaining", "0")]), None);
+        assert_eq!(quota(&[("ratelimit-limit", "1200"), ("ratelimit-remaining", "7")]), Some((7, 1200)));
+        assert_eq!(quota(&[]), Some((7, 1200)));
+        assert_eq!(quota(&[("ratelimit-remaining", "6")]), Some((6, 1200)));
+        assert_eq!(quota(&[("ratelimit-remaining", "-5"), ("ratelimit-limit", "many")]), Some((6, 1200)));
+        assert_eq!(quota(&[("ratelimit-remaining", "9999")]), Some((1200, 1200)));
     }
 
     #[test]

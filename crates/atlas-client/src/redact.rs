@@ -1,5 +1,5 @@
-//! Redaction of texts from outside, so that they can be logged and shown: one line of bounded length,
-//! without credentials and invisible characters.
+//! Redaction of texts from outside, so that they can be logged and shown: one line of bounded
+//! length, without credentials and invisible characters.
 //!
 //! Known secrets are found by their values. Texts that look like a credential are redacted as well.
 
@@ -15,7 +15,8 @@ use known::Known;
 /// What a secret of a service account begins with.
 const SECRET_PREFIX: &str = "mdb_sa_sk_";
 
-/// What an access token begins with: it is a JSON Web Token, whose first letters are a bracket and a quote.
+/// What an access token begins with: it is a JSON Web Token, whose first letters are a bracket and
+/// a quote.
 const TOKEN_PREFIX: &str = "eyJ";
 
 /// What the answer to a digest challenge begins with.
@@ -26,8 +27,9 @@ const SCHEMES: [&str; 2] = ["bearer", "basic"];
 
 const REDACTED: &str = "[REDACTED]";
 
-/// Characters beyond the maximum that are searched, too. A secret that begins before the maximum is known by its first letters, of
-/// which each may take some characters, as in `A\u{202e}` or `&#x41;`.
+/// Characters beyond the maximum that are searched, too. A secret that begins before the maximum is
+/// known by its first letters, of which each may take some characters, as in `A\u{202e}` or
+/// `&#x41;`.
 const SEARCHED: usize = known::MIN_LENGTH * 16 + known::MAX_CUT;
 
 static KNOWN: RwLock<Known> = RwLock::new(Known::new());
@@ -68,14 +70,16 @@ pub fn line(text: &str) -> String {
     known().line(text, text.len()).into_owned()
 }
 
-/// Returns `text` as one line of at most `max` characters, cut with an ellipsis, without credentials.
+/// Returns `text` as one line of at most `max` characters, cut with an ellipsis, without
+/// credentials.
 #[must_use]
 pub fn display(text: &str, max: usize) -> String {
     known().shown(text, max).into_owned()
 }
 
 impl Known {
-    /// Returns `text` up to `end` without secrets. Those that begin there are found by what stands after it.
+    /// Returns `text` up to `end` without secrets. Those that begin there are found by what stands
+    /// after it.
     fn redacted<'a>(&self, text: &'a str, end: usize) -> Cow<'a, str> {
         let found = self.find(text, end < text.len());
         if found.is_empty() {
@@ -173,8 +177,8 @@ fn escaped(text: &str, escape: impl Fn(&mut String, char)) -> Cow<'_, str> {
     Cow::Owned(visible)
 }
 
-/// `text` with secrets of service accounts, access tokens, answers to digest challenges, and the word after `Bearer` or
-/// `Basic`, replaced; "basic authentication" stays.
+/// `text` with secrets of service accounts, access tokens, answers to digest challenges, and the
+/// word after `Bearer` or `Basic`, replaced; "basic authentication" stays.
 fn without_patterns(text: &str) -> Cow<'_, str> {
     let has_scheme = |scheme: &str| {
         text.as_bytes().windows(scheme.len()).any(|part| part.eq_ignore_ascii_case(scheme.as_bytes()))
@@ -201,7 +205,7 @@ fn without_patterns(text: &str) -> Cow<'_, str> {
             continue;
         }
         let word = run.trim_end_matches(':');
-        // A scheme may be told twice; the second one is not the credential of the first.
+        // A scheme may be repeated; the second one is not the credential of the first.
         let is_scheme =
             run.ends_with(RESPONSE_PREFIX) || SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
         let response = run.find(RESPONSE_PREFIX).map(|at| at + RESPONSE_PREFIX.len());

@@ -18,7 +18,8 @@ const WARNING_INTERVAL: Duration = Duration::from_hours(24);
 pub(crate) struct SunsetWarnings(Arc<Mutex<BTreeMap<Endpoint, (String, Instant)>>>);
 
 impl SunsetWarnings {
-    /// Logs a warning if the answer announces the end of its version, once for each resource and date.
+    /// Logs a warning if the answer announces the end of its version, once for each resource and
+    /// date.
     pub(crate) fn observe(&self, endpoint: Endpoint, headers: &HeaderMap) {
         let header =
             |name: &str| headers.get(name).map(|value| tidy(&String::from_utf8_lossy(value.as_bytes())));

@@ -64,7 +64,7 @@ pub struct ClientOptions {
     pub base_url: Url,
     /// The value of the header `User-Agent`.
     pub user_agent: String,
-    /// Authorities that are trusted besides those of the system.
+    /// Certificate authorities in addition to those of the system.
     pub ca_bundle: CaBundle,
     /// The proxy on the way to Atlas.
     pub proxy: Option<Proxy>,
@@ -195,7 +195,7 @@ impl Deref for Body {
     }
 }
 
-/// A request in flight; the observer is told when it is over, cancelled or not.
+/// A request in flight, which is observed when it is over, cancelled or not.
 struct Observation<'a> {
     transport: &'a Transport,
     context: &'a RequestContext,
@@ -228,7 +228,8 @@ async fn read(mut response: Response, max: usize, mut reservation: Reservation) 
         let mut rest = &chunk[..];
         while !rest.is_empty() {
             if bytes.len() == bytes.capacity() {
-                // One byte more than may be used: the end of a compressed body of `max` bytes is not output.
+                // One byte more than may be used: the end of a compressed body of `max` bytes is
+                // not output.
                 let capacity = (bytes.len() * 2).max(FIRST_RESERVATION).min(max + 1);
                 reservation.grow(capacity).await?;
                 bytes.reserve_exact(capacity - bytes.len());

@@ -103,8 +103,8 @@ impl DigestAuth {
     }
 }
 
-/// Returns the digest challenge of a response. Only visible ASCII is parsed: `digest_auth` slices by
-/// bytes what it counts in characters.
+/// Returns the digest challenge of a response. Only visible ASCII is parsed: `digest_auth` slices
+/// by bytes what it counts in characters.
 fn challenge(headers: &HeaderMap) -> Option<WwwAuthenticateHeader> {
     headers
         .get_all(WWW_AUTHENTICATE)

@@ -150,7 +150,7 @@ impl OAuthClient {
         self.0.token.borrow().clone().filter(|token| Instant::now() < token.ends_at)
     }
 
-    /// Fetches a token, which goes on when the poll that needs it is cancelled.
+    /// Fetches a token, which continues when the request that needs it is cancelled.
     async fn fetch_token(
         &self,
         transport: &Transport,

@@ -63,7 +63,8 @@ fn answer(status: StatusCode, body: &[u8]) -> Error {
     Error::answer(status, &HeaderMap::new(), body)
 }
 
-/// The headers that speak of budgets, one on a line: `Retry-After`, `RateLimit-Limit`, `RateLimit-Remaining`.
+/// The headers that speak of budgets, one on a line: `Retry-After`, `RateLimit-Limit`,
+/// `RateLimit-Remaining`.
 pub fn retry_after(bytes: &[u8]) {
     let mut headers = HeaderMap::new();
     let names = [

@@ -12,7 +12,8 @@ use super::reason::FailureReason;
 pub struct ErrorAnswer {
     /// Statuses it applies to.
     pub statuses: &'static [RangeInclusive<u16>],
-    /// Codes it applies to. An empty string stands for an answer without code, an empty list for any.
+    /// Codes it applies to. An empty string stands for an answer without code, an empty list for
+    /// any.
     pub codes: &'static [&'static str],
     /// The class of the error.
     pub reason: FailureReason,
@@ -24,8 +25,8 @@ pub struct ErrorAnswer {
     pub cause: Cause,
     /// The cause in a few words.
     pub meaning: &'static str,
-    /// The next step for the operator. `{credentials}`, `{origin}`, `{secret}`, `{role}`, `{owner}`,
-    /// `{address}` and `{error}` stand for what the caller knows of the request.
+    /// The next step for the operator. `{credentials}`, `{origin}`, `{secret}`, `{role}`,
+    /// `{owner}`, `{address}` and `{error}` stand for what the caller knows of the request.
     pub hint: &'static str,
 }
 
@@ -54,10 +55,9 @@ pub enum Cause {
 
 const NO_CODE: &str = "";
 
-const ACCESS_LIST: &str = "add the exporter's address{address} to the API access list of the {credentials} in Atlas (this is not the project's IP access list)";
+const ACCESS_LIST: &str = "add this machine's address{address} to the API access list of the {credentials} in Atlas (this is not the project's IP access list)";
 
-const NEWER_RELEASE: &str =
-    "Atlas no longer supports this version of its API: install a newer release of the exporter";
+const NEWER_RELEASE: &str = "Atlas no longer supports this version of its API: install a newer release";
 
 /// Any other 4xx: what the rows below have where they do not say otherwise.
 const REFUSED: ErrorAnswer = ErrorAnswer {

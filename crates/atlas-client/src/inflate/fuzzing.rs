@@ -15,7 +15,8 @@ use crate::fuzzing::is_a_line;
 /// The most that a body may be here.
 const MOST: usize = 1 << 16;
 
-/// Any bytes: as a body, as what is compressed in one whose checksum is right, and as what was before a body was compressed.
+/// Any bytes: as a body, as what is compressed in one whose checksum is right, and as what was
+/// before a body was compressed.
 pub fn inflate(bytes: &[u8]) {
     agrees(bytes);
     let mut text = Vec::new();

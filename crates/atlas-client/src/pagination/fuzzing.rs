@@ -65,7 +65,8 @@ pub fn details(bytes: &[u8]) -> Details {
     details
 }
 
-/// A listing is read alike each time, with pages or without; each entry is there once, and no more of them than are listed.
+/// A listing is read alike each time, with pages or without; each entry is there once, and no more
+/// of them than are listed.
 fn collected<T: ListEntry + Clone + std::fmt::Debug>(bytes: &[u8]) -> Vec<T> {
     let page = || {
         let mut builder = ListBuilder::default();

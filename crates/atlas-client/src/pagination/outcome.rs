@@ -7,7 +7,8 @@ use crate::types::Page;
 /// exports of 137 years.
 pub const MAX_ENTRIES: usize = 50_000;
 
-/// Maximum size of what is kept of a listing while it is read. 10,000 clusters take less than 2 MiB.
+/// Maximum size of what is kept of a listing while it is read. 10,000 clusters take less than 2
+/// MiB.
 pub(super) const MAX_KEPT_BYTES: usize = 8 * 1024 * 1024;
 
 /// What became of a page.

@@ -1,8 +1,8 @@
 //! Values of known secrets, found in a text in whatever form they come back.
 //!
-//! A text is compared without white space, invisible characters and letter case, as it is and with its escapes undone. So a
-//! secret is found percent-encoded, in JSON, HTML or Rust's debug format, mixed, nested or split. In base64 it is found
-//! wherever it begins, as in a Basic pair.
+//! A text is compared without white space, invisible characters and letter case, as it is and with
+//! its escapes undone. So a secret is found percent-encoded, in JSON, HTML or Rust's debug format,
+//! mixed, nested or split. In base64 it is found wherever it begins, as in a Basic pair.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -17,10 +17,12 @@ use super::is_hidden;
 /// Shorter values would be found in ordinary words.
 pub(super) const MIN_LENGTH: usize = size_of::<u64>();
 
-/// Bytes at the end of a text that is cut whose meaning may have changed: the cut may be within several layers of escapes.
+/// Bytes at the end of a text that is cut whose meaning may have changed: the cut may be within
+/// several layers of escapes.
 pub(super) const MAX_CUT: usize = 64;
 
-/// Memory for the forms of all secrets of one kind; the newest is always kept. A token of 1 KB takes 5 KB.
+/// Memory for the forms of all secrets of one kind; the newest is always kept. A token of 1 KB
+/// takes 5 KB.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// Depth of escapes within escapes.
@@ -97,7 +99,8 @@ impl Known {
                 .is_some_and(|needles| needles.iter().any(|needle| needle.bytes() == bytes))
     }
 
-    /// Returns the places of secrets in `text`, in order and apart. Of a text that is cut, the end may be the beginning of one.
+    /// Returns the places of secrets in `text`, in order and apart. Of a text that is cut, the end
+    /// may be the beginning of one.
     pub(super) fn find(&self, text: &str, is_cut: bool) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         if !self.may_be_in(text) {
@@ -166,7 +169,8 @@ fn window(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
-/// The forms that are sought. With escapes undone a text may hold a secret whose own escapes are undone, too.
+/// The forms that are sought. With escapes undone a text may hold a secret whose own escapes are
+/// undone, too.
 fn needles(value: &str) -> Vec<Arc<Needle>> {
     let mut needles = Vec::new();
     let mut layer = units(value);
@@ -200,7 +204,8 @@ fn bytes(units: &[Unit]) -> Vec<u8> {
     units.iter().map(|unit| unit.byte).collect()
 }
 
-/// Returns what is compared: no white space, nothing invisible, one case of letters and one alphabet of base64.
+/// Returns what is compared: no white space, nothing invisible, one case of letters and one
+/// alphabet of base64.
 fn skeleton(layer: &[Unit]) -> Vec<Unit> {
     let mut kept = Vec::with_capacity(layer.len());
     let mut keep = |part: &[Unit]| {

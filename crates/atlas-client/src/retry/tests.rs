@@ -15,7 +15,8 @@ fn answer(status: u16, retry_after: Option<u64>) -> Error {
     Error::answer(StatusCode::from_u16(status).unwrap(), &headers, b"")
 }
 
-/// Plays `script`, one outcome a try; a try beyond it never answers. Returns the outcome, the tries and the seconds.
+/// Plays `script`, one outcome a try; a try beyond it never answers. Returns the outcome, the tries
+/// and the seconds.
 async fn play(script: Vec<Result<(), Error>>, timeout: u64) -> (Result<(), Error>, usize, u64) {
     let tries = AtomicUsize::new(0);
     let start = Instant::now();

@@ -127,7 +127,8 @@ pub struct ExportJob<'a> {
     pub reason: StateReason<'a>,
 }
 
-/// A text that is borrowed unless it has escapes. serde borrows a bare `Cow`, but none in an `Option`.
+/// A text that is borrowed unless it has escapes. serde borrows a bare `Cow`, but none in an
+/// `Option`.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -174,8 +175,8 @@ impl<'de> Deserialize<'de> for ExportJob<'de> {
 impl<'a> TryFrom<Job<'a>> for ExportJob<'a> {
     type Error = String;
 
-    /// A time that cannot be parsed is an error: without it, a job would lose its place, and perhaps
-    /// hide that the newest one failed.
+    /// A time that cannot be parsed is an error: without it, a job would lose its place, and
+    /// perhaps hide that the newest one failed.
     fn try_from(job: Job<'a>) -> Result<Self, String> {
         // A number that is negative, broken or too large is as good as none.
         let count = |count: Option<Number>| count.and_then(|count| count.as_u64());

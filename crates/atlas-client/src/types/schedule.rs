@@ -75,8 +75,8 @@ pub struct PolicyItems {
 }
 
 impl PolicyItems {
-    /// Splits the items of a policy, each with its id and its frequency in Atlas's word, for an export
-    /// policy of `frequency`.
+    /// Splits the items of a policy, each with its id and its frequency in Atlas's word, for an
+    /// export policy of `frequency`.
     #[must_use]
     pub fn new(items: &[(Option<ObjectId>, Option<String>)], frequency: &str) -> Self {
         let is_exported = |word: &str| word.eq_ignore_ascii_case(frequency);
@@ -112,8 +112,8 @@ impl Schedule {
 
     /// Returns true if the export policy exports a snapshot.
     ///
-    /// The policy items of the snapshot decide. Its one frequency decides where Atlas lists no item,
-    /// or one that the policy does not have any more.
+    /// The policy items of the snapshot decide. Its one frequency decides where Atlas lists no
+    /// item, or one that the policy does not have any more.
     #[must_use]
     pub fn exports(&self, snapshot: &Snapshot) -> bool {
         let Some(frequency) = &self.frequency else { return false };
@@ -127,14 +127,16 @@ impl Schedule {
         !are_known && snapshot.frequency.as_ref().is_some_and(|word| word.eq_ignore_ascii_case(frequency))
     }
 
-    /// Returns true if no item of the backup policy takes snapshots of the export frequency, so that
-    /// nothing is ever exported; `None` where Atlas does not say, or automatic exports are off.
+    /// Returns true if no item of the backup policy takes snapshots of the export frequency, so
+    /// that nothing is ever exported; `None` where Atlas does not say, or automatic exports are
+    /// off.
     #[must_use]
     pub fn policy_item_missing(&self) -> Option<bool> {
         self.items.matched.filter(|_| self.exports_itself()).map(|matched| !matched)
     }
 
-    /// Returns true if two schedules export the same snapshots. Items of another frequency do not count.
+    /// Returns true if two schedules export the same snapshots. Items of another frequency do not
+    /// count.
     #[must_use]
     pub fn exports_like(&self, other: &Self) -> bool {
         let decides = |schedule: &Self| {
@@ -257,7 +259,8 @@ mod tests {
         ObjectId::parse(&format!("{number:024x}"))
     }
 
-    /// A schedule that exports `frequency`, with an item for each word; the id of an item is the place of its word.
+    /// A schedule that exports `frequency`, with an item for each word; the id of an item is the
+    /// place of its word.
     fn with_items(frequency: &str) -> Schedule {
         let items: Vec<_> =
             WORDS.iter().enumerate().map(|(id, word)| (item(id), Some(word.to_uppercase()))).collect();

@@ -72,8 +72,8 @@ impl ListEntry for Snapshot {
 }
 
 impl RawSnapshot {
-    /// Returns the snapshot; `None` while it is incomplete, and for a fallback one, which Atlas cannot
-    /// export.
+    /// Returns the snapshot; `None` while it is incomplete, and for a fallback one, which Atlas
+    /// cannot export.
     fn complete(self) -> Result<Option<Snapshot>, String> {
         let is = |word: &Option<String>, one: &str| {
             word.as_ref().is_some_and(|word| word.eq_ignore_ascii_case(one))

@@ -1,7 +1,7 @@
 //! Texts of Atlas, each with a maximum length where it enters.
 //!
-//! Texts that are part of an identity or of a request are refused when they are too long. Texts that people read are
-//! cut with an ellipsis.
+//! Texts that are part of an identity or of a request are refused when they are too long. Texts
+//! that people read are cut with an ellipsis.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -18,11 +18,12 @@ pub(super) const MAX_NAME: usize = 256;
 /// Maximum length of a single word such as a frequency or a cloud provider, in characters.
 pub(super) const MAX_WORD: usize = 64;
 
-/// Length of a text of a large body from which it is cut, in bytes. It is far above every other maximum, so that a text
-/// that is cut is still too long.
+/// Length of a text of a large body from which it is cut, in bytes. It is far above every other
+/// maximum, so that a text that is cut is still too long.
 const MAX_RAW: usize = 16 * 1024;
 
-/// Maximum depth of a large body, as serde has it for what is read. What is skipped costs one byte for each level.
+/// Maximum depth of a large body, as serde has it for what is read. What is skipped costs one byte
+/// for each level.
 const MAX_DEPTH: usize = 128;
 
 /// Bodies up to this size are left as they are: no text in them takes much memory.
@@ -93,7 +94,8 @@ pub(super) fn is_longer(text: &str, max: usize) -> bool {
     text.len() > max && text.chars().nth(max).is_some()
 }
 
-/// Cuts the long texts of a large body, field names included, so that decoding it copies none of them.
+/// Cuts the long texts of a large body, field names included, so that decoding it copies none of
+/// them.
 ///
 /// The rest of such a text becomes white space after it. Bodies that nest too deeply are refused.
 pub(crate) fn shorten(body: &mut [u8]) -> Result<(), Error> {

@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 
 use crate::error::Error;
 
-/// Maximum length of an access token, in bytes. Every request repeats it; those of Atlas have about 1,000.
+/// Maximum length of an access token, in bytes. Every request repeats it; those of Atlas have about
+/// 1,000.
 const MAX_TOKEN: usize = 8 * 1024;
 
 /// The life of a token whose life is not a number of seconds.
@@ -21,7 +22,8 @@ pub(crate) struct AccessToken {
     pub(crate) life: Duration,
 }
 
-/// Decodes the answer to a token request. An error repeats no word of it, since it may hold a token.
+/// Decodes the answer to a token request. An error repeats no word of it, since it may hold a
+/// token.
 pub(crate) fn decode_token(body: &[u8]) -> Result<AccessToken, Error> {
     #[derive(Deserialize)]
     struct Answer<'a> {

@@ -15,8 +15,9 @@ use crate::fuzzing::is_a_line;
 const PUBLIC: &str = "public\"key\\";
 const PRIVATE: &str = "d0a1ca1d-4c2b";
 
-/// The `WWW-Authenticate` headers of an answer, one on a line: what is read as a challenge is answered so that its author can read
-/// the answer, and the private key is in nothing that is sent or said.
+/// The `WWW-Authenticate` headers of an answer, one on a line: what is read as a challenge is
+/// answered so that its author can read the answer, and the private key is in nothing that is sent
+/// or said.
 pub fn challenge(bytes: &[u8]) {
     let mut headers = HeaderMap::new();
     for value in bytes.split(|byte| *byte == b'\n') {
