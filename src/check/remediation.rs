@@ -245,7 +245,7 @@ mod tests {
         check(&Error::NoToken(Box::new(limited)), Resource::Project, "by the minute: try again in 60 s");
         let listed = Error::NoToken(Box::new(answer(403, "ORG_REQUIRES_ACCESS_LIST")));
         check(&listed, Resource::Project, "API access list of the service account mdb_sa_id_1");
-        let refused = Error::TokenRefused { status: StatusCode::UNAUTHORIZED, code: None, detail: None };
+        let refused = Error::NoToken(Box::new(answer(401, "invalid_client")));
         check(&refused, Resource::Project, "its secret (from the file secrets/atlas) is wrong");
         let hint = hint(&refused, Resource::Project, &account("abcdefgh"));
         assert!(hint.contains("begin with mdb_sa_id_"), "{hint}");

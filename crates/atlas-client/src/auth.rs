@@ -23,28 +23,24 @@ pub(crate) enum Auth {
 }
 
 impl Auth {
-    pub(crate) fn new(base: &Url, credentials: &Credentials) -> Self {
+    pub(crate) fn new(transport: &Transport, base_url: &Url, credentials: &Credentials) -> Self {
         credentials.redact();
+        let transport = transport.clone();
         match credentials.clone() {
             Credentials::ServiceAccount { client_id, origin, client_secret, .. } => {
-                Self::OAuth(OAuthClient::new(base, client_id, origin, client_secret))
+                Self::OAuth(OAuthClient::new(transport, base_url, client_id, origin, client_secret))
             }
             Credentials::ApiKey { public_key, origin, private_key } => {
-                Self::Digest(Box::new(DigestAuth::new(public_key, origin, private_key)))
+                Self::Digest(Box::new(DigestAuth::new(transport, public_key, origin, private_key)))
             }
         }
     }
 
     /// Signs and sends a request without body; signs it again where Atlas asks for that.
-    pub(crate) async fn send(
-        &self,
-        transport: &Transport,
-        context: &RequestContext,
-        request: &Request,
-    ) -> Result<Response, Error> {
+    pub(crate) async fn send(&self, context: &RequestContext, request: &Request) -> Result<Response, Error> {
         match self {
-            Self::OAuth(oauth) => oauth.send(transport, context, request).await,
-            Self::Digest(digest) => digest.send(transport, context, request).await,
+            Self::OAuth(oauth) => oauth.send(context, request).await,
+            Self::Digest(digest) => digest.send(context, request).await,
         }
     }
 }

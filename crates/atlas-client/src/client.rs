@@ -31,9 +31,10 @@ pub struct AtlasClient {
 impl AtlasClient {
     /// Creates a client; nothing is sent yet.
     pub fn new(options: &ClientOptions, credentials: &Credentials) -> Result<Self, Error> {
+        let transport = Transport::new(options)?;
         Ok(Self {
-            transport: Transport::new(options)?,
-            auth: Arc::new(Auth::new(&options.base_url, credentials)),
+            auth: Arc::new(Auth::new(&transport, &options.base_url, credentials)),
+            transport,
             base_url: options.base_url.clone(),
             ca_bundle: options.ca_bundle.clone(),
             retries: MAX_RETRIES,
@@ -51,7 +52,7 @@ impl AtlasClient {
     /// limits.
     #[must_use]
     pub fn with_credentials(&self, credentials: &Credentials) -> Self {
-        Self { auth: Arc::new(Auth::new(&self.base_url, credentials)), ..self.clone() }
+        Self { auth: Arc::new(Auth::new(&self.transport, &self.base_url, credentials)), ..self.clone() }
     }
 
     /// Returns true if both use the same token or nonce.
@@ -119,7 +120,7 @@ impl AtlasClient {
     async fn send_once(&self, ApiRequest { context, url }: &ApiRequest) -> Result<Body, Error> {
         let mut request = Request::new(Method::GET, url.clone());
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static(context.endpoint.media_type()));
-        let response = self.auth.send(&self.transport, context, &request).await?;
+        let response = self.auth.send(context, &request).await?;
         self.transport.body(response).await
     }
 }

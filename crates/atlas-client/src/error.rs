@@ -36,17 +36,7 @@ pub enum Error {
         /// The pause that Atlas asks for.
         retry_after: Option<Duration>,
     },
-    /// The token endpoint refused the client id or its secret.
-    #[error("the service account was refused: Atlas answered {status}{}", said(.code.as_deref(), .detail.as_deref()))]
-    TokenRefused {
-        /// The HTTP status.
-        status: StatusCode,
-        /// OAuth's `error`.
-        code: Option<String>,
-        /// OAuth's `error_description`.
-        detail: Option<String>,
-    },
-    /// The token endpoint did not give a token, for another reason.
+    /// The token endpoint did not give a token.
     #[error("no access token: {0}")]
     NoToken(Box<Self>),
     /// The secret cannot be read from its file.
@@ -92,17 +82,19 @@ impl Error {
     /// Returns the class of this error.
     #[must_use]
     pub fn reason(&self) -> FailureReason {
+        if let Some(row) = self.row() {
+            return row.reason;
+        }
         match self {
-            Self::Answer { .. } | Self::TokenRefused { .. } | Self::RateLimited { .. } => {
-                self.row().map_or(FailureReason::InvalidResponse, |row| row.reason)
-            }
             Self::NoToken(error) => error.reason(),
             Self::Secret(_) => FailureReason::Unauthorized,
             Self::Timeout => FailureReason::Timeout,
             Self::Connect(_) => FailureReason::Connect,
             Self::Tls(_) => FailureReason::Tls,
-            Self::Broken(_) | Self::Invalid(_) => FailureReason::InvalidResponse,
             Self::TooLarge(_) => FailureReason::TooLarge,
+            Self::Answer { .. } | Self::RateLimited { .. } | Self::Broken(_) | Self::Invalid(_) => {
+                FailureReason::InvalidResponse
+            }
         }
     }
 
@@ -110,7 +102,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         match self {
-            Self::Answer { code, .. } | Self::TokenRefused { code, .. } => code.as_deref(),
+            Self::Answer { code, .. } => code.as_deref(),
             Self::NoToken(error) => error.code(),
             _ => None,
         }
@@ -123,8 +115,16 @@ impl Error {
     pub fn row(&self) -> Option<&'static ErrorAnswer> {
         match self {
             Self::Answer { status, code, .. } => ErrorAnswer::find(status.as_u16(), code.as_deref()),
-            Self::TokenRefused { .. } => ErrorAnswer::find(401, None),
-            Self::NoToken(error) => error.row(),
+            Self::NoToken(error) => match (&**error, error.row()) {
+                // These are about the client id and its secret, whatever the code says, unless an
+                // access list refuses the address.
+                (Self::Answer { status, .. }, Some(row))
+                    if matches!(status.as_u16(), 400 | 401) && row.cause != Cause::AccessList =>
+                {
+                    ErrorAnswer::find(401, None)
+                }
+                (_, row) => row,
+            },
             Self::RateLimited { limited: true, .. } => ErrorAnswer::find(429, None),
             Self::RateLimited { limited: false, .. } => ErrorAnswer::find(503, Some("SERVICE_UNAVAILABLE")),
             _ => None,

@@ -22,6 +22,7 @@ const MAX_CHALLENGE: usize = 4 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct DigestAuth {
+    transport: Transport,
     public_key: String,
     origin: String,
     private_key: SecretSource,
@@ -32,22 +33,23 @@ pub(crate) struct DigestAuth {
 }
 
 impl DigestAuth {
-    pub(super) fn new(public_key: String, origin: String, private_key: SecretSource) -> Self {
-        Self { public_key, origin, private_key, hinted: AtomicBool::new(false), challenge: Mutex::new(None) }
+    pub(super) fn new(
+        transport: Transport,
+        public_key: String,
+        origin: String,
+        private_key: SecretSource,
+    ) -> Self {
+        let (hinted, challenge) = (AtomicBool::new(false), Mutex::new(None));
+        Self { transport, public_key, origin, private_key, hinted, challenge }
     }
 
-    pub(super) async fn send(
-        &self,
-        transport: &Transport,
-        context: &RequestContext,
-        request: &Request,
-    ) -> Result<Response, Error> {
+    pub(super) async fn send(&self, context: &RequestContext, request: &Request) -> Result<Response, Error> {
         // The nonce that the previous attempt was given.
         let mut given: Option<String> = None;
         for _ in 1..MAX_ATTEMPTS {
             let private_key = secret(&self.private_key).await?;
             let (signed, nonce) = self.sign(request, &private_key)?;
-            let response = transport.send(context, signed).await?;
+            let response = self.transport.send(context, signed).await?;
             if response.status() != StatusCode::UNAUTHORIZED {
                 self.hinted.store(false, Ordering::Relaxed);
                 return Ok(response);
@@ -62,7 +64,7 @@ impl DigestAuth {
             *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge);
         }
         let (signed, _) = self.sign(request, &secret(&self.private_key).await?)?;
-        transport.send(context, signed).await
+        self.transport.send(context, signed).await
     }
 
     /// Logs once what is odd about a refused key.

@@ -17,7 +17,7 @@ use url::Url;
 use super::signing::{copy, secret, sensitive};
 use crate::credentials::{SecretSource, client_hint};
 use crate::endpoint::{Endpoint, RequestContext};
-use crate::error::{Cause, Error, FailureReason, Retry};
+use crate::error::{Error, FailureReason, Retry};
 use crate::redact;
 use crate::transport::Transport;
 use crate::types::{AccessToken, decode_token};
@@ -53,6 +53,7 @@ pub(crate) struct OAuthClient(Arc<TokenCache>);
 
 #[derive(Debug)]
 struct TokenCache {
+    transport: Transport,
     client_id: String,
     origin: String,
     client_secret: SecretSource,
@@ -87,41 +88,42 @@ struct Failure {
 }
 
 impl OAuthClient {
-    pub(super) fn new(base: &Url, client_id: String, origin: String, client_secret: SecretSource) -> Self {
-        let mut url = base.clone();
-        url.set_path(&format!("{}api/oauth/token", base.path()));
+    pub(super) fn new(
+        transport: Transport,
+        base_url: &Url,
+        client_id: String,
+        origin: String,
+        client_secret: SecretSource,
+    ) -> Self {
+        let mut url = base_url.clone();
+        url.set_path(&format!("{}api/oauth/token", base_url.path()));
         let (token, attempts) = (watch::Sender::default(), Arc::default());
-        Self(Arc::new(TokenCache { client_id, origin, client_secret, url, token, attempts }))
+        Self(Arc::new(TokenCache { transport, client_id, origin, client_secret, url, token, attempts }))
     }
 
-    pub(super) async fn send(
-        &self,
-        transport: &Transport,
-        context: &RequestContext,
-        request: &Request,
-    ) -> Result<Response, Error> {
-        let token = self.token(transport).await?;
-        let response = transport.send(context, signed(request, &token)?).await?;
+    pub(super) async fn send(&self, context: &RequestContext, request: &Request) -> Result<Response, Error> {
+        let token = self.token().await?;
+        let response = self.0.transport.send(context, signed(request, &token)?).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        let refusal = transport.error_answer(response).await;
+        let refusal = self.0.transport.error_answer(response).await;
         if refusal.row().is_none_or(|row| row.retry != Retry::NewToken) {
             return Err(refusal);
         }
-        match self.refresh_after_401(transport, &token).await {
-            Some(newer) => transport.send(context, signed(request, &newer)?).await,
+        match self.refresh_after_401(&token).await {
+            Some(newer) => self.0.transport.send(context, signed(request, &newer)?).await,
             None => Err(refusal),
         }
     }
 
     /// Returns the token in use, or a new one if there is none.
-    async fn token(&self, transport: &Transport) -> Result<Token, Error> {
+    async fn token(&self) -> Result<Token, Error> {
         if let Some(token) = self.valid_token() {
             if token.renew_at <= Instant::now()
                 && let Ok(attempts) = self.0.attempts.clone().try_lock_owned()
             {
-                tokio::spawn(self.clone().fetch(transport.clone(), attempts, false));
+                tokio::spawn(self.clone().fetch(attempts, false));
             }
             return Ok(token);
         }
@@ -129,13 +131,13 @@ impl OAuthClient {
         // It may have been fetched while this request waited.
         match self.valid_token() {
             Some(token) => Ok(token),
-            None => self.fetch_token(transport, attempts, false).await,
+            None => self.fetch_token(attempts, false).await,
         }
     }
 
     /// Returns a newer token than the `refused` one, which stays in use until then: others may have
     /// no trouble with it.
-    async fn refresh_after_401(&self, transport: &Transport, refused: &Token) -> Option<Token> {
+    async fn refresh_after_401(&self, refused: &Token) -> Option<Token> {
         let attempts = self.0.attempts.clone().lock_owned().await;
         if let Some(newer) = self.valid_token().filter(|token| token.header != refused.header) {
             return Some(newer);
@@ -143,7 +145,7 @@ impl OAuthClient {
         if !attempts.may_refresh_after_401() {
             return None;
         }
-        self.fetch_token(transport, attempts, true).await.ok()
+        self.fetch_token(attempts, true).await.ok()
     }
 
     fn valid_token(&self) -> Option<Token> {
@@ -153,21 +155,15 @@ impl OAuthClient {
     /// Fetches a token, which continues when the request that needs it is cancelled.
     async fn fetch_token(
         &self,
-        transport: &Transport,
         attempts: OwnedMutexGuard<Attempts>,
         after_401: bool,
     ) -> Result<Token, Error> {
-        tokio::spawn(self.clone().fetch(transport.clone(), attempts, after_401))
+        tokio::spawn(self.clone().fetch(attempts, after_401))
             .await
             .unwrap_or_else(|error| Err(Error::invalid(&format!("the token request was cancelled: {error}"))))
     }
 
-    async fn fetch(
-        self,
-        transport: Transport,
-        mut attempts: OwnedMutexGuard<Attempts>,
-        after_401: bool,
-    ) -> Result<Token, Error> {
+    async fn fetch(self, mut attempts: OwnedMutexGuard<Attempts>, after_401: bool) -> Result<Token, Error> {
         let secret = secret(&self.0.client_secret).await?;
         // A secret that has changed is tried at once.
         attempts.failure.take_if(|last| last.secret.expose_secret() != secret.expose_secret());
@@ -176,7 +172,7 @@ impl OAuthClient {
         {
             return Err(last.error.clone());
         }
-        let outcome = timeout(FETCH_TIMEOUT, self.request_token(&transport, &secret)).await;
+        let outcome = timeout(FETCH_TIMEOUT, self.request_token(&secret)).await;
         match outcome.unwrap_or(Err(Error::Timeout)) {
             Ok(token) => {
                 attempts.failure = None;
@@ -198,7 +194,8 @@ impl OAuthClient {
         }
     }
 
-    async fn request_token(&self, transport: &Transport, secret: &SecretString) -> Result<Token, Error> {
+    async fn request_token(&self, secret: &SecretString) -> Result<Token, Error> {
+        let transport = &self.0.transport;
         let request = transport
             .post(self.0.url.clone())
             .header(ACCEPT, HeaderValue::from_static(Endpoint::Token.media_type()))
@@ -207,7 +204,10 @@ impl OAuthClient {
             .build()
             .map_err(Error::transport)?;
         let context = RequestContext { endpoint: Endpoint::Token, owner: None };
-        let body = transport.body(transport.send(&context, request).await?).await.map_err(refused)?;
+        let body = transport
+            .body(transport.send(&context, request).await?)
+            .await
+            .map_err(|error| Error::NoToken(Box::new(error)))?;
         let AccessToken { access_token, life } = decode_token(&body)?;
         redact::register(redact::Kind::Token, access_token.expose_secret());
         let life = life.min(MAX_LIFE);
@@ -249,20 +249,6 @@ fn pause_after(error: &Error, failures: u32) -> Duration {
     pause.max(error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER))
 }
 
-/// Converts an error of the token endpoint, which is never about the requested project. 400 and 401
-/// are about the client id and its secret, unless an access list refuses the address.
-fn refused(error: Error) -> Error {
-    let refused_address = error.row().is_some_and(|row| row.cause == Cause::AccessList);
-    match error {
-        Error::Answer { status, code, detail, .. }
-            if matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) && !refused_address =>
-        {
-            Error::TokenRefused { status, code, detail }
-        }
-        other => Error::NoToken(Box::new(other)),
-    }
-}
-
 fn signed(request: &Request, token: &Token) -> Result<Request, Error> {
     let mut signed = copy(request)?;
     signed.headers_mut().insert(AUTHORIZATION, token.header.clone());
@@ -284,23 +270,21 @@ mod tests {
         }
     }
 
+    fn answer(status: StatusCode, retry_after: Option<Duration>) -> Error {
+        Error::Answer { status, code: None, detail: None, address: None, retry_after }
+    }
+
     #[test]
     fn pauses_grow_to_a_bound() {
         let seconds = |error: &Error| [0, 1, 5, 6, 99].map(|failures| pause_after(error, failures).as_secs());
         assert_eq!(seconds(&Error::Timeout), [1, 2, 32, 60, 60]);
-        let refused = Error::TokenRefused { status: StatusCode::UNAUTHORIZED, code: None, detail: None };
+        let refused = Error::NoToken(Box::new(answer(StatusCode::UNAUTHORIZED, None)));
         assert_eq!(seconds(&refused), [30; 5]);
     }
 
     #[test]
     fn retry_after_is_respected_within_an_hour() {
-        let limited = |seconds| Error::Answer {
-            status: StatusCode::TOO_MANY_REQUESTS,
-            code: None,
-            detail: None,
-            address: None,
-            retry_after: Some(Duration::from_secs(seconds)),
-        };
+        let limited = |seconds| answer(StatusCode::TOO_MANY_REQUESTS, Some(Duration::from_secs(seconds)));
         assert_eq!(pause_after(&limited(90), 0).as_secs(), 90);
         assert_eq!(pause_after(&limited(u64::MAX), 0), MAX_RETRY_AFTER);
     }

@@ -74,6 +74,26 @@ fn every_error_answer_follows_the_table() {
 }
 
 #[test]
+fn refused_token_is_about_the_secret_not_the_resource() {
+    use FailureReason::{Forbidden, RateLimited, ServerError, Unauthorized};
+    for (status, code, reason) in [
+        (400, "invalid_request", Unauthorized),
+        (401, "invalid_client", Unauthorized),
+        (401, "USER_UNAUTHORIZED", Unauthorized),
+        (401, "IP_ADDRESS_NOT_ON_ACCESS_LIST", Forbidden),
+        (403, "ORG_REQUIRES_ACCESS_LIST", Forbidden),
+        (429, "rate_limited", RateLimited),
+        (503, "", ServerError),
+    ] {
+        let error = Error::NoToken(Box::new(answer(status, code)));
+        assert_eq!(error.reason(), reason, "{error}");
+        assert!(error.lasting_refusal().is_none(), "{error}");
+        assert_eq!(error.may_pass(), status >= 429, "{error}");
+    }
+    assert_eq!(Error::NoToken(Box::new(Error::Timeout)).reason(), FailureReason::Timeout);
+}
+
+#[test]
 fn status_that_is_no_error_has_no_row() {
     for status in [200, 302, 600, 999] {
         assert!(answer(status, "USER_UNAUTHORIZED").row().is_none(), "{status}");

@@ -3,6 +3,8 @@
 // To panic is how these say no.
 #![allow(clippy::missing_panics_doc)]
 
+use std::sync::LazyLock;
+
 use digest_auth::AuthorizationHeader;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -11,9 +13,17 @@ use super::{
     AUTHORIZATION, DigestAuth, HeaderMap, PoisonError, Request, SecretSource, SecretString, WWW_AUTHENTICATE,
 };
 use crate::fuzzing::is_a_line;
+use crate::transport::{ClientOptions, Transport};
 
 const PUBLIC: &str = "public\"key\\";
 const PRIVATE: &str = "d0a1ca1d-4c2b";
+
+static AUTH: LazyLock<DigestAuth> = LazyLock::new(|| {
+    let url = "http://localhost/".parse().expect("a URL");
+    let transport = Transport::new(&ClientOptions::new(url)).expect("a transport");
+    let secret = SecretSource::Inline { secret: PRIVATE.into(), origin: String::new() };
+    DigestAuth::new(transport, PUBLIC.to_owned(), String::new(), secret)
+});
 
 /// The `WWW-Authenticate` headers of an answer, one on a line: what is read as a challenge is
 /// answered so that its author can read the answer, and the private key is in nothing that is sent
@@ -28,17 +38,11 @@ pub fn challenge(bytes: &[u8]) {
     let Some(challenge) = super::challenge(&headers) else { return };
     assert_eq!(super::challenge(&headers).as_ref(), Some(&challenge), "read twice");
     let key = SecretString::from(PRIVATE);
-    let origin = String::new();
-    let auth = DigestAuth::new(
-        PUBLIC.to_owned(),
-        origin.clone(),
-        SecretSource::Inline { secret: key.clone(), origin },
-    );
-    *auth.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge.clone());
+    *AUTH.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge.clone());
     let url = "https://localhost/api/atlas/v2/groups/a%22b?pageNum=1&name=\"".parse().expect("a URL");
     let request = Request::new(Method::GET, url);
     for times in 1..=2 {
-        let (signed, nonce) = match auth.sign(&request, &key) {
+        let (signed, nonce) = match AUTH.sign(&request, &key) {
             Ok(signed) => signed,
             Err(error) => return is_a_line(&error.to_string()),
         };
