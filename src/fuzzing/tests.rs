@@ -33,7 +33,7 @@ fn names(folder: &str) -> BTreeSet<String> {
 fn what_fuzzers_know_holds() {
     let mut broken = Vec::new();
     for (target, run) in TARGETS {
-        for folder in ["seeds", "regressions", "learnt"].map(|folder| format!("{folder}/{target}")) {
+        for folder in ["seeds", "crashes", "corpus"].map(|folder| format!("{folder}/{target}")) {
             for name in names(&folder) {
                 let bytes = std::fs::read(fuzz().join(&folder).join(&name)).unwrap();
                 if catch_unwind(|| run(&bytes)).is_err() {
@@ -52,7 +52,7 @@ fn every_target_has_seeds_and_every_folder_a_target() {
     for target in &targets {
         assert!(!names(&format!("seeds/{target}")).is_empty(), "{target} has no seeds");
     }
-    for folder in ["regressions", "learnt"] {
+    for folder in ["crashes", "corpus"] {
         assert!(names(folder).is_subset(&targets), "{folder} has a folder of no target");
     }
 }

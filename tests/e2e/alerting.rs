@@ -5,8 +5,8 @@ use std::time::Duration;
 use atlas_simulator::{Cluster, Entry, Job, JobOutcome, Simulator};
 use serde_json::{Value, json};
 
-use super::harness::{PROJECT, Setup, simulator, world};
 use super::servers::{Alertmanager, Prometheus, Receiver, eventually, shipped};
+use crate::support::harness::{PROJECT, Setup, simulator, world};
 
 fn cluster() -> Cluster {
     Cluster::with([Job::ended(Duration::from_hours(2), JobOutcome::Successful)])

@@ -6,8 +6,8 @@ use std::process::Command;
 use atlas_simulator::{Cluster, ORGANIZATION};
 use serde_json::Value;
 
-use crate::harness::{Exporter, SECRET, command, simulator, world};
 use crate::servers::shipped;
+use crate::support::harness::{Exporter, SECRET, command, simulator, world};
 
 const BASE: &str = "deploy/kubernetes/base";
 const SHARDED: &str = "deploy/kubernetes/sharded";

@@ -6,10 +6,10 @@ use std::path::Path;
 use atlas_simulator::Cluster;
 use tokio::process::Command;
 
-use crate::authority::Authority;
-use crate::front::{Front, Way};
-use crate::harness::{Exporter, Setup, command_of, simulator, world};
 use crate::servers::shipped;
+use crate::support::authority::Authority;
+use crate::support::fault_proxy::{FaultProxy, Way};
+use crate::support::harness::{Exporter, Setup, command_of, simulator, world};
 
 /// Of the image: the binary and the certificates of the public authorities, which Debian has in 0.2 MiB.
 const MOST: u64 = (8 << 20) - (1 << 18);
@@ -61,7 +61,7 @@ async fn what_is_shipped_needs_nothing_but_certificates_and_a_resolver() {
     assert!(size < MOST, "{size} bytes");
 
     let (simulator, authority) = (simulator(world([("a", Cluster::default())])).await, Authority::new());
-    let front = Front::before(&simulator, Way::Tls(authority.of_another_name())).await;
+    let front = FaultProxy::before(&simulator, Way::Tls(authority.of_another_name())).await;
     resolve();
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root");

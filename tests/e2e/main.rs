@@ -3,25 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::float_cmp, missing_docs)]
 
-// The other half of the harness serves the other tests.
+// Each test binary uses a part of it.
 #[allow(dead_code, clippy::cast_precision_loss)]
-#[path = "../it/harness.rs"]
-mod harness;
-
-// As above.
-#[allow(dead_code)]
-#[path = "../it/certificates.rs"]
-mod certificates;
-
-// As above.
-#[allow(dead_code)]
-#[path = "../it/client/authority.rs"]
-mod authority;
-
-// As above.
-#[allow(dead_code)]
-#[path = "../it/client/front.rs"]
-mod front;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod alerting;
 mod dashboards;
@@ -38,8 +23,8 @@ mod web;
 
 use std::process::Stdio;
 
-use harness::{Exporter, command};
 use servers::Prometheus;
+use support::harness::{Exporter, command};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 

@@ -12,9 +12,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::process::Command;
 
-use crate::front::{FOR_EVER, Front, Script, Step, Way};
-use crate::harness::{Exporter, PROJECT, Setup, command_of, simulator, world};
 use crate::image::built;
+use crate::support::fault_proxy::{FOR_EVER, FaultProxy, Script, Step, Way};
+use crate::support::harness::{Exporter, PROJECT, Setup, command_of, simulator, world};
 
 /// Project and organization whose answers are hostile.
 const BAD: &str = "65f1c0ffee5eed0000000bad";
@@ -346,7 +346,7 @@ async fn attacked(
     limit: Option<&Cgroup>,
 ) -> (u64, f64) {
     let simulator = healthy_and(clusters).await;
-    let front = Front::before(&simulator, Way::Plain).await;
+    let front = FaultProxy::before(&simulator, Way::Plain).await;
     let mut paths: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for attack in attacks {
         let steps: Box<dyn Fn(usize) -> Vec<Step> + Send + Sync> = match attack.answer {

@@ -6,8 +6,8 @@ use atlas_simulator::{AtlasState, Cluster, Job, JobOutcome, Project, TokenBucket
 use tokio::process::Command;
 
 use crate::demo;
-use crate::harness::{PROJECT, Setup, simulator, world};
 use crate::servers::shipped;
+use crate::support::harness::{PROJECT, Setup, simulator, world};
 
 /// What a script in `browser/` says, if it is content.
 pub(crate) async fn browse(script: &str, arguments: &[&str]) -> String {

@@ -3,8 +3,8 @@
 use atlas_simulator::{Cluster, Fault, FaultKind, Simulator};
 use tokio::process::Command;
 
-use crate::harness::{Setup, exports, simulator, world};
 use crate::servers::shipped;
+use crate::support::harness::{Setup, exports, simulator, world};
 
 const EXPORTER: &str = env!("CARGO_BIN_EXE_atlas-backup-exporter");
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use atlas_simulator::{Cluster, Entry, Event, Job, JobOutcome, Simulator, Snapshot};
 use serde_json::json;
 
-use super::harness::{PROJECT, Setup, simulator, world};
 use super::servers::{Alertmanager, Prometheus, Receiver, eventually};
+use crate::support::harness::{PROJECT, Setup, simulator, world};
 
 const HOUR: Duration = Duration::from_hours(1);
 

@@ -6,9 +6,9 @@ use std::process::Stdio;
 use exporter_web::WebConfigWatcher;
 use tokio::process::Command;
 
-use crate::certificates::Authority;
-use crate::harness::{Exporter, command};
 use crate::servers::{eventually, serve};
+use crate::support::certificates::Authority;
+use crate::support::harness::{Exporter, command};
 
 /// Of the password `secret`.
 const HASH: &str = "$2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";

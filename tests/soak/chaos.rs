@@ -5,7 +5,7 @@ use std::time::Duration;
 use atlas_simulator::{Cluster, Fault, FaultKind, Order};
 use fastrand::Rng;
 
-use super::truth::Job;
+use super::oracle::Job;
 
 /// Words of an Atlas; the last is new to the exporter.
 const ENDS: [&str; 4] = ["Successful", "Failed", "Cancelled", "Archived"];

@@ -14,13 +14,13 @@
 
 mod around;
 mod chaos;
-// The other half of the harness serves the other tests.
-#[allow(dead_code)]
-#[path = "../it/harness.rs"]
-mod harness;
+mod oracle;
 mod plan;
 mod stage;
-mod truth;
+// Each test binary uses a part of it.
+#[allow(dead_code, clippy::cast_precision_loss)]
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::time::{Duration, Instant};
 

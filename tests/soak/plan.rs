@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::harness::by_service_account;
+use crate::support::harness::by_service_account;
 
 /// Clusters of a project.
 pub(crate) const PER_PROJECT: usize = 100;

@@ -8,10 +8,10 @@ use fastrand::Rng;
 use jiff::Timestamp;
 
 use super::around::Footprint;
-use super::harness::{Exporter, command, command_of, service_account, simulator};
+use super::oracle::{Figures, History, Job, figures, scraped};
 use super::plan::{PER_PROJECT, POLL_TIMEOUT, Plan, project_id};
-use super::truth::{Figures, History, Job, figures, scraped};
 use super::{STORM, chaos};
+use crate::support::harness::{Exporter, command, command_of, service_account, simulator};
 
 /// From one reload to the next.
 const RELOAD_EVERY: Duration = Duration::from_secs(10);

@@ -1,0 +1,212 @@
+//! Polls of long histories over TLS: a steady poll against a full listing, a page against a bare client's, and rounds of many clusters.
+//! See `README.md` beside this.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
+
+#[path = "incremental_poll/atlas.rs"]
+mod atlas;
+mod page;
+mod process;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use atlas::Atlas;
+use clap::Parser;
+use process::{Running, cpu, free_port, get_ready, median, of, polls, scrape};
+
+/// Past jobs of the cluster that is polled steadily.
+const LONG: usize = 50_000;
+
+/// Past jobs of each of many.
+const MANY: usize = 1000;
+
+const WINDOWS: usize = 5;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Clusters of the rounds.
+    #[arg(long, default_value_t = 10_000)]
+    clusters: usize,
+    /// Minutes of the rounds, after one that is not measured; a poll a minute.
+    #[arg(long, default_value_t = 10)]
+    minutes: u32,
+    /// Only the rounds.
+    #[arg(long)]
+    rounds_only: bool,
+    /// What cargo passes to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// Runs as the peer: asks for a page of this address again and again, and only scans it.
+    #[arg(long, hide = true)]
+    peer: Option<String>,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        if let Some(url) = &arguments.peer {
+            return peer(url).await;
+        }
+        if !arguments.rounds_only {
+            steady().await;
+        }
+        rounds(arguments.clusters, arguments.minutes).await;
+    });
+}
+
+/// The real binary, watching every cluster of `atlas`.
+fn exporter(atlas: &Atlas, folder: &Path, poll: &str) -> (Running, String) {
+    let config = format!(
+        "[atlas]\nbase_url = \"{}\"\n[atlas.service_account]\nclient_id = \"bench\"\nclient_secret = \"bench\"\n\
+         [poll]\n{poll}\n[collectors]\nevents = false\nbuckets = false\n[[projects]]\nid = \"{}\"\n",
+        atlas.url,
+        atlas::PROJECT
+    );
+    std::fs::write(folder.join("config.toml"), config).unwrap();
+    let authority = folder.join("ca.pem");
+    std::fs::write(&authority, &atlas.authority).unwrap();
+    let port = free_port();
+    let child = process::exporter(folder, port).env("SSL_CERT_FILE", authority).spawn().unwrap();
+    (Running(child), format!("http://127.0.0.1:{port}"))
+}
+
+/// CPU, pages and polls since the last time.
+struct Window<'a> {
+    exporter: &'a Running,
+    url: &'a str,
+    before: (f64, f64, f64),
+}
+
+impl<'a> Window<'a> {
+    async fn begin(exporter: &'a Running, url: &'a str) -> Self {
+        let mut window = Self { exporter, url, before: (0.0, 0.0, 0.0) };
+        window.before = window.now().await;
+        window
+    }
+
+    async fn now(&self) -> (f64, f64, f64) {
+        let scrape = scrape(self.url).await;
+        let polls = polls(&scrape).values().sum();
+        (self.exporter.cpu(), scrape["mongodbatlas_backup_exporter_listing_pages_read_total"], polls)
+    }
+
+    /// Seconds of CPU a poll and a page, and pages a poll.
+    async fn end(self) -> (f64, f64, f64) {
+        let (cpu, pages, polls) = self.now().await;
+        let (cpu, pages) = (cpu - self.before.0, pages - self.before.1);
+        let polls = polls - self.before.2;
+        (cpu / polls, cpu / pages, pages / polls)
+    }
+}
+
+async fn steady() {
+    let atlas = Atlas::start(1, LONG).await;
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (full, full_url) = exporter(&atlas, folders[0].path(), "interval = \"1s\"\nincremental = false");
+    let (newest, newest_url) = exporter(&atlas, folders[1].path(), "interval = \"100ms\"");
+    get_ready(&full_url).await;
+    get_ready(&newest_url).await;
+    let (mut ratios, mut fulls, mut news, mut pages, mut requests) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), 0.0_f64);
+    let (mut scans, mut page_ratios) = (Vec::new(), Vec::new());
+    for _ in 0..WINDOWS {
+        let windows = (Window::begin(&full, &full_url).await, Window::begin(&newest, &newest_url).await);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let ((full, page, of_pages), (new, _, one)) = (windows.0.end().await, windows.1.end().await);
+        assert!((90.0..110.0).contains(&of_pages), "{of_pages} pages a full listing");
+        requests = requests.max(one);
+        let scan = scan(&atlas.plain_url);
+        ratios.push(full / new);
+        page_ratios.push(page / scan);
+        fulls.push(full * 1e3);
+        news.push(new * 1e6);
+        pages.push(page * 1e6);
+        scans.push(scan * 1e6);
+    }
+    println!("| over TLS, gzip, medians of {WINDOWS} | | |\n|---|---|---|");
+    println!("| a full listing of {LONG} jobs | {:.1} ms | 100 requests |", median(fulls));
+    println!("| a steady poll of the same | {:.0} µs | {requests:.2} requests |", median(news));
+    println!("| full listing / steady poll | **{:.0}** | |", median(ratios));
+    println!("| a page of 500, read, inflated, decoded and folded | {:.0} µs | |", median(pages));
+    println!(
+        "| the same page by a bare client, plain, without TLS, and only scanned | {:.0} µs | |",
+        median(scans)
+    );
+    println!("| the one / the other | **{:.1}** | |", median(page_ratios));
+}
+
+/// Seconds of CPU that a bare client takes for a page.
+fn scan(url: &str) -> f64 {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--peer", url])
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+}
+
+async fn peer(url: &str) {
+    const PAGES: u32 = 500;
+    let client = reqwest::Client::builder().no_gzip().build().unwrap();
+    let mut before = 0.0;
+    let mut quotes = 0;
+    for number in 0..=PAGES {
+        if number == 1 {
+            // The first one connects.
+            before = cpu(std::process::id());
+        }
+        let page = client.get(url).send().await.unwrap().bytes().await.unwrap();
+        quotes += memchr::memchr_iter(b'"', &page).count();
+    }
+    assert!(quotes > 1000);
+    println!("{}", (cpu(std::process::id()) - before) / f64::from(PAGES));
+}
+
+async fn rounds(clusters: usize, minutes: u32) {
+    let atlas = Atlas::start(clusters, MANY).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (exporter, url) = exporter(&atlas, folder.path(), "interval = \"1m\"");
+    let ready = get_ready(&url).await;
+    println!(
+        "\n{clusters} clusters with {MANY} past jobs each, a poll a minute over TLS; ready after {:.1} s",
+        ready.as_secs_f64()
+    );
+    // The first round walks every listing to its end.
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let first = scrape(&url).await;
+    let client = reqwest::Client::builder().no_gzip().build().unwrap();
+    let (began, cpu, requests) = (Instant::now(), exporter.cpu(), atlas.answered());
+    let mut resident = vec![exporter.resident_mebibytes()];
+    for minute in 1..=minutes {
+        // As Prometheus does, and compressed.
+        for quarter in 1..=4 {
+            let at = began + Duration::from_mins(u64::from(minute) - 1) + Duration::from_secs(15) * quarter;
+            tokio::time::sleep_until(at.into()).await;
+            let answer = client.get(format!("{url}/metrics")).header("accept-encoding", "gzip");
+            answer.send().await.unwrap().bytes().await.unwrap();
+        }
+        resident.push(exporter.resident_mebibytes());
+    }
+    let cpu = exporter.cpu() - cpu;
+    let requests = atlas.answered() - requests;
+    let (last, first) = (scrape(&url).await, polls(&first));
+    let made = polls(&last);
+    let fewest = made.iter().map(|(labels, polls)| polls - first[labels]).fold(f64::MAX, f64::min);
+    let all = made.values().sum::<f64>() - first.values().sum::<f64>();
+    let failed: f64 =
+        of(&last, "mongodbatlas_backup_export_poll_failures_total").map(|(_, polls)| polls).sum();
+    // An interval may come a tenth late.
+    let due = (f64::from(minutes) / 1.1).floor();
+    println!("| {minutes} minutes | |\n|---|---|");
+    println!(
+        "| polls | {all:.0}, {requests} requests; fewest of a cluster {fewest:.0}, {due:.0} were due; {failed:.0} failed |"
+    );
+    println!("| CPU a poll, a compressed scrape every 15 s included | **{:.0} µs** |", cpu * 1e6 / all);
+    let of_minutes: Vec<_> = resident.iter().map(|mebibytes| format!("{mebibytes:.1}")).collect();
+    println!("| resident, MiB, minute by minute | {} |", of_minutes.join(", "));
+    println!("| most ever resident | {:.1} MiB |", exporter.peak_mebibytes());
+}

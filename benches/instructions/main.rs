@@ -1,0 +1,76 @@
+//! Does one piece of work so many times, for `tests/instructions` to count its instructions. See `README.md` beside its folder.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+
+#[path = "../page/mod.rs"]
+mod page;
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use atlas_backup_exporter::board::{Board, GoodPoll};
+use atlas_backup_exporter::exposition::{Exposition, Format};
+use atlas_backup_exporter::model::{Expected, Fold};
+use atlas_backup_exporter::self_metrics::SelfMetrics;
+use atlas_client::{ENDPOINTS, ProjectId, Target, decode_jobs};
+use jiff::Timestamp;
+use page::page;
+use tokio::time::Instant;
+
+const CLUSTERS: usize = 1000;
+const STALE_AFTER: Duration = Duration::from_mins(15);
+
+fn main() {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let times = || arguments[1].parse().unwrap();
+    match arguments.first().map(String::as_str) {
+        Some("accumulate") => accumulate(times()),
+        Some("render") => render(times()),
+        _ => println!("This is a part of tests/instructions, which starts it."),
+    }
+}
+
+/// A page of 500 export jobs, decoded and accumulated.
+fn accumulate(times: usize) {
+    let page = page().into_bytes();
+    for _ in 0..times {
+        let mut fold = Fold::default();
+        fold.add_page(decode_jobs(black_box(&page)).unwrap());
+        black_box(fold.finish());
+    }
+}
+
+/// A view of a thousand clusters, written.
+fn render(times: usize) {
+    let at = Timestamp::from_second(1_767_225_600).unwrap();
+    let board = board(at);
+    let metrics = Arc::new(SelfMetrics::new(&ENDPOINTS, at));
+    for _ in 0..times {
+        let (view, interval) = (Arc::new(board.view(Instant::now())), Duration::from_mins(1));
+        let exposition = Exposition::new(view, metrics.clone(), interval, None, Format::OpenMetrics).unwrap();
+        exposition.write_to(&mut std::io::sink()).unwrap();
+    }
+}
+
+fn board(at: Timestamp) -> Board {
+    let mut fold = Fold::default();
+    fold.add_page(decode_jobs(page().as_bytes()).unwrap());
+    let report = fold.finish();
+    let board = Board::new(STALE_AFTER);
+    let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();
+    board.watch_project(&project_id);
+    board.name_project(&project_id, "payments".to_owned());
+    for number in 0..CLUSTERS {
+        let target = Target { project_id: project_id.clone(), cluster_name: format!("cluster-{number}") };
+        board.watch(&target, Expected::default());
+        let good = GoodPoll {
+            report: report.clone(),
+            last_progress: Some(at),
+            finished_at: at,
+            finished: Instant::now(),
+        };
+        board.publish(&target, at, Duration::from_millis(123), Ok(good));
+    }
+    board
+}

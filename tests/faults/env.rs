@@ -1,0 +1,226 @@
+//! An Atlas with faults that come and go: each on a cluster with a healthy one in the same project.
+
+use std::path::{Path, PathBuf};
+
+use atlas_simulator::{AtlasState, Cluster, Entry, Fault as Play, ORGANIZATION, Project, Simulator};
+use tempfile::TempDir;
+
+use super::jobs;
+use super::scenario::{Fault, How, Signs};
+use crate::support::authority::Authority;
+use crate::support::fault_proxy::{FaultProxy, Way};
+use crate::support::harness::{
+    Exporter, PRIVATE_KEY, SECRET, Setup, api_key, by_api_key, by_service_account, command, service_account,
+    simulator,
+};
+
+/// Figures of clusters that cannot be polled are withdrawn after this time.
+pub(super) const STALE_AFTER: f64 = 12.0;
+
+/// A cluster of a project with which no fault has anything to do.
+pub(super) const ELSEWHERE: &str = "elsewhere";
+
+/// Secrets after they were rotated.
+pub(super) const ROTATED: &str = "mdb_sa_sk_rotated_never_to_be_seen";
+
+/// What is added to the clock of the process under test, in a file of its folder.
+const CLOCK: &str = "clock";
+
+/// The library that stands between a process and its clock, of Debian's package `libfaketime`.
+fn faketime() -> String {
+    let path = |architecture: &str| format!("/usr/lib/{architecture}-linux-gnu/faketime/libfaketimeMT.so.1");
+    let found = ["x86_64", "aarch64"].map(path).into_iter().find(|path| Path::new(path).exists());
+    found.expect("Debian's libfaketime is installed")
+}
+
+/// A fault, and the clusters that it is about.
+pub(super) struct Case {
+    pub(super) fault: Fault,
+    pub(super) project: String,
+    pub(super) faulty: String,
+    pub(super) healthy: String,
+}
+
+impl Case {
+    /// The path of the export jobs that it is about.
+    pub(super) fn path(&self) -> String {
+        format!("/clusters/{}/backup/exports", self.faulty)
+    }
+
+    /// A path of the case, from one with places for it.
+    fn fill(&self, path: &str) -> String {
+        path.replace("{project}", &self.project).replace("{cluster}", &self.faulty)
+    }
+}
+
+pub(super) struct Env {
+    pub(super) simulator: Simulator,
+    front: FaultProxy,
+    proxy: FaultProxy,
+    authority: Authority,
+    setup: Setup,
+    folder: PathBuf,
+}
+
+pub(super) fn project(index: usize) -> String {
+    format!("32b6e34b3d91647abb{index:06x}")
+}
+
+fn listed() -> Cluster {
+    Cluster { jobs: jobs::plain().into_iter().map(Entry::Raw).collect(), ..Cluster::default() }
+}
+
+fn world(cases: &[Case]) -> AtlasState {
+    let mut world = AtlasState { accounts: vec![service_account(), api_key()], ..AtlasState::default() };
+    for case in cases {
+        let clusters = Project::new("payments").with(&case.faulty, listed()).with(&case.healthy, listed());
+        world.projects.insert(case.project.clone(), clusters);
+    }
+    world.projects.insert(project(cases.len()), Project::new("elsewhere").with(ELSEWHERE, listed()));
+    world
+}
+
+impl Env {
+    /// Where every fault that is not late is in force. All must be of the same kind, if there are several.
+    pub(super) async fn new(cases: &[Case], folder: &TempDir) -> Self {
+        let first = &cases[0].fault;
+        let world = world(cases);
+        let watched = world.projects.iter().map(|(id, project)| {
+            let clusters: Vec<_> = project.clusters.keys().collect();
+            format!("[[projects]]\nid = \"{id}\"\nclusters = {clusters:?}\n")
+        });
+        let watched: String = watched.collect();
+        let simulator = simulator(world).await;
+        let authority = Authority::new();
+        let secure = matches!(first.how, How::Way(_) | How::Proxy(_) | How::Address(_));
+        let way = if secure { Way::Tls(authority.good()) } else { Way::Plain };
+        let front = FaultProxy::before(&simulator, way).await;
+        let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
+        let environment = match first.how {
+            How::Proxy(_) => vec![("HTTPS_PROXY", proxy.plain_url())],
+            How::Clock(_) => vec![
+                ("LD_PRELOAD", faketime()),
+                ("FAKETIME_TIMESTAMP_FILE", folder.path().join(CLOCK).display().to_string()),
+                ("FAKETIME_NO_CACHE", "1".to_owned()),
+                // Time that is measured goes on when a clock is set.
+                ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ],
+            _ => Vec::new(),
+        };
+        let setup = Setup {
+            base_url: if secure { front.url() } else { front.plain_url() },
+            atlas: "ca_file = \"ca.pem\"\n".to_owned(),
+            credentials: credentials(first.signs),
+            poll: format!("interval = \"2s\"\ntimeout = \"5s\"\nstale_after = \"{STALE_AFTER}s\"\n"),
+            discovery: "interval = \"10m\"\n".to_owned(),
+            clusters: Vec::new(),
+            watched: Some(match first.how {
+                How::Listing(..) => format!("{watched}[[organizations]]\nid = \"{ORGANIZATION}\"\n"),
+                _ => watched + "[collectors]\nsnapshots = false\nevents = false\nbuckets = false\n",
+            }),
+            flags: vec!["--log.level=trace"],
+            environment,
+        };
+        let env = Self { simulator, front, proxy, authority, setup, folder: folder.path().to_owned() };
+        env.write("ca.pem", &env.authority.pem());
+        env.write("secret", secret(first.signs));
+        env.write(CLOCK, "+0");
+        env.configure(&env.setup.base_url);
+        for case in cases.iter().filter(|case| !case.fault.late) {
+            env.apply(case, None).await;
+        }
+        env
+    }
+
+    pub(super) async fn start(&self, folder: TempDir) -> Exporter {
+        let mut command = command();
+        command.current_dir(&self.folder).arg("--web.listen-address=127.0.0.1:0").args(&self.setup.flags);
+        command.envs(self.setup.environment.iter().map(|(name, value)| (name, value)));
+        Exporter::spawn(command, folder).await
+    }
+
+    pub(super) async fn apply(&self, case: &Case, exporter: Option<&Exporter>) {
+        match &case.fault.how {
+            How::Script(script) => self.front.answer(&case.path(), Some(script.clone())),
+            How::Listing(path, script) => self.front.answer(&case.fill(path), Some(script.clone())),
+            How::Simulated(what) => {
+                self.simulator.state().faults.push(Play::lasting(&case.path(), what.clone()));
+            }
+            How::Way(way) => self.front.set(way(&self.authority)).await,
+            How::Proxy(way) => self.proxy.set(way()).await,
+            How::World(apply, _) => apply(&mut self.simulator.state()),
+            How::Secret(secret) => {
+                match secret {
+                    Some(secret) => self.write("secret", secret),
+                    None => std::fs::remove_file(self.folder.join("secret")).unwrap(),
+                }
+                self.simulator.state().sessions.revoke_tokens();
+            }
+            How::Rotation => self.rotate(ROTATED),
+            How::Address(address) => self.configure_again(address, exporter),
+            How::Clock(seconds) => self.write(CLOCK, &format!("{seconds:+}")),
+        }
+    }
+
+    pub(super) async fn lift(&self, case: &Case, exporter: &Exporter) {
+        match &case.fault.how {
+            How::Script(_) => self.front.answer(&case.path(), None),
+            How::Listing(path, _) => self.front.answer(&case.fill(path), None),
+            How::Simulated(_) => {
+                self.simulator.state().faults.retain(|fault| fault.path != case.path());
+            }
+            How::Way(_) => self.front.set(Way::Tls(self.authority.good())).await,
+            How::Proxy(_) => self.proxy.set(Way::Tunnel).await,
+            How::World(_, lift) => lift(&mut self.simulator.state()),
+            How::Secret(_) => self.write("secret", secret(case.fault.signs)),
+            // It is none that has to end.
+            How::Rotation => {}
+            How::Address(_) => self.configure_again(&self.setup.base_url, Some(exporter)),
+            How::Clock(_) => self.write(CLOCK, "+0"),
+        }
+    }
+
+    /// The new secret is on disk before the old one ends.
+    fn rotate(&self, secret: &str) {
+        self.write("secret", secret);
+        let mut world = self.simulator.state();
+        world.accounts.iter_mut().for_each(|account| secret.clone_into(&mut account.secret));
+        world.sessions.revoke_tokens();
+        world.sessions.expire_nonces();
+    }
+
+    fn configure_again(&self, base_url: &str, exporter: Option<&Exporter>) {
+        self.configure(base_url);
+        if let Some(exporter) = exporter {
+            exporter.signal("HUP");
+        }
+    }
+
+    fn configure(&self, base_url: &str) {
+        self.write("config.toml", &self.setup.toml().replace(&self.setup.base_url, base_url));
+    }
+
+    /// Nobody reads half a file.
+    fn write(&self, name: &str, text: &str) {
+        let next = self.folder.join("next");
+        std::fs::write(&next, text).unwrap();
+        std::fs::rename(next, self.folder.join(name)).unwrap();
+    }
+}
+
+/// What stands in the file of the secret.
+fn secret(signs: Signs) -> &'static str {
+    if signs == Signs::KeyByFile { PRIVATE_KEY } else { SECRET }
+}
+
+fn credentials(signs: Signs) -> String {
+    let by_file = |inline: String, key: &str, secret: &str| {
+        inline.replace(&format!("{key} = \"{secret}\""), &format!("{key}_file = \"secret\""))
+    };
+    match signs {
+        Signs::Account => by_service_account(),
+        Signs::AccountByFile => by_file(by_service_account(), "client_secret", SECRET),
+        Signs::Key => by_api_key(),
+        Signs::KeyByFile => by_file(by_api_key(), "private_key", PRIVATE_KEY),
+    }
+}

@@ -1,0 +1,104 @@
+//! Atlas answers with a newer schema.
+
+use super::bodies::{body, headed, listing};
+use super::jobs;
+use super::odd::job;
+use super::scenario::{Fault, Outcome::Good};
+
+pub(super) fn schema() -> Vec<Fault> {
+    use serde_json::json;
+    let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    vec![
+        job(
+            "unknown fields",
+            "objects, lists and numbers of new names",
+            Good(&[]),
+            &json!({"region": {"a": [1, null, {"b": 1e9}]}, "retries": 3, "kind": "INCREMENTAL"}),
+        ),
+        body(
+            "unknown fields of the listing",
+            "new names beside `results`",
+            Good(&[]),
+            jobs::page(&jobs::plain())
+                .replace("\"links\":[]", "\"links\":[],\"cursor\":\"abc\",\"total\":{\"a\":1}"),
+        ),
+        body(
+            "an unknown field as deep as a well",
+            "100,000 lists in each other",
+            Good(&[]),
+            jobs::with_raw(&format!("\"well\":{nested}")),
+        ),
+        job(
+            "an unknown state",
+            "`\"state\":\"Archived\"`",
+            Good(&[
+                ("latest_job_state", "state=\"Unknown\"", Some(1.0)),
+                ("jobs", "state=\"Unknown\"", Some(1.0)),
+                ("jobs", "state=\"Successful\"", Some(0.0)),
+                ("failures_since_last_success", "", Some(1.0)),
+            ]),
+            &json!({"state": "Archived"}),
+        ),
+        job("a state in capitals", "`\"state\":\"SUCCESSFUL\"`", Good(&[]), &json!({"state": "SUCCESSFUL"})),
+        body(
+            "no state",
+            "the field is gone",
+            Good(&[("latest_job_state", "state=\"Unknown\"", Some(1.0))]),
+            jobs::without("state"),
+        ),
+        job(
+            "a state of null",
+            "`\"state\":null`",
+            Good(&[("latest_job_state", "state=\"Unknown\"", Some(1.0))]),
+            &json!({"state": null}),
+        ),
+        body(
+            "no time of creation",
+            "the field is gone",
+            Good(&[
+                ("latest_job_state", "state=\"Failed\"", Some(1.0)),
+                ("jobs", "state=\"Successful\"", Some(1.0)),
+            ]),
+            jobs::without("createdAt"),
+        ),
+        body(
+            "no end",
+            "`finishedAt` is gone",
+            Good(&[
+                ("last_finished_timestamp_seconds", "state=\"Successful\"", None),
+                ("last_success_duration_seconds", "", None),
+            ]),
+            jobs::without("finishedAt"),
+        ),
+        body(
+            "no counts",
+            "`exportStatus` is gone",
+            Good(&[("progress_ratio", "", None)]),
+            jobs::without("exportStatus"),
+        ),
+        body(
+            "no id",
+            "the field is gone",
+            Good(&[("jobs", "state=\"Successful\"", Some(1.0))]),
+            jobs::without("id"),
+        ),
+        headed(
+            "a version that ends",
+            "`Deprecation` and `Sunset`",
+            Good(&[]),
+            &[
+                ("content-type", "application/vnd.atlas.2023-01-01+json"),
+                ("deprecation", "Mon, 02 Mar 2026 00:00:00 GMT"),
+                ("sunset", "Tue, 02 Mar 2027 00:00:00 GMT"),
+            ],
+            listing(),
+        ),
+        headed(
+            "a version that is newer",
+            "`Content-Type` of 2031",
+            Good(&[]),
+            &[("content-type", "application/vnd.atlas.2031-01-01+json;charset=utf-8")],
+            listing(),
+        ),
+    ]
+}

@@ -1,0 +1,128 @@
+//! Listings of several pages, in the middle of which something happens.
+
+use serde_json::{Value, json};
+
+use super::jobs;
+use super::scenario::{Fault, Figure, Outcome, http, script};
+use crate::support::fault_proxy::{FOR_EVER, Step};
+use Outcome::{Fails, Good};
+
+/// Jobs of a page that is full.
+const FULL: usize = 500;
+
+/// Job number `number`, the higher the older.
+fn job(number: usize, state: &str) -> Value {
+    let (hour, minute) = ((FULL * 2 - number) / 60, (FULL * 2 - number) % 60);
+    let mut job = json!({
+        "id": format!("65a1f0b2c3d4e5f6{number:08x}"),
+        "createdAt": format!("2026-03-02T{hour:02}:{minute:02}:00Z"),
+        "state": state,
+    });
+    if !matches!(state, "Queued" | "InProgress") {
+        job["finishedAt"] = json!("2026-03-03T03:04:05Z");
+    }
+    job
+}
+
+fn page(jobs: &[Value], next: bool) -> Vec<Step> {
+    let links = if next { json!([{"rel": "next", "href": "/"}]) } else { json!([]) };
+    let page = json!({"links": links, "results": jobs, "totalCount": 2 * FULL});
+    vec![Step::Send(http("200 OK", &[("content-type", "application/json")], page.to_string()))]
+}
+
+/// A full page of jobs, of which the newest is in `state`, and then what `second` makes of the next.
+fn pages(
+    name: &'static str,
+    made: &'static str,
+    outcome: Outcome,
+    state: &'static str,
+    second: impl Fn() -> Vec<Step> + Send + Sync + 'static,
+) -> Fault {
+    script(name, made, outcome, move |head| {
+        if head.contains("pageNum=1 ") {
+            let rest = (1..FULL).map(|number| job(number, "Successful"));
+            let all: Vec<_> = std::iter::once(job(0, state)).chain(rest).collect();
+            page(&all, true)
+        } else {
+            second()
+        }
+    })
+}
+
+pub(super) fn faults() -> Vec<Fault> {
+    const ENDED: &[Figure] = &[
+        ("jobs", "state=\"InProgress\"", Some(0.0)),
+        ("jobs", "state=\"Failed\"", Some(1.0)),
+        ("jobs", "state=\"Successful\"", Some(500.0)),
+        ("latest_job_state", "state=\"Failed\"", Some(1.0)),
+        ("failures_since_last_success", "", Some(1.0)),
+    ];
+    vec![
+        pages(
+            "a job that ends between two pages",
+            "in progress on the first, failed on the second",
+            Good(ENDED),
+            "InProgress",
+            || page(&[job(0, "Failed"), job(FULL, "Successful")], false),
+        ),
+        pages(
+            "a job that ended, and is older on the second page",
+            "failed on the first, in progress on the second",
+            Good(ENDED),
+            "Failed",
+            || page(&[job(0, "InProgress"), job(FULL, "Successful")], false),
+        ),
+        pages(
+            "a page that comes again",
+            "the second is the first",
+            Good(&[("jobs", "state=\"Successful\"", Some(500.0))]),
+            "Successful",
+            || page(&(0..FULL - 1).map(|number| job(number, "Successful")).collect::<Vec<_>>(), false),
+        ),
+        pages("a second page that is refused", "500", Fails("server_error"), "Successful", || {
+            vec![Step::Send(http("500 Internal Server Error", &[], ""))]
+        }),
+        pages("a second page that hangs", "nothing is said", Fails("timeout"), "Successful", || {
+            vec![FOR_EVER]
+        }),
+        pages(
+            "a second page that breaks off",
+            "the connection is torn down in its body",
+            Fails("invalid_response"),
+            "Successful",
+            || {
+                vec![
+                    Step::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"results\":[".to_vec()),
+                    Step::Reset,
+                ]
+            },
+        ),
+        pages(
+            "a second page that is another thing",
+            "an error as 200",
+            Fails("invalid_response"),
+            "Successful",
+            || vec![Step::Send(http("200 OK", &[], "{\"error\":500}"))],
+        ),
+        pages(
+            "a second page that is gone",
+            "404: the cluster was deleted meanwhile",
+            Fails("not_found"),
+            "Successful",
+            || {
+                vec![Step::Send(http(
+                    "404 Not Found",
+                    &[],
+                    "{\"error\":404,\"errorCode\":\"CLUSTER_NOT_FOUND\"}",
+                ))]
+            },
+        ),
+        pages(
+            "a listing that becomes empty",
+            "the second page lists nothing",
+            Good(&[("jobs", "state=\"Successful\"", Some(500.0))]),
+            "Successful",
+            || vec![Step::Send(http("200 OK", &[], jobs::page(&[])))],
+        ),
+    ]
+}

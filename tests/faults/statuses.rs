@@ -1,0 +1,163 @@
+//! Each status that Atlas documents, and those of what stands between.
+
+use std::time::Duration;
+
+use super::jobs;
+use super::scenario::{Fault, Others, Outcome, Recovery, UNTOLD, header, http, script};
+use crate::support::fault_proxy::{FOR_EVER, Step};
+use Outcome::{Fails, Good};
+
+/// An error as Atlas documents them, which repeats the credentials of the request.
+fn body(status: &str, code: &str, head: &str) -> String {
+    let (number, reason) = status.split_once(' ').unwrap();
+    let detail = format!("Authorization: {} is not what I like.", header(head, "authorization"));
+    let number: u16 = number.parse().unwrap();
+    serde_json::json!({"error": number, "reason": reason, "errorCode": code, "detail": detail, "parameters": []})
+        .to_string()
+}
+
+/// `status` with an error of Atlas, and with further headers.
+fn refused(
+    status: &'static str,
+    code: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    reason: &'static str,
+) -> Fault {
+    let suffix = headers.first().map(|(_, value)| format!(", {value}")).unwrap_or_default();
+    let name = format!("{} {code}{suffix}", status.split(' ').next().unwrap());
+    let made = match headers {
+        [] => "an error of Atlas".to_owned(),
+        [(name, value), ..] => format!("an error of Atlas with `{name}: {value}`"),
+    };
+    script(name, made, Fails(reason), move |head| {
+        let headers = [&[("content-type", "application/json")], headers].concat();
+        vec![Step::Send(http(status, &headers, body(status, code, head)))]
+    })
+}
+
+/// `status` with a page for people.
+fn page(status: &'static str, reason: &'static str) -> Fault {
+    let number = status.split(' ').next().unwrap();
+    script(format!("{number} with a page"), "HTML for people", Fails(reason), move |head| {
+        let page = format!("<html><h1>{status}</h1><pre>{head}</pre>").repeat(3);
+        vec![Step::Send(http(status, &[("content-type", "text/html")], page))]
+    })
+}
+
+/// `status` without a body.
+fn bare(
+    status: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    reason: &'static str,
+) -> Fault {
+    let number = status.split(' ').next().unwrap();
+    script(format!("{number} without a body"), "the status alone", Fails(reason), move |_| {
+        vec![Step::Send(http(status, headers, ""))]
+    })
+}
+
+/// The listing behind `before`, which are answers that are none yet.
+fn after(name: &'static str, made: &'static str, before: &'static str) -> Fault {
+    script(name, made, Good(&[]), move |_| {
+        let listing = http("200 OK", &[("content-type", "application/json")], jobs::page(&jobs::plain()));
+        vec![Step::Send([before.as_bytes(), &listing].concat())]
+    })
+}
+
+pub(super) fn refusals() -> Vec<Fault> {
+    vec![
+        refused("400 Bad Request", "VALIDATION_ERROR", &[], "bad_request"),
+        refused("400 Bad Request", "CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API", &[], "bad_request"),
+        refused("401 Unauthorized", "UNEXPECTED_ERROR", &[], "unauthorized"),
+        refused("401 Unauthorized", "USER_UNAUTHORIZED", &[], "forbidden"),
+        refused("403 Forbidden", "USER_UNAUTHORIZED", &[], "forbidden"),
+        refused("403 Forbidden", "IP_ADDRESS_NOT_ON_ACCESS_LIST", &[], "forbidden"),
+        page("403 Forbidden", "forbidden"),
+        refused("404 Not Found", "CLUSTER_NOT_FOUND", &[], "not_found"),
+        refused("404 Not Found", "GROUP_NOT_FOUND", &[], "not_found"),
+        page("404 Not Found", "not_found"),
+        refused("405 Method Not Allowed", "METHOD_NOT_ALLOWED", &[], "bad_request"),
+        refused("406 Not Acceptable", "INVALID_ACCEPT_HEADER", &[], "bad_request"),
+        bare("407 Proxy Authentication Required", &[("proxy-authenticate", "Basic realm=x")], "bad_request"),
+        bare("408 Request Timeout", &[], "bad_request"),
+        refused("409 Conflict", "CLUSTER_BEING_CHANGED", &[], "bad_request"),
+        refused("410 Gone", "VERSION_GONE", &[("sunset", "Thu, 01 Jan 2026 00:00:00 GMT")], "bad_request"),
+        refused("415 Unsupported Media Type", "UNSUPPORTED_MEDIA_TYPE", &[], "bad_request"),
+        bare("451 Unavailable For Legal Reasons", &[], "bad_request"),
+        script("404 whose body hangs", "the head, and half of the body", Fails("not_found"), |_| {
+            vec![Step::Send(b"HTTP/1.1 404 Not Found\r\ncontent-length: 999\r\n\r\n{".to_vec()), FOR_EVER]
+        }),
+        script("404 whose body breaks off", "the connection is torn down", Fails("not_found"), |_| {
+            vec![Step::Send(b"HTTP/1.1 404 Not Found\r\ncontent-length: 999\r\n\r\n{".to_vec()), Step::Reset]
+        }),
+        script("404 with an endless body", "48 MiB, as fast as they are read", Fails("not_found"), |_| {
+            let head = UNTOLD.replace("200 OK", "404 Not Found").into_bytes();
+            vec![Step::Send(head), Step::Spaces(48 << 20)]
+        }),
+        script("404 with a bomb", "gzip of 32 MiB", Fails("not_found"), {
+            let bomb = http("404 Not Found", &[("content-encoding", "gzip")], super::bodies::bomb());
+            move |_| vec![Step::Send(bomb.clone())]
+        }),
+    ]
+}
+
+pub(super) fn limits() -> Vec<Fault> {
+    const CODE: &str = "RATE_LIMITED_TOKEN_BUCKET";
+    const STATUS: &str = "429 Too Many Requests";
+    vec![
+        refused(STATUS, CODE, &[("retry-after", "2")], "rate_limited").others(Others::Wait),
+        refused(STATUS, "RATE_LIMITED", &[], "rate_limited"),
+        refused(STATUS, CODE, &[("retry-after", "soon")], "rate_limited"),
+        refused(STATUS, CODE, &[("retry-after", "-5")], "rate_limited"),
+        refused(STATUS, CODE, &[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")], "rate_limited"),
+        refused(STATUS, CODE, &[("retry-after", "99999999999999999999")], "rate_limited")
+            .others(Others::Wait)
+            .recovery(Recovery::Kept)
+            .late(),
+        script("429 until a date", "`Retry-After` is a date in two seconds", Fails("rate_limited"), |head| {
+            let then = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2);
+            let date = then.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            vec![Step::Send(http(STATUS, &[("retry-after", &date)], body(STATUS, CODE, head)))]
+        })
+        .others(Others::Wait),
+        page(STATUS, "rate_limited"),
+    ]
+}
+
+pub(super) fn outages() -> Vec<Fault> {
+    vec![
+        refused("500 Internal Server Error", "UNEXPECTED_ERROR", &[], "server_error"),
+        bare("501 Not Implemented", &[], "server_error"),
+        page("502 Bad Gateway", "server_error"),
+        refused("503 Service Unavailable", "SERVICE_UNAVAILABLE", &[], "server_error"),
+        refused("503 Service Unavailable", "SERVICE_UNAVAILABLE", &[("retry-after", "2")], "server_error")
+            .others(Others::Wait),
+        page("504 Gateway Timeout", "server_error"),
+        bare("520 Unknown", &[], "server_error"),
+        bare("999 Nobody Knows", &[], "invalid_response"),
+        bare("201 Created", &[], "invalid_response"),
+        bare("204 No Content", &[], "invalid_response"),
+        bare("206 Partial Content", &[("content-range", "bytes 0-0/1")], "invalid_response"),
+        bare("300 Multiple Choices", &[], "invalid_response"),
+        bare("301 Moved Permanently", &[("location", "http://127.0.0.1:9/elsewhere")], "invalid_response"),
+        bare("302 Found", &[], "invalid_response"),
+        bare("303 See Other", &[("location", "/elsewhere")], "invalid_response"),
+        bare("304 Not Modified", &[], "invalid_response"),
+        bare("307 Temporary Redirect", &[("location", "?pageNum=1")], "invalid_response"),
+        bare("308 Permanent Redirect", &[("location", "//elsewhere.test/")], "invalid_response"),
+        bare("101 Switching Protocols", &[("upgrade", "h2c"), ("connection", "upgrade")], "invalid_response"),
+        after("100 before the answer", "`100 Continue`, then the listing", "HTTP/1.1 100 Continue\r\n\r\n"),
+        after(
+            "103 before the answer",
+            "`103 Early Hints`, then the listing",
+            "HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n",
+        ),
+        script("100 for ever", "`100 Continue` again and again", Fails("timeout"), |_| {
+            let again = [
+                Step::Send(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
+                Step::Wait(Duration::from_millis(50)),
+            ];
+            std::iter::repeat_n(again, 2000).flatten().collect()
+        }),
+    ]
+}

@@ -1,0 +1,359 @@
+//! Both ways to sign in, their expiry, and refused secrets.
+
+use std::time::Duration;
+
+use atlas_simulator::{Cluster, Fault, FaultKind, Job, JobOutcome, Simulator};
+
+use crate::support::harness::{
+    PRIVATE_KEY, PROJECT, SECRET, Setup, by_api_key, command, requests, simulator, world,
+};
+
+const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+async fn five_clusters() -> Simulator {
+    simulator(world(
+        NAMES.map(|name| {
+            (name, Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]))
+        }),
+    ))
+    .await
+}
+
+fn by_key(simulator: &Simulator) -> Setup {
+    Setup { credentials: by_api_key(), ..Setup::new(simulator) }
+}
+
+fn mints(simulator: &Simulator) -> usize {
+    requests(simulator, "POST /api/oauth/token")
+}
+
+fn refusals(simulator: &Simulator) -> usize {
+    simulator.state().requests.iter().filter(|seen| seen.status == 401).count()
+}
+
+#[tokio::test]
+async fn one_token_serves_every_cluster() {
+    let simulator = five_clusters().await;
+    let exporter = Setup::new(&simulator).start().await;
+    let scrape = exporter.polled_again(4.0).await;
+    assert!(NAMES.iter().all(|name| scrape.up(name) == Some(1.0)));
+    assert_eq!((mints(&simulator), refusals(&simulator)), (1, 0));
+    exporter.assert_no_secret().await;
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_it_ends() {
+    let simulator = five_clusters().await;
+    simulator.state().sessions.token_lifetime = Duration::from_secs(13);
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    tokio::time::sleep(Duration::from_millis(11_500)).await;
+    assert_eq!(mints(&simulator), 2, "it lives for another second");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    exporter.polled_again(2.0).await;
+    assert_eq!((mints(&simulator), refusals(&simulator)), (2, 0));
+}
+
+#[tokio::test]
+async fn a_token_of_no_life_does_not_drain_the_mint() {
+    let simulator = five_clusters().await;
+    simulator.state().sessions.token_lifetime = Duration::ZERO;
+    let exporter = Setup::new(&simulator).start().await;
+    let scrape = exporter.polled_again(10.0).await;
+    assert_eq!(scrape.value("last_poll_error_info", "a", "unauthorized"), Some(1.0));
+    // One at first, one for the doubt that a 401 raises.
+    assert_eq!(mints(&simulator), 2);
+}
+
+#[tokio::test]
+async fn a_renewal_that_fails_leaves_the_token_in_use() {
+    let simulator = five_clusters().await;
+    simulator.state().sessions.token_lifetime = Duration::from_secs(22);
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    simulator.state().faults.push(Fault::lasting("oauth/token", FaultKind::Status(503, "E", Vec::new())));
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    assert!(mints(&simulator) >= 2, "a renewal was tried");
+    let scrape = exporter.scrape().await;
+    assert!(NAMES.iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
+    assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty());
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_renewal_that_hangs() {
+    let simulator = five_clusters().await;
+    simulator.state().sessions.token_lifetime = Duration::from_secs(22);
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    simulator.state().faults.push(Fault::lasting("oauth/token", FaultKind::Hang));
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let scrape = exporter.polled_again(10.0).await;
+    assert!(NAMES.iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
+    assert!(
+        scrape
+            .of("mongodbatlas_backup_export_last_poll_duration_seconds")
+            .iter()
+            .all(|(_, seconds)| *seconds < 3.0)
+    );
+    assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty());
+}
+
+#[tokio::test]
+async fn a_401_of_one_cluster_takes_nothing_from_the_others() {
+    let simulator = five_clusters().await;
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    let refused = FaultKind::Status(401, "UNEXPECTED_ERROR", Vec::new());
+    let away = FaultKind::Status(503, "UNEXPECTED_ERROR", Vec::new());
+    simulator.state().faults = vec![Fault::lasting("/a/", refused), Fault::lasting("oauth/token", away)];
+    let scrape = exporter.polled_again(6.0).await;
+    assert_eq!(scrape.value("last_poll_error_info", "a", "unauthorized"), Some(1.0), "{scrape:#?}");
+    assert!(NAMES[1..].iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
+}
+
+#[tokio::test]
+async fn a_missing_role_raises_no_doubt_so_that_a_revoked_token_still_can() {
+    let simulator = five_clusters().await;
+    let refused = FaultKind::Status(401, "USER_UNAUTHORIZED", Vec::new());
+    simulator.state().faults.push(Fault::lasting("/a/", refused));
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled_again(3.0).await;
+    assert_eq!(mints(&simulator), 1);
+    simulator.state().sessions.revoke_tokens();
+    let scrape = exporter.polled_again(4.0).await;
+    assert!(NAMES[1..].iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
+    assert_eq!(mints(&simulator), 2);
+}
+
+#[tokio::test]
+async fn tokens_that_are_no_good_are_told_apart_and_not_hammered() {
+    for (token, reason) in [
+        (r#"{"access_token":"wrong","expires_in":3600,"token_type":"Bearer"}"#, "unauthorized"),
+        (r#"{"access_token":"not\na\nheader","expires_in":3600}"#, "invalid_response"),
+        (r#"{"expires_in":3600}"#, "invalid_response"),
+    ] {
+        let simulator = five_clusters().await;
+        simulator.state().faults.push(Fault::lasting("oauth/token", FaultKind::Body(token)));
+        let exporter = Setup::new(&simulator).start().await;
+        let scrape = exporter.polled_again(8.0).await;
+        for name in NAMES {
+            assert_eq!(scrape.value("last_poll_error_info", name, reason), Some(1.0), "{token}: {scrape:#?}");
+        }
+        assert!(mints(&simulator) <= 3, "{token}: {}", mints(&simulator));
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_replaced_once_and_costs_no_poll() {
+    let simulator = five_clusters().await;
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    simulator.state().sessions.revoke_tokens();
+    let scrape = exporter.polled_again(4.0).await;
+    assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty(), "{scrape:#?}");
+    assert_eq!(mints(&simulator), 2);
+}
+
+#[tokio::test]
+async fn a_401_that_no_token_cures_does_not_drain_the_mint() {
+    let simulator = five_clusters().await;
+    let refused = FaultKind::Status(401, "UNEXPECTED_ERROR", Vec::new());
+    simulator.state().faults.push(Fault::lasting("/a/", refused));
+    let exporter = Setup::new(&simulator).start().await;
+    let scrape = exporter.polled_again(8.0).await;
+    assert_eq!(scrape.value("last_poll_error_info", "a", "unauthorized"), Some(1.0));
+    assert_eq!(scrape.up("b"), Some(1.0));
+    assert_eq!(mints(&simulator), 2);
+}
+
+#[tokio::test]
+async fn a_refused_secret_is_not_hammered_and_a_rotated_one_is_used_at_once() {
+    let simulator = five_clusters().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "mdb_sa_sk_wrong\n").unwrap();
+    let mut setup = Setup::new(&simulator);
+    setup.credentials =
+        "[atlas.service_account]\nclient_id = \"mdb_sa_id_1\"\nclient_secret_file = \"secret\"\n".to_owned();
+    let exporter = setup.start_in(folder).await;
+    let scrape = exporter.polled_again(10.0).await;
+    for name in NAMES {
+        assert_eq!(scrape.up(name), Some(0.0));
+        assert_eq!(scrape.value("last_poll_error_info", name, "reason=\"unauthorized\""), Some(1.0));
+        assert!(!scrape.has_figures(name));
+    }
+    assert_eq!(mints(&simulator), 1);
+    assert!(exporter.log().contains("invalid_client"));
+    assert!(!exporter.log().contains("mdb_sa_sk_wrong"));
+
+    std::fs::write(exporter.folder.path().join("secret"), SECRET).unwrap();
+    exporter.until(|scrape| NAMES.iter().all(|name| scrape.up(name) == Some(1.0))).await;
+    assert_eq!(mints(&simulator), 2);
+
+    std::fs::remove_file(exporter.folder.path().join("secret")).unwrap();
+    simulator.state().sessions.revoke_tokens();
+    exporter
+        .until(|scrape| scrape.value("last_poll_error_info", "a", "reason=\"unauthorized\"") == Some(1.0))
+        .await;
+}
+
+/// The log of an exporter whose secret is this, and the hints of `check`.
+async fn refused(secret: &str, key: bool) -> (String, String) {
+    // Each has a budget of tokens of its own.
+    let simulator = five_clusters().await;
+    let credentials = if key {
+        "[atlas.api_key]\npublic_key = \"pubkey\"\nprivate_key_file = \"secret\"\n"
+    } else {
+        "[atlas.service_account]\nclient_secret_file = \"secret\"\n"
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), secret).unwrap();
+    let environment = vec![("MONGODB_ATLAS_CLIENT_ID", "mdb_sa_id_1".to_owned())];
+    let environment = if key { Vec::new() } else { environment };
+    let setup = Setup {
+        credentials: credentials.to_owned(),
+        environment: environment.clone(),
+        ..Setup::new(&simulator)
+    };
+    let exporter = setup.start_in(folder).await;
+    exporter.polled_again(2.0).await;
+    let mut check = command();
+    check.current_dir(exporter.folder.path()).arg("check").envs(environment);
+    let output = check.output().await.unwrap();
+    (exporter.log(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn refused_secret_that_looks_odd_gets_a_hint() {
+    for (secret, hint) in [
+        (format!("\"{SECRET}\""), "has quotes around it"),
+        (format!("{{\"client_secret\": \"{SECRET}\"}}"), "looks like JSON"),
+        ("${ATLAS_SECRET}".to_owned(), "is a placeholder that nothing has filled in"),
+        (format!("mdb_sa_id_1\n{SECRET}"), "has more than one line"),
+        ("mdb_sa_id_1".to_owned(), "is a client id"),
+    ] {
+        let (log, table) = refused(&secret, false).await;
+        let line = log.lines().find(|line| line.contains("cannot get an access token")).unwrap();
+        let sources = "client_id_source=MONGODB_ATLAS_CLIENT_ID client_secret=\"from the file secret\"";
+        let said = format!("hint=\"the secret {hint}\"");
+        assert!(line.contains(&said) && line.contains(sources), "{line}");
+        let advice = format!(
+            "compare the id (from MONGODB_ATLAS_CLIENT_ID), or create a new secret or key in Atlas; the secret {hint}"
+        );
+        assert!(table.contains(&advice), "{table}");
+        for text in [log, table] {
+            assert!(!text.contains(SECRET) && !text.contains("ATLAS_SECRET"), "{text}");
+        }
+    }
+    let (log, table) = refused(&format!("'{PRIVATE_KEY}'"), true).await;
+    let said = "msg=\"Atlas refused the API key\" public_key=pubkey public_key_source=config.toml private_key=\"from the file secret\" hint=\"the private key has quotes around it\"";
+    assert_eq!(log.matches(said).count(), 1, "{log}");
+    let advice = "compare the id (from config.toml), or create a new secret or key in Atlas; the private key has quotes around it";
+    assert!(table.contains(advice), "{table}");
+    assert!(!log.contains(PRIVATE_KEY) && !table.contains(PRIVATE_KEY), "{log}{table}");
+    // What is merely wrong looks like nothing.
+    let (log, table) = refused("mdb_sa_sk_wrong", false).await;
+    assert!(
+        !log.contains("hint=") && table.contains("create a new secret or key in Atlas\n"),
+        "{log}{table}"
+    );
+}
+
+#[tokio::test]
+async fn a_digest_takes_one_round_trip_in_the_steady_state() {
+    let simulator = five_clusters().await;
+    let exporter = by_key(&simulator).start().await;
+    exporter.polled_again(2.0).await;
+    simulator.state().requests.clear();
+    exporter.polled_again(5.0).await;
+    let world = simulator.state();
+    // Up to one request a cluster was under way when the list was cleared.
+    assert!(world.requests.len() >= 20, "{:#?}", world.requests);
+    assert!(
+        world.requests.iter().all(|seen| seen.scheme == "Digest" && seen.status == 200),
+        "{:#?}",
+        world.requests
+    );
+    let mut counts: Vec<_> = world.requests.iter().filter_map(|seen| seen.nonce_count).collect();
+    counts.sort_unstable();
+    assert!(counts.windows(2).all(|pair| pair[1] > pair[0]), "a count was used twice: {counts:?}");
+    let used = counts.len() as u32;
+    assert!(counts[counts.len() - 1] - counts[0] <= used + 5, "counts were skipped: {counts:?}");
+}
+
+#[tokio::test]
+async fn stale_nonces_are_replaced_and_cost_no_poll() {
+    let simulator = five_clusters().await;
+    simulator.state().sessions.nonce_lifetime = Duration::from_millis(700);
+    let exporter = by_key(&simulator).start().await;
+    for _ in 0..4 {
+        exporter.polled_again(2.0).await;
+        simulator.state().sessions.expire_nonces();
+    }
+    let scrape = exporter.polled_again(2.0).await;
+    assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty(), "{scrape:#?}");
+    assert!(refusals(&simulator) >= 4);
+    exporter.assert_no_secret().await;
+}
+
+#[tokio::test]
+async fn a_fresh_nonce_may_be_called_stale() {
+    let simulator = simulator(world([("a", Cluster::default())])).await;
+    simulator.state().sessions.stale_digests = 1;
+    let exporter = by_key(&simulator).start().await;
+    let scrape = exporter.polled().await;
+    // It was either the listing or the project's name that met it.
+    assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty(), "{scrape:#?}");
+    assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains("project=\"payments\""), "{scrape:#?}");
+    assert_eq!(simulator.state().sessions.stale_digests, 0);
+}
+
+#[tokio::test]
+async fn a_wrong_private_key_is_said_and_a_rotated_one_is_used_at_once() {
+    let simulator = five_clusters().await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), "wrong-key").unwrap();
+    let mut setup = Setup::new(&simulator);
+    setup.credentials = "[atlas.api_key]\npublic_key = \"pubkey\"\nprivate_key_file = \"key\"\n".to_owned();
+    let exporter = setup.start_in(folder).await;
+    let scrape = exporter.polled().await;
+    assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"unauthorized\""), Some(1.0));
+    assert!(!exporter.log().contains("wrong-key"));
+    std::fs::write(exporter.folder.path().join("key"), format!("{PRIVATE_KEY}\n")).unwrap();
+    exporter.until(|scrape| NAMES.iter().all(|name| scrape.up(name) == Some(1.0))).await;
+}
+
+#[tokio::test]
+async fn a_missing_role_is_forbidden_and_not_unauthorized() {
+    let simulator = five_clusters().await;
+    simulator.state().accounts.iter_mut().for_each(|account| account.backup_manager = false);
+    for credentials in [Setup::new(&simulator).credentials, by_api_key()] {
+        let setup = Setup { credentials, ..Setup::new(&simulator) };
+        let exporter = setup.start().await;
+        let scrape = exporter.polled().await;
+        assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"forbidden\""), Some(1.0));
+        assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains("project=\"payments\""));
+        assert!(exporter.log().contains("USER_UNAUTHORIZED"));
+    }
+}
+
+#[tokio::test]
+async fn credentials_may_come_from_the_environment_of_atlas_own_tools() {
+    use crate::support::harness::{Exporter, command};
+    let simulator = five_clusters().await;
+    let folder = tempfile::tempdir().unwrap();
+    let toml = Setup { credentials: String::new(), ..Setup::new(&simulator) }.toml();
+    std::fs::write(folder.path().join("config.toml"), toml).unwrap();
+    let mut command = command();
+    command
+        .current_dir(folder.path())
+        .arg("--web.listen-address=127.0.0.1:0")
+        .env("MONGODB_ATLAS_PUBLIC_API_KEY", "pubkey")
+        .env("MONGODB_ATLAS_PRIVATE_API_KEY", PRIVATE_KEY)
+        .env("ATLAS_BACKUP_EXPORTER__POLL__INTERVAL", "7s");
+    let exporter = Exporter::spawn(command, folder).await;
+    let scrape = exporter.polled().await;
+    assert_eq!(scrape.up("a"), Some(1.0));
+    assert_eq!(scrape.of("mongodbatlas_backup_exporter_poll_interval_seconds"), [("", 7.0)]);
+    assert!(simulator.state().projects.contains_key(PROJECT));
+}

@@ -1,0 +1,96 @@
+//! What the exporter takes of its machine while Atlas, or what stands between, gives too much and does not end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use atlas_simulator::{Cluster, Fault, FaultKind, Job, JobOutcome, Project, Simulator};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::fault_proxy::{FOR_EVER, FaultProxy, Step, Way};
+use crate::support::harness::{Exporter, PROJECT, Setup, command_of, simulator, world};
+
+const CLUSTERS: usize = 60;
+
+/// As much as a body may have, or nearly so.
+const NEARLY: usize = 15 << 20;
+
+async fn clusters() -> Simulator {
+    let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]);
+    let mut project = Project::new("payments").with("healthy", cluster());
+    for number in 0..CLUSTERS {
+        project = project.with(&format!("large-{number}"), cluster());
+    }
+    let mut world = world([]);
+    world.projects.insert(PROJECT.to_owned(), project);
+    simulator(world).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_bodies_that_hang_do_not_fill_the_memory_and_hold_up_nobody() {
+    let simulator = clusters().await;
+    let front = FaultProxy::before(&simulator, Way::Plain).await;
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".to_vec();
+    let hang = move |_: &str| vec![Step::Send(head.clone()), Step::Spaces(NEARLY), FOR_EVER];
+    front.answer("/clusters/large-", Some(Arc::new(hang)));
+    let mut setup = Setup::new(&simulator);
+    setup.base_url = front.plain_url();
+    setup.poll = "interval = \"1s\"\ntimeout = \"10s\"\n".to_owned();
+    let exporter = setup.start().await;
+    let start = Instant::now();
+    let scrape = exporter.polled_again(1.0).await;
+    for number in 0..CLUSTERS {
+        let name = format!("large-{number}");
+        assert_eq!(scrape.value("last_poll_error_info", &name, "reason=\"timeout\""), Some(1.0), "{name}");
+    }
+    assert_eq!(scrape.up("healthy"), Some(1.0));
+    let (polls, seconds) =
+        (scrape.value("polls_total", "healthy", "").unwrap(), start.elapsed().as_secs_f64());
+    assert!(polls > 0.6 * seconds, "it was held up: {polls} polls in {seconds} s");
+    let peak = exporter.peak_memory();
+    assert!(peak < 200, "{peak} MiB for {CLUSTERS} bodies of {} MiB", NEARLY >> 20);
+
+    front.answer("/clusters/large-", None);
+    exporter
+        .until(|scrape| (0..CLUSTERS).all(|number| scrape.up(&format!("large-{number}")) == Some(1.0)))
+        .await;
+}
+
+/// Scrapes over a new connection; returns whether that succeeded.
+async fn scraped_anew(exporter: &Exporter) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).await?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer.starts_with("HTTP/1.1 200 OK"))
+}
+
+#[tokio::test]
+async fn scrapes_are_served_with_few_file_descriptors() {
+    let names: Vec<&'static str> = (0..60).map(|number| &*format!("c{number}").leak()).collect();
+    let mut world = world(names.iter().map(|name| (*name, Cluster::default())));
+    // All of them are in flight at once, as far as there are descriptors.
+    world.faults = vec![Fault::lasting("/clusters/", FaultKind::Slow(Duration::from_secs(2)))];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"1s\"\n".to_owned();
+    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n"));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
+    let mut command = command_of("/bin/sh");
+    let binary = env!("CARGO_BIN_EXE_atlas-backup-exporter");
+    command.current_dir(folder.path()).args([
+        "-c",
+        "ulimit -n 20; exec \"$0\" --web.listen-address=127.0.0.1:0",
+        binary,
+    ]);
+    let exporter = Exporter::spawn(command, folder).await;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(5) {
+        let scraped = tokio::time::timeout(Duration::from_secs(5), scraped_anew(&exporter)).await;
+        assert!(matches!(scraped, Ok(Ok(true))), "{scraped:?}: {}", exporter.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    exporter.until(|scrape| names.iter().any(|name| scrape.up(name) == Some(1.0))).await;
+}

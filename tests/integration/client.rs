@@ -1,0 +1,271 @@
+//! How the exporter reaches Atlas: TLS, proxies, names and connections. What goes wrong on the way is in the matrix.
+
+use std::time::Duration;
+
+use atlas_simulator::{Cluster, Job, JobOutcome, Simulator};
+
+use crate::support::authority::Authority;
+use crate::support::fault_proxy::{FaultProxy, Step, Way};
+use crate::support::harness::{Exporter, Setup, exports, requests, simulator, world};
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+async fn clusters() -> Simulator {
+    let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]);
+    simulator(world(NAMES.map(|name| (name, cluster())))).await
+}
+
+/// An exporter that asks `front`, and trusts whom `bundle` names.
+pub(crate) async fn start(mut setup: Setup, front: &FaultProxy, bundle: &str) -> Exporter {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), bundle).unwrap();
+    setup.base_url = front.url();
+    setup.atlas.push_str("ca_file = \"ca.pem\"\n");
+    setup.start_in(folder).await
+}
+
+fn is_up(scrape: &crate::support::harness::Scrape) -> bool {
+    NAMES.iter().all(|name| scrape.up(name) == Some(1.0))
+}
+
+#[tokio::test]
+async fn many_requests_share_few_connections() {
+    let (simulator, authority) = (clusters().await, Authority::new());
+    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
+    let exporter = start(Setup::new(&simulator), &front, &authority.pem()).await;
+    assert!(is_up(&exporter.polled_again(10.0).await));
+    let asked = requests(&simulator, "");
+    // Four polls may be under way at once, and readings of discovery and details besides them.
+    let connections = front.accepted();
+    assert!(asked >= 44 && connections <= 12, "{connections} connections for {asked} requests");
+    exporter.polled_again(10.0).await;
+    assert!(front.accepted() <= connections + 4, "{} connections by now", front.accepted());
+    exporter.assert_no_secret().await;
+}
+
+#[tokio::test]
+async fn a_reload_takes_a_bundle_that_has_changed() {
+    let (simulator, authority, other) = (clusters().await, Authority::new(), Authority::new());
+    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
+    let exporter = start(Setup::new(&simulator), &front, &other.pem()).await;
+    let scrape = exporter.polled().await;
+    assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"tls\""), Some(1.0), "{}", exporter.log());
+    assert_eq!(requests(&simulator, ""), 0);
+
+    let bundle = exporter.folder.path().join("ca.pem");
+    std::fs::write(&bundle, other.pem() + &authority.pem()).unwrap();
+    exporter.signal("HUP");
+    exporter.until(is_up).await;
+
+    // What is connected under an authority that is trusted no longer does not go on.
+    std::fs::write(&bundle, other.pem()).unwrap();
+    exporter.signal("HUP");
+    exporter.until(|scrape| scrape.value("last_poll_error_info", "a", "reason=\"tls\"") == Some(1.0)).await;
+}
+
+#[tokio::test]
+async fn bundle_without_newlines_is_trusted_as_a_whole() {
+    let (simulator, authority, other) = (clusters().await, Authority::new(), Authority::new());
+    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
+    let key = "-----BEGIN EC PARAMETERS-----BggqhkjOPQMBBw==-----END EC PARAMETERS-----";
+    let bundle = format!("\u{feff}Our roots{}{key}{}", other.pem().trim_end(), authority.pem().trim_end());
+    let exporter = start(Setup::new(&simulator), &front, &bundle.replace('\n', "\r\n")).await;
+    assert!(is_up(&exporter.polled().await), "{}", exporter.log());
+    let said = "msg=\"skipped a section that is not a certificate\" file=ca.pem line=";
+    assert!(exporter.log().contains(said), "{}", exporter.log());
+}
+
+#[tokio::test]
+async fn a_reload_of_the_same_bundle_keeps_connections_and_token() {
+    let (simulator, authority) = (clusters().await, Authority::new());
+    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
+    let exporter = start(Setup::new(&simulator), &front, &authority.pem()).await;
+    exporter.polled_again(2.0).await;
+    let before = front.accepted();
+    std::fs::write(exporter.folder.path().join("ca.pem"), format!("# renewed\n{}", authority.pem())).unwrap();
+    exporter.signal("HUP");
+    exporter
+        .until(|scrape| {
+            let name = "mongodbatlas_backup_exporter_config_last_reload_success_timestamp_seconds";
+            !scrape.of(name).is_empty() && exporter.log().contains("the configuration was read anew")
+        })
+        .await;
+    assert!(is_up(&exporter.polled_again(3.0).await));
+    assert_eq!(requests(&simulator, "POST /api/oauth/token"), 1);
+    assert!(front.accepted() <= before + 4, "{} connections, {before} before", front.accepted());
+}
+
+#[tokio::test]
+async fn requests_go_through_the_tunnel_of_a_proxy_and_nothing_is_said_in_clear() {
+    let (simulator, authority) = (clusters().await, Authority::new());
+    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
+    let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
+    let address = proxy.plain_url().replace("http://", "http://jane:pa55-w0rd@");
+    let mut setup = Setup::new(&simulator);
+    setup.environment = vec![("HTTPS_PROXY", address)];
+    setup.flags = vec!["--log.level=trace"];
+    let exporter = start(setup, &front, &authority.pem()).await;
+    assert!(is_up(&exporter.polled_again(3.0).await));
+    assert_eq!(front.accepted(), proxy.accepted(), "someone went past the proxy");
+    let heard = proxy.heard();
+    assert!(heard.contains(&format!("CONNECT {} ", front.url().replace("https://", ""))));
+    // Who asks the proxy is for the proxy alone, and what is asked of Atlas is not for it.
+    assert!(heard.contains("Basic amFuZTpwYTU1LXcwcmQ="), "{heard}");
+    assert!(!heard.contains("Bearer") && !heard.contains("/api/"), "a request is in clear");
+    assert!(simulator.state().requests.iter().all(|seen| seen.status == 200));
+    exporter.assert_no_secret().await;
+
+    // Neither is it in what is said of a proxy that fails.
+    proxy.set(Way::Refuse).await;
+    exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
+    for text in [exporter.log(), exporter.get("/").await.text().await.unwrap()] {
+        assert!(text.contains("proxy"), "the proxy is not in: {text}");
+        assert!(!text.contains("pa55") && !text.contains("amFuZ"), "a password is in: {text}");
+    }
+    exporter.assert_no_secret().await;
+}
+
+#[tokio::test]
+async fn proxy_of_any_variable_is_used_and_logged() {
+    let (simulator, authority) = (clusters().await, Authority::new());
+    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
+    let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
+    let encrypted = FaultProxy::at(&proxy.plain_url(), Way::Tls(authority.good())).await;
+    let (plain, bare) = (proxy.plain_url(), proxy.plain_url().replace("http://", ""));
+    let empty = |name| (name, String::new());
+    for (environment, heard, shown) in [
+        (vec![empty("HTTPS_PROXY"), ("https_proxy", plain.clone())], "CONNECT", &plain),
+        (vec![empty("https_proxy"), empty("ALL_PROXY"), ("all_proxy", bare.clone())], "CONNECT", &plain),
+        (vec![("ALL_PROXY", plain.clone()), ("NO_PROXY", "127.0.0.1,b.test".to_owned())], "CONNECT", &plain),
+        // Variables of a CGI program mean nothing here.
+        (vec![("HTTPS_PROXY", plain.clone()), ("REQUEST_METHOD", "GET".to_owned())], "CONNECT", &plain),
+        (vec![("HTTPS_PROXY", format!("jane:a%40b%25%c3%a4@{bare}"))], "Basic amFuZTphQGIlw6Q=", &plain),
+        (vec![("HTTPS_PROXY", format!("http://jane:a@b@{bare}"))], "Basic amFuZTphQGI=", &plain),
+        (
+            vec![("HTTPS_PROXY", format!("http://jane:!$&()*+,;=:~_-.@{bare}/"))],
+            "Basic amFuZTohJCYoKSorLDs9On5fLS4=",
+            &plain,
+        ),
+        (vec![("HTTPS_PROXY", encrypted.url())], "CONNECT", &encrypted.url()),
+    ] {
+        proxy.set(Way::Tunnel).await;
+        let before = proxy.heard().len();
+        let variable = environment.iter().find(|(_, value)| !value.is_empty()).unwrap().0;
+        let setup = Setup { environment: environment.clone(), ..Setup::new(&simulator) };
+        let exporter = start(setup, &front, &authority.pem()).await;
+        assert!(is_up(&exporter.polled().await), "{environment:?}: {}", exporter.log());
+        assert!(proxy.heard()[before..].contains(heard), "{environment:?}: {}", &proxy.heard()[before..]);
+        let said = format!(" proxy={shown} proxy_variable={variable} ");
+        let log = exporter.log().replace('\n', " \n");
+        assert!(log.contains(&said) && !log.contains("jane"), "{said} is not in {log}");
+    }
+}
+
+#[tokio::test]
+async fn check_tells_the_proxy_and_what_is_ignored() {
+    let (simulator, authority) = (clusters().await, Authority::new());
+    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
+    let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    let setup =
+        Setup { base_url: front.url(), atlas: "ca_file = \"ca.pem\"\n".to_owned(), ..Setup::new(&simulator) };
+    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
+    let with_password = proxy.plain_url().replace("http://", "http://jane:pa55@");
+    let check = async |arguments: &[&str], environment: &[(&str, &str)]| {
+        let mut command = crate::support::harness::command();
+        command.current_dir(folder.path()).arg("check").args(arguments).envs(environment.iter().copied());
+        let output = command.output().await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(!text.contains("pa55"), "{text}");
+        text
+    };
+    let proxied = [("HTTPS_PROXY", with_password.as_str()), ("ALL_PROXY", "socks5://127.0.0.1:9")];
+    let table = check(&[], &proxied).await;
+    let end = format!(
+        "\nProxy: {} (HTTPS_PROXY)\nWarning: ALL_PROXY is ignored: a socks5 proxy is not supported; name an http or https proxy, such as http://proxy.example.org:3128\n4 clusters, and all can be watched. 1 warning.\n",
+        proxy.plain_url()
+    );
+    assert!(table.ends_with(&end), "{table}");
+    let json = async |environment: &[(&str, &str)]| {
+        let json = check(&["--output=json"], environment).await;
+        serde_json::from_str::<serde_json::Value>(&json).unwrap()
+    };
+    let with = json(&proxied).await;
+    assert_eq!((&with["proxy"], &with["proxy_variable"]), (&proxy.plain_url().into(), &"HTTPS_PROXY".into()));
+    assert!(with["warnings"][0].as_str().unwrap().starts_with("ALL_PROXY is ignored: "), "{with}");
+    assert!(proxy.accepted() > 0);
+    let without = json(&[("HTTPS_PROXY", &with_password), ("no_proxy", "localhost")]).await;
+    assert_eq!((&without["proxy"], &without["proxy_variable"]), (&().into(), &().into()));
+    assert_eq!((&without["ok"], &without["warnings"]), (&true.into(), &serde_json::json!([])));
+    assert!(!check(&[], &[]).await.contains("Proxy: "));
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_is_named() {
+    let (simulator, authority) = (clusters().await, Authority::new());
+    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
+    let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
+    for (way, says) in [
+        (
+            Way::Refuse,
+            "no tunnel through the proxy of the environment: failed to create underlying connection",
+        ),
+        (
+            says("HTTP/1.1 407 Who Are You\r\n\r\n"),
+            "the proxy of the environment: proxy authorization required",
+        ),
+        (
+            says("HTTP/1.1 502 Bad Gateway\r\n\r\n"),
+            "no tunnel through the proxy of the environment: unsuccessful",
+        ),
+    ] {
+        proxy.set(way).await;
+        let setup = Setup { environment: vec![("HTTPS_PROXY", proxy.plain_url())], ..Setup::new(&simulator) };
+        let exporter = start(setup, &front, &authority.pem()).await;
+        exporter.polled().await;
+        let host = front.url().replace("https://", "");
+        for part in [says, &host] {
+            assert!(exporter.log().contains(part), "{part:?} is not in: {}", exporter.log());
+        }
+    }
+
+    // A name with so long a part does not resolve anywhere, and no resolver beyond this machine is asked for it.
+    let name = format!("http://{}.test:80", "a".repeat(64));
+    let setup = Setup { environment: vec![("HTTPS_PROXY", name)], ..Setup::new(&simulator) };
+    let exporter = start(setup, &front, &authority.pem()).await;
+    let scrape = exporter.polled().await;
+    assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"connect\""), Some(1.0));
+    assert!(exporter.log().contains("dns error"), "{}", exporter.log());
+}
+
+fn says(text: &str) -> Way {
+    Way::Say(vec![Step::Send(text.as_bytes().to_vec())])
+}
+
+#[tokio::test]
+async fn no_proxy_goes_past_it() {
+    let (simulator, authority) = (clusters().await, Authority::new());
+    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
+    let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
+    let mut setup = Setup::new(&simulator);
+    setup.environment =
+        vec![("HTTPS_PROXY", proxy.plain_url()), ("NO_PROXY", "elsewhere.test,localhost".to_owned())];
+    let exporter = start(setup, &front, &authority.pem()).await;
+    assert!(is_up(&exporter.polled().await));
+    assert_eq!(proxy.accepted(), 0);
+}
+
+#[tokio::test]
+async fn nothing_that_is_said_over_plain_http_passes_a_proxy() {
+    let simulator = clusters().await;
+    let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
+    let mut setup = Setup::new(&simulator);
+    setup.environment =
+        ["HTTP_PROXY", "http_proxy", "ALL_PROXY"].map(|name| (name, proxy.plain_url())).into();
+    let exporter = setup.start().await;
+    assert!(is_up(&exporter.polled().await));
+    assert_eq!((proxy.accepted(), requests(&simulator, &exports("a")) > 0), (0, true));
+    assert!(exporter.log().contains(" proxy=none"), "{}", exporter.log());
+}

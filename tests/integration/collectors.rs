@@ -1,0 +1,269 @@
+//! What the listing of export jobs cannot say: snapshots that nobody exports, failures without a job, buckets that are gone.
+
+mod events;
+mod roles;
+mod snapshots;
+mod unread;
+
+use std::time::Duration;
+
+use atlas_simulator::{
+    AtlasState, Cluster, Entry, Event, ExportBucket, Fault, FaultKind, Job, JobOutcome, PolicyItem, Project,
+    Schedule, Simulator, Snapshot, TokenBucket,
+};
+
+use crate::support::harness::{
+    Exporter, PROJECT, Scrape, Setup, by_service_account, command, requests, simulator, world,
+};
+
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+const FAILED: &str = "CPS_AUTO_EXPORT_FAILED";
+
+/// Daily exports until yesterday, whose snapshot was taken a day ago, and `more` snapshots.
+fn cluster(more: impl IntoIterator<Item = Snapshot>) -> Cluster {
+    let exported = [DAY * 2, DAY].map(|age| Snapshot::taken(age, "daily"));
+    let jobs = exported.each_ref().map(|snapshot| Job::of(snapshot, JobOutcome::Successful));
+    Cluster { snapshots: exported.into_iter().chain(more).collect(), ..Cluster::with(jobs) }
+}
+
+/// Details are read five times a second; `more` are keys of `[collectors]`.
+fn setup(simulator: &Simulator, more: &str) -> Setup {
+    Setup {
+        discovery: format!("interval = \"500ms\"\n[collectors]\ninterval = \"200ms\"\n{more}"),
+        ..Setup::new(simulator)
+    }
+}
+
+fn change(simulator: &Simulator, name: &str, change: impl FnOnce(&mut Cluster)) {
+    change_project(simulator, |project| change(project.clusters.get_mut(name).unwrap()));
+}
+
+fn change_project(simulator: &Simulator, change: impl FnOnce(&mut Project)) {
+    change(simulator.state().projects.get_mut(PROJECT).unwrap());
+}
+
+fn tell(simulator: &Simulator, event: Event) {
+    change_project(simulator, |project| project.events.push(event));
+}
+
+fn seconds(snapshot: &Snapshot) -> f64 {
+    snapshot.created_at.unwrap().as_second() as f64
+}
+
+fn awaiting(scrape: &Scrape, name: &str) -> Option<f64> {
+    scrape.value("snapshots_awaiting_export", name, "")
+}
+
+fn event(scrape: &Scrape, name: &str) -> Option<f64> {
+    scrape.value("last_auto_export_failure_event_timestamp_seconds", name, "")
+}
+
+fn up(scrape: &Scrape, detail: &str) -> Option<f64> {
+    let labels = format!("{{project_id=\"{PROJECT}\",collector=\"{detail}\"}}");
+    scrape.0.get(&format!("mongodbatlas_backup_export_collector_success{labels}")).copied()
+}
+
+/// How many requests whose line contains `part` come in a second.
+async fn rate(simulator: &Simulator, part: &str) -> usize {
+    let before = requests(simulator, part);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    requests(simulator, part) - before
+}
+
+async fn snapshots_read(exporter: &Exporter) -> Scrape {
+    exporter.until(|scrape| awaiting(scrape, "prod").is_some()).await
+}
+
+#[tokio::test]
+async fn a_detail_that_is_out_of_service_holds_up_no_poll() {
+    let simulator = simulator(world([("prod", cluster([]))])).await;
+    let wait = vec![("retry-after", "3600".to_owned())];
+    let down = FaultKind::Status(503, "OUT_OF_SERVICE", wait);
+    simulator.state().faults.push(Fault::lasting("/exportBuckets", down));
+    let exporter = setup(&simulator, "").start().await;
+    exporter.until(|scrape| up(scrape, "buckets") == Some(0.0)).await;
+    let scrape = exporter.polled_again(5.0).await;
+    assert_eq!((scrape.up("prod"), up(&scrape, "snapshots")), (Some(1.0), Some(1.0)));
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_gone_is_told_of_each_cluster_that_exports_to_it() {
+    let elsewhere = Schedule { bucket: "5f0e5a3b9c1d4e6f8a7b0002".to_owned(), ..Schedule::default() };
+    let other = Cluster { schedule: elsewhere, ..cluster([]) };
+    let simulator = simulator(world([("prod", cluster([])), ("other", other)])).await;
+    let second = ExportBucket {
+        id: "5f0e5a3b9c1d4e6f8a7b0002".to_owned(),
+        name: "backups \"two\"".to_owned(),
+        provider: "AZURE".to_owned(),
+    };
+    change_project(&simulator, |project| project.buckets.push(second));
+    let exporter = setup(&simulator, "").start().await;
+    let missing = |scrape: &Scrape| ["prod", "other"].map(|name| scrape.value("bucket_missing", name, ""));
+    let scrape = exporter.until(|scrape| missing(scrape) == [Some(0.0), Some(0.0)]).await;
+    let info: Vec<_> =
+        scrape.of("mongodbatlas_backup_export_bucket_info").into_iter().map(|(labels, _)| labels).collect();
+    let project = format!("project_id=\"{PROJECT}\",project=\"payments\"");
+    assert_eq!(
+        info,
+        [
+            format!(
+                "{{{project},export_bucket_id=\"5f0e5a3b9c1d4e6f8a7b0002\",bucket=\"backups \\\"two\\\"\",cloud_provider=\"AZURE\"}}"
+            ),
+            format!(
+                "{{{project},export_bucket_id=\"5f0e5a3b9c1d4e6f8a7b6c5d\",bucket=\"backups-payments\",cloud_provider=\"AWS\"}}"
+            ),
+        ]
+    );
+    change_project(&simulator, |project| drop(project.buckets.pop()));
+    exporter.until(|scrape| missing(scrape) == [Some(0.0), Some(1.0)]).await;
+    let page = exporter.page().await;
+    assert!(page.contains("export bucket missing: 5f0e5a3b9c1d4e6f8a7b0002"), "{page}");
+    change_project(&simulator, |project| project.buckets.clear());
+    exporter.until(|scrape| missing(scrape) == [Some(1.0), Some(1.0)]).await;
+    // A list that cannot be read is no list of nothing.
+    simulator.state().faults.push(Fault::lasting("/exportBuckets", FaultKind::Body("{\"results\":[{}]}")));
+    exporter.until(|scrape| up(scrape, "buckets") == Some(0.0)).await;
+    exporter.until(|scrape| missing(scrape) == [None, None]).await;
+}
+
+#[tokio::test]
+async fn details_that_hang_do_not_hold_up_a_poll() {
+    let simulator = simulator(world([("prod", cluster([]))])).await;
+    for path in ["/snapshots", "/events", "/exportBuckets"] {
+        simulator.state().faults.push(Fault::lasting(path, FaultKind::Hang));
+    }
+    let exporter = setup(&simulator, "").start().await;
+    let scrape = exporter.polled_again(10.0).await;
+    assert_eq!((scrape.up("prod"), up(&scrape, "events")), (Some(1.0), None));
+    assert_eq!(exporter.get("/-/ready").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_detail_that_is_switched_off_is_not_read() {
+    let simulator = simulator(world([("prod", cluster([]))])).await;
+    let exporter = setup(&simulator, "snapshots = false\nevents = false\n").start().await;
+    exporter.until(|scrape| up(scrape, "buckets") == Some(1.0)).await;
+    let scrape = exporter.polled_again(3.0).await;
+    assert_eq!((up(&scrape, "snapshots"), up(&scrape, "events")), (None, None));
+    assert_eq!(requests(&simulator, "/snapshots") + requests(&simulator, "/events"), 0);
+    // A reload switches them on at once, and off.
+    let file = exporter.folder.path().join("config.toml");
+    std::fs::write(&file, setup(&simulator, "buckets = false\n").toml()).unwrap();
+    exporter.signal("HUP");
+    let scrape = exporter
+        .until(|scrape| {
+            ["snapshots", "events", "buckets"].map(|detail| up(scrape, detail))
+                == [Some(1.0), Some(1.0), None]
+        })
+        .await;
+    assert!(scrape.of("mongodbatlas_backup_export_bucket_info").is_empty());
+    std::fs::write(&file, setup(&simulator, "snapshots = false\n").toml()).unwrap();
+    exporter.signal("HUP");
+    exporter.until(|scrape| up(scrape, "snapshots").is_none() && awaiting(scrape, "prod").is_none()).await;
+    std::fs::write(&file, setup(&simulator, "events = false\n").toml()).unwrap();
+    exporter.signal("HUP");
+    exporter.until(|scrape| up(scrape, "events").is_none() && up(scrape, "snapshots") == Some(1.0)).await;
+}
+
+#[tokio::test]
+async fn a_secret_that_ends_is_told_by_the_end_of_its_client_id() {
+    let simulator = simulator(world([("prod", cluster([]))])).await;
+    simulator.state().accounts[0].id = "mdb_sa_id_0123456789abcdef01234567".to_owned();
+    let dated = |day: &str| {
+        let credentials = by_service_account();
+        let credentials = credentials.replace("mdb_sa_id_1", "mdb_sa_id_0123456789abcdef01234567");
+        Setup { credentials: format!("{credentials}expires_at = {day}\n"), ..setup(&simulator, "") }
+    };
+    let exporter = dated("\"2030-01-01\"").start().await;
+    let expiry = "mongodbatlas_credential_expiry_timestamp_seconds{client_id=\"234567\"}";
+    let scrape = exporter.ready().await;
+    assert_eq!(scrape.0[expiry], 1_893_456_000.0);
+    assert!(!exporter.get("/metrics").await.text().await.unwrap().contains("0123456789abcdef"));
+    std::fs::write(exporter.folder.path().join("config.toml"), dated("2030-01-02T00:00:00Z").toml()).unwrap();
+    exporter.signal("HUP");
+    exporter.until(|scrape| scrape.0[expiry] == 1_893_542_400.0).await;
+    assert_eq!(requests(&simulator, "/api/oauth/token"), 1, "the same account, and the same token");
+
+    // What Atlas tells of secrets that end has neither a date nor an account.
+    let expiring = format!(
+        "mongodbatlas_backup_export_secret_expiring_event_timestamp_seconds{{project_id=\"{PROJECT}\"}}"
+    );
+    assert!(!exporter.scrape().await.0.contains_key(&expiring));
+    let told = Event::new("GROUP_SERVICE_ACCOUNT_SECRETS_EXPIRING", None, HOUR / 2);
+    tell(&simulator, told.clone());
+    let scrape = exporter.until(|scrape| scrape.0.contains_key(&expiring)).await;
+    assert_eq!(scrape.0[&expiring], told.created.as_second() as f64);
+    assert_eq!(requests(&simulator, "clusterNames="), 0, "it is about no cluster");
+    tell(&simulator, Event::new("GROUP_SERVICE_ACCOUNT_SECRETS_NO_LONGER_EXPIRING", None, Duration::ZERO));
+    exporter.until(|scrape| !scrape.0.contains_key(&expiring)).await;
+    exporter.assert_no_secret().await;
+}
+
+#[tokio::test]
+async fn once_shows_the_details_too() {
+    let world: AtlasState = world([("prod", cluster([Snapshot::taken(HOUR, "daily")]))]);
+    let simulator = simulator(world).await;
+    tell(&simulator, Event::new(FAILED, Some("prod"), HOUR));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), Setup::new(&simulator).toml()).unwrap();
+    let out = command().current_dir(folder.path()).arg("--once").output().await.unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let scrape = Scrape::parse(&String::from_utf8(out.stdout).unwrap());
+    assert_eq!(awaiting(&scrape, "prod"), Some(1.0));
+    assert!(event(&scrape, "prod").is_some());
+    assert_eq!(scrape.value("bucket_missing", "prod", ""), Some(0.0));
+}
+
+#[tokio::test]
+async fn a_reload_moves_the_age_of_details() {
+    let simulator = simulator(world([("prod", cluster([]))])).await;
+    let exporter = setup(&simulator, "").start().await;
+    exporter.until(|scrape| scrape.value("bucket_missing", "prod", "").is_some()).await;
+    let calm = Setup { discovery: "[collectors]\ninterval = \"1h\"\n".to_owned(), ..Setup::new(&simulator) };
+    std::fs::write(exporter.folder.path().join("config.toml"), calm.toml()).unwrap();
+    exporter.signal("HUP");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(exporter.scrape().await.value("bucket_missing", "prod", ""), Some(0.0));
+}
+
+#[tokio::test]
+async fn once_does_not_wait_for_ever() {
+    let simulator = simulator(world([("prod", cluster([]))])).await;
+    simulator.state().faults.push(Fault::lasting("/exportBuckets", FaultKind::Hang));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), Setup::new(&simulator).toml()).unwrap();
+    let once = command().current_dir(folder.path()).arg("--once").output();
+    let out = tokio::time::timeout(Duration::from_secs(20), once).await.expect("it ends").unwrap();
+    assert_eq!(out.status.code(), Some(1), "nobody knows of the buckets");
+    let scrape = Scrape::parse(&String::from_utf8(out.stdout).unwrap());
+    assert_eq!(scrape.value("collectors_unread", "prod", ""), Some(1.0));
+}
+
+#[tokio::test]
+async fn the_page_tells_of_recovery() {
+    let prod = cluster([Snapshot::taken(HOUR, "daily")]);
+    let simulator = simulator(world([("prod", prod), ("never", Cluster::default())])).await;
+    tell(&simulator, Event::new(FAILED, Some("prod"), HOUR));
+    tell(&simulator, Event::new(FAILED, Some("never"), HOUR * 50));
+    let exporter = setup(&simulator, "").start().await;
+    exporter
+        .until(|scrape| {
+            event(scrape, "prod").is_some()
+                && event(scrape, "never").is_some()
+                && awaiting(scrape, "prod").is_some()
+        })
+        .await;
+    let page = exporter.get("/").await.text().await.unwrap();
+    for part in ["snapshot of 1d", "1 awaits export, of 1h"] {
+        assert!(page.contains(part), "{part} {page}");
+    }
+    assert_eq!(page.matches("Atlas told of a failed export").count(), 2, "{page}");
+    assert!(!page.contains("Cannot read the"), "{page}");
+    change(&simulator, "prod", |prod| {
+        prod.jobs.push(Entry::Job(Job::ended(Duration::from_mins(30), JobOutcome::Successful)));
+    });
+    exporter.polled_again(2.0).await;
+    let page = exporter.get("/").await.text().await.unwrap();
+    assert_eq!(page.matches("Atlas told of a failed export").count(), 1, "a success since: {page}");
+}

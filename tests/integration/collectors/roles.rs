@@ -1,0 +1,180 @@
+//! Roles that are missing.
+
+use super::*;
+
+#[tokio::test]
+async fn missing_role_disables_collectors_and_nothing_else() {
+    let mut all = world([("prod", cluster([])), ("other", cluster([]))]);
+    all.accounts[0].denied = ["snapshots", "events", "exportBuckets"].map(str::to_owned).into();
+    let simulator = simulator(all).await;
+    let exporter = setup(&simulator, "").start().await;
+    let all_down = |scrape: &Scrape| {
+        ["snapshots", "events", "buckets"].iter().all(|detail| up(scrape, detail) == Some(0.0))
+    };
+    let asked = |simulator: &Simulator| {
+        ["/backup/snapshots", "/events", "/exportBuckets"].map(|part| requests(simulator, part))
+    };
+    exporter.until(|scrape| all_down(scrape) && asked(&simulator) == [4, 2, 2]).await;
+    let scrape = exporter.polled_again(5.0).await;
+    assert_eq!(asked(&simulator), [4, 2, 2], "a second refusal confirms the first");
+    assert_eq!((scrape.up("prod"), scrape.up("other")), (Some(1.0), Some(1.0)));
+    assert!(scrape.has_figures("prod") && all_down(&scrape) && awaiting(&scrape, "prod").is_none());
+    assert!(scrape.of("mongodbatlas_backup_export_bucket_info").is_empty());
+    let log = exporter.log();
+    for what in ["the cluster's snapshots", "the project's events", "the project's export buckets"] {
+        let warning = format!("failed to read {what}: missing role; next attempt in 1m");
+        assert_eq!(log.matches(&warning).count(), 1, "{log}");
+    }
+    let page = exporter.page().await;
+    let banner = "Cannot read the buckets, events and snapshots of project payments: Atlas answered 403";
+    assert!(page.contains(banner) && page.contains("The export jobs are watched all the same."), "{page}");
+    // The hidden one is for a page that is not refreshed any more.
+    assert_eq!(page.matches("class=\"banner unknown\"").count(), 2, "one cause, one banner: {page}");
+    exporter.assert_no_secret().await;
+}
+
+#[tokio::test]
+async fn refusal_of_one_cluster_disables_no_other() {
+    for code in ["CLUSTER_RESTRICTED", "USER_UNAUTHORIZED"] {
+        let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+        let refusal = FaultKind::Status(403, code, Vec::new());
+        simulator.state().faults.push(Fault::lasting("/b/backup/snapshots", refusal));
+        let exporter = setup(&simulator, "").start().await;
+        let scrape = exporter
+            .until(|scrape| awaiting(scrape, "a").is_some() && up(scrape, "snapshots") == Some(0.0))
+            .await;
+        assert_eq!(awaiting(&scrape, "b"), None);
+        assert!(rate(&simulator, "/a/backup/snapshots").await > 1);
+        let file = exporter.folder.path().join("config.toml");
+        for interval in ["210ms", "220ms", "230ms"] {
+            let toml = setup(&simulator, "").toml().replace(
+                "[collectors]\ninterval = \"200ms\"",
+                &format!("[collectors]\ninterval = \"{interval}\""),
+            );
+            std::fs::write(&file, toml).unwrap();
+            exporter.signal("HUP");
+            exporter.polled_again(3.0).await;
+        }
+        // A reload may follow the fix, so it starts again, but repeats no warning.
+        let asked = requests(&simulator, "/b/backup/snapshots");
+        assert!((4..=8).contains(&asked), "{code}: {asked}");
+        assert_eq!(exporter.log().matches("next attempt in 1m").count(), 1, "{}", exporter.log());
+    }
+}
+
+#[tokio::test]
+async fn a_refused_detail_says_so_again_when_it_is_switched_off_and_on() {
+    let mut all = world([("prod", cluster([]))]);
+    all.accounts[0].denied = ["events", "exportBuckets"].map(str::to_owned).into();
+    let simulator = simulator(all).await;
+    let exporter = setup(&simulator, "").start().await;
+    let down = |scrape: &Scrape| ["events", "buckets"].map(|detail| up(scrape, detail)) == [Some(0.0); 2];
+    exporter.until(down).await;
+    let file = exporter.folder.path().join("config.toml");
+    std::fs::write(&file, setup(&simulator, "events = false\nbuckets = false\n").toml()).unwrap();
+    exporter.signal("HUP");
+    exporter.until(|scrape| up(scrape, "events").is_none() && up(scrape, "buckets").is_none()).await;
+    std::fs::write(&file, setup(&simulator, "").toml()).unwrap();
+    exporter.signal("HUP");
+    exporter.until(down).await;
+    // The role is given, and someone reloads.
+    simulator.state().accounts[0].denied.clear();
+    exporter.signal("HUP");
+    exporter.until(|scrape| ["events", "buckets"].map(|detail| up(scrape, detail)) == [Some(1.0); 2]).await;
+}
+
+#[tokio::test]
+async fn only_confirmed_refusals_disable_a_collector() {
+    let (mut all, mut faults) = (world([]), Vec::new());
+    let cases = [
+        (401, "NOT_IN_GROUP", true),
+        (401, "USER_UNAUTHORIZED", true),
+        (401, "USER_CANNOT_ACCESS_GROUP", true),
+        (403, "USER_UNAUTHORIZED", true),
+        (403, "ACCESS_FORBIDDEN", true),
+        (403, "SOMETHING_NEW", true),
+        (403, "FEATURE_UNSUPPORTED", true),
+        (404, "BACKUP_CONFIG_NOT_FOUND", true),
+        (400, "CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API", true),
+        (401, "UNEXPECTED_ERROR", false),
+        (401, "NO_CURRENT_USER", false),
+        (401, "SOMETHING_NEW", false),
+        (401, "", false),
+        (403, "", false),
+        (403, "IP_ADDRESS_NOT_ON_ACCESS_LIST", false),
+        (403, "ORG_REQUIRES_ACCESS_LIST", false),
+        (403, "RESOURCE_REQUIRES_ACCESS_LIST", false),
+        (404, "GROUP_NOT_FOUND", false),
+        (402, "ACCOUNT_SUSPENDED", false),
+        (410, "VERSION_GONE", false),
+        (429, "RATE_LIMITED", false),
+        (503, "", false),
+    ];
+    let project = |index: usize| format!("32b6e34b3d91647abb20e7{index:02}");
+    for (index, (status, code, _)) in cases.iter().enumerate() {
+        all.projects.insert(project(index), Project::new("payments").with("prod", cluster([])));
+        let path = format!("/groups/{}/backup/exportBuckets", project(index));
+        faults.push(Fault::lasting(&path, FaultKind::Status(*status, code, Vec::new())));
+    }
+    all.faults = faults;
+    let simulator = simulator(all).await;
+    let watched = (0..cases.len()).map(|index| format!("[[projects]]\nid = \"{}\"\n", project(index)));
+    let watched = Some(watched.collect());
+    let exporter =
+        Setup { watched, ..setup(&simulator, "snapshots = false\nevents = false\n") }.start().await;
+    let asked = |index| requests(&simulator, &format!("{}/backup/exportBuckets", project(index)));
+    let failed = |scrape: &Scrape| {
+        let up = scrape.of("mongodbatlas_backup_export_collector_success");
+        up.len() == cases.len() && up.iter().all(|(_, up)| *up == 0.0)
+    };
+    // Requests that are retried or repeated on the interval soon come more than twice.
+    let repeated = || (0..cases.len()).all(|index| asked(index) > 2 || cases[index].2);
+    exporter.until(|scrape| failed(scrape) && repeated()).await;
+    exporter.polled_again(5.0).await;
+    for (index, (status, code, disables)) in cases.iter().enumerate() {
+        assert_eq!(asked(index) == 2, *disables, "{status} {code}: {}", asked(index));
+    }
+    exporter.assert_no_secret().await;
+}
+
+#[tokio::test]
+async fn passing_refusal_is_read_again_and_not_logged() {
+    let simulator = simulator(world([("prod", cluster([]))])).await;
+    let refusal = FaultKind::Status(401, "USER_UNAUTHORIZED", Vec::new());
+    simulator.state().faults.push(Fault::passing("/exportBuckets", refusal, 1));
+    let exporter = setup(&simulator, "").start().await;
+    exporter.until(|scrape| up(scrape, "buckets") == Some(1.0)).await;
+    assert!(requests(&simulator, "/exportBuckets") >= 2);
+    assert!(!exporter.log().contains("failed to read the project's export buckets"), "{}", exporter.log());
+}
+
+#[tokio::test]
+async fn other_credentials_are_tried_at_once() {
+    let mut all = world([("prod", cluster([]))]);
+    all.accounts[0].denied = ["snapshots", "events", "exportBuckets"].map(str::to_owned).into();
+    let simulator = simulator(all).await;
+    let exporter = setup(&simulator, "").start().await;
+    let are = |to: f64| {
+        move |scrape: &Scrape| {
+            ["snapshots", "events", "buckets"].iter().all(|detail| up(scrape, detail) == Some(to))
+        }
+    };
+    exporter.until(|scrape| are(0.0)(scrape) && exporter.log().matches("missing role").count() == 3).await;
+    let other = Setup { credentials: crate::support::harness::by_api_key(), ..setup(&simulator, "") };
+    std::fs::write(exporter.folder.path().join("config.toml"), other.toml()).unwrap();
+    exporter.signal("HUP");
+    exporter.until(are(1.0)).await;
+    assert!(exporter.log().contains("the project's events can be read again"), "{}", exporter.log());
+}
+
+#[tokio::test]
+async fn once_does_not_wait_for_a_role_that_is_missing() {
+    let mut all = world(["a", "b", "c", "d"].map(|name| (name, cluster([]))));
+    all.accounts[0].denied = vec!["snapshots".to_owned()];
+    let simulator = simulator(all).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), Setup::new(&simulator).toml()).unwrap();
+    let began = std::time::Instant::now();
+    let out = command().current_dir(folder.path()).arg("--once").output().await.unwrap();
+    assert!(out.status.success() && began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+}

@@ -1,0 +1,108 @@
+//! The first thing that anyone runs.
+
+use std::time::{Duration, Instant};
+
+use crate::support::harness::{Exporter, command};
+
+#[tokio::test]
+async fn the_demo_needs_neither_a_certificate_nor_a_proxy() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = command();
+    demo.current_dir(folder.path())
+        .args(["demo", "--web.listen-address=127.0.0.1:0"])
+        .stdout(std::process::Stdio::null());
+    demo.env("SSL_CERT_FILE", "/nonexistent")
+        .env("SSL_CERT_DIR", "/nonexistent")
+        .env("HTTP_PROXY", "http://127.0.0.1:9");
+    let exporter = Exporter::spawn(demo, folder).await;
+    let scrape = exporter.polled().await;
+    assert_eq!(scrape.up("prod-eu"), Some(1.0), "{}", exporter.log());
+    // A configuration that happens to lie there is none of the demo's.
+    let real = "[atlas]\nbase_url = \"http://127.0.0.1:9\"\n[atlas.service_account]\nclient_id = \"a\"\nclient_secret = \"b\"\n[[projects]]\nid = \"32b6e34b3d91647abb20e7b8\"\n";
+    std::fs::write(exporter.folder.path().join("config.toml"), real).unwrap();
+    exporter.signal("HUP");
+    let since = scrape.0["mongodbatlas_backup_exporter_config_last_reload_success_timestamp_seconds"];
+    let scrape = exporter
+        .until(|scrape| {
+            scrape.0["mongodbatlas_backup_exporter_config_last_reload_success_timestamp_seconds"] > since
+        })
+        .await;
+    assert_eq!(scrape.0["mongodbatlas_backup_exporter_config_reload_failures_total"], 0.0);
+    assert_eq!(scrape.0["mongodbatlas_backup_exporter_targets"], 8.0);
+}
+
+#[tokio::test]
+async fn the_demo_shows_everything_there_is_to_see() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let mut demo = command();
+    demo.current_dir(folder.path()).args(["demo", "--web.listen-address=127.0.0.1:0"]);
+    demo.stdout(std::fs::File::create(folder.path().join("out")).unwrap());
+    let mut exporter = Exporter::spawn(demo, folder).await;
+    exporter.polled().await;
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    let told = std::fs::read_to_string(exporter.folder.path().join("out")).unwrap();
+    assert!(
+        told.contains(&format!("{}/metrics", exporter.url)) && told.contains(&format!("{}/\n", exporter.url)),
+        "{told}"
+    );
+
+    let mut seen = Vec::new();
+    let everything = [
+        "queued",
+        "running",
+        "successful",
+        "failed",
+        "cancelled",
+        "sharded",
+        "stuck at 105/105",
+        "never exported",
+        "recovered",
+    ];
+    let recovery = std::cell::Cell::new(false);
+    while start.elapsed() < Duration::from_secs(90) && seen.len() < everything.len() {
+        let scrape = exporter.scrape().await;
+        let states: Vec<_> = scrape
+            .of("mongodbatlas_backup_export_latest_job_state")
+            .into_iter()
+            .filter(|(_, value)| *value == 1.0)
+            .map(|(labels, _)| labels.to_owned())
+            .collect();
+        let state = |word: &str| states.iter().any(|labels| labels.contains(&format!("state=\"{word}\"")));
+        let failures = scrape.value("failures_since_last_success", "archive", "");
+        recovery.set(recovery.get() || failures == Some(1.0));
+        let now = [
+            state("Queued"),
+            scrape
+                .of("mongodbatlas_backup_export_progress_ratio")
+                .iter()
+                .any(|(_, ratio)| *ratio > 0.0 && *ratio < 1.0),
+            state("Successful"),
+            state("Failed"),
+            state("Cancelled"),
+            scrape.latest_state("ledger-sharded").is_some()
+                && scrape.value("progress_ratio", "ledger-sharded", "").is_none(),
+            scrape.latest_state("warehouse") == Some("InProgress")
+                && scrape.value("progress_ratio", "warehouse", "") == Some(1.0),
+            scrape.has_figures("sandbox") && scrape.latest_state("sandbox").is_none(),
+            recovery.get() && failures == Some(0.0),
+        ];
+        for (what, now) in everything.into_iter().zip(now) {
+            if now && !seen.contains(&what) {
+                seen.push(what);
+            }
+        }
+        let promised =
+            ["queued", "running", "successful", "failed", "sharded", "stuck at 105/105", "never exported"];
+        assert!(
+            start.elapsed() < Duration::from_secs(45) || promised.iter().all(|what| seen.contains(what)),
+            "within 45 s only {seen:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(seen.len(), everything.len(), "{seen:?}");
+    let scrape = exporter.scrape().await;
+    assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty(), "{scrape:#?}");
+    exporter.signal("INT");
+    assert_eq!(exporter.exit().await.code(), Some(0));
+}

@@ -1,0 +1,483 @@
+//! What is found by itself, what is left out, and what a failed discovery changes: nothing.
+
+use std::time::Duration;
+
+use atlas_simulator::{
+    Account, Cluster, ClusterKind, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Project, Schedule, Scheme,
+};
+
+use crate::support::harness::{
+    Exporter, PROJECT, SECRET, Scrape, Setup, add, exports, requests, simulator, world,
+};
+
+const ANALYTICS: &str = "32b6e34b3d91647abb20e7b9";
+const FOREIGN: &str = "32b6e34b3d91647abb20e7ba";
+
+fn cluster() -> Cluster {
+    Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)])
+}
+
+/// All of a project, discovered three times a second.
+fn all_of_project(setup: Setup) -> Setup {
+    watching(setup, format!("[[projects]]\nid = \"{PROJECT}\"\n"))
+}
+
+fn all_of_organization(setup: Setup) -> Setup {
+    watching(setup, format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"))
+}
+
+fn watching(setup: Setup, watched: String) -> Setup {
+    Setup { watched: Some(watched), discovery: "interval = \"300ms\"\n".to_owned(), ..setup }
+}
+
+fn by_project(scrape: &Scrape, name: &str, project: &str) -> Option<f64> {
+    let name = format!("mongodbatlas_backup_export_{name}");
+    scrape.0.get(&format!("{name}{{project_id=\"{project}\"}}")).copied()
+}
+
+fn left_out(scrape: &Scrape, reason: &str) -> Option<f64> {
+    let name = "mongodbatlas_backup_export_clusters_excluded";
+    scrape.0.get(&format!("{name}{{project_id=\"{PROJECT}\",reason=\"{reason}\"}}")).copied()
+}
+
+fn names(scrape: &Scrape) -> Vec<String> {
+    let up = scrape.of("mongodbatlas_backup_export_up");
+    up.iter()
+        .map(|(labels, _)| labels.split("cluster_name=\"").nth(1).unwrap().trim_end_matches("\"}").to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_cluster_with_cloud_backup_is_found_and_the_others_are_counted() {
+    let simulator = simulator(world([
+        ("prod", cluster()),
+        ("asleep", Cluster { paused: true, ..cluster() }),
+        ("free", Cluster { kind: ClusterKind::SharedTier, ..cluster() }),
+        ("free-too", Cluster { kind: ClusterKind::SharedTier, ..cluster() }),
+        ("flex", Cluster { kind: ClusterKind::Flex, ..cluster() }),
+        ("careless", Cluster { backup_disabled: true, ..cluster() }),
+    ]))
+    .await;
+    let exporter = all_of_project(Setup::new(&simulator)).start().await;
+    let scrape = exporter.ready().await;
+    assert_eq!(names(&scrape), ["asleep", "prod"]);
+    assert!(
+        scrape.0.contains_key("mongodbatlas_backup_exporter_targets") && !exporter.log().contains("ERROR")
+    );
+    let paused = |name| scrape.value("cluster_paused", name, "");
+    assert_eq!((paused("prod"), paused("asleep")), (Some(0.0), Some(1.0)));
+    assert_eq!(scrape.latest_state("asleep"), Some("Successful"), "paused, and watched all the same");
+    for (reason, count) in [("shared_tier", 2.0), ("flex", 0.0), ("backup_disabled", 1.0)] {
+        assert_eq!(left_out(&scrape, reason), Some(count), "{reason}");
+    }
+    assert_eq!(by_project(&scrape, "discovery_success", PROJECT), Some(1.0));
+    let at = by_project(&scrape, "last_discovery_success_timestamp_seconds", PROJECT).unwrap();
+    let now = jiff::Timestamp::now().as_second() as f64;
+    assert!((now - 30.0..=now + 1.0).contains(&at), "{at}");
+    assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains("project=\"payments\""));
+    assert_eq!(
+        requests(&simulator, &exports("free")) + requests(&simulator, "/flex/"),
+        0,
+        "nobody asks for those"
+    );
+}
+
+#[tokio::test]
+async fn flex_cluster_of_an_old_listing_is_counted() {
+    let simulator = simulator(world([("prod", cluster())])).await;
+    let regions = |provider| format!(r#"[{{"regionConfigs":[{{"providerName":"{provider}"}}]}}]"#);
+    let (flex, prod) = (regions("FLEX"), regions("AWS"));
+    let listing = format!(
+        r#"{{"results":[{{"name":"old","replicationSpecs":{flex}}},{{"name":"prod","replicationSpecs":{prod}}}]}}"#
+    );
+    simulator.state().faults = vec![Fault::lasting("/clusters$", FaultKind::Body(listing.leak()))];
+    let scrape = all_of_project(Setup::new(&simulator)).start().await.ready().await;
+    assert_eq!((names(&scrape), left_out(&scrape, "flex")), (vec!["prod".to_owned()], Some(1.0)));
+}
+
+#[tokio::test]
+async fn patterns_take_what_they_match_and_names_what_they_name() {
+    let simulator = simulator(world([
+        ("prod", cluster()),
+        ("report-eu", cluster()),
+        ("report-us", cluster()),
+        ("report-free", Cluster { kind: ClusterKind::SharedTier, ..cluster() }),
+        ("careless", Cluster { backup_disabled: true, ..cluster() }),
+        ("other", cluster()),
+        ("flex", Cluster { kind: ClusterKind::Flex, ..cluster() }),
+    ]))
+    .await;
+    let mut setup = all_of_project(Setup::new(&simulator));
+    setup.watched = Some(format!(
+        "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\", \"prod-ue\", \"report-*\", \"careless\", \"flex\", \"nothing-*\"]\n"
+    ));
+    add(&simulator, "prod-eu", cluster());
+    let exporter = setup.start().await;
+    let scrape = exporter.ready().await;
+    assert_eq!(names(&scrape), ["careless", "flex", "prod", "prod-ue", "report-eu", "report-us"]);
+    assert_eq!(left_out(&scrape, "shared_tier"), Some(1.0));
+    assert_eq!(left_out(&scrape, "backup_disabled"), Some(0.0), "it is named, so it is watched");
+    assert_eq!(scrape.up("prod-ue"), Some(0.0));
+    assert_eq!(scrape.value("last_poll_error_info", "prod-ue", "reason=\"not_found\""), Some(1.0));
+    assert_eq!(by_project(&scrape, "discovery_success", PROJECT), Some(1.0), "a slip is no failed discovery");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let log = exporter.log();
+    let said = |parts: &[&str]| {
+        let lines: Vec<_> = log.lines().filter(|line| parts.iter().all(|part| line.contains(part))).collect();
+        assert_eq!(lines.len(), 1, "{parts:?}: {log}");
+    };
+    said(&[
+        "level=error",
+        "not in the project's list of clusters",
+        "cluster_name=prod-ue",
+        "did_you_mean=prod-eu",
+    ]);
+    said(&["level=error", "has its cloud backup switched off", "cluster_name=careless"]);
+    said(&["level=error", "not in the project's list of clusters", "cluster_name=flex"]);
+    assert_eq!(
+        requests(&simulator, "/flex/backup/schedule"),
+        0,
+        "it has none, so that is no failed discovery"
+    );
+    said(&["level=warn", "no cluster of the project matches", "pattern=nothing-*"]);
+}
+
+#[tokio::test]
+async fn an_organization_brings_every_project_and_a_projects_own_entry_wins() {
+    let mut world = world([("prod", cluster()), ("test", cluster())]);
+    world.projects.insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
+    let foreign = Project { organization: "5f0e5a3b9c1d4e6f8a7bffff".to_owned(), ..Project::new("foreign") };
+    world.projects.insert(FOREIGN.to_owned(), foreign.with("abroad", cluster()));
+    let simulator = simulator(world).await;
+    let mut setup = all_of_organization(Setup::new(&simulator));
+    let own =
+        format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\nexpected_interval = \"12h\"\n");
+    setup.watched =
+        Some(own + &setup.watched.unwrap() + "expected_interval = \"2d\"\nexport_expected = true\n");
+    let exporter = setup.start().await;
+    let scrape = exporter.ready().await;
+    assert_eq!(names(&scrape), ["prod", "warehouse"]);
+    let expected = |name| scrape.value("expected_interval_seconds", name, "");
+    assert_eq!((expected("prod"), expected("warehouse")), (Some(43_200.0), Some(172_800.0)));
+    let must = |name| scrape.value("export_expected", name, "");
+    assert_eq!((must("prod"), must("warehouse")), (None, Some(1.0)));
+    assert!(scrape.value("up", "warehouse", "project=\"analytics\"").is_some());
+    let organization = format!(
+        "mongodbatlas_backup_export_organization_discovery_success{{organization_id=\"{ORGANIZATION}\"}}"
+    );
+    assert_eq!(scrape.0.get(&organization), Some(&1.0));
+}
+
+#[tokio::test]
+async fn what_is_new_appears_and_what_is_gone_vanishes() {
+    let simulator = simulator(world([("stays", cluster()), ("goes", cluster())])).await;
+    let exporter = all_of_organization(Setup::new(&simulator)).start().await;
+    let before = exporter.ready().await;
+    assert_eq!(names(&before), ["goes", "stays"]);
+    // Time for another poll: what comes and goes may be found sooner than that.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    {
+        let mut world = simulator.state();
+        let project = world.projects.get_mut(PROJECT).unwrap();
+        project.clusters.remove("goes");
+        project.clusters.insert("new".to_owned(), cluster());
+        world.projects.insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
+    }
+    let after = exporter.until(|scrape| names(scrape) == ["new", "stays", "warehouse"]).await;
+    assert!(!after.0.keys().any(|series| series.contains("\"goes\"")), "{after:#?}");
+    let polls = |scrape: &Scrape| scrape.value("polls_total", "stays", "").unwrap();
+    assert!(polls(&after) > polls(&before), "it was polled all the while");
+    assert_eq!(after.0["mongodbatlas_backup_exporter_targets"], 3.0);
+    let asked = requests(&simulator, "/goes/");
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert_eq!(requests(&simulator, "/goes/"), asked, "neither for its exports nor for its schedule");
+    // Backups are switched off: no longer a cluster that can be exported.
+    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("new").unwrap().backup_disabled =
+        true;
+    let off = exporter.until(|scrape| names(scrape) == ["stays", "warehouse"]).await;
+    assert_eq!(left_out(&off, "backup_disabled"), Some(1.0));
+    // The project leaves with all that is in it.
+    simulator.state().projects.remove(PROJECT);
+    let gone = exporter.until(|scrape| names(scrape) == ["warehouse"]).await;
+    assert!(!gone.0.keys().any(|series| series.contains(PROJECT)), "{gone:#?}");
+    let asked = requests(&simulator, &exports("stays"));
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(requests(&simulator, &exports("stays")), asked, "nobody asks for it any more");
+    assert_eq!(exporter.scrape().await.0["mongodbatlas_backup_exporter_targets"], 1.0);
+}
+
+async fn keeps_its_figures(exporter: &Exporter) {
+    let scrape = exporter.polled_again(3.0).await;
+    assert_eq!(names(&scrape), ["a", "b"]);
+    assert_eq!(scrape.latest_state("a"), Some("Successful"));
+    assert!(
+        scrape.value("up", "a", "project=\"payments\"").is_some(),
+        "its project has its name: {scrape:#?}"
+    );
+    assert_eq!(scrape.value("cluster_paused", "a", ""), Some(0.0));
+    assert_eq!(scrape.value("expected_interval_seconds", "a", ""), Some(86_400.0));
+}
+
+#[tokio::test]
+async fn a_failed_discovery_keeps_what_is_known_and_says_so() {
+    let simulator = simulator(world([("a", cluster()), ("b", cluster())])).await;
+    let exporter = all_of_organization(Setup::new(&simulator)).start().await;
+    let good = exporter.ready().await;
+    let at =
+        |scrape: &Scrape| by_project(scrape, "last_discovery_success_timestamp_seconds", PROJECT).unwrap();
+    let refused = || FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
+    for path in
+        [format!("groups/{PROJECT}/clusters$"), format!("groups/{PROJECT}$"), "/a/backup/schedule".to_owned()]
+    {
+        simulator.state().faults = vec![Fault::lasting(&path, refused())];
+        let failed =
+            exporter.until(|scrape| by_project(scrape, "discovery_success", PROJECT) == Some(0.0)).await;
+        assert!(at(&failed) >= at(&good), "{path}");
+        keeps_its_figures(&exporter).await;
+        simulator.state().faults.clear();
+        exporter.until(|scrape| by_project(scrape, "discovery_success", PROJECT) == Some(1.0)).await;
+    }
+    let organization = format!(
+        "mongodbatlas_backup_export_organization_discovery_success{{organization_id=\"{ORGANIZATION}\"}}"
+    );
+    for fault in [refused(), FaultKind::Html, FaultKind::Body("{\"results\":[{\"id\":\"nonsense\"}]}")] {
+        simulator.state().faults = vec![Fault::lasting("/orgs/", fault)];
+        exporter.until(|scrape| scrape.0.get(&organization) == Some(&0.0)).await;
+        keeps_its_figures(&exporter).await;
+        simulator.state().faults.clear();
+        exporter.until(|scrape| scrape.0.get(&organization) == Some(&1.0)).await;
+    }
+    let log = exporter.log();
+    for what in
+        ["the project's name and clusters", "the cluster's backup schedule", "the organization's projects"]
+    {
+        let said = log.matches(&format!("failed to refresh {what}; keeping the last known state")).count();
+        // Once for each outage and reason, however often it is tried.
+        assert!((1..=3).contains(&said), "{what}, {said} times: {log}");
+        assert!(log.contains(&format!("{what} can be read again")), "{what}: {log}");
+    }
+    // A listing that cannot be read from the first time on: the names that are configured are watched all the same.
+    simulator.state().faults = vec![Fault::lasting("/clusters$", refused())];
+    let mut setup = Setup::new(&simulator);
+    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\", \"b*\"]\n"));
+    let scrape = setup.start().await.ready().await;
+    assert_eq!(names(&scrape), ["a"]);
+    assert_eq!(by_project(&scrape, "discovery_success", PROJECT), Some(0.0));
+    assert_eq!(by_project(&scrape, "last_discovery_success_timestamp_seconds", PROJECT), None);
+    assert_eq!(left_out(&scrape, "flex"), None);
+}
+
+#[tokio::test]
+async fn nothing_is_ready_or_empty_before_the_first_discovery() {
+    let mut world = world([("a", cluster())]);
+    world.faults = vec![Fault::passing("/clusters$", FaultKind::Slow(Duration::from_secs(2)), 1)];
+    let simulator = simulator(world).await;
+    let exporter = all_of_organization(Setup::new(&simulator)).start().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(exporter.get("/-/ready").await.status(), 503);
+    assert_eq!(names(&exporter.ready().await), ["a"]);
+}
+
+#[tokio::test]
+async fn a_long_listing_is_read_to_its_end() {
+    let mut world = world([]);
+    let project = world.projects.get_mut(PROJECT).unwrap();
+    for i in 0..1100 {
+        project
+            .clusters
+            .insert(format!("c{i:04}"), Cluster { kind: ClusterKind::SharedTier, ..Cluster::default() });
+    }
+    project.clusters.insert("zzz-the-last".to_owned(), cluster());
+    let simulator = simulator(world).await;
+    let mut setup = all_of_project(Setup::new(&simulator));
+    setup.discovery.clear();
+    let scrape = setup.start().await.ready().await;
+    assert_eq!(names(&scrape), ["zzz-the-last"]);
+    assert_eq!(left_out(&scrape, "shared_tier"), Some(1100.0));
+    assert_eq!(requests(&simulator, "/clusters?"), 3);
+}
+
+#[tokio::test]
+async fn the_schedule_says_what_is_expected() {
+    let scheduled = |auto_export, frequency: Option<&str>| Cluster {
+        schedule: Schedule { auto_export, frequency: frequency.map(str::to_owned), ..Schedule::default() },
+        created_at: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+        ..cluster()
+    };
+    let simulator = simulator(world([
+        ("daily", scheduled(true, Some("daily"))),
+        ("weekly", scheduled(true, Some("WEEKLY"))),
+        ("monthly", scheduled(true, Some("monthly"))),
+        ("yearly", scheduled(true, Some("yearly"))),
+        ("odd", scheduled(true, Some("fortnightly"))),
+        ("silent", scheduled(true, None)),
+        ("off", scheduled(false, Some("now and then"))),
+    ]))
+    .await;
+    let exporter = all_of_project(Setup::new(&simulator)).start().await;
+    let scrape = exporter.ready().await;
+    for (name, auto, days) in [
+        ("daily", 1.0, Some(1.0)),
+        ("weekly", 1.0, Some(7.0)),
+        ("monthly", 1.0, Some(31.0)),
+        ("yearly", 1.0, Some(366.0)),
+        ("odd", 1.0, None),
+        ("silent", 1.0, None),
+        ("off", 0.0, None),
+    ] {
+        assert_eq!(scrape.value("auto_export_enabled", name, ""), Some(auto), "{name}");
+        assert_eq!(
+            scrape.value("expected_interval_seconds", name, ""),
+            days.map(|days| days * 86_400.0),
+            "{name}"
+        );
+        assert_eq!(
+            scrape.value("cluster_created_timestamp_seconds", name, ""),
+            Some(1_767_323_045.0),
+            "{name}"
+        );
+        assert_eq!(scrape.value("export_expected", name, ""), None, "{name}");
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let log = exporter.log();
+    let unknown: Vec<_> = log.lines().filter(|line| line.contains("does not know")).collect();
+    assert!(unknown.len() == 1 && unknown[0].contains("fortnightly"), "{log}");
+    // What someone changes is seen at the next discovery.
+    simulator
+        .state()
+        .projects
+        .get_mut(PROJECT)
+        .unwrap()
+        .clusters
+        .get_mut("daily")
+        .unwrap()
+        .schedule
+        .auto_export = false;
+    let off = exporter.until(|scrape| scrape.value("auto_export_enabled", "daily", "") == Some(0.0)).await;
+    assert_eq!(off.value("expected_interval_seconds", "daily", ""), None);
+}
+
+#[tokio::test]
+async fn the_configuration_has_the_last_word_on_what_is_expected() {
+    let off = Cluster {
+        schedule: Schedule { auto_export: false, frequency: None, ..Schedule::default() },
+        ..cluster()
+    };
+    for (entry, daily, without, must) in [
+        ("expected_interval = \"1d 6h\"\n", Some(108_000.0), Some(108_000.0), None),
+        ("export_expected = \"auto\"\n", Some(86_400.0), None, None),
+        ("export_expected = true\n", Some(86_400.0), None, Some(1.0)),
+        ("export_expected = false\nexpected_interval = \"1d 6h\"\n", Some(108_000.0), None, Some(0.0)),
+    ] {
+        let simulator = simulator(world([("daily", cluster()), ("off", off.clone())])).await;
+        let mut setup = all_of_project(Setup::new(&simulator));
+        setup.watched = setup.watched.map(|watched| watched + entry);
+        let scrape = setup.start().await.ready().await;
+        assert_eq!(scrape.value("expected_interval_seconds", "daily", ""), daily, "{entry}");
+        assert_eq!(scrape.value("expected_interval_seconds", "off", ""), without, "{entry}");
+        assert_eq!(scrape.value("export_expected", "off", ""), must, "{entry}");
+    }
+}
+
+#[tokio::test]
+async fn two_organizations_are_two() {
+    let mut world = world([("a", cluster())]);
+    let other = "5f0e5a3b9c1d4e6f8a7bffff";
+    let foreign = Project { organization: other.to_owned(), ..Project::new("foreign") };
+    world.projects.insert(FOREIGN.to_owned(), foreign.with("abroad", cluster()));
+    world.accounts = vec![
+        Account {
+            projects: Some(vec![PROJECT.to_owned()]),
+            ..Account::new(Scheme::ServiceAccount, "mdb_sa_id_1", SECRET)
+        },
+        Account {
+            projects: Some(vec![FOREIGN.to_owned()]),
+            ..Account::new(Scheme::ServiceAccount, "mdb_sa_id_2", "other")
+        },
+    ];
+    let simulator = simulator(world).await;
+    let both = format!(
+        "[[organizations]]\nid = \"{ORGANIZATION}\"\n[[organizations]]\nid = \"{other}\"\n[organizations.service_account]\nclient_id = \"mdb_sa_id_2\"\nclient_secret = \"other\"\n"
+    );
+    let scrape = watching(Setup::new(&simulator), both).start().await.ready().await;
+    assert_eq!((scrape.up("a"), scrape.up("abroad")), (Some(1.0), Some(1.0)), "{scrape:#?}");
+    assert_eq!(scrape.of("mongodbatlas_backup_export_organization_discovery_success").len(), 2);
+}
+
+#[tokio::test]
+async fn a_named_cluster_that_goes_and_comes_back_has_its_schedule_back() {
+    let simulator = simulator(world([("a", cluster()), ("b", cluster())])).await;
+    let named = format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\", \"b\"]\n");
+    let exporter = watching(Setup::new(&simulator), named).start().await;
+    exporter.ready().await;
+    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.remove("a");
+    let gone = exporter.until(|scrape| scrape.value("auto_export_enabled", "a", "").is_none()).await;
+    assert_eq!(gone.value("cluster_paused", "a", ""), None);
+    exporter.until(|scrape| by_project(scrape, "discovery_success", PROJECT) == Some(1.0)).await;
+    let asked = requests(&simulator, "/a/backup/schedule");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(requests(&simulator, "/a/backup/schedule"), asked);
+    assert_eq!(exporter.scrape().await.up("a"), Some(0.0), "it is configured, so it is watched");
+    add(&simulator, "a", cluster());
+    exporter.until(|scrape| scrape.value("auto_export_enabled", "a", "") == Some(1.0)).await;
+}
+
+#[tokio::test]
+async fn an_odd_entry_of_a_listing_costs_itself_and_no_other() {
+    let simulator = simulator(world([("a", cluster()), ("b", cluster()), ("new", cluster())])).await;
+    let exporter = all_of_organization(Setup::new(&simulator)).start().await;
+    exporter.ready().await;
+    // "b" has become unreadable, and "c" has come.
+    add(&simulator, "c", cluster());
+    let odd =
+        r#"{"results":[{"name":"a","createDate":"soon"},{"paused":"who knows"},{"name":".."},{"name":"c"}]}"#;
+    simulator.state().faults = vec![Fault::lasting("/clusters$", FaultKind::Body(odd))];
+    let scrape = exporter.until(|scrape| scrape.up("c") == Some(1.0)).await;
+    assert_eq!(names(&scrape), ["a", "b", "c", "new"], "what could not be read may be any of those known");
+    assert_eq!(by_project(&scrape, "discovery_success", PROJECT), Some(0.0));
+    let odd = format!(r#"{{"results":[{{"id":"NONSENSE"}},{{"id":"{ANALYTICS}"}}]}}"#).leak();
+    simulator
+        .state()
+        .projects
+        .insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
+    simulator.state().faults = vec![Fault::lasting("/orgs/", FaultKind::Body(odd))];
+    let scrape = exporter.until(|scrape| scrape.up("warehouse") == Some(1.0)).await;
+    assert!(scrape.up("a").is_some());
+    let nothing = r#"{"results":[],"totalCount":7}"#;
+    simulator.state().faults = vec![Fault::lasting("/orgs/", FaultKind::Body(nothing))];
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let scrape = exporter.scrape().await;
+    assert!(scrape.up("a").is_some() && scrape.up("warehouse").is_some(), "nothing of seven is no listing");
+    simulator.state().faults.clear();
+    exporter.until(|scrape| names(scrape) == ["a", "b", "c", "new", "warehouse"]).await;
+}
+
+#[tokio::test]
+async fn listings_that_go_round_in_circles_end() {
+    let mut world = world([("a", cluster())]);
+    world.faults = vec![Fault::lasting("/clusters$", FaultKind::CirclingPages)];
+    let simulator = simulator(world).await;
+    let mut setup = all_of_project(Setup::new(&simulator));
+    setup.discovery.clear();
+    let scrape = setup.start().await;
+    scrape.ready().await;
+    assert!(requests(&simulator, "/clusters?") <= 4, "{}", requests(&simulator, "/clusters?"));
+}
+
+#[tokio::test]
+async fn each_resource_is_asked_for_in_its_version() {
+    let simulator = simulator(world([("a", cluster())])).await;
+    all_of_organization(Setup::new(&simulator)).start().await.ready().await;
+    let version = |date: &str| format!("application/vnd.atlas.{date}+json");
+    let world = simulator.state();
+    for (part, date) in [
+        ("/orgs/", "2023-01-01"),
+        ("/clusters?", "2024-08-05"),
+        ("/schedule", "2024-08-05"),
+        ("/exports", "2024-05-30"),
+    ] {
+        let mut seen = world.requests.iter().filter(|seen| seen.line.contains(part)).peekable();
+        assert!(seen.peek().is_some(), "{part}");
+        assert!(seen.all(|seen| seen.accept == version(date)), "{part}");
+    }
+}

@@ -1,0 +1,126 @@
+//! Faults that pass, that are final, and that are told apart. What must hold of each is in the matrix.
+
+use std::time::Duration;
+
+use atlas_simulator::{Cluster, ClusterKind, Fault, FaultKind, Job, JobOutcome};
+use tokio::net::TcpListener;
+
+use crate::support::harness::{Setup, exports, requests, simulator, world};
+
+fn one_success() -> Cluster {
+    Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)])
+}
+
+fn status(status: u16, code: &'static str) -> FaultKind {
+    FaultKind::Status(status, code, Vec::new())
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_what_is_final_is_asked_for_once_a_poll() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let redirect = FaultKind::Redirect(format!("http://{}/elsewhere", elsewhere.local_addr().unwrap()));
+    let mut world = world([("redirected", one_success()), ("deleted", one_success())]);
+    world.faults = vec![
+        Fault::lasting(&exports("redirected"), redirect),
+        Fault::lasting(&exports("deleted"), status(404, "CLUSTER_NOT_FOUND")),
+    ];
+    let simulator = simulator(world).await;
+    let scrape = Setup::new(&simulator).start().await.polled_again(3.0).await;
+    for name in ["redirected", "deleted"] {
+        // The last one may be under way.
+        let polls = scrape.value("polls_total", name, "").unwrap() as usize;
+        let asked = requests(&simulator, &exports(name));
+        assert!((polls..=polls + 1).contains(&asked), "{name}: {asked} requests in {polls} polls");
+    }
+    let nobody = tokio::time::timeout(Duration::from_millis(100), elsewhere.accept()).await;
+    assert!(nobody.is_err(), "the redirect was followed");
+}
+
+#[tokio::test]
+async fn what_passes_is_tried_again_within_the_poll() {
+    let limited = |seconds: &str| {
+        FaultKind::Status(429, "RATE_LIMITED_TOKEN_BUCKET", vec![("retry-after", seconds.to_owned())])
+    };
+    let mut world = world([("thrice", one_success()), ("wait", one_success()), ("half", one_success())]);
+    world.faults = vec![
+        Fault::passing(&exports("thrice"), status(503, "E"), 3),
+        Fault::passing(&exports("wait"), limited("2"), 1),
+        Fault::passing(&exports("half"), FaultKind::Truncated, 1),
+    ];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"60s\"\ntimeout = \"15s\"\n".to_owned();
+    let scrape = setup.start().await.polled().await;
+    for (name, tries) in [("thrice", 4), ("wait", 2), ("half", 2)] {
+        assert_eq!(scrape.up(name), Some(1.0), "{name}");
+        assert_eq!(requests(&simulator, &exports(name)), tries, "{name}");
+        assert_eq!(scrape.value("polls_total", name, ""), Some(1.0), "{name}");
+    }
+    let waited = scrape.value("last_poll_duration_seconds", "wait", "").unwrap();
+    assert!((2.0..6.0).contains(&waited), "{waited}");
+}
+
+#[tokio::test]
+async fn a_listing_of_endless_pages_ends() {
+    let mut world = world([("prod", one_success())]);
+    world.faults = vec![Fault::lasting(&exports("prod"), FaultKind::EndlessPages)];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"60s\"\ntimeout = \"20s\"\n".to_owned();
+    let exporter = setup.start().await;
+    let scrape = exporter.polled().await;
+    assert!(exporter.log().contains("a listing of more than 200 pages"), "{}", exporter.log());
+    assert_eq!(
+        scrape.value("last_poll_error_info", "prod", "reason=\"too_large\""),
+        Some(1.0),
+        "{scrape:#?}"
+    );
+    assert_eq!(requests(&simulator, &exports("prod")), 200);
+}
+
+#[tokio::test]
+async fn retry_after_may_be_a_date() {
+    let in_three_seconds = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
+    let date = in_three_seconds.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let mut world = world([("prod", one_success())]);
+    let limited = FaultKind::Status(429, "RATE_LIMITED", vec![("retry-after", date)]);
+    world.faults = vec![Fault::passing("/prod/", limited, 1)];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"60s\"\ntimeout = \"15s\"\n".to_owned();
+    let scrape = setup.start().await.polled().await;
+    assert_eq!(scrape.up("prod"), Some(1.0));
+    // The date has no parts of a second, and half a second comes on top.
+    let waited = scrape.value("last_poll_duration_seconds", "prod", "").unwrap();
+    assert!((1.9..6.5).contains(&waited), "{waited}");
+}
+
+#[tokio::test]
+async fn a_flex_cluster_and_an_unknown_one_are_told_apart() {
+    let flex = Cluster { kind: ClusterKind::Flex, ..Cluster::default() };
+    let simulator = simulator(world([("flex", flex)])).await;
+    let mut setup = Setup::new(&simulator);
+    setup.clusters.push("gone".to_owned());
+    let exporter = setup.start().await;
+    let scrape = exporter.polled().await;
+    assert_eq!(scrape.value("last_poll_error_info", "flex", "reason=\"bad_request\""), Some(1.0));
+    assert_eq!(scrape.value("last_poll_error_info", "gone", "reason=\"not_found\""), Some(1.0));
+    assert!(exporter.log().contains("CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API"));
+}
+
+#[tokio::test]
+async fn an_answer_that_repeats_credentials_is_masked() {
+    let mut world = world([("prod", one_success())]);
+    world.faults = vec![Fault::lasting(
+        &exports("prod"),
+        FaultKind::Body(r#"{"error":"Authorization: Bearer eyJ0b2tlbg and mdb_sa_sk_never_to_be_seen"}"#),
+    )];
+    world.faults.push(Fault::lasting("/schedule", FaultKind::Status(403, "Bearer eyJ0b2tlbg==", Vec::new())));
+    let simulator = simulator(world).await;
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.ready().await;
+    assert!(exporter.get("/").await.text().await.unwrap().contains("REDACTED"));
+    for page in [exporter.log(), exporter.get("/").await.text().await.unwrap()] {
+        assert!(!page.contains("eyJ0") && !page.contains("never_to_be_seen"), "{page}");
+    }
+}

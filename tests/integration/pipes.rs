@@ -1,0 +1,132 @@
+//! Standard output and standard error that are never read, or closed.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use atlas_simulator::{Cluster, Simulator};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::support::harness::{Scrape, Setup, exports, requests, simulator, world};
+
+/// Longest time for anything.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A process, its pipes and its folder.
+struct Piped {
+    child: Child,
+    address: String,
+    folder: tempfile::TempDir,
+}
+
+const FILL_ERROR: &str = "head -c 65536 /dev/zero >&2;";
+const FILL_BOTH: &str = "head -c 65536 /dev/zero; head -c 65536 /dev/zero >&2;";
+
+/// Starts the exporter in a shell that does `first` before, with its pipes.
+fn start(simulator: &Simulator, first: &str, arguments: &[&str]) -> Piped {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), Setup::new(simulator).toml()).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let child = Command::new("sh")
+        .env_clear()
+        .current_dir(folder.path())
+        .arg("-c")
+        .arg(format!("{first} exec \"$0\" \"$@\""))
+        .arg(env!("CARGO_BIN_EXE_atlas-backup-exporter"))
+        .arg(format!("--web.listen-address={address}"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    Piped { child, address, folder }
+}
+
+impl Piped {
+    /// Scrapes until `done`.
+    async fn until(&mut self, done: impl Fn(&Scrape) -> bool) {
+        let url = format!("http://{}/metrics", self.address);
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let scraped = async {
+            loop {
+                assert!(self.child.try_wait().unwrap().is_none(), "it has ended");
+                if let Ok(answer) = client.get(&url).send().await
+                    && done(&Scrape::parse(&answer.text().await.unwrap()))
+                {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, scraped).await.expect("it is scraped");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        let kill = std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// The exit code, long before the grace period of systemd or Kubernetes is over.
+    async fn exit(&mut self) -> Option<i32> {
+        timeout(Duration::from_secs(10), self.child.wait()).await.expect("it ends").unwrap().code()
+    }
+}
+
+fn polls(scrape: &Scrape) -> f64 {
+    scrape.value("polls_total", "prod", "").unwrap_or_default()
+}
+
+#[tokio::test]
+async fn log_that_is_never_read_blocks_nothing() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let mut exporter = start(&simulator, FILL_ERROR, &["--log.level=debug"]);
+    exporter.until(|scrape| polls(scrape) >= 3.0).await;
+    exporter.signal("TERM");
+    assert_eq!(exporter.exit().await, Some(0));
+
+    let mut exporter = start(&simulator, FILL_ERROR, &["--config.file=nowhere.toml"]);
+    assert_eq!(exporter.exit().await, Some(2));
+}
+
+#[tokio::test]
+async fn log_that_is_closed_is_counted_and_ends_nothing() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let mut exporter = start(&simulator, "", &["--log.level=debug"]);
+    exporter.child.stderr.take();
+    let dropped = |scrape: &Scrape| scrape.0["mongodbatlas_backup_exporter_log_lines_dropped_total"];
+    exporter.until(|scrape| polls(scrape) >= 3.0 && dropped(scrape) >= 1.0).await;
+    exporter.signal("TERM");
+    assert_eq!(exporter.exit().await, Some(0));
+}
+
+#[tokio::test]
+async fn output_that_is_never_read_does_not_keep_it_alive() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    for (arguments, code) in [(&["--once"][..], 1), (&["check"], 1), (&["check", "--output=json"], 1)] {
+        for signal in ["TERM", "INT"] {
+            let before = requests(&simulator, &exports("prod"));
+            let mut exporter = start(&simulator, FILL_BOTH, arguments);
+            let asked = async {
+                while requests(&simulator, &exports("prod")) == before {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(PATIENCE, asked).await.unwrap();
+            // Soon after the last answer it begins to write.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(exporter.child.try_wait().unwrap(), None, "{arguments:?}: nothing was written");
+            exporter.signal(signal);
+            assert_eq!(exporter.exit().await, Some(code), "{arguments:?} {signal}");
+        }
+    }
+    let mut demo = start(&simulator, FILL_BOTH, &["demo"]);
+    demo.until(|scrape| scrape.of("mongodbatlas_backup_export_polls_total").len() > 1).await;
+    demo.signal("TERM");
+    assert_eq!(demo.exit().await, Some(0));
+    assert!(demo.folder.path().exists());
+}

@@ -1,0 +1,275 @@
+//! Who asks, how often, and on whose budget.
+
+use std::time::Duration;
+
+use atlas_simulator::{
+    Account, AtlasState, Cluster, Fault, FaultKind, ORGANIZATION, Project, Scheme, Simulator, TokenBucket,
+};
+
+use crate::support::harness::{
+    PRIVATE_KEY, PROJECT, SECRET, Scrape, Setup, exports, requests, simulator, world,
+};
+
+const OTHER: &str = "32b6e34b3d91647abb20e7b9";
+const THIRD: &str = "32b6e34b3d91647abb20e7ba";
+
+/// Three projects, and accounts that may each enter some of them.
+fn three_projects() -> AtlasState {
+    let mut world = world([("a", Cluster::default())]);
+    world.projects.insert(OTHER.to_owned(), Project::new("other").with("b", Cluster::default()));
+    world.projects.insert(THIRD.to_owned(), Project::new("third").with("c", Cluster::default()));
+    world
+}
+
+fn of(name: &str, scrape: &Scrape, labels: &str) -> f64 {
+    scrape.0.get(&format!("{name}{{{labels}}}")).copied().unwrap_or_default()
+}
+
+fn asked(scrape: &Scrape, endpoint: &str, code: &str) -> f64 {
+    of("mongodbatlas_api_requests_total", scrape, &format!("endpoint=\"{endpoint}\",code=\"{code}\""))
+}
+
+#[tokio::test]
+async fn a_project_may_bring_its_own_credentials() {
+    let mut world = three_projects();
+    world.accounts = vec![
+        Account {
+            projects: Some(vec![PROJECT.to_owned()]),
+            ..Account::new(Scheme::ServiceAccount, "mdb_sa_id_1", SECRET)
+        },
+        Account {
+            projects: Some(vec![OTHER.to_owned(), THIRD.to_owned()]),
+            ..Account::new(Scheme::ServiceAccount, "mdb_sa_id_2", "mdb_sa_sk_other")
+        },
+        Account {
+            projects: Some(vec![THIRD.to_owned()]),
+            ..Account::new(Scheme::ApiKey, "pubkey", PRIVATE_KEY)
+        },
+    ];
+    let simulator = simulator(world).await;
+    let own =
+        "[projects.service_account]\nclient_id = \"mdb_sa_id_2\"\nclient_secret = \"mdb_sa_sk_other\"\n";
+    let key = format!("[projects.api_key]\npublic_key = \"pubkey\"\nprivate_key = \"{PRIVATE_KEY}\"\n");
+    let entry = |id: &str, own: &str| format!("[[projects]]\nid = \"{id}\"\n{own}");
+    let mut setup = Setup::new(&simulator);
+    setup.watched = Some(entry(PROJECT, "") + &entry(OTHER, own) + &entry(THIRD, own));
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    let scrape = exporter.polled_again(3.0).await;
+    assert!(["a", "b", "c"].iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
+    assert_eq!(
+        requests(&simulator, "POST /api/oauth/token"),
+        2,
+        "one token for each client, not for each project"
+    );
+    assert!(!exporter.log().contains("mdb_sa_sk"), "{}", exporter.log());
+
+    simulator.state().requests.clear();
+    let mut setup = Setup::new(&simulator);
+    setup.watched = Some(entry(PROJECT, "") + &entry(THIRD, &key));
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    let scrape = exporter.polled_again(3.0).await;
+    assert!(["a", "c"].iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
+    let challenges = simulator.state().requests.iter().filter(|seen| seen.status == 401).count();
+    assert!(
+        challenges <= 3,
+        "first requests that start together are challenged each, and no other: {challenges}"
+    );
+}
+
+#[tokio::test]
+async fn a_wait_that_atlas_asks_for_closes_the_project_and_no_other() {
+    let simulator = simulator(three_projects()).await;
+    let mut setup = Setup::new(&simulator);
+    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{OTHER}\"\n"));
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    let long = FaultKind::Status(429, "RATE_LIMITED_TOKEN_BUCKET", vec![("retry-after", "3600".to_owned())]);
+    simulator.state().faults = vec![Fault::passing(&exports("a"), long, 1)];
+    let scrape = exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
+    assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"rate_limited\""), Some(1.0));
+    let refused = requests(&simulator, &exports("a"));
+    let scrape = exporter.polled_again(4.0).await;
+    assert_eq!(requests(&simulator, &exports("a")), refused, "Atlas asked to wait, and nobody knocks");
+    assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"rate_limited\""), Some(1.0));
+    assert_eq!(scrape.up("b"), Some(1.0));
+    assert_eq!(asked(&scrape, "exports", "429"), 1.0);
+    let page = exporter.get("/").await.text().await.unwrap();
+    assert!(page.contains("rate limited by Atlas; retrying in "), "{page}");
+}
+
+/// How many export listings are asked for in a while.
+async fn asked_within(simulator: &Simulator, time: Duration) -> usize {
+    let before = requests(simulator, &exports("a"));
+    tokio::time::sleep(time).await;
+    requests(simulator, &exports("a")) - before
+}
+
+#[tokio::test]
+async fn polls_slow_down_while_the_budget_is_scarce() {
+    let simulator = simulator(three_projects()).await;
+    let budget = |left: f64| TokenBucket::new(1000, 1).with(left);
+    simulator.state().projects.get_mut(PROJECT).unwrap().budget = budget(1000.0);
+    let mut setup = Setup::new(&simulator);
+    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{OTHER}\"\n"));
+    setup.poll = "interval = \"200ms\"\nstale_after = \"1m\"\n".to_owned();
+    setup.discovery = "interval = \"500ms\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    let time = Duration::from_secs(4);
+    let plenty = asked_within(&simulator, time).await;
+    assert!(plenty >= 12, "{plenty}");
+    // About a hundredth is left, as when someone else has used up the rest.
+    simulator.state().projects.get_mut(PROJECT).unwrap().budget = budget(12.0);
+    exporter.polled_again(1.0).await;
+    let schedules = requests(&simulator, "/a/backup/schedule");
+    let scarce = asked_within(&simulator, time).await;
+    assert!((1..=4).contains(&scarce), "{scarce}");
+    let schedules = requests(&simulator, "/a/backup/schedule") - schedules;
+    assert!(schedules <= 2, "schedules are on the same budget: {schedules}");
+    let scrape = exporter.scrape().await;
+    assert_eq!((scrape.up("a"), scrape.up("b")), (Some(1.0), Some(1.0)), "slow, and not blind");
+    let label = format!("project_id=\"{PROJECT}\"");
+    assert_eq!(of("mongodbatlas_api_ratelimit_limit", &scrape, &label), 1000.0);
+    assert!(of("mongodbatlas_api_ratelimit_remaining", &scrape, &label) < 12.0);
+    let label = format!("project_id=\"{OTHER}\"");
+    assert!(of("mongodbatlas_api_ratelimit_remaining", &scrape, &label) > 1000.0);
+    let other = requests(&simulator, &exports("b"));
+    assert!(other >= 30, "the other project is polled as ever: {other}");
+    simulator.state().projects.get_mut(PROJECT).unwrap().budget = budget(1000.0);
+    exporter.polled_again(1.0).await;
+    assert!(asked_within(&simulator, time).await >= 12, "and back");
+}
+
+#[tokio::test]
+async fn slow_polls_do_not_make_figures_stale() {
+    let mut world = three_projects();
+    world.projects.get_mut(PROJECT).unwrap().budget = TokenBucket::new(100_000, 1).with(50.0);
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"400ms\"\nstale_after = \"2s\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(exporter.scrape().await.has_figures("a"));
+    }
+}
+
+#[tokio::test]
+async fn every_request_is_counted_once_by_endpoint_and_code() {
+    let mut world = three_projects();
+    world.faults = vec![Fault::passing(&exports("b"), FaultKind::Status(503, "E", Vec::new()), 1)];
+    let simulator = simulator(world).await;
+    for credentials in [crate::support::harness::by_service_account(), crate::support::harness::by_api_key()]
+    {
+        simulator.state().requests.clear();
+        let mut setup = Setup::new(&simulator);
+        setup.credentials = credentials;
+        setup.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+        setup.poll = "interval = \"1h\"\n".to_owned();
+        let exporter = setup.start().await;
+        exporter.ready().await;
+        let counted = |scrape: &Scrape| -> f64 {
+            scrape.of("mongodbatlas_api_requests_total").iter().map(|(_, count)| count).sum()
+        };
+        // One may be under way still.
+        let scrape =
+            exporter.until(|scrape| counted(scrape) as usize == simulator.state().requests.len()).await;
+        let counted = counted(&scrape);
+        assert!(["a", "b", "c"].iter().all(|name| scrape.up(name) == Some(1.0)));
+        let timed: f64 =
+            scrape.of("mongodbatlas_api_request_duration_seconds_count").iter().map(|(_, count)| count).sum();
+        assert_eq!(timed, counted);
+        assert_eq!(asked(&scrape, "schedule", "200"), 3.0);
+        assert_eq!(asked(&scrape, "clusters", "200"), 3.0);
+        assert_eq!(asked(&scrape, "exports", "200"), 3.0);
+        assert!(
+            !scrape
+                .of("mongodbatlas_api_requests_total")
+                .iter()
+                .any(|(labels, _)| labels.contains("cluster_name"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_is_counted_too() {
+    let mut world = three_projects();
+    world.faults = vec![Fault::lasting(&exports("a"), FaultKind::Hang)];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"1h\"\ntimeout = \"1s\"\n".to_owned();
+    let scrape = setup.start().await.polled().await;
+    assert_eq!(asked(&scrape, "exports", "none"), 1.0);
+    assert_eq!(asked(&scrape, "exports", "200"), 0.0);
+    let long = of("mongodbatlas_api_request_duration_seconds_sum", &scrape, "endpoint=\"exports\"");
+    assert!((0.7..1.5).contains(&long), "{long}");
+}
+
+#[tokio::test]
+async fn a_wait_is_kept_by_every_listing_and_over_a_change_of_credentials() {
+    let simulator = simulator(three_projects()).await;
+    let mut setup = Setup::new(&simulator);
+    setup.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    setup.discovery = "interval = \"200ms\"\n".to_owned();
+    let toml = setup.toml();
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    let long = |status| FaultKind::Status(status, "X", vec![("retry-after", "3600".to_owned())]);
+    let paths = ["/orgs/".to_owned(), format!("{PROJECT}/clusters$"), exports("a")];
+    simulator.state().faults = paths
+        .iter()
+        .zip([429, 503, 429])
+        .map(|(path, status)| Fault::passing(path, long(status), 1))
+        .collect();
+    exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let toml =
+        toml.replace(&crate::support::harness::by_service_account(), &crate::support::harness::by_api_key());
+    std::fs::write(exporter.folder.path().join("config.toml"), toml).unwrap();
+    exporter.signal("HUP");
+    exporter.polled_again(2.0).await;
+    let count = || {
+        let of_project = format!("{PROJECT}/clusters?");
+        ["/orgs/", of_project.as_str(), "/a/backup/"].map(|path| requests(&simulator, path))
+    };
+    let before = count();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(count(), before, "nobody knocks for an hour, whoever signs");
+    assert_eq!(exporter.scrape().await.up("b"), Some(1.0));
+}
+
+#[tokio::test]
+async fn what_fails_is_asked_for_no_more_often_than_what_is_well() {
+    let mut world = three_projects();
+    let broken = || FaultKind::Status(503, "E", Vec::new());
+    world.faults = vec![
+        Fault::lasting(&exports("a"), broken()),
+        Fault::lasting("/a/backup/schedule", broken()),
+        Fault::lasting(&format!("{PROJECT}/clusters$"), broken()),
+    ];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.watched = Some(format!(
+        "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\"]\n[[projects]]\nid = \"{OTHER}\"\n"
+    ));
+    setup.discovery = "interval = \"500ms\"\n".to_owned();
+    let exporter = setup.start().await;
+    // The first failure of each is tried again within; what counts is what comes after it.
+    let label = format!("project_id=\"{PROJECT}\"");
+    let discovered = format!("mongodbatlas_backup_export_discovery_success{{{label}}}");
+    exporter
+        .until(|scrape| {
+            scrape.0.contains_key(&discovered) && scrape.value("poll_failures_total", "a", "") >= Some(2.0)
+        })
+        .await;
+    let paths = [exports("a"), exports("b"), format!("{PROJECT}/clusters?"), format!("{OTHER}/clusters?")];
+    let count = || paths.clone().map(|path| requests(&simulator, &path));
+    let before = count();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let asked: Vec<_> = count().iter().zip(before).map(|(after, before)| after - before).collect();
+    assert!(asked[0] <= asked[1] + 4 && asked[0] > 5, "polls: {asked:?}");
+    assert!(asked[2].abs_diff(asked[3]) <= 2 && asked[3] > 4, "listings: {asked:?}");
+}

@@ -1,0 +1,398 @@
+//! Reading the configuration anew, by signal and by request.
+
+use std::time::Duration;
+
+use atlas_simulator::{
+    Account, Cluster, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Project, Scheme, Simulator,
+};
+use reqwest::StatusCode;
+
+use crate::support::harness::{Exporter, PROJECT, SECRET, Setup, add, exports, requests, simulator, world};
+
+const OTHER: &str = "32b6e34b3d91647abb20e7b9";
+
+async fn three_clusters() -> Simulator {
+    let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Never)]);
+    let mut world = world([("a", cluster()), ("b", cluster()), ("c", cluster())]);
+    world.projects.insert(OTHER.to_owned(), Project::new("other").with("d", cluster()));
+    simulator(world).await
+}
+
+fn watching(simulator: &Simulator, clusters: &[&str]) -> Setup {
+    let mut setup = Setup::new(simulator);
+    setup.clusters = clusters.iter().map(|name| (*name).to_owned()).collect();
+    setup.flags = vec!["--web.enable-lifecycle"];
+    setup
+}
+
+fn write(exporter: &Exporter, toml: &str) {
+    // As editors and Kubernetes do it: nobody reads half a file.
+    let (next, file) = (exporter.folder.path().join("next.toml"), exporter.folder.path().join("config.toml"));
+    std::fs::write(&next, toml).unwrap();
+    std::fs::rename(next, file).unwrap();
+}
+
+async fn post(exporter: &Exporter) -> (StatusCode, String) {
+    let request = reqwest::Client::new().post(format!("{}/-/reload", exporter.url));
+    let answer = request.send().await.unwrap();
+    (answer.status(), answer.text().await.unwrap())
+}
+
+fn own(scrape: &crate::support::harness::Scrape, name: &str) -> f64 {
+    scrape.0[&format!("mongodbatlas_backup_exporter_{name}")]
+}
+
+#[tokio::test]
+async fn clusters_that_stay_keep_their_state_and_others_come_and_go() {
+    let simulator = three_clusters().await;
+    let exporter = watching(&simulator, &["a", "b"]).start().await;
+    let before = exporter.polled_again(3.0).await;
+    let since = own(&before, "config_last_reload_success_timestamp_seconds");
+    assert_eq!(own(&before, "config_last_reload_successful"), 1.0);
+    simulator.state().faults = vec![Fault::lasting(&exports("a"), FaultKind::Status(404, "X", Vec::new()))];
+    let failed = exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
+
+    let mut next = watching(&simulator, &["a", "c"]);
+    next.poll = "interval = \"300ms\"\n".to_owned();
+    let other = format!("[[projects]]\nid = \"{OTHER}\"\nexpected_interval = \"2d\"\n");
+    write(&exporter, &(next.toml() + &other));
+    exporter.signal("HUP");
+    let after = exporter.until(|scrape| scrape.up("c").is_some() && scrape.up("d").is_some()).await;
+    assert!(!after.0.keys().any(|series| series.contains("cluster_name=\"b\"")), "{after:#?}");
+    assert_eq!(after.value("expected_interval_seconds", "d", ""), Some(172_800.0));
+    assert_eq!(
+        after.latest_state("a"),
+        Some("InProgress"),
+        "its figures stay, though it cannot be polled now"
+    );
+    for name in ["polls_total", "poll_failures_total"] {
+        assert!(after.value(name, "a", "") >= failed.value(name, "a", ""), "{name} went back");
+    }
+    assert_eq!(
+        after.value("last_progress_timestamp_seconds", "a", ""),
+        before.value("last_progress_timestamp_seconds", "a", "")
+    );
+    assert_eq!(own(&after, "poll_interval_seconds"), 0.3);
+    assert_eq!(own(&after, "config_last_reload_successful"), 1.0);
+    assert!(own(&after, "config_last_reload_success_timestamp_seconds") > since);
+    assert_eq!(requests(&simulator, "POST /api/oauth/token"), 1, "the token stays, too");
+    let asked = requests(&simulator, &exports("b"));
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(requests(&simulator, &exports("b")), asked, "nobody asks for it any more");
+}
+
+#[tokio::test]
+async fn what_a_cluster_moved_is_remembered_over_a_reload() {
+    let simulator = three_clusters().await;
+    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.insert(
+        "a".to_owned(),
+        Cluster::with([Job {
+            queued: Duration::ZERO,
+            ..Job::ended(Duration::from_mins(1), JobOutcome::Never)
+        }]),
+    );
+    let exporter = watching(&simulator, &["a"]).start().await;
+    let created = exporter.polled().await.value("latest_job_created_timestamp_seconds", "a", "").unwrap();
+    // It goes on by five collections a minute: a movement within twelve seconds.
+    let moved = exporter
+        .until(|scrape| scrape.value("last_progress_timestamp_seconds", "a", "") > Some(created))
+        .await;
+    assert_eq!(post(&exporter).await.0, StatusCode::OK);
+    let after = exporter.polled_again(2.0).await;
+    assert!(
+        after.value("last_progress_timestamp_seconds", "a", "")
+            >= moved.value("last_progress_timestamp_seconds", "a", "")
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_refused_changes_nothing_and_is_told_counted_and_logged() {
+    let simulator = three_clusters().await;
+    let exporter = watching(&simulator, &["a"]).start().await;
+    let before = exporter.polled().await;
+    let good = watching(&simulator, &["a"]).toml();
+    for (count, (toml, sentence)) in [
+        (good.replace("interval = \"200ms\"", "interval = \"soon\""), "poll.interval is \"soon\"; expected"),
+        (good.clone() + "[shard]\nindex = 7\ntotal = 2\n", ": shard.index is 7"),
+        (good.replace("[poll]", "[pol"), ": not TOML"),
+        (good.replace(SECRET, ""), "client_secret is \"\"; expected a text that is not empty"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        write(&exporter, &toml);
+        let (status, text) = post(&exporter).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(
+            text.contains(sentence) && text.trim().lines().count() == 1 && !text.contains(SECRET),
+            "{text}"
+        );
+        let scrape = exporter.polled_again(1.0).await;
+        assert_eq!(scrape.up("a"), Some(1.0));
+        assert_eq!(own(&scrape, "config_last_reload_successful"), 0.0);
+        assert_eq!(own(&scrape, "config_reload_failures_total"), count as f64 + 1.0);
+        let at = "config_last_reload_success_timestamp_seconds";
+        assert_eq!(own(&scrape, at), own(&before, at));
+        assert!(exporter.log().contains("the configuration was refused"), "{}", exporter.log());
+    }
+    exporter.assert_no_secret().await;
+    std::fs::remove_file(exporter.folder.path().join("config.toml")).unwrap();
+    exporter.signal("HUP");
+    exporter.until(|scrape| own(scrape, "config_reload_failures_total") == 5.0).await;
+    write(&exporter, &good);
+    assert_eq!(post(&exporter).await, (StatusCode::OK, "The configuration was read anew.\n".to_owned()));
+    assert_eq!(own(&exporter.scrape().await, "config_last_reload_successful"), 1.0);
+}
+
+#[tokio::test]
+async fn reloading_by_request_must_be_switched_on_and_is_a_post() {
+    let simulator = three_clusters().await;
+    let mut setup = watching(&simulator, &["a"]);
+    setup.flags.clear();
+    let exporter = setup.start().await;
+    let (status, text) = post(&exporter).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert!(text.contains("--web.enable-lifecycle"), "{text}");
+    assert_eq!(exporter.get("/-/reload").await.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(own(&exporter.scrape().await, "config_reload_failures_total"), 0.0);
+    let exporter = watching(&simulator, &["a"]).start().await;
+    assert_eq!(exporter.get("/-/reload").await.status(), StatusCode::METHOD_NOT_ALLOWED);
+    let put = reqwest::Client::new().put(format!("{}/-/reload", exporter.url)).send().await.unwrap();
+    assert_eq!(put.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_may_not_reload() {
+    let simulator = three_clusters().await;
+    let exporter = watching(&simulator, &["a"]).start().await;
+    let host = exporter.url.strip_prefix("http://").unwrap();
+    let own = exporter.url.as_str();
+    let client = reqwest::Client::new();
+    for (headers, allowed) in [
+        (&[][..], true),
+        (&[("sec-fetch-site", "same-origin")], true),
+        (&[("sec-fetch-site", "none")], true),
+        (&[("sec-fetch-site", "same-origin"), ("origin", "https://proxy.example")], true),
+        (&[("sec-fetch-site", "same-site")], false),
+        (&[("sec-fetch-site", "cross-site")], false),
+        (&[("sec-fetch-site", "cross-site"), ("origin", own)], false),
+        (&[("sec-fetch-site", "")], false),
+        (&[("origin", own)], true),
+        (&[("origin", &format!("https://{host}"))], true),
+        (&[("origin", "http://evil.example")], false),
+        (&[("origin", "null")], false),
+        (&[("origin", host)], false),
+        (&[("origin", &format!("{own}.evil.example"))], false),
+    ] {
+        for method in [reqwest::Method::POST, reqwest::Method::PUT] {
+            let mut request = client.request(method, format!("{own}/-/reload"));
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let answer = request.send().await.unwrap();
+            let expected = if allowed { StatusCode::OK } else { StatusCode::FORBIDDEN };
+            assert_eq!(answer.status(), expected, "{headers:?}");
+            let text = answer.text().await.unwrap();
+            assert!(allowed || text.contains("not allowed from pages of other sites"), "{text}");
+        }
+    }
+    let reloads = exporter.log().matches("the configuration was read anew").count();
+    assert_eq!(reloads, 12, "{}", exporter.log());
+}
+
+#[tokio::test]
+async fn new_credentials_are_used_at_once() {
+    let simulator = three_clusters().await;
+    let mut setup = watching(&simulator, &["a"]);
+    setup.poll = "interval = \"1h\"\n".to_owned();
+    let good = setup.toml();
+    let folder = tempfile::tempdir().unwrap();
+    setup.credentials = setup.credentials.replace(SECRET, "mdb_sa_sk_wrong");
+    let exporter = setup.start_in(folder).await;
+    exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
+    write(&exporter, &good);
+    exporter.signal("HUP");
+    // An hour before the next poll would be due.
+    exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;
+}
+
+#[tokio::test]
+async fn reloads_by_the_dozen_harm_nothing() {
+    let simulator = three_clusters().await;
+    let setup = watching(&simulator, &["a", "b", "c"]);
+    let all = setup.toml();
+    let exporter = setup.start().await;
+    exporter.polled().await;
+    for round in 0..40 {
+        let some = watching(&simulator, if round % 2 == 0 { &["a"] } else { &["a", "b", "c"] }).toml();
+        write(&exporter, &some);
+        if round % 3 == 0 {
+            exporter.signal("HUP");
+        } else {
+            assert_eq!(post(&exporter).await.0, StatusCode::OK);
+        }
+    }
+    write(&exporter, &all);
+    assert_eq!(post(&exporter).await.0, StatusCode::OK);
+    let scrape =
+        exporter.until(|scrape| ["a", "b", "c"].iter().all(|name| scrape.up(name) == Some(1.0))).await;
+    assert_eq!(own(&scrape, "targets"), 3.0);
+    assert_eq!(own(&scrape, "config_reload_failures_total"), 0.0);
+    assert_eq!(requests(&simulator, "POST /api/oauth/token"), 1);
+}
+
+/// How often a path is asked for in a while.
+async fn asked_within(simulator: &Simulator, path: &str, time: Duration) -> usize {
+    let before = requests(simulator, path);
+    tokio::time::sleep(time).await;
+    requests(simulator, path) - before
+}
+
+#[tokio::test]
+async fn every_setting_can_be_reloaded() {
+    let simulator = three_clusters().await;
+    let mut setup = watching(&simulator, &["a", "b", "c*"]);
+    setup.poll = "interval = \"1h\"\n".to_owned();
+    setup.discovery = "interval = \"1h\"\n".to_owned();
+    let exporter = setup.start().await;
+    assert_eq!(exporter.ready().await.value("expected_interval_seconds", "a", ""), Some(86_400.0));
+    let mut next = watching(&simulator, &["a", "b", "c*"]);
+    next.poll = "interval = \"300ms\"\nstale_after = \"1s\"\nconcurrency = 3\n".to_owned();
+    next.discovery = "interval = \"300ms\"\n".to_owned();
+    write(&exporter, &(next.toml() + "expected_interval = \"2d\"\nexport_expected = true\n"));
+    assert_eq!(post(&exporter).await.0, StatusCode::OK);
+    let after = exporter.until(|scrape| scrape.value("polls_total", "a", "") >= Some(4.0)).await;
+    assert_eq!(after.value("expected_interval_seconds", "a", ""), Some(172_800.0));
+    assert_eq!(after.value("export_expected", "a", ""), Some(1.0));
+    add(&simulator, "c-new", Cluster::default());
+    exporter.until(|scrape| scrape.up("c-new") == Some(1.0)).await;
+    simulator.state().faults = vec![Fault::lasting(&exports("a"), FaultKind::Status(404, "X", Vec::new()))];
+    exporter.until(|scrape| scrape.up("a") == Some(0.0) && !scrape.has_figures("a")).await;
+}
+
+#[tokio::test]
+async fn a_reload_that_changes_nothing_asks_nothing() {
+    let simulator = three_clusters().await;
+    let mut setup = watching(&simulator, &["a", "b"]);
+    setup.poll = "interval = \"1h\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    let asked = simulator.state().request_count;
+    for _ in 0..5 {
+        assert_eq!(post(&exporter).await.0, StatusCode::OK);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(simulator.state().request_count, asked);
+}
+
+#[tokio::test]
+async fn another_atlas_is_asked_from_then_on_and_the_old_one_no_more() {
+    let (old, new) = (three_clusters().await, three_clusters().await);
+    let exporter = watching(&old, &["a"]).start().await;
+    exporter.ready().await;
+    write(&exporter, &watching(&new, &["a"]).toml());
+    assert_eq!(post(&exporter).await.0, StatusCode::OK);
+    exporter.polled_again(3.0).await;
+    assert!(requests(&new, &exports("a")) >= 2);
+    assert_eq!(asked_within(&old, "", Duration::from_secs(1)).await, 0);
+}
+
+#[tokio::test]
+async fn a_reload_mints_nothing_whoever_asks() {
+    let simulator = three_clusters().await;
+    let other = "mdb_sa_id_2";
+    simulator.state().accounts.push(Account::new(Scheme::ServiceAccount, other, "other"));
+    let setup = watching(&simulator, &["a"]);
+    let own = format!(
+        "[[projects]]\nid = \"{OTHER}\"\n[projects.service_account]\nclient_id = \"{other}\"\nclient_secret = \"other\"\n"
+    );
+    let toml = setup.toml() + &own;
+    let exporter = setup.start().await;
+    write(&exporter, &toml);
+    assert_eq!(post(&exporter).await.0, StatusCode::OK);
+    exporter.until(|scrape| scrape.up("d") == Some(1.0)).await;
+    for _ in 0..3 {
+        assert_eq!(post(&exporter).await.0, StatusCode::OK);
+    }
+    exporter.polled_again(2.0).await;
+    assert_eq!(requests(&simulator, "POST /api/oauth/token"), 2);
+}
+
+#[tokio::test]
+async fn what_went_and_came_back_is_asked_as_often_as_before() {
+    let simulator = three_clusters().await;
+    let mut by_organization = watching(&simulator, &[]);
+    by_organization.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    let mut by_project = watching(&simulator, &[]);
+    by_project.watched = Some(format!("[[projects]]\nid = \"{OTHER}\"\n"));
+    for setup in [&mut by_organization, &mut by_project] {
+        setup.discovery = "interval = \"400ms\"\n".to_owned();
+    }
+    let (first, second) = (by_organization.toml(), by_project.toml());
+    let exporter = by_organization.start().await;
+    exporter.ready().await;
+    let time = Duration::from_secs(4);
+    let rates = async || {
+        let paths = ["/orgs/", &format!("{PROJECT}/clusters?"), "/a/backup/exports", "/a/backup/schedule"]
+            .map(str::to_owned);
+        let count = |path: &String| requests(&simulator, path);
+        let before: Vec<_> = paths.iter().map(count).collect();
+        tokio::time::sleep(time).await;
+        paths.iter().zip(before).map(|(path, before)| requests(&simulator, path) - before).collect::<Vec<_>>()
+    };
+    let before = rates().await;
+    for _ in 0..2 {
+        write(&exporter, &second);
+        assert_eq!(post(&exporter).await.0, StatusCode::OK);
+        let away = exporter.until(|scrape| scrape.up("a").is_none()).await;
+        assert!(
+            !away.0.keys().any(|series| series.contains(ORGANIZATION) || series.contains(PROJECT)),
+            "{away:#?}"
+        );
+        write(&exporter, &first);
+        assert_eq!(post(&exporter).await.0, StatusCode::OK);
+        exporter.until(|scrape| scrape.up("a").is_some()).await;
+    }
+    let after = rates().await;
+    for (before, after) in before.iter().zip(&after) {
+        assert!((*after as f64) < *before as f64 * 1.5, "{before} and then {after}");
+    }
+}
+
+#[tokio::test]
+async fn files_that_hang_hold_up_nobody() {
+    let simulator = three_clusters().await;
+    let mut setup = watching(&simulator, &["a"]);
+    let fifo = |exporter: &Exporter, name: &str| {
+        let path = exporter.folder.path().join(name);
+        let _ = std::fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for number in 1..=3 {
+        std::fs::write(folder.path().join(format!("secret-{number}")), SECRET).unwrap();
+    }
+    let own = |id: &str, number: u32| {
+        format!(
+            "[[projects]]\nid = \"{id}\"\n[projects.service_account]\nclient_id = \"mdb_sa_id_1\"\nclient_secret_file = \"secret-{number}\"\n"
+        )
+    };
+    setup.watched = Some(own(PROJECT, 1) + &own(OTHER, 2));
+    let mut exporter = setup.start_in(folder).await;
+    exporter.ready().await;
+    for name in ["secret-1", "secret-2", "config.toml"] {
+        fifo(&exporter, name);
+    }
+    // New tokens are needed, and so are the secrets: two threads of two would be stuck.
+    simulator.state().sessions.revoke_tokens();
+    exporter.signal("HUP");
+    for _ in 0..70 {
+        let scrape = tokio::time::timeout(Duration::from_secs(2), exporter.scrape());
+        scrape.await.expect("it serves all the while");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let scrape = exporter.scrape().await;
+    assert_eq!((scrape.up("a"), scrape.up("d")), (Some(0.0), Some(0.0)));
+    exporter.signal("TERM");
+    assert_eq!(exporter.exit().await.code(), Some(0));
+}

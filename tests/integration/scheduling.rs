@@ -1,0 +1,154 @@
+//! Who is polled when, and who holds up whom.
+
+use std::time::{Duration, Instant};
+
+use atlas_simulator::{Cluster, Fault, FaultKind, ORGANIZATION, Project};
+
+use crate::support::harness::{Exporter, PROJECT, Setup, add, requests, simulator, world};
+
+/// How many polls of a cluster finish in a while.
+async fn polls_within(exporter: &Exporter, cluster: &str, time: Duration) -> f64 {
+    let before = exporter.scrape().await.value("polls_total", cluster, "").unwrap();
+    tokio::time::sleep(time).await;
+    exporter.scrape().await.value("polls_total", cluster, "").unwrap() - before
+}
+
+#[tokio::test]
+async fn clusters_that_hang_do_not_starve_the_rest() {
+    let hanging = ["h1", "h2", "h3", "h4"];
+    let mut world = world(
+        hanging.map(|name| (name, Cluster::default())).into_iter().chain([("good", Cluster::default())]),
+    );
+    world.faults = hanging.map(|name| Fault::lasting(&format!("/{name}/"), FaultKind::Hang)).into();
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"500ms\"\ntimeout = \"30s\"\nconcurrency = 1\n".to_owned();
+    let exporter = setup.start().await;
+    // With one slot and no mercy, the good one would wait for two minutes.
+    let start = Instant::now();
+    let scrape = exporter
+        .until(|scrape| scrape.value("polls_total", "good", "").is_some_and(|polls| polls >= 4.0))
+        .await;
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    for name in hanging {
+        assert_eq!(scrape.up(name), None, "{name} has no first poll yet");
+    }
+    assert_eq!(exporter.get("/-/ready").await.status(), 503);
+}
+
+#[tokio::test]
+async fn a_crowd_that_hangs_has_a_lane_of_its_own() {
+    let hanging: Vec<&'static str> = (0..30).map(|i| &*format!("h{i}").leak()).collect();
+    let mut world =
+        world(hanging.iter().map(|name| (*name, Cluster::default())).chain([("good", Cluster::default())]));
+    world.faults = hanging.iter().map(|name| Fault::lasting(&format!("/{name}/"), FaultKind::Hang)).collect();
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"1s\"\ntimeout = \"2s\"\nconcurrency = 4\n".to_owned();
+    let exporter = setup.start().await;
+    // Each has hung once by then, and is known for it.
+    exporter.polled().await;
+    let polls = polls_within(&exporter, "good", Duration::from_secs(6)).await;
+    assert!(polls >= 3.0, "{polls}");
+}
+
+#[tokio::test]
+async fn a_poll_that_outlasts_its_interval_is_followed_by_one_and_not_by_many() {
+    let mut world = world([("slow", Cluster::default())]);
+    world.faults = vec![Fault::lasting("/slow/", FaultKind::Slow(Duration::from_millis(1500)))];
+    let simulator = simulator(world).await;
+    let exporter = Setup::new(&simulator).start().await;
+    let start = Instant::now();
+    let scrape = exporter.until(|scrape| scrape.value("polls_total", "slow", "") >= Some(3.0)).await;
+    assert!(start.elapsed() >= Duration::from_millis(4400), "{:?}", start.elapsed());
+    assert_eq!(scrape.up("slow"), Some(1.0));
+    assert!(scrape.value("last_poll_duration_seconds", "slow", "").unwrap() >= 1.5);
+}
+
+#[tokio::test]
+async fn polls_keep_their_interval() {
+    let mut world = world([("a", Cluster::default()), ("b", Cluster::default())]);
+    // An interval runs from the beginning of a poll, not from its end.
+    world.faults = vec![Fault::lasting("/a/", FaultKind::Slow(Duration::from_millis(600)))];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"1s\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.polled().await;
+    let polls = polls_within(&exporter, "a", Duration::from_secs(10)).await;
+    assert!((8.0..=12.0).contains(&polls), "{polls}");
+}
+
+#[tokio::test]
+async fn no_more_begins_at_once_than_is_configured() {
+    let names: Vec<&'static str> = (0..60).map(|i| &*format!("c{i}").leak()).collect();
+    let mut world = world(names.iter().map(|name| (*name, Cluster::default())));
+    world.faults = vec![
+        Fault::lasting("/exports", FaultKind::Slow(Duration::from_secs(2))),
+        Fault::lasting("/schedule", FaultKind::Slow(Duration::from_secs(2))),
+    ];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"100ms\"\nstale_after = \"10s\"\nconcurrency = 2\n".to_owned();
+    setup.discovery = "interval = \"100ms\"\n".to_owned();
+    let start = Instant::now();
+    let exporter = setup.start().await;
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let most = simulator.state().max_in_flight;
+    // Two polls and two readings start in 125 ms. Without a limit, there would be 120 requests.
+    let allowed = 4 * (start.elapsed().as_millis() / 125 + 1);
+    assert!(most > 4 && most as u128 <= allowed, "{most} of {allowed}");
+    exporter.polled().await;
+}
+
+#[tokio::test]
+async fn first_requests_are_spread() {
+    let names: Vec<&'static str> = (0..30).map(|i| &*format!("c{i:02}").leak()).collect();
+    let simulator = simulator(world(names.iter().map(|name| (*name, Cluster::default())))).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"10m\"\nstale_after = \"1h\"\n".to_owned();
+    let exporter = setup.start().await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    for part in ["/exports", "/schedule"] {
+        let early = requests(&simulator, part);
+        assert!((5..=20).contains(&early), "{early} of 30 {part} in the first of three seconds");
+    }
+    exporter.ready().await;
+    assert_eq!((requests(&simulator, "/exports"), requests(&simulator, "/schedule")), (30, 30));
+}
+
+#[tokio::test]
+async fn schedules_that_hang_hold_up_neither_polls_nor_discovery() {
+    let names: Vec<&'static str> = (0..40).map(|i| &*format!("c{i}").leak()).collect();
+    let mut world = world(names.iter().map(|name| (*name, Cluster::default())));
+    world.faults = vec![Fault::lasting("/schedule", FaultKind::Hang)];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n"));
+    setup.poll = "interval = \"1s\"\nconcurrency = 1\n".to_owned();
+    setup.discovery = "interval = \"500ms\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.until(|scrape| scrape.up("c7") == Some(1.0)).await;
+    add(&simulator, "new", Cluster::default());
+    let start = Instant::now();
+    exporter.until(|scrape| scrape.up("new") == Some(1.0)).await;
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn many_projects_that_hang_hold_up_no_other() {
+    let mut world = world([("good", Cluster::default())]);
+    for i in 0..150 {
+        world.projects.insert(format!("65f1c0ffee5eed{i:010x}"), Project::new("hanging"));
+    }
+    world.faults = vec![Fault::lasting("/65f1c0ffee5eed", FaultKind::Hang)];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    // The hanging ones come first in every order there is.
+    setup.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    let start = Instant::now();
+    let exporter = setup.start().await;
+    // With a second for each, eight at a time, it would be the nineteenth.
+    exporter.until(|scrape| scrape.up("good") == Some(1.0)).await;
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}

@@ -1,0 +1,274 @@
+//! What a scraper, a probe and a person get.
+
+use std::time::Duration;
+
+use atlas_simulator::{Cluster, Entry, Fault, FaultKind, Job, JobOutcome};
+
+use crate::support::golden::assert_golden;
+use crate::support::harness::{Setup, exports, simulator, world};
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+fn header<'a>(response: &'a reqwest::Response, name: &str) -> &'a str {
+    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+/// Over the wire, letter by letter; only what the clock and the build decide is blanked.
+#[tokio::test]
+async fn the_exposition_is_the_golden_one() {
+    let job = |id: &str, state: &str, created: &str, more: serde_json::Value| {
+        let mut job =
+            serde_json::json!({"id": id, "exportBucketId": "x", "state": state, "createdAt": created});
+        job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Entry::Raw(job)
+    };
+    let jobs = vec![
+        job(
+            "65a1",
+            "Successful",
+            "2026-01-01T00:00:00Z",
+            serde_json::json!({"finishedAt": "2026-01-01T00:20:00Z", "exportStatus": {"exportedCollections": 105, "totalCollections": 105}}),
+        ),
+        job(
+            "65a2",
+            "Failed",
+            "2026-01-02T00:00:00Z",
+            serde_json::json!({"finishedAt": "2026-01-02T00:05:00Z", "stateReason": {"errorCode": "bad \"code\"\n\\\u{0}", "message": "m"}}),
+        ),
+        job(
+            "65a3",
+            "InProgress",
+            "2026-01-03T00:00:00Z",
+            serde_json::json!({"exportStatus": {"exportedCollections": 21, "totalCollections": 84}}),
+        ),
+    ];
+    let mut world = world([("prod", Cluster { jobs, ..Cluster::default() })]);
+    world.faults = vec![Fault::lasting("/gone/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new()))];
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.clusters.push("gone".to_owned());
+    setup.poll = "interval = \"10m\"\nstale_after = \"1h\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_collector_success").len() == 3).await;
+    let text = exporter.get_with("/metrics", "accept", OPEN_METRICS).await.text().await.unwrap();
+    let timed = ["_last_poll_", "_success_timestamp_", "_request_duration_seconds_", "_remaining"];
+    let is_timed = |name: &str| {
+        timed.iter().any(|part| name.contains(part)) && !name.ends_with("_info")
+            || name.starts_with("process_")
+    };
+    let blank = |line: &str| match line.split_once(['{', ' ']) {
+        Some((name, _)) if is_timed(name) => {
+            format!("{} ...", line.rsplit_once(' ').unwrap().0)
+        }
+        Some(("mongodbatlas_backup_exporter_build_info", _)) => {
+            "mongodbatlas_backup_exporter_build_info{...} 1".to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    let seen: String = text.lines().map(|line| blank(line) + "\n").collect();
+    assert_golden("tests/integration/golden.openmetrics", &seen);
+}
+
+#[tokio::test]
+async fn the_format_follows_the_accept_header() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    for (accept, expected) in [
+        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4", OPEN_METRICS),
+        ("application/openmetrics-text;version=1.0.0;q=0.3,text/plain;version=0.0.4;q=0.4", TEXT),
+        ("*/*", TEXT),
+        ("image/png", TEXT),
+    ] {
+        let response = exporter.get_with("/metrics", "accept", accept).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(header(&response, "content-type"), expected, "{accept}");
+        assert!(
+            response.headers().get_all("vary").iter().any(|vary| vary
+                .to_str()
+                .unwrap()
+                .split(", ")
+                .any(|header| header == "accept"))
+        );
+        let body = response.text().await.unwrap();
+        assert_eq!(body.ends_with("# EOF\n"), expected == OPEN_METRICS, "{accept}");
+        assert!(body.contains("\nmongodbatlas_backup_export_up{"));
+    }
+    assert_eq!(header(&exporter.get("/metrics").await, "content-type"), TEXT);
+}
+
+#[tokio::test]
+async fn default_headers_are_on_every_answer() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let exporter = Setup::new(&simulator).start().await;
+    for path in ["/", "/metrics", "/api/v1/clusters", "/-/healthy", "/-/ready", "/-/reload", "/x"] {
+        let answer = exporter.get(path).await;
+        for (name, value) in [
+            ("x-frame-options", "DENY"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+        ] {
+            assert_eq!(header(&answer, name), value, "{path}");
+        }
+        let policy = header(&answer, "content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{path}: {policy}");
+    }
+}
+
+#[tokio::test]
+async fn the_body_is_compressed_only_where_that_is_offered() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    // The client of the tests inflates what it asked for itself, so it is told not to.
+    let plain = reqwest::Client::builder().no_gzip().build().unwrap();
+    let get = |encoding: &'static str| {
+        plain.get(format!("{}/metrics", exporter.url)).header("accept-encoding", encoding).send()
+    };
+    let compressed = get("gzip").await.unwrap();
+    assert_eq!(header(&compressed, "content-encoding"), "gzip");
+    assert!(
+        compressed
+            .headers()
+            .get_all("vary")
+            .iter()
+            .any(|vary| vary.to_str().unwrap().ends_with("accept-encoding"))
+    );
+    let length = header(&compressed, "content-length").parse();
+    let bytes = compressed.bytes().await.unwrap();
+    assert_eq!(bytes[..2], [0x1f, 0x8b]);
+    assert_eq!(length, Ok(bytes.len()));
+    for encoding in ["identity", "gzip;q=0", "br"] {
+        let response = get(encoding).await.unwrap();
+        assert_eq!(header(&response, "content-encoding"), "", "{encoding}");
+        assert!(response.text().await.unwrap().starts_with("# HELP "), "{encoding}");
+    }
+}
+
+#[tokio::test]
+async fn ready_means_that_every_cluster_was_polled_well_or_badly() {
+    let mut world = world([("bad", Cluster::default()), ("slow", Cluster::default())]);
+    world.faults = vec![
+        Fault::lasting("/bad/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new())),
+        Fault::lasting(&exports("slow"), FaultKind::Slow(Duration::from_secs(3))),
+    ];
+    let simulator = simulator(world).await;
+    let exporter = Setup::new(&simulator).start().await;
+    assert_eq!(exporter.get("/-/healthy").await.status(), 200);
+    let early = exporter.until(|scrape| scrape.up("bad") == Some(0.0)).await;
+    assert_eq!(early.up("slow"), None);
+    assert_eq!(exporter.get("/-/ready").await.status(), 503);
+    exporter.until(|scrape| scrape.up("slow") == Some(1.0)).await;
+    assert_eq!(exporter.get("/-/ready").await.status(), 200);
+    assert_eq!(exporter.get("/-/healthy").await.text().await.unwrap(), "atlas-backup-exporter is healthy.\n");
+}
+
+#[tokio::test]
+async fn the_status_page_shows_every_cluster() {
+    let failed = JobOutcome::Failed("BUCKET_GONE".to_owned(), "the <bucket> is gone".to_owned());
+    let mut world = world([
+        (
+            "failing",
+            Cluster::with([
+                Job::ended(Duration::from_hours(25), JobOutcome::Successful),
+                Job::ended(Duration::from_mins(150), failed),
+            ]),
+        ),
+        ("running", Cluster::with([Job::ended(Duration::from_mins(11), JobOutcome::Successful)])),
+        ("never", Cluster::default()),
+        ("gone", Cluster::default()),
+    ]);
+    world.faults = vec![Fault::lasting("/gone/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new()))];
+    let simulator = simulator(world).await;
+    let exporter = Setup::new(&simulator).start().await;
+    exporter.polled().await;
+    let response = exporter.get("/").await;
+    assert!(header(&response, "content-type").starts_with("text/html"));
+    let page = response.text().await.unwrap();
+    for part in [
+        "payments",
+        ">failing<",
+        ">Failed<",
+        "1d 1h",
+        ">InProgress<",
+        "class=\"bar ",
+        "/105",
+        "none listed",
+        "BUCKET_GONE",
+        "the &lt;bucket&gt; is gone",
+        "first 2h 30m ago",
+        "last moved ",
+        "not_found: <bdi>Atlas answered 404",
+        "href=\"metrics\"",
+    ] {
+        assert!(page.contains(part), "{part:?} is not on the page:\n{page}");
+    }
+}
+
+#[tokio::test]
+async fn paths_and_addresses_follow_the_flags() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let mut setup = Setup::new(&simulator);
+    setup.flags = vec!["--web.telemetry-path=/a/metrics", "--web.listen-address=127.0.0.1:0"];
+    let exporter = setup.start().await;
+    assert_eq!(exporter.get("/metrics").await.status(), 404);
+    assert_eq!(exporter.get("/a/metrics").await.status(), 200);
+    assert!(exporter.get("/").await.text().await.unwrap().contains("href=\"a/metrics\""));
+    assert_eq!(exporter.log().matches("listening").count(), 2);
+    let client = reqwest::Client::new();
+    assert_eq!(client.post(format!("{}/a/metrics", exporter.url)).send().await.unwrap().status(), 405);
+}
+
+#[tokio::test]
+async fn a_scrape_calls_nobody() {
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"10m\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_collector_success").len() == 3).await;
+    let before = simulator.state().requests.len();
+    for path in ["/metrics", "/", "/-/ready", "/-/healthy"].repeat(5) {
+        exporter.get(path).await;
+    }
+    assert_eq!(simulator.state().requests.len(), before);
+}
+
+/// Compared with what the kernel says from outside.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn process_metrics_are_those_of_the_process() {
+    let before = jiff::Timestamp::now().as_millisecond() as f64 / 1000.0;
+    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let setup = Setup::new(&simulator);
+    let exporter = setup.start().await;
+    exporter.ready().await;
+    let of_kernel = |file: &str, key: &str| -> f64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/{file}", exporter.pid())).unwrap();
+        let rest = text.lines().find_map(|line| line.strip_prefix(key)).unwrap().to_owned();
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    let scrape = exporter.scrape().await;
+    let value = |name: &str| scrape.0[&format!("process_{name}")];
+    let near =
+        |value: f64, of_kernel: f64| assert!((value / of_kernel - 1.0).abs() < 0.5, "{value} {of_kernel}");
+    near(value("resident_memory_bytes"), of_kernel("status", "VmRSS:") * 1024.0);
+    near(value("virtual_memory_bytes"), of_kernel("status", "VmSize:") * 1024.0);
+    near(value("threads"), of_kernel("status", "Threads:"));
+    assert_eq!(value("max_fds"), of_kernel("limits", "Max open files"));
+    let open = std::fs::read_dir(format!("/proc/{}/fd", exporter.pid())).unwrap().count() as f64;
+    assert!((value("open_fds") - open).abs() < 4.0, "{open} {scrape:#?}");
+    assert!((before..before + 30.0).contains(&value("start_time_seconds")), "{before} {scrape:#?}");
+    let seconds = value("cpu_seconds_total");
+    assert!((0.0..30.0).contains(&seconds), "{seconds}");
+    exporter.until(|scrape| scrape.0["process_cpu_seconds_total"] > seconds).await;
+    let types = |text: String| -> Vec<String> {
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE process_")).map(str::to_owned).collect()
+    };
+    let text = types(exporter.get("/metrics").await.text().await.unwrap());
+    let open_metrics = exporter.get_with("/metrics", "accept", OPEN_METRICS).await.text().await.unwrap();
+    assert_eq!((text.len(), text[0].as_str()), (7, "cpu_seconds_total counter"));
+    assert_eq!(types(open_metrics), [&["cpu_seconds counter".to_owned()], &text[1..]].concat());
+}

@@ -1,0 +1,155 @@
+//! The size of a scrape: the table of `docs/production.md` beside a real one.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use atlas_simulator::{Cluster, Job, JobOutcome, ORGANIZATION, Project, Snapshot, TokenBucket};
+
+use crate::support::harness::{Exporter, Setup, simulator, world};
+
+/// Clusters of each project.
+const OF_PROJECT: usize = 10;
+
+/// Maximum time of the first reading of everything.
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The size of one scrape.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    series: f64,
+    plain: f64,
+    gzip: f64,
+}
+
+impl Size {
+    /// A scrape of `clusters`, given those of `few` and `many` clusters: it grows with each cluster by as much.
+    fn extrapolated(few: (usize, Self), many: (usize, Self), clusters: usize) -> Self {
+        let share = (clusters as f64 - few.0 as f64) / (many.0 - few.0) as f64;
+        let value = |of: fn(&Self) -> f64| of(&few.1) + (of(&many.1) - of(&few.1)) * share;
+        Self {
+            series: value(|size| size.series),
+            plain: value(|size| size.plain),
+            gzip: value(|size| size.gzip),
+        }
+    }
+}
+
+/// Scrapes an exporter of so many healthy clusters with daily exports, once all of them is known.
+async fn scraped(clusters: usize) -> Size {
+    const DAY: Duration = Duration::from_hours(24);
+    let mut world = world([]);
+    world.projects.clear();
+    for number in 0..clusters.div_ceil(OF_PROJECT) {
+        let plenty = || TokenBucket::new(1_000_000, 1_000_000);
+        let mut project = Project {
+            budget: plenty(),
+            clusters_budget: plenty(),
+            events_budget: plenty(),
+            ..Project::new(&format!("payments-{number:03}"))
+        };
+        for cluster in 0..OF_PROJECT.min(clusters - number * OF_PROJECT) {
+            // No two clusters are backed up at the same time: equal values would compress too well.
+            let age = Duration::from_secs((7919 * (number * OF_PROJECT + cluster) as u64) % 80_021 + 3600);
+            let snapshots = [age, age + DAY, age + DAY * 2].map(|age| Snapshot::taken(age, "daily"));
+            let jobs = snapshots.each_ref().map(|snapshot| Job::of(snapshot, JobOutcome::Successful));
+            let cluster_name = format!("prod-{number:03}-{cluster}");
+            let cluster = Cluster { snapshots: snapshots.to_vec(), ..Cluster::with(jobs) };
+            project.clusters.insert(cluster_name, cluster);
+        }
+        // As Atlas makes them: they have little in common.
+        let id = (number as u128 + 1) * 0x9e37_79b9_7f4a_7c15_f39c % (1 << 80);
+        let id = format!("65a1{id:020x}");
+        world.projects.insert(id, project);
+    }
+    let simulator = simulator(world).await;
+    let setup = Setup {
+        poll: "interval = \"10m\"\nstale_after = \"1h\"\nconcurrency = 16\n".to_owned(),
+        clusters: Vec::new(),
+        watched: Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n")),
+        base_url: simulator.url().to_owned(),
+        atlas: String::new(),
+        credentials: crate::support::harness::by_service_account(),
+        discovery: String::new(),
+        flags: Vec::new(),
+        environment: Vec::new(),
+    };
+    let exporter = setup.start().await;
+    let projects = clusters.div_ceil(OF_PROJECT);
+    let complete = |text: &str| {
+        let count = |family: &str| text.lines().filter(|line| line.starts_with(family)).count();
+        count("mongodbatlas_backup_export_newest_exported_snapshot_timestamp_seconds{") == clusters
+            && count("mongodbatlas_backup_export_bucket_missing{") == clusters
+            && count("mongodbatlas_backup_export_collector_success{") == projects * 3
+    };
+    let start = Instant::now();
+    while !complete(&exporter.get("/metrics").await.text().await.unwrap()) {
+        assert!(start.elapsed() < READY_TIMEOUT, "not everything is read: {}", exporter.log());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Size::of(&exporter).await
+}
+
+impl Size {
+    async fn of(exporter: &Exporter) -> Self {
+        let http = reqwest::Client::builder().no_proxy().no_gzip().tls_certs_only([]).build().unwrap();
+        let get = async |encoding: &str| {
+            let request = http.get(format!("{}/metrics", exporter.url)).header("accept-encoding", encoding);
+            request.send().await.unwrap().bytes().await.unwrap()
+        };
+        let (plain, gzip) = (get("identity").await, get("gzip").await);
+        let lines = str::from_utf8(&plain).unwrap().lines();
+        let series = lines.filter(|line| !line.starts_with('#')).count() as f64;
+        Self { series, plain: plain.len() as f64, gzip: gzip.len() as f64 }
+    }
+}
+
+/// The rows of the table: clusters, series, and the bytes of a scrape, plain and compressed.
+fn documented() -> Vec<(usize, Size)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/production.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let section = text.split("\n## Size of a scrape\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let number = |cell: &str| {
+        let (number, unit) = cell.split_once(' ').unwrap_or((cell, ""));
+        let number: f64 = number.replace(',', "").parse().ok()?;
+        Some(
+            number
+                * match unit {
+                    "" => 1.0,
+                    "KiB" => 1024.0,
+                    "MiB" => 1024.0 * 1024.0,
+                    _ => return None,
+                },
+        )
+    };
+    let row = |line: &str| {
+        let cells: Option<Vec<f64>> =
+            line.trim_matches('|').split('|').map(|cell| number(cell.trim())).collect();
+        let [clusters, series, plain, gzip] = cells?.try_into().ok()?;
+        Some((clusters as usize, Size { series, plain, gzip }))
+    };
+    section.lines().filter(|line| line.starts_with('|')).filter_map(row).collect()
+}
+
+#[tokio::test]
+async fn documented_size_of_a_scrape_is_the_real_one() {
+    // Above 300 clusters, the lines of one metric fill gzip's window, and a scrape grows evenly.
+    // One after another, since other tests run beside this one.
+    let (hundred, few, many) = (scraped(100).await, scraped(300).await, scraped(400).await);
+    let documented = documented();
+    let counts: Vec<_> = documented.iter().map(|(clusters, _)| *clusters).collect();
+    assert_eq!(counts, [100, 1000, 10_000]);
+    for (clusters, said) in documented {
+        let extrapolated = Size::extrapolated((300, few), (400, many), clusters);
+        let real = if clusters == 100 { hundred } else { extrapolated };
+        for (what, said, real) in [
+            ("series", said.series, real.series),
+            ("plain", said.plain, real.plain),
+            ("gzip", said.gzip, real.gzip),
+        ] {
+            assert!(
+                (said / real - 1.0).abs() < 0.1,
+                "{what} of {clusters} clusters: {said} documented, {real} real"
+            );
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! The status page and its JSON, without a browser; `tests/e2e/page.rs` has one.
+
+use std::time::Duration;
+
+use atlas_simulator::{
+    AtlasState, Cluster, Event, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Schedule, Simulator,
+    Snapshot,
+};
+use serde_json::Value;
+
+use crate::support::harness::{Exporter, PROJECT, Scrape, Setup, exports, simulator, world};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn failed() -> JobOutcome {
+    JobOutcome::Failed("BUCKET_GONE".to_owned(), "the <bucket> is gone".to_owned())
+}
+
+/// One cluster of each severity and more, and one whose polls fail.
+fn all_kinds() -> AtlasState {
+    let ended = |ago: Duration, end| Job::ended(ago, end);
+    let snapshot = Snapshot::taken(HOUR * 25, "daily");
+    let exported = Job::of(&snapshot, JobOutcome::Successful);
+    let mut world = world([
+        ("failing", Cluster::with([ended(HOUR * 25, JobOutcome::Successful), ended(HOUR * 2, failed())])),
+        ("failing-often", {
+            let failures = [5, 4, 3].map(|hours| ended(HOUR * hours, failed()));
+            Cluster::with([ended(HOUR * 26, JobOutcome::Successful)].into_iter().chain(failures))
+        }),
+        (
+            "waiting",
+            Cluster {
+                snapshots: vec![snapshot, Snapshot::taken(HOUR * 8, "daily")],
+                ..Cluster::with([exported])
+            },
+        ),
+        ("overdue", Cluster::with([ended(HOUR * 40, JobOutcome::Successful)])),
+        (
+            "never",
+            Cluster { created_at: Some("2020-01-01T00:00:00Z".parse().unwrap()), ..Cluster::default() },
+        ),
+        (
+            "stuck",
+            Cluster::with([
+                ended(HOUR * 20, JobOutcome::Successful),
+                Job::ended(HOUR * 3, JobOutcome::Never),
+            ]),
+        ),
+        ("well", Cluster::with([ended(HOUR * 3, JobOutcome::Successful)])),
+        (
+            "unexpected",
+            Cluster {
+                schedule: Schedule { auto_export: false, frequency: None, ..Schedule::default() },
+                ..Cluster::default()
+            },
+        ),
+        ("blind", Cluster::default()),
+    ]);
+    world.faults =
+        vec![Fault::lasting(&exports("blind"), FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new()))];
+    let told = Event::new("CPS_AUTO_EXPORT_FAILED", Some("well"), HOUR * 9);
+    world.projects.get_mut(PROJECT).unwrap().events.push(told);
+    world
+}
+
+/// An exporter that has polled everything, and polls nothing more for a while.
+async fn start_quietly(simulator: &Simulator) -> Exporter {
+    let poll = "interval = \"10m\"\n".to_owned();
+    let exporter = Setup { poll, ..Setup::new(simulator) }.start().await;
+    exporter.ready().await;
+    exporter
+}
+
+/// The same, and it has read the details of [`all_kinds`].
+async fn start(simulator: &Simulator) -> Exporter {
+    let exporter = start_quietly(simulator).await;
+    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_collector_success").len() == 3).await;
+    exporter.until(|scrape| scrape.value("snapshots_awaiting_export", "waiting", "") == Some(1.0)).await;
+    exporter
+}
+
+async fn json(exporter: &Exporter, query: &str) -> Value {
+    let answer = exporter.get(&format!("/api/v1/clusters{query}")).await;
+    assert_eq!(answer.status(), 200, "{query}");
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+}
+
+fn names(status: &Value) -> Vec<&str> {
+    let clusters = status["clusters"].as_array().unwrap();
+    clusters.iter().map(|cluster| cluster["cluster_name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn each_cluster_has_its_verdict_and_the_worst_is_first() {
+    let simulator = simulator(all_kinds()).await;
+    let exporter = start(&simulator).await;
+    let status = json(&exporter, "").await;
+    let verdicts: Vec<_> = status["clusters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cluster| (cluster["cluster_name"].as_str().unwrap(), cluster["status"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        ("failing", "failed"),
+        ("failing-often", "failed"),
+        ("waiting", "not_started"),
+        ("overdue", "overdue"),
+        ("never", "never_succeeded"),
+        ("blind", "polls_failing"),
+        ("stuck", "stalled"),
+        ("unexpected", "no_exports_expected"),
+        ("well", "healthy"),
+    ];
+    assert_eq!(verdicts, expected);
+    assert_eq!(status["clusters_watched"], 9);
+    exporter.assert_no_secret().await;
+}
+
+/// The metric that says what the JSON says under `key`, with its label; `None` if there is none.
+fn metric(scrape: &Scrape, key: &str) -> Option<(String, &'static str)> {
+    let (name, label) = match key {
+        "last_success_finished_at" => ("last_finished_timestamp_seconds".to_owned(), "state=\"Successful\""),
+        "paused" => ("cluster_paused".to_owned(), ""),
+        // By state.
+        "jobs" => return None,
+        _ => (
+            key.strip_suffix("_at").map_or_else(|| key.to_owned(), |key| format!("{key}_timestamp_seconds")),
+            "",
+        ),
+    };
+    let known =
+        scrape.0.keys().any(|series| series.starts_with(&format!("mongodbatlas_backup_export_{name}{{")));
+    known.then_some((name, label))
+}
+
+#[tokio::test]
+async fn the_json_says_what_the_metrics_say() {
+    let simulator = simulator(all_kinds()).await;
+    let exporter = start(&simulator).await;
+    let (status, scrape) = (json(&exporter, "").await, exporter.scrape().await);
+    let mut compared = std::collections::BTreeSet::new();
+    for cluster in status["clusters"].as_array().unwrap() {
+        let name = cluster["cluster_name"].as_str().unwrap();
+        for (key, value) in cluster.as_object().unwrap() {
+            let Some((metric, label)) = metric(&scrape, key) else { continue };
+            let expected = scrape.value(&metric, name, label);
+            let seconds = |text: &str| -> f64 {
+                let at: jiff::Timestamp = text.parse().unwrap();
+                at.as_duration().as_secs_f64()
+            };
+            let value = match value {
+                Value::Null => None,
+                Value::Bool(value) => Some(f64::from(u8::from(*value))),
+                Value::String(text) => Some(seconds(text)),
+                value => Some(value.as_f64().unwrap()),
+            };
+            // Metrics tell durations to the millisecond.
+            let same = value
+                .zip(expected)
+                .map_or(value == expected, |(value, expected)| (value - expected).abs() < 0.001);
+            assert!(same, "{name}: {key} is {value:?}, not {expected:?}");
+            compared.insert(key.clone());
+        }
+        for (state, count) in cluster["jobs"].as_object().into_iter().flatten() {
+            let expected = scrape.value("jobs", name, &format!("state=\"{state}\""));
+            assert_eq!(count.as_f64(), expected, "{name}: {state}");
+        }
+        let newest = &cluster["newest_job"];
+        assert_eq!(newest["state"].as_str(), scrape.latest_state(name), "{name}");
+        assert_eq!(newest["progress_ratio"].as_f64(), scrape.value("progress_ratio", name, ""), "{name}");
+        assert_eq!(
+            newest["collections"].as_f64(),
+            scrape.value("latest_job_collections", name, ""),
+            "{name}"
+        );
+        assert_eq!(
+            cluster["last_poll_error"]["reason"].as_str().is_some(),
+            scrape.value("last_poll_error_info", name, "") == Some(1.0),
+            "{name}"
+        );
+    }
+    assert!(compared.len() >= 18, "{compared:?}");
+}
+
+#[tokio::test]
+async fn every_field_is_documented() {
+    let simulator = simulator(all_kinds()).await;
+    let exporter = start(&simulator).await;
+    let documented = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api.md")).unwrap();
+    let status = json(&exporter, "").await;
+    let cluster = &status["clusters"][0];
+    let objects = [&status, cluster, &cluster["newest_job"], &cluster["latest_failure"]];
+    let keys = objects.iter().flat_map(|object| object.as_object().unwrap().keys());
+    let mut count = 0;
+    for key in keys {
+        assert!(documented.contains(&format!("`{key}`")), "{key} is not in docs/api.md");
+        count += 1;
+    }
+    for verdict in atlas_backup_exporter::status::Verdict::all() {
+        assert!(documented.contains(&format!("`{}`", verdict.name())), "{verdict:?} is not in docs/api.md");
+    }
+    assert!(count > 40);
+}
+
+#[tokio::test]
+async fn clusters_are_found_and_sorted_as_asked() {
+    let simulator = simulator(all_kinds()).await;
+    let exporter = start(&simulator).await;
+    let check = async |query: &str, expected: &[&str]| {
+        let status = json(&exporter, query).await;
+        let names = names(&status);
+        assert_eq!(names[..expected.len().min(names.len())], *expected, "{query}: {names:?}");
+        names.len()
+    };
+    // The status is searched, too: `Polls failing`.
+    assert_eq!(check("?search=FAILING", &["failing", "failing-often", "blind"]).await, 3);
+    assert_eq!(check("?search=often+payments", &["failing-often"]).await, 1);
+    assert_eq!(check("?search=bucket_gone", &["failing", "failing-often"]).await, 2);
+    assert_eq!(check("?search=forbidden", &["blind"]).await, 1);
+    assert_eq!(check("?search=nobody", &[]).await, 0);
+    assert_eq!(check("?severity=unknown", &["blind"]).await, 1);
+    assert_eq!(check("?severity=critical&search=exports+expected", &[]).await, 0);
+    assert_eq!(check("?severity=none&search=exports+expected", &["unexpected"]).await, 1);
+    assert_eq!(check("?severity=&sort=&order=", &["failing"]).await, 9);
+    check("?sort=cluster", &["blind", "failing", "failing-often", "never"]).await;
+    check("?sort=cluster&order=reversed", &["well", "waiting", "unexpected"]).await;
+    check("?sort=failures", &["failing-often", "failing"]).await;
+    // Without any success first, then the oldest; what nobody knows is last either way.
+    check("?sort=success", &["never", "unexpected", "overdue"]).await;
+    let status = json(&exporter, "?sort=success&order=reversed").await;
+    assert_eq!((names(&status)[0], names(&status)[8]), ("well", "blind"));
+    check("?sort=job", &["failing"]).await;
+    check("?sort=bucket", &["waiting"]).await;
+    check("?something=else", &["failing"]).await;
+    for (query, expected) in [
+        ("?severity=bad", "severity=bad: it is one of critical, unknown, warning, none, ok\n"),
+        ("?sort=age", "sort=age: it is one of status, cluster, job, success, bucket, failures, poll\n"),
+        ("?order=up", "order=up: it is one of asc, reversed\n"),
+        (&format!("?search={}", "a+".repeat(101)), "search: it may have 200 characters\n"),
+    ] {
+        for path in ["/", "/api/v1/clusters"] {
+            let answer = exporter.get(&format!("{path}{query}")).await;
+            assert_eq!(answer.status(), 400);
+            assert_eq!(answer.text().await.unwrap(), expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_whole_without_a_script() {
+    let simulator = simulator(all_kinds()).await;
+    let exporter = start(&simulator).await;
+    let answer = exporter.get("/?search=failing&sort=failures").await;
+    assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
+    let page = answer.text().await.unwrap();
+    for part in [
+        "<title>5 critical · 1 unknown · 1 warning · Atlas backup exports</title>",
+        "9 clusters: 5 critical, 1 unknown, 1 warning.",
+        "value=\"failing\"",
+        "3 shown, as of ",
+        "the &lt;bucket&gt; is gone",
+        "expected: every 1d",
+        // Whatever is chosen keeps the rest.
+        "href=\"?search=failing&amp;severity=critical&amp;sort=failures\"",
+        "href=\"?search=failing&amp;sort=failures&amp;order=reversed\"",
+        "<th scope=\"col\" aria-sort=\"descending\"><a id=\"sort-failures\"",
+        "<input type=\"hidden\" name=\"sort\" value=\"failures\">",
+    ] {
+        assert!(page.contains(part), "{part:?} is not on the page:\n{page}");
+    }
+    assert!(page.find(">failing-often<") < page.find(">failing<"), "{page}");
+    assert!(!page.contains(">overdue<"));
+    // Nothing is fetched from elsewhere.
+    for part in ["src=", "@import", "url(", "http://", "https://"] {
+        assert!(!page.contains(part), "{part:?} is on the page:\n{page}");
+    }
+    // What someone looks for is text, not markup.
+    let page = exporter.get("/?search=%22%3E%3Cscript%3E").await.text().await.unwrap();
+    assert!(page.contains("value=\"&quot;&gt;&lt;script&gt;\"") && page.contains("No cluster is like that"));
+}
+
+#[tokio::test]
+async fn figures_that_were_withdrawn_leave_nobody_well() {
+    let cluster = Cluster::with([Job::ended(HOUR * 3, JobOutcome::Successful)]);
+    let mut world = world([("a", cluster)]);
+    let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some("a"), HOUR * 9);
+    world.projects.get_mut(PROJECT).unwrap().events.push(event);
+    let simulator = simulator(world).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"300ms\"\nstale_after = \"600ms\"\ntimeout = \"10m\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter
+        .until(|scrape| scrape.value("last_auto_export_failure_event_timestamp_seconds", "a", "").is_some())
+        .await;
+    exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;
+    // The last poll that has ended was good, and the one that is under way never ends.
+    simulator.state().faults.push(Fault::lasting("/exports", FaultKind::Slow(HOUR)));
+    exporter.until(|scrape| !scrape.has_figures("a")).await;
+    let status = json(&exporter, "").await;
+    let cluster = &status["clusters"][0];
+    assert_eq!((&cluster["status"], &cluster["up"]), (&"polls_failing".into(), &true.into()));
+    let page = exporter.page().await;
+    // Whether the failure was made good, nobody knows now.
+    assert!(
+        page.contains("1 cluster: 1 unknown.") && !page.contains("Atlas told of a failed export"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn a_job_is_not_said_to_move_when_another_does() {
+    let jobs = [Job::ended(HOUR * 9, JobOutcome::Never), Job::ended(HOUR, JobOutcome::Successful)];
+    let simulator = simulator(world([("two", Cluster::with(jobs))])).await;
+    let exporter = start_quietly(&simulator).await;
+    let page = exporter.page().await;
+    let cell = page.split("data-is=\"Newest job\">").nth(1).unwrap().split("</td>").next().unwrap();
+    assert!(cell.contains("Successful") && cell.contains("created "), "{cell}");
+    assert!(cell.contains("one of 1 active last moved "), "{cell}");
+}
+
+#[tokio::test]
+async fn a_page_that_can_see_nothing_says_so_first() {
+    let simulator = simulator(world([("a", Cluster::default())])).await;
+    let refused = FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
+    simulator.state().faults.push(Fault::lasting("/orgs/", refused));
+    let watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    let mut setup = Setup { watched, ..Setup::new(&simulator) };
+    setup.discovery = "interval = \"200ms\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter
+        .until(|scrape| !scrape.of("mongodbatlas_backup_export_organization_discovery_success").is_empty())
+        .await;
+    let page = exporter.page().await;
+    for part in [
+        "<title>discovery failing · Atlas backup exports</title>",
+        "No cluster is known. An organization, a project or a collector of one cannot be read.",
+        &format!("Cannot read the projects of organization {ORGANIZATION}: "),
+    ] {
+        assert!(page.contains(part), "{part:?} is not on the page:\n{page}");
+    }
+    // What is known stays, and what cannot be read is still told first.
+    simulator.state().faults.clear();
+    exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;
+    let page = exporter.page().await;
+    assert!(page.contains("<title>1 critical · Atlas backup exports</title>"), "{page}");
+    std::fs::write(exporter.folder.path().join("config.toml"), "[atlas]\nbase_url = 1\n").unwrap();
+    exporter.signal("HUP");
+    exporter
+        .until(|scrape| scrape.0["mongodbatlas_backup_exporter_config_last_reload_successful"] == 0.0)
+        .await;
+    let page = exporter.page().await;
+    assert!(page.contains("· configuration refused · Atlas backup exports</title>"), "{page}");
+    assert!(page.contains("1 cluster: 1 critical. The configuration was refused."), "{page}");
+}
+
+#[tokio::test]
+async fn the_next_poll_is_told_and_what_is_stale_is_gone() {
+    let simulator = simulator(world([("a", Cluster::default())])).await;
+    let mut setup = Setup::new(&simulator);
+    setup.poll = "interval = \"200ms\"\nstale_after = \"400ms\"\ntimeout = \"1s\"\n".to_owned();
+    let exporter = setup.start().await;
+    exporter.polled_again(2.0).await;
+    let status = json(&exporter, "").await;
+    let moment = |key: &str| -> jiff::Timestamp {
+        status["clusters"][0][key].as_str().unwrap_or_else(|| panic!("{status}")).parse().unwrap()
+    };
+    let wait = moment("next_poll_at").duration_since(moment("last_poll_at"));
+    assert!((0.1..0.3).contains(&wait.as_secs_f64()), "{wait}");
+    simulator
+        .state()
+        .faults
+        .push(Fault::lasting("/exports", FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new())));
+    exporter.until(|scrape| scrape.up("a") == Some(0.0) && !scrape.has_figures("a")).await;
+    let status = json(&exporter, "").await;
+    let cluster = &status["clusters"][0];
+    assert_eq!((&cluster["status"], &cluster["jobs"]), (&"polls_failing".into(), &Value::Null));
+    assert_eq!(cluster["last_poll_error"]["reason"], "server_error");
+    let page = exporter.page().await;
+    assert!(page.contains("server_error: Atlas answered 500") && page.contains(">unknown<"), "{page}");
+}
+
+/// The values of an attribute on a page.
+fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
+    page.split(&format!(" {name}=\"")).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+/// Below `/anything/` of a reverse proxy, a link that begins with `/` leads out of it.
+#[tokio::test]
+async fn links_of_the_page_are_relative_and_lead_somewhere() {
+    let simulator = simulator(all_kinds()).await;
+    let setup = |path| Setup { flags: vec![path], ..Setup::new(&simulator) };
+    for (flag, path) in [("--web.telemetry-path=/metrics", "metrics"), ("--web.telemetry-path=/a/b", "a/b")] {
+        let exporter = setup(flag).start().await;
+        let start = std::time::Instant::now();
+        while exporter.get("/-/ready").await.status() != 200 {
+            assert!(start.elapsed() < Duration::from_secs(20), "{}", exporter.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        for query in ["", "?search=fail&severity=critical&sort=job&order=reversed"] {
+            let page = exporter.get(&format!("/{query}")).await.text().await.unwrap();
+            let links = attributes(&page, "href");
+            for link in ["data:,", path, "api/v1/clusters", "-/healthy", "-/ready"] {
+                assert!(links.contains(&link), "{link} is not in {links:?}");
+            }
+            assert!(links.iter().any(|link| link.starts_with('?')), "{links:?}");
+            for link in links.iter().filter(|link| **link != "data:,") {
+                assert!(!link.starts_with('/') && !link.contains(':'), "{link} is not relative");
+                let link = link.replace("&amp;", "&");
+                assert_eq!(exporter.get(&format!("/{link}")).await.status(), 200, "{link}");
+            }
+            for name in ["src", "action", "formaction", "content"] {
+                let values = attributes(&page, name);
+                assert!(values.iter().all(|value| !value.contains('/')), "{name}: {values:?}");
+            }
+            for start in ["\"/", "'/", "`/", "url("] {
+                assert!(
+                    !page.contains(start),
+                    "the page or its script has an address that begins with /: {start}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_banner_claims_no_polls_while_they_fail() {
+    let simulator = simulator(world([("a", Cluster::default()), ("b", Cluster::default())])).await;
+    let down = || FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new());
+    simulator.state().faults.push(Fault::lasting("/groups/", down()));
+    let discovery = "interval = \"300ms\"\n[collectors]\ninterval = \"300ms\"\n".to_owned();
+    let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
+    // A search narrows the table, and no banner.
+    let until = async |part: &str| {
+        for _ in 0..400 {
+            let page = exporter.get("/?search=nothing").await.text().await.unwrap();
+            if page.contains(part) {
+                return page;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{part:?} does not come: {}", exporter.log());
+    };
+    exporter.until(|scrape| scrape.up("a") == Some(0.0) && scrape.up("b") == Some(0.0)).await;
+    exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_collector_success").len() == 2).await;
+    let page = until("Cannot read the buckets, clusters and events of project").await;
+    assert!(
+        page.contains("The polls of all clusters there fail, too: their export jobs are not watched."),
+        "{page}"
+    );
+    assert!(!page.contains("watched all the same"), "{page}");
+    assert_eq!(page.matches("class=\"banner unknown\"").count(), 2, "one cause, one banner: {page}");
+    let status = json(&exporter, "").await;
+    let reasons: Vec<_> = status["problems"].as_array().unwrap().iter().map(|one| &one["reason"]).collect();
+    assert_eq!(reasons, ["server_error"; 3], "{status}");
+    simulator.state().faults = vec![Fault::lasting("/events", down()), Fault::lasting(&exports("a"), down())];
+    until("The polls of 1 of 2 clusters there fail, too.").await;
+    simulator.state().faults.pop();
+    until("The export jobs are watched all the same.").await;
+}
