@@ -16,7 +16,7 @@ const MAX_VALID_TOKENS: usize = 100;
 
 const REALM: &str = "MMS Public API";
 
-/// How an account authenticates.
+/// Authentication of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// OAuth 2.0 client credentials.
@@ -28,15 +28,15 @@ pub enum Scheme {
 /// A service account or an API key.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// How it authenticates.
+    /// Authentication method.
     pub scheme: Scheme,
     /// Client id or public key.
     pub id: String,
     /// Client secret or private key.
     pub secret: String,
-    /// Whether it has the role Project Backup Manager, which listing export jobs requires.
+    /// True if it has the role Project Backup Manager, which listing export jobs requires.
     pub backup_manager: bool,
-    /// Whether it is a member of the organizations, which listing their projects requires.
+    /// True if it is a member of the organizations, which listing their projects requires.
     pub organization_member: bool,
     /// The projects it is assigned to; `None` for all.
     pub projects: Option<Vec<String>>,

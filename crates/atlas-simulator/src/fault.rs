@@ -25,7 +25,7 @@ pub struct Fault {
     /// A part of the path; the end of the path with a `$` appended; a part of the query with a `?`
     /// prepended; empty for all requests.
     pub path: String,
-    /// What happens instead of a response.
+    /// Behavior of the server.
     pub kind: FaultKind,
     /// Number of requests it still applies to; `None` for no limit.
     pub times: Option<u32>,
@@ -55,7 +55,7 @@ impl Fault {
     }
 }
 
-/// What happens instead of a response.
+/// Faulty behavior instead of a response.
 #[derive(Debug, Clone)]
 pub enum FaultKind {
     /// An error of Atlas with this status, code and additional headers; without a code, the HTML
@@ -100,7 +100,7 @@ impl FaultKind {
                 let mut response = if code.is_empty() {
                     (status, Html("<html><h1>refused</h1></html>")).into_response()
                 } else {
-                    refuse(status, code, "The simulator was told to refuse this.").into_response()
+                    refuse(status, code, "The simulator is configured to refuse this.").into_response()
                 };
                 add_headers(&mut response, &headers);
                 response

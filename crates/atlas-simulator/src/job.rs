@@ -28,7 +28,7 @@ pub enum Topology {
     Sharded(usize),
 }
 
-/// How a job ends.
+/// Outcome of a job.
 #[derive(Debug, Clone)]
 pub enum JobOutcome {
     /// Success.
@@ -48,7 +48,7 @@ pub struct Job {
     pub id: String,
     /// The snapshot that it exports.
     pub snapshot_id: String,
-    /// When it was created.
+    /// Creation time.
     pub created_at: Timestamp,
     /// Time in the queue.
     pub queued: Duration,
@@ -56,7 +56,7 @@ pub struct Job {
     pub running: Duration,
     /// Topology of the cluster.
     pub topology: Topology,
-    /// How it ends.
+    /// Outcome of the job.
     pub outcome: JobOutcome,
 }
 
@@ -95,7 +95,7 @@ impl Job {
 pub struct Recurring {
     /// Makes the ids of its jobs unique.
     pub salt: u64,
-    /// When the first job is created.
+    /// Creation time of the first job.
     pub since: Timestamp,
     /// Interval between jobs.
     pub every: Duration,
@@ -105,7 +105,7 @@ pub struct Recurring {
     pub running: Duration,
     /// Topology of the cluster.
     pub topology: Topology,
-    /// How the jobs end, in turn; not empty.
+    /// Outcomes of the jobs, in turn; not empty.
     pub outcomes: Vec<JobOutcome>,
 }
 

@@ -15,7 +15,7 @@ pub fn object_id(at: Timestamp, unique: u64) -> String {
 pub struct Snapshot {
     /// 24 hexadecimal digits.
     pub id: String,
-    /// When it was taken; `None` before that.
+    /// Creation time; `None` before the snapshot is taken.
     pub created_at: Option<Timestamp>,
     /// `hourly`, `daily`, `ondemand` and so on; one value, even if several policy items took it.
     pub frequency: String,

@@ -67,7 +67,7 @@ pub struct RecordedRequest {
     pub nonce_count: Option<u32>,
     /// The status of the response.
     pub status: u16,
-    /// Whether the response was compressed.
+    /// True if the response was compressed.
     pub gzip: bool,
 }
 
@@ -121,7 +121,7 @@ impl Project {
     }
 }
 
-/// Whether a cluster has servers of its own.
+/// Kind of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClusterKind {
     /// M10 and up.
@@ -136,7 +136,7 @@ pub enum ClusterKind {
 /// The part of a cluster's backup schedule that concerns exports.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// Whether snapshots are exported automatically.
+    /// True if snapshots are exported automatically.
     pub auto_export: bool,
     /// Frequency type of the export policy; `None` for no export policy.
     pub frequency: Option<String>,
@@ -175,11 +175,11 @@ pub enum Order {
 pub struct Cluster {
     /// Dedicated, shared or flex.
     pub kind: ClusterKind,
-    /// Whether cloud backup is off.
+    /// True if cloud backup is off.
     pub backup_disabled: bool,
-    /// Whether it is paused.
+    /// True if the cluster is paused.
     pub paused: bool,
-    /// When it was created; in 2024 by default.
+    /// Creation time; in 2024 by default.
     pub created_at: Option<Timestamp>,
     /// Backup schedule.
     pub schedule: Schedule,
@@ -195,7 +195,7 @@ pub struct Cluster {
     pub order: Order,
     /// A wrong `totalCount` of the jobs.
     pub total_count: Option<i64>,
-    /// Whether pages of jobs have no links.
+    /// True if pages of jobs have no links.
     pub unlinked: bool,
     /// Number of jobs of each page that are repeated on the next one, as when jobs are created
     /// between two pages.
@@ -226,7 +226,7 @@ pub struct ExportBucket {
 pub struct Event {
     /// 24 hexadecimal digits.
     pub id: String,
-    /// When it happened.
+    /// Creation time.
     pub created: Timestamp,
     /// Event type name.
     pub kind: String,
@@ -247,7 +247,7 @@ impl Event {
         }
     }
 
-    /// When it happened, to the second, as in responses.
+    /// Returns the creation time to the second, as in responses.
     pub(crate) fn shown(&self) -> Timestamp {
         Timestamp::from_second(self.created.as_second()).unwrap_or(self.created)
     }

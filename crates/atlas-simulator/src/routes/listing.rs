@@ -74,7 +74,7 @@ pub(crate) struct Quirks {
     pub(crate) overlap: usize,
     /// A wrong `totalCount`.
     pub(crate) total: Option<i64>,
-    /// Whether pages have no links.
+    /// True if pages have no links.
     pub(crate) unlinked: bool,
 }
 
