@@ -38,7 +38,7 @@ pub use types::{
     Target, Unexportable, decode_jobs,
 };
 
-/// Maximum number of export buckets in a project. Every bucket is a series of the scrape.
+/// Maximum number of export buckets in a project.
 const MAX_BUCKETS: usize = 1000;
 
 impl AtlasClient {

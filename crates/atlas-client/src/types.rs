@@ -1,7 +1,7 @@
 //! JSON of the API.
 //!
 //! Fields come and go within one version of the API, so all but the essential may be missing or
-//! null, and unknown ones are skipped. A value of another type is an error, since a figure would
+//! null, and unknown ones are skipped. A value of another type is an error, since results would
 //! depend on it.
 
 mod array;

@@ -53,7 +53,7 @@ impl TryFrom<String> for Id {
 
     fn try_from(text: String) -> Result<Self, String> {
         let text = identity("id", MAX_ID, text)?;
-        // Ids are shown as they are, in metrics, too.
+        // Ids are shown as they are.
         if redact::line(&text) == text { Ok(Self(text)) } else { Err("id with a credential".to_owned()) }
     }
 }
