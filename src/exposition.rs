@@ -18,6 +18,7 @@ use prometheus_client::registry::Registry;
 use crate::board::View;
 use crate::process::ProcessStats;
 use crate::self_metrics::SelfMetrics;
+use encoder::Encoder;
 use families::{FAMILIES, MetricFamily};
 use own::Own;
 
@@ -50,19 +51,23 @@ impl Format {
     }
 }
 
-/// Initial capacity of buffers. The allocator of musl gets large ones from the system and returns them, so that
-/// small buffers which grow, or one for each family, took longer than the encoding.
-const BUFFER: usize = 64 * 1024;
+/// Length from which a piece is complete. Larger buffers, and one for each family, took longer than the encoding:
+/// the allocator of musl gets them from the system and returns them.
+const PIECE: usize = 32 * 1024;
 
-/// The metrics of a view, to be written.
+/// The text of a view, rendered piece by piece.
 #[derive(Debug)]
 pub struct Exposition {
-    /// The text of the exporter, its projects and organizations.
-    own: String,
     view: Arc<View>,
+    format: Format,
+    /// The next piece. The first one has the exporter, its projects and organizations.
+    piece: String,
     /// Those of each cluster.
     labels: Vec<String>,
-    format: Format,
+    families: std::slice::Iter<'static, MetricFamily>,
+    encoder: Option<Encoder>,
+    /// Clusters that the encoder has had.
+    encoded: usize,
 }
 
 impl Exposition {
@@ -77,40 +82,53 @@ impl Exposition {
     ) -> Result<Self, fmt::Error> {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Own { view: view.clone(), metrics, poll_interval, process }));
-        let mut own = String::with_capacity(BUFFER);
+        let mut piece = String::with_capacity(2 * PIECE);
         match format {
-            Format::Text => encoding::prometheus_text::encode(&mut own, &registry)?,
-            Format::OpenMetrics => encoding::text::encode_registry(&mut own, &registry)?,
+            Format::Text => encoding::prometheus_text::encode(&mut piece, &registry)?,
+            Format::OpenMetrics => encoding::text::encode_registry(&mut piece, &registry)?,
         }
         let labels = view.clusters.iter().map(encoder::labels).collect();
-        Ok(Self { own, view, labels, format })
+        let mut families = FAMILIES.iter();
+        let encoder = families.next().map(|family| Encoder::new(family, format));
+        Ok(Self { view, format, piece, labels, families, encoder, encoded: 0 })
     }
 
-    /// Writes all of it, every family through one buffer.
-    pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
-        out.write_all(self.own.as_bytes())?;
-        let mut text = String::with_capacity(BUFFER);
-        for family in FAMILIES {
-            text.clear();
-            self.encode(family, &mut text);
-            out.write_all(text.as_bytes())?;
+    /// Writes all of it through one buffer.
+    pub fn write_to(mut self, out: &mut impl Write) -> io::Result<()> {
+        while !self.piece.is_empty() {
+            out.write_all(self.piece.as_bytes())?;
+            self.piece.clear();
+            self.fill();
         }
-        out.write_all(self.format.end().as_bytes())
+        Ok(())
     }
 
-    /// Returns it in pieces, none of them empty, for a body that is sent while it is rendered.
+    /// Returns it piece by piece, for a body that is sent while it is rendered.
     pub fn pieces(mut self) -> impl Iterator<Item = String> {
-        let (own, end) = (std::mem::take(&mut self.own), self.format.end().to_owned());
-        let families = FAMILIES.iter().map(move |family| {
-            let mut text = String::new();
-            self.encode(family, &mut text);
-            text
-        });
-        std::iter::once(own).chain(families).chain([end]).filter(|piece| !piece.is_empty())
+        std::iter::from_fn(move || {
+            let next = String::with_capacity(2 * PIECE);
+            let piece = std::mem::replace(&mut self.piece, next);
+            self.fill();
+            Some(piece).filter(|piece| !piece.is_empty())
+        })
     }
 
-    fn encode(&self, family: &MetricFamily, out: &mut String) {
-        encoder::encode(family, &self.view.clusters, &self.labels, self.format, out);
+    /// Appends samples until the piece is complete, or to the end.
+    fn fill(&mut self) {
+        while self.piece.len() < PIECE
+            && let Some(encoder) = &mut self.encoder
+        {
+            if let Some(cluster) = self.view.clusters.get(self.encoded) {
+                encoder.add_cluster(cluster, &self.labels[self.encoded], &mut self.piece);
+                self.encoded += 1;
+            } else {
+                self.encoder = self.families.next().map(|family| Encoder::new(family, self.format));
+                self.encoded = 0;
+                if self.encoder.is_none() {
+                    self.piece.push_str(self.format.end());
+                }
+            }
+        }
     }
 }
 

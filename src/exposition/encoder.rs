@@ -22,51 +22,6 @@ fn escaped(label: &str) -> String {
     label.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
 }
 
-/// Appends one family to `out`, nothing if it has no sample. `labels` are those of each cluster.
-pub(super) fn encode(
-    family: &MetricFamily,
-    clusters: &[ClusterView],
-    labels: &[String],
-    format: Format,
-    out: &mut String,
-) {
-    let mut encoder = Encoder::new(family, format, out);
-    let states = JobState::ALL.map(|state| (state, further_label("state", state.as_str())));
-    for (cluster, labels) in clusters.iter().zip(labels) {
-        let report = cluster.current().map(|good| &good.report);
-        match family.samples {
-            Samples::PerCluster(value) => {
-                if let Some(value) = value(cluster) {
-                    encoder.add(labels, value);
-                }
-            }
-            Samples::PerReport(value) => {
-                if let Some(value) = report.and_then(value) {
-                    encoder.add(labels, value);
-                }
-            }
-            Samples::PerState(value) => {
-                for (state, label) in &states {
-                    if let Some(value) = report.and_then(|report| value(report, *state)) {
-                        encoder.add_labeled(labels, label, value);
-                    }
-                }
-            }
-            Samples::Info(label, value) => {
-                if let Some(value) = value(cluster) {
-                    encoder.add_labeled(labels, &further_label(label, value), 1.0);
-                }
-            }
-            Samples::Counter(value) => encoder.add(labels, count(value(cluster))),
-            Samples::PerReason(values) => {
-                for (reason, value) in values(cluster) {
-                    encoder.add_labeled(labels, &further_label("reason", reason.as_str()), count(*value));
-                }
-            }
-        }
-    }
-}
-
 /// Stands between the labels of a sample and its value.
 const END: &str = "} ";
 
@@ -75,16 +30,25 @@ fn further_label(label: &str, value: &str) -> String {
     format!(r#",{label}="{value}"{END}"#)
 }
 
-struct Encoder<'a> {
+/// Encodes the samples of one family.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    samples: &'static Samples,
+    /// The label of each state.
+    states: [(JobState, String); JobState::ALL.len()],
+    writer: SampleWriter,
+}
+
+#[derive(Debug)]
+struct SampleWriter {
     /// `None` once it has been written.
     header: Option<String>,
     /// The beginning of every sample.
     start: String,
-    out: &'a mut String,
 }
 
-impl<'a> Encoder<'a> {
-    fn new(family: &MetricFamily, format: Format, out: &'a mut String) -> Self {
+impl Encoder {
+    pub(super) fn new(family: &'static MetricFamily, format: Format) -> Self {
         let MetricFamily { name, help, samples } = family;
         let (kind, suffix) = match samples {
             Samples::Counter(_) | Samples::PerReason(_) => ("counter", "_total"),
@@ -99,15 +63,49 @@ impl<'a> Encoder<'a> {
             (Format::OpenMetrics, kind) => (*name, kind),
         };
         let header = Some(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-        Self { header, start: sample_name + "{", out }
+        let states = JobState::ALL.map(|state| (state, further_label("state", state.as_str())));
+        Self { samples, states, writer: SampleWriter { header, start: sample_name + "{" } }
     }
 
-    fn add(&mut self, labels: &str, value: f64) {
-        self.add_labeled(labels, "", value);
+    /// Appends the samples of a cluster, if there are any.
+    pub(super) fn add_cluster(&mut self, cluster: &ClusterView, labels: &str, out: &mut String) {
+        let Self { samples, states, writer } = self;
+        let report = cluster.current().map(|good| &good.report);
+        match samples {
+            Samples::PerCluster(value) => {
+                if let Some(value) = value(cluster) {
+                    writer.write(labels, "", value, out);
+                }
+            }
+            Samples::PerReport(value) => {
+                if let Some(value) = report.and_then(value) {
+                    writer.write(labels, "", value, out);
+                }
+            }
+            Samples::PerState(value) => {
+                for (state, label) in states {
+                    if let Some(value) = report.and_then(|report| value(report, *state)) {
+                        writer.write(labels, label, value, out);
+                    }
+                }
+            }
+            Samples::Info(label, value) => {
+                if let Some(value) = value(cluster) {
+                    writer.write(labels, &further_label(label, value), 1.0, out);
+                }
+            }
+            Samples::Counter(value) => writer.write(labels, "", count(value(cluster)), out),
+            Samples::PerReason(values) => {
+                for (reason, value) in values(cluster) {
+                    writer.write(labels, &further_label("reason", reason.as_str()), count(*value), out);
+                }
+            }
+        }
     }
+}
 
-    fn add_labeled(&mut self, labels: &str, further_label: &str, value: f64) {
-        let out = &mut *self.out;
+impl SampleWriter {
+    fn write(&mut self, labels: &str, further_label: &str, value: f64, out: &mut String) {
         if let Some(header) = self.header.take() {
             out.push_str(&header);
         }
@@ -134,7 +132,7 @@ mod tests {
 
     #[test]
     fn values_are_written_with_the_fewest_digits() {
-        const FAMILY: MetricFamily =
+        static FAMILY: MetricFamily =
             MetricFamily { name: "a", help: "b", samples: Samples::PerCluster(|_| None) };
         for (number, written) in [
             (0.0, "0"),
@@ -151,7 +149,7 @@ mod tests {
             (9_007_199_254_740_992.0, "9007199254740992"),
         ] {
             let mut text = String::new();
-            Encoder::new(&FAMILY, Format::Text, &mut text).add(END, number);
+            Encoder::new(&FAMILY, Format::Text).writer.write(END, "", number, &mut text);
             assert_eq!(text, format!("# HELP a b\n# TYPE a gauge\na{{}} {written}\n"));
         }
     }
