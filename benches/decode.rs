@@ -1,4 +1,4 @@
-//! What a page of 500 export jobs costs to decode and fold, against a mere scan of its bytes. See `README.md` beside this.
+//! What a page of 500 export jobs costs to decode and accumulate, against a mere scan of its bytes. See `README.md` beside this.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
 
@@ -7,7 +7,7 @@ mod page;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use atlas_backup_exporter::model::Fold;
+use atlas_backup_exporter::model::JobAccumulator;
 use atlas_client::decode_jobs;
 use page::{JOBS, page};
 
@@ -24,8 +24,8 @@ fn main() {
         // In turn, so that whatever else the machine does falls on all alike.
         for (number, page) in pages.iter().enumerate() {
             let (times, time) = match number % 3 {
-                0 => (&mut folds, time(|| folded(page))),
-                1 => (&mut reports, time(|| folded(page).finish())),
+                0 => (&mut folds, time(|| summarized(page))),
+                1 => (&mut reports, time(|| summarized(page).finish())),
                 _ => (&mut scans, time(|| memchr::memchr_iter(b'"', black_box(page)).count())),
             };
             if round > 0 {
@@ -36,17 +36,18 @@ fn main() {
     let scan = median(scans);
     println!("a page of {JOBS} jobs, {} bytes, each copy cold; medians\n", page.len());
     println!("| | µs | scans |\n|---|---|---|");
-    for (what, time) in [("decode and fold", median(folds)), ("and report", median(reports)), ("scan", scan)]
+    for (what, time) in
+        [("decode and accumulate", median(folds)), ("and report", median(reports)), ("scan", scan)]
     {
         let ratio = time.as_secs_f64() / scan.as_secs_f64();
         println!("| {what} | {:.1} | {ratio:.1} |", time.as_secs_f64() * 1e6);
     }
 }
 
-fn folded(page: &[u8]) -> Fold {
-    let mut fold = Fold::default();
-    fold.add_page(decode_jobs(black_box(page)).unwrap());
-    fold
+fn summarized(page: &[u8]) -> JobAccumulator {
+    let mut accumulator = JobAccumulator::default();
+    accumulator.add_page(decode_jobs(black_box(page)).unwrap());
+    accumulator
 }
 
 /// How long `work` takes, without what becomes of its result.

@@ -1,4 +1,4 @@
-//! Two servers for `benches/compare`: the exporter's pages over a board that is filled without polls, and a simulated Atlas.
+//! Two servers for `benches/compare`: the exporter's pages over a store that is filled without polls, and a simulated Atlas.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use atlas_backup_exporter::board::{Board, GoodPoll};
-use atlas_backup_exporter::config::{DISCOVERY_INTERVAL, DetailConfig, PollConfig};
+use atlas_backup_exporter::config::{CollectorConfig, DISCOVERY_INTERVAL, PollConfig};
 use atlas_backup_exporter::http::{self, Pages};
-use atlas_backup_exporter::model::{Expected, Fold, Snapshots};
-use atlas_backup_exporter::self_metrics::SelfMetrics;
-use atlas_backup_exporter::settings::{PollLimiter, Settings};
+use atlas_backup_exporter::metrics::self_metrics::SelfMetrics;
+use atlas_backup_exporter::model::{ExportExpectation, JobAccumulator, Snapshots};
+use atlas_backup_exporter::poll::PollLimiter;
+use atlas_backup_exporter::reloadable_config::ReloadableConfig;
+use atlas_backup_exporter::store::{GoodPoll, Store};
 use atlas_client::{
     Counts, ENDPOINTS, ExportJob, JobState, ListedCluster, ObjectId, ProjectId, Schedule, Snapshot,
     StateReason, Target,
@@ -77,11 +78,11 @@ async fn input_ends() {
 
 async fn serve(clusters: u32) {
     let fleet = Arc::new(Fleet::new(clusters));
-    let (_settings, follow) = watch::channel(Arc::new(settings()));
+    let (_settings, receiver) = watch::channel(Arc::new(settings()));
     let pages = Pages {
-        board: fleet.board.clone(),
+        store: fleet.store.clone(),
         metrics: Arc::new(SelfMetrics::new(&ENDPOINTS, fleet.start)),
-        settings: follow,
+        config: receiver,
         telemetry_path: "/metrics".to_owned(),
         reload: None,
         max_requests: 40,
@@ -101,23 +102,23 @@ async fn serve(clusters: u32) {
     }
 }
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> ReloadableConfig {
+    ReloadableConfig {
         poll: PollConfig::default(),
         discovery_interval: DISCOVERY_INTERVAL,
         reloads: 0,
-        detail: DetailConfig::default(),
-        projects: BTreeMap::new(),
-        organizations: BTreeMap::new(),
-        polls: PollLimiter::new(1),
-        readings: PollLimiter::new(1),
+        collectors: CollectorConfig::default(),
+        project_clients: BTreeMap::new(),
+        organization_clients: BTreeMap::new(),
+        poll_limiter: PollLimiter::new(1),
+        read_limiter: PollLimiter::new(1),
     }
 }
 
 /// Clusters that are published without being polled.
 #[derive(Debug)]
 struct Fleet {
-    board: Arc<Board>,
+    store: Arc<Store>,
     targets: Vec<Target>,
     start: Timestamp,
     /// Seconds that have passed in this world: one with each publication.
@@ -125,16 +126,16 @@ struct Fleet {
 }
 
 impl Fleet {
-    /// A board as discovery, details and a first round of polls leave it.
+    /// A store as discovery, details and a first round of polls leave it.
     fn new(clusters: u32) -> Self {
-        let board = Arc::new(Board::new(STALE_AFTER));
+        let store = Arc::new(Store::new(STALE_AFTER));
         let start = Timestamp::now();
         let projects: Vec<_> = (0..(clusters / 100).max(4))
             .map(|number| ProjectId::parse(&format!("65f1c0ffee5eed{number:010x}")).unwrap())
             .collect();
         for (number, id) in projects.iter().enumerate() {
-            board.watch_project(id);
-            board.name_project(id, format!("team-{number}"));
+            store.add_project(id);
+            store.record_project_name(id, format!("team-{number}"));
         }
         let targets = (0..clusters)
             .zip(projects.iter().cycle())
@@ -155,14 +156,14 @@ impl Fleet {
                 bucket_id: Some("5f0e5a3b9c1d4e6f8a7b6c5d".to_owned()),
                 ..Schedule::default()
             };
-            board.watch(target, Expected::default());
-            board.describe(target, Some(&listed), true);
-            board.schedule(target, Ok(schedule.clone()));
+            store.add_cluster(target, ExportExpectation::default());
+            store.record_listed_cluster(target, Some(&listed), true);
+            store.record_schedule(target, Ok(schedule.clone()));
             let snapshots: Vec<_> = (0..SNAPSHOTS).map(|day| snapshot(index, day, start)).collect();
             let read = Snapshots::new(&snapshots, &schedule, start);
-            board.snapshots(target, Instant::now(), Ok(read));
+            store.record_snapshots(target, Instant::now(), Ok(read));
         }
-        let fleet = Self { board, targets, start, seconds: AtomicI64::new(0) };
+        let fleet = Self { store, targets, start, seconds: AtomicI64::new(0) };
         fleet.publish_all();
         fleet
     }
@@ -180,11 +181,11 @@ impl Fleet {
 
     /// As a good poll is published. Its end and its length have as many digits as those of a real one.
     fn publish(&self, index: usize, seconds: i64) {
-        let mut fold = Fold::default();
+        let mut accumulator = JobAccumulator::default();
         for day in 0..JOBS {
-            fold.add(job(index, day, self.start, seconds));
+            accumulator.add(job(index, day, self.start, seconds));
         }
-        let report = fold.finish();
+        let report = accumulator.finish();
         let finished_at = self.start
             + SignedDuration::from_secs(seconds)
             + SignedDuration::from_nanos(fastrand::i64(0..1_000_000_000));
@@ -195,7 +196,7 @@ impl Fleet {
             finished: Instant::now(),
         };
         let duration = Duration::from_nanos(fastrand::u64(80_000_000..400_000_000));
-        self.board.publish(&self.targets[index], finished_at, duration, Ok(poll));
+        self.store.record_poll(&self.targets[index], finished_at, duration, Ok(poll));
     }
 }
 

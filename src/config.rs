@@ -4,13 +4,13 @@
 //! `MONGODB_ATLAS_*` names of Atlas's own tools are credentials in the environment layer.
 
 mod ca_bundle;
+mod cluster_selector;
 mod environment;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod layers;
 mod raw;
 mod secret;
-mod selection;
 mod validate;
 
 use std::ffi::OsString;
@@ -23,9 +23,9 @@ use exporter_web::text;
 use serde::Deserialize;
 use url::Url;
 
-use crate::model::{Detail, Expected, Shard};
+use crate::model::{CollectorKind, ExportExpectation, Shard};
+pub use cluster_selector::{ClusterSelector, ProjectPattern};
 use layers::Layers;
-pub use selection::{ProjectPattern, Selection};
 
 /// Default of `atlas.base_url`.
 const BASE_URL: &str = "https://cloud.mongodb.com";
@@ -50,7 +50,7 @@ pub struct Config {
     /// How often organizations, projects and schedules are read.
     pub discovery_interval: Duration,
     /// What is read besides the export jobs.
-    pub detail: DetailConfig,
+    pub collectors: CollectorConfig,
     /// What to watch; each project once. They win over `organizations` where both name a project.
     pub projects: Vec<ProjectConfig>,
     /// What to watch as a whole; each organization once.
@@ -127,20 +127,20 @@ pub const DISCOVERY_INTERVAL: Duration = Duration::from_mins(10);
 
 /// `[collectors]`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DetailConfig {
+pub struct CollectorConfig {
     /// From one reading of a detail to its next.
     pub interval: Duration,
     /// The details that are switched off.
-    pub off: Vec<Detail>,
+    pub off: Vec<CollectorKind>,
 }
 
-impl Default for DetailConfig {
+impl Default for CollectorConfig {
     fn default() -> Self {
         Self { interval: Duration::from_mins(10), off: Vec::new() }
     }
 }
 
-impl DetailConfig {
+impl CollectorConfig {
     /// Age at which what was read is withdrawn: two readings may fail.
     #[must_use]
     pub fn stale_after(&self) -> Duration {
@@ -154,9 +154,9 @@ pub struct ProjectConfig {
     /// The project.
     pub id: ProjectId,
     /// Which of its clusters.
-    pub clusters: Selection,
+    pub clusters: ClusterSelector,
     /// What is expected of them.
-    pub expected: Expected,
+    pub expected: ExportExpectation,
     /// Who asks for them.
     pub credentials: Credentials,
 }
@@ -171,7 +171,7 @@ pub struct OrganizationConfig {
     /// Clusters of its projects that are not watched.
     pub exclude_clusters: Vec<glob::Pattern>,
     /// What is expected of the clusters of its projects.
-    pub expected: Expected,
+    pub expected: ExportExpectation,
     /// Who asks for them.
     pub credentials: Credentials,
 }

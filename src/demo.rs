@@ -9,10 +9,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::config::{Config, DetailConfig, OrganizationConfig, PollConfig};
-use crate::model::{Expected, Shard};
+use crate::app::{Error, Options};
+use crate::config::{CollectorConfig, Config, OrganizationConfig, PollConfig};
+use crate::model::{ExportExpectation, Shard};
 use crate::reload::Reloads;
-use crate::run::{Error, Options};
 use atlas_simulator::{
     Account, AtlasState, Cluster, ClusterKind, Entry, Event, Job, JobOutcome, ORGANIZATION, Project,
     Recurring, Schedule, Scheme, Simulator, Snapshot, Topology,
@@ -32,7 +32,7 @@ const POLL: PollConfig = PollConfig {
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// So are new snapshots.
-const DETAIL_INTERVAL: Duration = Duration::from_secs(10);
+const COLLECTOR_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A secret that nobody needs to rotate soon.
 const SECRET_LIFE: Duration = Duration::from_hours(90 * 24);
@@ -49,7 +49,7 @@ const GONE: &str = "5f0e5a3b9c1d4e6f8a7b0bad";
 const PAYMENTS: &str = "65f1c0ffee5eed0000000001";
 const ANALYTICS: &str = "65f1c0ffee5eed0000000002";
 
-/// Runs the demo until `shutdown`; see [`crate::run()`].
+/// Runs the demo until `shutdown`; see [`crate::app::run`].
 pub async fn run(
     options: Options,
     listeners: Vec<TcpListener>,
@@ -73,7 +73,7 @@ pub async fn run(
         id,
         exclude_projects: Vec::new(),
         exclude_clusters: Vec::new(),
-        expected: Expected::default(),
+        expected: ExportExpectation::default(),
         credentials: credentials.clone(),
     };
     let config = Config {
@@ -82,13 +82,13 @@ pub async fn run(
         proxy: None,
         poll: POLL,
         discovery_interval: DISCOVERY_INTERVAL,
-        detail: DetailConfig { interval: DETAIL_INTERVAL, off: Vec::new() },
+        collectors: CollectorConfig { interval: COLLECTOR_INTERVAL, off: Vec::new() },
         projects: Vec::new(),
         organizations: OrganizationId::parse(ORGANIZATION).map(organization).into_iter().collect(),
         shard: Shard::default(),
         warnings: Vec::new(),
     };
-    crate::run(config, options, listeners, reloads, shutdown).await
+    crate::app::run(config, options, listeners, reloads, shutdown).await
 }
 
 /// One cluster for each thing that can be seen.

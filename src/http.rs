@@ -1,9 +1,9 @@
 //! The exporter's own pages. No request of anyone calls Atlas.
 
-mod accept;
-mod page;
+mod metrics;
+mod negotiate;
 mod query;
-mod scrape;
+mod status_page;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use flate2::write::GzEncoder;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::board::Board;
+use crate::metrics::self_metrics::SelfMetrics;
 use crate::reload::ReloadHandle;
-use crate::self_metrics::SelfMetrics;
-use crate::settings::Follow;
+use crate::reloadable_config::ConfigReceiver;
 use crate::status::Status;
+use crate::store::Store;
+use metrics::MetricsCache;
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use accept::fuzzing;
+pub(crate) use negotiate::fuzzing;
 use query::Query;
-use scrape::MetricsCache;
 
 /// Probes bring neither a password nor a token of the rate limit. The response says no more than that the exporter runs.
 const HEALTHY: &str = "/-/healthy";
@@ -46,11 +46,11 @@ const GZIP_BUFFER: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct Pages {
     /// The state of every cluster.
-    pub board: Arc<Board>,
+    pub store: Arc<Store>,
     /// What the exporter counts of itself.
     pub metrics: Arc<SelfMetrics>,
-    /// The settings in force.
-    pub settings: Follow,
+    /// The configuration in use.
+    pub config: ConfigReceiver,
     /// The path of the metrics, `/metrics` by default.
     pub telemetry_path: String,
     /// Where a reload is asked for; `None` if no page may.
@@ -85,7 +85,7 @@ async fn within(places: &Arc<Semaphore>, most: usize, answer: impl Future<Output
 pub fn serve_options() -> ServeOptions {
     let plain = |name, value| (name, HeaderValue::from_static(value));
     let default_headers = [
-        (header::CONTENT_SECURITY_POLICY, page::content_security_policy()),
+        (header::CONTENT_SECURITY_POLICY, status_page::content_security_policy()),
         plain(header::REFERRER_POLICY, "no-referrer"),
         plain(header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         plain(header::X_FRAME_OPTIONS, "DENY"),
@@ -112,12 +112,12 @@ pub fn router(pages: Pages) -> Router {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let answer = scrape::answer(&shared.pages, &shared.metrics_cache, &headers);
+    let answer = metrics::answer(&shared.pages, &shared.metrics_cache, &headers);
     within(&shared.places, shared.pages.max_requests, answer).await
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    if shared.pages.board.is_ready() {
+    if shared.pages.store.is_ready() {
         "Everything was asked for, well or badly, at least once.\n".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "Not everything was asked for yet.\n").into_response()
@@ -158,7 +158,8 @@ async fn overview(
     headers: HeaderMap,
 ) -> Response {
     let telemetry_path = &shared.pages.telemetry_path;
-    let page = |status: Status<'_>, query: &Query| page::render(status, query, telemetry_path).into_string();
+    let page =
+        |status: Status<'_>, query: &Query| status_page::render(status, query, telemetry_path).into_string();
     answer_status(&shared, query.as_deref(), &headers, "text/html; charset=utf-8", page).await
 }
 
@@ -188,8 +189,8 @@ async fn answer_status(
             Err(error) => return (StatusCode::BAD_REQUEST, error + "\n").into_response(),
         };
         let pages = &shared.pages;
-        let view = pages.board.view(Instant::now());
-        let interval = pages.settings.borrow().poll.interval;
+        let view = pages.store.view(Instant::now());
+        let interval = pages.config.borrow().poll.interval;
         let now = jiff::Timestamp::now();
         let text = render(Status::of(&view, pages.metrics.reload().error, interval, now), &query);
         packed(text, content_type, headers)
@@ -206,7 +207,7 @@ fn packed(text: String, content_type: &'static str, headers: &HeaderMap) -> Resp
         // What is kept is older than what it says.
         (header::CACHE_CONTROL, "no-store"),
     ];
-    if accept::gzip(headers.get_all(header::ACCEPT_ENCODING))
+    if negotiate::gzip(headers.get_all(header::ACCEPT_ENCODING))
         && let Ok(body) = gzip(|encoder| encoder.write_all(text.as_bytes()))
     {
         return (about, [(header::CONTENT_ENCODING, "gzip")], body).into_response();

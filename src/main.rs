@@ -11,8 +11,10 @@ use std::sync::Arc;
 
 use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context, bail};
+use atlas_backup_exporter::app::{Options, once, run};
 use atlas_backup_exporter::config::{Config, ConfigError};
-use atlas_backup_exporter::{Options, ReloadHandle, Reloads, check, demo, once, run};
+use atlas_backup_exporter::reload::{ReloadHandle, Reloads};
+use atlas_backup_exporter::{demo, preflight};
 use atlas_client::redact;
 use clap::Parser;
 use exporter_web::WebConfigWatcher;
@@ -130,11 +132,11 @@ async fn preflight(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<ExitCode> {
     let report = tokio::select! {
-        report = check::check(config) => report?,
+        report = preflight::check(config) => report?,
         () = shutdown.cancelled() => return Ok(ExitCode::FAILURE),
     };
     let text = match output {
-        Output::Table => report.text(check::Terminal {
+        Output::Table => report.text(preflight::Terminal {
             width: terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0),
             // NO_COLOR, CLICOLOR and TERM have their say in it.
             colour: AutoStream::choice(&std::io::stdout()) != ColorChoice::Never,

@@ -2,29 +2,31 @@
 //!
 //! Nothing here does I/O or reads a clock: the time is an argument.
 
-mod detail;
+mod checkpoint;
+mod collector;
 mod exclusion;
 mod expectation;
-mod fold;
-mod movement;
+mod job_accumulator;
+mod job_summary;
 mod poll_error;
-mod report;
+mod progress;
+mod recovery_point;
 mod shard;
-mod snapshot;
-mod tail;
 
 use atlas_client::JobState;
 
-pub use detail::{Detail, Unread};
+pub use checkpoint::{IncrementalListing, ListingCheckpoint, NEWEST_PAGE_SIZE};
+pub use collector::{CollectorKind, ReadingError};
 pub use exclusion::ExclusionReason;
-pub use expectation::Expected;
-pub use fold::{Fold, Sighting};
-pub use movement::Movements;
+pub use expectation::ExportExpectation;
+pub use job_accumulator::{JobAccumulator, Sighting};
+pub use job_summary::{ActiveJob, FailedJob, JobId, JobKey, JobSummary, LatestJob};
 pub use poll_error::PollError;
-pub use report::{ActiveJob, ClusterReport, FailedJob, JobId, JobKey, LatestJob};
+pub use progress::ProgressTracker;
+pub use recovery_point::{
+    AwaitingSnapshots, Exported, ExportedSnapshots, NewestExport, RecoveryPoint, SnapshotSet, Snapshots,
+};
 pub use shard::Shard;
-pub use snapshot::{Awaiting, Exported, Exports, NewestExport, Recovery, SnapshotSet, Snapshots};
-pub use tail::{HEAD_PAGE, Head, Tail};
 
 /// One value for each [`JobState`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,5 +1,5 @@
 //! Requests to reload the configuration: signal, HTTP endpoint and changed files send them,
-//! [`crate::run()`] serves them.
+//! [`crate::app::run`] serves them.
 
 use std::fmt;
 

@@ -2,7 +2,7 @@
 //!
 //! A function of the view and the time, like the exposition. What is not known is `None`, in JSON null.
 
-mod verdict;
+mod health;
 
 use std::fmt;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
-use crate::board::{ClusterView, View};
 use crate::model::ByState;
-pub use verdict::{Kind, OVERDUE, Verdict};
+use crate::store::{ClusterView, StoreView};
+pub use health::{ClusterStatus, OVERDUE_FACTOR, Severity};
 
 /// A time, written as RFC 3339 has it: in UTC, to the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +63,7 @@ pub struct Problem<'a> {
     pub project_id: Option<&'a str>,
     /// Its name.
     pub project: Option<&'a str>,
-    /// What: `projects`, `clusters` (or the name or a schedule), or a detail: `snapshots`, `events`, `buckets`.
+    /// What: `projects`, `clusters` (or the name or a schedule), or a collector: `snapshots`, `events`, `buckets`.
     pub what: &'static str,
     /// The reason, as in the label `reason`.
     pub reason: Option<&'static str>,
@@ -81,8 +81,7 @@ pub struct Cluster<'a> {
     /// Its name.
     pub cluster_name: &'a str,
     /// The status, a single word.
-    #[serde(rename = "status")]
-    pub verdict: Verdict,
+    pub status: ClusterStatus,
     /// Whether it is paused.
     pub paused: Option<bool>,
     /// Export jobs listed, by state.
@@ -190,7 +189,7 @@ impl<'a> Status<'a> {
     /// The status of what a view shows, at `now`.
     #[must_use]
     pub fn of(
-        view: &'a View,
+        view: &'a StoreView,
         configuration_error: Option<String>,
         poll_interval: Duration,
         now: Timestamp,
@@ -221,7 +220,7 @@ impl Status<'_> {
     }
 }
 
-fn problems(view: &View) -> Vec<Problem<'_>> {
+fn problems(view: &StoreView) -> Vec<Problem<'_>> {
     let nothing = Problem {
         organization_id: None,
         project_id: None,
@@ -252,9 +251,9 @@ fn problems(view: &View) -> Vec<Problem<'_>> {
                 ..of_project
             });
         }
-        let unread = project.details.iter().filter(|(_, detail)| !detail.up);
-        problems.extend(unread.map(|(detail, view)| Problem {
-            what: detail.as_str(),
+        let unread = project.readings.iter().filter(|(_, collector)| !collector.up);
+        problems.extend(unread.map(|(collector, view)| Problem {
+            what: collector.as_str(),
             reason: view.error.as_ref().map(|error| error.reason.as_str()),
             error: view.error.as_ref().map(|error| &*error.text),
             ..of_project
@@ -283,7 +282,7 @@ impl<'a> Cluster<'a> {
             project_id: cluster.target.project_id.as_str(),
             project: &cluster.project,
             cluster_name: &cluster.target.cluster_name,
-            verdict: Verdict::of(cluster, poll_interval, now),
+            status: ClusterStatus::of(cluster, poll_interval, now),
             paused: state.paused,
             jobs: report.map(|report| Jobs(&report.jobs)),
             newest_job: report.and_then(|report| report.latest.as_ref()).map(|latest| NewestJob {
@@ -316,7 +315,7 @@ impl<'a> Cluster<'a> {
             export_bucket_id: schedule.and_then(Schedule::bucket),
             bucket_missing: cluster.bucket_missing,
             policy_item_missing: schedule.and_then(Schedule::policy_item_missing),
-            unread_collectors: cluster.unread.iter().map(|detail| detail.as_str()).collect(),
+            unread_collectors: cluster.unread.iter().map(|collector| collector.as_str()).collect(),
             up: state.last.as_ref().map(|last| last.error.is_none()),
             last_poll_error: cluster
                 .error()

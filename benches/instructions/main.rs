@@ -9,10 +9,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atlas_backup_exporter::board::{Board, GoodPoll};
-use atlas_backup_exporter::exposition::{Exposition, Format};
-use atlas_backup_exporter::model::{Expected, Fold};
-use atlas_backup_exporter::self_metrics::SelfMetrics;
+use atlas_backup_exporter::metrics::self_metrics::SelfMetrics;
+use atlas_backup_exporter::metrics::{Exposition, Format};
+use atlas_backup_exporter::model::{ExportExpectation, JobAccumulator};
+use atlas_backup_exporter::store::{GoodPoll, Store};
 use atlas_client::{ENDPOINTS, ProjectId, Target, decode_jobs};
 use jiff::Timestamp;
 use page::page;
@@ -35,42 +35,42 @@ fn main() {
 fn accumulate(times: usize) {
     let page = page().into_bytes();
     for _ in 0..times {
-        let mut fold = Fold::default();
-        fold.add_page(decode_jobs(black_box(&page)).unwrap());
-        black_box(fold.finish());
+        let mut accumulator = JobAccumulator::default();
+        accumulator.add_page(decode_jobs(black_box(&page)).unwrap());
+        black_box(accumulator.finish());
     }
 }
 
 /// A view of a thousand clusters, written.
 fn render(times: usize) {
     let at = Timestamp::from_second(1_767_225_600).unwrap();
-    let board = board(at);
+    let store = store(at);
     let metrics = Arc::new(SelfMetrics::new(&ENDPOINTS, at));
     for _ in 0..times {
-        let (view, interval) = (Arc::new(board.view(Instant::now())), Duration::from_mins(1));
+        let (view, interval) = (Arc::new(store.view(Instant::now())), Duration::from_mins(1));
         let exposition = Exposition::new(view, metrics.clone(), interval, None, Format::OpenMetrics).unwrap();
         exposition.write_to(&mut std::io::sink()).unwrap();
     }
 }
 
-fn board(at: Timestamp) -> Board {
-    let mut fold = Fold::default();
-    fold.add_page(decode_jobs(page().as_bytes()).unwrap());
-    let report = fold.finish();
-    let board = Board::new(STALE_AFTER);
+fn store(at: Timestamp) -> Store {
+    let mut accumulator = JobAccumulator::default();
+    accumulator.add_page(decode_jobs(page().as_bytes()).unwrap());
+    let report = accumulator.finish();
+    let store = Store::new(STALE_AFTER);
     let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();
-    board.watch_project(&project_id);
-    board.name_project(&project_id, "payments".to_owned());
+    store.add_project(&project_id);
+    store.record_project_name(&project_id, "payments".to_owned());
     for number in 0..CLUSTERS {
         let target = Target { project_id: project_id.clone(), cluster_name: format!("cluster-{number}") };
-        board.watch(&target, Expected::default());
+        store.add_cluster(&target, ExportExpectation::default());
         let good = GoodPoll {
             report: report.clone(),
             last_progress: Some(at),
             finished_at: at,
             finished: Instant::now(),
         };
-        board.publish(&target, at, Duration::from_millis(123), Ok(good));
+        store.record_poll(&target, at, Duration::from_millis(123), Ok(good));
     }
-    board
+    store
 }

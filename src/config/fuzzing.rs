@@ -93,7 +93,7 @@ fn holds(config: &Config) {
     );
     let poll = &config.poll;
     assert!((1..=1000).contains(&poll.concurrency) && poll.stale_after >= poll.interval * 2);
-    assert!(config.detail.stale_after() > config.detail.interval);
+    assert!(config.collectors.stale_after() > config.collectors.interval);
     assert!(config.shard.index < config.shard.total);
     assert!(!config.projects.is_empty() || !config.organizations.is_empty());
     for (i, project) in config.projects.iter().enumerate() {

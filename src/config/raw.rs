@@ -13,8 +13,8 @@ use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 use url::{Host, Url};
 
-use super::selection::{pattern, unique};
-use super::{PollConfig, ProjectPattern, Selection};
+use super::cluster_selector::{pattern, unique};
+use super::{ClusterSelector, PollConfig, ProjectPattern};
 
 /// Shorter intervals would send requests without a pause.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
@@ -25,7 +25,7 @@ pub(super) struct Raw {
     pub(super) atlas: RawAtlas,
     pub(super) poll: PollConfig,
     pub(super) discovery: RawDiscovery,
-    pub(super) collectors: RawDetail,
+    pub(super) collectors: RawCollectors,
     pub(super) shard: RawShard,
     pub(super) projects: Vec<RawProject>,
     pub(super) organizations: Vec<RawOrganization>,
@@ -65,7 +65,7 @@ pub(super) struct RawDiscovery {
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
-pub(super) struct RawDetail {
+pub(super) struct RawCollectors {
     pub(super) interval: Option<Parsed<Duration>>,
     pub(super) snapshots: Option<Parsed<bool>>,
     pub(super) events: Option<Parsed<bool>>,
@@ -83,7 +83,7 @@ pub(super) struct RawShard {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct RawProject {
     pub(super) id: Parsed<ProjectId>,
-    pub(super) clusters: Option<Parsed<Selection>>,
+    pub(super) clusters: Option<Parsed<ClusterSelector>>,
     pub(super) exclude_clusters: Option<Parsed<Vec<Pattern>>>,
     pub(super) expected_interval: Option<Parsed<Duration>>,
     pub(super) export_expected: Option<Parsed<ExportExpected>>,
@@ -118,7 +118,7 @@ pub(super) fn tables() -> [(&'static str, Vec<String>); 14] {
         ("atlas.api_key", keys::<RawApiKey>()),
         ("poll", keys::<PollConfig>()),
         ("discovery", keys::<RawDiscovery>()),
-        ("collectors", keys::<RawDetail>()),
+        ("collectors", keys::<RawCollectors>()),
         ("shard", keys::<RawShard>()),
         ("projects", keys::<RawProject>()),
         ("projects.service_account", keys::<RawServiceAccount>()),
@@ -246,7 +246,7 @@ from_value!(
     }
 );
 
-impl FromValue for Selection {
+impl FromValue for ClusterSelector {
     fn from_value(value: &Value) -> Result<Self, String> {
         let names = names(value)?;
         if names.is_empty() {

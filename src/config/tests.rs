@@ -55,7 +55,7 @@ fn defaults_stand_where_nothing_is_said() {
     assert_eq!(config.poll.stale_after, Duration::from_mins(15));
     assert_eq!(config.discovery_interval, Duration::from_mins(10));
     assert_eq!(config.projects[0].clusters.names, ["prod".to_owned()].into());
-    assert_eq!(config.projects[0].expected, Expected::default());
+    assert_eq!(config.projects[0].expected, ExportExpectation::default());
     assert_eq!((config.organizations.len(), config.shard), (0, Shard::default()));
 }
 
@@ -130,7 +130,7 @@ fn the_example_file_is_read_and_shows_the_defaults() {
     let default = PollConfig::default();
     assert_eq!(format!("{:?}", config.poll), format!("{default:?}"));
     assert_eq!(config.discovery_interval, DISCOVERY_INTERVAL);
-    assert_eq!(config.detail, DetailConfig::default());
+    assert_eq!(config.collectors, CollectorConfig::default());
     assert_eq!(config.base_url.as_str(), "https://cloud.mongodb.com/");
 }
 
@@ -212,12 +212,12 @@ fn entries_have_expectations_and_credentials_of_their_own() {
     );
     let config = load(&toml, &[]).unwrap();
     let day = Duration::from_hours(24);
-    assert_eq!(config.projects[0].expected, Expected { interval: Some(day), export: Some(false) });
+    assert_eq!(config.projects[0].expected, ExportExpectation { interval: Some(day), export: Some(false) });
     assert_eq!(config.projects[0].credentials.to_string(), "API key own");
     let [first, second] = &config.organizations[..] else { panic!("two organizations") };
-    assert_eq!(first.expected, Expected { interval: None, export: Some(true) });
+    assert_eq!(first.expected, ExportExpectation { interval: None, export: Some(true) });
     assert_eq!(first.credentials.to_string(), "service account mdb_sa_id_1");
-    assert_eq!(second.expected, Expected::default());
+    assert_eq!(second.expected, ExportExpectation::default());
     assert_eq!(second.credentials.to_string(), "service account b");
 
     let no_default = toml.replacen(
@@ -299,6 +299,6 @@ fn no_secret_is_in_the_debug_output() {
 }
 
 mod ca_bundle;
-mod detail;
+mod collectors;
 mod prepared;
 mod refused;

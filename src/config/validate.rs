@@ -10,12 +10,12 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::layers::Layers;
-use super::raw::{ExportExpected, Parsed, Raw, RawApiKey, RawDetail, RawServiceAccount, RawShard};
+use super::raw::{ExportExpected, Parsed, Raw, RawApiKey, RawCollectors, RawServiceAccount, RawShard};
 use super::{
-    BASE_URL, Config, ConfigError, DISCOVERY_INTERVAL, DetailConfig, OrganizationConfig, PollConfig,
+    BASE_URL, CollectorConfig, Config, ConfigError, DISCOVERY_INTERVAL, OrganizationConfig, PollConfig,
     ProjectConfig, ca_bundle, secret as secret_file,
 };
-use crate::model::{Detail, Expected, Shard};
+use crate::model::{CollectorKind, ExportExpectation, Shard};
 
 /// Returns the configuration of all layers, without its proxy.
 pub(super) fn config(layers: &Layers, host_name: &str) -> Result<Config, ConfigError> {
@@ -75,7 +75,7 @@ pub(super) fn config(layers: &Layers, host_name: &str) -> Result<Config, ConfigE
         proxy: None,
         poll: poll(layers, raw.poll)?,
         discovery_interval: raw.discovery.interval.map_or(DISCOVERY_INTERVAL, |interval| interval.0),
-        detail: detail(raw.collectors),
+        collectors: collectors(raw.collectors),
         projects,
         organizations,
         shard: shard(layers, &raw.shard, host_name)?,
@@ -98,8 +98,11 @@ fn refuse_repeated_ids<T: Ord + Display>(
     Ok(())
 }
 
-fn expected(interval: Option<Parsed<Duration>>, export: Option<Parsed<ExportExpected>>) -> Expected {
-    Expected { interval: interval.map(|interval| interval.0), export: export.and_then(|export| export.0.0) }
+fn expected(interval: Option<Parsed<Duration>>, export: Option<Parsed<ExportExpected>>) -> ExportExpectation {
+    ExportExpectation {
+        interval: interval.map(|interval| interval.0),
+        export: export.and_then(|export| export.0.0),
+    }
 }
 
 fn poll(layers: &Layers, mut poll: PollConfig) -> Result<PollConfig, ConfigError> {
@@ -118,12 +121,15 @@ fn poll(layers: &Layers, mut poll: PollConfig) -> Result<PollConfig, ConfigError
     Ok(poll)
 }
 
-fn detail(raw: RawDetail) -> DetailConfig {
-    let default = DetailConfig::default();
-    let switches =
-        [(Detail::Snapshots, raw.snapshots), (Detail::Events, raw.events), (Detail::Buckets, raw.buckets)];
+fn collectors(raw: RawCollectors) -> CollectorConfig {
+    let default = CollectorConfig::default();
+    let switches = [
+        (CollectorKind::Snapshots, raw.snapshots),
+        (CollectorKind::Events, raw.events),
+        (CollectorKind::Buckets, raw.buckets),
+    ];
     let off = switches.into_iter().filter(|(_, is_on)| is_on.as_ref().is_some_and(|is_on| !is_on.0));
-    DetailConfig {
+    CollectorConfig {
         interval: raw.interval.map_or(default.interval, |interval| interval.0),
         off: off.map(|(detail, _)| detail).collect(),
     }

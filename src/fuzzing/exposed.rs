@@ -9,10 +9,10 @@ use atlas_client::{ProjectId, Target};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::board::{Board, GoodPoll};
-use crate::exposition::{Exposition, Format};
-use crate::model::{ClusterReport, Expected};
-use crate::self_metrics::SelfMetrics;
+use crate::metrics::self_metrics::SelfMetrics;
+use crate::metrics::{Exposition, Format};
+use crate::model::{ExportExpectation, JobSummary};
+use crate::store::{GoodPoll, Store};
 
 const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
 
@@ -20,7 +20,7 @@ const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
 #[derive(Default)]
 pub(crate) struct Known {
     pub(crate) details: Details,
-    pub(crate) report: ClusterReport,
+    pub(crate) report: JobSummary,
 }
 
 /// Whatever the names and words are, each line of the exposition is a sample of its own, and says them.
@@ -29,17 +29,17 @@ pub(crate) fn is_exposed(Known { details, report }: Known) {
     let cluster_name = details.cluster.as_ref().map_or("a", |cluster| &cluster.name).to_owned();
     let target = Target { project_id: id.clone(), cluster_name };
     let (now, finished_at) = (Instant::now(), Timestamp::from_second(1_800_000_000).expect("a moment"));
-    let board = Board::new(Duration::from_mins(15));
-    board.watch_project(&id);
-    board.name_project(&id, details.name.clone());
-    board.watch(&target, Expected::default());
-    board.describe(&target, details.cluster.as_ref(), true);
-    board.schedule(&target, Ok(details.schedule));
-    board.set_details(Duration::from_mins(30), &[]);
-    board.export_buckets(&id, now, Ok(details.buckets.clone()));
+    let store = Store::new(Duration::from_mins(15));
+    store.add_project(&id);
+    store.record_project_name(&id, details.name.clone());
+    store.add_cluster(&target, ExportExpectation::default());
+    store.record_listed_cluster(&target, details.cluster.as_ref(), true);
+    store.record_schedule(&target, Ok(details.schedule));
+    store.set_collectors(Duration::from_mins(30), &[]);
+    store.record_buckets(&id, now, Ok(details.buckets.clone()));
     let poll = GoodPoll { report, last_progress: None, finished_at, finished: now };
-    board.publish(&target, finished_at, Duration::from_secs(1), Ok(poll));
-    let view = Arc::new(board.view(now));
+    store.record_poll(&target, finished_at, Duration::from_secs(1), Ok(poll));
+    let view = Arc::new(store.view(now));
     for format in [Format::Text, Format::OpenMetrics] {
         let metrics = Arc::new(SelfMetrics::new(&[], Timestamp::UNIX_EPOCH));
         let exposition = Exposition::new(view.clone(), metrics, Duration::from_mins(1), None, format);

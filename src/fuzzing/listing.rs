@@ -10,7 +10,7 @@ use atlas_client::{Counts, Error, JobState, decode_jobs};
 use serde_json::Value;
 
 use super::exposed::{Known, is_exposed};
-use crate::model::{ByState, ClusterReport, Fold};
+use crate::model::{ByState, JobAccumulator, JobSummary};
 
 /// The most failed jobs whose reasons are kept.
 const REASONS: usize = 20;
@@ -18,7 +18,7 @@ const REASONS: usize = 20;
 /// A listing of export jobs: its pages, with a zero byte between two, since JSON has none.
 pub fn listing(bytes: &[u8]) {
     let pages: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
-    match (folded(pages.iter()), folded(pages.iter())) {
+    match (summarized(pages.iter()), summarized(pages.iter())) {
         (Err(one), Err(other)) => {
             assert_eq!(one, other, "read twice");
             is_a_line(&one.to_string());
@@ -28,8 +28,8 @@ pub fn listing(bytes: &[u8]) {
             let report = one.finish();
             holds(&report, jobs);
             is_plain(&pages, &report, jobs);
-            assert_eq!(other.settle().0, report, "with a tail");
-            let backwards = folded(pages.iter().rev()).expect("what can be read in one order");
+            assert_eq!(other.into_checkpoint().0, report, "with a checkpoint");
+            let backwards = summarized(pages.iter().rev()).expect("what can be read in one order");
             assert_eq!(backwards.finish(), report, "page by page from the end");
             is_exposed(Known { report, ..Known::default() });
         }
@@ -37,16 +37,16 @@ pub fn listing(bytes: &[u8]) {
     }
 }
 
-fn folded<'a>(pages: impl Iterator<Item = &'a &'a [u8]>) -> Result<Fold, Error> {
-    let mut fold = Fold::default();
+fn summarized<'a>(pages: impl Iterator<Item = &'a &'a [u8]>) -> Result<JobAccumulator, Error> {
+    let mut accumulator = JobAccumulator::default();
     for page in pages {
-        fold.add_page(decode_jobs(page)?);
+        accumulator.add_page(decode_jobs(page)?);
     }
-    Ok(fold)
+    Ok(accumulator)
 }
 
 /// The figures of a report are within their bounds, and agree with each other.
-fn holds(report: &ClusterReport, jobs: u64) {
+fn holds(report: &JobSummary, jobs: u64) {
     let count = |state| report.jobs[state];
     assert_eq!(report.jobs.iter().map(|(_, jobs)| jobs).sum::<u64>(), jobs);
     let ratios = report.latest.iter().map(|job| job.counts).chain(report.active.iter().map(|job| job.counts));
@@ -74,7 +74,7 @@ fn holds(report: &ClusterReport, jobs: u64) {
 }
 
 /// Jobs are counted as a plain reader would, as far as one can read the pages: it stops at what nobody reads, too.
-fn is_plain(pages: &[&[u8]], report: &ClusterReport, jobs: u64) {
+fn is_plain(pages: &[&[u8]], report: &JobSummary, jobs: u64) {
     let (mut ids, mut nameless, mut again) = (HashSet::new(), 0, false);
     let mut states = ByState::<u64>::default();
     for page in pages {

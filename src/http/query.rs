@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::form_urlencoded;
 
-use crate::status::{Cluster, Kind};
+use crate::status::{Cluster, Severity};
 
 /// Characters of a search. Each word is looked for in each cluster.
 pub(super) const MOST_SEARCHED: usize = 200;
@@ -12,9 +12,9 @@ pub(super) const MOST_SEARCHED: usize = 200;
 /// By what clusters are sorted. Each begins with what wants to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Sort {
-    /// The worst verdict first.
+    /// The worst status first.
     #[default]
-    Verdict,
+    ClusterStatus,
     /// By project and name.
     Cluster,
     /// The newest job first.
@@ -30,12 +30,19 @@ pub(super) enum Sort {
 }
 
 impl Sort {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Verdict, Self::Cluster, Self::Job, Self::Success, Self::Bucket, Self::Failures, Self::Poll];
+    pub(super) const ALL: [Self; 7] = [
+        Self::ClusterStatus,
+        Self::Cluster,
+        Self::Job,
+        Self::Success,
+        Self::Bucket,
+        Self::Failures,
+        Self::Poll,
+    ];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::Verdict => "status",
+            Self::ClusterStatus => "status",
             Self::Cluster => "cluster",
             Self::Job => "job",
             Self::Success => "success",
@@ -54,7 +61,7 @@ impl Sort {
     fn key(self, cluster: &Cluster<'_>) -> Option<i64> {
         let ms = |at: Option<crate::status::At>| at.map(|at| at.0.as_millisecond());
         match self {
-            Self::Verdict => Some(i64::from(cluster.verdict as u8)),
+            Self::ClusterStatus => Some(i64::from(cluster.status as u8)),
             Self::Cluster => Some(0),
             Self::Job => ms(cluster.newest_job.as_ref().map(|job| job.created_at)).map(|ms| -ms),
             Self::Success => {
@@ -75,7 +82,7 @@ pub(super) struct Query {
     /// Words that each must be found, in whatever case.
     pub(super) search: String,
     /// Only clusters of that kind.
-    pub(super) kind: Option<Kind>,
+    pub(super) kind: Option<Severity>,
     pub(super) sort: Sort,
     /// The other way round.
     pub(super) reversed: bool,
@@ -93,7 +100,7 @@ impl Query {
                 "search" => parsed.search = value.into_owned(),
                 // What a form sends where nothing is chosen.
                 _ if value.is_empty() => {}
-                "severity" => parsed.kind = Some(one_of(&name, &value, Kind::ALL, Kind::as_str)?),
+                "severity" => parsed.kind = Some(one_of(&name, &value, Severity::ALL, Severity::as_str)?),
                 "sort" => parsed.sort = one_of(&name, &value, Sort::ALL, Sort::as_str)?,
                 "order" => {
                     parsed.reversed =
@@ -109,7 +116,7 @@ impl Query {
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let parameters = [
             ("search", Some(self.search.as_str()).filter(|search| !search.is_empty())),
-            ("severity", self.kind.map(Kind::as_str)),
+            ("severity", self.kind.map(Severity::as_str)),
             ("sort", (self.sort != Sort::default()).then(|| self.sort.as_str())),
             ("order", self.reversed.then_some("reversed")),
         ];
@@ -121,7 +128,7 @@ impl Query {
         let search = self.search.to_lowercase();
         let words: Vec<_> = search.split_whitespace().collect();
         clusters.retain(|cluster| {
-            self.kind.is_none_or(|kind| cluster.verdict.kind() == kind)
+            self.kind.is_none_or(|kind| cluster.status.kind() == kind)
                 && (words.is_empty() || has_all(cluster, &words))
         });
         clusters.sort_by(|a, b| (a.project, a.cluster_name).cmp(&(b.project, b.cluster_name)));
@@ -141,7 +148,7 @@ fn has_all(cluster: &Cluster<'_>, words: &[&str]) -> bool {
         Some(cluster.project),
         Some(cluster.project_id),
         Some(cluster.cluster_name),
-        Some(cluster.verdict.words()),
+        Some(cluster.status.words()),
         cluster.newest_job.as_ref().map(|job| job.state.as_str()),
         cluster.latest_failure.as_ref().and_then(|failure| failure.error_code),
         cluster.last_poll_error.as_ref().map(|error| error.reason),

@@ -20,7 +20,7 @@ const PER_KIND: Rate = Rate { burst: 500, interval: Duration::from_secs(6) };
 
 /// Fields that name a resource. All others, texts and reasons among them, may change from line to line.
 const RESOURCE_FIELDS: [&str; 6] =
-    ["organization_id", "project_id", "cluster_name", "detail", "client_id", "resource"];
+    ["organization_id", "project_id", "cluster_name", "collector", "client_id", "resource"];
 
 /// Suppresses events beyond the bounds, and counts them. A kind is a place in the source. Clones share the counts.
 #[derive(Debug, Clone, Default)]

@@ -6,20 +6,20 @@ use std::time::Duration;
 
 /// What the configuration says is expected of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Expected {
+pub struct ExportExpectation {
     /// From one export to the next, whatever the schedule says.
     pub interval: Option<Duration>,
     /// Whether a cluster that Atlas does not export by itself is a fault; `None` leaves it open.
     pub export: Option<bool>,
 }
 
-impl Expected {
+impl ExportExpectation {
     /// The longest time from one export to the next under a schedule, as far as that was read.
     ///
     /// `None` where nobody knows: nothing is configured, and auto export is off or its frequency unknown. `None`, too, where
     /// nothing is expected: auto export is off, and the configuration calls that no fault.
     #[must_use]
-    pub fn interval_under(&self, schedule: Option<&Schedule>) -> Option<Duration> {
+    pub fn effective_interval(&self, schedule: Option<&Schedule>) -> Option<Duration> {
         let auto_export = schedule.and_then(|schedule| schedule.auto_export);
         if auto_export == Some(false) && self.export == Some(false) {
             return None;
@@ -46,8 +46,8 @@ mod tests {
     #[test]
     fn the_interval_is_the_configured_one_or_that_of_the_schedule_or_nothing() {
         let check = |configured: Option<u32>, schedule: Option<Schedule>, days: Option<u64>| {
-            let expected = Expected { interval: configured.map(|days| DAY * days), export: None };
-            let interval = expected.interval_under(schedule.as_ref());
+            let expected = ExportExpectation { interval: configured.map(|days| DAY * days), export: None };
+            let interval = expected.effective_interval(schedule.as_ref());
             assert_eq!(
                 interval.map(|interval| interval.as_secs()),
                 days.map(|days| days * 86_400),
@@ -69,9 +69,9 @@ mod tests {
 
     #[test]
     fn nothing_is_expected_where_a_cluster_without_auto_export_is_no_fault() {
-        let expected = Expected { interval: Some(DAY), export: Some(false) };
-        assert_eq!(expected.interval_under(Some(&schedule(false, "daily"))), None);
-        assert_eq!(expected.interval_under(Some(&schedule(true, "weekly"))), Some(DAY));
-        assert_eq!(expected.interval_under(None), Some(DAY));
+        let expected = ExportExpectation { interval: Some(DAY), export: Some(false) };
+        assert_eq!(expected.effective_interval(Some(&schedule(false, "daily"))), None);
+        assert_eq!(expected.effective_interval(Some(&schedule(true, "weekly"))), Some(DAY));
+        assert_eq!(expected.effective_interval(None), Some(DAY));
     }
 }

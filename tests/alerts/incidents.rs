@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use atlas_backup_exporter::model::Expected;
+use atlas_backup_exporter::model::ExportExpectation;
 use atlas_client::FailureReason;
 
 use super::scenario::{
@@ -287,12 +287,12 @@ fn expectations() -> Vec<Scenario> {
                     Cluster { auto_export_off: vec![300..END], created: -HOUR, ..never("young") },
                     Cluster {
                         auto_export_off: vec![0..END],
-                        expected: Expected { export: Some(true), ..Expected::default() },
+                        expected: ExportExpectation { export: Some(true), ..ExportExpectation::default() },
                         ..never("wanted")
                     },
                     Cluster {
                         auto_export_off: vec![300..END],
-                        expected: Expected { export: Some(false), ..Expected::default() },
+                        expected: ExportExpectation { export: Some(false), ..ExportExpectation::default() },
                         ..cluster("unwanted", daily(-3..0))
                     },
                     Cluster { auto_export_off: vec![0..END], ..never("nobody-knows") },

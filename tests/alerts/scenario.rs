@@ -1,4 +1,4 @@
-//! Incidents for the alert rules, told in minutes. What the exporter would expose in each minute comes from its own fold, board and
+//! Incidents for the alert rules, told in minutes. What the exporter would expose in each minute comes from its own accumulator, store and
 //! exposition; what the rules make of it comes from `promtool test rules` (see `promtool.rs`).
 
 use std::collections::BTreeMap;
@@ -6,11 +6,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atlas_backup_exporter::board::{Board, GoodPoll, View};
-use atlas_backup_exporter::exposition::{Exposition, Format};
-use atlas_backup_exporter::model::{Detail, Expected, Fold, Movements, PollError, Snapshots, Unread};
-use atlas_backup_exporter::self_metrics::SelfMetrics;
-use atlas_backup_exporter::status::{Status, Verdict};
+use atlas_backup_exporter::metrics::self_metrics::SelfMetrics;
+use atlas_backup_exporter::metrics::{Exposition, Format};
+use atlas_backup_exporter::model::{
+    CollectorKind, ExportExpectation, JobAccumulator, PollError, ProgressTracker, ReadingError, Snapshots,
+};
+use atlas_backup_exporter::status::{ClusterStatus, Status};
+use atlas_backup_exporter::store::{GoodPoll, Store, StoreView};
 use atlas_client::{
     Counts, ExportBucket, ExportJob, FailureReason, JobState, ListedCluster, ObjectId, PolicyItems,
     ProjectId, Quota, Schedule, Snapshot, StateReason, Target,
@@ -86,7 +88,7 @@ pub(crate) struct Cluster {
     pub(crate) name: &'static str,
     pub(crate) created: i64,
     pub(crate) frequency: &'static str,
-    pub(crate) expected: Expected,
+    pub(crate) expected: ExportExpectation,
     pub(crate) jobs: Vec<Job>,
     /// Minutes in which it is not watched.
     pub(crate) unwatched: Vec<Range<i64>>,
@@ -116,9 +118,9 @@ fn policy_item() -> Option<ObjectId> {
 }
 
 /// A detail that Atlas did not answer for.
-fn unread() -> Unread {
+fn unread() -> ReadingError {
     let error = PollError { reason: FailureReason::ServerError, text: String::new() };
-    Unread { is_refused: false, error }
+    ReadingError { is_refused: false, error }
 }
 
 fn snapshot_id(taken: i64) -> String {
@@ -131,7 +133,7 @@ pub(crate) fn cluster(name: &'static str, jobs: impl IntoIterator<Item = Job>) -
         name,
         created: -365 * DAY,
         frequency: "daily",
-        expected: Expected::default(),
+        expected: ExportExpectation::default(),
         jobs: jobs.into_iter().collect(),
         unwatched: Vec::new(),
         paused: Vec::new(),
@@ -145,7 +147,7 @@ impl Cluster {
     fn was_switched_off(&self, minute: i64) -> bool {
         let within_a_day =
             |off: &Range<i64>| off.contains(&minute) && off.start > 0 && minute - off.start < DAY;
-        self.expected == Expected::default() && self.auto_export_off.iter().any(within_a_day)
+        self.expected == ExportExpectation::default() && self.auto_export_off.iter().any(within_a_day)
     }
 }
 
@@ -220,20 +222,20 @@ fn within(ranges: &[Range<i64>], minute: i64) -> bool {
 
 /// What an exporter keeps from poll to poll, and loses when it ends.
 struct Running {
-    board: Board,
-    movements: BTreeMap<&'static str, Movements>,
+    store: Store,
+    tracker: BTreeMap<&'static str, ProgressTracker>,
 }
 
 impl Running {
     /// Reads details if `detailed`; otherwise they are switched off.
     fn start(detailed: bool) -> Self {
-        let board = Board::new(Duration::from_mins(15));
-        board.set_details(Duration::from_mins(30), if detailed { &[] } else { &Detail::ALL });
+        let store = Store::new(Duration::from_mins(15));
+        store.set_collectors(Duration::from_mins(30), if detailed { &[] } else { &CollectorKind::ALL });
         let project = ProjectId::parse(PROJECT).unwrap();
-        board.watch_project(&project);
-        board.name_project(&project, "payments".to_owned());
-        board.set_budget(&project, Some(Quota { limit: 1200, remaining: 1100 }));
-        Self { board, movements: BTreeMap::new() }
+        store.add_project(&project);
+        store.record_project_name(&project, "payments".to_owned());
+        store.record_quota(&project, Some(Quota { limit: 1200, remaining: 1100 }));
+        Self { store, tracker: BTreeMap::new() }
     }
 
     /// Polls and discovers `cluster`, and forgets it while it is not watched.
@@ -241,11 +243,11 @@ impl Running {
         let project_id = ProjectId::parse(PROJECT).unwrap();
         let target = Target { project_id: project_id.clone(), cluster_name: cluster.name.to_owned() };
         if within(&cluster.unwatched, minute) {
-            self.movements.remove(cluster.name);
-            return self.board.forget(&target);
+            self.tracker.remove(cluster.name);
+            return self.store.remove_cluster(&target);
         }
-        self.board.watch(&target, cluster.expected);
-        self.board.discover(&project_id, at(minute), Ok(()));
+        self.store.add_cluster(&target, cluster.expected);
+        self.store.record_discovery(&project_id, at(minute), Ok(()));
         let listed = ListedCluster {
             name: cluster.name.to_owned(),
             unexportable: None,
@@ -253,29 +255,29 @@ impl Running {
             created_at: Some(at(cluster.created)),
             sharded: false,
         };
-        self.board.describe(&target, Some(&listed), true);
+        self.store.record_listed_cluster(&target, Some(&listed), true);
         let auto_export = Some(!within(&cluster.auto_export_off, minute));
         let frequency = Some(cluster.frequency.to_owned());
         let bucket_id = cluster.details.is_some().then(|| "bucket".to_owned());
         let items = PolicyItems::new(&[(policy_item(), frequency.clone())], cluster.frequency);
         let schedule = Schedule { auto_export, frequency, bucket_id, items };
-        self.board.schedule(&target, Ok(schedule.clone()));
+        self.store.record_schedule(&target, Ok(schedule.clone()));
         if let Some(details) = &cluster.details {
             self.read(details, &target, &schedule, minute, now);
         }
         let outcome = if let Some(reason) = failing {
             Err(PollError { reason, text: String::new() })
         } else {
-            let mut fold = Fold::default();
+            let mut accumulator = JobAccumulator::default();
             for job in cluster.jobs.iter().filter_map(|job| job.at(minute)) {
-                fold.add(job);
+                accumulator.add(job);
             }
-            let report = fold.finish();
-            let movements = self.movements.entry(cluster.name).or_default();
-            let last_progress = movements.observe(&report.active, at(minute));
+            let report = accumulator.finish();
+            let tracker = self.tracker.entry(cluster.name).or_default();
+            let last_progress = tracker.observe(&report.active, at(minute));
             Ok(GoodPoll { report, last_progress, finished_at: at(minute), finished: now })
         };
-        self.board.publish(&target, at(minute), Duration::from_millis(250), outcome);
+        self.store.record_poll(&target, at(minute), Duration::from_millis(250), outcome);
     }
 }
 
@@ -291,14 +293,14 @@ impl Running {
             policy_items: vec![policy_item()],
         });
         let snapshots = Snapshots::new(&taken.collect::<Vec<_>>(), schedule, at(minute));
-        self.board.snapshots(target, now, readable.then_some(snapshots).ok_or_else(unread));
+        self.store.record_snapshots(target, now, readable.then_some(snapshots).ok_or_else(unread));
         let id = if within(&details.bucket_gone, minute) { "another" } else { "bucket" };
         let bucket =
             ExportBucket { id: id.to_owned(), name: "backups".to_owned(), cloud_provider: "AWS".to_owned() };
-        self.board.export_buckets(&target.project_id, now, readable.then(|| vec![bucket]).ok_or_else(unread));
-        self.board.events_read(&target.project_id, now, readable.then_some(()).ok_or_else(unread));
+        self.store.record_buckets(&target.project_id, now, readable.then(|| vec![bucket]).ok_or_else(unread));
+        self.store.record_events_outcome(&target.project_id, now, readable.then_some(()).ok_or_else(unread));
         for event in details.events.iter().filter(|event| readable && **event <= minute) {
-            self.board.failed_event(target, at(*event));
+            self.store.record_failure_event(target, at(*event));
         }
     }
 }
@@ -336,7 +338,7 @@ impl Scenario {
 
     /// What the status page of the one exporter says of each cluster at these minutes, and what it would if it remembered that auto export
     /// was on before, as Prometheus does; nothing of minutes in which it is down, nor if there are several.
-    pub(crate) fn verdicts(&self, minutes: &[i64]) -> BTreeMap<i64, Vec<(String, Verdict)>> {
+    pub(crate) fn verdicts(&self, minutes: &[i64]) -> BTreeMap<i64, Vec<(String, ClusterStatus)>> {
         let mut said = BTreeMap::new();
         let [exporter] = &self.exporters[..] else { return said };
         self.live(exporter, |_, now, view| {
@@ -345,9 +347,12 @@ impl Scenario {
                 let off =
                     |name| self.clusters.iter().any(|one| one.name == name && one.was_switched_off(now));
                 let said_of = status.clusters.iter().map(|one| {
-                    let remembered =
-                        if off(one.cluster_name) { Verdict::AutoExportOff } else { Verdict::Well };
-                    (one.cluster_name.to_owned(), one.verdict.min(remembered))
+                    let remembered = if off(one.cluster_name) {
+                        ClusterStatus::AutoExportDisabled
+                    } else {
+                        ClusterStatus::Healthy
+                    };
+                    (one.cluster_name.to_owned(), one.status.min(remembered))
                 });
                 said.insert(now, said_of.collect());
             }
@@ -355,8 +360,8 @@ impl Scenario {
         said
     }
 
-    /// Lives through the story as an exporter, step by step: with what its board shows then, `None` while it is down.
-    fn live(&self, exporter: &Exporter, mut each: impl FnMut(usize, i64, Option<Arc<View>>)) {
+    /// Lives through the story as an exporter, step by step: with what its store shows then, `None` while it is down.
+    fn live(&self, exporter: &Exporter, mut each: impl FnMut(usize, i64, Option<Arc<StoreView>>)) {
         let start = Instant::now();
         let detailed = self.clusters.iter().any(|cluster| cluster.details.is_some());
         let mut running = None;
@@ -379,7 +384,7 @@ impl Scenario {
                     running.poll(cluster, minute, now, failing.map(|(_, reason)| *reason));
                 }
             }
-            each(step, minute, Some(Arc::new(running.board.view(now))));
+            each(step, minute, Some(Arc::new(running.store.view(now))));
         }
     }
 }

@@ -88,12 +88,12 @@ impl Questions for Verdict {
 }
 
 /// The number of a verdict in the dashboard's query, where the worst is the largest.
-fn code(verdict: status::Verdict) -> u8 {
-    status::Verdict::Well as u8 - verdict as u8
+fn code(verdict: status::ClusterStatus) -> u8 {
+    status::ClusterStatus::Healthy as u8 - verdict as u8
 }
 
 /// A verdict as a query.
-fn constant(cluster: &str, verdict: status::Verdict) -> String {
+fn constant(cluster: &str, verdict: status::ClusterStatus) -> String {
     let labelled =
         format!("label_replace(vector({}), \"cluster_name\", \"{cluster}\", \"\", \"\")", code(verdict));
     format!("label_replace({labelled}, \"project_id\", \"{PROJECT}\", \"\", \"\")")

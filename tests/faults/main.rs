@@ -1,6 +1,16 @@
 //! The matrix of faults: whatever Atlas, or what stands between, may do, and what must hold of it. The faults are data; `runner` plays them.
 //! The table is in `tests/README.md`.
 
+// A test that cannot go on should panic, and values are compared to the bit.
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    missing_docs
+)]
+
 mod accounts;
 mod bodies;
 mod clock;

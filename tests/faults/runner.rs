@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Every family with its HELP.
-const GOLDEN: &str = include_str!("../../src/exposition/golden.txt");
+const GOLDEN: &str = include_str!("../../src/metrics/golden.txt");
 
 /// No page takes longer, however busy the machine.
 const SLOWEST_PAGE: Duration = Duration::from_secs(5);

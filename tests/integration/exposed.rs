@@ -45,7 +45,7 @@ impl Exposed {
 }
 
 pub(crate) fn exposed() -> Exposed {
-    let golden = include_str!("../../src/exposition/golden.txt");
+    let golden = include_str!("../../src/metrics/golden.txt");
     let mut exposed = Exposed { labels: BTreeMap::new(), values: BTreeSet::new(), counters: BTreeSet::new() };
     for line in golden.lines() {
         if let Some(family) = line.strip_prefix("# TYPE ") {

@@ -101,7 +101,7 @@ fn every_request_is_sent_by_the_transport() {
 fn every_metric_is_documented() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let documented = std::fs::read_to_string(root.join("docs/metrics.md")).unwrap();
-    let golden = std::fs::read_to_string(root.join("src/exposition/golden.txt")).unwrap();
+    let golden = std::fs::read_to_string(root.join("src/metrics/golden.txt")).unwrap();
     let names: Vec<_> =
         golden.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     assert!(names.len() > 20);

@@ -198,7 +198,7 @@ async fn every_field_is_documented() {
         assert!(documented.contains(&format!("`{key}`")), "{key} is not in docs/api.md");
         count += 1;
     }
-    for verdict in atlas_backup_exporter::status::Verdict::all() {
+    for verdict in atlas_backup_exporter::status::ClusterStatus::all() {
         assert!(documented.contains(&format!("`{}`", verdict.name())), "{verdict:?} is not in docs/api.md");
     }
     assert!(count > 40);

@@ -1,0 +1,50 @@
+//! The export buckets of a project, and whether one that a policy names is really missing.
+//!
+//! Policies and buckets are read independently, so a list that lacks the bucket of a policy may
+//! only be older or newer than that. A second request decides at once: an older list is read again,
+//! and then the policy. The bucket is missing if the policy still names it after a list that lacks
+//! it.
+
+use std::sync::Arc;
+
+use atlas_client::{AtlasClient, Error, PartialList, ProjectId};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::runner::{AtlasCollector, READING_TIMEOUT, unread};
+use crate::model::CollectorKind;
+use crate::store::Store;
+
+/// Reads the export buckets of a project.
+#[derive(Debug)]
+pub(crate) struct Buckets {
+    pub(crate) project_id: ProjectId,
+    /// Notified when a policy names a bucket that is not in the list.
+    pub(crate) unlisted: Arc<Notify>,
+}
+
+impl AtlasCollector for Buckets {
+    const KIND: CollectorKind = CollectorKind::Buckets;
+    const WHAT: &str = "the project's export buckets";
+
+    fn project_id(&self) -> &ProjectId {
+        &self.project_id
+    }
+
+    async fn read(&mut self, atlas: &AtlasClient, store: &Store) -> Result<(), Error> {
+        let id = &self.project_id;
+        let at = Instant::now();
+        let listed = atlas.export_buckets(id, at + READING_TIMEOUT).await.and_then(PartialList::complete);
+        store.record_buckets(id, at, listed.clone().map_err(|error| unread(&error)));
+        for target in store.clusters_with_unconfirmed_bucket(id) {
+            if let Ok(schedule) = atlas.schedule(&target, Instant::now() + READING_TIMEOUT).await {
+                store.record_schedule(&target, Ok(schedule));
+            }
+        }
+        listed.map(drop)
+    }
+
+    async fn due_early(&self) {
+        self.unlisted.notified().await;
+    }
+}

@@ -1,0 +1,161 @@
+//! What collectors have in common: when they run, how failures are logged, and pauses after
+//! refusals.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use atlas_client::{AtlasClient, Error, FailureReason, ProjectId};
+use tokio::time::Instant;
+use tracing::Level;
+
+use super::role_missing::RoleMissing;
+use crate::model::{CollectorKind, PollError, ReadingError};
+use crate::poll::timing::sleep_until_due;
+use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
+use crate::store::Store;
+use crate::util::failure_log::{LogContext, log, log_at};
+
+/// Limit for one reading, with all pages and retries.
+pub(super) const READING_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reads one resource of a project or a cluster.
+pub(crate) trait AtlasCollector {
+    const KIND: CollectorKind;
+    /// The object of log messages.
+    const WHAT: &str;
+
+    fn project_id(&self) -> &ProjectId;
+
+    fn context(&self) -> LogContext<'_> {
+        LogContext::project(self.project_id())
+    }
+
+    /// Reads from Atlas and records the result in the store.
+    async fn read(&mut self, atlas: &AtlasClient, store: &Store) -> Result<(), Error>;
+
+    /// Removes from the store what was read: the collector is switched off.
+    fn forget(&self, store: &Store) {
+        store.remove_readings(self.project_id(), Self::KIND);
+    }
+
+    /// Waits until a reading is due before the interval is over.
+    async fn due_early(&self) {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Runs collectors.
+#[derive(Debug)]
+pub(crate) struct CollectorRunner {
+    store: Arc<Store>,
+    receiver: ConfigReceiver,
+    /// Collectors of projects that are logged as disabled, and why: the clusters of a project
+    /// mostly share the cause.
+    logged: Mutex<BTreeSet<(ProjectId, CollectorKind, &'static str)>>,
+}
+
+/// The last readings of a collector.
+#[derive(Debug, Default)]
+struct CollectorState {
+    failing: Option<FailureReason>,
+    role_missing: RoleMissing,
+}
+
+impl CollectorRunner {
+    pub(crate) fn new(store: Arc<Store>, receiver: ConfigReceiver) -> Self {
+        Self { store, receiver, logged: Mutex::default() }
+    }
+
+    /// Runs a collector at once and then on the interval, forever.
+    pub(crate) async fn watch<C: AtlasCollector>(self: Arc<Self>, mut collector: C) {
+        let mut receiver = self.receiver.clone();
+        let (mut state, mut slow) = (CollectorState::default(), false);
+        loop {
+            let began = Instant::now();
+            let config = receiver.borrow_and_update().clone();
+            let atlas = client(&collector, &config);
+            if let Some(atlas) = &atlas {
+                let atlas = if state.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
+                let read = config.read_limiter.run(&mut slow, || collector.read(&atlas, &self.store));
+                let Some(outcome) = read.await else { continue };
+                self.log(&collector, outcome.as_ref().err(), &mut state, &config);
+            } else {
+                collector.forget(&self.store);
+            }
+            let client = |config: &ReloadableConfig| client(&collector, config);
+            let pause =
+                |config: &ReloadableConfig| pause(&collector, &state.role_missing, config, atlas.as_ref());
+            tokio::select! {
+                () = sleep_until_due(&mut receiver, began, atlas.as_ref(), client, pause, |_| ()) => {}
+                () = collector.due_early(), if state.role_missing.is_empty() => {}
+            }
+        }
+    }
+
+    /// Logs how a reading ended. A refusal is logged once a later reading confirms it.
+    fn log<C: AtlasCollector>(
+        &self,
+        collector: &C,
+        error: Option<&Error>,
+        state: &mut CollectorState,
+        config: &ReloadableConfig,
+    ) {
+        let refusal = error.and_then(Error::lasting_refusal);
+        let error = error.map(PollError::from);
+        let (project_id, context, what) = (collector.project_id(), collector.context(), C::WHAT);
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(refusal), Some(error)) = (refusal, &error) else {
+            // Only a collector that was refused shows that this is over.
+            if error.is_none() && state.role_missing.are_confirmed() {
+                logged.retain(|(id, detail, _)| (id, *detail) != (project_id, C::KIND));
+            }
+            state.role_missing = RoleMissing::default();
+            return log(&mut state.failing, error.as_ref(), context, what);
+        };
+        state.role_missing.add(config.reloads);
+        let is_confirmed = state.role_missing.are_confirmed();
+        if is_confirmed {
+            state.failing = Some(error.reason);
+        }
+        let is_news = is_confirmed && logged.insert((project_id.clone(), C::KIND, refusal.meaning));
+        let pause = state.role_missing.pause(config.collectors.interval, config.reloads).unwrap_or_default();
+        // To the second.
+        let pause = jiff::SignedDuration::from_secs(pause.as_secs().try_into().unwrap_or(i64::MAX));
+        log_at!(
+            if is_news { Level::WARN } else { Level::DEBUG },
+            %project_id,
+            cluster_name = context.cluster_name,
+            collector = C::KIND.as_str(),
+            error = error.text,
+            "failed to read {what}: {meaning}; next attempt in {pause:#}",
+            meaning = refusal.meaning
+        );
+    }
+}
+
+/// The client for a collector; `None` if it is switched off.
+fn client<C: AtlasCollector>(collector: &C, config: &ReloadableConfig) -> Option<AtlasClient> {
+    let is_on = !config.collectors.off.contains(&C::KIND);
+    config.project_clients.get(collector.project_id()).filter(|_| is_on).cloned()
+}
+
+/// The time from one reading to the next: longer while the project's budget is scarce, but not so
+/// long that what was read goes stale; and growing while the collector is refused.
+fn pause<C: AtlasCollector>(
+    collector: &C,
+    role_missing: &RoleMissing,
+    config: &ReloadableConfig,
+    atlas: Option<&AtlasClient>,
+) -> Duration {
+    let interval = config.collectors.interval;
+    role_missing.pause(interval, config.reloads).unwrap_or_else(|| {
+        let stretch = atlas.map_or(1.0, |atlas| atlas.interval_multiplier(collector.project_id()));
+        interval.mul_f64(stretch).min(config.collectors.stale_after() / 2)
+    })
+}
+
+/// The failure of a reading, for the store.
+pub(super) fn unread(error: &Error) -> ReadingError {
+    ReadingError { is_refused: error.lasting_refusal().is_some(), error: error.into() }
+}

@@ -1,0 +1,134 @@
+//! The selected clusters of a project and projects of an organization: names in full, and patterns.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+
+use atlas_client::ProjectId;
+use glob::Pattern;
+
+/// `clusters` and `exclude_clusters` of a project. Left out, it is every cluster that can be exported.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClusterSelector {
+    /// Names in full: watched whether Atlas lists them or not.
+    pub names: BTreeSet<String>,
+    /// Patterns: what they match is watched if it can be exported. `None` matches everything.
+    pub patterns: Option<Vec<Pattern>>,
+    /// `exclude_clusters`: what one of these matches is not watched.
+    pub excluded: Vec<Pattern>,
+}
+
+impl ClusterSelector {
+    /// Parses names and patterns; an error is about one of them, and continues the key's name.
+    pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let is_pattern = |entry: &&str| entry.contains(['*', '?', '[', ']']);
+        let (patterns, names): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_pattern);
+        Ok(Self {
+            names: unique(names, |name| pattern(name).map(|_| name.to_owned()))?.into_iter().collect(),
+            patterns: Some(unique(patterns, pattern)?),
+            excluded: Vec::new(),
+        })
+    }
+
+    /// Returns true if `exclude_clusters` matches `name`.
+    #[must_use]
+    pub fn excludes(&self, name: &str) -> bool {
+        self.excluded.iter().any(|pattern| pattern.matches(name))
+    }
+
+    /// Whether a pattern matches `name`.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        self.patterns.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(name)))
+    }
+}
+
+/// An entry of `exclude_projects`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProjectPattern {
+    /// An id.
+    Id(ProjectId),
+    /// A name or a pattern of names.
+    Name(Pattern),
+}
+
+impl ProjectPattern {
+    /// Parses an entry: what looks like an id is one.
+    pub(super) fn parse(entry: &str) -> Result<Self, String> {
+        ProjectId::parse(entry).map_or_else(|| pattern(entry).map(Self::Name), |id| Ok(Self::Id(id)))
+    }
+
+    /// Returns true if it matches a project. A project without a readable name is matched by its id
+    /// alone, so that no pattern hides a project by mistake.
+    #[must_use]
+    pub fn matches(&self, id: &ProjectId, name: Option<&str>) -> bool {
+        match self {
+            Self::Id(excluded) => excluded == id,
+            Self::Name(pattern) => name.is_some_and(|name| pattern.matches(name)),
+        }
+    }
+}
+
+impl fmt::Display for ProjectPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Name(pattern) => pattern.fmt(f),
+        }
+    }
+}
+
+/// Parses a pattern; a name in full is one that matches itself.
+pub(super) fn pattern(entry: &str) -> Result<Pattern, String> {
+    if entry.contains(['{', '}']) {
+        return Err(format!("has {entry:?}; patterns know *, ? and [abc], so write one for each"));
+    }
+    Pattern::new(entry).map_err(|error| format!("has {entry:?}, which is no pattern: {}", error.msg))
+}
+
+/// Parses the entries of a list in which none may be repeated.
+pub(super) fn unique<'a, T>(
+    entries: impl IntoIterator<Item = &'a str>,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let mut seen = HashSet::new();
+    let parse = |entry| {
+        let parsed = parse(entry)?;
+        let is_new = seen.insert(entry);
+        is_new.then_some(parsed).ok_or_else(|| format!("names {entry:?} twice; once is enough"))
+    };
+    entries.into_iter().map(parse).collect()
+}
+
+impl fmt::Display for ClusterSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let patterns = self.patterns.iter().flatten().map(Pattern::as_str);
+        let all: Vec<_> = self.names.iter().map(String::as_str).chain(patterns).collect();
+        f.write_str(&all.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_watched_in_full_and_patterns_match() {
+        let selection = ClusterSelector::parse(["prod", "report-*", "shard-[0-9]", "x?"]).unwrap();
+        assert_eq!(selection.names, BTreeSet::from(["prod".to_owned()]));
+        for (name, matches) in [
+            ("report-", true),
+            ("report-eu", true),
+            ("my-report-eu", false),
+            ("shard-7", true),
+            ("shard-x", false),
+            ("xy", true),
+            ("x", false),
+            ("prod", false),
+            ("Report-eu", false),
+        ] {
+            assert_eq!(selection.matches(name), matches, "{name}");
+        }
+        assert!(ClusterSelector::default().matches("anything"));
+        assert!(!ClusterSelector::parse(["prod"]).unwrap().matches("anything"));
+    }
+}

@@ -1,0 +1,112 @@
+//! Who asks Atlas: one client for each set of credentials.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use atlas_client::{AtlasClient, ClientOptions, Credentials, Error};
+use jiff::Timestamp;
+
+use crate::config::Config;
+use crate::metrics::self_metrics::SelfMetrics;
+
+/// Every client in use. Since there is one for each set of credentials, there is one token for a client id and one nonce for a key.
+#[derive(Debug)]
+pub struct Clients {
+    metrics: Arc<SelfMetrics>,
+    known: Vec<(Credentials, AtlasClient)>,
+}
+
+impl Clients {
+    /// Creates the clients that `config` needs.
+    pub fn new(metrics: Arc<SelfMetrics>, config: &Config) -> Result<Self, Error> {
+        let mut clients = Self { metrics, known: Vec::new() };
+        clients.prepare(config)?;
+        Ok(clients)
+    }
+
+    /// Sets up a client for each set of credentials of `config`, and drops those without one. Clients of the same Atlas share
+    /// connections and pacer.
+    pub fn prepare(&mut self, config: &Config) -> Result<(), Error> {
+        let mut fresh: Vec<(Credentials, AtlasClient)> = Vec::new();
+        let options = ClientOptions {
+            base_url: config.base_url.clone(),
+            user_agent: concat!("atlas-backup-exporter/", env!("CARGO_PKG_VERSION")).to_owned(),
+            ca_bundle: config.ca_bundle.clone(),
+            proxy: config.proxy.clone(),
+            observer: self.metrics.clone(),
+        };
+        let usable = |known: &&(Credentials, AtlasClient)| known.1.fits(&options);
+        for credentials in config.credentials() {
+            if fresh.iter().any(|(known, _)| known == credentials) {
+                continue;
+            }
+            let same = self.known.iter().filter(usable).find(|(known, _)| known == credentials);
+            let sibling = fresh.first().or(self.known.iter().find(usable));
+            let client = match (same, sibling) {
+                (Some((_, client)), _) => client.clone(),
+                (None, Some((_, sibling))) => sibling.with_credentials(credentials),
+                (None, None) => AtlasClient::new(&options, credentials)?,
+            };
+            fresh.push((credentials.clone(), client));
+        }
+        self.known = fresh;
+        Ok(())
+    }
+
+    /// The client for `credentials`, if the configuration has them.
+    #[must_use]
+    pub fn of(&self, credentials: &Credentials) -> Option<AtlasClient> {
+        self.known.iter().find(|(known, _)| known == credentials).map(|(_, client)| client.clone())
+    }
+}
+
+/// The service accounts whose secret ended before `now`, each once however many entries name it, and when it did.
+#[must_use]
+pub fn ended(config: &Config, now: Timestamp) -> BTreeMap<String, Timestamp> {
+    let ended = config.credentials().filter_map(|one| Some((one.to_string(), one.ended(now)?)));
+    ended.collect()
+}
+
+/// When the secrets of service accounts end, by the short forms of their ids; of two that look alike, the first to end.
+#[must_use]
+pub fn expiries(config: &Config) -> BTreeMap<String, Timestamp> {
+    let mut expiries = BTreeMap::new();
+    for credentials in config.credentials() {
+        if let Credentials::ServiceAccount { client_id, expires_at: Some(at), .. } = credentials {
+            let known = expiries.entry(short_client_id(client_id)).or_insert(*at);
+            *known = (*known).min(*at);
+        }
+    }
+    expiries
+}
+
+/// What every client id begins with.
+const CLIENT_ID_PREFIX: &str = "mdb_sa_id_";
+
+/// Characters of a client id that tell it from others.
+const SHORT: usize = 6;
+
+/// Returns the end of a client id: enough to know it by, too little to sign in with.
+fn short_client_id(id: &str) -> String {
+    let id = id.strip_prefix(CLIENT_ID_PREFIX).unwrap_or(id);
+    let cut = id.chars().count().saturating_sub(SHORT);
+    id.chars().skip(cut).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_id_is_known_by_its_end() {
+        for (id, short) in [
+            ("mdb_sa_id_0123456789abcdef01234567", "234567"),
+            ("mdb_sa_id_demo", "demo"),
+            ("abcdefgh", "cdefgh"),
+            ("äöüäöüä", "öüäöüä"),
+            ("", ""),
+        ] {
+            assert_eq!(short_client_id(id), short, "{id}");
+        }
+    }
+}

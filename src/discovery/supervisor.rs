@@ -1,0 +1,363 @@
+//! Supervision of tasks: one for each organization, project, cluster, schedule and collector that
+//! the configuration and discovery call for.
+
+mod tasks;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use atlas_client::{
+    Error, Frequency, ListedCluster, MAX_ENTRIES, OrganizationId, ProjectId, Schedule, Target,
+};
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+
+use crate::collectors::{Buckets, CollectorRunner, Events, Snapshots};
+use crate::config::Config;
+use crate::discovery::clients::{self, Clients, expiries};
+use crate::discovery::targets;
+use crate::discovery::worker::{DiscoveryWorker, TargetChange};
+use crate::metrics::self_metrics::SelfMetrics;
+use crate::model::PollError;
+use crate::poll::PollLimiter;
+use crate::poll::PollWorker;
+use crate::poll::timing::startup_delay;
+use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
+use crate::store::Store;
+use crate::util::failure_log::LogContext;
+use tasks::{Cluster, Organization, Project, Tasks, warn};
+
+/// Capacity of the channel of results of discovery.
+const MAX_CHANGES: usize = 64;
+
+/// Maximum number of log lines about projects or clusters that are removed at once.
+const MAX_REMOVALS_LOGGED: usize = 10;
+
+/// Starts and cancels tasks, so that they follow the configuration and what discovery finds.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    config: Config,
+    clients: Clients,
+    store: Arc<Store>,
+    reloadable_config: watch::Sender<Arc<ReloadableConfig>>,
+    changes: mpsc::Receiver<TargetChange>,
+    discovery: Arc<DiscoveryWorker>,
+    poller: Arc<PollWorker>,
+    collectors: Arc<CollectorRunner>,
+    reloads: u64,
+    organizations: BTreeMap<OrganizationId, Organization>,
+    projects: BTreeMap<ProjectId, Project>,
+    tasks: Tasks,
+}
+
+impl Supervisor {
+    pub(crate) fn new(config: Config, store: Arc<Store>, metrics: Arc<SelfMetrics>) -> Result<Self, Error> {
+        let clients = Clients::new(metrics.clone(), &config)?;
+        let reloadable_config = reloadable_config(&config, 0, &clients, &BTreeMap::new(), None);
+        let (reloadable_config, receiver) = watch::channel(Arc::new(reloadable_config));
+        let (sender, changes) = mpsc::channel(MAX_CHANGES);
+        let mut supervisor = Self {
+            discovery: Arc::new(DiscoveryWorker::new(receiver.clone(), sender)),
+            poller: Arc::new(PollWorker::new(store.clone(), metrics, receiver.clone())),
+            collectors: Arc::new(CollectorRunner::new(store.clone(), receiver)),
+            reloads: 0,
+            config,
+            clients,
+            store,
+            reloadable_config,
+            changes,
+            organizations: BTreeMap::new(),
+            projects: BTreeMap::new(),
+            tasks: Tasks::default(),
+        };
+        supervisor.reconcile();
+        Ok(supervisor)
+    }
+
+    /// Replaces the configuration. Tasks that are still called for go on; an error changes nothing.
+    pub(crate) fn reload(&mut self, config: Config) -> Result<(), Error> {
+        self.clients.prepare(&config)?;
+        self.config = config;
+        self.reloads += 1;
+        self.reconcile();
+        Ok(())
+    }
+
+    /// Follows discovery. Returns only when a task ends, which none should, and why it ended.
+    pub(crate) async fn run(&mut self) -> String {
+        loop {
+            tokio::select! {
+                Some(change) = self.changes.recv() => self.apply(change),
+                reason = self.tasks.ended() => return reason,
+            }
+        }
+    }
+
+    /// Returns a receiver of the configuration that tasks use.
+    pub(crate) fn reloadable_config(&self) -> ConfigReceiver {
+        self.reloadable_config.subscribe()
+    }
+
+    fn apply(&mut self, change: TargetChange) {
+        match change {
+            TargetChange::Projects { organization_id: id, listed, outcome } => {
+                if let (Some(organization), Some(listed)) = (self.organizations.get_mut(&id), listed) {
+                    let before = organization.listed.take().unwrap_or_default();
+                    organization.listed = Some(targets::merge_projects(listed, before, MAX_ENTRIES));
+                    self.reconcile_projects();
+                }
+                self.store.record_projects_listed(&id, Timestamp::now(), outcome);
+            }
+            TargetChange::Clusters { project_id: id, listed, outcome } => {
+                let Some(project) = self.projects.get_mut(&id) else { return };
+                if let Some(listed) = listed {
+                    if listed.entries.is_empty() && listed.error.is_none() {
+                        tracing::debug!(project_id = %id, "the project has no clusters");
+                    }
+                    let before = project.listed.take().unwrap_or_default();
+                    project.listed = Some(targets::merge_clusters(listed, before, MAX_ENTRIES));
+                }
+                self.reconcile_clusters(&id);
+                self.start_collectors(&id);
+                self.store.record_discovery(&id, Timestamp::now(), outcome);
+            }
+            TargetChange::ProjectName { project_id: id, name } => match name {
+                Some(name) => self.store.record_project_name(&id, name),
+                // A name that was read before stays; the id stands in for one that never was.
+                None if self.store.project_name(&id).is_some() => {}
+                None => self.store.record_project_name(&id, id.to_string()),
+            },
+            TargetChange::Schedule { target, schedule, budget } => {
+                self.apply_schedule(&target, schedule);
+                self.store.record_quota(&target.project_id, budget);
+            }
+        }
+    }
+
+    fn apply_schedule(&mut self, target: &Target, schedule: Result<Schedule, PollError>) {
+        let Some(project) = self.projects.get_mut(&target.project_id) else { return };
+        let Some(cluster) = project.clusters.get_mut(target) else { return };
+        let exports = schedule.as_ref().ok().map(Schedule::exports_itself);
+        if let Ok(Schedule { auto_export: Some(true), frequency: Some(word), .. }) = &schedule
+            && Frequency::parse(word).is_none()
+            && self.store.schedule(target).and_then(|before| before.frequency).as_ref() != Some(word)
+        {
+            tracing::warn!(
+                project_id = %target.project_id,
+                cluster_name = target.cluster_name,
+                frequency = word,
+                "the export policy has a frequency that this version does not know; set expected_interval for the cluster's project"
+            );
+        }
+        self.store.record_schedule(target, schedule);
+        if self.store.is_bucket_unlisted(target) {
+            project.bucket_unlisted.notify_one();
+        }
+        match exports {
+            Some(true) if cluster.snapshots.is_none() => {
+                let snapshots = Snapshots { target: target.clone(), sharded: cluster.sharded };
+                cluster.snapshots = Some(self.tasks.spawn(self.collectors.clone().watch(snapshots)));
+            }
+            Some(false) => cluster.snapshots = None,
+            _ => {}
+        }
+    }
+
+    fn reconcile(&mut self) {
+        self.store.set_stale_after(self.config.poll.stale_after);
+        self.store.set_collectors(self.config.collectors.stale_after(), &self.config.collectors.off);
+        self.store.set_expiries(expiries(&self.config));
+        for (credentials, at) in clients::ended(&self.config, Timestamp::now()) {
+            tracing::warn!(credentials, expired_at = %at, "the secret has expired, by expires_at");
+        }
+        let configured: BTreeSet<_> = self.config.organizations.iter().map(|entry| &entry.id).collect();
+        for (id, _) in self.organizations.extract_if(.., |id, _| !configured.contains(id)) {
+            self.store.remove_organization(&id);
+        }
+        for id in configured {
+            self.organizations.entry(id.clone()).or_insert_with(|| {
+                self.store.add_organization(id);
+                Organization {
+                    _discovery: self.tasks.spawn(self.discovery.clone().watch_organization(id.clone())),
+                    listed: None,
+                    excluded: 0,
+                    warned: BTreeSet::new(),
+                }
+            });
+        }
+        self.reconcile_projects();
+    }
+
+    fn reconcile_projects(&mut self) {
+        let listed = |id: &OrganizationId| self.organizations.get(id)?.listed.as_ref();
+        let targets = targets::select_projects(&self.config, listed);
+        let before = self.reloadable_config.borrow().clone();
+        let reloadable_config =
+            reloadable_config(&self.config, self.reloads, &self.clients, &targets, Some(&before));
+        self.reloadable_config.send_replace(Arc::new(reloadable_config));
+
+        let mut removed = 0;
+        for (id, _) in self.projects.extract_if(.., |id, _| !targets.contains_key(id)) {
+            removed += 1;
+            if removed <= MAX_REMOVALS_LOGGED {
+                tracing::info!(project_id = %id, "the project is watched no longer");
+            }
+            self.store.remove_project(&id);
+        }
+        let others = removed.saturating_sub(MAX_REMOVALS_LOGGED);
+        if others > 0 {
+            tracing::info!(projects = others, "further projects are watched no longer");
+        }
+        let count = targets.len();
+        for (index, (id, target)) in targets.into_iter().enumerate() {
+            if let Some(project) = self.projects.get_mut(&id) {
+                project.target = target;
+            } else {
+                self.store.add_project(&id);
+                let delay = startup_delay(index, count, self.config.discovery_interval);
+                let project = Project {
+                    target,
+                    _discovery: self.tasks.spawn(self.discovery.clone().watch_project(id.clone(), delay)),
+                    collectors: Vec::new(),
+                    bucket_unlisted: Arc::default(),
+                    listed: None,
+                    clusters: BTreeMap::new(),
+                    warned: BTreeSet::new(),
+                };
+                self.projects.insert(id.clone(), project);
+            }
+            self.reconcile_clusters(&id);
+        }
+        self.check_exclusions();
+    }
+
+    /// Starts the collectors of a project. The store must have its clusters: events are searched
+    /// for by their names.
+    fn start_collectors(&mut self, id: &ProjectId) {
+        let Some(project) = self.projects.get_mut(id) else { return };
+        if project.collectors.is_empty() {
+            let buckets = Buckets { project_id: id.clone(), unlisted: project.bucket_unlisted.clone() };
+            project.collectors = vec![
+                self.tasks.spawn(self.collectors.clone().watch(buckets)),
+                self.tasks.spawn(self.collectors.clone().watch(Events::new(id.clone()))),
+            ];
+        }
+    }
+
+    /// Logs the number of projects that an organization excludes, and exclusions that match
+    /// nothing.
+    fn check_exclusions(&mut self) {
+        for entry in &self.config.organizations {
+            let id = &entry.id;
+            let Some(organization) = self.organizations.get_mut(id) else { continue };
+            let Some(listed) = &organization.listed else { continue };
+            let excluded = targets::excluded_projects(&self.config, entry, listed);
+            if std::mem::replace(&mut organization.excluded, excluded) != excluded {
+                tracing::info!(organization_id = %id, listed = listed.len(), excluded, "projects are excluded by exclude_projects");
+            }
+            let projects =
+                self.projects.values().filter(|project| project.target.organization.as_ref() == Some(id));
+            let clusters: Option<Vec<_>> = projects.map(|project| project.listed.as_ref()).collect();
+            let names = clusters.map(|clusters| {
+                clusters.into_iter().flatten().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>()
+            });
+            let warnings = targets::organization_warnings(entry, listed, names.as_deref());
+            warn(LogContext::organization(id), warnings, &mut organization.warned);
+        }
+    }
+
+    fn reconcile_clusters(&mut self, id: &ProjectId) {
+        let Self { config, store, discovery, poller, collectors, tasks, .. } = self;
+        let Some(project) = self.projects.get_mut(id) else { return };
+        let listed = project.listed.as_deref();
+        let selected = targets::select_clusters(&project.target.selection, listed);
+        if let Some(listed) = listed {
+            let organization = project.target.organization.as_ref();
+            let warnings =
+                targets::selection_warnings(&project.target.selection, listed, &selected, organization);
+            warn(LogContext::project(id), warnings, &mut project.warned);
+            store.record_excluded(id, selected.counts());
+        }
+        let wanted: BTreeMap<Target, Option<&ListedCluster>> = selected
+            .watched
+            .iter()
+            .map(|(name, listed)| {
+                (Target { project_id: id.clone(), cluster_name: (*name).to_owned() }, *listed)
+            })
+            .filter(|(target, _)| config.shard.holds(target))
+            .collect();
+
+        let mut removed = 0;
+        for (target, _) in project.clusters.extract_if(.., |target, _| !wanted.contains_key(target)) {
+            removed += 1;
+            if removed <= MAX_REMOVALS_LOGGED {
+                tracing::info!(project_id = %id, cluster_name = target.cluster_name, "the cluster is watched no longer");
+            }
+            store.remove_cluster(&target);
+        }
+        let others = removed.saturating_sub(MAX_REMOVALS_LOGGED);
+        if others > 0 {
+            tracing::info!(project_id = %id, clusters = others, "further clusters are watched no longer");
+        }
+        let (count, before) = (wanted.len(), project.clusters.len());
+        for (index, (target, listed)) in wanted.into_iter().enumerate() {
+            store.add_cluster(&target, project.target.expected);
+            let delay = startup_delay(index, count, config.poll.interval);
+            let sharded = listed.is_some_and(|listed| listed.sharded);
+            let cluster = project.clusters.entry(target.clone()).or_insert_with(|| {
+                let poll = tasks.spawn(poller.clone().watch(target.clone(), delay));
+                Cluster { _poll: poll, schedule: None, snapshots: None, sharded }
+            });
+            let is_scheduled = listed.is_some_and(|listed| listed.unexportable.is_none());
+            store.record_listed_cluster(&target, listed, is_scheduled);
+            if !is_scheduled {
+                (cluster.schedule, cluster.snapshots) = (None, None);
+            } else if cluster.schedule.is_none() {
+                let watch = discovery.clone().watch_schedule(target.clone(), delay);
+                cluster.schedule = Some(tasks.spawn(watch));
+            }
+            if cluster.sharded != sharded && cluster.snapshots.is_some() {
+                let snapshots = Snapshots { target, sharded };
+                cluster.snapshots = Some(tasks.spawn(collectors.clone().watch(snapshots)));
+            }
+            cluster.sharded = sharded;
+        }
+        let added = project.clusters.len() - before;
+        if added > 0 {
+            let excluded = selected.excluded.len();
+            tracing::info!(project_id = %id, clusters = added, excluded, "watching further clusters");
+        }
+    }
+}
+
+/// Returns the configuration for tasks; `before` has the limiters, which stay while the concurrency does.
+fn reloadable_config(
+    config: &Config,
+    reloads: u64,
+    clients: &Clients,
+    targets: &BTreeMap<ProjectId, targets::ProjectTarget>,
+    before: Option<&ReloadableConfig>,
+) -> ReloadableConfig {
+    let Config { poll, discovery_interval, collectors, organizations, .. } = config;
+    let before = before.filter(|before| before.poll_limiter.concurrency() == poll.concurrency);
+    let limiter = |of: fn(&ReloadableConfig) -> &Arc<PollLimiter>| match before {
+        Some(before) => of(before).clone(),
+        None => PollLimiter::new(poll.concurrency),
+    };
+    ReloadableConfig {
+        poll: poll.clone(),
+        discovery_interval: *discovery_interval,
+        reloads,
+        collectors: collectors.clone(),
+        project_clients: targets
+            .iter()
+            .filter_map(|(id, target)| Some((id.clone(), clients.of(&target.credentials)?)))
+            .collect(),
+        organization_clients: organizations
+            .iter()
+            .filter_map(|entry| Some((entry.id.clone(), clients.of(&entry.credentials)?)))
+            .collect(),
+        poll_limiter: limiter(|before| &before.poll_limiter),
+        read_limiter: limiter(|before| &before.read_limiter),
+    }
+}

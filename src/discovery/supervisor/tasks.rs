@@ -1,0 +1,143 @@
+//! Records of the watched organizations, projects and clusters, with their tasks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use atlas_client::{ListedCluster, Target};
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::field::display;
+
+use crate::discovery::targets::{self, ListedProjects, SelectionWarning};
+use crate::model::ExclusionReason;
+use crate::util::failure_log::LogContext;
+
+/// All running tasks.
+#[derive(Debug, Default)]
+pub(super) struct Tasks(JoinSet<()>);
+
+/// A running task. Dropping it cancels the task, so a task ends with the record that holds it.
+#[derive(Debug)]
+pub(super) struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Tasks {
+    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) -> Task {
+        Task(self.0.spawn(task))
+    }
+
+    /// Waits for a task that ends without being cancelled, and returns why it ended.
+    pub(super) async fn ended(&mut self) -> String {
+        loop {
+            match self.0.join_next().await {
+                Some(Err(error)) if error.is_cancelled() => {}
+                Some(Err(error)) => return error.to_string(),
+                Some(Ok(())) => return "it returned".to_owned(),
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Organization {
+    pub(super) _discovery: Task,
+    /// The last listing; `None` before the first.
+    pub(super) listed: Option<ListedProjects>,
+    /// The logged number of excluded projects.
+    pub(super) excluded: usize,
+    /// The logged exclusions that match nothing.
+    pub(super) warned: BTreeSet<SelectionWarning>,
+}
+
+#[derive(Debug)]
+pub(super) struct Project {
+    pub(super) target: targets::ProjectTarget,
+    pub(super) _discovery: Task,
+    /// The collectors of events and buckets, which start after the first listing.
+    pub(super) collectors: Vec<Task>,
+    /// Wakes the collector of buckets: a policy names a bucket that is not in the list.
+    pub(super) bucket_unlisted: Arc<Notify>,
+    /// The last listing; `None` before the first.
+    pub(super) listed: Option<Vec<ListedCluster>>,
+    pub(super) clusters: BTreeMap<Target, Cluster>,
+    /// The logged names and patterns that match nothing.
+    pub(super) warned: BTreeSet<SelectionWarning>,
+}
+
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub(super) _poll: Task,
+    pub(super) schedule: Option<Task>,
+    /// The collector of snapshots, which runs while Atlas exports them automatically.
+    pub(super) snapshots: Option<Task>,
+    pub(super) sharded: bool,
+}
+
+/// Logs the warnings that are not in `warned` yet.
+pub(super) fn warn(
+    context: LogContext<'_>,
+    warnings: BTreeSet<SelectionWarning>,
+    warned: &mut BTreeSet<SelectionWarning>,
+) {
+    let owner = if context.project_id.is_some() { "project" } else { "organization" };
+    let organization_id = context.organization_id.map(display);
+    let project_id = context.project_id.map(display);
+    for warnings in warnings.difference(warned) {
+        match warnings {
+            SelectionWarning::Cluster { name, reason, meant } => {
+                let problem = match reason {
+                    Some(reason) => format!(
+                        "the cluster is configured, but {}",
+                        ExclusionReason::Unexportable(*reason).phrase()
+                    ),
+                    None => "the configured cluster is not in the project's list of clusters".to_owned(),
+                };
+                tracing::error!(project_id, cluster_name = name, did_you_mean = meant, "{problem}");
+            }
+            SelectionWarning::More { count } => {
+                tracing::error!(
+                    project_id,
+                    clusters = count,
+                    "further configured clusters are not in the project's list of clusters, or cannot be exported"
+                );
+            }
+            SelectionWarning::Pattern { pattern, kind } => {
+                let problem = format!("no {kind} of the {owner} matches the pattern");
+                tracing::warn!(organization_id, project_id, pattern, "{problem}");
+            }
+        }
+    }
+    *warned = warnings;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn tasks_that_end_are_reported_unless_cancelled() {
+        let mut tasks = Tasks::default();
+        let (held, released) = tokio::sync::oneshot::channel::<()>();
+        drop(tasks.spawn(async move {
+            std::future::pending::<()>().await;
+            drop(held);
+        }));
+        let soon = Duration::from_millis(50);
+        let released = tokio::time::timeout(soon, released).await;
+        assert!(released.is_ok(), "a dropped task is cancelled");
+        let _running = tasks.spawn(std::future::pending());
+        assert!(tokio::time::timeout(soon, tasks.ended()).await.is_err());
+        let _returned = tasks.spawn(async {});
+        assert_eq!(tasks.ended().await, "it returned");
+        let _panicked = tasks.spawn(async { panic!("a poll task died") });
+        assert!(tasks.ended().await.contains("a poll task died"));
+    }
+}

@@ -1,0 +1,216 @@
+//! Scrapes: gzip bodies are cached for a second, so that concurrent scrapes share one rendering. Plain text,
+//! which hardly any scraper asks for, is rendered while it is sent.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+
+use super::{Pages, gzip, negotiate};
+use crate::metrics::process::ProcessStats;
+use crate::metrics::{Exposition, Format};
+
+/// Starts when a body has been rendered, so that all scrapes that waited for it share it.
+const CACHE_TTL: Duration = Duration::from_secs(1);
+
+/// Gzip bodies that are younger than [`CACHE_TTL`], one for each format. The lock is held while a body is
+/// rendered.
+#[derive(Debug, Default)]
+pub(super) struct MetricsCache {
+    text: Arc<Mutex<Option<Bytes>>>,
+    open_metrics: Arc<Mutex<Option<Bytes>>>,
+}
+
+/// Answers a scrape.
+pub(super) async fn answer(pages: &Arc<Pages>, cache: &MetricsCache, headers: &HeaderMap) -> Response {
+    let format = negotiate::format(headers.get_all(header::ACCEPT));
+    let body = if negotiate::gzip(headers.get_all(header::ACCEPT_ENCODING)) {
+        let body = compressed(pages, cache, format).await;
+        body.map(|body| ([(header::CONTENT_ENCODING, "gzip")], body).into_response())
+    } else {
+        exposition(pages, format).map(|exposition| {
+            Body::from_stream(stream::iter(exposition.pieces().map(Ok::<_, Infallible>))).into_response()
+        })
+    };
+    let headers =
+        [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "negotiate, accept-encoding")];
+    match body {
+        Ok(body) => (headers, body).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
+    }
+}
+
+async fn compressed(pages: &Arc<Pages>, cache: &MetricsCache, format: Format) -> anyhow::Result<Bytes> {
+    let slot = match format {
+        Format::Text => &cache.text,
+        Format::OpenMetrics => &cache.open_metrics,
+    };
+    let mut cached = slot.clone().lock_owned().await;
+    if let Some(body) = &*cached {
+        return Ok(body.clone());
+    }
+    let (pages, slot) = (pages.clone(), slot.clone());
+    // Ten thousand clusters would block a thread of the runtime for too long. The task holds the lock: a
+    // client that hangs up meanwhile does not cause a second rendering.
+    let rendered = tokio::task::spawn_blocking(move || {
+        let exposition = exposition(&pages, format)?;
+        let body = Bytes::from(gzip(|encoder| exposition.write_to(encoder))?);
+        *cached = Some(body.clone());
+        tokio::spawn(async move {
+            sleep(CACHE_TTL).await;
+            *slot.lock().await = None;
+        });
+        anyhow::Ok(body)
+    });
+    rendered.await.context("failed to render the metrics")?
+}
+
+fn exposition(pages: &Pages, format: Format) -> anyhow::Result<Exposition> {
+    let view = Arc::new(pages.store.view(Instant::now()));
+    let poll_interval = pages.config.borrow().poll.interval;
+    Ok(Exposition::new(view, pages.metrics.clone(), poll_interval, ProcessStats::read(), format)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use atlas_client::{ProjectId, Target};
+    use axum::http::HeaderValue;
+    use flate2::read::GzDecoder;
+    use jiff::Timestamp;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::metrics::self_metrics::SelfMetrics;
+    use crate::model::{ExportExpectation, JobSummary};
+    use crate::poll::PollLimiter;
+    use crate::reloadable_config::ReloadableConfig;
+    use crate::store::{GoodPoll, Store};
+
+    const STALE_AFTER: Duration = Duration::from_mins(15);
+    const JOBS: &str = "mongodbatlas_backup_export_jobs{";
+
+    fn target() -> Target {
+        let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();
+        Target { project_id, cluster_name: "prod".to_owned() }
+    }
+
+    fn pages() -> Arc<Pages> {
+        let store = Store::new(STALE_AFTER);
+        store.add_project(&target().project_id);
+        store.record_project_name(&target().project_id, "payments".to_owned());
+        store.add_cluster(&target(), ExportExpectation::default());
+        let config = ReloadableConfig {
+            poll: crate::config::PollConfig::default(),
+            discovery_interval: Duration::from_mins(10),
+            reloads: 0,
+            collectors: crate::config::CollectorConfig::default(),
+            project_clients: std::collections::BTreeMap::new(),
+            organization_clients: std::collections::BTreeMap::new(),
+            poll_limiter: PollLimiter::new(1),
+            read_limiter: PollLimiter::new(1),
+        };
+        Arc::new(Pages {
+            store: Arc::new(store),
+            metrics: Arc::new(SelfMetrics::new(&["exports"], Timestamp::now())),
+            config: watch::channel(Arc::new(config)).1,
+            telemetry_path: "/metrics".to_owned(),
+            reload: None,
+            max_requests: 0,
+        })
+    }
+
+    fn publish(pages: &Pages) {
+        let (finished_at, finished) = (Timestamp::now(), Instant::now());
+        let good = GoodPoll { report: JobSummary::default(), last_progress: None, finished_at, finished };
+        pages.store.record_poll(&target(), finished_at, Duration::ZERO, Ok(good));
+    }
+
+    async fn scrape(pages: &Arc<Pages>, cache: &MetricsCache) -> String {
+        let headers = [(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))].into_iter().collect();
+        let response = answer(pages, cache, &headers).await;
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let mut text = String::new();
+        GzDecoder::new(&body[..]).read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn gzip_body_is_cached_for_its_ttl_and_then_freed() {
+        let (pages, cache) = (pages(), MetricsCache::default());
+        let before = scrape(&pages, &cache).await;
+        assert!(!before.contains(JOBS));
+        publish(&pages);
+        // The clock is paused: no time has passed since.
+        assert_eq!(scrape(&pages, &cache).await, before);
+        sleep(CACHE_TTL + Duration::from_millis(1)).await;
+        assert!(cache.text.lock().await.is_none());
+        assert!(scrape(&pages, &cache).await.contains(JOBS));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stale_jobs_are_withdrawn_with_the_next_rendering() {
+        let (pages, cache) = (pages(), MetricsCache::default());
+        publish(&pages);
+        sleep(STALE_AFTER).await;
+        assert!(scrape(&pages, &cache).await.contains(JOBS));
+        sleep(CACHE_TTL + Duration::from_millis(1)).await;
+        assert!(!scrape(&pages, &cache).await.contains(JOBS));
+    }
+
+    #[tokio::test]
+    async fn concurrent_scrapes_share_one_rendering() {
+        let (pages, cache) = (pages(), MetricsCache::default());
+        let scrape = || compressed(&pages, &cache, Format::Text);
+        let (first, second, other) =
+            tokio::join!(scrape(), scrape(), compressed(&pages, &cache, Format::OpenMetrics));
+        let (first, second) = (first.unwrap(), second.unwrap());
+        assert_eq!(first.as_ptr(), second.as_ptr());
+        assert_ne!(first, other.unwrap());
+    }
+
+    #[tokio::test]
+    async fn client_that_hangs_up_does_not_cause_a_second_rendering() {
+        let (pages, cache) = (pages(), MetricsCache::default());
+        tokio::select! {
+            biased;
+            _ = compressed(&pages, &cache, Format::Text) => panic!("it was not rendered on another thread"),
+            () = std::future::ready(()) => {}
+        }
+        let cached = cache.text.lock().await.clone().expect("the rendering went on");
+        let body = compressed(&pages, &cache, Format::Text).await.unwrap();
+        assert_eq!(body.as_ptr(), cached.as_ptr());
+    }
+
+    /// An exposition without what the process did meanwhile.
+    fn timeless(text: &[u8]) -> String {
+        let lines = str::from_utf8(text).unwrap().lines().filter(|line| !line.starts_with("process_"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[tokio::test]
+    async fn plain_and_compressed_tell_the_same() {
+        let (pages, cache) = (pages(), MetricsCache::default());
+        publish(&pages);
+        for accept in ["text/plain", "application/openmetrics-text; version=1.0.0"] {
+            let accept = (header::ACCEPT, HeaderValue::from_static(accept));
+            let plain = answer(&pages, &cache, &[accept.clone()].into_iter().collect()).await;
+            let plain = axum::body::to_bytes(plain.into_body(), usize::MAX).await.unwrap();
+            let offer = (header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+            let packed = answer(&pages, &cache, &[accept, offer].into_iter().collect()).await;
+            let packed = axum::body::to_bytes(packed.into_body(), usize::MAX).await.unwrap();
+            let mut text = Vec::new();
+            GzDecoder::new(&packed[..]).read_to_end(&mut text).unwrap();
+            assert_eq!(timeless(&text), timeless(&plain));
+            assert!(text.len() > 1000);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Which format and coding a scraper wants, by RFC 9110, sections 12.5.1 and 12.5.3.
+
+use axum::http::HeaderValue;
+use mediatype::{MediaType, MediaTypeList, ReadParams};
+
+use crate::metrics::Format;
+
+/// The format of the highest quality in `Accept`, text where nothing decides: a scraper that names neither gets what every
+/// scraper reads, rather than 406.
+pub(super) fn format<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> Format {
+    let ranges: Vec<(MediaType<'_>, f64)> = accept
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| MediaTypeList::new(value).filter_map(Result::ok))
+        .filter_map(|range| {
+            let quality = range.get_param(mediatype::names::Q).map_or(Some(1.0), |q| q.as_str().parse().ok());
+            Some((range, quality.filter(|q| (0.0..=1.0).contains(q))?))
+        })
+        .collect();
+    // The most specific range that names a format decides on it; `*/*` is the least.
+    let quality = |format: Format| {
+        ranges
+            .iter()
+            .filter_map(|(range, quality)| Some((specificity(range, format)?, *quality)))
+            .max_by(|(a, p), (b, q)| a.cmp(b).then(p.total_cmp(q)))
+            .map_or(0.0, |(_, quality)| quality)
+    };
+    if quality(Format::OpenMetrics) > quality(Format::Text) { Format::OpenMetrics } else { Format::Text }
+}
+
+/// How closely `range` names `format`; `None` if it does not. Parameters other than the version, such as
+/// Prometheus's `escaping`, change nothing in what we write.
+fn specificity(range: &MediaType<'_>, format: Format) -> Option<u8> {
+    let (ty, subty, version) = match format {
+        Format::Text => ("text", "plain", "0.0.4"),
+        Format::OpenMetrics => ("application", "openmetrics-text", "1.0.0"),
+    };
+    if range.ty == mediatype::names::_STAR {
+        return Some(0);
+    }
+    if range.ty != ty {
+        return None;
+    }
+    if range.subty == mediatype::names::_STAR {
+        return Some(1);
+    }
+    let asked = mediatype::Name::new("version").and_then(|name| range.get_param(name));
+    let whole = range.suffix.is_none() && range.subty == subty;
+    match asked {
+        _ if !whole => None,
+        None => Some(2),
+        Some(asked) => (asked.unquoted_str() == version).then_some(3),
+    }
+}
+
+/// Whether `Accept-Encoding` offers gzip, and does not like plain text better.
+pub(super) fn gzip<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> bool {
+    let (mut gzip, mut identity, mut any) = (None, None, None);
+    for coding in
+        accept.into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','))
+    {
+        let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
+        let quality = match parameters.trim().split_once('=') {
+            Some((q, value)) if q.trim_end().eq_ignore_ascii_case("q") => value.trim().parse().unwrap_or(0.0),
+            _ => 1.0,
+        };
+        match name.trim().to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => gzip = Some(quality),
+            "identity" => identity = Some(quality),
+            "*" => any = Some(quality),
+            _ => {}
+        }
+    }
+    let gzip: f64 = gzip.or(any).unwrap_or(0.0);
+    gzip > 0.0 && gzip <= 1.0 && identity.is_none_or(|identity| identity <= gzip)
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_for_those_who_offer_it() {
+        let check = |accept: &str, expected| {
+            let value = HeaderValue::from_str(accept).unwrap();
+            assert_eq!(gzip([&value]), expected, "{accept}");
+        };
+        for yes in [
+            "gzip",
+            "deflate, gzip, br, zstd",
+            "GZIP;q=0.5",
+            "x-gzip",
+            "*",
+            "*;q=0.1",
+            "gzip ; q = 0.3 , identity;q=0.3",
+        ] {
+            check(yes, true);
+        }
+        for no in [
+            "",
+            "identity",
+            "br",
+            "gzip;q=0",
+            "gzip;q=0, *",
+            "gzip;q=0.2, identity",
+            "gzip;q=x",
+            "gzip;q=7",
+            "gzipped",
+            "*;q=0",
+        ] {
+            check(no, false);
+        }
+        assert!(!gzip([]));
+    }
+
+    #[track_caller]
+    fn check(accept: &str, expected: Format) {
+        let value = HeaderValue::from_str(accept).unwrap();
+        assert_eq!(format([&value]), expected, "{accept}");
+    }
+
+    #[test]
+    fn the_highest_quality_wins() {
+        check("application/openmetrics-text; version=1.0.0", Format::OpenMetrics);
+        check("application/openmetrics-text", Format::OpenMetrics);
+        check(
+            "text/plain;version=0.0.4;q=0.5,application/openmetrics-text;version=1.0.0;q=0.6",
+            Format::OpenMetrics,
+        );
+        check(
+            "text/plain;version=0.0.4;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5",
+            Format::Text,
+        );
+        check("application/openmetrics-text;q=0.1, */*;q=0.05", Format::OpenMetrics);
+        check("APPLICATION/OpenMetrics-Text;Q=0.5,text/plain;q=0.4", Format::OpenMetrics);
+    }
+
+    #[test]
+    fn the_scrapers_of_this_world_get_what_they_ask_for() {
+        // Prometheus 2.42 and 3.x, as they were seen to ask.
+        check(
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            Format::OpenMetrics,
+        );
+        check(
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            Format::OpenMetrics,
+        );
+        check("*/*", Format::Text);
+        check("text/html,application/xhtml+xml,*/*;q=0.8", Format::Text);
+    }
+
+    #[test]
+    fn what_is_refused_or_unreadable_is_not_chosen() {
+        check("application/openmetrics-text;q=0,*/*", Format::Text);
+        check("application/openmetrics-text;version=2.0.0", Format::Text);
+        check("application/openmetrics-text;q=2", Format::Text);
+        check("application/openmetrics-text;q=x,text/plain;q=0.1", Format::Text);
+        check("", Format::Text);
+        check(",,;;q=", Format::Text);
+        check(
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+            Format::Text,
+        );
+        assert_eq!(format([]), Format::Text);
+        let header = HeaderValue::from_bytes(&[0xff, b'/', b'*']).unwrap();
+        assert_eq!(format([&header]), Format::Text);
+    }
+
+    #[test]
+    fn a_refusal_is_more_specific_than_a_wildcard() {
+        check("text/plain;q=0.1,application/*;q=0.9", Format::OpenMetrics);
+        check("application/openmetrics-text;q=0.2,application/*;q=0.9,text/plain;q=0.5", Format::Text);
+    }
+}

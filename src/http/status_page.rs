@@ -1,0 +1,256 @@
+//! The status page: every cluster in one table, whole without a script, and without an asset from elsewhere. The script asks for the same page
+//! again; so there is one place that filters, sorts and renders.
+
+mod banners;
+mod row;
+
+use std::fmt::Write;
+
+use atlas_client::redact::escape;
+use axum::http::HeaderValue;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use ring::digest::{SHA256, digest};
+
+use super::query::{MOST_SEARCHED, Query, Sort};
+use crate::status::{ClusterStatus, Severity, Status};
+
+const STYLE: &str = include_str!("status_page/style.css");
+const LIVE: &str = include_str!("status_page/live.js");
+
+/// Seconds from one refresh to the next: half of the time between polls, within these bounds.
+const REFRESH: (f64, f64) = (2.0, 15.0);
+
+/// The columns, with what they are sorted by.
+const COLUMNS: [(&str, Sort); 7] = [
+    ("Status", Sort::ClusterStatus),
+    ("Cluster", Sort::Cluster),
+    ("Newest job", Sort::Job),
+    ("Last success", Sort::Success),
+    ("In the bucket", Sort::Bucket),
+    ("Failures since", Sort::Failures),
+    ("Poll", Sort::Poll),
+];
+
+/// A text from outside the program. Its direction does not reorder what stands around it, and no character of it is hidden.
+fn isolated(text: &str) -> Markup {
+    html! { bdi { (escape(text)) } }
+}
+
+/// The policy that allows the page its own style and script, and requests to the exporter, and nothing else.
+pub(super) fn content_security_policy() -> HeaderValue {
+    let hash = |text: &str| BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; img-src data:; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        hash(STYLE),
+        hash(LIVE)
+    );
+    // Base64 is plain text.
+    HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+}
+
+/// The page of the clusters that `query` asks for.
+pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str) -> Markup {
+    let summary = Summary::of(&status);
+    query.apply(&mut status.clusters);
+    let every = (status.poll_interval_seconds / 2.0).clamp(REFRESH.0, REFRESH.1);
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (summary.title()) }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { "MongoDB Atlas backup exports" }
+                    p id="said" role="status" { (summary.sentences()) }
+                    form method="get" {
+                        label for="search" { "Find" }
+                        input type="search" id="search" name="search" value=(query.search) maxlength=(MOST_SEARCHED) placeholder="project, cluster, state, error code" autocomplete="off";
+                        // Without a script, the form would drop them.
+                        @for (name, value) in query.parameters().filter(|(name, _)| *name != "search") {
+                            input type="hidden" name=(name) value=(value);
+                        }
+                        noscript { button type="submit" { "Find" } }
+                    }
+                    p id="lost" class="banner unknown" role="alert" hidden {}
+                    p id="held" class="banner none" hidden { "This page is not refreshed while text is marked." }
+                }
+                main id="live" data-every=(every) {
+                    nav id="severities" aria-label="Severities" { (kinds(query, &summary)) }
+                    div id="banners" { (banners(&status, &summary)) }
+                    (table(&status, query))
+                }
+                footer class="faint" {
+                    // Relative, so that they hold below any path of a reverse proxy.
+                    a href=(telemetry_path.trim_start_matches('/')) { "Metrics" } " · "
+                    a href="api/v1/clusters" { "JSON" } " · "
+                    a href="-/healthy" { "Health" } " · " a href="-/ready" { "Readiness" }
+                    " · version " (status.version)
+                }
+                script { (PreEscaped(LIVE)) }
+            }
+        }
+    }
+}
+
+/// What is told before anything else.
+struct Summary {
+    /// Number of clusters of each kind.
+    counts: [(Severity, usize); Severity::ALL.len()],
+    clusters: usize,
+    /// Readings besides those of clusters that failed.
+    unread: usize,
+    /// Clusters that wait for their first poll, or for the name of their project.
+    unpolled: usize,
+    /// The banners of those, one text for each cause.
+    problems: Vec<Markup>,
+    /// Clusters whose export frequency is that of no policy item.
+    unmatched: usize,
+    refused: bool,
+}
+
+impl Summary {
+    fn of(status: &Status<'_>) -> Self {
+        let counts = Severity::ALL.map(|kind| {
+            let of_kind = status.clusters.iter().filter(|cluster| cluster.status.kind() == kind);
+            (kind, of_kind.count())
+        });
+        let (clusters, unread) = (status.clusters.len(), status.problems.len());
+        let waits = status.clusters.iter().filter(|cluster| cluster.status == ClusterStatus::NotReadYet);
+        let unpolled = status.clusters_watched.saturating_sub(clusters) + waits.count();
+        let unmatched = status.clusters.iter().filter(|cluster| cluster.policy_item_missing == Some(true));
+        let (unmatched, refused) = (unmatched.count(), status.configuration_error.is_some());
+        let problems = banners::texts(status);
+        Self { counts, clusters, unread, unpolled, problems, unmatched, refused }
+    }
+
+    /// Number of clusters of each severity from warning up.
+    fn troubles(&self) -> Vec<String> {
+        let troubles = self.counts.iter().filter(|(kind, count)| *count > 0 && *kind <= Severity::Warning);
+        troubles.map(|(kind, count)| format!("{count} {}", kind.as_str())).collect()
+    }
+
+    /// What stands in the tab of a browser.
+    fn title(&self) -> String {
+        let mut parts = self.troubles();
+        match (self.clusters, self.unread) {
+            (_, 0) => {}
+            (0, _) => parts.push("discovery failing".to_owned()),
+            (_, unread) => parts.push(format!("{unread} unread")),
+        }
+        if self.refused {
+            parts.push("configuration refused".to_owned());
+        }
+        parts.push("Atlas backup exports".to_owned());
+        parts.join(" · ")
+    }
+
+    /// The same in sentences.
+    fn sentences(&self) -> String {
+        let mut text = match (self.clusters, self.troubles().join(", ")) {
+            (0, _) if self.unread > 0 => "No cluster is known.".to_owned(),
+            (0, _) => "No cluster is known yet.".to_owned(),
+            (clusters, trouble) if trouble.is_empty() && self.unpolled > 0 => format!("{clusters} clusters."),
+            (1, trouble) if trouble.is_empty() => "1 cluster without problems.".to_owned(),
+            (clusters, trouble) if trouble.is_empty() => format!("{clusters} clusters without problems."),
+            (1, trouble) => format!("1 cluster: {trouble}."),
+            (clusters, trouble) => format!("{clusters} clusters: {trouble}."),
+        };
+        match self.unread {
+            0 => {}
+            1 => text += " An organization, a project or a collector of one cannot be read.",
+            unread => {
+                let _ =
+                    write!(text, " {unread} organizations, projects or collectors of them cannot be read.");
+            }
+        }
+        if self.unpolled > 0 {
+            let _ = write!(text, " Not read yet: {}.", self.unpolled);
+        }
+        if self.refused {
+            text += " The configuration was refused.";
+        }
+        text
+    }
+}
+
+fn words(kind: Severity) -> &'static str {
+    match kind {
+        Severity::Critical => "Critical",
+        Severity::Unknown => "Unknown",
+        Severity::Warning => "Warning",
+        Severity::None => "None",
+        Severity::Ok => "OK",
+    }
+}
+
+/// One link for each severity.
+fn kinds(query: &Query, summary: &Summary) -> Markup {
+    let link = |kind: Option<Severity>| Query { kind, ..query.clone() }.to_string();
+    let current = |kind: Option<Severity>| (query.kind == kind).then_some("true");
+    html! {
+        a id="all" href=(link(None)) aria-current=[current(None)] { "All " (summary.clusters) }
+        @for (kind, count) in &summary.counts {
+            a id={ "severity-" (kind.as_str()) } class=(kind.as_str()) href=(link(Some(*kind))) aria-current=[current(Some(*kind))] {
+                (words(*kind)) " " (count)
+            }
+        }
+    }
+}
+
+/// What is wrong besides single clusters.
+fn banners(status: &Status<'_>, summary: &Summary) -> Markup {
+    let unnamed = status.clusters_watched.saturating_sub(status.clusters_named);
+    html! {
+        @if let Some(error) = &status.configuration_error {
+            p class="banner critical" { "The configuration was refused when it was read last, and an older one is in force: " (isolated(error)) }
+        }
+        @for text in &summary.problems { p class="banner unknown" { (text) } }
+        @if summary.unmatched > 0 {
+            p class="banner warning" {
+                "Nothing will ever be exported of " (summary.unmatched) @if summary.unmatched == 1 { " cluster" } @else { " clusters" }
+                ": no item of the backup policy has the frequency that is exported."
+            }
+        }
+        @if unnamed > 0 {
+            p class="banner none" { (unnamed) " of " (status.clusters_watched) " clusters wait for the name of their project." }
+        }
+    }
+}
+
+fn table(status: &Status<'_>, query: &Query) -> Markup {
+    let now = status.as_of.0;
+    let link = |sort: Sort| {
+        let reversed = query.sort == sort && !query.reversed;
+        Query { sort, reversed, ..query.clone() }.to_string()
+    };
+    let order = |sort: Sort| {
+        let ascends = sort.ascends() != query.reversed;
+        (query.sort == sort).then_some(if ascends { "ascending" } else { "descending" })
+    };
+    html! {
+        table {
+            caption id="shown" class="faint" {
+                @match status.clusters.len() {
+                    0 if status.clusters_named == 0 => { "There is no cluster to show yet" },
+                    0 => { "No cluster is like that" },
+                    shown => { (shown) " shown" },
+                }
+                ", as of " (now.strftime("%F %T UTC"))
+            }
+            thead id="head" { tr {
+                @for (title, sort) in COLUMNS {
+                    th scope="col" aria-sort=[order(sort)] { a id={ "sort-" (sort.as_str()) } href=(link(sort)) { (title) } }
+                }
+            } }
+            tbody id="rows" { @for cluster in &status.clusters { (row::row(cluster, now)) } }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Failed readings that concern more than one cluster: one banner for each cause, with its meaning.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use maud::{Markup, html};
+
+use super::isolated;
+use crate::status::{Cluster, ClusterStatus, Problem, Status};
+
+/// Names of projects or organizations that a banner lists.
+const MAX_NAMES: usize = 3;
+
+/// Readings that fail for one cause.
+#[derive(Default)]
+struct Group<'a> {
+    /// The error of the first reading that failed.
+    error: Option<&'a str>,
+    organizations: BTreeSet<&'a str>,
+    /// Ids of projects, with their names.
+    projects: BTreeMap<&'a str, &'a str>,
+    /// Their kinds, as in [`Problem::what`].
+    what: BTreeSet<&'a str>,
+}
+
+/// The text of each banner. `status` must have all clusters.
+pub(super) fn texts(status: &Status<'_>) -> Vec<Markup> {
+    let mut groups: BTreeMap<_, Group<'_>> = BTreeMap::new();
+    for problem in &status.problems {
+        let group = groups.entry(cause(problem)).or_default();
+        group.error = group.error.or(problem.error);
+        match (problem.organization_id, problem.project_id) {
+            (Some(id), _) => drop(group.organizations.insert(id)),
+            (None, id) => {
+                let id = id.unwrap_or_default();
+                group.projects.insert(id, problem.project.unwrap_or(id));
+                group.what.insert(problem.what);
+            }
+        }
+    }
+    groups.values().map(|group| group.text(&status.clusters)).collect()
+}
+
+/// The key of a cause: the reason, and Atlas's code where the reason alone could be several causes.
+fn cause<'a>(problem: &Problem<'a>) -> (&'static str, &'a str) {
+    let reason = problem.reason.unwrap_or("forbidden");
+    let code = match reason {
+        "unauthorized" | "forbidden" | "not_found" | "bad_request" => problem.error.unwrap_or_default(),
+        _ => "",
+    };
+    (reason, code.split(": ").next().unwrap_or_default())
+}
+
+impl Group<'_> {
+    fn text(&self, clusters: &[Cluster<'_>]) -> Markup {
+        let ids: Vec<_> = self.organizations.iter().copied().collect();
+        let names: Vec<_> = self.projects.values().copied().collect();
+        let what: Vec<_> = self.what.iter().copied().collect();
+        let error = self.error.unwrap_or("the log says why");
+        html! {
+            "Cannot read "
+            @if !ids.is_empty() { "the projects of " (counted("organization", &ids)) }
+            @if !ids.is_empty() && !names.is_empty() { " and " }
+            @if !names.is_empty() { "the " (listed(&what)) " of " (counted("project", &names)) }
+            ": " (isolated(error.trim_end_matches('.'))) "."
+            @for sentence in [self.stays(), &self.unnoticed(), &self.polls(clusters)] {
+                @if !sentence.is_empty() { " " (sentence) }
+            }
+        }
+    }
+
+    fn stays(&self) -> &'static str {
+        match (self.organizations.is_empty(), self.what.contains("clusters")) {
+            (true, false) => "",
+            (true, true) => "What is known stays; new clusters and other policies are not noticed.",
+            (false, _) => "What is known stays; new projects and clusters are not noticed.",
+        }
+    }
+
+    /// Names the faults that the collectors would find.
+    fn unnoticed(&self) -> String {
+        let meanings = [
+            ("snapshots", "snapshots whose export never begins"),
+            ("events", "failures before there was a job"),
+            ("buckets", "missing buckets"),
+        ];
+        let meanings: Vec<_> = meanings
+            .iter()
+            .filter(|(what, _)| self.what.contains(what))
+            .map(|(_, meaning)| *meaning)
+            .collect();
+        if meanings.is_empty() { String::new() } else { format!("Not noticed: {}.", listed(&meanings)) }
+    }
+
+    /// States whether the export jobs of these projects are watched.
+    fn polls(&self, clusters: &[Cluster<'_>]) -> String {
+        let polled = clusters
+            .iter()
+            .filter(|cluster| cluster.up.is_some() && self.projects.contains_key(cluster.project_id));
+        let is_failing = |cluster: &&Cluster<'_>| {
+            cluster.up == Some(false) || cluster.status == ClusterStatus::PollsFailing
+        };
+        let (polls, failing) = (polled.clone().count(), polled.filter(is_failing).count());
+        match (polls, failing) {
+            (0, _) => String::new(),
+            (_, 0) => "The export jobs are watched all the same.".to_owned(),
+            (polls, failing) if polls == failing => {
+                "The polls of all clusters there fail, too: their export jobs are not watched.".to_owned()
+            }
+            (polls, failing) => format!("The polls of {failing} of {polls} clusters there fail, too."),
+        }
+    }
+}
+
+/// "a, b and c"
+fn listed(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [word] => (*word).to_owned(),
+        [words @ .., last] => format!("{} and {last}", words.join(", ")),
+    }
+}
+
+/// "project a" or "5 projects (a, b, c, ...)"
+fn counted(one: &str, names: &[&str]) -> Markup {
+    html! {
+        @if let [name] = names {
+            (one) " " (isolated(name))
+        } @else {
+            (names.len()) " " (one) "s ("
+            @for (i, name) in names.iter().take(MAX_NAMES).enumerate() {
+                @if i > 0 { ", " }
+                (isolated(name))
+            }
+            @if names.len() > MAX_NAMES { ", ..." }
+            ")"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::status::At;
+
+    fn problem(
+        project: &'static str,
+        what: &'static str,
+        reason: &'static str,
+        error: &'static str,
+    ) -> Problem<'static> {
+        let (project_id, project) = (Some(project), Some(project));
+        Problem { organization_id: None, project_id, project, what, reason: Some(reason), error: Some(error) }
+    }
+
+    fn banners(problems: &[Problem<'_>]) -> Vec<String> {
+        let banners = texts(&Status {
+            as_of: At(Timestamp::from_second(0).unwrap()),
+            version: "",
+            configuration_error: None,
+            poll_interval_seconds: 60.0,
+            clusters_watched: 0,
+            clusters_named: 0,
+            problems: problems.to_vec(),
+            clusters: Vec::new(),
+        });
+        let plain = |banner: Markup| banner.into_string().replace("<bdi>", "").replace("</bdi>", "");
+        banners.into_iter().map(plain).collect()
+    }
+
+    #[test]
+    fn names_and_errors_are_isolated() {
+        let known = ["\u{202e}a", "b"].map(|project| problem(project, "events", "connect", "\u{5d0}."));
+        let text = counted("project", &["\u{202e}a", "b"]).into_string();
+        assert_eq!(text, "2 projects (<bdi>\\u{202e}a</bdi>, <bdi>b</bdi>)");
+        assert!(
+            banners(&known)[0].starts_with("Cannot read the events of 2 projects (b, \\u{202e}a): \u{5d0}.")
+        );
+    }
+
+    #[test]
+    fn a_cause_has_one_banner_whatever_it_hits() {
+        let (connect, role) =
+            ("cannot reach Atlas: a:443: refused", "Atlas answered 403 Forbidden CODE: no.");
+        let organization = Problem {
+            organization_id: Some("o"),
+            project_id: None,
+            ..problem("", "projects", "connect", connect)
+        };
+        let hit = |project| {
+            ["clusters", "snapshots", "events", "buckets"]
+                .map(|what| problem(project, what, "connect", connect))
+        };
+        let all: Vec<_> = ["a", "b", "c", "d"].into_iter().flat_map(hit).chain([organization]).collect();
+        assert_eq!(
+            banners(&all),
+            [
+                "Cannot read the projects of organization o and the buckets, clusters, events and snapshots of 4 projects (a, b, c, ...): cannot reach Atlas: a:443: refused. \
+              What is known stays; new projects and clusters are not noticed. \
+              Not noticed: snapshots whose export never begins, failures before there was a job and missing buckets."
+            ]
+        );
+        // Another address at the same time is no other cause; another code is.
+        let other = problem("a", "events", "connect", "cannot reach Atlas: b:443: refused");
+        assert_eq!(banners(&[all[0], other]).len(), 1);
+        let roles = [problem("a", "events", "forbidden", role), problem("b", "buckets", "forbidden", role)];
+        assert_eq!(banners(&roles).len(), 1);
+        let address = problem("a", "snapshots", "forbidden", "Atlas answered 403 Forbidden OTHER: no");
+        assert_eq!(banners(&[roles[0], address]).len(), 2);
+        assert_eq!(
+            banners(&roles[..1]),
+            [
+                "Cannot read the events of project a: Atlas answered 403 Forbidden CODE: no. Not noticed: failures before there was a job."
+            ]
+        );
+        assert!(banners(&[]).is_empty());
+    }
+}

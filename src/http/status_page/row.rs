@@ -1,0 +1,211 @@
+//! One row of the status page's table: a cluster.
+
+use atlas_client::{JobState, redact::escape};
+use jiff::{SignedDuration, SpanRound, Timestamp, Unit};
+use maud::{Markup, html};
+
+use super::isolated;
+use crate::status::{At, Cluster, Jobs, NewestJob, OVERDUE_FACTOR};
+
+/// Characters of a failed job's code or message that fit into a table; the log has all of it.
+const MESSAGE_SHOWN: usize = 120;
+
+/// A bar of an age is full at this many times what is expected.
+const MOST_OVERDUE: f64 = 1.5;
+
+pub(super) fn row(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
+    html! {
+        tr data-key={ (cluster.project_id) "/" (escape(cluster.cluster_name)) } {
+            td class=(cluster.status.kind().as_str()) { (cluster.status.words()) }
+            th scope="row" {
+                (isolated(cluster.cluster_name))
+                small { (isolated(cluster.project)) @if cluster.paused == Some(true) { ", paused" } }
+            }
+            td data-is="Newest job" {
+                @match (&cluster.newest_job, &cluster.jobs) {
+                    (Some(job), jobs) => { (newest_job(job, jobs.as_ref(), cluster.last_progress_at, now)) },
+                    (None, Some(jobs)) if jobs.0.iter().all(|(_, count)| *count == 0) => { "none listed" },
+                    _ => { (unknown()) },
+                }
+            }
+            td data-is="Last success" { (success(cluster, now)) }
+            td data-is="In the bucket" { (bucket(cluster, now)) }
+            td data-is="Failures since" { (failures(cluster, now)) }
+            td data-is="Poll" { (poll(cluster, now)) }
+        }
+    }
+}
+
+fn unknown() -> Markup {
+    html! { span class="faint" { "unknown" } }
+}
+
+fn newest_job(job: &NewestJob, jobs: Option<&Jobs<'_>>, moved: Option<At>, now: Timestamp) -> Markup {
+    let active = jobs.map_or(0, |jobs| jobs.0[JobState::Queued] + jobs.0[JobState::InProgress]);
+    // Of several, it is the one that stands still for longest.
+    let is_alone = active == 1 && job.state.is_active();
+    html! {
+        span class=[class_of(job.state)] { (job.state.as_str()) }
+        @if let Some(ratio) = job.progress_ratio {
+            (bar(ratio, ""))
+            small { (job.exported_collections.unwrap_or_default()) "/" (job.collections.unwrap_or_default()) " collections" }
+        }
+        @if !is_alone { small title=(job.created_at) { "created " (ago(job.created_at, now)) } }
+        @if let Some(moved) = moved {
+            small title=(moved) { @if !is_alone { "one of " (active) " active " } "last moved " (ago(moved, now)) }
+        }
+    }
+}
+
+/// How much of a whole, from 0 to 1, for the eye alone: the figures stand beside it.
+fn bar(share: f64, class: &str) -> Markup {
+    let percent = (share * 100.0).clamp(0.0, 100.0).round();
+    // An attribute `style` would need a weaker Content-Security-Policy.
+    html! {
+        svg class={ "bar " (class) } viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true" {
+            rect width=(percent) height="1" {}
+        }
+    }
+}
+
+/// The last success, against what is expected.
+fn success(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
+    let age = cluster.last_success_finished_at.map(|at| now.duration_since(at.0).as_secs_f64());
+    let share = age.zip(cluster.expected_interval_seconds).map(|(age, expected)| age / expected);
+    html! {
+        @match (cluster.last_success_finished_at, &cluster.jobs) {
+            (Some(at), _) => { span title=(at) { (ago(at, now)) } },
+            (None, Some(_)) => { "none listed" },
+            (None, None) => { (unknown()) },
+        }
+        @if let (Some(share), false) = (share, cluster.paused == Some(true)) {
+            (bar(share / MOST_OVERDUE, match share { ..=1.0 => "ok", ..=OVERDUE_FACTOR => "warning", _ => "critical" }))
+        }
+        @if let Some(expected) = cluster.expected_interval_seconds { small { "expected: every " (span(expected)) } }
+        @if cluster.auto_export_enabled == Some(false) { small { "auto export disabled" } }
+        @if cluster.policy_item_missing == Some(true) {
+            small class="warning" { "no policy item has the export frequency" }
+        }
+    }
+}
+
+/// The newest snapshot that is in the bucket, and what should be there.
+fn bucket(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
+    let waiting = cluster.snapshots_awaiting_export.zip(cluster.oldest_snapshot_awaiting_export_at);
+    let success = cluster.last_success_created_at;
+    // While nobody knows of a success, nobody knows whether it was made good.
+    let failed = cluster
+        .last_auto_export_failure_event_at
+        .filter(|at| cluster.jobs.is_some() && success.is_none_or(|success| success < *at));
+    html! {
+        @match cluster.newest_exported_snapshot_at {
+            Some(newest) => { span title=(newest) { "snapshot of " (ago(newest, now)) } },
+            None => { (unknown()) },
+        }
+        @if let Some((count, oldest)) = waiting {
+            small title=(oldest) { (count) @if count == 1 { " awaits export, of " } @else { " await export, the oldest of " } (ago(oldest, now)) }
+        }
+        @if let Some(failed) = failed { small class="critical" title=(failed) { "Atlas told of a failed export " (ago(failed, now)) } }
+        @if cluster.bucket_missing == Some(true) {
+            small class="critical" { "export bucket missing: " (isolated(cluster.export_bucket_id.unwrap_or_default())) }
+        }
+    }
+}
+
+/// How many, since when, and why.
+fn failures(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
+    let reason = cluster.latest_failure.as_ref();
+    html! {
+        @match cluster.failures_since_last_success {
+            None => { (unknown()) },
+            Some(0) => { "0" },
+            Some(count) => {
+                span class="critical" { (count) }
+                @if let Some(since) = cluster.oldest_unresolved_failure_created_at { small title=(since) { "first " (ago(since, now)) } }
+                @if let Some(code) = reason.and_then(|reason| reason.error_code) { small { (isolated(&cut(code))) } }
+                @if let Some(message) = reason.and_then(|reason| reason.message) {
+                    small { (isolated(&cut(message))) }
+                }
+            },
+        }
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MESSAGE_SHOWN).collect()
+}
+
+/// The last poll, why it failed, and the next.
+fn poll(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
+    html! {
+        @match cluster.last_poll_at {
+            Some(at) => { span title=(at) { (ago(at, now)) } },
+            None => { span class="faint" { "not yet" } },
+        }
+        @if cluster.last_poll_at.is_some() && !cluster.unread_collectors.is_empty() {
+            small class="none" { "not read: " (cluster.unread_collectors.join(", ")) }
+        }
+        @if let Some(error) = &cluster.last_poll_error { small class="unknown" { (error.reason) ": " (isolated(error.error)) } }
+        @if let Some(next) = cluster.next_poll_at {
+            small title=(next) {
+                @match next.0.duration_since(now).as_secs() {
+                    ..=0 => { "next: now" },
+                    seconds => { "next in " (rounded(SignedDuration::from_secs(seconds), Unit::Second)) },
+                }
+            }
+        }
+    }
+}
+
+fn class_of(state: JobState) -> Option<&'static str> {
+    match state {
+        JobState::Failed => Some("critical"),
+        JobState::Successful => Some("ok"),
+        _ => None,
+    }
+}
+
+/// "2d 3h ago": the two largest units.
+fn ago(at: At, now: Timestamp) -> String {
+    let age = now.duration_since(at.0);
+    if age.is_negative() {
+        return at.0.to_string();
+    }
+    let smallest = match age.as_secs() {
+        ..3600 => Unit::Second,
+        3600..86400 => Unit::Minute,
+        _ => Unit::Hour,
+    };
+    rounded(age, smallest) + " ago"
+}
+
+/// "1d 12h" of so many seconds.
+fn span(seconds: f64) -> String {
+    SignedDuration::try_from_secs_f64(seconds)
+        .map_or_else(|_| format!("{seconds} s"), |span| rounded(span, Unit::Second))
+}
+
+fn rounded(age: SignedDuration, smallest: Unit) -> String {
+    let round = SpanRound::new().largest(Unit::Day).smallest(smallest).days_are_24_hours();
+    let span = jiff::Span::try_from(age).and_then(|span| span.round(round));
+    span.map_or_else(|_| format!("{} s", age.as_secs()), |span| format!("{span:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_told_in_its_two_largest_units() {
+        let check = |seconds: i64, expected: &str| {
+            let now = Timestamp::from_second(1_800_000_000).unwrap();
+            let at = Timestamp::from_second(1_800_000_000 - seconds).unwrap();
+            assert_eq!(ago(At(at), now), expected);
+        };
+        check(0, "0s ago");
+        check(75, "1m 15s ago");
+        check(3 * 3600 + 125, "3h 2m ago");
+        check(2 * 86400 + 3 * 3600, "2d 3h ago");
+        check(-5, "2027-01-15T08:00:05Z");
+    }
+}

@@ -1,0 +1,306 @@
+//! Families of the exporter, its process, projects and organizations.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+
+use super::values::{Plain, count, length, seconds};
+use crate::metrics::process::ProcessStats;
+use crate::metrics::self_metrics::SelfMetrics;
+use crate::store::{Discovery, ProjectView, StoreView};
+
+const NO_LABELS: [(&str, &str); 0] = [];
+
+/// Sources of these families.
+#[derive(Debug)]
+pub(super) struct ExporterCollector {
+    pub(super) view: Arc<StoreView>,
+    pub(super) metrics: Arc<SelfMetrics>,
+    pub(super) poll_interval: Duration,
+    pub(super) process: Option<ProcessStats>,
+}
+
+impl Collector for ExporterCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.exporter(&mut encoder)?;
+        if let Some(process) = &self.process {
+            self.process(process, &mut encoder)?;
+        }
+        self.requests(&mut encoder)?;
+        self.discovery(&mut encoder)?;
+        self.collectors(&mut encoder)
+    }
+}
+
+impl ExporterCollector {
+    fn exporter(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let build = [
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("revision", env!("BUILD_REVISION")),
+            ("rustversion", env!("BUILD_RUST_VERSION")),
+        ];
+        family(
+            encoder,
+            "mongodbatlas_backup_exporter_build",
+            "The running exporter. Always 1.",
+            [(build, Info::new(NO_LABELS))],
+        )?;
+        let reload = self.metrics.reload();
+        for (name, help, value) in [
+            (
+                "mongodbatlas_backup_exporter_targets",
+                "Clusters that are watched.",
+                count(self.view.targets as u64),
+            ),
+            (
+                "mongodbatlas_backup_exporter_poll_interval_seconds",
+                "Configured time from one poll of a cluster to its next.",
+                length(self.poll_interval),
+            ),
+            (
+                "mongodbatlas_backup_exporter_config_last_reload_successful",
+                "1 if the configuration could be used when it was read last, 0 if it was refused and an older one is in force.",
+                f64::from(reload.error.is_none()),
+            ),
+            (
+                "mongodbatlas_backup_exporter_config_last_reload_success_timestamp_seconds",
+                "When the configuration in force was read, in seconds since the epoch.",
+                seconds(reload.succeeded_at),
+            ),
+        ] {
+            family(encoder, name, help, [(NO_LABELS, gauge(value))])?;
+        }
+        for (name, help, value) in [
+            (
+                "mongodbatlas_backup_exporter_config_reload_failures",
+                "Configurations that were refused when they were read again.",
+                reload.failures,
+            ),
+            (
+                "mongodbatlas_backup_exporter_listing_pages_read",
+                "Pages of export jobs that were read.",
+                self.metrics.pages(),
+            ),
+            (
+                "mongodbatlas_backup_exporter_full_listings",
+                "Total number of full export job listings.",
+                self.metrics.full_walks(),
+            ),
+            (
+                "mongodbatlas_backup_exporter_log_lines_dropped",
+                "Total number of log lines that were dropped because standard error did not take them in time.",
+                self.metrics.dropped_log_lines(),
+            ),
+        ] {
+            family(encoder, name, help, [(NO_LABELS, ConstCounter::new(value))])?;
+        }
+        Ok(())
+    }
+
+    /// Encodes the metrics that every Prometheus client library has.
+    fn process(&self, process: &ProcessStats, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        family(
+            encoder,
+            "process_cpu_seconds",
+            "Total user and system CPU time spent in seconds.",
+            process.cpu_seconds.map(|seconds| (NO_LABELS, ConstCounter::new(seconds))),
+        )?;
+        for (name, help, value) in [
+            (
+                "process_resident_memory_bytes",
+                "Resident memory size in bytes.",
+                process.resident_bytes.map(count),
+            ),
+            (
+                "process_virtual_memory_bytes",
+                "Virtual memory size in bytes.",
+                process.virtual_bytes.map(count),
+            ),
+            ("process_open_fds", "Number of open file descriptors.", process.open_fds.map(count)),
+            ("process_max_fds", "Maximum number of open file descriptors.", process.max_fds.map(count)),
+            (
+                "process_start_time_seconds",
+                "Start time of the process since unix epoch in seconds.",
+                // The start time that the kernel reports moves when the clock is set.
+                Some(seconds(self.metrics.started())),
+            ),
+            ("process_threads", "Number of OS threads in the process.", process.threads.map(count)),
+        ] {
+            family(encoder, name, help, value.map(|value| (NO_LABELS, gauge(value))))?;
+        }
+        Ok(())
+    }
+
+    fn requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let requests = self.metrics.requests();
+        family(
+            encoder,
+            "mongodbatlas_api_requests",
+            "Requests to Atlas by endpoint and HTTP status; none where no answer came. With an API key, 401 is a routine challenge.",
+            requests.iter().map(|((endpoint, code), requests)| {
+                ([("endpoint", *endpoint), ("code", code)], ConstCounter::new(*requests))
+            }),
+        )?;
+        family(
+            encoder,
+            "mongodbatlas_api_request_duration_seconds",
+            "Time from a request to Atlas to the head of its answer, or until it was given up.",
+            self.metrics
+                .durations()
+                .map(|(endpoint, durations)| ([("endpoint", endpoint)], durations.clone())),
+        )?;
+        self.per_project(
+            encoder,
+            "mongodbatlas_api_ratelimit_limit",
+            "Requests for Cloud Backups that a project can save up, as Atlas told last.",
+            |project| project.budget.map(|budget| count(budget.limit)),
+        )?;
+        self.per_project(
+            encoder,
+            "mongodbatlas_api_ratelimit_remaining",
+            "Requests for Cloud Backups that were left to a project, as Atlas told last. Everyone who uses the project shares them.",
+            |project| project.budget.map(|budget| count(budget.remaining)),
+        )
+    }
+
+    fn discovery(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        self.per_project(
+            encoder,
+            "mongodbatlas_backup_export_discovery_success",
+            "1 if the name of the project, its clusters and all their backup schedules could be read last, 0 if not. What was known before is kept.",
+            |project| project.success.map(f64::from),
+        )?;
+        self.per_project(
+            encoder,
+            "mongodbatlas_backup_export_last_discovery_success_timestamp_seconds",
+            "When the name of the project and its clusters could be read last, in seconds since the epoch.",
+            |project| project.last_success.map(seconds),
+        )?;
+        self.per_organization(
+            encoder,
+            "mongodbatlas_backup_export_organization_discovery_success",
+            "1 if the projects of the organization could be listed last, 0 if not. Those known before are kept.",
+            |discovery| discovery.was_tried().then(|| f64::from(discovery.error.is_none())),
+        )?;
+        self.per_organization(
+            encoder,
+            "mongodbatlas_backup_export_last_organization_discovery_success_timestamp_seconds",
+            "When the projects of the organization could be listed last, in seconds since the epoch.",
+            |discovery| discovery.last_success.map(seconds),
+        )?;
+        family(
+            encoder,
+            "mongodbatlas_backup_export_clusters_excluded",
+            "Number of clusters of the project that are not polled because they cannot be exported or are excluded, by reason.",
+            self.view.projects.iter().flat_map(|project| {
+                project.excluded.iter().flatten().map(|(reason, clusters)| {
+                    let labels = [("project_id", project.id.as_str()), ("reason", reason.as_str())];
+                    (labels, gauge(count(*clusters)))
+                })
+            }),
+        )
+    }
+
+    fn collectors(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let projects = || self.view.projects.iter();
+        let named = projects().filter_map(|project| Some((project, project.name.as_deref()?)));
+        family(
+            encoder,
+            "mongodbatlas_backup_export_bucket",
+            "An export bucket of the project, as of the last reading of buckets. Always 1.",
+            named.flat_map(|(project, name)| {
+                project.buckets.iter().flat_map(|buckets| buckets.iter()).map(move |bucket| {
+                    let labels = [
+                        ("project_id", project.id.as_str()),
+                        ("project", name),
+                        ("export_bucket_id", bucket.id.as_str()),
+                        ("bucket", bucket.name.as_str()),
+                        ("cloud_provider", bucket.cloud_provider.as_str()),
+                    ];
+                    (labels, Info::new(NO_LABELS))
+                })
+            }),
+        )?;
+        family(
+            encoder,
+            "mongodbatlas_backup_export_collector_success",
+            "Whether the last run of a collector of the project succeeded (1 for yes, 0 for no). Absent if the collector is disabled.",
+            projects().flat_map(|project| {
+                project.readings.iter().map(|(collector, view)| {
+                    let labels = [("project_id", project.id.as_str()), ("collector", collector.as_str())];
+                    (labels, gauge(f64::from(view.up)))
+                })
+            }),
+        )?;
+        self.per_project(
+            encoder,
+            "mongodbatlas_backup_export_secret_expiring_event_timestamp_seconds",
+            "When Atlas last told, in an event of the project, that a secret of a service account ends soon, in seconds since the epoch. It tells neither whose nor when. No sample once it told that none does any longer.",
+            |project| project.secrets_expiring.map(seconds),
+        )?;
+        family(
+            encoder,
+            "mongodbatlas_credential_expiry_timestamp_seconds",
+            "When the secret of a service account ends, as configured in expires_at, in seconds since the epoch; by the last six characters of the client id.",
+            self.view
+                .expiries
+                .iter()
+                .map(|(client_id, at)| ([("client_id", client_id.as_str())], gauge(seconds(*at)))),
+        )
+    }
+
+    fn per_project(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        value: fn(&ProjectView) -> Option<f64>,
+    ) -> fmt::Result {
+        let samples = self
+            .view
+            .projects
+            .iter()
+            .filter_map(|project| Some(([("project_id", project.id.as_str())], gauge(value(project)?))));
+        family(encoder, name, help, samples)
+    }
+
+    fn per_organization(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        value: fn(&Discovery) -> Option<f64>,
+    ) -> fmt::Result {
+        let samples = self.view.organizations.iter().filter_map(|organization| {
+            let value = value(&organization.discovery)?;
+            Some(([("organization_id", organization.id.as_str())], gauge(value)))
+        });
+        family(encoder, name, help, samples)
+    }
+}
+
+fn gauge(value: f64) -> ConstGauge<Plain> {
+    ConstGauge::new(Plain(value))
+}
+
+/// Encodes a family, unless it has no sample.
+fn family<'a, const N: usize, M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    samples: impl IntoIterator<Item = ([(&'static str, &'a str); N], M)>,
+) -> fmt::Result {
+    let mut samples = samples.into_iter().peekable();
+    let Some((_, first)) = samples.peek() else { return Ok(()) };
+    let mut family = encoder.encode_descriptor(name, help, None, first.metric_type())?;
+    for (labels, metric) in samples {
+        metric.encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}

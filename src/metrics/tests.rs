@@ -1,0 +1,497 @@
+use atlas_client::{
+    Counts, EventKind, ExportBucket, ExportJob, FailureReason, JobState, ListedCluster, ObjectId,
+    OrganizationId, PolicyItems, ProjectEvent, ProjectId, Quota, Schedule, Snapshot, StateReason, Target,
+};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::*;
+use crate::golden::assert_golden;
+use crate::model::{
+    CollectorKind, ExclusionReason, ExportExpectation, JobAccumulator, JobSummary, NewestExport, PollError,
+    ProgressTracker, ReadingError, Snapshots,
+};
+use crate::store::{GoodPoll, Store};
+
+const STALE_AFTER: Duration = Duration::from_mins(15);
+
+fn target(cluster_name: &str) -> Target {
+    let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();
+    Target { project_id, cluster_name: cluster_name.to_owned() }
+}
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + minute * 60).unwrap()
+}
+
+fn job(id: &str, minute: i64, state: JobState) -> ExportJob<'_> {
+    ExportJob {
+        id: Some(id.into()),
+        snapshot_id: None,
+        created_at: Some(at(minute)),
+        finished_at: state.is_terminal().then(|| at(minute + 20)),
+        state,
+        counts: Counts { exported: Some(21), total: Some(84) },
+        reason: StateReason::default(),
+    }
+}
+
+fn failed(code: Option<&str>) -> ExportJob<'_> {
+    let mut job = job("f", 9, JobState::Failed);
+    job.reason.error_code = code.map(Into::into);
+    job
+}
+
+fn store(names: &[&str]) -> Store {
+    let store = unnamed(names);
+    store.record_project_name(&target("").project_id, "payments".to_owned());
+    store
+}
+
+fn unnamed(names: &[&str]) -> Store {
+    let store = Store::new(STALE_AFTER);
+    store.add_project(&target("").project_id);
+    for name in names {
+        store.add_cluster(&target(name), ExportExpectation::default());
+    }
+    store
+}
+
+fn metrics() -> Arc<SelfMetrics> {
+    Arc::new(SelfMetrics::new(&["exports"], at(0)))
+}
+
+fn summarized<'a>(jobs: impl IntoIterator<Item = ExportJob<'a>>) -> JobSummary {
+    let mut accumulator = JobAccumulator::default();
+    for job in jobs {
+        accumulator.add(job);
+    }
+    accumulator.finish()
+}
+
+fn good<'a>(store: &Store, name: &str, jobs: impl IntoIterator<Item = ExportJob<'a>>) {
+    publish(store, name, summarized(jobs));
+}
+
+fn publish(store: &Store, name: &str, report: JobSummary) {
+    let last_progress = ProgressTracker::default().observe(&report.active, at(100));
+    let poll = GoodPoll { report, last_progress, finished_at: at(100), finished: Instant::now() };
+    store.record_poll(&target(name), at(100), Duration::from_millis(250), Ok(poll));
+}
+
+fn bad(store: &Store, name: &str, reason: FailureReason) {
+    let error = PollError { reason, text: "no".to_owned() };
+    store.record_poll(&target(name), at(101), Duration::from_secs(30), Err(error));
+}
+
+fn text(store: &Store) -> String {
+    rendered(store, None, Format::Text)
+}
+
+fn rendered(store: &Store, process: Option<ProcessStats>, format: Format) -> String {
+    let view = Arc::new(store.view(Instant::now()));
+    Exposition::new(view, metrics(), Duration::from_mins(1), process, format).unwrap().pieces().collect()
+}
+
+/// The samples of `name` without the labels that every sample has.
+fn samples(text: &str, name: &str) -> Vec<String> {
+    let prefix = format!("mongodbatlas_backup_export_{name}");
+    let of_family = |line: &&str| line.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with(['{', ' ']));
+    text.lines()
+        .filter(of_family)
+        .map(|line| {
+            let common = "{project_id=\"32b6e34b3d91647abb20e7b8\",project=\"payments\",cluster_name=\"";
+            line[prefix.len()..].replace(common, "{")
+        })
+        .collect()
+}
+
+/// What discovery tells of the project and of `prod` and `sharded`.
+fn discovered(store: &Store) {
+    let id = target("").project_id;
+    store.record_discovery(&id, at(90), Ok(()));
+    store.record_excluded(&id, ExclusionReason::ALL.into_iter().map(|reason| (reason, 0)).collect());
+    store.record_quota(&id, Some(Quota { limit: 1200, remaining: 1180 }));
+    let listed = |paused| ListedCluster {
+        name: String::new(),
+        unexportable: None,
+        paused: Some(paused),
+        created_at: Some(at(-1000)),
+        sharded: false,
+    };
+    store.add_cluster(
+        &target("sharded"),
+        ExportExpectation { interval: Some(Duration::from_hours(12)), export: Some(true) },
+    );
+    store.record_listed_cluster(&target("prod"), Some(&listed(false)), true);
+    store.record_listed_cluster(&target("sharded"), Some(&listed(true)), true);
+    let schedule = |auto_export| Schedule {
+        auto_export: Some(auto_export),
+        frequency: Some("daily".to_owned()),
+        bucket_id: Some("b1".to_owned()),
+        ..Schedule::default()
+    };
+    store.record_schedule(&target("prod"), Ok(schedule(true)));
+    store.record_schedule(&target("sharded"), Ok(schedule(false)));
+    let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
+    store.add_organization(&organization);
+    store.record_projects_listed(&organization, at(80), Ok(()));
+}
+
+/// The id and the entry of a daily snapshot that was taken at a minute.
+fn snapshot(minute: i64) -> (String, Snapshot) {
+    let id = format!("{:024x}", 0xffff + minute);
+    let (snapshot_id, frequency) = (ObjectId::parse(&id).unwrap(), Some("daily".to_owned()));
+    let snapshot = Snapshot { id: snapshot_id, created_at: at(minute), frequency, policy_items: Vec::new() };
+    (id, snapshot)
+}
+
+/// A schedule that exports the snapshots of a frequency to no bucket.
+fn exporting(frequency: &str) -> Schedule {
+    Schedule { auto_export: Some(true), frequency: Some(frequency.to_owned()), ..Schedule::default() }
+}
+
+/// What is read besides of the project and of `prod`.
+fn detailed(store: &Store) {
+    let id = target("").project_id;
+    let listed: Vec<_> = [-1, 20, 50].into_iter().map(|minute| snapshot(minute).1).collect();
+    store.record_snapshots(
+        &target("prod"),
+        Instant::now(),
+        Ok(Snapshots::new(&listed, &exporting("daily"), at(99))),
+    );
+    store.record_buckets(&id, Instant::now(), Ok(vec![bucket("b1"), bucket("b2")]));
+    store.record_failure_event(&target("prod"), at(60));
+    store.record_project_events(&id, &[event(EventKind::SecretsExpiring, 70)]);
+    store.record_events_outcome(&id, Instant::now(), Err(unread()));
+    store.set_expiries([("234567".to_owned(), at(100_000))].into());
+}
+
+fn bucket(id: &str) -> ExportBucket {
+    ExportBucket { id: id.to_owned(), name: format!("backups-{id}"), cloud_provider: "AWS".to_owned() }
+}
+
+fn event(kind: EventKind, minute: i64) -> ProjectEvent {
+    ProjectEvent { created_at: at(minute), id: format!("e{minute}"), kind: Some(kind) }
+}
+
+fn unread() -> ReadingError {
+    ReadingError { is_refused: false, error: no() }
+}
+
+fn no() -> PollError {
+    PollError { reason: FailureReason::Forbidden, text: "no".to_owned() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_discovery_that_fails_says_so_and_keeps_what_is_known() {
+    let store = store(&["prod", "sharded"]);
+    let id = target("").project_id;
+    let success = |store: &Store| samples(&text(store), "discovery_success");
+    let project = "{project_id=\"32b6e34b3d91647abb20e7b8\"}";
+    store.add_organization(&OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap());
+    assert!(success(&store).is_empty(), "not tried yet");
+    assert!(samples(&text(&store), "organization_discovery_success").is_empty());
+    discovered(&store);
+    assert_eq!(success(&store), [format!("{project} 1")]);
+    let known = text(&store);
+    store.record_discovery(&id, at(95), Err(no()));
+    assert_eq!(success(&store), [format!("{project} 0")]);
+    assert_eq!(
+        text(&store).replace(
+            "_success{project_id=\"32b6e34b3d91647abb20e7b8\"} 0",
+            "_success{project_id=\"32b6e34b3d91647abb20e7b8\"} 1"
+        ),
+        known,
+        "all else stays"
+    );
+    store.record_discovery(&id, at(96), Ok(()));
+    assert_eq!(
+        samples(&text(&store), "last_discovery_success_timestamp_seconds"),
+        [format!("{project} 1700005760")]
+    );
+    // A schedule that cannot be read is a part of the project that is not seen.
+    store.record_schedule(&target("prod"), Err(no()));
+    assert_eq!(success(&store), [format!("{project} 0")]);
+    assert_eq!(samples(&text(&store), "auto_export_enabled"), ["{prod\"} 1", "{sharded\"} 0"]);
+    store.record_schedule(&target("prod"), Ok(Schedule::default()));
+    assert_eq!(success(&store), [format!("{project} 1")]);
+    assert_eq!(samples(&text(&store), "auto_export_enabled"), ["{sharded\"} 0"], "not told is not known");
+    let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
+    store.record_projects_listed(&organization, at(97), Err(no()));
+    assert_eq!(
+        samples(&text(&store), "organization_discovery_success"),
+        ["{organization_id=\"5f0e5a3b9c1d4e6f8a7b0000\"} 0"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_forgotten_is_gone_and_what_stays_keeps_its_counters() {
+    let store = store(&["prod", "old"]);
+    discovered(&store);
+    good(&store, "prod", []);
+    good(&store, "old", []);
+    store.add_cluster(&target("prod"), ExportExpectation { interval: None, export: Some(false) });
+    assert_eq!(samples(&text(&store), "polls_total"), ["{old\"} 1", "{prod\"} 1", "{sharded\"} 0"]);
+    store.remove_cluster(&target("old"));
+    assert!(!text(&store).contains("\"old\""));
+    // A poll that ends after that brings nothing back.
+    good(&store, "old", []);
+    assert!(!text(&store).contains("\"old\""));
+    store.record_listed_cluster(&target("prod"), None, false);
+    store.record_schedule(&target("prod"), Ok(Schedule { auto_export: Some(true), ..Schedule::default() }));
+    assert_eq!(samples(&text(&store), "auto_export_enabled"), ["{sharded\"} 0"], "it is no longer read");
+    store.remove_project(&target("").project_id);
+    assert_eq!(store.view(Instant::now()).targets, 0);
+    store.record_discovery(&target("").project_id, at(99), Ok(()));
+    assert!(!text(&store).contains("32b6e34b3d91647abb20e7b8"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_is_when_everything_was_asked_for_once() {
+    let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
+    let id = target("").project_id;
+    let steps: [&dyn Fn(&Store); 6] = [
+        &|store| store.record_projects_listed(&organization, at(0), Err(no())),
+        &|store| store.record_project_name(&id, "payments".to_owned()),
+        &|store| store.record_discovery(&id, at(0), Ok(())),
+        &|store| bad(store, "prod", FailureReason::NotFound),
+        &|store| good(store, "other", []),
+        &|store| store.record_schedule(&target("prod"), Err(no())),
+    ];
+    for missing in 0..steps.len() {
+        let store = unnamed(&["prod", "other"]);
+        store.add_organization(&organization);
+        store.record_listed_cluster(&target("prod"), None, true);
+        for (number, step) in steps.iter().enumerate() {
+            assert!(!store.is_ready());
+            if number != missing {
+                step(&store);
+            }
+        }
+        assert!(!store.is_ready(), "without step {missing}");
+        steps[missing](&store);
+        assert!(store.is_ready());
+        assert!(!store.view(Instant::now()).is_well(), "asked, if in vain");
+        store.add_cluster(&target("new"), ExportExpectation::default());
+        assert!(store.is_ready(), "a new cluster takes nobody out of service");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_is_well_when_everything_was_read() {
+    let store = store(&["prod", "sharded"]);
+    let well = |store: &Store| store.view(Instant::now()).is_well();
+    store.set_collectors(STALE_AFTER, &[CollectorKind::Events, CollectorKind::Snapshots]);
+    let listed =
+        |id: &str| store.record_buckets(&target("").project_id, Instant::now(), Ok(vec![bucket(id)]));
+    discovered(&store);
+    good(&store, "prod", []);
+    assert!(!well(&store), "one was not polled");
+    good(&store, "sharded", []);
+    assert!(!well(&store), "the buckets were not read");
+    listed("b1");
+    assert!(well(&store));
+    listed("b2");
+    discovered(&store);
+    assert!(!well(&store), "a bucket is missing");
+    listed("b1");
+    assert!(well(&store));
+    store.record_schedule(&target("prod"), Err(no()));
+    assert!(!well(&store));
+    store.record_schedule(&target("prod"), Ok(Schedule::default()));
+    store.record_discovery(&target("").project_id, at(99), Err(no()));
+    assert!(!well(&store));
+    store.record_discovery(&target("").project_id, at(99), Ok(()));
+    let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
+    assert!(well(&store));
+    store.record_projects_listed(&organization, at(99), Err(no()));
+    assert!(!well(&store));
+    store.record_projects_listed(&organization, at(99), Ok(()));
+    bad(&store, "prod", FailureReason::Timeout);
+    assert!(!well(&store));
+    assert!(!well(&Store::new(STALE_AFTER)), "nothing at all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_exposition_is_the_golden_one() {
+    let store = store(&["prod", "sharded", "empty", "broken", "waiting"]);
+    discovered(&store);
+    detailed(&store);
+    let exported =
+        ExportJob { snapshot_id: Some(snapshot(-1).0.into()), ..job("a", 0, JobState::Successful) };
+    good(&store, "prod", [exported, failed(Some("NO_ACCESS")), job("r", 30, JobState::InProgress)]);
+    let sharded = ExportJob { counts: Counts::default(), ..job("s", 5, JobState::InProgress) };
+    good(&store, "sharded", [sharded]);
+    good(&store, "empty", []);
+    bad(&store, "broken", FailureReason::Forbidden);
+    let process = ProcessStats {
+        cpu_seconds: Some(12.34),
+        resident_bytes: Some(8_388_608),
+        virtual_bytes: Some(16_777_216),
+        open_fds: Some(21),
+        max_fds: Some(1024),
+        threads: Some(3),
+    };
+    assert!(!text(&store).contains("process_"));
+    let text = rendered(&store, Some(process), Format::Text);
+    let rust = env!("BUILD_RUST_VERSION");
+    let build =
+        text.lines().find(|line| line.starts_with("mongodbatlas_backup_exporter_build_info{")).unwrap();
+    assert!(build.contains(&format!("rustversion=\"{rust}\"")), "{build}");
+    let text = text.replace(build, "mongodbatlas_backup_exporter_build_info{...} 1");
+    assert_golden("src/exposition/golden.txt", &text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_shown_before_the_projects_name_was_asked_for() {
+    let store = unnamed(&["prod"]);
+    good(&store, "prod", [job("a", 0, JobState::Successful)]);
+    assert!(!store.is_ready());
+    assert!(!text(&store).contains("cluster_name"));
+    assert!(text(&store).contains("mongodbatlas_backup_exporter_targets 1"));
+    store.record_project_name(&target("").project_id, "payments".to_owned());
+    assert_eq!(samples(&text(&store), "up"), ["{prod\"} 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_outlive_a_failed_poll_until_they_are_stale() {
+    let store = store(&["prod"]);
+    store.set_collectors(STALE_AFTER, &CollectorKind::ALL);
+    good(&store, "prod", [job("a", 0, JobState::Successful), job("r", 30, JobState::InProgress)]);
+    bad(&store, "prod", FailureReason::Timeout);
+    tokio::time::advance(STALE_AFTER).await;
+    let kept = text(&store);
+    assert_eq!(samples(&kept, "progress_ratio"), ["{prod\"} 0.25"]);
+    assert_eq!(samples(&kept, "up"), ["{prod\"} 0"]);
+
+    tokio::time::advance(Duration::from_millis(1)).await;
+    let withdrawn = text(&store);
+    let left: Vec<_> = withdrawn
+        .lines()
+        .filter_map(|line| line.strip_prefix("mongodbatlas_backup_export_")?.split('{').next())
+        .collect();
+    assert_eq!(
+        left,
+        [
+            "up",
+            "last_poll_error_info",
+            "last_poll_timestamp_seconds",
+            "last_poll_success_timestamp_seconds",
+            "last_poll_duration_seconds",
+            "polls_total",
+            "poll_failures_total",
+        ]
+    );
+    assert_eq!(samples(&withdrawn, "last_poll_success_timestamp_seconds"), ["{prod\"} 1700006000"]);
+
+    good(&store, "prod", [job("r", 30, JobState::InProgress)]);
+    tokio::time::advance(STALE_AFTER * 2).await;
+    assert_eq!(samples(&text(&store), "up"), ["{prod\"} 1"], "the last poll was good, however long ago");
+    assert_eq!(samples(&text(&store), "progress_ratio"), [""; 0]);
+
+    good(&store, "prod", [job("r", 30, JobState::InProgress)]);
+    let back = text(&store);
+    assert_eq!(samples(&back, "progress_ratio"), ["{prod\"} 0.25"]);
+    assert_eq!(samples(&back, "last_poll_error_info"), [""; 0]);
+    assert_eq!(samples(&back, "poll_failures_total"), ["{prod\",reason=\"timeout\"} 1"]);
+    assert_eq!(samples(&back, "polls_total"), ["{prod\"} 4"]);
+}
+
+#[tokio::test]
+async fn a_cluster_never_polled_well_is_down_and_has_no_figures() {
+    let store = store(&["prod", "waiting"]);
+    bad(&store, "prod", FailureReason::NotFound);
+    let text = text(&store);
+    assert_eq!(samples(&text, "up"), ["{prod\"} 0"]);
+    assert_eq!(samples(&text, "last_poll_error_info"), ["{prod\",reason=\"not_found\"} 1"]);
+    assert_eq!(samples(&text, "polls_total"), ["{prod\"} 1", "{waiting\"} 0"]);
+    assert_eq!(samples(&text, "last_poll_success_timestamp_seconds"), [""; 0]);
+    assert!(!text.contains("mongodbatlas_backup_export_jobs"));
+    assert!(!store.is_ready());
+}
+
+#[tokio::test]
+async fn an_error_code_is_a_bounded_label() {
+    let long = "x".repeat(65);
+    for (code, label) in [
+        (Some("EXPORT_FAILED-1.2"), "EXPORT_FAILED-1.2"),
+        (Some(&long[..64]), &long[..64]),
+        (Some(long.as_str()), "other"),
+        (Some("a \"quoted\"\n\\ \0 code"), "other"),
+        (Some("übel"), "other"),
+        (Some(""), "unknown"),
+        (None, "unknown"),
+    ] {
+        let store = store(&["prod"]);
+        good(&store, "prod", [failed(code)]);
+        assert_eq!(
+            samples(&text(&store), "latest_failure_info"),
+            [format!("{{prod\",error_code=\"{label}\"}} 1")]
+        );
+    }
+}
+
+#[tokio::test]
+async fn names_are_escaped() {
+    let store = unnamed(&["we\"ird\\\n\0"]);
+    store.record_project_name(&target("").project_id, "a\"b\\c\nd\0".to_owned());
+    good(&store, "we\"ird\\\n\0", []);
+    let text = text(&store);
+    let labels = "project=\"a\\\"b\\\\c\\nd\0\",cluster_name=\"we\\\"ird\\\\\\n\0\"";
+    assert!(
+        text.lines().any(|line| line.starts_with("mongodbatlas_backup_export_up{") && line.contains(labels)),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn both_formats_tell_the_same_and_are_whole() {
+    let store = store(&["prod"]);
+    good(
+        &store,
+        "prod",
+        [job("a", 0, JobState::Successful), failed(None), job("r", 30, JobState::InProgress)],
+    );
+    let open = rendered(&store, None, Format::OpenMetrics);
+    assert!(open.ends_with("# EOF\n"));
+    assert!(open.contains("# TYPE mongodbatlas_backup_export_polls counter\n"));
+    assert!(text(&store).contains("# TYPE mongodbatlas_backup_export_polls_total counter\n"));
+    // The bounds of a histogram are written "1" in the one and "1.0" in the other.
+    let compared = |line: &&str| !line.starts_with('#') && !line.contains("_request_duration_");
+    let samples = |text: &str| text.lines().filter(compared).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(samples(&open), samples(&text(&store)));
+    let mut names: Vec<_> =
+        samples(&open).iter().map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect();
+    let count = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), count, "a series stands twice");
+}
+
+mod collectors;
+
+#[tokio::test]
+async fn family_in_several_pieces_has_one_header() {
+    let names: Vec<_> = (0..100).map(|cluster| format!("c{cluster:02}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let store = store(&names);
+    for name in &names {
+        good(&store, name, [job("a", 1, JobState::Successful)]);
+    }
+    let view = Arc::new(store.view(Instant::now()));
+    let exposition = || {
+        Exposition::new(view.clone(), metrics(), Duration::from_mins(1), None, Format::OpenMetrics).unwrap()
+    };
+    let pieces: Vec<_> = exposition().pieces().collect();
+    assert!(pieces.len() > 3 && pieces.iter().all(|piece| piece.len() < 2 * PIECE), "{}", pieces.len());
+    let text = pieces.concat();
+    let mut written = Vec::new();
+    exposition().write_to(&mut written).unwrap();
+    assert_eq!(written, text.as_bytes());
+    let headers: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE ")).collect();
+    assert_eq!(headers.len(), headers.iter().collect::<std::collections::BTreeSet<_>>().len());
+    let jobs = samples(&text, "jobs");
+    assert_eq!(jobs.len(), names.len() * JobState::ALL.len());
+    assert!(jobs.is_sorted_by_key(|sample| sample.split('"').next().map(str::to_owned)));
+}

@@ -1,0 +1,181 @@
+//! The older part of a listing, which need not be read again once all its jobs have ended.
+//!
+//! A listing has as many jobs as the cluster has had exports, and nearly all of them ended long ago. After a reading of the whole, the
+//! jobs from some place on may be such that every job before it is newer, and every job from it on has ended. They are the checkpoint.
+//! The next reading stops at it, and its summary is that of the newer jobs, merged with that of the checkpoint.
+//!
+//! The checkpoint is valid as long as the listing counts as many jobs as were read and the checkpoint have together, nothing that was read is
+//! older than the checkpoint, and the first job of the checkpoint is as it was. Then every newer job was read, whatever the order.
+//! Two changes go unseen: a job of the checkpoint that changes although it has ended, and one that vanishes while another appears in its
+//! place. So the whole listing is read again now and then.
+
+use atlas_client::{ExportJob, JobState, Page, PageOutcome};
+use jiff::Timestamp;
+
+use super::job_accumulator::{JobAccumulator, JobRecord, Sighting, summarize};
+use super::job_summary::MAX_FAILURES;
+use super::{JobSummary, SnapshotSet};
+
+/// Jobs that are asked for at once while the checkpoint is known. A listing of no more has no checkpoint: it is read in one request anyway.
+pub const NEWEST_PAGE_SIZE: usize = 100;
+
+/// Number of the newest jobs that are read each time, although they may have ended. They leave room for as many new ones on the page.
+pub(super) const MIN_NEWER_JOBS: usize = NEWEST_PAGE_SIZE / 2;
+
+/// The older part of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListingCheckpoint {
+    first: JobRecord,
+    newest: Timestamp,
+    jobs: u64,
+    /// Without the snapshots of successful jobs, of which there are thousands, and without the reasons of failures that a newer success
+    /// has resolved: the full reading reported them.
+    report: JobSummary,
+}
+
+impl JobAccumulator {
+    /// Ends the reading of a whole listing, and returns the part of it that need not be read again.
+    #[must_use]
+    pub fn into_checkpoint(mut self) -> (JobSummary, Option<ListingCheckpoint>) {
+        let Some(split) = self.split_point() else { return (self.finish(), None) };
+        let older = self.jobs.split_off(split.place);
+        let (newer_failed, older_failed) =
+            self.failed.into_iter().partition(|(key, _)| key.created_at > split.newest);
+        let (first, jobs) = (older[0].clone(), older.len() as u64);
+        let mut older = summarize(older, older_failed);
+        let mut report = summarize(self.jobs, newer_failed);
+        report.merge_older(&older);
+        older.exports.successful = SnapshotSet::default();
+        older.keep_newest_failure();
+        (report, Some(ListingCheckpoint { first, newest: split.newest, jobs, report: older }))
+    }
+
+    /// Returns the first place from which on all jobs have ended and are older than all jobs before. `None` where a checkpoint would save no
+    /// request, or where the total count is not the number of jobs: a listing that changed while it was read may have hidden one.
+    fn split_point(&self) -> Option<SplitPoint> {
+        let jobs = &self.jobs;
+        if jobs.len() <= NEWEST_PAGE_SIZE || !self.total_count_matches(self.jobs()) {
+            return None;
+        }
+        let oldest_before: Vec<Option<Timestamp>> = jobs
+            .iter()
+            .scan(None, |oldest, job| {
+                let before = *oldest;
+                *oldest = before.into_iter().chain(job.created_at).min();
+                Some(before)
+            })
+            .collect();
+        let (mut split, mut newest) = (None, Timestamp::MIN);
+        for place in (MIN_NEWER_JOBS..jobs.len()).rev() {
+            let job = &jobs[place];
+            // A job without id cannot be told from others, so it is read each time.
+            let (true, Some(created_at), Some(_)) = (job.state.is_terminal(), job.created_at, &job.id) else {
+                break;
+            };
+            newest = newest.max(created_at);
+            if oldest_before[place].is_some_and(|oldest| oldest > newest) {
+                split = Some(SplitPoint { place, newest });
+            }
+        }
+        // Many small pages cost more requests than the whole listing in large ones.
+        split.filter(|split| split.place < NEWEST_PAGE_SIZE.max(jobs.len() / 8))
+    }
+}
+
+/// Start of the checkpoint.
+struct SplitPoint {
+    place: usize,
+    /// Creation of the newest job from there on.
+    newest: Timestamp,
+}
+
+/// A reading of what is listed before a checkpoint.
+#[derive(Debug)]
+pub struct IncrementalListing<'a> {
+    checkpoint: &'a ListingCheckpoint,
+    accumulator: JobAccumulator,
+    reached_checkpoint: bool,
+    /// False as soon as a job shows that the checkpoint is no longer valid.
+    is_valid: bool,
+}
+
+impl<'a> IncrementalListing<'a> {
+    /// Begins a reading.
+    #[must_use]
+    pub fn new(checkpoint: &'a ListingCheckpoint) -> Self {
+        Self { checkpoint, accumulator: JobAccumulator::default(), reached_checkpoint: false, is_valid: true }
+    }
+
+    /// Adds a page of the listing.
+    pub fn add_page(&mut self, page: Page<ExportJob<'_>>) -> PageOutcome {
+        self.accumulator.prepare(&page);
+        let mut has_new = false;
+        for job in page.entries {
+            has_new |= self.add(job) == Sighting::First;
+        }
+        PageOutcome { is_complete: self.is_over(), ..self.accumulator.outcome(has_new) }
+    }
+
+    /// Adds one job as listed.
+    fn add(&mut self, job: ExportJob<'_>) -> Sighting {
+        let ListingCheckpoint { first, newest, .. } = self.checkpoint;
+        if !self.reached_checkpoint && job.id.as_deref() == first.id.as_deref() {
+            self.reached_checkpoint = true;
+            self.is_valid &= *first == JobRecord::new(&job);
+        }
+        if self.reached_checkpoint {
+            self.is_valid &= job.id.is_some()
+                && job.state.is_terminal()
+                && job.created_at.is_some_and(|created_at| created_at <= *newest);
+            return Sighting::First;
+        }
+        self.is_valid &= job.created_at.is_none_or(|created_at| created_at > *newest);
+        self.accumulator.add(job)
+    }
+
+    /// Whether there is nothing more to read.
+    fn is_over(&self) -> bool {
+        self.reached_checkpoint || !self.is_valid
+    }
+
+    /// Ends the reading: the report of the whole listing, or `None` where the checkpoint is no longer valid. It has the snapshots of the
+    /// newer successful jobs only, and of the failed jobs of the checkpoint the newest, unless a success has resolved it.
+    #[must_use]
+    pub fn finish(self) -> Option<JobSummary> {
+        let total = self.checkpoint.jobs + self.accumulator.jobs();
+        let is_valid =
+            self.reached_checkpoint && self.is_valid && self.accumulator.total_count_matches(total);
+        is_valid.then(|| {
+            let mut report = self.accumulator.finish();
+            report.merge_older(&self.checkpoint.report);
+            report.exports.partial = true;
+            report
+        })
+    }
+}
+
+impl JobSummary {
+    /// Adds older jobs: every job of `checkpoint` is older than every job of this report that has a time, and has ended.
+    fn merge_older(&mut self, checkpoint: &Self) {
+        for state in JobState::ALL {
+            self.jobs[state] += checkpoint.jobs[state];
+            self.moments[state] = self.moments[state].max(checkpoint.moments[state]);
+        }
+        if self.latest.is_none() {
+            self.latest.clone_from(&checkpoint.latest);
+        }
+        if self.last_success_created.is_none() {
+            self.last_success_created = checkpoint.last_success_created;
+            self.last_success_seconds = checkpoint.last_success_seconds;
+            self.exports.newest = checkpoint.exports.newest;
+            self.failures_since_success += checkpoint.failures_since_success;
+            self.oldest_failure_created = checkpoint.oldest_failure_created.or(self.oldest_failure_created);
+        }
+        self.failed.extend(checkpoint.failed.iter().cloned());
+        self.failed.truncate(MAX_FAILURES);
+        self.exports.successful = self.exports.successful.union(&checkpoint.exports.successful);
+    }
+}
+
+#[cfg(test)]
+mod tests;

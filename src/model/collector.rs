@@ -1,0 +1,38 @@
+//! What is read besides the export jobs, on an interval of its own.
+
+use super::PollError;
+
+/// A kind of reading that can be switched off, and that needs a role of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CollectorKind {
+    /// The snapshots of each cluster that Atlas exports by itself.
+    Snapshots,
+    /// The events of each project.
+    Events,
+    /// The export buckets of each project.
+    Buckets,
+}
+
+impl CollectorKind {
+    /// Every collector, in the order of the exposition.
+    pub const ALL: [Self; 3] = [Self::Snapshots, Self::Events, Self::Buckets];
+
+    /// The label value, and the key of the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Snapshots => "snapshots",
+            Self::Events => "events",
+            Self::Buckets => "buckets",
+        }
+    }
+}
+
+/// A failed reading of a collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadingError {
+    /// True if Atlas refused it, as where a role is missing.
+    pub is_refused: bool,
+    /// The failure itself.
+    pub error: PollError,
+}

@@ -1,0 +1,225 @@
+//! Accumulates the jobs of a listing, in any order, to a [`JobSummary`].
+
+use std::collections::{BTreeMap, HashMap, hash_map};
+
+use atlas_client::{Counts, ExportJob, JobState, MAX_ID, ObjectId, Page, PageOutcome, redact};
+use jiff::Timestamp;
+
+use super::job_summary::{MAX_ACTIVE, MAX_FAILURES};
+use super::{ActiveJob, FailedJob, JobId, JobKey, JobSummary, LatestJob, NewestExport};
+
+/// Approximate memory of a job while a listing is read, and of a failed job whose reason is kept.
+const JOB_BYTES: usize = 160;
+const FAILURE_BYTES: usize = 1024;
+
+/// Whether a job was already seen in this reading of the listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sighting {
+    /// The first time, or a job without id, which cannot be told from others.
+    First,
+    /// Pages shift while they are read, so a job may be met twice. It counts once.
+    Again,
+}
+
+/// A reading in progress.
+///
+/// A later page may list a job again, in a later state. So jobs are summarized at the end of the reading, and the report depends
+/// neither on the order of the listing nor on where its pages end.
+#[derive(Debug, Default)]
+pub struct JobAccumulator {
+    /// In the order of the listing.
+    pub(super) jobs: Vec<JobRecord>,
+    places: HashMap<JobId, usize>,
+    pub(super) failed: BTreeMap<JobKey, FailedJob>,
+    /// Number of jobs of the listing, as the last page gave it, and whether another page gave another number.
+    total_count: Option<u64>,
+    total_count_changed: bool,
+}
+
+/// The fields of a job that the report needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct JobRecord {
+    pub(super) id: Option<JobId>,
+    pub(super) state: JobState,
+    pub(super) created_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    counts: Counts,
+    snapshot: Option<ObjectId>,
+}
+
+impl JobRecord {
+    pub(super) fn new(job: &ExportJob<'_>) -> Self {
+        Self {
+            id: job.id.as_deref().map(JobId::new),
+            state: job.state,
+            created_at: job.created_at,
+            finished_at: job.finished_at,
+            counts: job.counts,
+            snapshot: job.snapshot_id.as_deref().and_then(ObjectId::parse),
+        }
+    }
+
+    /// A value that is greater in the later of two sightings. Of two final states, the worse is taken for the later.
+    fn progress(&self) -> impl Ord + use<> {
+        let stage = match self.state {
+            JobState::Queued => 0,
+            JobState::Unknown => 1,
+            JobState::InProgress => 2,
+            JobState::Cancelled => 3,
+            JobState::Successful => 4,
+            JobState::Failed => 5,
+        };
+        (stage, self.finished_at, self.counts, self.created_at, self.snapshot)
+    }
+
+    /// Seconds from creation to end. An end before the creation is a wrong clock, not a duration.
+    fn duration_seconds(&self) -> Option<u64> {
+        u64::try_from(self.finished_at?.duration_since(self.created_at?).as_secs()).ok()
+    }
+}
+
+impl JobAccumulator {
+    /// Adds a page of the listing.
+    pub fn add_page(&mut self, page: Page<ExportJob<'_>>) -> PageOutcome {
+        self.prepare(&page);
+        let mut has_new = false;
+        for job in page.entries {
+            has_new |= self.add(job) == Sighting::First;
+        }
+        self.outcome(has_new)
+    }
+
+    /// Makes room for a page, and records its total count.
+    pub(super) fn prepare(&mut self, page: &Page<ExportJob<'_>>) {
+        self.jobs.reserve(page.entries.len());
+        self.places.reserve(page.entries.len());
+        self.record_total_count(page.total_count);
+    }
+
+    pub(super) fn record_total_count(&mut self, jobs: u64) {
+        self.total_count_changed |= self.total_count.replace(jobs).is_some_and(|before| before != jobs);
+    }
+
+    pub(super) fn outcome(&self, has_new: bool) -> PageOutcome {
+        let kept_bytes = self.jobs.len() * JOB_BYTES + self.failed.len() * FAILURE_BYTES;
+        PageOutcome { has_new, is_complete: false, entries: self.jobs.len(), kept_bytes }
+    }
+
+    /// Returns true if every page gave this number of jobs.
+    pub(super) fn total_count_matches(&self, jobs: u64) -> bool {
+        !self.total_count_changed && self.total_count == Some(jobs)
+    }
+
+    /// Adds one job as listed.
+    pub fn add(&mut self, job: ExportJob<'_>) -> Sighting {
+        let record = JobRecord::new(&job);
+        let Some(id) = record.id.clone() else {
+            self.jobs.push(record);
+            return Sighting::First;
+        };
+        self.keep_reason(&id, job);
+        match self.places.entry(id) {
+            hash_map::Entry::Occupied(place) => {
+                let known = &mut self.jobs[*place.get()];
+                if known.progress() < record.progress() {
+                    *known = record;
+                }
+                Sighting::Again
+            }
+            hash_map::Entry::Vacant(place) => {
+                place.insert(self.jobs.len());
+                self.jobs.push(record);
+                Sighting::First
+            }
+        }
+    }
+
+    fn keep_reason(&mut self, id: &JobId, job: ExportJob<'_>) {
+        let (JobState::Failed, Some(created_at)) = (job.state, job.created_at) else { return };
+        let key = JobKey { created_at, id: id.clone() };
+        let is_full = self.failed.len() == MAX_FAILURES;
+        if is_full && self.failed.first_key_value().is_some_and(|(oldest, _)| key < *oldest) {
+            return;
+        }
+        let failed = FailedJob {
+            key: key.clone(),
+            snapshot_id: job.snapshot_id.map(|id| redact::display(&id, MAX_ID).into()),
+            reason: job.reason.into_owned(),
+            finished_at: job.finished_at,
+        };
+        if self.failed.get(&key).is_none_or(|known| *known < failed) {
+            self.failed.insert(key, failed);
+        }
+        if self.failed.len() > MAX_FAILURES {
+            self.failed.pop_first();
+        }
+    }
+
+    /// Jobs so far, each counted once.
+    #[must_use]
+    pub fn jobs(&self) -> u64 {
+        self.jobs.len() as u64
+    }
+
+    /// Ends the reading.
+    #[must_use]
+    pub fn finish(self) -> JobSummary {
+        summarize(self.jobs, self.failed)
+    }
+}
+
+/// Summarizes jobs, each listed once. `failed` has the reasons of failed jobs.
+pub(super) fn summarize(jobs: Vec<JobRecord>, failed: BTreeMap<JobKey, FailedJob>) -> JobSummary {
+    let mut report = JobSummary::default();
+    let (mut successful, mut active) = (Vec::with_capacity(jobs.len()), Vec::new());
+    let mut ordered = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        report.jobs[job.state] += 1;
+        let time = &mut report.moments[job.state];
+        if job.state.is_terminal() {
+            *time = (*time).max(job.finished_at);
+        } else if job.state.is_active() {
+            *time = time.iter().copied().chain(job.created_at).min();
+        }
+        match job.state {
+            JobState::Successful => successful.extend(job.snapshot),
+            state if state.is_active() => active.extend(job.snapshot),
+            _ => {}
+        }
+        // Without both parts of the key, a job is neither before nor after another.
+        if let (Some(created_at), Some(id)) = (job.created_at, job.id.clone()) {
+            ordered.push((JobKey { created_at, id }, job));
+        }
+    }
+    ordered.sort_unstable_by(|(key, _), (other, _)| key.cmp(other));
+    report.exports.successful = successful.into();
+    report.exports.active = active.into();
+    report.latest =
+        ordered.last().map(|(key, job)| LatestJob { key: key.clone(), state: job.state, counts: job.counts });
+
+    let last_success = ordered.iter().rposition(|(_, job)| job.state == JobState::Successful);
+    if let Some((key, job)) = last_success.map(|place| &ordered[place]) {
+        report.last_success_created = Some(key.created_at);
+        report.last_success_seconds = job.duration_seconds();
+        report.exports.newest = Some(NewestExport { created_at: key.created_at, snapshot: job.snapshot });
+    }
+    let since_success = &ordered[last_success.map_or(0, |place| place + 1)..];
+    let mut failures = since_success.iter().filter(|(_, job)| job.state == JobState::Failed).peekable();
+    report.oldest_failure_created = failures.peek().map(|(key, _)| key.created_at);
+    report.failures_since_success = failures.count() as u64;
+
+    let of_active = ordered.iter().filter(|(_, job)| job.state.is_active()).take(MAX_ACTIVE);
+    let active_job = |(key, job): &(JobKey, JobRecord)| ActiveJob {
+        key: key.clone(),
+        state: job.state,
+        counts: job.counts,
+    };
+    report.active = of_active.map(active_job).collect();
+    // The sighting that counts may give another creation.
+    let is_listed = |failed: &FailedJob| ordered.binary_search_by(|(key, _)| key.cmp(&failed.key)).is_ok();
+    report.failed = failed.into_values().rev().filter(is_listed).collect();
+    report
+}
+
+#[cfg(test)]
+mod tests;

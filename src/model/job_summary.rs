@@ -1,0 +1,120 @@
+//! What a reading of a cluster's listing says, and what of its jobs is kept.
+
+use atlas_client::{Counts, JobState, StateReason};
+use compact_str::CompactString;
+use jiff::Timestamp;
+
+use super::{ByState, ExportedSnapshots};
+
+/// Maximum number of failed jobs whose reasons are kept, the newest ones. Counts are exact beyond it.
+pub(super) const MAX_FAILURES: usize = 20;
+
+/// Maximum number of active jobs that are followed from poll to poll, the oldest ones. Counts and ages are exact beyond it.
+pub(super) const MAX_ACTIVE: usize = 1000;
+
+/// The id of a job that is kept. Its 24 digits, as a rule, take no memory of their own.
+pub type JobId = CompactString;
+
+/// What makes a job "newer": creation time, then id. Never the time it finished.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JobKey {
+    /// When the job was asked for.
+    pub created_at: Timestamp,
+    /// Its id, which settles a tie.
+    pub id: JobId,
+}
+
+/// The newest job of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LatestJob {
+    /// Which job.
+    pub key: JobKey,
+    /// Its state.
+    pub state: JobState,
+    /// Its progress.
+    pub counts: Counts,
+}
+
+/// A job that failed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FailedJob {
+    /// Which job.
+    pub key: JobKey,
+    /// The snapshot that did not leave Atlas.
+    pub snapshot_id: Option<Box<str>>,
+    /// Atlas's reason.
+    pub reason: StateReason<'static>,
+    /// The time of its failure, where Atlas says so.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl FailedJob {
+    /// Returns the time of its failure; its creation where Atlas does not say.
+    #[must_use]
+    pub fn failed_at(&self) -> Timestamp {
+        self.finished_at.unwrap_or(self.key.created_at)
+    }
+}
+
+/// A job that waits or works, with what would show a movement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveJob {
+    /// Which job.
+    pub key: JobKey,
+    /// Its state.
+    pub state: JobState,
+    /// Its progress.
+    pub counts: Counts,
+}
+
+/// What one whole reading of a cluster's listing says. Where a field is `None`, nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JobSummary {
+    /// Jobs listed.
+    pub jobs: ByState<u64>,
+    /// The newest job.
+    pub latest: Option<LatestJob>,
+    /// Of the jobs that ended in a state, the newest `finishedAt`; of those in a state that is active, the oldest creation.
+    pub(super) moments: ByState<Option<Timestamp>>,
+    /// Seconds from creation to end of the newest successful job, the queue included.
+    pub last_success_seconds: Option<u64>,
+    /// Creation of that job.
+    pub last_success_created: Option<Timestamp>,
+    /// Failed jobs newer than the newest successful one.
+    pub failures_since_success: u64,
+    /// Creation of the oldest of those.
+    pub oldest_failure_created: Option<Timestamp>,
+    /// The newest failed jobs, resolved or not, newest first; at most twenty.
+    pub failed: Vec<FailedJob>,
+    /// The oldest active jobs that can be followed from poll to poll, oldest first; at most
+    /// a thousand.
+    pub active: Vec<ActiveJob>,
+    /// Which snapshots the jobs are about.
+    pub exports: ExportedSnapshots,
+}
+
+impl JobSummary {
+    /// The newest `finishedAt` of the jobs that ended in a state.
+    #[must_use]
+    pub fn last_finished(&self, state: JobState) -> Option<Timestamp> {
+        self.moments[state].filter(|_| state.is_terminal())
+    }
+
+    /// Creation of the oldest job in a state that is active.
+    #[must_use]
+    pub fn oldest_active_created(&self, state: JobState) -> Option<Timestamp> {
+        self.moments[state].filter(|_| state.is_active())
+    }
+
+    /// The newest failed jobs that no newer success has made good, newest first; no more than twenty.
+    pub fn unresolved(&self) -> impl Iterator<Item = &FailedJob> {
+        let count = usize::try_from(self.failures_since_success).unwrap_or(usize::MAX);
+        self.failed.iter().take(count)
+    }
+
+    /// Forgets the reasons of all failed jobs but the newest, and of that, too, if it was made good: nothing shows them.
+    pub fn keep_newest_failure(&mut self) {
+        self.failed.truncate(usize::from(self.failures_since_success > 0));
+        self.failed.shrink_to_fit();
+    }
+}

@@ -1,0 +1,64 @@
+//! One poll of one cluster: which calls, and how the listing is summarized.
+
+use atlas_client::{AtlasClient, Error, ExportJob, MAX_PAGE_SIZE, Page, Target};
+use tokio::time::Instant;
+
+use crate::config::PollConfig;
+use crate::metrics::self_metrics::SelfMetrics;
+use crate::model::{IncrementalListing, JobAccumulator, JobSummary, ListingCheckpoint, NEWEST_PAGE_SIZE};
+use crate::poll::timing::with_jitter;
+
+/// Reads the export jobs of a cluster, incrementally after the first full listing.
+#[derive(Debug, Default)]
+pub struct JobListing(Option<Box<LastFullListing>>);
+
+#[derive(Debug)]
+struct LastFullListing {
+    checkpoint: ListingCheckpoint,
+    at: Instant,
+    /// When it was, in parts of what passes until the next: clusters that began together do not stay so.
+    random: f64,
+}
+
+impl JobListing {
+    /// Reads the listing of `target` before `deadline`: as much as has to be read to know the whole. Half a listing is no listing: it is an
+    /// error.
+    pub async fn cluster(
+        &mut self,
+        atlas: &AtlasClient,
+        metrics: &SelfMetrics,
+        target: &Target,
+        poll: &PollConfig,
+        deadline: Instant,
+    ) -> Result<JobSummary, Error> {
+        let due = |last: &LastFullListing| {
+            last.at.elapsed() >= with_jitter(poll.full_listing_interval, last.random)
+        };
+        self.0.take_if(|last| !poll.incremental || due(last));
+        if let Some(last) = &self.0 {
+            let mut listing = IncrementalListing::new(&last.checkpoint);
+            let on_page = |page: Page<ExportJob<'_>>| {
+                metrics.count_page();
+                listing.add_page(page)
+            };
+            atlas.export_jobs(target, NEWEST_PAGE_SIZE, deadline, on_page).await?;
+            if let Some(report) = listing.finish() {
+                return Ok(report);
+            }
+            self.0 = None;
+        }
+        let at = Instant::now();
+        let mut accumulator = JobAccumulator::default();
+        let on_page = |page: Page<ExportJob<'_>>| {
+            metrics.count_page();
+            accumulator.add_page(page)
+        };
+        atlas.export_jobs(target, MAX_PAGE_SIZE, deadline, on_page).await?;
+        metrics.count_full_walk();
+        let (report, checkpoint) =
+            if poll.incremental { accumulator.into_checkpoint() } else { (accumulator.finish(), None) };
+        self.0 = checkpoint
+            .map(|checkpoint| Box::new(LastFullListing { checkpoint, at, random: fastrand::f64() }));
+        Ok(report)
+    }
+}

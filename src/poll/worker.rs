@@ -1,0 +1,256 @@
+//! When each cluster is polled.
+//!
+//! Every cluster has its own task, so none waits for another. Each poll comes an interval after the previous one *began*, give
+//! or take a tenth; later while the project's budget of requests is scarce. A poll that outlasts its interval is
+//! followed by the next at once: ticks missed meanwhile are dropped, never made up for.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use atlas_client::{AtlasClient, Error, FailureReason, MAX_ID, ProjectId, Target, redact};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, sleep};
+
+use crate::metrics::self_metrics::SelfMetrics;
+use crate::model::{FailedJob, JobId, JobSummary, PollError, ProgressTracker};
+use crate::poll::job_listing::JobListing;
+use crate::poll::timing::sleep_until_due;
+use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
+use crate::store::{GoodPoll, Store};
+
+/// Failures that are older when the exporter starts were logged before, or are no news.
+const LOGGED_AGE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Longest time from the failure of a job to the event that reports it.
+const EVENT_DELAY: SignedDuration = SignedDuration::from_hours(1);
+
+/// Number of failed jobs from which those are forgotten that a whole listing no longer has. A listing tells the newest twenty.
+const MAX_LOGGED: usize = 200;
+
+/// Number from which they are forgotten by any listing; one of them may be logged again then.
+const MAX_LOGGED_BETWEEN_WALKS: usize = 2000;
+
+/// What every poll needs.
+#[derive(Debug)]
+pub(crate) struct PollWorker {
+    store: Arc<Store>,
+    metrics: Arc<SelfMetrics>,
+    receiver: ConfigReceiver,
+}
+
+impl PollWorker {
+    /// Prepares to poll; nothing is sent yet.
+    #[must_use]
+    pub(crate) fn new(store: Arc<Store>, metrics: Arc<SelfMetrics>, receiver: ConfigReceiver) -> Self {
+        Self { store, metrics, receiver }
+    }
+
+    /// Polls a cluster for ever, the first time after `delay`.
+    pub(crate) async fn watch(self: Arc<Self>, target: Target, delay: Duration) {
+        sleep(delay).await;
+        let mut receiver = self.receiver.clone();
+        let mut state = PollState::default();
+        loop {
+            let began = Instant::now();
+            let config = receiver.borrow_and_update().clone();
+            let client = |config: &ReloadableConfig| config.project_clients.get(&target.project_id).cloned();
+            let atlas = client(&config);
+            if let Some(atlas) = &atlas
+                && self.poll(&target, &config, atlas, &mut state).await.is_none()
+            {
+                continue;
+            }
+            let pause = |config: &ReloadableConfig| pause(config, &target.project_id);
+            let tell = |next| self.store.record_next_poll(&target, next);
+            sleep_until_due(&mut receiver, began, atlas.as_ref(), client, pause, tell).await;
+        }
+    }
+
+    /// Polls once; `None` where the limiter cancelled the poll.
+    async fn poll(
+        &self,
+        target: &Target,
+        config: &ReloadableConfig,
+        atlas: &AtlasClient,
+        state: &mut PollState,
+    ) -> Option<()> {
+        let atlas = &if state.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
+        let listing = &mut state.listing;
+        let timed = async move || {
+            let began = Instant::now();
+            let deadline = began + config.poll.timeout;
+            (listing.cluster(atlas, &self.metrics, target, &config.poll, deadline).await, began.elapsed())
+        };
+        let (outcome, duration) = config.poll_limiter.run(&mut state.slow, timed).await?;
+        let (now, finished) = (Timestamp::now(), Instant::now());
+        let outcome = match outcome {
+            Ok(report) => {
+                let project = self.store.project_name(&target.project_id);
+                let event = self.store.last_failure_event(target);
+                state.log_failures(target, project.as_deref(), event, &report, now);
+                Ok(state.take_in(target, report, now, finished))
+            }
+            Err(error) => Err(state.fail(target, &error)),
+        };
+        self.store.record_poll(target, now, duration, outcome);
+        self.store.record_quota(&target.project_id, atlas.quota(&target.project_id));
+        Some(())
+    }
+}
+
+/// From one poll of a project's clusters to the next: the interval, stretched while the project's budget is nearly used up, but
+/// not so far that figures go stale for that alone.
+fn pause(config: &ReloadableConfig, project: &ProjectId) -> Duration {
+    let stretch = config.project_clients.get(project).map_or(1.0, |atlas| atlas.interval_multiplier(project));
+    // The configuration sees to it that this is an interval at least.
+    let most = config.poll.stale_after / 2;
+    config.poll.interval.mul_f64(stretch).min(most)
+}
+
+/// What a cluster's next poll must know of its last ones.
+#[derive(Debug, Default)]
+struct PollState {
+    listing: JobListing,
+    tracker: ProgressTracker,
+    /// Failed jobs that are logged, or that were resolved or old at the first good poll; `None` before that.
+    logged: Option<HashSet<JobId>>,
+    /// The newest event of a failed export that was considered.
+    event: Option<Timestamp>,
+    /// Why the last poll failed, if it did.
+    failing: Option<FailureReason>,
+    /// Whether the last poll was slow.
+    slow: bool,
+}
+
+impl PollState {
+    /// Logs each failed export once: those with a job, and those that only an event reports. `project` is its name, and `event` when
+    /// the newest event happened.
+    fn log_failures(
+        &mut self,
+        target: &Target,
+        project: Option<&str>,
+        event: Option<Timestamp>,
+        report: &JobSummary,
+        now: Timestamp,
+    ) {
+        let is_old = |at: Timestamp| now.duration_since(at) > LOGGED_AGE;
+        let logged = self.logged.get_or_insert_with(|| {
+            let unresolved = report.unresolved().count();
+            let known = report.failed.iter().enumerate();
+            let known = known.filter(|(index, job)| *index >= unresolved || is_old(job.failed_at()));
+            known.map(|(_, job)| job.key.id.clone()).collect()
+        });
+        // The name is read within seconds. Until then, failures wait for the next poll.
+        let Some(project) = project else { return };
+        for job in report.failed.iter().rev() {
+            if logged.insert(job.key.id.clone()) {
+                log_failed_job(target, project, job);
+            }
+        }
+        // Only a whole listing tells which of them will not come again.
+        let max = if report.exports.partial { MAX_LOGGED_BETWEEN_WALKS } else { MAX_LOGGED };
+        if logged.len() > max {
+            logged.retain(|id| report.failed.iter().any(|job| job.key.id == *id));
+        }
+        let Some(at) = event.filter(|at| self.event < Some(*at)) else { return };
+        // The event may come before the job is seen to have failed.
+        if report.active.iter().any(|job| job.key.created_at <= at) {
+            return;
+        }
+        self.event = Some(at);
+        let is_resolved = report.last_success_created.is_some_and(|success| at <= success);
+        let is_told_by =
+            |job: &FailedJob| job.key.created_at <= at && at.duration_since(job.failed_at()) <= EVENT_DELAY;
+        if !is_resolved && !is_old(at) && !report.failed.iter().any(is_told_by) {
+            tracing::warn!(project_id = %target.project_id, project, cluster_name = target.cluster_name, at = %at, "an export failed before it had a job");
+        }
+    }
+
+    fn take_in(
+        &mut self,
+        target: &Target,
+        mut report: JobSummary,
+        now: Timestamp,
+        finished: Instant,
+    ) -> GoodPoll {
+        report.keep_newest_failure();
+        if self.failing.take().is_some() {
+            tracing::info!(project_id = %target.project_id, cluster_name = target.cluster_name, "the cluster can be polled again");
+        }
+        let last_progress = self.tracker.observe(&report.active, now);
+        GoodPoll { report, last_progress, finished_at: now, finished }
+    }
+
+    fn fail(&mut self, target: &Target, error: &Error) -> PollError {
+        let PollError { reason, text } = error.into();
+        // The counter has every failure; the log has every change, so that an outage does not bury it.
+        if self.failing.replace(reason) == Some(reason) {
+            tracing::debug!(project_id = %target.project_id, cluster_name = target.cluster_name, reason = reason.as_str(), error = text, "the poll failed again");
+        } else {
+            tracing::warn!(project_id = %target.project_id, cluster_name = target.cluster_name, reason = reason.as_str(), error = text, "the poll failed");
+        }
+        PollError { reason, text }
+    }
+}
+
+fn log_failed_job(target: &Target, project: &str, job: &FailedJob) {
+    tracing::warn!(
+        project_id = %target.project_id,
+        project,
+        cluster_name = target.cluster_name,
+        job_id = redact::display(&job.key.id, MAX_ID),
+        snapshot_id = job.snapshot_id.as_deref().unwrap_or(""),
+        created_at = %job.key.created_at,
+        error_code = job.reason.error_code.as_deref().unwrap_or_default(),
+        reason = job.reason.message.as_deref().unwrap_or_default(),
+        "an export job failed; Atlas does not retry it",
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use atlas_client::{Counts, ExportJob, JobState, StateReason};
+
+    use super::*;
+    use crate::model::JobAccumulator;
+
+    /// A listing of such failed jobs.
+    fn failures(numbers: std::ops::Range<usize>) -> JobSummary {
+        let mut accumulator = JobAccumulator::default();
+        for number in numbers {
+            accumulator.add(ExportJob {
+                id: Some(format!("job-{number}").into()),
+                snapshot_id: None,
+                created_at: Timestamp::from_second(1000 + i64::try_from(number).unwrap()).ok(),
+                finished_at: None,
+                state: JobState::Failed,
+                counts: Counts::default(),
+                reason: StateReason::default(),
+            });
+        }
+        accumulator.finish()
+    }
+
+    #[test]
+    fn logged_jobs_that_come_no_more_are_forgotten() {
+        let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();
+        let target = Target { project_id, cluster_name: "prod".to_owned() };
+        let now = Timestamp::from_second(2000).unwrap();
+        let mut state = PollState::default();
+        let mut logged = |report: &JobSummary| {
+            state.log_failures(&target, Some("payments"), None, report, now);
+            state.logged.as_ref().map_or(0, HashSet::len)
+        };
+        for poll in 0..100 {
+            let logged = logged(&failures(poll * 20..(poll + 1) * 20));
+            assert!(logged <= MAX_LOGGED, "{logged}");
+        }
+        assert_eq!(logged(&failures(1980..2000)), logged(&failures(1980..2000)), "they are logged once");
+        for poll in 100..1000 {
+            let mut report = failures(poll * 20..(poll + 1) * 20);
+            report.exports.partial = true;
+            assert!(logged(&report) <= MAX_LOGGED_BETWEEN_WALKS);
+        }
+    }
+}

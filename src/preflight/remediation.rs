@@ -1,0 +1,253 @@
+//! The next step for an operator after a request failed. Error answers of Atlas have theirs in the table of error answers.
+
+use atlas_client::{Credentials, Error, ErrorAnswer, FailureReason};
+
+use crate::model::CollectorKind;
+
+/// The resource that was requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resource {
+    Organization,
+    /// A project, its clusters, or their exports and schedules.
+    Project,
+    Collector(CollectorKind),
+}
+
+impl Resource {
+    /// Returns the kind of thing that the resource belongs to.
+    fn owner(self) -> &'static str {
+        if self == Self::Organization { "organization" } else { "project" }
+    }
+
+    /// Returns the smallest role that may read it, and what else would do.
+    fn role(self) -> String {
+        match self {
+            Self::Organization => "Organization Member in this organization".to_owned(),
+            Self::Collector(collector) => {
+                let key = collector.as_str();
+                format!(
+                    "Project Read Only in this project, or disable the collector with collectors.{key} = false"
+                )
+            }
+            Self::Project => {
+                "Project Backup Manager in this project, which a Project Owner can grant".to_owned()
+            }
+        }
+    }
+}
+
+/// Returns the hint on `error`, which the request for `resource` with `credentials` met.
+pub(super) fn hint(error: &Error, resource: Resource, credentials: &Credentials) -> String {
+    if let Error::Secret(text) = error {
+        return format!("the secret of the {credentials} cannot be read: {text}");
+    }
+    if let Error::NoToken(inner) = error
+        && inner.reason() == FailureReason::RateLimited
+    {
+        let wait = inner.retry_after().map(|wait| format!(" in {} s", wait.as_secs())).unwrap_or_default();
+        return format!(
+            "the {credentials} has requested too many tokens, which Atlas limits by the minute: try again{wait}"
+        );
+    }
+    match error.reason() {
+        FailureReason::Connect => format!(
+            "no connection to Atlas: check name resolution, firewall and proxy (HTTPS_PROXY). {error}"
+        ),
+        FailureReason::Timeout => {
+            "no answer in time: check whether a firewall or a proxy drops the requests".to_owned()
+        }
+        FailureReason::Tls => format!(
+            "no trusted connection: if a proxy signs its own certificates, name its authority in atlas.ca_file or SSL_CERT_FILE. {error}"
+        ),
+        _ => match error.row() {
+            Some(row) => of_row(row, error, resource, credentials),
+            None => format!(
+                "this is not what Atlas documents: check atlas.base_url, and that no proxy answers for Atlas. {error}"
+            ),
+        },
+    }
+}
+
+fn of_row(row: &ErrorAnswer, error: &Error, resource: Resource, credentials: &Credentials) -> String {
+    let (origin, secret) = match credentials {
+        Credentials::ServiceAccount { origin, client_secret, .. } => {
+            (origin, format!("secret ({client_secret})"))
+        }
+        Credentials::ApiKey { origin, private_key, .. } => (origin, format!("private key ({private_key})")),
+    };
+    let address = error.refused_address().map(|address| format!(" {address}")).unwrap_or_default();
+    // The error comes last: it is a text of Atlas, which may look like a placeholder.
+    let mut hint = row
+        .hint
+        .replace("{credentials}", &credentials.to_string())
+        .replace("{origin}", &format!(" (from {origin})"))
+        .replace("{secret}", &secret)
+        .replace("{role}", &resource.role())
+        .replace("{owner}", resource.owner())
+        .replace("{address}", &address)
+        .replace("{error}", &error.to_string());
+    if row.reason == FailureReason::Unauthorized {
+        if let Credentials::ServiceAccount { client_id, .. } = credentials
+            && !client_id.starts_with("mdb_sa_id_")
+        {
+            hint.push_str("; ids of service accounts begin with mdb_sa_id_");
+        }
+        if let Some(oddity) = credentials.hint() {
+            hint.push_str("; ");
+            hint.push_str(&oddity);
+        }
+    }
+    hint
+}
+
+#[cfg(test)]
+mod tests {
+    use atlas_client::{ERROR_ANSWERS, Retry, SecretSource};
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    fn account(client_id: &str) -> Credentials {
+        let read = |_: &_| Ok(String::new());
+        let client_secret = SecretSource::File { path: "secrets/atlas".into(), read };
+        Credentials::ServiceAccount {
+            client_id: client_id.to_owned(),
+            origin: "config.toml".to_owned(),
+            client_secret,
+            expires_at: None,
+        }
+    }
+
+    fn answer(status: u16, code: &str) -> Error {
+        Error::Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            code: Some(code.to_owned()).filter(|code| !code.is_empty()),
+            detail: Some("d".to_owned()),
+            address: "203.0.113.7".parse().ok(),
+            retry_after: None,
+        }
+    }
+
+    /// A row as a line of the table in `docs/troubleshooting.md`.
+    fn to_markdown(row: &ErrorAnswer) -> String {
+        let statuses = row.statuses.iter().map(|statuses| match (statuses.start(), statuses.end()) {
+            (400, 499) => "other 4xx".to_owned(),
+            (500, 599) => "other 5xx".to_owned(),
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first} to {last}"),
+        });
+        let statuses = statuses.collect::<Vec<_>>().join(", ");
+        let codes = row.codes.iter().map(|code| match *code {
+            "" => "none".to_owned(),
+            code => format!("`{code}`"),
+        });
+        let mut codes = codes.collect::<Vec<_>>().join(", ");
+        if codes.is_empty() {
+            let is_listed = |other: &ErrorAnswer| {
+                !other.codes.is_empty() && row.statuses.iter().any(|s| other.statuses.contains(s))
+            };
+            codes.push_str(if ERROR_ANSWERS.iter().any(is_listed) { "any other" } else { "any" });
+        }
+        let retry = match row.retry {
+            Retry::No => "no",
+            Retry::NewToken => "once, with a new token",
+            Retry::Backoff => "with backoff",
+        };
+        let disables = if row.is_lasting { "after a second refusal" } else { "no" };
+        let hint = row
+            .hint
+            .replace("{credentials}", "service account or API key")
+            .replace("{origin}", "")
+            .replace("{secret}", "secret")
+            .replace("{role}", "that `check` names")
+            .replace("{owner}", "project or organization")
+            .replace("{address}", "")
+            .replace("{error}", "(Atlas's answer)");
+        let reason = row.reason.as_str();
+        format!("| {statuses} | {codes} | `{reason}` | {retry} | {disables} | {hint} |")
+    }
+
+    #[test]
+    fn documented_table_is_the_table() {
+        let page = include_str!("../../docs/troubleshooting.md");
+        let rows = ERROR_ANSWERS.iter().map(to_markdown).collect::<Vec<_>>().join("\n");
+        assert!(page.contains(&rows), "docs/troubleshooting.md should have these rows:\n{rows}");
+    }
+
+    #[track_caller]
+    fn check(error: &Error, resource: Resource, part: &str) {
+        let hint = hint(error, resource, &account("mdb_sa_id_1"));
+        assert!(hint.contains(part), "{error} {resource:?}: {hint}");
+    }
+
+    #[test]
+    fn hint_follows_the_code_not_the_resource() {
+        let role = answer(403, "USER_UNAUTHORIZED");
+        check(&role, Resource::Organization, "role Organization Member");
+        check(&role, Resource::Collector(CollectorKind::Events), "collectors.events = false");
+        check(&role, Resource::Project, "needs the role Project Backup Manager");
+        check(&answer(401, "USER_CANNOT_ACCESS_GROUP"), Resource::Project, "needs the role");
+        check(&answer(401, "NOT_IN_GROUP"), Resource::Project, "or there is no such project: check the id");
+        check(&answer(403, ""), Resource::Project, "a proxy, firewall or load balancer refused");
+        check(&answer(503, ""), Resource::Project, "a proxy, load balancer or gateway answered");
+        check(
+            &answer(403, "ORG_REQUIRES_ACCESS_LIST"),
+            Resource::Project,
+            "address 203.0.113.7 to the API access",
+        );
+        check(&answer(404, "GROUP_NOT_FOUND"), Resource::Project, "no such project");
+        check(&answer(404, "CLUSTER_NOT_FOUND"), Resource::Project, "no such cluster");
+        check(&answer(404, "BACKUP_CONFIG_NOT_FOUND"), Resource::Project, "cloud backup is off");
+        check(&answer(410, "VERSION_GONE"), Resource::Project, "newer release");
+        check(&answer(402, "ACCOUNT_SUSPENDED"), Resource::Project, "unpaid invoice");
+        check(&answer(409, "SOMETHING_NEW"), Resource::Project, "409 Conflict SOMETHING_NEW: d");
+        check(&answer(404, "RESOURCE_NOT_FOUND"), Resource::Organization, "no such organization");
+    }
+
+    #[test]
+    fn no_such_cluster_is_said_for_its_code_alone() {
+        for status in 400..600 {
+            for code in ["", "X", "GROUP_NOT_FOUND", "RESOURCE_NOT_FOUND", "USER_UNAUTHORIZED"] {
+                let hint = hint(&answer(status, code), Resource::Project, &account("mdb_sa_id_1"));
+                assert!(!hint.contains("no such cluster"), "{status} {code}: {hint}");
+                assert!(!hint.contains(['{', '}']), "{status} {code}: {hint}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_has_a_hint_without_placeholders() {
+        for row in &ERROR_ANSWERS {
+            let hint = of_row(row, &answer(400, "X"), Resource::Project, &account("mdb_sa_id_1"));
+            assert!(!hint.contains(['{', '}']) && !to_markdown(row).contains(['{', '}']), "{hint}");
+        }
+    }
+
+    #[test]
+    fn failures_without_an_error_answer_have_hints() {
+        let secret = Error::Secret("cannot read x".to_owned());
+        check(&secret, Resource::Project, "the secret of the service account mdb_sa_id_1 cannot be read");
+        check(&Error::Timeout, Resource::Project, "no answer in time");
+        check(&Error::Connect("refused".to_owned()), Resource::Project, "refused");
+        check(&Error::Tls("unknown issuer".to_owned()), Resource::Project, "unknown issuer");
+        check(&Error::Invalid("a page".to_owned()), Resource::Project, "atlas.base_url");
+        let left = std::time::Duration::from_secs(5);
+        check(&Error::RateLimited { left, limited: true }, Resource::Project, "too many requests");
+        check(&Error::RateLimited { left, limited: false }, Resource::Project, "internal fault");
+    }
+
+    #[test]
+    fn token_refusals_name_the_secret_or_the_wait() {
+        let mut limited = answer(429, "rate_limited");
+        if let Error::Answer { retry_after, .. } = &mut limited {
+            *retry_after = Some(std::time::Duration::from_mins(1));
+        }
+        check(&Error::NoToken(Box::new(limited)), Resource::Project, "by the minute: try again in 60 s");
+        let listed = Error::NoToken(Box::new(answer(403, "ORG_REQUIRES_ACCESS_LIST")));
+        check(&listed, Resource::Project, "API access list of the service account mdb_sa_id_1");
+        let refused = Error::NoToken(Box::new(answer(401, "invalid_client")));
+        check(&refused, Resource::Project, "its secret (from the file secrets/atlas) is wrong");
+        let hint = hint(&refused, Resource::Project, &account("abcdefgh"));
+        assert!(hint.contains("begin with mdb_sa_id_"), "{hint}");
+    }
+}

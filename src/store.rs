@@ -1,0 +1,210 @@
+//! The latest state of every cluster, and of the discovery of every project: the only thing that polls and scrapes share.
+//!
+//! Discovery and polls write what they found, readers take a [`StoreView`], in which the two rules of truth are applied already: a
+//! cluster is not shown before its project's name was asked for, and a report that is too old is withdrawn.
+
+mod collected;
+mod readings;
+mod records;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use atlas_client::{ListedCluster, OrganizationId, ProjectId, Quota, Schedule, Target};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::model::{CollectorKind, ExclusionReason, ExportExpectation, PollError};
+pub use readings::ClusterReadings;
+use records::State;
+pub use records::{ClusterRecord, Discovery, GoodPoll, LastPoll};
+pub use view::{ClusterView, CollectorView, OrganizationView, ProjectView, StoreView};
+
+/// The shared state.
+#[derive(Debug)]
+pub struct Store(Mutex<State>);
+
+impl Store {
+    /// A store of nothing yet. Reports older than `stale_after` are withdrawn.
+    #[must_use]
+    pub fn new(stale_after: Duration) -> Self {
+        Self(Mutex::new(State { stale_after, collectors_stale_after: stale_after, ..State::default() }))
+    }
+
+    /// Sets the age at which reports are withdrawn.
+    pub fn set_stale_after(&self, stale_after: Duration) {
+        self.state().stale_after = stale_after;
+    }
+
+    /// Shows how the discovery of an organization goes, from now on.
+    pub fn add_organization(&self, id: &OrganizationId) {
+        self.state().organizations.entry(id.clone()).or_default();
+    }
+
+    /// Shows an organization no longer.
+    pub fn remove_organization(&self, id: &OrganizationId) {
+        self.state().organizations.remove(id);
+    }
+
+    /// Shows how the discovery of a project goes, from now on.
+    pub fn add_project(&self, id: &ProjectId) {
+        self.state().projects.entry(id.clone()).or_default();
+    }
+
+    /// Shows a project and its clusters no longer.
+    pub fn remove_project(&self, id: &ProjectId) {
+        self.state().projects.remove(id);
+    }
+
+    /// Shows a cluster of a project that is shown, from now on, with what is expected of it. What is known of it already stays.
+    pub fn add_cluster(&self, target: &Target, expected: ExportExpectation) {
+        if let Some(project) = self.state().projects.get_mut(&target.project_id) {
+            let cluster = project.clusters.entry(Arc::new(target.clone())).or_default();
+            Arc::make_mut(cluster).expected = expected;
+        }
+    }
+
+    /// Shows a cluster no longer.
+    pub fn remove_cluster(&self, target: &Target) {
+        if let Some(project) = self.state().projects.get_mut(&target.project_id) {
+            project.clusters.remove(target);
+        }
+    }
+
+    /// Takes in how the projects of an organization were listed.
+    pub fn record_projects_listed(&self, id: &OrganizationId, at: Timestamp, outcome: Result<(), PollError>) {
+        if let Some(discovery) = self.state().organizations.get_mut(id) {
+            discovery.record(at, outcome);
+        }
+    }
+
+    /// Takes in how a project's name and clusters were read.
+    pub fn record_discovery(&self, id: &ProjectId, at: Timestamp, outcome: Result<(), PollError>) {
+        if let Some(project) = self.state().projects.get_mut(id) {
+            project.discovery.record(at, outcome);
+        }
+    }
+
+    /// Sets how many clusters of a project are left out, by reason.
+    pub fn record_excluded(&self, id: &ProjectId, excluded: BTreeMap<ExclusionReason, u64>) {
+        if let Some(project) = self.state().projects.get_mut(id) {
+            project.excluded = Some(excluded);
+        }
+    }
+
+    /// Takes in how a cluster stands in its project's listing, `None` if it is not there, and whether its schedule is read.
+    pub fn record_listed_cluster(&self, target: &Target, listed: Option<&ListedCluster>, scheduled: bool) {
+        if let Some(cluster) = self.state().cluster_mut(target) {
+            cluster.paused = listed.and_then(|listed| listed.paused);
+            let created_at = listed.and_then(|listed| listed.created_at);
+            if cluster.created_at.is_some() && created_at.is_some() && cluster.created_at != created_at {
+                // Another cluster of the same name.
+                cluster.readings = ClusterReadings::default();
+            }
+            cluster.created_at = created_at;
+            cluster.scheduled = scheduled;
+            if !scheduled {
+                (cluster.schedule, cluster.schedule_error) = (None, None);
+                cluster.readings.remove_snapshots();
+            }
+        }
+    }
+
+    /// Takes in a cluster's backup schedule. One that could not be read leaves the last one standing.
+    pub fn record_schedule(&self, target: &Target, outcome: Result<Schedule, PollError>) {
+        let mut state = self.state();
+        let order = state.next_order();
+        // A reading that was under way when it was ended says nothing.
+        let Some(cluster) = state.cluster_mut(target).filter(|cluster| cluster.scheduled) else {
+            return;
+        };
+        match outcome {
+            Ok(schedule) => {
+                if cluster.schedule.as_ref().is_some_and(|before| !before.exports_like(&schedule)) {
+                    cluster.readings.remove_snapshots();
+                }
+                let before = cluster.bucket();
+                let is_same_bucket = before.is_some() && before == schedule.bucket();
+                cluster.readings.bucket.named(is_same_bucket, order);
+                (cluster.schedule, cluster.schedule_error) = (Some(schedule), None);
+            }
+            Err(error) => cluster.schedule_error = Some(error),
+        }
+    }
+
+    /// Sets what is left of a project's budget.
+    pub fn record_quota(&self, id: &ProjectId, budget: Option<Quota>) {
+        if let Some(project) = self.state().projects.get_mut(id) {
+            project.budget = budget;
+        }
+    }
+
+    /// Sets the name that the clusters of a project are shown under.
+    pub fn record_project_name(&self, id: &ProjectId, name: String) {
+        if let Some(project) = self.state().projects.get_mut(id) {
+            project.name = Some(name.into());
+        }
+    }
+
+    /// The name that a project is shown under; `None` until it was asked for.
+    #[must_use]
+    pub fn project_name(&self, id: &ProjectId) -> Option<Arc<str>> {
+        self.state().projects.get(id)?.name.clone()
+    }
+
+    /// Takes in a poll that has finished: what it found, or why it failed.
+    pub fn record_poll(
+        &self,
+        target: &Target,
+        finished_at: Timestamp,
+        duration: Duration,
+        outcome: Result<GoodPoll, PollError>,
+    ) {
+        let mut state = self.state();
+        let snapshots_on = state.is_on(CollectorKind::Snapshots);
+        let Some(cluster) = state.cluster_mut(target) else { return };
+        cluster.polls += 1;
+        let error = match outcome {
+            Ok(mut good) => {
+                let off = cluster.schedule.as_ref().is_some_and(|schedule| !schedule.exports_itself());
+                cluster.readings.record(&mut good.report, snapshots_on && !off);
+                cluster.good = Some(Arc::new(good));
+                None
+            }
+            Err(error) => {
+                *cluster.failures.entry(error.reason).or_default() += 1;
+                Some(error)
+            }
+        };
+        cluster.last = Some(LastPoll { finished_at, duration, error });
+    }
+
+    /// Sets when the next poll of a cluster is due. No exposition shows it.
+    pub fn record_next_poll(&self, target: &Target, next: Instant) {
+        if let Some(cluster) = self.state().cluster_mut(target) {
+            cluster.next_poll = Some(next);
+        }
+    }
+
+    /// Whether everything was asked for once, well or badly: organizations, projects, clusters and their schedules. Once true, it
+    /// stays true: a new cluster must not take the exporter out of service.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let mut state = self.state();
+        state.ready = state.ready || state.is_complete();
+        state.ready
+    }
+
+    /// The store at `now`.
+    #[must_use]
+    pub fn view(&self, now: Instant) -> StoreView {
+        StoreView::new(&self.state(), now)
+    }
+
+    /// A panic elsewhere ends the process; until then the last whole write is what stands here.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,172 @@
+//! Everything that the store holds: plain data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use atlas_client::{FailureReason, OrganizationId, ProjectId, Quota, Schedule, Target};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::readings::{ClusterReadings, ProjectReadings};
+use crate::model::{CollectorKind, ExclusionReason, ExportExpectation, JobSummary, PollError};
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) stale_after: Duration,
+    pub(super) collectors_stale_after: Duration,
+    /// The collectors that are switched off.
+    pub(super) collectors_off: Vec<CollectorKind>,
+    /// Number of readings of schedules and buckets, of which the order matters.
+    pub(super) order: u64,
+    /// When the secret of a service account ends, by the short form of its id.
+    pub(super) expiries: BTreeMap<String, Timestamp>,
+    /// Whether everything was asked for once. It stays true when targets are added.
+    pub(super) ready: bool,
+    pub(super) organizations: BTreeMap<OrganizationId, Discovery>,
+    pub(super) projects: BTreeMap<ProjectId, ProjectRecord>,
+}
+
+impl State {
+    pub(super) fn next_order(&mut self) -> u64 {
+        self.order += 1;
+        self.order
+    }
+
+    pub(super) fn is_on(&self, collector: CollectorKind) -> bool {
+        !self.collectors_off.contains(&collector)
+    }
+
+    pub(super) fn cluster(&self, target: &Target) -> Option<&ClusterRecord> {
+        self.projects.get(&target.project_id)?.clusters.get(target).map(|cluster| &**cluster)
+    }
+
+    pub(super) fn cluster_mut(&mut self, target: &Target) -> Option<&mut ClusterRecord> {
+        self.projects.get_mut(&target.project_id)?.clusters.get_mut(target).map(Arc::make_mut)
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.organizations.values().all(Discovery::was_tried)
+            && self.projects.values().all(|project| {
+                project.name.is_some()
+                    && project.discovery.was_tried()
+                    && project.clusters.values().all(|cluster| cluster.was_tried())
+            })
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ProjectRecord {
+    /// `None` until the name was asked for.
+    pub(super) name: Option<Arc<str>>,
+    pub(super) discovery: Discovery,
+    pub(super) excluded: Option<BTreeMap<ExclusionReason, u64>>,
+    pub(super) budget: Option<Quota>,
+    pub(super) readings: ProjectReadings,
+    /// Shared with the views: a change while one is in use changes a copy.
+    pub(super) clusters: BTreeMap<Arc<Target>, Arc<ClusterRecord>>,
+}
+
+impl ProjectRecord {
+    pub(super) fn clusters_mut(&mut self) -> impl Iterator<Item = (&Target, &mut ClusterRecord)> {
+        self.clusters.iter_mut().map(|(target, cluster)| (&**target, Arc::make_mut(cluster)))
+    }
+}
+
+/// What is known of one cluster.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterRecord {
+    /// The last good poll, `None` until there was one.
+    pub good: Option<Arc<GoodPoll>>,
+    /// The last poll, `None` until the first has finished.
+    pub last: Option<LastPoll>,
+    /// When the next one is due; `None` until the first has finished.
+    pub next_poll: Option<Instant>,
+    /// Polls finished.
+    pub polls: u64,
+    /// Polls failed, by reason; reasons that never occurred are not in it.
+    pub failures: BTreeMap<FailureReason, u64>,
+    /// What the configuration expects.
+    pub expected: ExportExpectation,
+    /// Whether its backup schedule is read.
+    pub scheduled: bool,
+    /// That schedule, as it was read last.
+    pub schedule: Option<Schedule>,
+    /// Why the schedule could not be read last; `None` if it could, or was not asked for.
+    pub schedule_error: Option<PollError>,
+    /// Whether it is paused.
+    pub paused: Option<bool>,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// What the collectors found.
+    pub readings: ClusterReadings,
+}
+
+impl ClusterRecord {
+    fn was_tried(&self) -> bool {
+        let has_schedule = self.schedule.is_some() || self.schedule_error.is_some();
+        self.last.is_some() && (has_schedule || !self.scheduled)
+    }
+
+    pub(super) fn exports_itself(&self) -> bool {
+        self.schedule.as_ref().is_some_and(Schedule::exports_itself)
+    }
+
+    pub(super) fn bucket(&self) -> Option<&str> {
+        self.schedule.as_ref()?.bucket()
+    }
+
+    /// Returns the time of the last failed export, by the events of the project. An event from before the creation is about another
+    /// cluster of the same name.
+    pub(super) fn failed_event(&self) -> Option<Timestamp> {
+        self.readings.failed_event.filter(|at| self.created_at.is_none_or(|created| created <= *at))
+    }
+}
+
+/// What a good poll found.
+#[derive(Debug, Clone)]
+pub struct GoodPoll {
+    /// The listing, folded.
+    pub report: JobSummary,
+    /// When the least recently moved active job last moved.
+    pub last_progress: Option<Timestamp>,
+    /// When the poll finished.
+    pub finished_at: Timestamp,
+    /// The same moment on the clock that nobody sets: staleness is measured on it.
+    pub finished: Instant,
+}
+
+/// How the last poll went.
+#[derive(Debug, Clone)]
+pub struct LastPoll {
+    /// When it finished.
+    pub finished_at: Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+    /// Why it failed; `None` if it was good.
+    pub error: Option<PollError>,
+}
+
+/// How projects or clusters were listed last.
+#[derive(Debug, Clone, Default)]
+pub struct Discovery {
+    /// Why it failed; `None` if it was good.
+    pub error: Option<PollError>,
+    /// When it was good last.
+    pub last_success: Option<Timestamp>,
+}
+
+impl Discovery {
+    /// Whether it was tried at all.
+    #[must_use]
+    pub fn was_tried(&self) -> bool {
+        self.error.is_some() || self.last_success.is_some()
+    }
+
+    pub(super) fn record(&mut self, at: Timestamp, outcome: Result<(), PollError>) {
+        self.error = outcome.err();
+        if self.error.is_none() {
+            self.last_success = Some(at);
+        }
+    }
+}

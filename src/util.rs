@@ -1,0 +1,3 @@
+//! Helpers that know nothing of the domain.
+
+pub(crate) mod failure_log;
