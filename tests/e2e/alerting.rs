@@ -6,15 +6,16 @@ use atlas_simulator::{Cluster, Entry, Job, JobOutcome, Simulator};
 use serde_json::{Value, json};
 
 use super::servers::{Alertmanager, Prometheus, Receiver, eventually, shipped};
-use crate::support::harness::{PROJECT, Setup, simulator, world};
+use crate::support::atlas::{PROJECT, atlas_state, simulator};
+use crate::support::builder::ExporterBuilder;
 
 fn cluster() -> Cluster {
     Cluster::with([Job::ended(Duration::from_hours(2), JobOutcome::Successful)])
 }
 
 fn export(simulator: &Simulator, name: &str, job: Job) {
-    let mut world = simulator.state();
-    let project = world.projects.get_mut(PROJECT).unwrap();
+    let mut state = simulator.state();
+    let project = state.projects.get_mut(PROJECT).unwrap();
     project.clusters.get_mut(name).unwrap().jobs.push(Entry::Job(job));
 }
 
@@ -30,8 +31,8 @@ async fn sent(receiver: &Receiver, status: &str) -> (String, Value) {
 #[tokio::test]
 #[ignore = "needs Debian's prometheus and prometheus-alertmanager; tests/run installs them"]
 async fn failed_export_pages_once_until_a_success() {
-    let simulator = simulator(world([("prod", cluster()), ("healthy", cluster())])).await;
-    let exporter = Setup::new(&simulator).start().await;
+    let simulator = simulator(atlas_state([("prod", cluster()), ("healthy", cluster())])).await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;
     let alertmanager = Alertmanager::start(&receiver, folder.path());

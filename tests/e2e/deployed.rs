@@ -7,7 +7,8 @@ use atlas_simulator::{Cluster, ORGANIZATION};
 use serde_json::Value;
 
 use crate::servers::shipped;
-use crate::support::harness::{Exporter, SECRET, command, simulator, world};
+use crate::support::atlas::{SECRET, atlas_state, simulator};
+use crate::support::exporter::{Exporter, command};
 
 const BASE: &str = "deploy/kubernetes/base";
 const SHARDED: &str = "deploy/kubernetes/sharded";
@@ -172,7 +173,7 @@ fn below(folder: &Path, path: &str) -> PathBuf {
 #[ignore = "needs kubectl; tests/run installs it"]
 async fn what_kubernetes_starts_gets_ready_and_watches() {
     let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
-    let simulator = simulator(world(names.map(|name| (name, Cluster::default())))).await;
+    let simulator = simulator(atlas_state(names.map(|name| (name, Cluster::default())))).await;
     let pod = Pod::of(BASE, "Deployment");
     let probes = ["livenessProbe", "readinessProbe"]
         .map(|probe| text(&pod.container[probe]["httpGet"]["path"]).to_owned());

@@ -7,9 +7,11 @@ use atlas_simulator::Cluster;
 use tokio::process::Command;
 
 use crate::servers::shipped;
+use crate::support::atlas::{atlas_state, simulator};
 use crate::support::authority::Authority;
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::{Exporter, command_of};
 use crate::support::fault_proxy::{FaultProxy, Way};
-use crate::support::harness::{Exporter, Setup, command_of, simulator, world};
 
 /// Of the image: the binary and the certificates of the public authorities, which Debian has in 0.2 MiB.
 const MOST: u64 = (8 << 20) - (1 << 18);
@@ -60,7 +62,8 @@ async fn what_is_shipped_needs_nothing_but_certificates_and_a_resolver() {
     let size = std::fs::metadata(&binary).unwrap().len();
     assert!(size < MOST, "{size} bytes");
 
-    let (simulator, authority) = (simulator(world([("a", Cluster::default())])).await, Authority::new());
+    let (simulator, authority) =
+        (simulator(atlas_state([("a", Cluster::default())])).await, Authority::new());
     let front = FaultProxy::before(&simulator, Way::Tls(authority.of_another_name())).await;
     resolve();
     let folder = tempfile::tempdir().unwrap();
@@ -68,7 +71,11 @@ async fn what_is_shipped_needs_nothing_but_certificates_and_a_resolver() {
     put(&root, "etc/resolv.conf", &format!("nameserver {RESOLVER}\n"));
     put(&root, "etc/ssl/certs/ca-certificates.crt", &authority.pem());
     let base_url = front.url().replace("localhost", "elsewhere.test");
-    put(&root, "etc/atlas-backup-exporter/config.toml", &Setup { base_url, ..Setup::new(&simulator) }.toml());
+    put(
+        &root,
+        "etc/atlas-backup-exporter/config.toml",
+        &ExporterBuilder::new(&simulator).base_url(&base_url).toml(),
+    );
     std::fs::copy(binary, root.join("atlas-backup-exporter")).unwrap();
 
     let mut chroot = command_of("/usr/sbin/chroot");

@@ -24,7 +24,7 @@ mod web;
 use std::process::Stdio;
 
 use servers::Prometheus;
-use support::harness::{Exporter, command};
+use support::exporter::{Exporter, command};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 

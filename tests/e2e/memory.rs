@@ -13,8 +13,10 @@ use flate2::write::GzEncoder;
 use tokio::process::Command;
 
 use crate::image::built;
+use crate::support::atlas::{PROJECT, atlas_state, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::{Exporter, command_of};
 use crate::support::fault_proxy::{FOR_EVER, FaultProxy, Script, Step, Way};
-use crate::support::harness::{Exporter, PROJECT, Setup, command_of, simulator, world};
 
 /// Project and organization whose answers are hostile.
 const BAD: &str = "65f1c0ffee5eed0000000bad";
@@ -269,24 +271,24 @@ fn buckets(request: usize) -> Vec<u8> {
 /// The simulator with healthy clusters in one project, and `bad` ones in another.
 async fn healthy_and(bad: usize) -> Simulator {
     let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]);
-    let mut world = world([]);
+    let mut state = atlas_state([]);
     let mut healthy = Project::new("healthy");
     for number in 0..HEALTHY {
         healthy = healthy.with(&format!("healthy-{number}"), cluster());
     }
-    world.projects.insert(PROJECT.to_owned(), healthy);
+    state.projects.insert(PROJECT.to_owned(), healthy);
     let mut hostile = Project::new("bad").with("bad", cluster());
     for number in 1..bad {
         hostile = hostile.with(&format!("bad-{number}"), cluster());
     }
-    world.projects.insert(BAD.to_owned(), hostile);
-    simulator(world).await
+    state.projects.insert(BAD.to_owned(), hostile);
+    simulator(state).await
 }
 
 /// Starts the exporter. The kernel ends it if it takes more memory than its group may.
-async fn run(binary: &str, setup: &Setup, limit: Option<&Cgroup>) -> Exporter {
+async fn run(binary: &str, setup: &ExporterBuilder, limit: Option<&Cgroup>) -> Exporter {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
+    setup.write(&folder);
     let mut command = match limit {
         Some(cgroup) => cgroup.command(binary),
         None => command_of(binary),
@@ -370,14 +372,17 @@ async fn attacked(
         });
         front.answer(path, Some(script));
     }
-    let mut setup = Setup::new(&simulator);
-    setup.base_url = front.plain_url();
-    "interval = \"1s\"\ntimeout = \"3s\"\nstale_after = \"10m\"\n".clone_into(&mut setup.poll);
-    "interval = \"2s\"\n[collectors]\ninterval = \"2s\"\n".clone_into(&mut setup.discovery);
-    setup.watched = Some(format!(
-        "[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{BAD}\"\nclusters = [\"bad\", \"*\"]\n\
+    let setup = ExporterBuilder::new(&simulator)
+        .base_url(&front.plain_url())
+        .set("poll.interval", "1s")
+        .set("poll.timeout", "3s")
+        .set("poll.stale_after", "10m")
+        .set("discovery.interval", "2s")
+        .set("collectors.interval", "2s")
+        .targets(format!(
+            "[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{BAD}\"\nclusters = [\"bad\", \"*\"]\n\
          [[organizations]]\nid = \"{BAD_ORGANIZATION}\"\n"
-    ));
+        ));
     let exporter = run(binary, &setup, limit).await;
     let start = Instant::now();
     let is_over = || asked.values().all(|(attacks, count)| count.load(Ordering::Relaxed) >= *attacks);
@@ -475,7 +480,7 @@ async fn with_many(
     interval: Duration,
     limit: Option<&Cgroup>,
 ) -> (Simulator, Exporter) {
-    let mut world = world([]);
+    let mut state = atlas_state([]);
     for first in (0..clusters).step_by(400) {
         let mut project = Project::new("p");
         for number in first..clusters.min(first + 400) {
@@ -484,14 +489,16 @@ async fn with_many(
             project = project.with(&format!("c{number}"), Cluster::with(jobs));
         }
         project.budget = TokenBucket::new(1_000_000, 1_000_000);
-        world.projects.insert(format!("65f1c0ffee5eed00000{first:05}"), project);
+        state.projects.insert(format!("65f1c0ffee5eed00000{first:05}"), project);
     }
-    let projects: Vec<_> = world.projects.keys().map(|id| format!("[[projects]]\nid = \"{id}\"\n")).collect();
-    let simulator = simulator(world).await;
-    let mut setup = Setup::of(simulator.url());
+    let projects: Vec<_> = state.projects.keys().map(|id| format!("[[projects]]\nid = \"{id}\"\n")).collect();
+    let simulator = simulator(state).await;
     let seconds = interval.as_secs();
-    setup.poll = format!("interval = \"{seconds}s\"\ntimeout = \"{}s\"\nstale_after = \"1h\"\n", seconds / 2);
-    setup.watched = Some(projects.concat());
+    let setup = ExporterBuilder::at(simulator.url())
+        .set("poll.interval", format!("{seconds}s"))
+        .set("poll.timeout", format!("{}s", seconds / 2))
+        .set("poll.stale_after", "1h")
+        .targets(projects.concat());
     let exporter = run(binary, &setup, limit).await;
     (simulator, exporter)
 }

@@ -7,7 +7,8 @@ use tokio::process::Command;
 
 use crate::demo;
 use crate::servers::shipped;
-use crate::support::harness::{PROJECT, Setup, simulator, world};
+use crate::support::atlas::{PROJECT, atlas_state, simulator};
+use crate::support::builder::ExporterBuilder;
 
 /// What a script in `browser/` says, if it is content.
 pub(crate) async fn browse(script: &str, arguments: &[&str]) -> String {
@@ -53,11 +54,10 @@ async fn two_thousand_clusters_are_one_page() {
         ..Project::new("payments")
     };
     project.clusters = clusters.collect();
-    let world = AtlasState { projects: [(PROJECT.to_owned(), project)].into(), ..world([]) };
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"1m\"\nconcurrency = 64\n".to_owned();
-    let exporter = setup.start().await;
+    let state = AtlasState { projects: [(PROJECT.to_owned(), project)].into(), ..atlas_state([]) };
+    let simulator = simulator(state).await;
+    let exporter =
+        ExporterBuilder::new(&simulator).set("poll.interval", "1m").set("poll.concurrency", 64).start().await;
     exporter.polled().await;
     println!("{}", browse("many.mjs", &[&exporter.url, &CLUSTERS.to_string()]).await);
 }

@@ -4,14 +4,15 @@ use atlas_simulator::{Cluster, Fault, FaultKind, Simulator};
 use tokio::process::Command;
 
 use crate::servers::shipped;
-use crate::support::harness::{Setup, exports, simulator, world};
+use crate::support::atlas::{atlas_state, exports, simulator};
+use crate::support::builder::ExporterBuilder;
 
 const EXPORTER: &str = env!("CARGO_BIN_EXE_atlas-backup-exporter");
 
 /// What `check` writes, in a terminal with so many columns or through a pipe.
 async fn check(simulator: &Simulator, columns: Option<u16>, environment: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.toml"), Setup::new(simulator).toml()).unwrap();
+    ExporterBuilder::new(simulator).write(&folder);
     let mut command = if let Some(columns) = columns {
         let mut script = Command::new("script");
         script.args([
@@ -36,10 +37,10 @@ async fn check(simulator: &Simulator, columns: Option<u16>, environment: &[(&str
 #[tokio::test]
 #[ignore = "needs a terminal, which Debian's bsdutils make"]
 async fn check_is_coloured_in_a_terminal_and_plain_elsewhere() {
-    let mut world = world([("well", Cluster::default()), ("closed", Cluster::default())]);
-    world.faults =
+    let mut state = atlas_state([("well", Cluster::default()), ("closed", Cluster::default())]);
+    state.faults =
         vec![Fault::lasting(&exports("closed"), FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new()))];
-    let simulator = simulator(world).await;
+    let simulator = simulator(state).await;
     let wide = check(&simulator, Some(160), &[]).await;
     assert!(wide.contains("\x1b[32mok\x1b[0m") && wide.contains("\x1b[31mforbidden\x1b[0m"), "{wide:?}");
     assert!(wide.starts_with("PROJECT ") && wide.lines().all(|line| line.len() < 180), "{wide}");

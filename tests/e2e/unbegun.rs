@@ -6,7 +6,8 @@ use atlas_simulator::{Cluster, Entry, Event, Job, JobOutcome, Simulator, Snapsho
 use serde_json::json;
 
 use super::servers::{Alertmanager, Prometheus, Receiver, eventually};
-use crate::support::harness::{PROJECT, Setup, simulator, world};
+use crate::support::atlas::{PROJECT, atlas_state, simulator};
+use crate::support::builder::ExporterBuilder;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -18,8 +19,8 @@ fn exported(age: Duration) -> Cluster {
 }
 
 fn change(simulator: &Simulator, name: &str, change: impl FnOnce(&mut Cluster)) {
-    let mut world = simulator.state();
-    change(world.projects.get_mut(PROJECT).unwrap().clusters.get_mut(name).unwrap());
+    let mut state = simulator.state();
+    change(state.projects.get_mut(PROJECT).unwrap().clusters.get_mut(name).unwrap());
 }
 
 #[tokio::test]
@@ -27,9 +28,8 @@ fn change(simulator: &Simulator, name: &str, change: impl FnOnce(&mut Cluster)) 
 async fn an_export_that_atlas_never_begins_pages_and_is_resolved_by_hand() {
     let clusters =
         [("forgotten", exported(HOUR * 26)), ("refused", exported(HOUR * 3)), ("well", exported(HOUR * 3))];
-    let simulator = simulator(world(clusters)).await;
-    let discovery = "interval = \"10m\"\n[collectors]\ninterval = \"500ms\"\n".to_owned();
-    let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
+    let simulator = simulator(atlas_state(clusters)).await;
+    let exporter = ExporterBuilder::new(&simulator).set("collectors.interval", "500ms").start().await;
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;
     let alertmanager = Alertmanager::start(&receiver, folder.path());

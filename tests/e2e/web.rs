@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::servers::{eventually, serve};
 use crate::support::certificates::Authority;
-use crate::support::harness::{Exporter, command};
+use crate::support::exporter::{Exporter, command};
 
 /// Of the password `secret`.
 const HASH: &str = "$2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";

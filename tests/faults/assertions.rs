@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::env::{Case, ELSEWHERE, ROTATED, STALE_AFTER};
 use super::runner::{Figures, Runner, of_case};
 use super::scenario::{Figure, How, Others, Outcome};
-use crate::support::harness::{PRIVATE_KEY, SECRET, Scrape};
+use crate::support::atlas::{PRIVATE_KEY, SECRET};
+use crate::support::scrape::Scrape;
 
 /// Whoever is not polled so often, in seconds for each poll, is held up. The interval is two seconds.
 const SLOWEST: f64 = 10.0;

@@ -7,12 +7,11 @@ use tempfile::TempDir;
 
 use super::jobs;
 use super::scenario::{Fault, How, Signs};
+use crate::support::atlas::{PRIVATE_KEY, SECRET, api_key, service_account, simulator};
 use crate::support::authority::Authority;
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::Exporter;
 use crate::support::fault_proxy::{FaultProxy, Way};
-use crate::support::harness::{
-    Exporter, PRIVATE_KEY, SECRET, Setup, api_key, by_api_key, by_service_account, command, service_account,
-    simulator,
-};
 
 /// Figures of clusters that cannot be polled are withdrawn after this time.
 pub(super) const STALE_AFTER: f64 = 12.0;
@@ -58,7 +57,8 @@ pub(super) struct Env {
     front: FaultProxy,
     proxy: FaultProxy,
     authority: Authority,
-    setup: Setup,
+    base_url: String,
+    builder: ExporterBuilder,
     folder: PathBuf,
 }
 
@@ -70,62 +70,65 @@ fn listed() -> Cluster {
     Cluster { jobs: jobs::plain().into_iter().map(Entry::Raw).collect(), ..Cluster::default() }
 }
 
-fn world(cases: &[Case]) -> AtlasState {
-    let mut world = AtlasState { accounts: vec![service_account(), api_key()], ..AtlasState::default() };
+fn atlas_state(cases: &[Case]) -> AtlasState {
+    let mut state = AtlasState { accounts: vec![service_account(), api_key()], ..AtlasState::default() };
     for case in cases {
         let clusters = Project::new("payments").with(&case.faulty, listed()).with(&case.healthy, listed());
-        world.projects.insert(case.project.clone(), clusters);
+        state.projects.insert(case.project.clone(), clusters);
     }
-    world.projects.insert(project(cases.len()), Project::new("elsewhere").with(ELSEWHERE, listed()));
-    world
+    state.projects.insert(project(cases.len()), Project::new("elsewhere").with(ELSEWHERE, listed()));
+    state
 }
 
 impl Env {
     /// Where every fault that is not late is in force. All must be of the same kind, if there are several.
     pub(super) async fn new(cases: &[Case], folder: &TempDir) -> Self {
         let first = &cases[0].fault;
-        let world = world(cases);
-        let watched = world.projects.iter().map(|(id, project)| {
+        let state = atlas_state(cases);
+        let targets = state.projects.iter().map(|(id, project)| {
             let clusters: Vec<_> = project.clusters.keys().collect();
             format!("[[projects]]\nid = \"{id}\"\nclusters = {clusters:?}\n")
         });
-        let watched: String = watched.collect();
-        let simulator = simulator(world).await;
+        let targets: String = targets.collect();
+        let simulator = simulator(state).await;
         let authority = Authority::new();
         let secure = matches!(first.how, How::Way(_) | How::Proxy(_) | How::Address(_));
         let way = if secure { Way::Tls(authority.good()) } else { Way::Plain };
         let front = FaultProxy::before(&simulator, way).await;
         let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
-        let environment = match first.how {
-            How::Proxy(_) => vec![("HTTPS_PROXY", proxy.plain_url())],
-            How::Clock(_) => vec![
-                ("LD_PRELOAD", faketime()),
-                ("FAKETIME_TIMESTAMP_FILE", folder.path().join(CLOCK).display().to_string()),
-                ("FAKETIME_NO_CACHE", "1".to_owned()),
-                // Time that is measured goes on when a clock is set.
-                ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-            ],
-            _ => Vec::new(),
+        let base_url = if secure { front.url() } else { front.plain_url() };
+        let builder = ExporterBuilder::at(&base_url)
+            .set("atlas.ca_file", "ca.pem")
+            .set("poll.interval", "2s")
+            .set("poll.stale_after", format!("{STALE_AFTER}s"))
+            .targets(targets)
+            .flag("--log.level=trace");
+        let builder = match first.signs {
+            Signs::Account => builder,
+            Signs::AccountByFile => builder.secret_file("secret"),
+            Signs::Key => builder.api_key(),
+            Signs::KeyByFile => builder.private_key_file("secret"),
         };
-        let setup = Setup {
-            base_url: if secure { front.url() } else { front.plain_url() },
-            atlas: "ca_file = \"ca.pem\"\n".to_owned(),
-            credentials: credentials(first.signs),
-            poll: format!("interval = \"2s\"\ntimeout = \"5s\"\nstale_after = \"{STALE_AFTER}s\"\n"),
-            discovery: "interval = \"10m\"\n".to_owned(),
-            clusters: Vec::new(),
-            watched: Some(match first.how {
-                How::Listing(..) => format!("{watched}[[organizations]]\nid = \"{ORGANIZATION}\"\n"),
-                _ => watched + "[collectors]\nsnapshots = false\nevents = false\nbuckets = false\n",
-            }),
-            flags: vec!["--log.level=trace"],
-            environment,
+        let builder = match first.how {
+            How::Listing(..) => builder.append(&format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n")),
+            _ => builder.without_collectors(&["snapshots", "events", "buckets"]),
         };
-        let env = Self { simulator, front, proxy, authority, setup, folder: folder.path().to_owned() };
+        let builder = match first.how {
+            How::Proxy(_) => builder.env("HTTPS_PROXY", proxy.plain_url()),
+            How::Clock(_) => builder
+                .env("LD_PRELOAD", faketime())
+                .env("FAKETIME_TIMESTAMP_FILE", folder.path().join(CLOCK).display().to_string())
+                .env("FAKETIME_NO_CACHE", "1")
+                // The monotonic clock goes on when the wall clock is set.
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            _ => builder,
+        };
+        let env =
+            Self { simulator, front, proxy, authority, base_url, builder, folder: folder.path().to_owned() };
         env.write("ca.pem", &env.authority.pem());
         env.write("secret", secret(first.signs));
         env.write(CLOCK, "+0");
-        env.configure(&env.setup.base_url);
+        env.configure(&env.base_url);
         for case in cases.iter().filter(|case| !case.fault.late) {
             env.apply(case, None).await;
         }
@@ -133,9 +136,8 @@ impl Env {
     }
 
     pub(super) async fn start(&self, folder: TempDir) -> Exporter {
-        let mut command = command();
-        command.current_dir(&self.folder).arg("--web.listen-address=127.0.0.1:0").args(&self.setup.flags);
-        command.envs(self.setup.environment.iter().map(|(name, value)| (name, value)));
+        let mut command = self.builder.command(&self.folder);
+        command.arg("--web.listen-address=127.0.0.1:0");
         Exporter::spawn(command, folder).await
     }
 
@@ -175,7 +177,7 @@ impl Env {
             How::Secret(_) => self.write("secret", secret(case.fault.signs)),
             // It is none that has to end.
             How::Rotation => {}
-            How::Address(_) => self.configure_again(&self.setup.base_url, Some(exporter)),
+            How::Address(_) => self.configure_again(&self.base_url, Some(exporter)),
             How::Clock(_) => self.write(CLOCK, "+0"),
         }
     }
@@ -183,10 +185,10 @@ impl Env {
     /// The new secret is on disk before the old one ends.
     fn rotate(&self, secret: &str) {
         self.write("secret", secret);
-        let mut world = self.simulator.state();
-        world.accounts.iter_mut().for_each(|account| secret.clone_into(&mut account.secret));
-        world.sessions.revoke_tokens();
-        world.sessions.expire_nonces();
+        let mut state = self.simulator.state();
+        state.accounts.iter_mut().for_each(|account| secret.clone_into(&mut account.secret));
+        state.sessions.revoke_tokens();
+        state.sessions.expire_nonces();
     }
 
     fn configure_again(&self, base_url: &str, exporter: Option<&Exporter>) {
@@ -197,7 +199,7 @@ impl Env {
     }
 
     fn configure(&self, base_url: &str) {
-        self.write("config.toml", &self.setup.toml().replace(&self.setup.base_url, base_url));
+        self.write("config.toml", &self.builder.clone().base_url(base_url).toml());
     }
 
     /// Nobody reads half a file.
@@ -211,16 +213,4 @@ impl Env {
 /// What stands in the file of the secret.
 fn secret(signs: Signs) -> &'static str {
     if signs == Signs::KeyByFile { PRIVATE_KEY } else { SECRET }
-}
-
-fn credentials(signs: Signs) -> String {
-    let by_file = |inline: String, key: &str, secret: &str| {
-        inline.replace(&format!("{key} = \"{secret}\""), &format!("{key}_file = \"secret\""))
-    };
-    match signs {
-        Signs::Account => by_service_account(),
-        Signs::AccountByFile => by_file(by_service_account(), "client_secret", SECRET),
-        Signs::Key => by_api_key(),
-        Signs::KeyByFile => by_file(by_api_key(), "private_key", PRIVATE_KEY),
-    }
 }

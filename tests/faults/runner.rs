@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 use super::assertions::{polls, reason};
 use super::env::{Case, ELSEWHERE, Env, project};
 use super::scenario::{Fault, How, Others, Outcome, Recovery};
-use crate::support::harness::{Exporter, Scrape};
+use crate::support::exporter::Exporter;
+use crate::support::scrape::Scrape;
 
 /// From one look to the next.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -168,8 +169,8 @@ impl Runner {
         }
         let before = self.exporter.scrape().await;
         let asked = |case: &Case| {
-            let world = self.env.simulator.state();
-            world.requests.iter().filter(|seen| seen.line.contains(&case.path())).count()
+            let state = self.env.simulator.state();
+            state.requests.iter().filter(|seen| seen.line.contains(&case.path())).count()
         };
         let asked_before: BTreeMap<_, _> =
             self.cases.iter().map(|case| (case.faulty.clone(), asked(case))).collect();

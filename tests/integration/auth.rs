@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use atlas_simulator::{Cluster, Fault, FaultKind, Job, JobOutcome, Simulator};
 
-use crate::support::harness::{
-    PRIVATE_KEY, PROJECT, SECRET, Setup, by_api_key, command, requests, simulator, world,
-};
+use crate::support::atlas::{PRIVATE_KEY, PROJECT, SECRET, atlas_state, requests, simulator};
+use crate::support::builder::ExporterBuilder;
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
 async fn five_clusters() -> Simulator {
-    simulator(world(
+    simulator(atlas_state(
         NAMES.map(|name| {
             (name, Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]))
         }),
@@ -19,8 +18,8 @@ async fn five_clusters() -> Simulator {
     .await
 }
 
-fn by_key(simulator: &Simulator) -> Setup {
-    Setup { credentials: by_api_key(), ..Setup::new(simulator) }
+fn by_key(simulator: &Simulator) -> ExporterBuilder {
+    ExporterBuilder::new(simulator).api_key()
 }
 
 fn mints(simulator: &Simulator) -> usize {
@@ -34,7 +33,7 @@ fn refusals(simulator: &Simulator) -> usize {
 #[tokio::test]
 async fn one_token_serves_every_cluster() {
     let simulator = five_clusters().await;
-    let exporter = Setup::new(&simulator).start().await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     let scrape = exporter.polled_again(4.0).await;
     assert!(NAMES.iter().all(|name| scrape.up(name) == Some(1.0)));
     assert_eq!((mints(&simulator), refusals(&simulator)), (1, 0));
@@ -45,7 +44,7 @@ async fn one_token_serves_every_cluster() {
 async fn a_token_is_renewed_before_it_ends() {
     let simulator = five_clusters().await;
     simulator.state().sessions.token_lifetime = Duration::from_secs(13);
-    let exporter = Setup::new(&simulator).start().await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
     tokio::time::sleep(Duration::from_millis(11_500)).await;
     assert_eq!(mints(&simulator), 2, "it lives for another second");
@@ -58,7 +57,7 @@ async fn a_token_is_renewed_before_it_ends() {
 async fn a_token_of_no_life_does_not_drain_the_mint() {
     let simulator = five_clusters().await;
     simulator.state().sessions.token_lifetime = Duration::ZERO;
-    let exporter = Setup::new(&simulator).start().await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     let scrape = exporter.polled_again(10.0).await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "unauthorized"), Some(1.0));
     // One at first, one for the doubt that a 401 raises.
@@ -69,7 +68,7 @@ async fn a_token_of_no_life_does_not_drain_the_mint() {
 async fn a_renewal_that_fails_leaves_the_token_in_use() {
     let simulator = five_clusters().await;
     simulator.state().sessions.token_lifetime = Duration::from_secs(22);
-    let exporter = Setup::new(&simulator).start().await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
     simulator.state().faults.push(Fault::lasting("oauth/token", FaultKind::Status(503, "E", Vec::new())));
     tokio::time::sleep(Duration::from_secs(13)).await;
@@ -83,7 +82,7 @@ async fn a_renewal_that_fails_leaves_the_token_in_use() {
 async fn nobody_waits_for_a_renewal_that_hangs() {
     let simulator = five_clusters().await;
     simulator.state().sessions.token_lifetime = Duration::from_secs(22);
-    let exporter = Setup::new(&simulator).start().await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
     simulator.state().faults.push(Fault::lasting("oauth/token", FaultKind::Hang));
     tokio::time::sleep(Duration::from_secs(12)).await;
@@ -101,7 +100,7 @@ async fn nobody_waits_for_a_renewal_that_hangs() {
 #[tokio::test]
 async fn a_401_of_one_cluster_takes_nothing_from_the_others() {
     let simulator = five_clusters().await;
-    let exporter = Setup::new(&simulator).start().await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
     let refused = FaultKind::Status(401, "UNEXPECTED_ERROR", Vec::new());
     let away = FaultKind::Status(503, "UNEXPECTED_ERROR", Vec::new());
@@ -116,7 +115,7 @@ async fn a_missing_role_raises_no_doubt_so_that_a_revoked_token_still_can() {
     let simulator = five_clusters().await;
     let refused = FaultKind::Status(401, "USER_UNAUTHORIZED", Vec::new());
     simulator.state().faults.push(Fault::lasting("/a/", refused));
-    let exporter = Setup::new(&simulator).start().await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled_again(3.0).await;
     assert_eq!(mints(&simulator), 1);
     simulator.state().sessions.revoke_tokens();
@@ -134,7 +133,7 @@ async fn tokens_that_are_no_good_are_told_apart_and_not_hammered() {
     ] {
         let simulator = five_clusters().await;
         simulator.state().faults.push(Fault::lasting("oauth/token", FaultKind::Body(token)));
-        let exporter = Setup::new(&simulator).start().await;
+        let exporter = ExporterBuilder::new(&simulator).start().await;
         let scrape = exporter.polled_again(8.0).await;
         for name in NAMES {
             assert_eq!(scrape.value("last_poll_error_info", name, reason), Some(1.0), "{token}: {scrape:#?}");
@@ -146,7 +145,7 @@ async fn tokens_that_are_no_good_are_told_apart_and_not_hammered() {
 #[tokio::test]
 async fn a_revoked_token_is_replaced_once_and_costs_no_poll() {
     let simulator = five_clusters().await;
-    let exporter = Setup::new(&simulator).start().await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
     simulator.state().sessions.revoke_tokens();
     let scrape = exporter.polled_again(4.0).await;
@@ -159,7 +158,7 @@ async fn a_401_that_no_token_cures_does_not_drain_the_mint() {
     let simulator = five_clusters().await;
     let refused = FaultKind::Status(401, "UNEXPECTED_ERROR", Vec::new());
     simulator.state().faults.push(Fault::lasting("/a/", refused));
-    let exporter = Setup::new(&simulator).start().await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     let scrape = exporter.polled_again(8.0).await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "unauthorized"), Some(1.0));
     assert_eq!(scrape.up("b"), Some(1.0));
@@ -172,10 +171,7 @@ async fn a_refused_secret_is_not_hammered_and_a_rotated_one_is_used_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
     std::fs::write(&file, "mdb_sa_sk_wrong\n").unwrap();
-    let mut setup = Setup::new(&simulator);
-    setup.credentials =
-        "[atlas.service_account]\nclient_id = \"mdb_sa_id_1\"\nclient_secret_file = \"secret\"\n".to_owned();
-    let exporter = setup.start_in(folder).await;
+    let exporter = ExporterBuilder::new(&simulator).secret_file("secret").start_in(folder).await;
     let scrape = exporter.polled_again(10.0).await;
     for name in NAMES {
         assert_eq!(scrape.up(name), Some(0.0));
@@ -201,25 +197,20 @@ async fn a_refused_secret_is_not_hammered_and_a_rotated_one_is_used_at_once() {
 async fn refused(secret: &str, key: bool) -> (String, String) {
     // Each has a budget of tokens of its own.
     let simulator = five_clusters().await;
-    let credentials = if key {
-        "[atlas.api_key]\npublic_key = \"pubkey\"\nprivate_key_file = \"secret\"\n"
-    } else {
-        "[atlas.service_account]\nclient_secret_file = \"secret\"\n"
-    };
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("secret"), secret).unwrap();
-    let environment = vec![("MONGODB_ATLAS_CLIENT_ID", "mdb_sa_id_1".to_owned())];
-    let environment = if key { Vec::new() } else { environment };
-    let setup = Setup {
-        credentials: credentials.to_owned(),
-        environment: environment.clone(),
-        ..Setup::new(&simulator)
+    let builder = ExporterBuilder::new(&simulator);
+    let builder = if key {
+        builder.private_key_file("secret")
+    } else {
+        builder
+            .secret_file("secret")
+            .unset("atlas.service_account.client_id")
+            .env("MONGODB_ATLAS_CLIENT_ID", "mdb_sa_id_1")
     };
-    let exporter = setup.start_in(folder).await;
+    let exporter = builder.clone().start_in(folder).await;
     exporter.polled_again(2.0).await;
-    let mut check = command();
-    check.current_dir(exporter.folder.path()).arg("check").envs(environment);
-    let output = check.output().await.unwrap();
+    let output = builder.run_in(&exporter.folder, &["check"]).await;
     (exporter.log(), String::from_utf8(output.stdout).unwrap())
 }
 
@@ -266,15 +257,15 @@ async fn a_digest_takes_one_round_trip_in_the_steady_state() {
     exporter.polled_again(2.0).await;
     simulator.state().requests.clear();
     exporter.polled_again(5.0).await;
-    let world = simulator.state();
+    let state = simulator.state();
     // Up to one request a cluster was under way when the list was cleared.
-    assert!(world.requests.len() >= 20, "{:#?}", world.requests);
+    assert!(state.requests.len() >= 20, "{:#?}", state.requests);
     assert!(
-        world.requests.iter().all(|seen| seen.scheme == "Digest" && seen.status == 200),
+        state.requests.iter().all(|seen| seen.scheme == "Digest" && seen.status == 200),
         "{:#?}",
-        world.requests
+        state.requests
     );
-    let mut counts: Vec<_> = world.requests.iter().filter_map(|seen| seen.nonce_count).collect();
+    let mut counts: Vec<_> = state.requests.iter().filter_map(|seen| seen.nonce_count).collect();
     counts.sort_unstable();
     assert!(counts.windows(2).all(|pair| pair[1] > pair[0]), "a count was used twice: {counts:?}");
     let used = counts.len() as u32;
@@ -298,7 +289,7 @@ async fn stale_nonces_are_replaced_and_cost_no_poll() {
 
 #[tokio::test]
 async fn a_fresh_nonce_may_be_called_stale() {
-    let simulator = simulator(world([("a", Cluster::default())])).await;
+    let simulator = simulator(atlas_state([("a", Cluster::default())])).await;
     simulator.state().sessions.stale_digests = 1;
     let exporter = by_key(&simulator).start().await;
     let scrape = exporter.polled().await;
@@ -313,9 +304,7 @@ async fn a_wrong_private_key_is_said_and_a_rotated_one_is_used_at_once() {
     let simulator = five_clusters().await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("key"), "wrong-key").unwrap();
-    let mut setup = Setup::new(&simulator);
-    setup.credentials = "[atlas.api_key]\npublic_key = \"pubkey\"\nprivate_key_file = \"key\"\n".to_owned();
-    let exporter = setup.start_in(folder).await;
+    let exporter = ExporterBuilder::new(&simulator).private_key_file("key").start_in(folder).await;
     let scrape = exporter.polled().await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"unauthorized\""), Some(1.0));
     assert!(!exporter.log().contains("wrong-key"));
@@ -327,9 +316,8 @@ async fn a_wrong_private_key_is_said_and_a_rotated_one_is_used_at_once() {
 async fn a_missing_role_is_forbidden_and_not_unauthorized() {
     let simulator = five_clusters().await;
     simulator.state().accounts.iter_mut().for_each(|account| account.backup_manager = false);
-    for credentials in [Setup::new(&simulator).credentials, by_api_key()] {
-        let setup = Setup { credentials, ..Setup::new(&simulator) };
-        let exporter = setup.start().await;
+    for builder in [ExporterBuilder::new(&simulator), by_key(&simulator)] {
+        let exporter = builder.start().await;
         let scrape = exporter.polled().await;
         assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"forbidden\""), Some(1.0));
         assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains("project=\"payments\""));
@@ -339,19 +327,14 @@ async fn a_missing_role_is_forbidden_and_not_unauthorized() {
 
 #[tokio::test]
 async fn credentials_may_come_from_the_environment_of_atlas_own_tools() {
-    use crate::support::harness::{Exporter, command};
     let simulator = five_clusters().await;
-    let folder = tempfile::tempdir().unwrap();
-    let toml = Setup { credentials: String::new(), ..Setup::new(&simulator) }.toml();
-    std::fs::write(folder.path().join("config.toml"), toml).unwrap();
-    let mut command = command();
-    command
-        .current_dir(folder.path())
-        .arg("--web.listen-address=127.0.0.1:0")
+    let exporter = ExporterBuilder::new(&simulator)
+        .unset("atlas.service_account")
         .env("MONGODB_ATLAS_PUBLIC_API_KEY", "pubkey")
         .env("MONGODB_ATLAS_PRIVATE_API_KEY", PRIVATE_KEY)
-        .env("ATLAS_BACKUP_EXPORTER__POLL__INTERVAL", "7s");
-    let exporter = Exporter::spawn(command, folder).await;
+        .env("ATLAS_BACKUP_EXPORTER__POLL__INTERVAL", "7s")
+        .start()
+        .await;
     let scrape = exporter.polled().await;
     assert_eq!(scrape.up("a"), Some(1.0));
     assert_eq!(scrape.of("mongodbatlas_backup_exporter_poll_interval_seconds"), [("", 7.0)]);

@@ -8,8 +8,10 @@ use atlas_simulator::{Cluster, Fault, FaultKind, Job, JobOutcome, Project, Simul
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::support::atlas::{PROJECT, atlas_state, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::{Exporter, command_of};
 use crate::support::fault_proxy::{FOR_EVER, FaultProxy, Step, Way};
-use crate::support::harness::{Exporter, PROJECT, Setup, command_of, simulator, world};
 
 const CLUSTERS: usize = 60;
 
@@ -22,9 +24,9 @@ async fn clusters() -> Simulator {
     for number in 0..CLUSTERS {
         project = project.with(&format!("large-{number}"), cluster());
     }
-    let mut world = world([]);
-    world.projects.insert(PROJECT.to_owned(), project);
-    simulator(world).await
+    let mut state = atlas_state([]);
+    state.projects.insert(PROJECT.to_owned(), project);
+    simulator(state).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,10 +36,12 @@ async fn large_bodies_that_hang_do_not_fill_the_memory_and_hold_up_nobody() {
     let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".to_vec();
     let hang = move |_: &str| vec![Step::Send(head.clone()), Step::Spaces(NEARLY), FOR_EVER];
     front.answer("/clusters/large-", Some(Arc::new(hang)));
-    let mut setup = Setup::new(&simulator);
-    setup.base_url = front.plain_url();
-    setup.poll = "interval = \"1s\"\ntimeout = \"10s\"\n".to_owned();
-    let exporter = setup.start().await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .base_url(&front.plain_url())
+        .set("poll.interval", "1s")
+        .set("poll.timeout", "10s")
+        .start()
+        .await;
     let start = Instant::now();
     let scrape = exporter.polled_again(1.0).await;
     for number in 0..CLUSTERS {
@@ -69,15 +73,13 @@ async fn scraped_anew(exporter: &Exporter) -> std::io::Result<bool> {
 #[tokio::test]
 async fn scrapes_are_served_with_few_file_descriptors() {
     let names: Vec<&'static str> = (0..60).map(|number| &*format!("c{number}").leak()).collect();
-    let mut world = world(names.iter().map(|name| (*name, Cluster::default())));
+    let mut state = atlas_state(names.iter().map(|name| (*name, Cluster::default())));
     // All of them are in flight at once, as far as there are descriptors.
-    world.faults = vec![Fault::lasting("/clusters/", FaultKind::Slow(Duration::from_secs(2)))];
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"1s\"\n".to_owned();
-    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n"));
+    state.faults = vec![Fault::lasting("/clusters/", FaultKind::Slow(Duration::from_secs(2)))];
+    let simulator = simulator(state).await;
+    let setup = ExporterBuilder::new(&simulator).set("poll.interval", "1s").project(PROJECT);
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
+    setup.write(&folder);
     let mut command = command_of("/bin/sh");
     let binary = env!("CARGO_BIN_EXE_atlas-backup-exporter");
     command.current_dir(folder.path()).args([

@@ -1,6 +1,7 @@
 //! The command line and wrong configurations, as a person meets them.
 
-use crate::support::harness::{PROJECT, command};
+use crate::support::atlas::PROJECT;
+use crate::support::exporter::command;
 
 /// Runs it in a folder with `toml` as its configuration; returns the exit code, standard output and standard error.
 async fn run(

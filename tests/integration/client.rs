@@ -4,27 +4,27 @@ use std::time::Duration;
 
 use atlas_simulator::{Cluster, Job, JobOutcome, Simulator};
 
+use crate::support::atlas::{atlas_state, exports, requests, simulator};
 use crate::support::authority::Authority;
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::Exporter;
 use crate::support::fault_proxy::{FaultProxy, Step, Way};
-use crate::support::harness::{Exporter, Setup, exports, requests, simulator, world};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 async fn clusters() -> Simulator {
     let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]);
-    simulator(world(NAMES.map(|name| (name, cluster())))).await
+    simulator(atlas_state(NAMES.map(|name| (name, cluster())))).await
 }
 
 /// An exporter that asks `front`, and trusts whom `bundle` names.
-pub(crate) async fn start(mut setup: Setup, front: &FaultProxy, bundle: &str) -> Exporter {
+pub(crate) async fn start(builder: ExporterBuilder, front: &FaultProxy, bundle: &str) -> Exporter {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ca.pem"), bundle).unwrap();
-    setup.base_url = front.url();
-    setup.atlas.push_str("ca_file = \"ca.pem\"\n");
-    setup.start_in(folder).await
+    builder.base_url(&front.url()).set("atlas.ca_file", "ca.pem").start_in(folder).await
 }
 
-fn is_up(scrape: &crate::support::harness::Scrape) -> bool {
+fn is_up(scrape: &crate::support::scrape::Scrape) -> bool {
     NAMES.iter().all(|name| scrape.up(name) == Some(1.0))
 }
 
@@ -32,7 +32,7 @@ fn is_up(scrape: &crate::support::harness::Scrape) -> bool {
 async fn many_requests_share_few_connections() {
     let (simulator, authority) = (clusters().await, Authority::new());
     let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
-    let exporter = start(Setup::new(&simulator), &front, &authority.pem()).await;
+    let exporter = start(ExporterBuilder::new(&simulator), &front, &authority.pem()).await;
     assert!(is_up(&exporter.polled_again(10.0).await));
     let asked = requests(&simulator, "");
     // Four polls may be under way at once, and readings of discovery and details besides them.
@@ -47,7 +47,7 @@ async fn many_requests_share_few_connections() {
 async fn a_reload_takes_a_bundle_that_has_changed() {
     let (simulator, authority, other) = (clusters().await, Authority::new(), Authority::new());
     let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
-    let exporter = start(Setup::new(&simulator), &front, &other.pem()).await;
+    let exporter = start(ExporterBuilder::new(&simulator), &front, &other.pem()).await;
     let scrape = exporter.polled().await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"tls\""), Some(1.0), "{}", exporter.log());
     assert_eq!(requests(&simulator, ""), 0);
@@ -69,7 +69,7 @@ async fn bundle_without_newlines_is_trusted_as_a_whole() {
     let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
     let key = "-----BEGIN EC PARAMETERS-----BggqhkjOPQMBBw==-----END EC PARAMETERS-----";
     let bundle = format!("\u{feff}Our roots{}{key}{}", other.pem().trim_end(), authority.pem().trim_end());
-    let exporter = start(Setup::new(&simulator), &front, &bundle.replace('\n', "\r\n")).await;
+    let exporter = start(ExporterBuilder::new(&simulator), &front, &bundle.replace('\n', "\r\n")).await;
     assert!(is_up(&exporter.polled().await), "{}", exporter.log());
     let said = "msg=\"skipped a section that is not a certificate\" file=ca.pem line=";
     assert!(exporter.log().contains(said), "{}", exporter.log());
@@ -79,7 +79,7 @@ async fn bundle_without_newlines_is_trusted_as_a_whole() {
 async fn a_reload_of_the_same_bundle_keeps_connections_and_token() {
     let (simulator, authority) = (clusters().await, Authority::new());
     let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
-    let exporter = start(Setup::new(&simulator), &front, &authority.pem()).await;
+    let exporter = start(ExporterBuilder::new(&simulator), &front, &authority.pem()).await;
     exporter.polled_again(2.0).await;
     let before = front.accepted();
     std::fs::write(exporter.folder.path().join("ca.pem"), format!("# renewed\n{}", authority.pem())).unwrap();
@@ -101,9 +101,7 @@ async fn requests_go_through_the_tunnel_of_a_proxy_and_nothing_is_said_in_clear(
     let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
     let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
     let address = proxy.plain_url().replace("http://", "http://jane:pa55-w0rd@");
-    let mut setup = Setup::new(&simulator);
-    setup.environment = vec![("HTTPS_PROXY", address)];
-    setup.flags = vec!["--log.level=trace"];
+    let setup = ExporterBuilder::new(&simulator).env("HTTPS_PROXY", address).flag("--log.level=trace");
     let exporter = start(setup, &front, &authority.pem()).await;
     assert!(is_up(&exporter.polled_again(3.0).await));
     assert_eq!(front.accepted(), proxy.accepted(), "someone went past the proxy");
@@ -151,7 +149,9 @@ async fn proxy_of_any_variable_is_used_and_logged() {
         proxy.set(Way::Tunnel).await;
         let before = proxy.heard().len();
         let variable = environment.iter().find(|(_, value)| !value.is_empty()).unwrap().0;
-        let setup = Setup { environment: environment.clone(), ..Setup::new(&simulator) };
+        let setup = environment
+            .iter()
+            .fold(ExporterBuilder::new(&simulator), |builder, (name, value)| builder.env(name, value));
         let exporter = start(setup, &front, &authority.pem()).await;
         assert!(is_up(&exporter.polled().await), "{environment:?}: {}", exporter.log());
         assert!(proxy.heard()[before..].contains(heard), "{environment:?}: {}", &proxy.heard()[before..]);
@@ -168,12 +168,11 @@ async fn check_tells_the_proxy_and_what_is_ignored() {
     let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
-    let setup =
-        Setup { base_url: front.url(), atlas: "ca_file = \"ca.pem\"\n".to_owned(), ..Setup::new(&simulator) };
-    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
+    let setup = ExporterBuilder::new(&simulator).base_url(&front.url()).set("atlas.ca_file", "ca.pem");
+    setup.write(&folder);
     let with_password = proxy.plain_url().replace("http://", "http://jane:pa55@");
     let check = async |arguments: &[&str], environment: &[(&str, &str)]| {
-        let mut command = crate::support::harness::command();
+        let mut command = crate::support::exporter::command();
         command.current_dir(folder.path()).arg("check").args(arguments).envs(environment.iter().copied());
         let output = command.output().await.unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
@@ -222,7 +221,7 @@ async fn what_is_in_the_way_is_named() {
         ),
     ] {
         proxy.set(way).await;
-        let setup = Setup { environment: vec![("HTTPS_PROXY", proxy.plain_url())], ..Setup::new(&simulator) };
+        let setup = ExporterBuilder::new(&simulator).env("HTTPS_PROXY", proxy.plain_url());
         let exporter = start(setup, &front, &authority.pem()).await;
         exporter.polled().await;
         let host = front.url().replace("https://", "");
@@ -233,7 +232,7 @@ async fn what_is_in_the_way_is_named() {
 
     // A name with so long a part does not resolve anywhere, and no resolver beyond this machine is asked for it.
     let name = format!("http://{}.test:80", "a".repeat(64));
-    let setup = Setup { environment: vec![("HTTPS_PROXY", name)], ..Setup::new(&simulator) };
+    let setup = ExporterBuilder::new(&simulator).env("HTTPS_PROXY", name);
     let exporter = start(setup, &front, &authority.pem()).await;
     let scrape = exporter.polled().await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"connect\""), Some(1.0));
@@ -249,9 +248,9 @@ async fn no_proxy_goes_past_it() {
     let (simulator, authority) = (clusters().await, Authority::new());
     let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
     let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
-    let mut setup = Setup::new(&simulator);
-    setup.environment =
-        vec![("HTTPS_PROXY", proxy.plain_url()), ("NO_PROXY", "elsewhere.test,localhost".to_owned())];
+    let setup = ExporterBuilder::new(&simulator)
+        .env("HTTPS_PROXY", proxy.plain_url())
+        .env("NO_PROXY", "elsewhere.test,localhost");
     let exporter = start(setup, &front, &authority.pem()).await;
     assert!(is_up(&exporter.polled().await));
     assert_eq!(proxy.accepted(), 0);
@@ -261,10 +260,11 @@ async fn no_proxy_goes_past_it() {
 async fn nothing_that_is_said_over_plain_http_passes_a_proxy() {
     let simulator = clusters().await;
     let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
-    let mut setup = Setup::new(&simulator);
-    setup.environment =
-        ["HTTP_PROXY", "http_proxy", "ALL_PROXY"].map(|name| (name, proxy.plain_url())).into();
-    let exporter = setup.start().await;
+    let exporter = ["HTTP_PROXY", "http_proxy", "ALL_PROXY"]
+        .into_iter()
+        .fold(ExporterBuilder::new(&simulator), |builder, name| builder.env(name, proxy.plain_url()))
+        .start()
+        .await;
     assert!(is_up(&exporter.polled().await));
     assert_eq!((proxy.accepted(), requests(&simulator, &exports("a")) > 0), (0, true));
     assert!(exporter.log().contains(" proxy=none"), "{}", exporter.log());

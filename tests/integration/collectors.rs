@@ -12,9 +12,10 @@ use atlas_simulator::{
     Schedule, Simulator, Snapshot, TokenBucket,
 };
 
-use crate::support::harness::{
-    Exporter, PROJECT, Scrape, Setup, by_service_account, command, requests, simulator, world,
-};
+use crate::support::atlas::{PROJECT, atlas_state, requests, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::{Exporter, command};
+use crate::support::scrape::Scrape;
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -27,12 +28,9 @@ fn cluster(more: impl IntoIterator<Item = Snapshot>) -> Cluster {
     Cluster { snapshots: exported.into_iter().chain(more).collect(), ..Cluster::with(jobs) }
 }
 
-/// Details are read five times a second; `more` are keys of `[collectors]`.
-fn setup(simulator: &Simulator, more: &str) -> Setup {
-    Setup {
-        discovery: format!("interval = \"500ms\"\n[collectors]\ninterval = \"200ms\"\n{more}"),
-        ..Setup::new(simulator)
-    }
+/// Collectors read five times a second.
+fn setup(simulator: &Simulator) -> ExporterBuilder {
+    ExporterBuilder::new(simulator).set("discovery.interval", "500ms").set("collectors.interval", "200ms")
 }
 
 fn change(simulator: &Simulator, name: &str, change: impl FnOnce(&mut Cluster)) {
@@ -77,11 +75,11 @@ async fn snapshots_read(exporter: &Exporter) -> Scrape {
 
 #[tokio::test]
 async fn a_detail_that_is_out_of_service_holds_up_no_poll() {
-    let simulator = simulator(world([("prod", cluster([]))])).await;
+    let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     let wait = vec![("retry-after", "3600".to_owned())];
     let down = FaultKind::Status(503, "OUT_OF_SERVICE", wait);
     simulator.state().faults.push(Fault::lasting("/exportBuckets", down));
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "buckets") == Some(0.0)).await;
     let scrape = exporter.polled_again(5.0).await;
     assert_eq!((scrape.up("prod"), up(&scrape, "snapshots")), (Some(1.0), Some(1.0)));
@@ -91,14 +89,14 @@ async fn a_detail_that_is_out_of_service_holds_up_no_poll() {
 async fn a_bucket_that_is_gone_is_told_of_each_cluster_that_exports_to_it() {
     let elsewhere = Schedule { bucket: "5f0e5a3b9c1d4e6f8a7b0002".to_owned(), ..Schedule::default() };
     let other = Cluster { schedule: elsewhere, ..cluster([]) };
-    let simulator = simulator(world([("prod", cluster([])), ("other", other)])).await;
+    let simulator = simulator(atlas_state([("prod", cluster([])), ("other", other)])).await;
     let second = ExportBucket {
         id: "5f0e5a3b9c1d4e6f8a7b0002".to_owned(),
         name: "backups \"two\"".to_owned(),
         provider: "AZURE".to_owned(),
     };
     change_project(&simulator, |project| project.buckets.push(second));
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     let missing = |scrape: &Scrape| ["prod", "other"].map(|name| scrape.value("bucket_missing", name, ""));
     let scrape = exporter.until(|scrape| missing(scrape) == [Some(0.0), Some(0.0)]).await;
     let info: Vec<_> =
@@ -129,11 +127,11 @@ async fn a_bucket_that_is_gone_is_told_of_each_cluster_that_exports_to_it() {
 
 #[tokio::test]
 async fn details_that_hang_do_not_hold_up_a_poll() {
-    let simulator = simulator(world([("prod", cluster([]))])).await;
+    let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     for path in ["/snapshots", "/events", "/exportBuckets"] {
         simulator.state().faults.push(Fault::lasting(path, FaultKind::Hang));
     }
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     let scrape = exporter.polled_again(10.0).await;
     assert_eq!((scrape.up("prod"), up(&scrape, "events")), (Some(1.0), None));
     assert_eq!(exporter.get("/-/ready").await.status(), 200);
@@ -141,16 +139,14 @@ async fn details_that_hang_do_not_hold_up_a_poll() {
 
 #[tokio::test]
 async fn a_detail_that_is_switched_off_is_not_read() {
-    let simulator = simulator(world([("prod", cluster([]))])).await;
-    let exporter = setup(&simulator, "snapshots = false\nevents = false\n").start().await;
+    let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
+    let exporter = setup(&simulator).without_collectors(&["snapshots", "events"]).start().await;
     exporter.until(|scrape| up(scrape, "buckets") == Some(1.0)).await;
     let scrape = exporter.polled_again(3.0).await;
     assert_eq!((up(&scrape, "snapshots"), up(&scrape, "events")), (None, None));
     assert_eq!(requests(&simulator, "/snapshots") + requests(&simulator, "/events"), 0);
     // A reload switches them on at once, and off.
-    let file = exporter.folder.path().join("config.toml");
-    std::fs::write(&file, setup(&simulator, "buckets = false\n").toml()).unwrap();
-    exporter.signal("HUP");
+    exporter.reload(&setup(&simulator).without_collectors(&["buckets"]));
     let scrape = exporter
         .until(|scrape| {
             ["snapshots", "events", "buckets"].map(|detail| up(scrape, detail))
@@ -158,30 +154,27 @@ async fn a_detail_that_is_switched_off_is_not_read() {
         })
         .await;
     assert!(scrape.of("mongodbatlas_backup_export_bucket_info").is_empty());
-    std::fs::write(&file, setup(&simulator, "snapshots = false\n").toml()).unwrap();
-    exporter.signal("HUP");
+    exporter.reload(&setup(&simulator).without_collectors(&["snapshots"]));
     exporter.until(|scrape| up(scrape, "snapshots").is_none() && awaiting(scrape, "prod").is_none()).await;
-    std::fs::write(&file, setup(&simulator, "events = false\n").toml()).unwrap();
-    exporter.signal("HUP");
+    exporter.reload(&setup(&simulator).without_collectors(&["events"]));
     exporter.until(|scrape| up(scrape, "events").is_none() && up(scrape, "snapshots") == Some(1.0)).await;
 }
 
 #[tokio::test]
 async fn a_secret_that_ends_is_told_by_the_end_of_its_client_id() {
-    let simulator = simulator(world([("prod", cluster([]))])).await;
+    let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     simulator.state().accounts[0].id = "mdb_sa_id_0123456789abcdef01234567".to_owned();
-    let dated = |day: &str| {
-        let credentials = by_service_account();
-        let credentials = credentials.replace("mdb_sa_id_1", "mdb_sa_id_0123456789abcdef01234567");
-        Setup { credentials: format!("{credentials}expires_at = {day}\n"), ..setup(&simulator, "") }
+    let dated = |day: toml::Value| {
+        setup(&simulator)
+            .set("atlas.service_account.client_id", "mdb_sa_id_0123456789abcdef01234567")
+            .set("atlas.service_account.expires_at", day)
     };
-    let exporter = dated("\"2030-01-01\"").start().await;
+    let exporter = dated("2030-01-01".into()).start().await;
     let expiry = "mongodbatlas_credential_expiry_timestamp_seconds{client_id=\"234567\"}";
     let scrape = exporter.ready().await;
     assert_eq!(scrape.0[expiry], 1_893_456_000.0);
     assert!(!exporter.get("/metrics").await.text().await.unwrap().contains("0123456789abcdef"));
-    std::fs::write(exporter.folder.path().join("config.toml"), dated("2030-01-02T00:00:00Z").toml()).unwrap();
-    exporter.signal("HUP");
+    exporter.reload(&dated(toml::Value::Datetime("2030-01-02T00:00:00Z".parse().unwrap())));
     exporter.until(|scrape| scrape.0[expiry] == 1_893_542_400.0).await;
     assert_eq!(requests(&simulator, "/api/oauth/token"), 1, "the same account, and the same token");
 
@@ -202,12 +195,10 @@ async fn a_secret_that_ends_is_told_by_the_end_of_its_client_id() {
 
 #[tokio::test]
 async fn once_shows_the_details_too() {
-    let world: AtlasState = world([("prod", cluster([Snapshot::taken(HOUR, "daily")]))]);
-    let simulator = simulator(world).await;
+    let state: AtlasState = atlas_state([("prod", cluster([Snapshot::taken(HOUR, "daily")]))]);
+    let simulator = simulator(state).await;
     tell(&simulator, Event::new(FAILED, Some("prod"), HOUR));
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.toml"), Setup::new(&simulator).toml()).unwrap();
-    let out = command().current_dir(folder.path()).arg("--once").output().await.unwrap();
+    let out = ExporterBuilder::new(&simulator).run(&["--once"]).await;
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let scrape = Scrape::parse(&String::from_utf8(out.stdout).unwrap());
     assert_eq!(awaiting(&scrape, "prod"), Some(1.0));
@@ -217,22 +208,21 @@ async fn once_shows_the_details_too() {
 
 #[tokio::test]
 async fn a_reload_moves_the_age_of_details() {
-    let simulator = simulator(world([("prod", cluster([]))])).await;
-    let exporter = setup(&simulator, "").start().await;
+    let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
+    let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| scrape.value("bucket_missing", "prod", "").is_some()).await;
-    let calm = Setup { discovery: "[collectors]\ninterval = \"1h\"\n".to_owned(), ..Setup::new(&simulator) };
-    std::fs::write(exporter.folder.path().join("config.toml"), calm.toml()).unwrap();
-    exporter.signal("HUP");
+    let calm = ExporterBuilder::new(&simulator).set("collectors.interval", "1h");
+    exporter.reload(&calm);
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(exporter.scrape().await.value("bucket_missing", "prod", ""), Some(0.0));
 }
 
 #[tokio::test]
 async fn once_does_not_wait_for_ever() {
-    let simulator = simulator(world([("prod", cluster([]))])).await;
+    let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     simulator.state().faults.push(Fault::lasting("/exportBuckets", FaultKind::Hang));
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.toml"), Setup::new(&simulator).toml()).unwrap();
+    ExporterBuilder::new(&simulator).write(&folder);
     let once = command().current_dir(folder.path()).arg("--once").output();
     let out = tokio::time::timeout(Duration::from_secs(20), once).await.expect("it ends").unwrap();
     assert_eq!(out.status.code(), Some(1), "nobody knows of the buckets");
@@ -243,10 +233,10 @@ async fn once_does_not_wait_for_ever() {
 #[tokio::test]
 async fn the_page_tells_of_recovery() {
     let prod = cluster([Snapshot::taken(HOUR, "daily")]);
-    let simulator = simulator(world([("prod", prod), ("never", Cluster::default())])).await;
+    let simulator = simulator(atlas_state([("prod", prod), ("never", Cluster::default())])).await;
     tell(&simulator, Event::new(FAILED, Some("prod"), HOUR));
     tell(&simulator, Event::new(FAILED, Some("never"), HOUR * 50));
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     exporter
         .until(|scrape| {
             event(scrape, "prod").is_some()

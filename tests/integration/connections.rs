@@ -9,7 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::Command;
 
-use crate::support::harness::{Exporter, Scrape, Setup, command, simulator, world};
+use crate::support::atlas::{atlas_state, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::{Exporter, command};
+use crate::support::scrape::Scrape;
 
 fn address(exporter: &Exporter) -> &str {
     exporter.url.strip_prefix("http://").unwrap()
@@ -30,8 +33,8 @@ pub(crate) async fn rest(client: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn who_asks_nothing_is_hung_up_on() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let exporter = Setup::new(&simulator).start().await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     let start = Instant::now();
     let (mut silent, mut slow) = (connect(&exporter).await, connect(&exporter).await);
     let drip = async {
@@ -48,8 +51,8 @@ async fn who_asks_nothing_is_hung_up_on() {
 
 #[tokio::test]
 async fn a_crowd_that_asks_nothing_keeps_nobody_out() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let exporter = Setup::new(&simulator).start().await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
     let mut crowd = Vec::new();
     for _ in 0..700 {
@@ -98,8 +101,8 @@ async fn a_crowd_leaves_descriptors_for_atlas() {
 
 #[tokio::test]
 async fn odd_requests_are_refused_and_nothing_else_happens() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let exporter = Setup::new(&simulator).start().await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     let long = "x".repeat(20_000);
     for (request, status) in [
         (format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"), "431"),
@@ -132,17 +135,21 @@ async fn odd_requests_are_refused_and_nothing_else_happens() {
 }
 
 /// An exporter with so much to tell that no socket takes all of it, and two clients that do not read what they have asked for.
-pub(crate) async fn with_clients_that_do_not_read(
-    flags: Vec<&'static str>,
-) -> (Simulator, Exporter, Vec<TcpStream>) {
+pub(crate) async fn with_clients_that_do_not_read(flags: &[&str]) -> (Simulator, Exporter, Vec<TcpStream>) {
     let one_success = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]);
-    let mut world = world([("prod", one_success())]);
-    let project = world.projects.values_mut().next().unwrap();
+    let mut state = atlas_state([("prod", one_success())]);
+    let project = state.projects.values_mut().next().unwrap();
     project.clusters.extend((0..1000).map(|number| (format!("cluster-{number}"), one_success())));
     project.budget.per_minute = 100_000;
-    let simulator = simulator(world).await;
-    let poll = "interval = \"60s\"\ntimeout = \"30s\"\nconcurrency = 64\n".to_owned();
-    let exporter = Setup { poll, flags, ..Setup::new(&simulator) }.start().await;
+    let simulator = simulator(state).await;
+    let exporter = flags
+        .iter()
+        .fold(ExporterBuilder::new(&simulator), |builder, flag| builder.flag(flag))
+        .set("poll.interval", "60s")
+        .set("poll.timeout", "30s")
+        .set("poll.concurrency", 64)
+        .start()
+        .await;
     exporter.polled().await;
     let mut clients = Vec::new();
     for _ in 0..2 {
@@ -159,7 +166,7 @@ pub(crate) async fn with_clients_that_do_not_read(
 
 #[tokio::test]
 async fn more_scrapes_than_allowed_are_told_to_come_back() {
-    let (_simulator, exporter, mut slow) = with_clients_that_do_not_read(vec!["--web.max-requests=2"]).await;
+    let (_simulator, exporter, mut slow) = with_clients_that_do_not_read(&["--web.max-requests=2"]).await;
     for path in ["/metrics", "/"] {
         let refused = exporter.get(path).await;
         assert_eq!(refused.status(), 503);

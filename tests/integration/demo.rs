@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::harness::{Exporter, command};
+use crate::support::exporter::{Exporter, command};
 
 #[tokio::test]
 async fn the_demo_needs_neither_a_certificate_nor_a_proxy() {

@@ -6,9 +6,10 @@ use atlas_simulator::{
     Account, Cluster, ClusterKind, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Project, Schedule, Scheme,
 };
 
-use crate::support::harness::{
-    Exporter, PROJECT, SECRET, Scrape, Setup, add, exports, requests, simulator, world,
-};
+use crate::support::atlas::{PROJECT, SECRET, add_cluster, atlas_state, exports, requests, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::Exporter;
+use crate::support::scrape::Scrape;
 
 const ANALYTICS: &str = "32b6e34b3d91647abb20e7b9";
 const FOREIGN: &str = "32b6e34b3d91647abb20e7ba";
@@ -18,16 +19,16 @@ fn cluster() -> Cluster {
 }
 
 /// All of a project, discovered three times a second.
-fn all_of_project(setup: Setup) -> Setup {
+fn all_of_project(setup: ExporterBuilder) -> ExporterBuilder {
     watching(setup, format!("[[projects]]\nid = \"{PROJECT}\"\n"))
 }
 
-fn all_of_organization(setup: Setup) -> Setup {
+fn all_of_organization(setup: ExporterBuilder) -> ExporterBuilder {
     watching(setup, format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"))
 }
 
-fn watching(setup: Setup, watched: String) -> Setup {
-    Setup { watched: Some(watched), discovery: "interval = \"300ms\"\n".to_owned(), ..setup }
+fn watching(setup: ExporterBuilder, watched: String) -> ExporterBuilder {
+    setup.targets(watched).set("discovery.interval", "300ms")
 }
 
 fn by_project(scrape: &Scrape, name: &str, project: &str) -> Option<f64> {
@@ -49,7 +50,7 @@ fn names(scrape: &Scrape) -> Vec<String> {
 
 #[tokio::test]
 async fn every_cluster_with_cloud_backup_is_found_and_the_others_are_counted() {
-    let simulator = simulator(world([
+    let simulator = simulator(atlas_state([
         ("prod", cluster()),
         ("asleep", Cluster { paused: true, ..cluster() }),
         ("free", Cluster { kind: ClusterKind::SharedTier, ..cluster() }),
@@ -58,7 +59,7 @@ async fn every_cluster_with_cloud_backup_is_found_and_the_others_are_counted() {
         ("careless", Cluster { backup_disabled: true, ..cluster() }),
     ]))
     .await;
-    let exporter = all_of_project(Setup::new(&simulator)).start().await;
+    let exporter = all_of_project(ExporterBuilder::new(&simulator)).start().await;
     let scrape = exporter.ready().await;
     assert_eq!(names(&scrape), ["asleep", "prod"]);
     assert!(
@@ -84,20 +85,20 @@ async fn every_cluster_with_cloud_backup_is_found_and_the_others_are_counted() {
 
 #[tokio::test]
 async fn flex_cluster_of_an_old_listing_is_counted() {
-    let simulator = simulator(world([("prod", cluster())])).await;
+    let simulator = simulator(atlas_state([("prod", cluster())])).await;
     let regions = |provider| format!(r#"[{{"regionConfigs":[{{"providerName":"{provider}"}}]}}]"#);
     let (flex, prod) = (regions("FLEX"), regions("AWS"));
     let listing = format!(
         r#"{{"results":[{{"name":"old","replicationSpecs":{flex}}},{{"name":"prod","replicationSpecs":{prod}}}]}}"#
     );
     simulator.state().faults = vec![Fault::lasting("/clusters$", FaultKind::Body(listing.leak()))];
-    let scrape = all_of_project(Setup::new(&simulator)).start().await.ready().await;
+    let scrape = all_of_project(ExporterBuilder::new(&simulator)).start().await.ready().await;
     assert_eq!((names(&scrape), left_out(&scrape, "flex")), (vec!["prod".to_owned()], Some(1.0)));
 }
 
 #[tokio::test]
 async fn patterns_take_what_they_match_and_names_what_they_name() {
-    let simulator = simulator(world([
+    let simulator = simulator(atlas_state([
         ("prod", cluster()),
         ("report-eu", cluster()),
         ("report-us", cluster()),
@@ -107,11 +108,10 @@ async fn patterns_take_what_they_match_and_names_what_they_name() {
         ("flex", Cluster { kind: ClusterKind::Flex, ..cluster() }),
     ]))
     .await;
-    let mut setup = all_of_project(Setup::new(&simulator));
-    setup.watched = Some(format!(
+    let setup = all_of_project(ExporterBuilder::new(&simulator)).targets(format!(
         "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\", \"prod-ue\", \"report-*\", \"careless\", \"flex\", \"nothing-*\"]\n"
     ));
-    add(&simulator, "prod-eu", cluster());
+    add_cluster(&simulator, "prod-eu", cluster());
     let exporter = setup.start().await;
     let scrape = exporter.ready().await;
     assert_eq!(names(&scrape), ["careless", "flex", "prod", "prod-ue", "report-eu", "report-us"]);
@@ -144,17 +144,18 @@ async fn patterns_take_what_they_match_and_names_what_they_name() {
 
 #[tokio::test]
 async fn an_organization_brings_every_project_and_a_projects_own_entry_wins() {
-    let mut world = world([("prod", cluster()), ("test", cluster())]);
-    world.projects.insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
+    let mut state = atlas_state([("prod", cluster()), ("test", cluster())]);
+    state.projects.insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
     let foreign = Project { organization: "5f0e5a3b9c1d4e6f8a7bffff".to_owned(), ..Project::new("foreign") };
-    world.projects.insert(FOREIGN.to_owned(), foreign.with("abroad", cluster()));
-    let simulator = simulator(world).await;
-    let mut setup = all_of_organization(Setup::new(&simulator));
+    state.projects.insert(FOREIGN.to_owned(), foreign.with("abroad", cluster()));
+    let simulator = simulator(state).await;
     let own =
         format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\nexpected_interval = \"12h\"\n");
-    setup.watched =
-        Some(own + &setup.watched.unwrap() + "expected_interval = \"2d\"\nexport_expected = true\n");
-    let exporter = setup.start().await;
+    let exporter = all_of_organization(ExporterBuilder::new(&simulator))
+        .append("expected_interval = \"2d\"\nexport_expected = true\n")
+        .append(&own)
+        .start()
+        .await;
     let scrape = exporter.ready().await;
     assert_eq!(names(&scrape), ["prod", "warehouse"]);
     let expected = |name| scrape.value("expected_interval_seconds", name, "");
@@ -170,18 +171,18 @@ async fn an_organization_brings_every_project_and_a_projects_own_entry_wins() {
 
 #[tokio::test]
 async fn what_is_new_appears_and_what_is_gone_vanishes() {
-    let simulator = simulator(world([("stays", cluster()), ("goes", cluster())])).await;
-    let exporter = all_of_organization(Setup::new(&simulator)).start().await;
+    let simulator = simulator(atlas_state([("stays", cluster()), ("goes", cluster())])).await;
+    let exporter = all_of_organization(ExporterBuilder::new(&simulator)).start().await;
     let before = exporter.ready().await;
     assert_eq!(names(&before), ["goes", "stays"]);
     // Time for another poll: what comes and goes may be found sooner than that.
     tokio::time::sleep(Duration::from_millis(400)).await;
     {
-        let mut world = simulator.state();
-        let project = world.projects.get_mut(PROJECT).unwrap();
+        let mut state = simulator.state();
+        let project = state.projects.get_mut(PROJECT).unwrap();
         project.clusters.remove("goes");
         project.clusters.insert("new".to_owned(), cluster());
-        world.projects.insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
+        state.projects.insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
     }
     let after = exporter.until(|scrape| names(scrape) == ["new", "stays", "warehouse"]).await;
     assert!(!after.0.keys().any(|series| series.contains("\"goes\"")), "{after:#?}");
@@ -220,8 +221,8 @@ async fn keeps_its_figures(exporter: &Exporter) {
 
 #[tokio::test]
 async fn a_failed_discovery_keeps_what_is_known_and_says_so() {
-    let simulator = simulator(world([("a", cluster()), ("b", cluster())])).await;
-    let exporter = all_of_organization(Setup::new(&simulator)).start().await;
+    let simulator = simulator(atlas_state([("a", cluster()), ("b", cluster())])).await;
+    let exporter = all_of_organization(ExporterBuilder::new(&simulator)).start().await;
     let good = exporter.ready().await;
     let at =
         |scrape: &Scrape| by_project(scrape, "last_discovery_success_timestamp_seconds", PROJECT).unwrap();
@@ -258,9 +259,12 @@ async fn a_failed_discovery_keeps_what_is_known_and_says_so() {
     }
     // A listing that cannot be read from the first time on: the names that are configured are watched all the same.
     simulator.state().faults = vec![Fault::lasting("/clusters$", refused())];
-    let mut setup = Setup::new(&simulator);
-    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\", \"b*\"]\n"));
-    let scrape = setup.start().await.ready().await;
+    let scrape = ExporterBuilder::new(&simulator)
+        .targets(format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\", \"b*\"]\n"))
+        .start()
+        .await
+        .ready()
+        .await;
     assert_eq!(names(&scrape), ["a"]);
     assert_eq!(by_project(&scrape, "discovery_success", PROJECT), Some(0.0));
     assert_eq!(by_project(&scrape, "last_discovery_success_timestamp_seconds", PROJECT), None);
@@ -269,10 +273,10 @@ async fn a_failed_discovery_keeps_what_is_known_and_says_so() {
 
 #[tokio::test]
 async fn nothing_is_ready_or_empty_before_the_first_discovery() {
-    let mut world = world([("a", cluster())]);
-    world.faults = vec![Fault::passing("/clusters$", FaultKind::Slow(Duration::from_secs(2)), 1)];
-    let simulator = simulator(world).await;
-    let exporter = all_of_organization(Setup::new(&simulator)).start().await;
+    let mut state = atlas_state([("a", cluster())]);
+    state.faults = vec![Fault::passing("/clusters$", FaultKind::Slow(Duration::from_secs(2)), 1)];
+    let simulator = simulator(state).await;
+    let exporter = all_of_organization(ExporterBuilder::new(&simulator)).start().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(exporter.get("/-/ready").await.status(), 503);
     assert_eq!(names(&exporter.ready().await), ["a"]);
@@ -280,17 +284,17 @@ async fn nothing_is_ready_or_empty_before_the_first_discovery() {
 
 #[tokio::test]
 async fn a_long_listing_is_read_to_its_end() {
-    let mut world = world([]);
-    let project = world.projects.get_mut(PROJECT).unwrap();
+    let mut state = atlas_state([]);
+    let project = state.projects.get_mut(PROJECT).unwrap();
     for i in 0..1100 {
         project
             .clusters
             .insert(format!("c{i:04}"), Cluster { kind: ClusterKind::SharedTier, ..Cluster::default() });
     }
     project.clusters.insert("zzz-the-last".to_owned(), cluster());
-    let simulator = simulator(world).await;
-    let mut setup = all_of_project(Setup::new(&simulator));
-    setup.discovery.clear();
+    let simulator = simulator(state).await;
+    let mut setup = all_of_project(ExporterBuilder::new(&simulator));
+    setup = setup.unset("discovery.interval");
     let scrape = setup.start().await.ready().await;
     assert_eq!(names(&scrape), ["zzz-the-last"]);
     assert_eq!(left_out(&scrape, "shared_tier"), Some(1100.0));
@@ -304,7 +308,7 @@ async fn the_schedule_says_what_is_expected() {
         created_at: Some("2026-01-02T03:04:05Z".parse().unwrap()),
         ..cluster()
     };
-    let simulator = simulator(world([
+    let simulator = simulator(atlas_state([
         ("daily", scheduled(true, Some("daily"))),
         ("weekly", scheduled(true, Some("WEEKLY"))),
         ("monthly", scheduled(true, Some("monthly"))),
@@ -314,7 +318,7 @@ async fn the_schedule_says_what_is_expected() {
         ("off", scheduled(false, Some("now and then"))),
     ]))
     .await;
-    let exporter = all_of_project(Setup::new(&simulator)).start().await;
+    let exporter = all_of_project(ExporterBuilder::new(&simulator)).start().await;
     let scrape = exporter.ready().await;
     for (name, auto, days) in [
         ("daily", 1.0, Some(1.0)),
@@ -369,10 +373,9 @@ async fn the_configuration_has_the_last_word_on_what_is_expected() {
         ("export_expected = true\n", Some(86_400.0), None, Some(1.0)),
         ("export_expected = false\nexpected_interval = \"1d 6h\"\n", Some(108_000.0), None, Some(0.0)),
     ] {
-        let simulator = simulator(world([("daily", cluster()), ("off", off.clone())])).await;
-        let mut setup = all_of_project(Setup::new(&simulator));
-        setup.watched = setup.watched.map(|watched| watched + entry);
-        let scrape = setup.start().await.ready().await;
+        let simulator = simulator(atlas_state([("daily", cluster()), ("off", off.clone())])).await;
+        let scrape =
+            all_of_project(ExporterBuilder::new(&simulator)).append(entry).start().await.ready().await;
         assert_eq!(scrape.value("expected_interval_seconds", "daily", ""), daily, "{entry}");
         assert_eq!(scrape.value("expected_interval_seconds", "off", ""), without, "{entry}");
         assert_eq!(scrape.value("export_expected", "off", ""), must, "{entry}");
@@ -381,11 +384,11 @@ async fn the_configuration_has_the_last_word_on_what_is_expected() {
 
 #[tokio::test]
 async fn two_organizations_are_two() {
-    let mut world = world([("a", cluster())]);
+    let mut state = atlas_state([("a", cluster())]);
     let other = "5f0e5a3b9c1d4e6f8a7bffff";
     let foreign = Project { organization: other.to_owned(), ..Project::new("foreign") };
-    world.projects.insert(FOREIGN.to_owned(), foreign.with("abroad", cluster()));
-    world.accounts = vec![
+    state.projects.insert(FOREIGN.to_owned(), foreign.with("abroad", cluster()));
+    state.accounts = vec![
         Account {
             projects: Some(vec![PROJECT.to_owned()]),
             ..Account::new(Scheme::ServiceAccount, "mdb_sa_id_1", SECRET)
@@ -395,20 +398,20 @@ async fn two_organizations_are_two() {
             ..Account::new(Scheme::ServiceAccount, "mdb_sa_id_2", "other")
         },
     ];
-    let simulator = simulator(world).await;
+    let simulator = simulator(state).await;
     let both = format!(
         "[[organizations]]\nid = \"{ORGANIZATION}\"\n[[organizations]]\nid = \"{other}\"\n[organizations.service_account]\nclient_id = \"mdb_sa_id_2\"\nclient_secret = \"other\"\n"
     );
-    let scrape = watching(Setup::new(&simulator), both).start().await.ready().await;
+    let scrape = watching(ExporterBuilder::new(&simulator), both).start().await.ready().await;
     assert_eq!((scrape.up("a"), scrape.up("abroad")), (Some(1.0), Some(1.0)), "{scrape:#?}");
     assert_eq!(scrape.of("mongodbatlas_backup_export_organization_discovery_success").len(), 2);
 }
 
 #[tokio::test]
 async fn a_named_cluster_that_goes_and_comes_back_has_its_schedule_back() {
-    let simulator = simulator(world([("a", cluster()), ("b", cluster())])).await;
+    let simulator = simulator(atlas_state([("a", cluster()), ("b", cluster())])).await;
     let named = format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\", \"b\"]\n");
-    let exporter = watching(Setup::new(&simulator), named).start().await;
+    let exporter = watching(ExporterBuilder::new(&simulator), named).start().await;
     exporter.ready().await;
     simulator.state().projects.get_mut(PROJECT).unwrap().clusters.remove("a");
     let gone = exporter.until(|scrape| scrape.value("auto_export_enabled", "a", "").is_none()).await;
@@ -418,17 +421,17 @@ async fn a_named_cluster_that_goes_and_comes_back_has_its_schedule_back() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(requests(&simulator, "/a/backup/schedule"), asked);
     assert_eq!(exporter.scrape().await.up("a"), Some(0.0), "it is configured, so it is watched");
-    add(&simulator, "a", cluster());
+    add_cluster(&simulator, "a", cluster());
     exporter.until(|scrape| scrape.value("auto_export_enabled", "a", "") == Some(1.0)).await;
 }
 
 #[tokio::test]
 async fn an_odd_entry_of_a_listing_costs_itself_and_no_other() {
-    let simulator = simulator(world([("a", cluster()), ("b", cluster()), ("new", cluster())])).await;
-    let exporter = all_of_organization(Setup::new(&simulator)).start().await;
+    let simulator = simulator(atlas_state([("a", cluster()), ("b", cluster()), ("new", cluster())])).await;
+    let exporter = all_of_organization(ExporterBuilder::new(&simulator)).start().await;
     exporter.ready().await;
     // "b" has become unreadable, and "c" has come.
-    add(&simulator, "c", cluster());
+    add_cluster(&simulator, "c", cluster());
     let odd =
         r#"{"results":[{"name":"a","createDate":"soon"},{"paused":"who knows"},{"name":".."},{"name":"c"}]}"#;
     simulator.state().faults = vec![Fault::lasting("/clusters$", FaultKind::Body(odd))];
@@ -454,11 +457,11 @@ async fn an_odd_entry_of_a_listing_costs_itself_and_no_other() {
 
 #[tokio::test]
 async fn listings_that_go_round_in_circles_end() {
-    let mut world = world([("a", cluster())]);
-    world.faults = vec![Fault::lasting("/clusters$", FaultKind::CirclingPages)];
-    let simulator = simulator(world).await;
-    let mut setup = all_of_project(Setup::new(&simulator));
-    setup.discovery.clear();
+    let mut state = atlas_state([("a", cluster())]);
+    state.faults = vec![Fault::lasting("/clusters$", FaultKind::CirclingPages)];
+    let simulator = simulator(state).await;
+    let mut setup = all_of_project(ExporterBuilder::new(&simulator));
+    setup = setup.unset("discovery.interval");
     let scrape = setup.start().await;
     scrape.ready().await;
     assert!(requests(&simulator, "/clusters?") <= 4, "{}", requests(&simulator, "/clusters?"));
@@ -466,17 +469,17 @@ async fn listings_that_go_round_in_circles_end() {
 
 #[tokio::test]
 async fn each_resource_is_asked_for_in_its_version() {
-    let simulator = simulator(world([("a", cluster())])).await;
-    all_of_organization(Setup::new(&simulator)).start().await.ready().await;
+    let simulator = simulator(atlas_state([("a", cluster())])).await;
+    all_of_organization(ExporterBuilder::new(&simulator)).start().await.ready().await;
     let version = |date: &str| format!("application/vnd.atlas.{date}+json");
-    let world = simulator.state();
+    let state = simulator.state();
     for (part, date) in [
         ("/orgs/", "2023-01-01"),
         ("/clusters?", "2024-08-05"),
         ("/schedule", "2024-08-05"),
         ("/exports", "2024-05-30"),
     ] {
-        let mut seen = world.requests.iter().filter(|seen| seen.line.contains(part)).peekable();
+        let mut seen = state.requests.iter().filter(|seen| seen.line.contains(part)).peekable();
         assert!(seen.peek().is_some(), "{part}");
         assert!(seen.all(|seen| seen.accept == version(date)), "{part}");
     }

@@ -6,7 +6,10 @@ use atlas_simulator::{
     Cluster, ClusterKind, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Project, Simulator,
 };
 
-use crate::support::harness::{Exporter, PROJECT, Scrape, Setup, command, requests, simulator, world};
+use crate::support::atlas::{PROJECT, atlas_state, requests, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::Exporter;
+use crate::support::scrape::Scrape;
 
 const SANDBOX: &str = "32b6e34b3d91647abb20e7b9";
 const ANALYTICS: &str = "32b6e34b3d91647abb20e7ba";
@@ -17,32 +20,26 @@ fn cluster() -> Cluster {
 
 /// `payments` with `prod`, `test-a` and `test-free`; `sandbox-1` with `play`; `analytics` with `warehouse`.
 async fn three_projects() -> Simulator {
-    let mut world = world([
+    let mut state = atlas_state([
         ("prod", cluster()),
         ("test-a", cluster()),
         ("test-free", Cluster { kind: ClusterKind::SharedTier, ..cluster() }),
     ]);
-    world.projects.insert(SANDBOX.to_owned(), Project::new("sandbox-1").with("play", cluster()));
-    world.projects.insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
-    simulator(world).await
+    state.projects.insert(SANDBOX.to_owned(), Project::new("sandbox-1").with("play", cluster()));
+    state.projects.insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
+    simulator(state).await
 }
 
 fn organization(keys: &str) -> String {
     format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n{keys}\n")
 }
 
-fn watching(simulator: &Simulator, watched: &str) -> Setup {
-    Setup {
-        watched: Some(watched.to_owned()),
-        discovery: "interval = \"300ms\"\n".to_owned(),
-        ..Setup::new(simulator)
-    }
+fn watching(simulator: &Simulator, watched: &str) -> ExporterBuilder {
+    ExporterBuilder::new(simulator).targets(watched.to_owned()).set("discovery.interval", "300ms")
 }
 
-async fn check(setup: &Setup) -> (Option<i32>, String) {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
-    let output = command().current_dir(folder.path()).arg("check").output().await.unwrap();
+async fn check(setup: &ExporterBuilder) -> (Option<i32>, String) {
+    let output = setup.run(&["check"]).await;
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use atlas_simulator::{Cluster, ClusterKind, Fault, FaultKind, Job, JobOutcome};
 use tokio::net::TcpListener;
 
-use crate::support::harness::{Setup, exports, requests, simulator, world};
+use crate::support::atlas::{atlas_state, exports, requests, simulator};
+use crate::support::builder::ExporterBuilder;
 
 fn one_success() -> Cluster {
     Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)])
@@ -19,13 +20,13 @@ fn status(status: u16, code: &'static str) -> FaultKind {
 async fn a_redirect_is_not_followed_and_what_is_final_is_asked_for_once_a_poll() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let redirect = FaultKind::Redirect(format!("http://{}/elsewhere", elsewhere.local_addr().unwrap()));
-    let mut world = world([("redirected", one_success()), ("deleted", one_success())]);
-    world.faults = vec![
+    let mut state = atlas_state([("redirected", one_success()), ("deleted", one_success())]);
+    state.faults = vec![
         Fault::lasting(&exports("redirected"), redirect),
         Fault::lasting(&exports("deleted"), status(404, "CLUSTER_NOT_FOUND")),
     ];
-    let simulator = simulator(world).await;
-    let scrape = Setup::new(&simulator).start().await.polled_again(3.0).await;
+    let simulator = simulator(state).await;
+    let scrape = ExporterBuilder::new(&simulator).start().await.polled_again(3.0).await;
     for name in ["redirected", "deleted"] {
         // The last one may be under way.
         let polls = scrape.value("polls_total", name, "").unwrap() as usize;
@@ -41,16 +42,21 @@ async fn what_passes_is_tried_again_within_the_poll() {
     let limited = |seconds: &str| {
         FaultKind::Status(429, "RATE_LIMITED_TOKEN_BUCKET", vec![("retry-after", seconds.to_owned())])
     };
-    let mut world = world([("thrice", one_success()), ("wait", one_success()), ("half", one_success())]);
-    world.faults = vec![
+    let mut state =
+        atlas_state([("thrice", one_success()), ("wait", one_success()), ("half", one_success())]);
+    state.faults = vec![
         Fault::passing(&exports("thrice"), status(503, "E"), 3),
         Fault::passing(&exports("wait"), limited("2"), 1),
         Fault::passing(&exports("half"), FaultKind::Truncated, 1),
     ];
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"60s\"\ntimeout = \"15s\"\n".to_owned();
-    let scrape = setup.start().await.polled().await;
+    let simulator = simulator(state).await;
+    let scrape = ExporterBuilder::new(&simulator)
+        .set("poll.interval", "60s")
+        .set("poll.timeout", "15s")
+        .start()
+        .await
+        .polled()
+        .await;
     for (name, tries) in [("thrice", 4), ("wait", 2), ("half", 2)] {
         assert_eq!(scrape.up(name), Some(1.0), "{name}");
         assert_eq!(requests(&simulator, &exports(name)), tries, "{name}");
@@ -62,12 +68,11 @@ async fn what_passes_is_tried_again_within_the_poll() {
 
 #[tokio::test]
 async fn a_listing_of_endless_pages_ends() {
-    let mut world = world([("prod", one_success())]);
-    world.faults = vec![Fault::lasting(&exports("prod"), FaultKind::EndlessPages)];
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"60s\"\ntimeout = \"20s\"\n".to_owned();
-    let exporter = setup.start().await;
+    let mut state = atlas_state([("prod", one_success())]);
+    state.faults = vec![Fault::lasting(&exports("prod"), FaultKind::EndlessPages)];
+    let simulator = simulator(state).await;
+    let exporter =
+        ExporterBuilder::new(&simulator).set("poll.interval", "60s").set("poll.timeout", "20s").start().await;
     let scrape = exporter.polled().await;
     assert!(exporter.log().contains("a listing of more than 200 pages"), "{}", exporter.log());
     assert_eq!(
@@ -82,13 +87,17 @@ async fn a_listing_of_endless_pages_ends() {
 async fn retry_after_may_be_a_date() {
     let in_three_seconds = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
     let date = in_three_seconds.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    let mut world = world([("prod", one_success())]);
+    let mut state = atlas_state([("prod", one_success())]);
     let limited = FaultKind::Status(429, "RATE_LIMITED", vec![("retry-after", date)]);
-    world.faults = vec![Fault::passing("/prod/", limited, 1)];
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"60s\"\ntimeout = \"15s\"\n".to_owned();
-    let scrape = setup.start().await.polled().await;
+    state.faults = vec![Fault::passing("/prod/", limited, 1)];
+    let simulator = simulator(state).await;
+    let scrape = ExporterBuilder::new(&simulator)
+        .set("poll.interval", "60s")
+        .set("poll.timeout", "15s")
+        .start()
+        .await
+        .polled()
+        .await;
     assert_eq!(scrape.up("prod"), Some(1.0));
     // The date has no parts of a second, and half a second comes on top.
     let waited = scrape.value("last_poll_duration_seconds", "prod", "").unwrap();
@@ -98,10 +107,8 @@ async fn retry_after_may_be_a_date() {
 #[tokio::test]
 async fn a_flex_cluster_and_an_unknown_one_are_told_apart() {
     let flex = Cluster { kind: ClusterKind::Flex, ..Cluster::default() };
-    let simulator = simulator(world([("flex", flex)])).await;
-    let mut setup = Setup::new(&simulator);
-    setup.clusters.push("gone".to_owned());
-    let exporter = setup.start().await;
+    let simulator = simulator(atlas_state([("flex", flex)])).await;
+    let exporter = ExporterBuilder::new(&simulator).clusters(["flex", "gone"]).start().await;
     let scrape = exporter.polled().await;
     assert_eq!(scrape.value("last_poll_error_info", "flex", "reason=\"bad_request\""), Some(1.0));
     assert_eq!(scrape.value("last_poll_error_info", "gone", "reason=\"not_found\""), Some(1.0));
@@ -110,14 +117,14 @@ async fn a_flex_cluster_and_an_unknown_one_are_told_apart() {
 
 #[tokio::test]
 async fn an_answer_that_repeats_credentials_is_masked() {
-    let mut world = world([("prod", one_success())]);
-    world.faults = vec![Fault::lasting(
+    let mut state = atlas_state([("prod", one_success())]);
+    state.faults = vec![Fault::lasting(
         &exports("prod"),
         FaultKind::Body(r#"{"error":"Authorization: Bearer eyJ0b2tlbg and mdb_sa_sk_never_to_be_seen"}"#),
     )];
-    world.faults.push(Fault::lasting("/schedule", FaultKind::Status(403, "Bearer eyJ0b2tlbg==", Vec::new())));
-    let simulator = simulator(world).await;
-    let exporter = Setup::new(&simulator).start().await;
+    state.faults.push(Fault::lasting("/schedule", FaultKind::Status(403, "Bearer eyJ0b2tlbg==", Vec::new())));
+    let simulator = simulator(state).await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.ready().await;
     assert!(exporter.get("/").await.text().await.unwrap().contains("REDACTED"));
     for page in [exporter.log(), exporter.get("/").await.text().await.unwrap()] {

@@ -19,7 +19,7 @@ use tokio_util::either::Either;
 
 use crate::connections::connect;
 use crate::support::certificates::{Authority, Issued};
-use crate::support::harness::Exporter;
+use crate::support::exporter::Exporter;
 use crate::web::{serve, tls};
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];

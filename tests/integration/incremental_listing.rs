@@ -5,7 +5,10 @@ use std::time::Duration;
 use atlas_simulator::{Cluster, Entry, Job, JobOutcome, Order, Simulator};
 use jiff::Timestamp;
 
-use crate::support::harness::{Exporter, PROJECT, Scrape, Setup, requests, simulator, world};
+use crate::support::atlas::{PROJECT, atlas_state, requests, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::Exporter;
+use crate::support::scrape::Scrape;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -33,18 +36,23 @@ fn jobs(scrape: &Scrape) -> (Option<f64>, Option<f64>) {
     (scrape.value("jobs", "prod", "Successful"), scrape.value("jobs", "prod", "Failed"))
 }
 
-async fn start(cluster: Cluster, poll: &str) -> (Simulator, Exporter) {
-    let simulator = simulator(world([("prod", cluster)])).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = format!("interval = \"200ms\"\n{poll}\n");
-    let exporter = setup.start().await;
+async fn start(cluster: Cluster) -> (Simulator, Exporter) {
+    start_with(cluster, |builder| builder).await
+}
+
+async fn start_with(
+    cluster: Cluster,
+    configure: impl Fn(ExporterBuilder) -> ExporterBuilder,
+) -> (Simulator, Exporter) {
+    let simulator = simulator(atlas_state([("prod", cluster)])).await;
+    let exporter = configure(ExporterBuilder::new(&simulator)).start().await;
     exporter.polled().await;
     (simulator, exporter)
 }
 
 #[tokio::test]
 async fn after_a_full_walk_only_the_first_page_is_read() {
-    let (simulator, exporter) = start(history(1200), "").await;
+    let (simulator, exporter) = start(history(1200)).await;
     let scrape = exporter.polled_again(5.0).await;
     assert_eq!(jobs(&scrape), (Some(1080.0), Some(120.0)));
     assert_eq!(scrape.value("failures_since_last_success", "prod", ""), Some(0.0));
@@ -53,16 +61,16 @@ async fn after_a_full_walk_only_the_first_page_is_read() {
     let pages = own(&scrape, "listing_pages_read_total");
     assert!(heads >= 5.0 && (heads - 1.0..=heads).contains(&(pages - 3.0)), "{heads} {pages}");
     assert_eq!(requests(&simulator, "itemsPerPage=100&pageNum=2"), 0);
-    let world = simulator.state();
+    let state = simulator.state();
     assert!(
-        world.requests.iter().all(|seen| seen.gzip || !seen.line.contains("/exports")),
+        state.requests.iter().all(|seen| seen.gzip || !seen.line.contains("/exports")),
         "a page is compressed"
     );
 }
 
 #[tokio::test]
 async fn what_happens_on_the_first_page_is_seen_without_a_full_walk() {
-    let (simulator, exporter) = start(history(1200), "").await;
+    let (simulator, exporter) = start(history(1200)).await;
     let life = Duration::from_millis(800);
     change(&simulator, |cluster| {
         let end = JobOutcome::Failed("KMS".to_owned(), "no key".to_owned());
@@ -81,7 +89,7 @@ async fn what_happens_on_the_first_page_is_seen_without_a_full_walk() {
 
 #[tokio::test]
 async fn what_happens_behind_it_makes_the_next_poll_read_everything() {
-    let (simulator, exporter) = start(history(1200), "").await;
+    let (simulator, exporter) = start(history(1200)).await;
     exporter.polled_again(2.0).await;
     // Atlas forgets the oldest job, which failed.
     change(&simulator, |cluster| drop(cluster.jobs.pop()));
@@ -103,7 +111,7 @@ async fn a_listing_without_order_or_count_is_always_read_to_its_end() {
     let mut shuffled = Cluster { order: Order::AsGiven, ..history(600) };
     fastrand::Rng::with_seed(7).shuffle(&mut shuffled.jobs);
     for cluster in [shuffled, Cluster { total_count: Some(599), ..history(600) }] {
-        let (simulator, exporter) = start(cluster, "").await;
+        let (simulator, exporter) = start(cluster).await;
         let scrape = exporter.polled_again(4.0).await;
         assert_eq!(jobs(&scrape), (Some(540.0), Some(60.0)));
         assert_eq!(requests(&simulator, HEAD), 0);
@@ -113,7 +121,8 @@ async fn a_listing_without_order_or_count_is_always_read_to_its_end() {
 
 #[tokio::test]
 async fn full_walks_come_back_on_their_interval() {
-    let (_simulator, exporter) = start(history(600), "full_listing_interval = \"1s\"").await;
+    let (_simulator, exporter) =
+        start_with(history(600), |builder| builder.set("poll.full_listing_interval", "1s")).await;
     let unseen = |scrape: &Scrape| own(scrape, "full_listings_total") >= 3.0;
     let scrape = exporter.until(unseen).await;
     let polls = scrape.value("polls_total", "prod", "").unwrap();
@@ -122,7 +131,8 @@ async fn full_walks_come_back_on_their_interval() {
 
 #[tokio::test]
 async fn it_can_be_switched_off() {
-    let (simulator, exporter) = start(history(600), "incremental = false").await;
+    let (simulator, exporter) =
+        start_with(history(600), |builder| builder.set("poll.incremental", false)).await;
     let scrape = exporter.polled_again(4.0).await;
     assert_eq!(jobs(&scrape), (Some(540.0), Some(60.0)));
     assert_eq!(requests(&simulator, HEAD), 0);

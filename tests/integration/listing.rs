@@ -6,7 +6,8 @@ use atlas_simulator::{Cluster, Entry, Fault, FaultKind, Job, JobOutcome, Order, 
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::support::harness::{PROJECT, Setup, exports, requests, simulator, world};
+use crate::support::atlas::{PROJECT, atlas_state, exports, requests, simulator};
+use crate::support::builder::ExporterBuilder;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -26,8 +27,8 @@ async fn a_failure_after_successes() {
         Job::ended(HOUR, failed("KMS_KEY_DISABLED")),
         Job::ended(HOUR * 2, JobOutcome::Cancelled),
     ];
-    let simulator = simulator(world([("prod", Cluster::with(jobs.clone()))])).await;
-    let scrape = Setup::new(&simulator).start().await.polled().await;
+    let simulator = simulator(atlas_state([("prod", Cluster::with(jobs.clone()))])).await;
+    let scrape = ExporterBuilder::new(&simulator).start().await.polled().await;
     let value = |name, label| scrape.value(name, "prod", label);
     assert_eq!(scrape.up("prod"), Some(1.0));
     assert_eq!(value("jobs", "state=\"Failed\""), Some(2.0));
@@ -61,7 +62,7 @@ async fn running_sharded_stuck_empty_and_odd_ones() {
                "exportStatus": {"exportedCollections": -2_147_483_648_i64, "totalCollections": -1}}),
     ];
     let odd = Cluster { jobs: odd.into_iter().map(Entry::Raw).collect(), ..Cluster::default() };
-    let simulator = simulator(world([
+    let simulator = simulator(atlas_state([
         ("running", Cluster::with([running])),
         ("stuck", Cluster::with([stuck.clone()])),
         ("sharded", Cluster::with([sharded])),
@@ -70,7 +71,7 @@ async fn running_sharded_stuck_empty_and_odd_ones() {
         ("odd", odd),
     ]))
     .await;
-    let exporter = Setup::new(&simulator).start().await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     let scrape = exporter.polled().await;
     let ratio = scrape.value("progress_ratio", "running", "").unwrap();
     assert!((0.45..0.55).contains(&ratio), "{ratio}");
@@ -108,10 +109,12 @@ async fn a_job_is_followed_through_its_life() {
         running: Duration::from_secs(3),
         ..Job::ended(Duration::ZERO, failed("E"))
     };
-    let simulator =
-        simulator(world([("prod", Cluster::with([Job::ended(HOUR, JobOutcome::Successful), job.clone()]))]))
-            .await;
-    let exporter = Setup::new(&simulator).start().await;
+    let simulator = simulator(atlas_state([(
+        "prod",
+        Cluster::with([Job::ended(HOUR, JobOutcome::Successful), job.clone()]),
+    )]))
+    .await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     let queued = exporter.until(|scrape| scrape.latest_state("prod") == Some("Queued")).await;
     assert_eq!(
         queued.value("last_progress_timestamp_seconds", "prod", ""),
@@ -168,10 +171,8 @@ async fn every_page_is_read_whatever_the_order_the_overlap_and_the_count() {
         ("unlinked", Cluster { unlinked: true, ..shuffled }),
         ("whole-pages", Cluster::with(long_history().into_iter().take(1000))),
     ];
-    let simulator = simulator(world(variants)).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"60s\"\n".to_owned();
-    let scrape = setup.start().await.polled().await;
+    let simulator = simulator(atlas_state(variants)).await;
+    let scrape = ExporterBuilder::new(&simulator).set("poll.interval", "60s").start().await.polled().await;
     for name in ["newest-first", "oldest-first", "overlapping", "overstated", "shuffled", "unlinked"] {
         let count = |state| scrape.value("jobs", name, state);
         assert_eq!((count("Failed"), count("Successful")), (Some(1.0), Some(1202.0)), "{name}");
@@ -197,8 +198,9 @@ async fn a_page_may_repeat_as_long_as_the_listing_goes_on() {
     let page = |number: usize| jobs[number * 500..(number + 1) * 500].iter().cloned();
     let jobs = [0, 0, 1, 1, 2, 2, 3].into_iter().flat_map(page).collect();
     let simulator =
-        simulator(world([("prod", Cluster { jobs, order: Order::AsGiven, ..Cluster::default() })])).await;
-    let scrape = Setup::new(&simulator).start().await.polled().await;
+        simulator(atlas_state([("prod", Cluster { jobs, order: Order::AsGiven, ..Cluster::default() })]))
+            .await;
+    let scrape = ExporterBuilder::new(&simulator).start().await.polled().await;
     assert_eq!(scrape.up("prod"), Some(1.0), "{scrape:#?}");
     assert_eq!(scrape.value("jobs", "prod", "Successful"), Some(2000.0));
 }
@@ -210,10 +212,10 @@ async fn a_restart_in_the_middle_of_a_failure_changes_no_figure() {
         Job::ended(HOUR * 20, failed("E")),
         Job::ended(HOUR, JobOutcome::Never),
     ];
-    let simulator = simulator(world([("prod", Cluster::with(jobs))])).await;
+    let simulator = simulator(atlas_state([("prod", Cluster::with(jobs))])).await;
     let mut seen = Vec::new();
     for _ in 0..2 {
-        let exporter = Setup::new(&simulator).start().await;
+        let exporter = ExporterBuilder::new(&simulator).start().await;
         let mut scrape = exporter.ready().await;
         scrape.0.retain(|series, _| {
             series.starts_with("mongodbatlas_backup_export_")
@@ -230,9 +232,9 @@ async fn a_restart_in_the_middle_of_a_failure_changes_no_figure() {
 async fn names_are_escaped_in_paths_labels_and_pages() {
     let name = "we ird/näme#<b>%2F_";
     let simulator =
-        simulator(world([(name, Cluster::with([Job::ended(HOUR, JobOutcome::Successful)]))])).await;
+        simulator(atlas_state([(name, Cluster::with([Job::ended(HOUR, JobOutcome::Successful)]))])).await;
     simulator.state().projects.get_mut(PROJECT).unwrap().name = "<script>\"pay\\ments\"\n".to_owned();
-    let exporter = Setup::new(&simulator).start().await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     let scrape = exporter.polled().await;
     assert_eq!(scrape.up(name), Some(1.0));
     assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains(r#"project="<script>\"pay\\ments\" ""#));
@@ -247,29 +249,28 @@ async fn names_are_escaped_in_paths_labels_and_pages() {
 
 #[tokio::test]
 async fn the_id_stands_in_for_a_project_name_that_cannot_be_read() {
-    let mut world = world([("prod", Cluster::default())]);
+    let mut state = atlas_state([("prod", Cluster::default())]);
     let refused = FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
-    world.faults.push(Fault::lasting(&format!("groups/{PROJECT}$"), refused));
-    let simulator = simulator(world).await;
-    let scrape = Setup::new(&simulator).start().await.polled().await;
+    state.faults.push(Fault::lasting(&format!("groups/{PROJECT}$"), refused));
+    let simulator = simulator(state).await;
+    let scrape = ExporterBuilder::new(&simulator).start().await.polled().await;
     assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains(&format!("project=\"{PROJECT}\"")));
     simulator.state().faults.clear();
     " ".clone_into(&mut simulator.state().projects.get_mut(PROJECT).unwrap().name);
-    let scrape = Setup::new(&simulator).start().await.polled().await;
+    let scrape = ExporterBuilder::new(&simulator).start().await.polled().await;
     assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains(&format!("project=\"{PROJECT}\"")));
 }
 
 #[tokio::test]
 async fn log_names_few_of_many_clusters() {
     let many = (0..40).map(|number| (&*format!("prod-{number}").leak(), Cluster::default()));
-    let simulator = simulator(world(many)).await;
+    let simulator = simulator(atlas_state(many)).await;
     let named: Vec<_> = (0..40).map(|number| format!("missing-{number}")).chain(["*".to_owned()]).collect();
-    let setup = Setup {
-        watched: Some(format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = {named:?}\n")),
-        discovery: "interval = \"300ms\"\n".to_owned(),
-        ..Setup::new(&simulator)
-    };
-    let exporter = setup.start().await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .targets(format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = {named:?}\n"))
+        .set("discovery.interval", "300ms")
+        .start()
+        .await;
     exporter.until(|scrape| scrape.up("prod-39").is_some()).await;
     simulator.state().projects.get_mut(PROJECT).unwrap().clusters.clear();
     exporter.until(|scrape| scrape.value("polls_total", "prod-39", "").is_none()).await;

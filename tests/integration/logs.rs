@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use atlas_simulator::{Cluster, Entry, Event, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Project};
 
+use crate::support::atlas::{PROJECT, atlas_state, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::command;
 use crate::support::fault_proxy::{FaultProxy, Step, Way};
-use crate::support::harness::{PROJECT, Setup, by_api_key, by_service_account, command, simulator, world};
 
 const MESSAGE: &str = "access \"denied\" isn't\nby the bucket\u{7} policy = nobody";
 
@@ -26,11 +28,9 @@ fn failing() -> Cluster {
 
 #[tokio::test]
 async fn the_reason_of_a_failed_job_is_logged_once() {
-    let simulator = simulator(world([("prod", failing())])).await;
+    let simulator = simulator(atlas_state([("prod", failing())])).await;
     for format in ["--log.format=json", "--log.format=logfmt"] {
-        let mut setup = Setup::new(&simulator);
-        setup.flags = vec![format];
-        let exporter = setup.start().await;
+        let exporter = ExporterBuilder::new(&simulator).flag(format).start().await;
         exporter.polled_again(4.0).await;
         let log = exporter.log();
         let lines: Vec<_> = log.lines().filter(|line| line.contains("does not retry")).collect();
@@ -75,13 +75,12 @@ async fn failed_jobs_have_a_bound_however_many_and_long_they_are() {
         Job::ended(Duration::from_hours(hours), end)
     };
     for format in ["--log.format=json", "--log.format=logfmt"] {
-        let simulator = simulator(world([("prod", Cluster::with((1..=20).map(failed)))])).await;
-        let mut setup = Setup::new(&simulator);
-        setup.flags = vec![format];
+        let simulator = simulator(atlas_state([("prod", Cluster::with((1..=20).map(failed)))])).await;
+        let setup = ExporterBuilder::new(&simulator).flag(format);
         let mut exporter = setup.start().await;
         exporter.polled_again(2.0).await;
         for _ in 0..3 {
-            crate::support::harness::add(&simulator, "prod", Cluster::with((1..=20).map(failed)));
+            crate::support::atlas::add_cluster(&simulator, "prod", Cluster::with((1..=20).map(failed)));
             exporter.polled_again(2.0).await;
         }
         exporter.signal("TERM");
@@ -111,7 +110,8 @@ async fn failed_jobs_have_a_bound_however_many_and_long_they_are() {
 #[tokio::test]
 async fn answers_that_always_differ_have_a_bounded_log() {
     const ANSWERS: usize = 40;
-    let simulator = simulator(world([("prod", Cluster::default()), ("good", Cluster::default())])).await;
+    let simulator =
+        simulator(atlas_state([("prod", Cluster::default()), ("good", Cluster::default())])).await;
     let front = FaultProxy::before(&simulator, Way::Plain).await;
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
@@ -125,12 +125,14 @@ async fn answers_that_always_differ_have_a_bounded_log() {
         );
         vec![Step::Send(format!("{head}{}\r\n\r\n{body}", body.len()).into_bytes())]
     };
-    front.answer(&crate::support::harness::exports("prod"), Some(Arc::new(differ)));
-    let mut setup = Setup::new(&simulator);
-    setup.base_url = front.plain_url();
-    setup.poll = "interval = \"100ms\"\ntimeout = \"5s\"\n".to_owned();
-    setup.flags = vec!["--log.level=debug"];
-    let exporter = setup.start().await;
+    front.answer(&crate::support::atlas::exports("prod"), Some(Arc::new(differ)));
+    let exporter = ExporterBuilder::new(&simulator)
+        .base_url(&front.plain_url())
+        .set("poll.interval", "100ms")
+        .set("poll.timeout", "5s")
+        .flag("--log.level=debug")
+        .start()
+        .await;
     exporter.until(|scrape| scrape.up("good") == Some(1.0) && asked.load(Ordering::Relaxed) >= ANSWERS).await;
     let log = exporter.log();
     let lines = log.lines().filter(|line| line.contains("msg=\"the poll failed\"")).count();
@@ -144,7 +146,7 @@ async fn restart_does_not_repeat_what_is_resolved_or_old() {
     let failed = |hours, code: &str| job(hours, JobOutcome::Failed(code.to_owned(), MESSAGE.to_owned()));
     // Asked for more than a day ago, but it failed within the last.
     let late = Job { running: Duration::from_hours(20), ..failed(30, "LATE") };
-    let simulator = simulator(world([
+    let simulator = simulator(atlas_state([
         ("resolved", Cluster::with([failed(5, "RESOLVED"), job(3, JobOutcome::Successful)])),
         ("old", Cluster::with([job(60, JobOutcome::Successful), failed(26, "OLD")])),
         ("late", Cluster::with([late])),
@@ -152,7 +154,7 @@ async fn restart_does_not_repeat_what_is_resolved_or_old() {
     ]))
     .await;
     for _ in 0..2 {
-        let exporter = Setup::new(&simulator).start().await;
+        let exporter = ExporterBuilder::new(&simulator).start().await;
         exporter.polled_again(3.0).await;
         let log = exporter.log();
         for (code, times) in [("RESOLVED", 0), ("OLD", 0), ("LATE", 1), ("RECENT", 1)] {
@@ -165,7 +167,7 @@ async fn restart_does_not_repeat_what_is_resolved_or_old() {
 async fn event_without_a_job_is_logged_once() {
     let hour = Duration::from_hours(1);
     let failed = Job::ended(hour * 2, JobOutcome::Failed("CODE".to_owned(), MESSAGE.to_owned()));
-    let simulator = simulator(world([
+    let simulator = simulator(atlas_state([
         ("alone", Cluster::with([Job::ended(hour * 30, JobOutcome::Successful)])),
         ("jobless", Cluster::default()),
         ("with-job", Cluster::with([failed])),
@@ -178,10 +180,8 @@ async fn event_without_a_job_is_logged_once() {
         let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some(cluster), hour * age + hour / 2);
         simulator.state().projects.get_mut(PROJECT).unwrap().events.push(event);
     }
-    let mut setup = Setup::new(&simulator);
-    setup.discovery.push_str("[collectors]\ninterval = \"300ms\"\n");
-    let exporter = setup.start().await;
-    let told = |scrape: &crate::support::harness::Scrape| {
+    let exporter = ExporterBuilder::new(&simulator).set("collectors.interval", "300ms").start().await;
+    let told = |scrape: &crate::support::scrape::Scrape| {
         scrape.of("mongodbatlas_backup_export_last_auto_export_failure_event_timestamp_seconds").len()
     };
     exporter.until(|scrape| told(scrape) == 5).await;
@@ -198,17 +198,12 @@ async fn event_without_a_job_is_logged_once() {
 
 #[tokio::test]
 async fn expired_secret_is_warned_of_once() {
-    let simulator = simulator(world([("a", Cluster::default()), ("b", Cluster::default())])).await;
+    let simulator = simulator(atlas_state([("a", Cluster::default()), ("b", Cluster::default())])).await;
     let other = "32b6e34b3d91647abb20e7b9";
     simulator.state().projects.insert(other.to_owned(), Project::new("other"));
-    let setup = Setup {
-        credentials: format!("{}expires_at = \"2020-01-31\"\n", by_service_account()),
-        watched: Some(format!(
+    let exporter = ExporterBuilder::new(&simulator).set("atlas.service_account.expires_at", "2020-01-31").targets(format!(
             "[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{other}\"\n[[organizations]]\nid = \"{ORGANIZATION}\"\n"
-        )),
-        ..Setup::new(&simulator)
-    };
-    let exporter = setup.start().await;
+        )).start().await;
     exporter.ready().await;
     let log = exporter.log();
     let lines: Vec<_> = log.lines().filter(|line| line.contains("has expired")).collect();
@@ -224,21 +219,21 @@ async fn expired_secret_is_warned_of_once() {
 async fn a_job_that_fails_after_a_newer_one_succeeded_is_logged_too() {
     let hour = Duration::from_hours(1);
     let older = Job { running: hour * 9, ..Job::ended(hour * 2, JobOutcome::Successful) };
-    let simulator = simulator(world([(
+    let simulator = simulator(atlas_state([(
         "prod",
         Cluster::with([older.clone(), Job::ended(hour, JobOutcome::Successful)]),
     )]))
     .await;
-    let exporter = Setup::new(&simulator).start().await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
     {
-        let mut world = simulator.state();
+        let mut state = simulator.state();
         let failed = Job {
             outcome: JobOutcome::Failed("LATE".to_owned(), MESSAGE.to_owned()),
             running: hour / 2,
             ..older
         };
-        world.projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().jobs[0] =
+        state.projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().jobs[0] =
             Entry::Job(failed);
     }
     let scrape = exporter.until(|scrape| scrape.value("jobs", "prod", "Failed") == Some(1.0)).await;
@@ -249,9 +244,9 @@ async fn a_job_that_fails_after_a_newer_one_succeeded_is_logged_too() {
 
 #[tokio::test]
 async fn sunset_is_logged_once_for_each_resource() {
-    let simulator = simulator(world([("a", Cluster::default()), ("b", Cluster::default())])).await;
+    let simulator = simulator(atlas_state([("a", Cluster::default()), ("b", Cluster::default())])).await;
     simulator.state().headers.push(("sunset", "Sat, 31 Dec 2030 23:59:59 GMT".to_owned()));
-    let exporter = Setup { discovery: "interval = \"200ms\"\n".to_owned(), ..Setup::new(&simulator) };
+    let exporter = ExporterBuilder::new(&simulator).set("discovery.interval", "200ms");
     let exporter = exporter.start().await;
     let resources = ["clusters", "events", "export_buckets", "exports", "project", "schedule", "snapshots"];
     let logged = |resource: &str| exporter.log().matches(&format!(" resource={resource} ")).count();
@@ -267,11 +262,9 @@ async fn sunset_is_logged_once_for_each_resource() {
 
 #[tokio::test]
 async fn not_even_the_chattiest_log_holds_a_secret() {
-    let simulator = simulator(world([("prod", failing())])).await;
-    for credentials in [Setup::new(&simulator).credentials, by_api_key()] {
-        let mut setup = Setup { credentials, ..Setup::new(&simulator) };
-        setup.flags = vec!["--log.level=trace"];
-        let exporter = setup.start().await;
+    let simulator = simulator(atlas_state([("prod", failing())])).await;
+    for builder in [ExporterBuilder::new(&simulator), ExporterBuilder::new(&simulator).api_key()] {
+        let exporter = builder.flag("--log.level=trace").start().await;
         exporter.polled_again(2.0).await;
         exporter.assert_no_secret().await;
     }
@@ -279,12 +272,12 @@ async fn not_even_the_chattiest_log_holds_a_secret() {
 
 #[tokio::test]
 async fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     simulator
         .state()
         .faults
         .push(Fault::lasting("/prod/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new())));
-    let exporter = Setup::new(&simulator).start().await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled_again(4.0).await;
     assert_eq!(exporter.log().matches("the poll failed").count(), 1, "{}", exporter.log());
     assert!(exporter.log().contains("reason=not_found"), "{}", exporter.log());

@@ -7,7 +7,9 @@ use atlas_simulator::{Cluster, Simulator};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::support::harness::{Scrape, Setup, exports, requests, simulator, world};
+use crate::support::atlas::{atlas_state, exports, requests, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::scrape::Scrape;
 
 /// Longest time for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,7 +27,7 @@ const FILL_BOTH: &str = "head -c 65536 /dev/zero; head -c 65536 /dev/zero >&2;";
 /// Starts the exporter in a shell that does `first` before, with its pipes.
 fn start(simulator: &Simulator, first: &str, arguments: &[&str]) -> Piped {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.toml"), Setup::new(simulator).toml()).unwrap();
+    ExporterBuilder::new(simulator).write(&folder);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
@@ -83,7 +85,7 @@ fn polls(scrape: &Scrape) -> f64 {
 
 #[tokio::test]
 async fn log_that_is_never_read_blocks_nothing() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let mut exporter = start(&simulator, FILL_ERROR, &["--log.level=debug"]);
     exporter.until(|scrape| polls(scrape) >= 3.0).await;
     exporter.signal("TERM");
@@ -95,7 +97,7 @@ async fn log_that_is_never_read_blocks_nothing() {
 
 #[tokio::test]
 async fn log_that_is_closed_is_counted_and_ends_nothing() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let mut exporter = start(&simulator, "", &["--log.level=debug"]);
     exporter.child.stderr.take();
     let dropped = |scrape: &Scrape| scrape.0["mongodbatlas_backup_exporter_log_lines_dropped_total"];
@@ -106,7 +108,7 @@ async fn log_that_is_closed_is_counted_and_ends_nothing() {
 
 #[tokio::test]
 async fn output_that_is_never_read_does_not_keep_it_alive() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     for (arguments, code) in [(&["--once"][..], 1), (&["check"], 1), (&["check", "--output=json"], 1)] {
         for signal in ["TERM", "INT"] {
             let before = requests(&simulator, &exports("prod"));

@@ -8,17 +8,18 @@ use atlas_simulator::{
 };
 use serde_json::Value;
 
-use crate::support::harness::{
-    Exporter, PRIVATE_KEY, PROJECT, SECRET, Scrape, Setup, command, requests, simulator, world,
-};
+use crate::support::atlas::{PRIVATE_KEY, PROJECT, SECRET, atlas_state, requests, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::{Exporter, command};
+use crate::support::scrape::Scrape;
 
 const OTHER: &str = "32b6e34b3d91647abb20e7b9";
 const UNKNOWN: &str = "32b6e34b3d91647abb20e7bf";
 
 /// Runs it with the configuration of `setup`; returns the exit code, standard output and standard error.
-async fn run(setup: &Setup, arguments: &[&str]) -> (Option<i32>, String, String) {
+async fn run(setup: &ExporterBuilder, arguments: &[&str]) -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
+    setup.write(&folder);
     let mut command = command();
     command.current_dir(folder.path()).args(arguments);
     let output = tokio::time::timeout(Duration::from_secs(40), command.output()).await.unwrap().unwrap();
@@ -37,8 +38,8 @@ fn line<'a>(table: &'a str, start: &str, cluster: &str) -> &'a str {
     table.lines().find(of_cluster).unwrap_or_else(|| panic!("no line for {start} {cluster}:\n{table}"))
 }
 
-fn watched(mut setup: Setup, watched: &str) -> Setup {
-    setup.watched = Some(watched.to_owned());
+fn watched(mut setup: ExporterBuilder, watched: &str) -> ExporterBuilder {
+    setup = setup.targets(watched.to_owned());
     setup
 }
 
@@ -47,7 +48,7 @@ fn cluster() -> Cluster {
 }
 
 fn mixed() -> AtlasState {
-    let mut world = world([
+    let mut state = atlas_state([
         ("prod-eu", cluster()),
         ("prod-us", Cluster { paused: true, ..cluster() }),
         (
@@ -60,14 +61,15 @@ fn mixed() -> AtlasState {
         ("free", Cluster { kind: ClusterKind::SharedTier, ..cluster() }),
         ("careless", Cluster { backup_disabled: true, ..cluster() }),
     ]);
-    world.projects.insert(OTHER.to_owned(), Project::new("analytics").with("warehouse", cluster()));
-    world
+    state.projects.insert(OTHER.to_owned(), Project::new("analytics").with("warehouse", cluster()));
+    state
 }
 
 #[tokio::test]
 async fn check_says_that_all_is_well() {
     let simulator = simulator(mixed()).await;
-    let setup = watched(Setup::new(&simulator), &format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    let setup =
+        watched(ExporterBuilder::new(&simulator), &format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
     let (code, table, err) = run(&setup, &["check"]).await;
     assert_eq!((code, err.as_str()), (Some(0), ""), "{table}");
     let says = |start: &str, cluster: &str, verdict: &str, part: &str| {
@@ -100,7 +102,7 @@ async fn check_says_what_to_do_about_each_trouble() {
          [[projects]]\nid = \"{OTHER}\"\n[projects.service_account]\nclient_id = \"mdb_sa_id_poor\"\nclient_secret = \"poor\"\n
          [[organizations]]\nid = \"{ORGANIZATION}\"\n[organizations.api_key]\npublic_key = \"nobody\"\nprivate_key = \"x\"\n"
     );
-    let setup = watched(Setup::new(&simulator), &entries);
+    let setup = watched(ExporterBuilder::new(&simulator), &entries);
     let (code, table, _) = run(&setup, &["check"]).await;
     assert_eq!(code, Some(1), "{table}");
     let says = |start: &str, cluster: &str, parts: &[&str]| {
@@ -161,8 +163,7 @@ async fn advice_on(simulator: &Simulator, path: &str, what: FaultKind) -> String
     let entry = format!(
         "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod-eu\"]\n[[projects]]\nid = \"{OTHER}\"\nclusters = [\"warehouse\"]\n"
     );
-    let mut setup = watched(Setup::new(simulator), &entry);
-    "timeout = \"2s\"\n".clone_into(&mut setup.poll);
+    let setup = watched(ExporterBuilder::new(simulator), &entry).set("poll.timeout", "2s");
     let (code, table, _) = run(&setup, &["check"]).await;
     assert_eq!(code, Some(1), "{table}");
     table
@@ -215,9 +216,8 @@ async fn check_tells_the_usual_causes_apart() {
     of("/groups/", FaultKind::Html, &["check atlas.base_url"]).await;
     of("/groups/", refused(500, "UNEXPECTED_ERROR"), &["an internal fault"]).await;
     of("/oauth/", refused(403, "ORG_REQUIRES_ACCESS_LIST"), &["API access list of the service"]).await;
-    let mut setup = Setup::new(&simulator);
-    setup.base_url = "http://127.0.0.1:9".to_owned();
-    setup.poll = "timeout = \"1s\"\n".to_owned();
+    let setup =
+        ExporterBuilder::new(&simulator).base_url(&"http://127.0.0.1:9".to_owned()).set("poll.timeout", "1s");
     let (code, table, _) = run(&setup, &["check"]).await;
     assert!(
         code == Some(1) && table.contains("no connection to Atlas") && table.contains("127.0.0.1:9"),
@@ -256,15 +256,16 @@ async fn check_hint_follows_atlas_code() {
         (503, "", "server_error", "a proxy, load balancer or gateway"),
     ];
     // None of the names is listed by the project: what that means is for the code to say.
-    let mut world = world([("prod", cluster())]);
+    let mut state = atlas_state([("prod", cluster())]);
     let names: Vec<_> = (0..cases.len()).map(|index| format!("unlisted-{index:02}")).collect();
     for (name, (status, code, ..)) in names.iter().zip(cases) {
         let answer = FaultKind::Status(status, code, Vec::new());
-        world.faults.push(Fault::lasting(&format!("/{name}/backup/exports"), answer));
+        state.faults.push(Fault::lasting(&format!("/{name}/backup/exports"), answer));
     }
-    let simulator = simulator(world).await;
+    let simulator = simulator(state).await;
     let entry = format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = {names:?}\n");
-    let (code, json, _) = run(&watched(Setup::new(&simulator), &entry), &["check", "--output=json"]).await;
+    let (code, json, _) =
+        run(&watched(ExporterBuilder::new(&simulator), &entry), &["check", "--output=json"]).await;
     assert_eq!(code, Some(1), "{json}");
     let json: Value = serde_json::from_str(&json).unwrap();
     for (name, (status, code, reason, hint)) in names.iter().zip(cases) {
@@ -280,7 +281,7 @@ async fn check_hint_follows_atlas_code() {
 async fn check_refuses_a_wrong_configuration_as_ever() {
     let simulator = simulator(mixed()).await;
     let (code, out, err) =
-        run(&watched(Setup::new(&simulator), "[[projects]]\nid = \"x\"\n"), &["check"]).await;
+        run(&watched(ExporterBuilder::new(&simulator), "[[projects]]\nid = \"x\"\n"), &["check"]).await;
     assert_eq!((code, out.as_str()), (Some(2), ""));
     assert!(err.contains(": projects[0].id is \"x\""), "{err}");
 }
@@ -288,7 +289,8 @@ async fn check_refuses_a_wrong_configuration_as_ever() {
 #[tokio::test]
 async fn once_prints_the_exposition_and_says_whether_all_was_well() {
     let simulator = simulator(mixed()).await;
-    let setup = watched(Setup::new(&simulator), &format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    let setup =
+        watched(ExporterBuilder::new(&simulator), &format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
     let (code, out, err) = run(&setup, &["--once"]).await;
     assert_eq!(code, Some(0), "{err}");
     let scrape = Scrape::parse(&out);
@@ -317,7 +319,7 @@ async fn once_can_be_told_to_stop() {
     let simulator = simulator(mixed()).await;
     simulator.state().faults = vec![Fault::lasting("/exports", FaultKind::Hang)];
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.toml"), Setup::new(&simulator).toml()).unwrap();
+    ExporterBuilder::new(&simulator).write(&folder);
     let mut child = command().current_dir(folder.path()).arg("--once").spawn().unwrap();
     while requests(&simulator, "/schedule") == 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -331,13 +333,12 @@ async fn once_can_be_told_to_stop() {
 #[tokio::test]
 async fn every_cluster_is_on_exactly_one_shard() {
     let names: Vec<&'static str> = (0..30).map(|i| &*format!("c{i:02}").leak()).collect();
-    let simulator = simulator(world(names.iter().map(|name| (*name, cluster())))).await;
+    let simulator = simulator(atlas_state(names.iter().map(|name| (*name, cluster())))).await;
     let mut held = Vec::new();
     for (index, host) in [("0", ""), ("auto", "exporter-1"), ("auto", "atlas-backup-exporter-2")] {
         let folder = tempfile::tempdir().unwrap();
         let all = format!("[[projects]]\nid = \"{PROJECT}\"\n[shard]\ntotal = 3\n");
-        std::fs::write(folder.path().join("config.toml"), watched(Setup::new(&simulator), &all).toml())
-            .unwrap();
+        watched(ExporterBuilder::new(&simulator), &all).write(&folder);
         let mut command = command();
         command.current_dir(folder.path()).env("HOSTNAME", host);
         command.args(["--web.listen-address=127.0.0.1:0", &format!("--shard.index={index}")]);
@@ -356,15 +357,15 @@ async fn every_cluster_is_on_exactly_one_shard() {
 async fn check_ends_in_time_and_can_be_told_to_stop() {
     let simulator = simulator(mixed()).await;
     simulator.state().faults = vec![Fault::lasting("/exports", FaultKind::Hang)];
-    let mut setup = watched(Setup::new(&simulator), &format!("[[projects]]\nid = \"{PROJECT}\"\n"));
-    "timeout = \"1s\"\n".clone_into(&mut setup.poll);
+    let mut setup = watched(ExporterBuilder::new(&simulator), &format!("[[projects]]\nid = \"{PROJECT}\"\n"))
+        .set("poll.timeout", "1s");
     let start = std::time::Instant::now();
     assert_eq!(run(&setup, &["check"]).await.0, Some(1));
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
 
-    setup.poll.clear();
+    setup = setup.unset("poll.timeout");
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
+    setup.write(&folder);
     let asked = requests(&simulator, "/clusters?");
     let mut child = command().current_dir(folder.path()).arg("check").spawn().unwrap();
     while requests(&simulator, "/clusters?") == asked {
@@ -378,37 +379,40 @@ async fn check_ends_in_time_and_can_be_told_to_stop() {
 
 #[tokio::test]
 async fn check_of_nothing_is_not_well_and_says_why() {
-    let mut world = world([]);
-    world.accounts.push(Account {
+    let mut state = atlas_state([]);
+    state.accounts.push(Account {
         projects: Some(Vec::new()),
         ..Account::new(Scheme::ServiceAccount, "mdb_sa_id_new", "new")
     });
-    let simulator = simulator(world).await;
-    let (code, table, _) =
-        run(&watched(Setup::new(&simulator), &format!("[[projects]]\nid = \"{PROJECT}\"\n")), &["check"])
-            .await;
+    let simulator = simulator(state).await;
+    let (code, table, _) = run(
+        &watched(ExporterBuilder::new(&simulator), &format!("[[projects]]\nid = \"{PROJECT}\"\n")),
+        &["check"],
+    )
+    .await;
     assert!(code == Some(1) && table.contains("the project has no clusters"), "{table}");
     assert!(table.ends_with("\nNo project has a cluster: there is nothing to watch.\n"), "{table}");
     let own = "[organizations.service_account]\nclient_id = \"mdb_sa_id_new\"\nclient_secret = \"new\"\n";
     let entry = format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n{own}");
-    let (code, table, _) = run(&watched(Setup::new(&simulator), &entry), &["check"]).await;
+    let (code, table, _) = run(&watched(ExporterBuilder::new(&simulator), &entry), &["check"]).await;
     assert!(code == Some(1) && table.contains("no project is listed"), "{table}");
 }
 
 #[tokio::test]
 async fn projects_without_clusters_are_notes_and_not_warnings() {
-    let mut world = mixed();
+    let mut state = mixed();
     for id in [UNKNOWN, "32b6e34b3d91647abb20e7ba"] {
-        world.projects.insert(id.to_owned(), Project::new("empty"));
+        state.projects.insert(id.to_owned(), Project::new("empty"));
     }
-    let simulator = simulator(world).await;
-    let mut setup = watched(Setup::new(&simulator), &format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    let simulator = simulator(state).await;
+    let mut setup =
+        watched(ExporterBuilder::new(&simulator), &format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
     let (code, table, _) = run(&setup, &["check"]).await;
     assert_eq!(code, Some(0), "{table}");
     assert!(line(&table, "empty", "-").contains("the project has no clusters"), "{table}");
     assert!(table.ends_with("\n4 clusters, and all can be watched.\n"), "{table}");
 
-    setup.flags = vec!["--log.level=debug"];
+    setup = setup.flag("--log.level=debug");
     let exporter = setup.start().await;
     exporter.ready().await;
     let log = exporter.log();
@@ -421,21 +425,21 @@ async fn projects_without_clusters_are_notes_and_not_warnings() {
 async fn a_warning_is_no_failure() {
     let simulator = simulator(mixed()).await;
     let entry = format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod-eu\", \"none-*\"]\n");
-    let (code, table, _) = run(&watched(Setup::new(&simulator), &entry), &["check"]).await;
+    let (code, table, _) = run(&watched(ExporterBuilder::new(&simulator), &entry), &["check"]).await;
     assert!(code == Some(0) && table.contains("1 warning."), "{table}");
 }
 
 #[tokio::test]
 async fn once_ends_while_clusters_come_and_go() {
     let simulator = std::sync::Arc::new(simulator(mixed()).await);
-    let mut setup = watched(Setup::new(&simulator), &format!("[[projects]]\nid = \"{PROJECT}\"\n"));
-    setup.discovery = "interval = \"100ms\"\n".to_owned();
+    let mut setup = watched(ExporterBuilder::new(&simulator), &format!("[[projects]]\nid = \"{PROJECT}\"\n"))
+        .set("discovery.interval", "100ms");
     simulator.state().faults = vec![Fault::lasting("/fickle-", FaultKind::Hang)];
-    setup.poll = "timeout = \"2s\"\n".to_owned();
-    let world = simulator.clone();
+    setup = setup.set("poll.timeout", "2s");
+    let state = simulator.clone();
     let fickle = tokio::spawn(async move {
         for number in 0.. {
-            world
+            state
                 .state()
                 .projects
                 .get_mut(PROJECT)
@@ -457,21 +461,20 @@ async fn check_says_which_details_can_be_read() {
         let rows = json["rows"].as_array().unwrap();
         rows.iter().find(|row| row["cluster_name"].is_null()).cloned()
     };
-    let simulator = simulator(world([("prod", cluster())])).await;
-    let checked = async |more: &str| {
-        let discovery = format!("interval = \"10m\"\n[collectors]\n{more}");
-        let setup = Setup { discovery, ..Setup::new(&simulator) };
+    let simulator = simulator(atlas_state([("prod", cluster())])).await;
+    let checked = async |off: &[&str]| {
+        let setup = ExporterBuilder::new(&simulator).without_collectors(off);
         let (code, json, _) = run(&setup, &["check", "--output=json"]).await;
         (code, serde_json::from_str::<serde_json::Value>(&json).unwrap())
     };
-    let (code, json) = checked("").await;
+    let (code, json) = checked(&[]).await;
     let all = row(&json).unwrap();
     assert_eq!((code, &all["status"]), (Some(0), &"ok".into()));
     assert_eq!(all["details"], serde_json::json!({"snapshots": true, "events": true, "buckets": true}));
     assert_eq!(all["hint"], "collectors with access: snapshots, events, buckets");
 
     simulator.state().accounts[0].denied = vec!["events".to_owned(), "exportBuckets".to_owned()];
-    let (code, json) = checked("buckets = false\n").await;
+    let (code, json) = checked(&["buckets"]).await;
     let some = row(&json).unwrap();
     assert_eq!((code, &some["status"]), (Some(0), &"warning".into()), "exports are watched all the same");
     assert_eq!(some["details"], serde_json::json!({"snapshots": true, "events": false}));
@@ -482,15 +485,10 @@ async fn check_says_which_details_can_be_read() {
             && hint.ends_with("collectors.events = false; collectors with access: snapshots"),
         "{hint}"
     );
-    let off = "snapshots = false\nevents = false\nbuckets = false\n";
-    let setup = Setup {
-        discovery: format!("[collectors]\n{off}"),
-        credentials: format!(
-            "{}expires_at = \"2020-01-31\"\n",
-            crate::support::harness::by_service_account()
-        ),
-        ..Setup::new(&simulator)
-    };
+    let off = &["snapshots", "events", "buckets"];
+    let setup = ExporterBuilder::new(&simulator)
+        .without_collectors(off)
+        .set("atlas.service_account.expires_at", "2020-01-31");
     let (code, table, _) = run(&setup, &["check"]).await;
     assert!(
         code == Some(0)
@@ -506,7 +504,7 @@ async fn check_says_which_details_can_be_read() {
     simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().shards = 3;
     let odd = FaultKind::Body("{\"results\":[{}]}");
     simulator.state().faults.push(Fault::lasting("/exportBuckets", odd));
-    let (_, json) = checked("").await;
+    let (_, json) = checked(&[]).await;
     let details = serde_json::json!({"snapshots": true, "events": true, "buckets": false});
     assert_eq!(row(&json).unwrap()["details"], details);
     simulator.state().faults.clear();
@@ -514,6 +512,6 @@ async fn check_says_which_details_can_be_read() {
     // Without a cluster that Atlas exports by itself there are no snapshots to try.
     let off = Schedule { auto_export: false, ..Schedule::default() };
     simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().schedule = off;
-    let (_, json) = checked("").await;
+    let (_, json) = checked(&[]).await;
     assert_eq!(row(&json).unwrap()["details"], serde_json::json!({"events": false, "buckets": false}));
 }

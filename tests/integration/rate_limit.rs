@@ -6,19 +6,19 @@ use atlas_simulator::{
     Account, AtlasState, Cluster, Fault, FaultKind, ORGANIZATION, Project, Scheme, Simulator, TokenBucket,
 };
 
-use crate::support::harness::{
-    PRIVATE_KEY, PROJECT, SECRET, Scrape, Setup, exports, requests, simulator, world,
-};
+use crate::support::atlas::{PRIVATE_KEY, PROJECT, SECRET, atlas_state, exports, requests, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::scrape::Scrape;
 
 const OTHER: &str = "32b6e34b3d91647abb20e7b9";
 const THIRD: &str = "32b6e34b3d91647abb20e7ba";
 
 /// Three projects, and accounts that may each enter some of them.
 fn three_projects() -> AtlasState {
-    let mut world = world([("a", Cluster::default())]);
-    world.projects.insert(OTHER.to_owned(), Project::new("other").with("b", Cluster::default()));
-    world.projects.insert(THIRD.to_owned(), Project::new("third").with("c", Cluster::default()));
-    world
+    let mut state = atlas_state([("a", Cluster::default())]);
+    state.projects.insert(OTHER.to_owned(), Project::new("other").with("b", Cluster::default()));
+    state.projects.insert(THIRD.to_owned(), Project::new("third").with("c", Cluster::default()));
+    state
 }
 
 fn of(name: &str, scrape: &Scrape, labels: &str) -> f64 {
@@ -31,8 +31,8 @@ fn asked(scrape: &Scrape, endpoint: &str, code: &str) -> f64 {
 
 #[tokio::test]
 async fn a_project_may_bring_its_own_credentials() {
-    let mut world = three_projects();
-    world.accounts = vec![
+    let mut state = three_projects();
+    state.accounts = vec![
         Account {
             projects: Some(vec![PROJECT.to_owned()]),
             ..Account::new(Scheme::ServiceAccount, "mdb_sa_id_1", SECRET)
@@ -46,14 +46,15 @@ async fn a_project_may_bring_its_own_credentials() {
             ..Account::new(Scheme::ApiKey, "pubkey", PRIVATE_KEY)
         },
     ];
-    let simulator = simulator(world).await;
+    let simulator = simulator(state).await;
     let own =
         "[projects.service_account]\nclient_id = \"mdb_sa_id_2\"\nclient_secret = \"mdb_sa_sk_other\"\n";
     let key = format!("[projects.api_key]\npublic_key = \"pubkey\"\nprivate_key = \"{PRIVATE_KEY}\"\n");
     let entry = |id: &str, own: &str| format!("[[projects]]\nid = \"{id}\"\n{own}");
-    let mut setup = Setup::new(&simulator);
-    setup.watched = Some(entry(PROJECT, "") + &entry(OTHER, own) + &entry(THIRD, own));
-    let exporter = setup.start().await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .targets(entry(PROJECT, "") + &entry(OTHER, own) + &entry(THIRD, own))
+        .start()
+        .await;
     exporter.ready().await;
     let scrape = exporter.polled_again(3.0).await;
     assert!(["a", "b", "c"].iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
@@ -65,9 +66,8 @@ async fn a_project_may_bring_its_own_credentials() {
     assert!(!exporter.log().contains("mdb_sa_sk"), "{}", exporter.log());
 
     simulator.state().requests.clear();
-    let mut setup = Setup::new(&simulator);
-    setup.watched = Some(entry(PROJECT, "") + &entry(THIRD, &key));
-    let exporter = setup.start().await;
+    let exporter =
+        ExporterBuilder::new(&simulator).targets(entry(PROJECT, "") + &entry(THIRD, &key)).start().await;
     exporter.ready().await;
     let scrape = exporter.polled_again(3.0).await;
     assert!(["a", "c"].iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
@@ -81,9 +81,10 @@ async fn a_project_may_bring_its_own_credentials() {
 #[tokio::test]
 async fn a_wait_that_atlas_asks_for_closes_the_project_and_no_other() {
     let simulator = simulator(three_projects()).await;
-    let mut setup = Setup::new(&simulator);
-    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{OTHER}\"\n"));
-    let exporter = setup.start().await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .targets(format!("[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{OTHER}\"\n"))
+        .start()
+        .await;
     exporter.ready().await;
     let long = FaultKind::Status(429, "RATE_LIMITED_TOKEN_BUCKET", vec![("retry-after", "3600".to_owned())]);
     simulator.state().faults = vec![Fault::passing(&exports("a"), long, 1)];
@@ -111,11 +112,13 @@ async fn polls_slow_down_while_the_budget_is_scarce() {
     let simulator = simulator(three_projects()).await;
     let budget = |left: f64| TokenBucket::new(1000, 1).with(left);
     simulator.state().projects.get_mut(PROJECT).unwrap().budget = budget(1000.0);
-    let mut setup = Setup::new(&simulator);
-    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{OTHER}\"\n"));
-    setup.poll = "interval = \"200ms\"\nstale_after = \"1m\"\n".to_owned();
-    setup.discovery = "interval = \"500ms\"\n".to_owned();
-    let exporter = setup.start().await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .targets(format!("[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{OTHER}\"\n"))
+        .set("poll.interval", "200ms")
+        .set("poll.stale_after", "1m")
+        .set("discovery.interval", "500ms")
+        .start()
+        .await;
     exporter.ready().await;
     let time = Duration::from_secs(4);
     let plenty = asked_within(&simulator, time).await;
@@ -144,12 +147,14 @@ async fn polls_slow_down_while_the_budget_is_scarce() {
 
 #[tokio::test]
 async fn slow_polls_do_not_make_figures_stale() {
-    let mut world = three_projects();
-    world.projects.get_mut(PROJECT).unwrap().budget = TokenBucket::new(100_000, 1).with(50.0);
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"400ms\"\nstale_after = \"2s\"\n".to_owned();
-    let exporter = setup.start().await;
+    let mut state = three_projects();
+    state.projects.get_mut(PROJECT).unwrap().budget = TokenBucket::new(100_000, 1).with(50.0);
+    let simulator = simulator(state).await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .set("poll.interval", "400ms")
+        .set("poll.stale_after", "2s")
+        .start()
+        .await;
     exporter.ready().await;
     for _ in 0..60 {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -159,17 +164,12 @@ async fn slow_polls_do_not_make_figures_stale() {
 
 #[tokio::test]
 async fn every_request_is_counted_once_by_endpoint_and_code() {
-    let mut world = three_projects();
-    world.faults = vec![Fault::passing(&exports("b"), FaultKind::Status(503, "E", Vec::new()), 1)];
-    let simulator = simulator(world).await;
-    for credentials in [crate::support::harness::by_service_account(), crate::support::harness::by_api_key()]
-    {
+    let mut state = three_projects();
+    state.faults = vec![Fault::passing(&exports("b"), FaultKind::Status(503, "E", Vec::new()), 1)];
+    let simulator = simulator(state).await;
+    for builder in [ExporterBuilder::new(&simulator), ExporterBuilder::new(&simulator).api_key()] {
         simulator.state().requests.clear();
-        let mut setup = Setup::new(&simulator);
-        setup.credentials = credentials;
-        setup.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
-        setup.poll = "interval = \"1h\"\n".to_owned();
-        let exporter = setup.start().await;
+        let exporter = builder.organization(ORGANIZATION).set("poll.interval", "1h").start().await;
         exporter.ready().await;
         let counted = |scrape: &Scrape| -> f64 {
             scrape.of("mongodbatlas_api_requests_total").iter().map(|(_, count)| count).sum()
@@ -196,12 +196,16 @@ async fn every_request_is_counted_once_by_endpoint_and_code() {
 
 #[tokio::test]
 async fn a_request_without_an_answer_is_counted_too() {
-    let mut world = three_projects();
-    world.faults = vec![Fault::lasting(&exports("a"), FaultKind::Hang)];
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"1h\"\ntimeout = \"1s\"\n".to_owned();
-    let scrape = setup.start().await.polled().await;
+    let mut state = three_projects();
+    state.faults = vec![Fault::lasting(&exports("a"), FaultKind::Hang)];
+    let simulator = simulator(state).await;
+    let scrape = ExporterBuilder::new(&simulator)
+        .set("poll.interval", "1h")
+        .set("poll.timeout", "1s")
+        .start()
+        .await
+        .polled()
+        .await;
     assert_eq!(asked(&scrape, "exports", "none"), 1.0);
     assert_eq!(asked(&scrape, "exports", "200"), 0.0);
     let long = of("mongodbatlas_api_request_duration_seconds_sum", &scrape, "endpoint=\"exports\"");
@@ -211,11 +215,9 @@ async fn a_request_without_an_answer_is_counted_too() {
 #[tokio::test]
 async fn a_wait_is_kept_by_every_listing_and_over_a_change_of_credentials() {
     let simulator = simulator(three_projects()).await;
-    let mut setup = Setup::new(&simulator);
-    setup.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
-    setup.discovery = "interval = \"200ms\"\n".to_owned();
-    let toml = setup.toml();
-    let exporter = setup.start().await;
+    let setup =
+        ExporterBuilder::new(&simulator).organization(ORGANIZATION).set("discovery.interval", "200ms");
+    let exporter = setup.clone().start().await;
     exporter.ready().await;
     let long = |status| FaultKind::Status(status, "X", vec![("retry-after", "3600".to_owned())]);
     let paths = ["/orgs/".to_owned(), format!("{PROJECT}/clusters$"), exports("a")];
@@ -226,10 +228,7 @@ async fn a_wait_is_kept_by_every_listing_and_over_a_change_of_credentials() {
         .collect();
     exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
-    let toml =
-        toml.replace(&crate::support::harness::by_service_account(), &crate::support::harness::by_api_key());
-    std::fs::write(exporter.folder.path().join("config.toml"), toml).unwrap();
-    exporter.signal("HUP");
+    exporter.reload(&setup.api_key());
     exporter.polled_again(2.0).await;
     let count = || {
         let of_project = format!("{PROJECT}/clusters?");
@@ -243,20 +242,21 @@ async fn a_wait_is_kept_by_every_listing_and_over_a_change_of_credentials() {
 
 #[tokio::test]
 async fn what_fails_is_asked_for_no_more_often_than_what_is_well() {
-    let mut world = three_projects();
+    let mut state = three_projects();
     let broken = || FaultKind::Status(503, "E", Vec::new());
-    world.faults = vec![
+    state.faults = vec![
         Fault::lasting(&exports("a"), broken()),
         Fault::lasting("/a/backup/schedule", broken()),
         Fault::lasting(&format!("{PROJECT}/clusters$"), broken()),
     ];
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.watched = Some(format!(
-        "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\"]\n[[projects]]\nid = \"{OTHER}\"\n"
-    ));
-    setup.discovery = "interval = \"500ms\"\n".to_owned();
-    let exporter = setup.start().await;
+    let simulator = simulator(state).await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .targets(format!(
+            "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\"]\n[[projects]]\nid = \"{OTHER}\"\n"
+        ))
+        .set("discovery.interval", "500ms")
+        .start()
+        .await;
     // The first failure of each is tried again within; what counts is what comes after it.
     let label = format!("project_id=\"{PROJECT}\"");
     let discovered = format!("mongodbatlas_backup_export_discovery_success{{{label}}}");

@@ -7,22 +7,21 @@ use atlas_simulator::{
 };
 use reqwest::StatusCode;
 
-use crate::support::harness::{Exporter, PROJECT, SECRET, Setup, add, exports, requests, simulator, world};
+use crate::support::atlas::{PROJECT, SECRET, add_cluster, atlas_state, exports, requests, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::Exporter;
 
 const OTHER: &str = "32b6e34b3d91647abb20e7b9";
 
 async fn three_clusters() -> Simulator {
     let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Never)]);
-    let mut world = world([("a", cluster()), ("b", cluster()), ("c", cluster())]);
-    world.projects.insert(OTHER.to_owned(), Project::new("other").with("d", cluster()));
-    simulator(world).await
+    let mut state = atlas_state([("a", cluster()), ("b", cluster()), ("c", cluster())]);
+    state.projects.insert(OTHER.to_owned(), Project::new("other").with("d", cluster()));
+    simulator(state).await
 }
 
-fn watching(simulator: &Simulator, clusters: &[&str]) -> Setup {
-    let mut setup = Setup::new(simulator);
-    setup.clusters = clusters.iter().map(|name| (*name).to_owned()).collect();
-    setup.flags = vec!["--web.enable-lifecycle"];
-    setup
+fn watching(simulator: &Simulator, clusters: &[&str]) -> ExporterBuilder {
+    ExporterBuilder::new(simulator).clusters(clusters.iter().copied()).flag("--web.enable-lifecycle")
 }
 
 fn write(exporter: &Exporter, toml: &str) {
@@ -38,7 +37,7 @@ async fn post(exporter: &Exporter) -> (StatusCode, String) {
     (answer.status(), answer.text().await.unwrap())
 }
 
-fn own(scrape: &crate::support::harness::Scrape, name: &str) -> f64 {
+fn own(scrape: &crate::support::scrape::Scrape, name: &str) -> f64 {
     scrape.0[&format!("mongodbatlas_backup_exporter_{name}")]
 }
 
@@ -52,8 +51,7 @@ async fn clusters_that_stay_keep_their_state_and_others_come_and_go() {
     simulator.state().faults = vec![Fault::lasting(&exports("a"), FaultKind::Status(404, "X", Vec::new()))];
     let failed = exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
 
-    let mut next = watching(&simulator, &["a", "c"]);
-    next.poll = "interval = \"300ms\"\n".to_owned();
+    let next = watching(&simulator, &["a", "c"]).set("poll.interval", "300ms");
     let other = format!("[[projects]]\nid = \"{OTHER}\"\nexpected_interval = \"2d\"\n");
     write(&exporter, &(next.toml() + &other));
     exporter.signal("HUP");
@@ -147,9 +145,7 @@ async fn a_file_that_is_refused_changes_nothing_and_is_told_counted_and_logged()
 #[tokio::test]
 async fn reloading_by_request_must_be_switched_on_and_is_a_post() {
     let simulator = three_clusters().await;
-    let mut setup = watching(&simulator, &["a"]);
-    setup.flags.clear();
-    let exporter = setup.start().await;
+    let exporter = ExporterBuilder::new(&simulator).clusters(["a"]).start().await;
     let (status, text) = post(&exporter).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert!(text.contains("--web.enable-lifecycle"), "{text}");
@@ -203,11 +199,10 @@ async fn pages_of_other_sites_may_not_reload() {
 #[tokio::test]
 async fn new_credentials_are_used_at_once() {
     let simulator = three_clusters().await;
-    let mut setup = watching(&simulator, &["a"]);
-    setup.poll = "interval = \"1h\"\n".to_owned();
+    let mut setup = watching(&simulator, &["a"]).set("poll.interval", "1h");
     let good = setup.toml();
     let folder = tempfile::tempdir().unwrap();
-    setup.credentials = setup.credentials.replace(SECRET, "mdb_sa_sk_wrong");
+    setup = setup.set("atlas.service_account.client_secret", "mdb_sa_sk_wrong");
     let exporter = setup.start_in(folder).await;
     exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
     write(&exporter, &good);
@@ -251,20 +246,21 @@ async fn asked_within(simulator: &Simulator, path: &str, time: Duration) -> usiz
 #[tokio::test]
 async fn every_setting_can_be_reloaded() {
     let simulator = three_clusters().await;
-    let mut setup = watching(&simulator, &["a", "b", "c*"]);
-    setup.poll = "interval = \"1h\"\n".to_owned();
-    setup.discovery = "interval = \"1h\"\n".to_owned();
+    let setup =
+        watching(&simulator, &["a", "b", "c*"]).set("poll.interval", "1h").set("discovery.interval", "1h");
     let exporter = setup.start().await;
     assert_eq!(exporter.ready().await.value("expected_interval_seconds", "a", ""), Some(86_400.0));
-    let mut next = watching(&simulator, &["a", "b", "c*"]);
-    next.poll = "interval = \"300ms\"\nstale_after = \"1s\"\nconcurrency = 3\n".to_owned();
-    next.discovery = "interval = \"300ms\"\n".to_owned();
+    let next = watching(&simulator, &["a", "b", "c*"])
+        .set("poll.interval", "300ms")
+        .set("poll.stale_after", "1s")
+        .set("poll.concurrency", 3)
+        .set("discovery.interval", "300ms");
     write(&exporter, &(next.toml() + "expected_interval = \"2d\"\nexport_expected = true\n"));
     assert_eq!(post(&exporter).await.0, StatusCode::OK);
     let after = exporter.until(|scrape| scrape.value("polls_total", "a", "") >= Some(4.0)).await;
     assert_eq!(after.value("expected_interval_seconds", "a", ""), Some(172_800.0));
     assert_eq!(after.value("export_expected", "a", ""), Some(1.0));
-    add(&simulator, "c-new", Cluster::default());
+    add_cluster(&simulator, "c-new", Cluster::default());
     exporter.until(|scrape| scrape.up("c-new") == Some(1.0)).await;
     simulator.state().faults = vec![Fault::lasting(&exports("a"), FaultKind::Status(404, "X", Vec::new()))];
     exporter.until(|scrape| scrape.up("a") == Some(0.0) && !scrape.has_figures("a")).await;
@@ -273,9 +269,7 @@ async fn every_setting_can_be_reloaded() {
 #[tokio::test]
 async fn a_reload_that_changes_nothing_asks_nothing() {
     let simulator = three_clusters().await;
-    let mut setup = watching(&simulator, &["a", "b"]);
-    setup.poll = "interval = \"1h\"\n".to_owned();
-    let exporter = setup.start().await;
+    let exporter = watching(&simulator, &["a", "b"]).set("poll.interval", "1h").start().await;
     exporter.ready().await;
     let asked = simulator.state().request_count;
     for _ in 0..5 {
@@ -321,13 +315,8 @@ async fn a_reload_mints_nothing_whoever_asks() {
 #[tokio::test]
 async fn what_went_and_came_back_is_asked_as_often_as_before() {
     let simulator = three_clusters().await;
-    let mut by_organization = watching(&simulator, &[]);
-    by_organization.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
-    let mut by_project = watching(&simulator, &[]);
-    by_project.watched = Some(format!("[[projects]]\nid = \"{OTHER}\"\n"));
-    for setup in [&mut by_organization, &mut by_project] {
-        setup.discovery = "interval = \"400ms\"\n".to_owned();
-    }
+    let builder = watching(&simulator, &[]).set("discovery.interval", "400ms");
+    let (by_organization, by_project) = (builder.clone().organization(ORGANIZATION), builder.project(OTHER));
     let (first, second) = (by_organization.toml(), by_project.toml());
     let exporter = by_organization.start().await;
     exporter.ready().await;
@@ -377,7 +366,7 @@ async fn files_that_hang_hold_up_nobody() {
             "[[projects]]\nid = \"{id}\"\n[projects.service_account]\nclient_id = \"mdb_sa_id_1\"\nclient_secret_file = \"secret-{number}\"\n"
         )
     };
-    setup.watched = Some(own(PROJECT, 1) + &own(OTHER, 2));
+    setup = setup.targets(own(PROJECT, 1) + &own(OTHER, 2));
     let mut exporter = setup.start_in(folder).await;
     exporter.ready().await;
     for name in ["secret-1", "secret-2", "config.toml"] {

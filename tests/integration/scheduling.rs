@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use atlas_simulator::{Cluster, Fault, FaultKind, ORGANIZATION, Project};
 
-use crate::support::harness::{Exporter, PROJECT, Setup, add, requests, simulator, world};
+use crate::support::atlas::{PROJECT, add_cluster, atlas_state, requests, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::Exporter;
 
 /// How many polls of a cluster finish in a while.
 async fn polls_within(exporter: &Exporter, cluster: &str, time: Duration) -> f64 {
@@ -16,14 +18,17 @@ async fn polls_within(exporter: &Exporter, cluster: &str, time: Duration) -> f64
 #[tokio::test]
 async fn clusters_that_hang_do_not_starve_the_rest() {
     let hanging = ["h1", "h2", "h3", "h4"];
-    let mut world = world(
+    let mut state = atlas_state(
         hanging.map(|name| (name, Cluster::default())).into_iter().chain([("good", Cluster::default())]),
     );
-    world.faults = hanging.map(|name| Fault::lasting(&format!("/{name}/"), FaultKind::Hang)).into();
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"500ms\"\ntimeout = \"30s\"\nconcurrency = 1\n".to_owned();
-    let exporter = setup.start().await;
+    state.faults = hanging.map(|name| Fault::lasting(&format!("/{name}/"), FaultKind::Hang)).into();
+    let simulator = simulator(state).await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .set("poll.interval", "500ms")
+        .set("poll.timeout", "30s")
+        .set("poll.concurrency", 1)
+        .start()
+        .await;
     // With one slot and no mercy, the good one would wait for two minutes.
     let start = Instant::now();
     let scrape = exporter
@@ -39,13 +44,17 @@ async fn clusters_that_hang_do_not_starve_the_rest() {
 #[tokio::test]
 async fn a_crowd_that_hangs_has_a_lane_of_its_own() {
     let hanging: Vec<&'static str> = (0..30).map(|i| &*format!("h{i}").leak()).collect();
-    let mut world =
-        world(hanging.iter().map(|name| (*name, Cluster::default())).chain([("good", Cluster::default())]));
-    world.faults = hanging.iter().map(|name| Fault::lasting(&format!("/{name}/"), FaultKind::Hang)).collect();
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"1s\"\ntimeout = \"2s\"\nconcurrency = 4\n".to_owned();
-    let exporter = setup.start().await;
+    let mut state = atlas_state(
+        hanging.iter().map(|name| (*name, Cluster::default())).chain([("good", Cluster::default())]),
+    );
+    state.faults = hanging.iter().map(|name| Fault::lasting(&format!("/{name}/"), FaultKind::Hang)).collect();
+    let simulator = simulator(state).await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .set("poll.interval", "1s")
+        .set("poll.timeout", "2s")
+        .set("poll.concurrency", 4)
+        .start()
+        .await;
     // Each has hung once by then, and is known for it.
     exporter.polled().await;
     let polls = polls_within(&exporter, "good", Duration::from_secs(6)).await;
@@ -54,10 +63,10 @@ async fn a_crowd_that_hangs_has_a_lane_of_its_own() {
 
 #[tokio::test]
 async fn a_poll_that_outlasts_its_interval_is_followed_by_one_and_not_by_many() {
-    let mut world = world([("slow", Cluster::default())]);
-    world.faults = vec![Fault::lasting("/slow/", FaultKind::Slow(Duration::from_millis(1500)))];
-    let simulator = simulator(world).await;
-    let exporter = Setup::new(&simulator).start().await;
+    let mut state = atlas_state([("slow", Cluster::default())]);
+    state.faults = vec![Fault::lasting("/slow/", FaultKind::Slow(Duration::from_millis(1500)))];
+    let simulator = simulator(state).await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     let start = Instant::now();
     let scrape = exporter.until(|scrape| scrape.value("polls_total", "slow", "") >= Some(3.0)).await;
     assert!(start.elapsed() >= Duration::from_millis(4400), "{:?}", start.elapsed());
@@ -67,13 +76,11 @@ async fn a_poll_that_outlasts_its_interval_is_followed_by_one_and_not_by_many() 
 
 #[tokio::test]
 async fn polls_keep_their_interval() {
-    let mut world = world([("a", Cluster::default()), ("b", Cluster::default())]);
+    let mut state = atlas_state([("a", Cluster::default()), ("b", Cluster::default())]);
     // An interval runs from the beginning of a poll, not from its end.
-    world.faults = vec![Fault::lasting("/a/", FaultKind::Slow(Duration::from_millis(600)))];
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"1s\"\n".to_owned();
-    let exporter = setup.start().await;
+    state.faults = vec![Fault::lasting("/a/", FaultKind::Slow(Duration::from_millis(600)))];
+    let simulator = simulator(state).await;
+    let exporter = ExporterBuilder::new(&simulator).set("poll.interval", "1s").start().await;
     exporter.polled().await;
     let polls = polls_within(&exporter, "a", Duration::from_secs(10)).await;
     assert!((8.0..=12.0).contains(&polls), "{polls}");
@@ -82,15 +89,17 @@ async fn polls_keep_their_interval() {
 #[tokio::test]
 async fn no_more_begins_at_once_than_is_configured() {
     let names: Vec<&'static str> = (0..60).map(|i| &*format!("c{i}").leak()).collect();
-    let mut world = world(names.iter().map(|name| (*name, Cluster::default())));
-    world.faults = vec![
+    let mut state = atlas_state(names.iter().map(|name| (*name, Cluster::default())));
+    state.faults = vec![
         Fault::lasting("/exports", FaultKind::Slow(Duration::from_secs(2))),
         Fault::lasting("/schedule", FaultKind::Slow(Duration::from_secs(2))),
     ];
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"100ms\"\nstale_after = \"10s\"\nconcurrency = 2\n".to_owned();
-    setup.discovery = "interval = \"100ms\"\n".to_owned();
+    let simulator = simulator(state).await;
+    let setup = ExporterBuilder::new(&simulator)
+        .set("poll.interval", "100ms")
+        .set("poll.stale_after", "10s")
+        .set("poll.concurrency", 2)
+        .set("discovery.interval", "100ms");
     let start = Instant::now();
     let exporter = setup.start().await;
     tokio::time::sleep(Duration::from_millis(900)).await;
@@ -104,10 +113,12 @@ async fn no_more_begins_at_once_than_is_configured() {
 #[tokio::test]
 async fn first_requests_are_spread() {
     let names: Vec<&'static str> = (0..30).map(|i| &*format!("c{i:02}").leak()).collect();
-    let simulator = simulator(world(names.iter().map(|name| (*name, Cluster::default())))).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"10m\"\nstale_after = \"1h\"\n".to_owned();
-    let exporter = setup.start().await;
+    let simulator = simulator(atlas_state(names.iter().map(|name| (*name, Cluster::default())))).await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .set("poll.interval", "10m")
+        .set("poll.stale_after", "1h")
+        .start()
+        .await;
     tokio::time::sleep(Duration::from_millis(1200)).await;
     for part in ["/exports", "/schedule"] {
         let early = requests(&simulator, part);
@@ -120,16 +131,18 @@ async fn first_requests_are_spread() {
 #[tokio::test]
 async fn schedules_that_hang_hold_up_neither_polls_nor_discovery() {
     let names: Vec<&'static str> = (0..40).map(|i| &*format!("c{i}").leak()).collect();
-    let mut world = world(names.iter().map(|name| (*name, Cluster::default())));
-    world.faults = vec![Fault::lasting("/schedule", FaultKind::Hang)];
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n"));
-    setup.poll = "interval = \"1s\"\nconcurrency = 1\n".to_owned();
-    setup.discovery = "interval = \"500ms\"\n".to_owned();
-    let exporter = setup.start().await;
+    let mut state = atlas_state(names.iter().map(|name| (*name, Cluster::default())));
+    state.faults = vec![Fault::lasting("/schedule", FaultKind::Hang)];
+    let simulator = simulator(state).await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .project(PROJECT)
+        .set("poll.interval", "1s")
+        .set("poll.concurrency", 1)
+        .set("discovery.interval", "500ms")
+        .start()
+        .await;
     exporter.until(|scrape| scrape.up("c7") == Some(1.0)).await;
-    add(&simulator, "new", Cluster::default());
+    add_cluster(&simulator, "new", Cluster::default());
     let start = Instant::now();
     exporter.until(|scrape| scrape.up("new") == Some(1.0)).await;
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
@@ -137,15 +150,15 @@ async fn schedules_that_hang_hold_up_neither_polls_nor_discovery() {
 
 #[tokio::test]
 async fn many_projects_that_hang_hold_up_no_other() {
-    let mut world = world([("good", Cluster::default())]);
+    let mut state = atlas_state([("good", Cluster::default())]);
     for i in 0..150 {
-        world.projects.insert(format!("65f1c0ffee5eed{i:010x}"), Project::new("hanging"));
+        state.projects.insert(format!("65f1c0ffee5eed{i:010x}"), Project::new("hanging"));
     }
-    world.faults = vec![Fault::lasting("/65f1c0ffee5eed", FaultKind::Hang)];
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
+    state.faults = vec![Fault::lasting("/65f1c0ffee5eed", FaultKind::Hang)];
+    let simulator = simulator(state).await;
+    let mut setup = ExporterBuilder::new(&simulator);
     // The hanging ones come first in every order there is.
-    setup.watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
+    setup = setup.organization(ORGANIZATION);
     let start = Instant::now();
     let exporter = setup.start().await;
     // With a second for each, eight at a time, it would be the nineteenth.

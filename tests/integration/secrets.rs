@@ -11,9 +11,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::atlas::{atlas_state, simulator};
 use crate::support::authority::Authority;
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::{Exporter, command};
 use crate::support::fault_proxy::{FaultProxy, Step, Way};
-use crate::support::harness::{Exporter, Setup, command, simulator, world};
 
 /// No prefix or scheme gives these away.
 const OLD_SECRET: &str = "Zq7x-old-K2m9_w4T";
@@ -381,10 +383,7 @@ fn clusters() -> Vec<String> {
 }
 
 /// Every credential of two kinds: files that are rotated, and texts of the configuration.
-#[allow(clippy::assigning_clones)]
-fn configuration(setup: &mut Setup) {
-    let account = "[atlas.service_account]\nclient_id = \"mdb_sa_id_1\"\nclient_secret_file = \"secret\"\n";
-    account.clone_into(&mut setup.credentials);
+fn configure(setup: ExporterBuilder) -> ExporterBuilder {
     let own = [
         String::new(),
         "[projects.api_key]\npublic_key = \"pubkey\"\nprivate_key_file = \"key\"\n".to_owned(),
@@ -412,13 +411,16 @@ fn configuration(setup: &mut Setup) {
     let organizations = [0, 1].map(|number| {
         format!("[[organizations]]\nid = \"{}\"\n", ORGANIZATION.replace("0000", &format!("{number:04x}")))
     });
-    setup.watched = Some(projects.chain(sign_ins).chain(organizations).collect());
-    setup.poll = "interval = \"150ms\"\ntimeout = \"5s\"\n".to_owned();
-    setup.discovery = "interval = \"150ms\"\n[collectors]\ninterval = \"150ms\"\n".to_owned();
+    setup
+        .secret_file("secret")
+        .targets(projects.chain(sign_ins).chain(organizations).collect::<String>())
+        .set("poll.interval", "150ms")
+        .set("discovery.interval", "150ms")
+        .set("collectors.interval", "150ms")
 }
 
 async fn serving(atlas: &Arc<Atlas>) -> FaultProxy {
-    let nothing = simulator(world([])).await;
+    let nothing = simulator(atlas_state([])).await;
     let front = FaultProxy::before(&nothing, Way::Plain).await;
     let atlas = atlas.clone();
     front.answer(" ", Some(Arc::new(move |head| vec![Step::Send(atlas.answer(head))])));
@@ -478,10 +480,9 @@ async fn echoed_credentials_are_in_no_output() {
     write(&folder, "secret", OLD_SECRET);
     write(&folder, "key", OLD_KEY);
     write(&folder, &format!("named-{SECRET}"), SECRET);
-    let nothing = simulator(world([])).await;
-    let mut setup =
-        Setup { base_url: front.plain_url(), flags: vec!["--log.level=debug"], ..Setup::new(&nothing) };
-    configuration(&mut setup);
+    let nothing = simulator(atlas_state([])).await;
+    let setup = ExporterBuilder::new(&nothing).base_url(&front.plain_url()).flag("--log.level=debug");
+    let setup = configure(setup);
     let mut exporter = setup.start_in(folder).await;
     exporter.ready().await;
 
@@ -551,18 +552,16 @@ async fn echoed_proxy_password_is_in_no_output() {
     write(&folder, "secret", SECRET);
     write(&folder, "key", KEY);
     write(&folder, "ca.pem", &authority.pem());
-    let nothing = simulator(world([])).await;
-    let mut setup = Setup {
-        base_url: secure.url(),
-        atlas: "ca_file = \"ca.pem\"\n".to_owned(),
-        flags: vec!["--log.level=debug", "--log.format=json"],
-        environment: vec![("HTTPS_PROXY", address.clone())],
-        ..Setup::new(&nothing)
-    };
-    configuration(&mut setup);
+    let nothing = simulator(atlas_state([])).await;
+    let setup = ExporterBuilder::new(&nothing)
+        .base_url(&secure.url())
+        .set("atlas.ca_file", "ca.pem")
+        .flag("--log.level=debug")
+        .flag("--log.format=json")
+        .env("HTTPS_PROXY", address.clone());
     let project = project(0);
-    setup.watched =
-        Some(format!("[[projects]]\nid = \"{project}\"\nclusters = [\"field-0\", \"field-1\"]\n"));
+    let setup = configure(setup)
+        .targets(format!("[[projects]]\nid = \"{project}\"\nclusters = [\"field-0\", \"field-1\"]\n"));
     let mut exporter = setup.start_in(folder).await;
     exporter.ready().await;
     atlas.state().echo(&[PASSWORD, SECRET]);

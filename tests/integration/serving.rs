@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use atlas_simulator::{Cluster, Entry, Fault, FaultKind, Job, JobOutcome};
 
+use crate::support::atlas::{atlas_state, exports, simulator};
+use crate::support::builder::ExporterBuilder;
 use crate::support::golden::assert_golden;
-use crate::support::harness::{Setup, exports, simulator, world};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -43,13 +44,15 @@ async fn the_exposition_is_the_golden_one() {
             serde_json::json!({"exportStatus": {"exportedCollections": 21, "totalCollections": 84}}),
         ),
     ];
-    let mut world = world([("prod", Cluster { jobs, ..Cluster::default() })]);
-    world.faults = vec![Fault::lasting("/gone/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new()))];
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.clusters.push("gone".to_owned());
-    setup.poll = "interval = \"10m\"\nstale_after = \"1h\"\n".to_owned();
-    let exporter = setup.start().await;
+    let mut state = atlas_state([("prod", Cluster { jobs, ..Cluster::default() })]);
+    state.faults = vec![Fault::lasting("/gone/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new()))];
+    let simulator = simulator(state).await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .clusters(["prod", "gone"])
+        .set("poll.interval", "10m")
+        .set("poll.stale_after", "1h")
+        .start()
+        .await;
     exporter.ready().await;
     exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_collector_success").len() == 3).await;
     let text = exporter.get_with("/metrics", "accept", OPEN_METRICS).await.text().await.unwrap();
@@ -73,8 +76,8 @@ async fn the_exposition_is_the_golden_one() {
 
 #[tokio::test]
 async fn the_format_follows_the_accept_header() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let exporter = Setup::new(&simulator).start().await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
     for (accept, expected) in [
         ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4", OPEN_METRICS),
@@ -101,8 +104,8 @@ async fn the_format_follows_the_accept_header() {
 
 #[tokio::test]
 async fn default_headers_are_on_every_answer() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let exporter = Setup::new(&simulator).start().await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     for path in ["/", "/metrics", "/api/v1/clusters", "/-/healthy", "/-/ready", "/-/reload", "/x"] {
         let answer = exporter.get(path).await;
         for (name, value) in [
@@ -119,8 +122,8 @@ async fn default_headers_are_on_every_answer() {
 
 #[tokio::test]
 async fn the_body_is_compressed_only_where_that_is_offered() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let exporter = Setup::new(&simulator).start().await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
     // The client of the tests inflates what it asked for itself, so it is told not to.
     let plain = reqwest::Client::builder().no_gzip().build().unwrap();
@@ -149,13 +152,13 @@ async fn the_body_is_compressed_only_where_that_is_offered() {
 
 #[tokio::test]
 async fn ready_means_that_every_cluster_was_polled_well_or_badly() {
-    let mut world = world([("bad", Cluster::default()), ("slow", Cluster::default())]);
-    world.faults = vec![
+    let mut state = atlas_state([("bad", Cluster::default()), ("slow", Cluster::default())]);
+    state.faults = vec![
         Fault::lasting("/bad/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new())),
         Fault::lasting(&exports("slow"), FaultKind::Slow(Duration::from_secs(3))),
     ];
-    let simulator = simulator(world).await;
-    let exporter = Setup::new(&simulator).start().await;
+    let simulator = simulator(state).await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     assert_eq!(exporter.get("/-/healthy").await.status(), 200);
     let early = exporter.until(|scrape| scrape.up("bad") == Some(0.0)).await;
     assert_eq!(early.up("slow"), None);
@@ -168,7 +171,7 @@ async fn ready_means_that_every_cluster_was_polled_well_or_badly() {
 #[tokio::test]
 async fn the_status_page_shows_every_cluster() {
     let failed = JobOutcome::Failed("BUCKET_GONE".to_owned(), "the <bucket> is gone".to_owned());
-    let mut world = world([
+    let mut state = atlas_state([
         (
             "failing",
             Cluster::with([
@@ -180,9 +183,9 @@ async fn the_status_page_shows_every_cluster() {
         ("never", Cluster::default()),
         ("gone", Cluster::default()),
     ]);
-    world.faults = vec![Fault::lasting("/gone/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new()))];
-    let simulator = simulator(world).await;
-    let exporter = Setup::new(&simulator).start().await;
+    state.faults = vec![Fault::lasting("/gone/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new()))];
+    let simulator = simulator(state).await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
     let response = exporter.get("/").await;
     assert!(header(&response, "content-type").starts_with("text/html"));
@@ -209,10 +212,12 @@ async fn the_status_page_shows_every_cluster() {
 
 #[tokio::test]
 async fn paths_and_addresses_follow_the_flags() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let mut setup = Setup::new(&simulator);
-    setup.flags = vec!["--web.telemetry-path=/a/metrics", "--web.listen-address=127.0.0.1:0"];
-    let exporter = setup.start().await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .flag("--web.telemetry-path=/a/metrics")
+        .flag("--web.listen-address=127.0.0.1:0")
+        .start()
+        .await;
     assert_eq!(exporter.get("/metrics").await.status(), 404);
     assert_eq!(exporter.get("/a/metrics").await.status(), 200);
     assert!(exporter.get("/").await.text().await.unwrap().contains("href=\"a/metrics\""));
@@ -223,10 +228,8 @@ async fn paths_and_addresses_follow_the_flags() {
 
 #[tokio::test]
 async fn a_scrape_calls_nobody() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"10m\"\n".to_owned();
-    let exporter = setup.start().await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let exporter = ExporterBuilder::new(&simulator).set("poll.interval", "10m").start().await;
     exporter.ready().await;
     exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_collector_success").len() == 3).await;
     let before = simulator.state().requests.len();
@@ -241,9 +244,8 @@ async fn a_scrape_calls_nobody() {
 #[tokio::test]
 async fn process_metrics_are_those_of_the_process() {
     let before = jiff::Timestamp::now().as_millisecond() as f64 / 1000.0;
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let setup = Setup::new(&simulator);
-    let exporter = setup.start().await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.ready().await;
     let of_kernel = |file: &str, key: &str| -> f64 {
         let text = std::fs::read_to_string(format!("/proc/{}/{file}", exporter.pid())).unwrap();

@@ -7,16 +7,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::connections::with_clients_that_do_not_read;
+use crate::support::atlas::{atlas_state, simulator};
+use crate::support::builder::ExporterBuilder;
 use crate::support::certificates::Authority;
-use crate::support::harness::{Exporter, Setup, command, simulator, world};
+use crate::support::exporter::{Exporter, command};
 
 #[tokio::test]
 async fn signals_end_it_at_once_and_well_even_in_the_middle_of_a_poll() {
     for signal in ["TERM", "INT"] {
-        let mut world = world([("hanging", Cluster::default()), ("good", Cluster::default())]);
-        world.faults = vec![Fault::lasting("/hanging/", FaultKind::Hang)];
-        let simulator = simulator(world).await;
-        let mut exporter = Setup::new(&simulator).start().await;
+        let mut state = atlas_state([("hanging", Cluster::default()), ("good", Cluster::default())]);
+        state.faults = vec![Fault::lasting("/hanging/", FaultKind::Hang)];
+        let simulator = simulator(state).await;
+        let mut exporter = ExporterBuilder::new(&simulator).start().await;
         // The connection of this scrape stays open.
         exporter.until(|scrape| scrape.up("good") == Some(1.0)).await;
         let start = Instant::now();
@@ -38,8 +40,8 @@ async fn terminated_amid_a_request(exporter: &Exporter) -> TcpStream {
 
 #[tokio::test]
 async fn a_client_that_never_finishes_does_not_keep_it_alive() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let mut exporter = Setup::new(&simulator).start().await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let mut exporter = ExporterBuilder::new(&simulator).start().await;
     let _client = terminated_amid_a_request(&exporter).await;
     let start = Instant::now();
     assert_eq!(exporter.exit().await.code(), Some(0), "{}", exporter.log());
@@ -48,8 +50,8 @@ async fn a_client_that_never_finishes_does_not_keep_it_alive() {
 
 #[tokio::test]
 async fn a_request_under_way_is_answered_first() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let mut exporter = Setup::new(&simulator).start().await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let mut exporter = ExporterBuilder::new(&simulator).start().await;
     let mut client = terminated_amid_a_request(&exporter).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     client.write_all(b"\r\n").await.unwrap();
@@ -78,10 +80,10 @@ async fn a_standard_error_that_takes_nothing_ends_nothing() {
 
 /// With a full disk, or nothing, where the log goes.
 async fn polls_on(stderr: &str) {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let setup = Setup::new(&simulator);
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let setup = ExporterBuilder::new(&simulator);
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
+    setup.write(&folder);
     let binary = env!("CARGO_BIN_EXE_atlas-backup-exporter");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -117,7 +119,7 @@ async fn ends(mut exporter: Exporter, amid: &str) {
 
 #[tokio::test]
 async fn answers_that_nobody_reads_do_not_keep_it_alive() {
-    let (_simulator, exporter, _clients) = with_clients_that_do_not_read(Vec::new()).await;
+    let (_simulator, exporter, _clients) = with_clients_that_do_not_read(&[]).await;
     ends(exporter, "answers that nobody reads").await;
 }
 
@@ -127,13 +129,12 @@ async fn nothing_under_way_keeps_it_alive() {
     let slow = "basic_auth_users: {alice: $2b$14$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK}\n";
     let authority = Authority::new("ours");
     let tls = "tls_server_config: {cert_file: server.pem, key_file: server-key.pem}\n";
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let start = async |yaml: &str| {
         let folder = tempfile::tempdir().unwrap();
         authority.server().write(folder.path(), "server");
         std::fs::write(folder.path().join("web.yml"), yaml).unwrap();
-        let mut setup = Setup::new(&simulator);
-        setup.flags = vec!["--web.config.file=web.yml"];
+        let setup = ExporterBuilder::new(&simulator).flag("--web.config.file=web.yml");
         setup.start_in(folder).await
     };
 
@@ -177,8 +178,8 @@ async fn write(pipe: &std::path::Path, text: &str) {
 
 #[tokio::test]
 async fn signals_are_handled_while_the_configuration_is_read() {
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let toml = Setup::new(&simulator).toml();
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let toml = ExporterBuilder::new(&simulator).toml();
     for (signal, number) in [("HUP", 1), ("INT", 2), ("TERM", 15)] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.toml");

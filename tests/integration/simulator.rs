@@ -5,13 +5,13 @@ use std::time::Duration;
 use atlas_simulator::{Cluster, Simulator};
 use reqwest::{Response, StatusCode};
 
-use crate::support::harness::{PROJECT, SECRET, simulator, world};
+use crate::support::atlas::{PROJECT, SECRET, atlas_state, simulator};
 
 const ACCEPT: &str = "application/vnd.atlas.2024-05-30+json";
 
 async fn start() -> Simulator {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    simulator(world([("prod", Cluster::default())])).await
+    simulator(atlas_state([("prod", Cluster::default())])).await
 }
 
 fn listing(query: &str) -> String {
@@ -103,7 +103,7 @@ async fn a_digest_is_for_one_request() {
     let challenge = challenged.headers()["www-authenticate"].to_str().unwrap().to_owned();
     let answer = |path: &str| {
         let context =
-            digest_auth::AuthContext::new("pubkey", crate::support::harness::PRIVATE_KEY, path.to_owned());
+            digest_auth::AuthContext::new("pubkey", crate::support::atlas::PRIVATE_KEY, path.to_owned());
         digest_auth::parse(&challenge).unwrap().respond(&context).unwrap().to_header_string()
     };
     let good = answer(&listing(""));

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use atlas_simulator::{Cluster, Job, JobOutcome, ORGANIZATION, Project, Snapshot, TokenBucket};
 
-use crate::support::harness::{Exporter, Setup, simulator, world};
+use crate::support::atlas::{atlas_state, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::Exporter;
 
 /// Clusters of each project.
 const OF_PROJECT: usize = 10;
@@ -37,8 +39,8 @@ impl Size {
 /// Scrapes an exporter of so many healthy clusters with daily exports, once all of them is known.
 async fn scraped(clusters: usize) -> Size {
     const DAY: Duration = Duration::from_hours(24);
-    let mut world = world([]);
-    world.projects.clear();
+    let mut state = atlas_state([]);
+    state.projects.clear();
     for number in 0..clusters.div_ceil(OF_PROJECT) {
         let plenty = || TokenBucket::new(1_000_000, 1_000_000);
         let mut project = Project {
@@ -59,21 +61,16 @@ async fn scraped(clusters: usize) -> Size {
         // As Atlas makes them: they have little in common.
         let id = (number as u128 + 1) * 0x9e37_79b9_7f4a_7c15_f39c % (1 << 80);
         let id = format!("65a1{id:020x}");
-        world.projects.insert(id, project);
+        state.projects.insert(id, project);
     }
-    let simulator = simulator(world).await;
-    let setup = Setup {
-        poll: "interval = \"10m\"\nstale_after = \"1h\"\nconcurrency = 16\n".to_owned(),
-        clusters: Vec::new(),
-        watched: Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n")),
-        base_url: simulator.url().to_owned(),
-        atlas: String::new(),
-        credentials: crate::support::harness::by_service_account(),
-        discovery: String::new(),
-        flags: Vec::new(),
-        environment: Vec::new(),
-    };
-    let exporter = setup.start().await;
+    let simulator = simulator(state).await;
+    let exporter = ExporterBuilder::at(simulator.url())
+        .set("poll.interval", "10m")
+        .set("poll.stale_after", "1h")
+        .set("poll.concurrency", 16)
+        .organization(ORGANIZATION)
+        .start()
+        .await;
     let projects = clusters.div_ceil(OF_PROJECT);
     let complete = |text: &str| {
         let count = |family: &str| text.lines().filter(|line| line.starts_with(family)).count();

@@ -8,7 +8,10 @@ use atlas_simulator::{
 };
 use serde_json::Value;
 
-use crate::support::harness::{Exporter, PROJECT, Scrape, Setup, exports, simulator, world};
+use crate::support::atlas::{PROJECT, atlas_state, exports, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::Exporter;
+use crate::support::scrape::Scrape;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -21,7 +24,7 @@ fn all_kinds() -> AtlasState {
     let ended = |ago: Duration, end| Job::ended(ago, end);
     let snapshot = Snapshot::taken(HOUR * 25, "daily");
     let exported = Job::of(&snapshot, JobOutcome::Successful);
-    let mut world = world([
+    let mut state = atlas_state([
         ("failing", Cluster::with([ended(HOUR * 25, JobOutcome::Successful), ended(HOUR * 2, failed())])),
         ("failing-often", {
             let failures = [5, 4, 3].map(|hours| ended(HOUR * hours, failed()));
@@ -56,17 +59,16 @@ fn all_kinds() -> AtlasState {
         ),
         ("blind", Cluster::default()),
     ]);
-    world.faults =
+    state.faults =
         vec![Fault::lasting(&exports("blind"), FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new()))];
     let told = Event::new("CPS_AUTO_EXPORT_FAILED", Some("well"), HOUR * 9);
-    world.projects.get_mut(PROJECT).unwrap().events.push(told);
-    world
+    state.projects.get_mut(PROJECT).unwrap().events.push(told);
+    state
 }
 
 /// An exporter that has polled everything, and polls nothing more for a while.
 async fn start_quietly(simulator: &Simulator) -> Exporter {
-    let poll = "interval = \"10m\"\n".to_owned();
-    let exporter = Setup { poll, ..Setup::new(simulator) }.start().await;
+    let exporter = ExporterBuilder::new(simulator).set("poll.interval", "10m").start().await;
     exporter.ready().await;
     exporter
 }
@@ -284,13 +286,16 @@ async fn the_page_is_whole_without_a_script() {
 #[tokio::test]
 async fn figures_that_were_withdrawn_leave_nobody_well() {
     let cluster = Cluster::with([Job::ended(HOUR * 3, JobOutcome::Successful)]);
-    let mut world = world([("a", cluster)]);
+    let mut state = atlas_state([("a", cluster)]);
     let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some("a"), HOUR * 9);
-    world.projects.get_mut(PROJECT).unwrap().events.push(event);
-    let simulator = simulator(world).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"300ms\"\nstale_after = \"600ms\"\ntimeout = \"10m\"\n".to_owned();
-    let exporter = setup.start().await;
+    state.projects.get_mut(PROJECT).unwrap().events.push(event);
+    let simulator = simulator(state).await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .set("poll.interval", "300ms")
+        .set("poll.stale_after", "600ms")
+        .set("poll.timeout", "10m")
+        .start()
+        .await;
     exporter
         .until(|scrape| scrape.value("last_auto_export_failure_event_timestamp_seconds", "a", "").is_some())
         .await;
@@ -312,7 +317,7 @@ async fn figures_that_were_withdrawn_leave_nobody_well() {
 #[tokio::test]
 async fn a_job_is_not_said_to_move_when_another_does() {
     let jobs = [Job::ended(HOUR * 9, JobOutcome::Never), Job::ended(HOUR, JobOutcome::Successful)];
-    let simulator = simulator(world([("two", Cluster::with(jobs))])).await;
+    let simulator = simulator(atlas_state([("two", Cluster::with(jobs))])).await;
     let exporter = start_quietly(&simulator).await;
     let page = exporter.page().await;
     let cell = page.split("data-is=\"Newest job\">").nth(1).unwrap().split("</td>").next().unwrap();
@@ -322,13 +327,14 @@ async fn a_job_is_not_said_to_move_when_another_does() {
 
 #[tokio::test]
 async fn a_page_that_can_see_nothing_says_so_first() {
-    let simulator = simulator(world([("a", Cluster::default())])).await;
+    let simulator = simulator(atlas_state([("a", Cluster::default())])).await;
     let refused = FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
     simulator.state().faults.push(Fault::lasting("/orgs/", refused));
-    let watched = Some(format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
-    let mut setup = Setup { watched, ..Setup::new(&simulator) };
-    setup.discovery = "interval = \"200ms\"\n".to_owned();
-    let exporter = setup.start().await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .organization(ORGANIZATION)
+        .set("discovery.interval", "200ms")
+        .start()
+        .await;
     exporter
         .until(|scrape| !scrape.of("mongodbatlas_backup_export_organization_discovery_success").is_empty())
         .await;
@@ -357,10 +363,13 @@ async fn a_page_that_can_see_nothing_says_so_first() {
 
 #[tokio::test]
 async fn the_next_poll_is_told_and_what_is_stale_is_gone() {
-    let simulator = simulator(world([("a", Cluster::default())])).await;
-    let mut setup = Setup::new(&simulator);
-    setup.poll = "interval = \"200ms\"\nstale_after = \"400ms\"\ntimeout = \"1s\"\n".to_owned();
-    let exporter = setup.start().await;
+    let simulator = simulator(atlas_state([("a", Cluster::default())])).await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .set("poll.interval", "200ms")
+        .set("poll.stale_after", "400ms")
+        .set("poll.timeout", "1s")
+        .start()
+        .await;
     exporter.polled_again(2.0).await;
     let status = json(&exporter, "").await;
     let moment = |key: &str| -> jiff::Timestamp {
@@ -390,7 +399,7 @@ fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
 #[tokio::test]
 async fn links_of_the_page_are_relative_and_lead_somewhere() {
     let simulator = simulator(all_kinds()).await;
-    let setup = |path| Setup { flags: vec![path], ..Setup::new(&simulator) };
+    let setup = |path| ExporterBuilder::new(&simulator).flag(path);
     for (flag, path) in [("--web.telemetry-path=/metrics", "metrics"), ("--web.telemetry-path=/a/b", "a/b")] {
         let exporter = setup(flag).start().await;
         let start = std::time::Instant::now();
@@ -426,11 +435,14 @@ async fn links_of_the_page_are_relative_and_lead_somewhere() {
 
 #[tokio::test]
 async fn a_banner_claims_no_polls_while_they_fail() {
-    let simulator = simulator(world([("a", Cluster::default()), ("b", Cluster::default())])).await;
+    let simulator = simulator(atlas_state([("a", Cluster::default()), ("b", Cluster::default())])).await;
     let down = || FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new());
     simulator.state().faults.push(Fault::lasting("/groups/", down()));
-    let discovery = "interval = \"300ms\"\n[collectors]\ninterval = \"300ms\"\n".to_owned();
-    let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .set("discovery.interval", "300ms")
+        .set("collectors.interval", "300ms")
+        .start()
+        .await;
     // A search narrows the table, and no banner.
     let until = async |part: &str| {
         for _ in 0..400 {

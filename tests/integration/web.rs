@@ -10,8 +10,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::connections::{connect, rest};
+use crate::support::atlas::{atlas_state, simulator};
+use crate::support::builder::ExporterBuilder;
 use crate::support::certificates::{Authority, Issued};
-use crate::support::harness::{Exporter, Scrape, Setup, command, http, simulator, world};
+use crate::support::exporter::{Exporter, command, http};
+use crate::support::scrape::Scrape;
 
 /// Of the password `secret`.
 const HASH: &str = "$2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
@@ -38,10 +41,12 @@ pub(crate) async fn serve(yaml: &str, authority: &Authority) -> (Simulator, Expo
     authority.server().write(folder.path(), "server");
     std::fs::write(folder.path().join("ca.pem"), &authority.certificate).unwrap();
     write(folder.path(), yaml);
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let mut setup = Setup::new(&simulator);
-    setup.flags = vec!["--web.config.file=web.yml", "--log.level=debug"];
-    let exporter = setup.start_in(folder).await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .flag("--web.config.file=web.yml")
+        .flag("--log.level=debug")
+        .start_in(folder)
+        .await;
     (simulator, exporter)
 }
 
@@ -149,10 +154,8 @@ async fn certificates_without_newlines_between_them_are_all_used() {
         "web.yml",
         "tls_server_config: {cert_file: all.pem, key_file: all.pem, client_ca_file: clients.pem, client_auth_type: RequireAndVerifyClientCert}".to_owned(),
     );
-    let simulator = simulator(world([("prod", Cluster::default())])).await;
-    let mut setup = Setup::new(&simulator);
-    setup.flags = vec!["--web.config.file=web.yml"];
-    let exporter = setup.start_in(folder).await;
+    let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
+    let exporter = ExporterBuilder::new(&simulator).flag("--web.config.file=web.yml").start_in(folder).await;
     for identity in [&root.client("a.example"), &client_of_other] {
         // Whoever trusts the root alone needs the whole chain.
         let client = client(&root, Some(identity));

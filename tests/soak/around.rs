@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::harness::Exporter;
+use crate::support::exporter::Exporter;
 
 /// wrk takes a breath between two requests, or nothing else would run on a small machine; every other one wants no gzip.
 const SCRIPT: &str = r#"

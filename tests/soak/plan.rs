@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::harness::by_service_account;
+use crate::support::builder::ExporterBuilder;
 
 /// Clusters of a project.
 pub(crate) const PER_PROJECT: usize = 100;
@@ -48,18 +48,19 @@ impl Plan {
         Duration::from_secs(if self.is_long() { 240 } else { 60 })
     }
 
-    pub(crate) fn toml(self, base_url: &str, concurrency: u8) -> String {
-        let (interval, others) = (self.interval().as_secs(), self.interval().as_secs() * 3);
+    pub(crate) fn config(self, base_url: &str, concurrency: u8) -> ExporterBuilder {
+        let seconds = |time: Duration| format!("{}s", time.as_secs());
         let projects = 0..self.clusters.div_ceil(PER_PROJECT);
         let projects = projects.map(|number| format!("[[projects]]\nid = \"{}\"\n", project_id(number)));
-        format!(
-            "[atlas]\nbase_url = \"{base_url}\"\n{}\n[poll]\ninterval = \"{interval}s\"\ntimeout = \"{}s\"\nstale_after = \"{}s\"\n\
-             concurrency = {concurrency}\nfull_listing_interval = \"1m\"\n[discovery]\ninterval = \"{others}s\"\n[collectors]\ninterval = \"{others}s\"\n{}",
-            by_service_account(),
-            POLL_TIMEOUT.as_secs(),
-            self.stale_after().as_secs(),
-            projects.collect::<Vec<_>>().concat(),
-        )
+        ExporterBuilder::at(base_url)
+            .set("poll.interval", seconds(self.interval()))
+            .set("poll.timeout", seconds(POLL_TIMEOUT))
+            .set("poll.stale_after", seconds(self.stale_after()))
+            .set("poll.concurrency", concurrency)
+            .set("poll.full_listing_interval", "1m")
+            .set("discovery.interval", seconds(self.interval() * 3))
+            .set("collectors.interval", seconds(self.interval() * 3))
+            .targets(projects.collect::<String>())
     }
 }
 

@@ -11,7 +11,8 @@ use super::around::Footprint;
 use super::oracle::{Figures, History, Job, figures, scraped};
 use super::plan::{PER_PROJECT, POLL_TIMEOUT, Plan, project_id};
 use super::{STORM, chaos};
-use crate::support::harness::{Exporter, command, command_of, service_account, simulator};
+use crate::support::atlas::{service_account, simulator};
+use crate::support::exporter::{Exporter, command, command_of};
 
 /// From one reload to the next.
 const RELOAD_EVERY: Duration = Duration::from_secs(10);
@@ -33,7 +34,7 @@ pub(crate) type Clusters = BTreeMap<String, Known>;
 /// An Atlas of so many clusters, and what is known of them.
 pub(crate) async fn atlas(plan: Plan) -> (Simulator, Clusters) {
     let mut rng = Rng::with_seed(plan.seed);
-    let mut world = AtlasState { accounts: vec![service_account()], ..AtlasState::default() };
+    let mut state = AtlasState { accounts: vec![service_account()], ..AtlasState::default() };
     let (mut clusters, began) = (BTreeMap::new(), Instant::now());
     for number in 0..plan.clusters {
         let (name, project) = (format!("c{number}"), project_id(number / PER_PROJECT));
@@ -42,11 +43,11 @@ pub(crate) async fn atlas(plan: Plan) -> (Simulator, Clusters) {
         history.push(began, figures(&jobs));
         let mut cluster = chaos::cluster(&mut rng);
         cluster.jobs = jobs.iter().map(Job::entry).collect();
-        let known = world.projects.entry(project.clone()).or_insert_with(|| unlimited(&project));
+        let known = state.projects.entry(project.clone()).or_insert_with(|| unlimited(&project));
         known.clusters.insert(name.clone(), cluster);
         clusters.insert(name, Known { project, jobs, history });
     }
-    (simulator(world).await, clusters)
+    (simulator(state).await, clusters)
 }
 
 pub(crate) struct Stage {
@@ -67,7 +68,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn begin(plan: Plan, simulator: Simulator, clusters: Clusters) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("config.toml"), plan.toml(simulator.url(), 8)).unwrap();
+        plan.config(simulator.url(), 8).write(&folder);
         let mut command =
             std::env::var("SOAK_EXPORTER").map_or_else(|_| command(), |other| command_of(&other));
         command.current_dir(folder.path()).arg("--web.listen-address=127.0.0.1:0");
@@ -154,9 +155,9 @@ impl Stage {
             let known = self.clusters.get_mut(&name).unwrap();
             chaos::goes_on(&mut self.rng, &mut known.jobs, Timestamp::now().as_second());
             let (entries, since) = (known.jobs.iter().map(Job::entry).collect(), Instant::now());
-            let mut world = self.simulator.state();
-            world.projects.get_mut(&known.project).unwrap().clusters.get_mut(&name).unwrap().jobs = entries;
-            drop(world);
+            let mut state = self.simulator.state();
+            state.projects.get_mut(&known.project).unwrap().clusters.get_mut(&name).unwrap().jobs = entries;
+            drop(state);
             known.history.push(since, figures(&known.jobs));
             self.changes += 1;
         }
@@ -176,8 +177,7 @@ impl Stage {
     }
 
     fn write_configuration(&self, concurrency: u8) {
-        let toml = self.plan.toml(self.simulator.url(), concurrency);
-        std::fs::write(self.exporter.folder.path().join("config.toml"), toml).unwrap();
+        self.plan.config(self.simulator.url(), concurrency).write(&self.exporter.folder);
     }
 
     async fn scrape(&mut self) -> String {

@@ -5,14 +5,14 @@ use super::*;
 #[tokio::test]
 async fn an_event_is_told_of_the_cluster_that_it_is_about() {
     let names = ["a", "b", "c", "d", "e"];
-    let simulator = simulator(world(names.map(|name| (name, cluster([]))))).await;
+    let simulator = simulator(atlas_state(names.map(|name| (name, cluster([]))))).await;
     // One of a month ago counts, an older one does not; nor does one of a cluster that nobody watches, or of another kind.
     let old = Event::new("CPS_EXPORT_FAILED", Some("b"), DAY * 30);
     tell(&simulator, old.clone());
     tell(&simulator, Event::new(FAILED, Some("c"), DAY * 32));
     tell(&simulator, Event::new(FAILED, Some("gone"), HOUR));
     tell(&simulator, Event::new("CPS_EXPORT_SUCCESSFUL", Some("d"), HOUR));
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     let scrape = exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
     let told = |scrape: &Scrape| names.map(|name| event(scrape, name));
     let of = |event: &Event| Some(event.created.as_second() as f64);
@@ -34,15 +34,8 @@ async fn an_event_is_told_of_the_cluster_that_it_is_about() {
     let past = Event::new(FAILED, Some("new"), DAY * 3);
     tell(&simulator, past.clone());
     assert_eq!(rate(&simulator, "clusterNames=new").await, 0);
-    let mut all = by_service_account();
-    all.push_str(
-        "[poll]\ninterval = \"200ms\"\n[discovery]\ninterval = \"500ms\"\n[collectors]\ninterval = \"200ms\"\n",
-    );
-    let config =
-        format!("[atlas]\nbase_url = \"{}\"\n{all}[[projects]]\nid = \"{PROJECT}\"\n", simulator.url());
-    std::fs::write(exporter.folder.path().join("config.toml"), config).unwrap();
     change_project(&simulator, |project| drop(project.clusters.insert("new".to_owned(), cluster([]))));
-    exporter.signal("HUP");
+    exporter.reload(&setup(&simulator).project(PROJECT));
     let scrape = exporter.until(|scrape| event(scrape, "new").is_some()).await;
     assert_eq!(event(&scrape, "new"), of(&past));
 }
@@ -50,19 +43,19 @@ async fn an_event_is_told_of_the_cluster_that_it_is_about() {
 #[tokio::test]
 async fn an_event_costs_few_requests_however_many_clusters_there_are() {
     let names: Vec<String> = (0..120).map(|number| format!("cluster-{number:03}")).collect();
-    let mut all = world([]);
+    let mut all = atlas_state([]);
     let project = all.projects.get_mut(PROJECT).unwrap();
     for name in &names {
         project.clusters.insert(name.clone(), Cluster::default());
     }
     let simulator = simulator(all).await;
     tell(&simulator, Event::new(FAILED, Some("cluster-077"), HOUR));
-    let setup = Setup {
-        poll: "interval = \"10s\"\n".to_owned(),
-        discovery: "interval = \"10m\"\n[collectors]\nsnapshots = false\n".to_owned(),
-        ..Setup::new(&simulator)
-    };
-    let exporter = setup.start().await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .set("poll.interval", "10s")
+        .set("discovery.interval", "10m")
+        .set("collectors.snapshots", false)
+        .start()
+        .await;
     exporter.until(|scrape| event(scrape, "cluster-077").is_some()).await;
     let scrape = exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
     assert!(names.iter().filter(|name| event(&scrape, name).is_some()).count() == 1);
@@ -76,7 +69,7 @@ async fn an_event_costs_few_requests_however_many_clusters_there_are() {
 /// A project in which every cluster has failed, and their names.
 fn all_failed(count: usize) -> (Vec<String>, AtlasState) {
     let names: Vec<String> = (0..count).map(|number| format!("c{number}")).collect();
-    let mut all = world([]);
+    let mut all = atlas_state([]);
     let project = all.projects.get_mut(PROJECT).unwrap();
     for name in &names {
         project.clusters.insert(name.clone(), Cluster::default());
@@ -89,8 +82,7 @@ fn all_failed(count: usize) -> (Vec<String>, AtlasState) {
 async fn where_all_fail_each_is_asked_for_once() {
     let (names, all) = all_failed(40);
     let simulator = simulator(all).await;
-    let discovery = "interval = \"10m\"\n[collectors]\nsnapshots = false\n".to_owned();
-    let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
+    let exporter = ExporterBuilder::new(&simulator).without_collectors(&["snapshots"]).start().await;
     let scrape = exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
     assert!(names.iter().all(|name| event(&scrape, name).is_some()));
     assert_eq!(requests(&simulator, "/events?"), 1 + 1 + 40);
@@ -99,13 +91,13 @@ async fn where_all_fail_each_is_asked_for_once() {
 #[tokio::test]
 async fn a_name_that_the_filter_refuses_hides_no_other() {
     let names = ["a", "b", "odd", "c"];
-    let simulator = simulator(world(names.map(|name| (name, cluster([]))))).await;
+    let simulator = simulator(atlas_state(names.map(|name| (name, cluster([]))))).await;
     for name in ["a", "c"] {
         tell(&simulator, Event::new(FAILED, Some(name), HOUR));
     }
     let refusal = FaultKind::Status(400, "INVALID_QUERY_PARAMETER", Vec::new());
     simulator.state().faults.push(Fault::lasting("?clusterNames=odd", refusal));
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     let scrape = exporter.until(|scrape| event(scrape, "a").is_some() && event(scrape, "c").is_some()).await;
     assert_eq!((event(&scrape, "b"), event(&scrape, "odd")), (None, None));
 }
@@ -118,7 +110,7 @@ async fn a_search_that_breaks_off_is_gone_on_with() {
     let alone = |name: &str| format!("EXPORT_FAILED&clusterNames={name}&itemsPerPage");
     let down = FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new());
     simulator.state().faults.push(Fault::passing(&format!("?{}", alone("c5")), down, 6));
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
     exporter.until(|scrape| names.iter().all(|name| event(scrape, name).is_some())).await;
     for name in &names {
@@ -129,10 +121,8 @@ async fn a_search_that_breaks_off_is_gone_on_with() {
 
 #[tokio::test]
 async fn a_cluster_that_comes_back_is_asked_for_with_its_past() {
-    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
-    let mut setup = setup(&simulator, "");
-    setup.watched = Some(format!("[[projects]]\nid = \"{PROJECT}\"\n"));
-    let exporter = setup.start().await;
+    let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
+    let exporter = setup(&simulator).project(PROJECT).start().await;
     tell(&simulator, Event::new(FAILED, Some("a"), HOUR));
     exporter.until(|scrape| event(scrape, "a").is_some()).await;
     let gone = simulator.state().projects.get_mut(PROJECT).unwrap().clusters.remove("a").unwrap();
@@ -143,11 +133,11 @@ async fn a_cluster_that_comes_back_is_asked_for_with_its_past() {
 
 #[tokio::test]
 async fn an_event_that_cannot_be_believed_is_no_event() {
-    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let mut ahead = Event::new(FAILED, Some("a"), Duration::ZERO);
     ahead.created = "2999-01-01T00:00:00Z".parse().unwrap();
     tell(&simulator, ahead);
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
     // It hides none that can be.
     tell(&simulator, Event::new(FAILED, Some("b"), HOUR));
@@ -157,10 +147,10 @@ async fn an_event_that_cannot_be_believed_is_no_event() {
 
 #[tokio::test]
 async fn a_filter_that_tells_no_clusters_apart_blames_none() {
-    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let everywhere = "{\"results\":[{\"id\":\"e1\",\"created\":\"2026-11-01T00:00:00Z\",\"eventTypeName\":\"CPS_EXPORT_FAILED\"}]}";
     simulator.state().faults.push(Fault::lasting("/events", FaultKind::Body(everywhere)));
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
     let scrape = exporter.polled_again(3.0).await;
     assert_eq!((event(&scrape, "a"), event(&scrape, "b")), (None, None));
@@ -169,8 +159,8 @@ async fn a_filter_that_tells_no_clusters_apart_blames_none() {
 
 #[tokio::test]
 async fn an_event_that_comes_while_events_cannot_be_read_is_not_missed() {
-    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
-    let exporter = setup(&simulator, "").start().await;
+    let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
+    let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
     let fault = |what| simulator.state().faults.push(Fault::lasting("/events", what));
     fault(FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new()));
@@ -185,12 +175,12 @@ async fn an_event_that_comes_while_events_cannot_be_read_is_not_missed() {
 
 #[tokio::test]
 async fn events_that_are_rationed_hold_up_no_poll() {
-    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     tell(&simulator, Event::new(FAILED, Some("b"), HOUR));
     // The project's events can be read, those of its clusters cannot: the second request fails, and the third, ...
     let budget = TokenBucket::new(300, 0).with(1.0);
     change_project(&simulator, |project| project.events_budget = budget);
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
     let scrape = exporter.polled_again(2.0).await;
     assert_eq!((scrape.up("a"), event(&scrape, "b")), (Some(1.0), None));
@@ -201,11 +191,11 @@ async fn events_that_are_rationed_hold_up_no_poll() {
 
 #[tokio::test]
 async fn events_of_before_a_first_reading_that_failed_are_not_missed() {
-    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let old = Event::new(FAILED, Some("a"), DAY * 2);
     tell(&simulator, old.clone());
     simulator.state().faults.push(Fault::lasting("/events", FaultKind::Status(500, "E", Vec::new())));
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
     simulator.state().faults.clear();
     exporter.until(|scrape| event(scrape, "a") == Some(old.created.as_second() as f64)).await;
@@ -213,11 +203,11 @@ async fn events_of_before_a_first_reading_that_failed_are_not_missed() {
 
 #[tokio::test]
 async fn a_search_that_failed_is_made_again() {
-    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     tell(&simulator, Event::new(FAILED, Some("b"), HOUR * 5));
     let no = || FaultKind::Status(500, "E", Vec::new());
     simulator.state().faults.push(Fault::lasting("?clusterNames=", no()));
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
     simulator.state().faults.clear();
     exporter.until(|scrape| event(scrape, "b").is_some()).await;
@@ -225,21 +215,21 @@ async fn a_search_that_failed_is_made_again() {
 
 #[tokio::test]
 async fn an_event_that_cannot_be_read_is_told() {
-    let simulator = simulator(world([("a", cluster([]))])).await;
+    let simulator = simulator(atlas_state([("a", cluster([]))])).await;
     let odd = FaultKind::Body("{\"results\":[{}]}");
     simulator.state().faults.push(Fault::lasting("/events", odd));
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events").is_some()).await;
     assert_eq!(up(&exporter.scrape().await, "events"), Some(0.0));
 }
 
 #[tokio::test]
 async fn of_two_events_the_newer_counts() {
-    let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+    let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let newer = Event::new(FAILED, Some("a"), HOUR * 2);
     tell(&simulator, newer.clone());
     tell(&simulator, Event::new(FAILED, Some("a"), HOUR * 9));
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     let scrape = exporter.until(|scrape| event(scrape, "a").is_some()).await;
     assert_eq!(event(&scrape, "a"), Some(newer.created.as_second() as f64));
 }

@@ -4,10 +4,10 @@ use super::*;
 
 #[tokio::test]
 async fn missing_role_disables_collectors_and_nothing_else() {
-    let mut all = world([("prod", cluster([])), ("other", cluster([]))]);
+    let mut all = atlas_state([("prod", cluster([])), ("other", cluster([]))]);
     all.accounts[0].denied = ["snapshots", "events", "exportBuckets"].map(str::to_owned).into();
     let simulator = simulator(all).await;
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     let all_down = |scrape: &Scrape| {
         ["snapshots", "events", "buckets"].iter().all(|detail| up(scrape, detail) == Some(0.0))
     };
@@ -36,23 +36,17 @@ async fn missing_role_disables_collectors_and_nothing_else() {
 #[tokio::test]
 async fn refusal_of_one_cluster_disables_no_other() {
     for code in ["CLUSTER_RESTRICTED", "USER_UNAUTHORIZED"] {
-        let simulator = simulator(world([("a", cluster([])), ("b", cluster([]))])).await;
+        let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
         let refusal = FaultKind::Status(403, code, Vec::new());
         simulator.state().faults.push(Fault::lasting("/b/backup/snapshots", refusal));
-        let exporter = setup(&simulator, "").start().await;
+        let exporter = setup(&simulator).start().await;
         let scrape = exporter
             .until(|scrape| awaiting(scrape, "a").is_some() && up(scrape, "snapshots") == Some(0.0))
             .await;
         assert_eq!(awaiting(&scrape, "b"), None);
         assert!(rate(&simulator, "/a/backup/snapshots").await > 1);
-        let file = exporter.folder.path().join("config.toml");
         for interval in ["210ms", "220ms", "230ms"] {
-            let toml = setup(&simulator, "").toml().replace(
-                "[collectors]\ninterval = \"200ms\"",
-                &format!("[collectors]\ninterval = \"{interval}\""),
-            );
-            std::fs::write(&file, toml).unwrap();
-            exporter.signal("HUP");
+            exporter.reload(&setup(&simulator).set("collectors.interval", interval));
             exporter.polled_again(3.0).await;
         }
         // A reload may follow the fix, so it starts again, but repeats no warning.
@@ -64,18 +58,15 @@ async fn refusal_of_one_cluster_disables_no_other() {
 
 #[tokio::test]
 async fn a_refused_detail_says_so_again_when_it_is_switched_off_and_on() {
-    let mut all = world([("prod", cluster([]))]);
+    let mut all = atlas_state([("prod", cluster([]))]);
     all.accounts[0].denied = ["events", "exportBuckets"].map(str::to_owned).into();
     let simulator = simulator(all).await;
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     let down = |scrape: &Scrape| ["events", "buckets"].map(|detail| up(scrape, detail)) == [Some(0.0); 2];
     exporter.until(down).await;
-    let file = exporter.folder.path().join("config.toml");
-    std::fs::write(&file, setup(&simulator, "events = false\nbuckets = false\n").toml()).unwrap();
-    exporter.signal("HUP");
+    exporter.reload(&setup(&simulator).without_collectors(&["events", "buckets"]));
     exporter.until(|scrape| up(scrape, "events").is_none() && up(scrape, "buckets").is_none()).await;
-    std::fs::write(&file, setup(&simulator, "").toml()).unwrap();
-    exporter.signal("HUP");
+    exporter.reload(&setup(&simulator));
     exporter.until(down).await;
     // The role is given, and someone reloads.
     simulator.state().accounts[0].denied.clear();
@@ -85,7 +76,7 @@ async fn a_refused_detail_says_so_again_when_it_is_switched_off_and_on() {
 
 #[tokio::test]
 async fn only_confirmed_refusals_disable_a_collector() {
-    let (mut all, mut faults) = (world([]), Vec::new());
+    let (mut all, mut faults) = (atlas_state([]), Vec::new());
     let cases = [
         (401, "NOT_IN_GROUP", true),
         (401, "USER_UNAUTHORIZED", true),
@@ -119,9 +110,11 @@ async fn only_confirmed_refusals_disable_a_collector() {
     all.faults = faults;
     let simulator = simulator(all).await;
     let watched = (0..cases.len()).map(|index| format!("[[projects]]\nid = \"{}\"\n", project(index)));
-    let watched = Some(watched.collect());
-    let exporter =
-        Setup { watched, ..setup(&simulator, "snapshots = false\nevents = false\n") }.start().await;
+    let exporter = setup(&simulator)
+        .without_collectors(&["snapshots", "events"])
+        .targets(watched.collect::<String>())
+        .start()
+        .await;
     let asked = |index| requests(&simulator, &format!("{}/backup/exportBuckets", project(index)));
     let failed = |scrape: &Scrape| {
         let up = scrape.of("mongodbatlas_backup_export_collector_success");
@@ -139,10 +132,10 @@ async fn only_confirmed_refusals_disable_a_collector() {
 
 #[tokio::test]
 async fn passing_refusal_is_read_again_and_not_logged() {
-    let simulator = simulator(world([("prod", cluster([]))])).await;
+    let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     let refusal = FaultKind::Status(401, "USER_UNAUTHORIZED", Vec::new());
     simulator.state().faults.push(Fault::passing("/exportBuckets", refusal, 1));
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "buckets") == Some(1.0)).await;
     assert!(requests(&simulator, "/exportBuckets") >= 2);
     assert!(!exporter.log().contains("failed to read the project's export buckets"), "{}", exporter.log());
@@ -150,30 +143,29 @@ async fn passing_refusal_is_read_again_and_not_logged() {
 
 #[tokio::test]
 async fn other_credentials_are_tried_at_once() {
-    let mut all = world([("prod", cluster([]))]);
+    let mut all = atlas_state([("prod", cluster([]))]);
     all.accounts[0].denied = ["snapshots", "events", "exportBuckets"].map(str::to_owned).into();
     let simulator = simulator(all).await;
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     let are = |to: f64| {
         move |scrape: &Scrape| {
             ["snapshots", "events", "buckets"].iter().all(|detail| up(scrape, detail) == Some(to))
         }
     };
     exporter.until(|scrape| are(0.0)(scrape) && exporter.log().matches("missing role").count() == 3).await;
-    let other = Setup { credentials: crate::support::harness::by_api_key(), ..setup(&simulator, "") };
-    std::fs::write(exporter.folder.path().join("config.toml"), other.toml()).unwrap();
-    exporter.signal("HUP");
+    let other = setup(&simulator).api_key();
+    exporter.reload(&other);
     exporter.until(are(1.0)).await;
     assert!(exporter.log().contains("the project's events can be read again"), "{}", exporter.log());
 }
 
 #[tokio::test]
 async fn once_does_not_wait_for_a_role_that_is_missing() {
-    let mut all = world(["a", "b", "c", "d"].map(|name| (name, cluster([]))));
+    let mut all = atlas_state(["a", "b", "c", "d"].map(|name| (name, cluster([]))));
     all.accounts[0].denied = vec!["snapshots".to_owned()];
     let simulator = simulator(all).await;
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.toml"), Setup::new(&simulator).toml()).unwrap();
+    ExporterBuilder::new(&simulator).write(&folder);
     let began = std::time::Instant::now();
     let out = command().current_dir(folder.path()).arg("--once").output().await.unwrap();
     assert!(out.status.success() && began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());

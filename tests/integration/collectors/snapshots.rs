@@ -20,8 +20,8 @@ async fn a_snapshot_awaits_export_until_a_job_may_end_well() {
     ];
     let prod = cluster([older.clone(), forgotten.clone()].into_iter().chain(others));
     let newest = prod.snapshots[1].clone();
-    let simulator = simulator(world([("prod", prod)])).await;
-    let exporter = setup(&simulator, "").start().await;
+    let simulator = simulator(atlas_state([("prod", prod)])).await;
+    let exporter = setup(&simulator).start().await;
     let scrape = snapshots_read(&exporter).await;
     let figure = |scrape: &Scrape, name: &str| scrape.value(&format!("{name}_timestamp_seconds"), "prod", "");
     assert_eq!(awaiting(&scrape, "prod"), Some(2.0));
@@ -58,8 +58,8 @@ async fn a_snapshot_awaits_export_until_a_job_may_end_well() {
 #[tokio::test]
 async fn the_snapshots_of_a_sharded_cluster_stand_in_a_list_of_their_own() {
     let sharded = Cluster { shards: 3, ..cluster([Snapshot::taken(HOUR, "daily")]) };
-    let simulator = simulator(world([("prod", sharded)])).await;
-    let exporter = setup(&simulator, "").start().await;
+    let simulator = simulator(atlas_state([("prod", sharded)])).await;
+    let exporter = setup(&simulator).start().await;
     let scrape = snapshots_read(&exporter).await;
     assert_eq!(awaiting(&scrape, "prod"), Some(1.0));
     assert!(requests(&simulator, "/prod/backup/snapshots/shardedClusters") > 0);
@@ -74,10 +74,9 @@ async fn the_snapshots_of_a_sharded_cluster_stand_in_a_list_of_their_own() {
 #[tokio::test]
 async fn every_page_of_snapshots_is_read() {
     let hourly = (3u32..1200).map(|hours| Snapshot::taken(HOUR * hours, "hourly"));
-    let simulator = simulator(world([("prod", cluster(hourly))])).await;
+    let simulator = simulator(atlas_state([("prod", cluster(hourly))])).await;
     // Three pages may take longer than what was read five times a second stays fresh.
-    let discovery = "[collectors]\ninterval = \"5s\"\n".to_owned();
-    let exporter = Setup { discovery, ..Setup::new(&simulator) }.start().await;
+    let exporter = ExporterBuilder::new(&simulator).set("collectors.interval", "5s").start().await;
     let scrape = snapshots_read(&exporter).await;
     assert_eq!(awaiting(&scrape, "prod"), Some(0.0));
     assert!(scrape.value("newest_exported_snapshot_timestamp_seconds", "prod", "").is_some());
@@ -88,8 +87,8 @@ async fn every_page_of_snapshots_is_read() {
 async fn snapshots_are_read_of_clusters_that_atlas_exports_by_itself() {
     let off = Schedule { auto_export: false, ..Schedule::default() };
     let manual = Cluster { schedule: off.clone(), ..cluster([]) };
-    let simulator = simulator(world([("prod", cluster([])), ("manual", manual)])).await;
-    let exporter = setup(&simulator, "").start().await;
+    let simulator = simulator(atlas_state([("prod", cluster([])), ("manual", manual)])).await;
+    let exporter = setup(&simulator).start().await;
     let scrape = snapshots_read(&exporter).await;
     assert_eq!(awaiting(&scrape, "manual"), None);
     assert_eq!(scrape.value("bucket_missing", "manual", ""), None);
@@ -103,8 +102,8 @@ async fn snapshots_are_read_of_clusters_that_atlas_exports_by_itself() {
 
 #[tokio::test]
 async fn snapshots_that_cannot_be_read_are_withdrawn() {
-    let simulator = simulator(world([("prod", cluster([Snapshot::taken(HOUR, "daily")]))])).await;
-    let exporter = setup(&simulator, "").start().await;
+    let simulator = simulator(atlas_state([("prod", cluster([Snapshot::taken(HOUR, "daily")]))])).await;
+    let exporter = setup(&simulator).start().await;
     snapshots_read(&exporter).await;
     let odd =
         "{\"results\":[{\"id\":\"x\",\"status\":\"completed\",\"createdAt\":\"2026-01-01T00:00:00Z\"}]}";
@@ -122,8 +121,8 @@ async fn snapshots_that_cannot_be_read_are_withdrawn() {
 async fn a_cluster_whose_snapshots_all_count_for_nothing_can_be_read() {
     let fallback = Snapshot { kind: "fallback".to_owned(), ..Snapshot::taken(HOUR, "daily") };
     let prod = Cluster { snapshots: vec![fallback], ..Cluster::default() };
-    let simulator = simulator(world([("prod", prod)])).await;
-    let exporter = setup(&simulator, "").start().await;
+    let simulator = simulator(atlas_state([("prod", prod)])).await;
+    let exporter = setup(&simulator).start().await;
     let scrape = exporter.until(|scrape| up(scrape, "snapshots").is_some()).await;
     assert_eq!(up(&scrape, "snapshots"), Some(1.0));
 }
@@ -131,10 +130,10 @@ async fn a_cluster_whose_snapshots_all_count_for_nothing_can_be_read() {
 #[tokio::test]
 async fn a_sharded_list_of_nothing_that_counts_some_is_no_list() {
     let sharded = Cluster { shards: 3, ..cluster([]) };
-    let simulator = simulator(world([("prod", sharded)])).await;
+    let simulator = simulator(atlas_state([("prod", sharded)])).await;
     let odd = FaultKind::Body("{\"results\":[],\"totalCount\":3}");
     simulator.state().faults.push(Fault::lasting("/shardedClusters", odd));
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     let scrape = exporter.until(|scrape| up(scrape, "snapshots").is_some()).await;
     assert_eq!(up(&scrape, "snapshots"), Some(0.0));
 }
@@ -169,10 +168,9 @@ async fn a_snapshot_of_several_items_is_awaited_under_each_policy() {
         }
     }
     let of_world = clusters.iter().map(|(name, cluster, _)| (*name, cluster.clone()));
-    let simulator = simulator(world(of_world)).await;
+    let simulator = simulator(atlas_state(of_world)).await;
     simulator.state().projects.get_mut(PROJECT).unwrap().budget.per_minute *= 30;
-    let exporter =
-        Setup { discovery: "[collectors]\ninterval = \"30s\"\n".to_owned(), ..Setup::new(&simulator) };
+    let exporter = ExporterBuilder::new(&simulator).set("collectors.interval", "30s");
     let exporter = exporter.start().await;
     let is_read = |scrape: &Scrape| clusters.iter().all(|(name, ..)| awaiting(scrape, name).is_some());
     let scrape = exporter.until(is_read).await;
@@ -194,8 +192,8 @@ async fn an_answer_without_policies_leaves_the_word_to_decide() {
         let cluster = unexported("weekly", word, 0, &["weekly"]);
         Cluster { schedule: Schedule { items: None, ..cluster.schedule.clone() }, ..cluster }
     };
-    let simulator = simulator(world([("daily", bare("daily")), ("weekly", bare("weekly"))])).await;
-    let exporter = setup(&simulator, "").start().await;
+    let simulator = simulator(atlas_state([("daily", bare("daily")), ("weekly", bare("weekly"))])).await;
+    let exporter = setup(&simulator).start().await;
     let awaited = |scrape: &Scrape| ["daily", "weekly"].map(|name| awaiting(scrape, name));
     exporter.until(|scrape| awaited(scrape) == [Some(0.0), Some(1.0)]).await;
     // With policies its items decide, once the snapshots are read again.
@@ -211,10 +209,9 @@ async fn an_export_frequency_of_no_policy_item_is_told() {
         schedule: Schedule { items: items(&["daily", "hourly"]), ..schedule.clone() },
         ..cluster([])
     };
-    let simulator = simulator(world([("prod", prod), ("other", Cluster { schedule, ..cluster([]) })])).await;
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.toml"), Setup::new(&simulator).toml()).unwrap();
-    let out = command().current_dir(folder.path()).arg("check").output().await.unwrap();
+    let simulator =
+        simulator(atlas_state([("prod", prod), ("other", Cluster { schedule, ..cluster([]) })])).await;
+    let out = ExporterBuilder::new(&simulator).run(&["check"]).await;
     let table = String::from_utf8(out.stdout).unwrap();
     assert_eq!(
         (out.status.code(), table.matches("no item of the backup policy is weekly").count()),
@@ -222,7 +219,7 @@ async fn an_export_frequency_of_no_policy_item_is_told() {
     );
     assert!(table.contains("1 warning."), "{table}");
 
-    let exporter = setup(&simulator, "").start().await;
+    let exporter = setup(&simulator).start().await;
     snapshots_read(&exporter).await;
     let page = async || exporter.get("/").await.text().await.unwrap();
     let text = page().await;

@@ -13,8 +13,8 @@ fn misled() -> Cluster {
 }
 
 /// Details are read once; `more` are keys of `[collectors]`.
-fn rarely(simulator: &Simulator, more: &str) -> Setup {
-    Setup { discovery: format!("[collectors]\n{more}"), ..Setup::new(simulator) }
+fn rarely(simulator: &Simulator) -> ExporterBuilder {
+    ExporterBuilder::new(simulator)
 }
 
 async fn clusters(exporter: &Exporter) -> serde_json::Value {
@@ -23,20 +23,18 @@ async fn clusters(exporter: &Exporter) -> serde_json::Value {
 }
 
 /// Runs it to its end; returns the exit code and standard output.
-async fn run(setup: &Setup, argument: &str) -> (Option<i32>, String) {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.toml"), setup.toml()).unwrap();
-    let out = command().current_dir(folder.path()).arg(argument).output().await.unwrap();
+async fn run(setup: &ExporterBuilder, argument: &str) -> (Option<i32>, String) {
+    let out = setup.run(&[argument]).await;
     (out.status.code(), String::from_utf8(out.stdout).unwrap())
 }
 
 #[tokio::test]
 async fn a_missing_bucket_is_told_at_once_whichever_is_read_first() {
     for slow in ["/schedule", "/exportBuckets"] {
-        let simulator = simulator(world([("prod", cluster([])), ("misled", misled())])).await;
+        let simulator = simulator(atlas_state([("prod", cluster([])), ("misled", misled())])).await;
         let wait = FaultKind::Slow(Duration::from_millis(500));
         simulator.state().faults.push(Fault::lasting(slow, wait));
-        let exporter = rarely(&simulator, "").start().await;
+        let exporter = rarely(&simulator).start().await;
         let missing = |scrape: &Scrape| {
             // Before that, the cluster is not healthy.
             let told = scrape.value("bucket_missing", "misled", "");
@@ -58,10 +56,8 @@ async fn a_missing_bucket_is_told_at_once_whichever_is_read_first() {
 
 #[tokio::test]
 async fn a_new_bucket_of_a_policy_is_looked_for_at_once() {
-    let simulator = simulator(world([("prod", cluster([]))])).await;
-    let mut setup = rarely(&simulator, "");
-    setup.discovery = format!("interval = \"300ms\"\n{}", setup.discovery);
-    let exporter = setup.start().await;
+    let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
+    let exporter = rarely(&simulator).set("discovery.interval", "300ms").start().await;
     exporter.until(|scrape| scrape.value("bucket_missing", "prod", "") == Some(0.0)).await;
     let name = |simulator: &Simulator, id: &str| {
         change(simulator, "prod", |prod| id.clone_into(&mut prod.schedule.bucket));
@@ -81,8 +77,8 @@ async fn a_new_bucket_of_a_policy_is_looked_for_at_once() {
 
 #[tokio::test]
 async fn once_and_check_fail_for_a_missing_bucket() {
-    let simulator = simulator(world([("prod", cluster([])), ("misled", misled())])).await;
-    let setup = Setup::new(&simulator);
+    let simulator = simulator(atlas_state([("prod", cluster([])), ("misled", misled())])).await;
+    let setup = ExporterBuilder::new(&simulator);
     let (code, text) = run(&setup, "--once").await;
     let scrape = Scrape::parse(&text);
     let missing = ["prod", "misled"].map(|name| scrape.value("bucket_missing", name, ""));
@@ -98,12 +94,12 @@ async fn once_and_check_fail_for_a_missing_bucket() {
     // Whichever is slower: it is waited for.
     for slow in ["/exportBuckets", "/schedule"] {
         simulator.state().faults = vec![Fault::lasting(slow, FaultKind::Slow(Duration::from_secs(1)))];
-        let (code, text) = run(&rarely(&simulator, "snapshots = false\n"), "--once").await;
+        let (code, text) = run(&rarely(&simulator).without_collectors(&["snapshots"]), "--once").await;
         let missing = Scrape::parse(&text).value("bucket_missing", "misled", "");
         assert_eq!((code, missing), (Some(1), Some(1.0)), "{slow}: {text}");
     }
     simulator.state().faults.clear();
-    let off = rarely(&simulator, "buckets = false\n");
+    let off = rarely(&simulator).without_collectors(&["buckets"]);
     assert_eq!((run(&off, "--once").await.0, run(&off, "check").await.0), (Some(0), Some(0)));
     change(&simulator, "misled", |misled| misled.schedule = Schedule::default());
     assert_eq!((run(&setup, "--once").await.0, run(&setup, "check").await.0), (Some(0), Some(0)));
@@ -113,9 +109,9 @@ async fn once_and_check_fail_for_a_missing_bucket() {
 async fn a_cluster_is_not_well_before_each_detail_was_read() {
     for (detail, path) in PATHS {
         for fault in [FaultKind::Hang, FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new())] {
-            let simulator = simulator(world([("prod", cluster([]))])).await;
+            let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
             simulator.state().faults.push(Fault::lasting(path, fault));
-            let exporter = rarely(&simulator, "").start().await;
+            let exporter = rarely(&simulator).start().await;
             exporter.ready().await;
             exporter.until(|scrape| scrape.value("collectors_unread", "prod", "") == Some(1.0)).await;
             let cluster = clusters(&exporter).await[0].clone();
@@ -125,9 +121,8 @@ async fn a_cluster_is_not_well_before_each_detail_was_read() {
             let page = exporter.get("/").await.text().await.unwrap();
             assert!(page.contains(&format!("not read: {detail}")), "{page}");
             // What is switched off is not waited for.
-            let off = rarely(&simulator, &format!("{detail} = false\n"));
-            std::fs::write(exporter.folder.path().join("config.toml"), off.toml()).unwrap();
-            exporter.signal("HUP");
+            let off = rarely(&simulator).without_collectors(&[detail]);
+            exporter.reload(&off);
             exporter.until(|scrape| scrape.value("collectors_unread", "prod", "").is_none()).await;
             assert_eq!(clusters(&exporter).await[0]["status"], "healthy", "{detail} is off");
         }
@@ -136,16 +131,16 @@ async fn a_cluster_is_not_well_before_each_detail_was_read() {
 
 #[tokio::test]
 async fn a_refused_detail_does_not_hold_the_verdict() {
-    let mut all = world([("prod", cluster([]))]);
+    let mut all = atlas_state([("prod", cluster([]))]);
     all.accounts[0].denied =
         PATHS.iter().map(|(_, path)| path.trim_start_matches("/backup").replace('/', "")).collect();
     let simulator = simulator(all).await;
-    let exporter = rarely(&simulator, "").start().await;
+    let exporter = rarely(&simulator).start().await;
     let is_down = |scrape: &Scrape| PATHS.iter().all(|(detail, _)| up(scrape, detail) == Some(0.0));
     let scrape = exporter.until(is_down).await;
     assert_eq!(scrape.value("collectors_unread", "prod", ""), None);
     assert_eq!(clusters(&exporter).await[0]["status"], "healthy");
-    let (code, _) = run(&Setup::new(&simulator), "--once").await;
+    let (code, _) = run(&ExporterBuilder::new(&simulator), "--once").await;
     assert_eq!(code, Some(0));
     // A fault is no refusal.
     simulator.state().accounts[0].denied.clear();
@@ -153,7 +148,7 @@ async fn a_refused_detail_does_not_hold_the_verdict() {
         .state()
         .faults
         .push(Fault::lasting("/events", FaultKind::Status(403, "IP_ADDRESS_NOT_ON_ACCESS_LIST", Vec::new())));
-    let (code, text) = run(&Setup::new(&simulator), "--once").await;
+    let (code, text) = run(&ExporterBuilder::new(&simulator), "--once").await;
     let scrape = Scrape::parse(&text);
     assert_eq!((code, scrape.value("collectors_unread", "prod", "")), (Some(1), Some(1.0)), "{text}");
 }
