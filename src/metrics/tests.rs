@@ -340,7 +340,7 @@ async fn the_exposition_is_the_golden_one() {
         text.lines().find(|line| line.starts_with("mongodbatlas_backup_exporter_build_info{")).unwrap();
     assert!(build.contains(&format!("rustversion=\"{rust}\"")), "{build}");
     let text = text.replace(build, "mongodbatlas_backup_exporter_build_info{...} 1");
-    assert_golden("src/exposition/golden.txt", &text);
+    assert_golden("src/metrics/golden.txt", &text);
 }
 
 #[tokio::test(start_paused = true)]
