@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use atlas_backup_exporter::config::{CollectorConfig, DISCOVERY_INTERVAL, PollConfig};
-use atlas_backup_exporter::http::{self, Pages};
+use atlas_backup_exporter::http::{self, AppState};
 use atlas_backup_exporter::metrics::self_metrics::SelfMetrics;
 use atlas_backup_exporter::model::{ExportExpectation, JobAccumulator, Snapshots};
 use atlas_backup_exporter::poll::PollLimiter;
@@ -79,7 +79,7 @@ async fn input_ends() {
 async fn serve(clusters: u32) {
     let fleet = Arc::new(Fleet::new(clusters));
     let (_settings, receiver) = watch::channel(Arc::new(settings()));
-    let pages = Pages {
+    let pages = AppState {
         store: fleet.store.clone(),
         metrics: Arc::new(SelfMetrics::new(&ENDPOINTS, fleet.start)),
         config: receiver,

@@ -79,7 +79,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let (store, metrics, mut supervisor) = begin(config, options.dropped_log_lines)?;
-    let router = http::router(http::Pages {
+    let router = http::router(http::AppState {
         store,
         metrics: metrics.clone(),
         config: supervisor.reloadable_config(),

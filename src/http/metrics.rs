@@ -6,14 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use futures_util::stream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use super::{Pages, gzip, negotiate};
+use super::gzip::gzip;
+use super::negotiate;
+use super::state::{AppState, RequestLimiter};
 use crate::metrics::process::ProcessStats;
 use crate::metrics::{Exposition, Format};
 
@@ -23,19 +28,36 @@ const CACHE_TTL: Duration = Duration::from_secs(1);
 /// Gzip bodies that are younger than [`CACHE_TTL`], one for each format. The lock is held while a body is
 /// rendered.
 #[derive(Debug, Default)]
-pub(super) struct MetricsCache {
+struct MetricsCache {
     text: Arc<Mutex<Option<Bytes>>>,
     open_metrics: Arc<Mutex<Option<Bytes>>>,
 }
 
-/// Answers a scrape.
-pub(super) async fn answer(pages: &Arc<Pages>, cache: &MetricsCache, headers: &HeaderMap) -> Response {
+#[derive(Debug)]
+struct MetricsEndpoint {
+    state: Arc<AppState>,
+    cache: MetricsCache,
+    requests: RequestLimiter,
+}
+
+pub(super) fn routes(state: Arc<AppState>, requests: RequestLimiter) -> Router {
+    let path = state.telemetry_path.clone();
+    let endpoint = MetricsEndpoint { state, cache: MetricsCache::default(), requests };
+    Router::new().route(&path, get(metrics)).with_state(Arc::new(endpoint))
+}
+
+async fn metrics(State(endpoint): State<Arc<MetricsEndpoint>>, headers: HeaderMap) -> Response {
+    let MetricsEndpoint { state, cache, requests } = &*endpoint;
+    requests.run(respond(state, cache, &headers)).await
+}
+
+async fn respond(state: &Arc<AppState>, cache: &MetricsCache, headers: &HeaderMap) -> Response {
     let format = negotiate::format(headers.get_all(header::ACCEPT));
     let body = if negotiate::gzip(headers.get_all(header::ACCEPT_ENCODING)) {
-        let body = compressed(pages, cache, format).await;
+        let body = compressed(state, cache, format).await;
         body.map(|body| ([(header::CONTENT_ENCODING, "gzip")], body).into_response())
     } else {
-        exposition(pages, format).map(|exposition| {
+        exposition(state, format).map(|exposition| {
             Body::from_stream(stream::iter(exposition.pieces().map(Ok::<_, Infallible>))).into_response()
         })
     };
@@ -47,7 +69,7 @@ pub(super) async fn answer(pages: &Arc<Pages>, cache: &MetricsCache, headers: &H
     }
 }
 
-async fn compressed(pages: &Arc<Pages>, cache: &MetricsCache, format: Format) -> anyhow::Result<Bytes> {
+async fn compressed(state: &Arc<AppState>, cache: &MetricsCache, format: Format) -> anyhow::Result<Bytes> {
     let slot = match format {
         Format::Text => &cache.text,
         Format::OpenMetrics => &cache.open_metrics,
@@ -56,11 +78,11 @@ async fn compressed(pages: &Arc<Pages>, cache: &MetricsCache, format: Format) ->
     if let Some(body) = &*cached {
         return Ok(body.clone());
     }
-    let (pages, slot) = (pages.clone(), slot.clone());
+    let (state, slot) = (state.clone(), slot.clone());
     // Ten thousand clusters would block a thread of the runtime for too long. The task holds the lock: a
     // client that hangs up meanwhile does not cause a second rendering.
     let rendered = tokio::task::spawn_blocking(move || {
-        let exposition = exposition(&pages, format)?;
+        let exposition = exposition(&state, format)?;
         let body = Bytes::from(gzip(|encoder| exposition.write_to(encoder))?);
         *cached = Some(body.clone());
         tokio::spawn(async move {
@@ -72,10 +94,10 @@ async fn compressed(pages: &Arc<Pages>, cache: &MetricsCache, format: Format) ->
     rendered.await.context("failed to render the metrics")?
 }
 
-fn exposition(pages: &Pages, format: Format) -> anyhow::Result<Exposition> {
-    let view = Arc::new(pages.store.view(Instant::now()));
-    let poll_interval = pages.config.borrow().poll.interval;
-    Ok(Exposition::new(view, pages.metrics.clone(), poll_interval, ProcessStats::read(), format)?)
+fn exposition(state: &AppState, format: Format) -> anyhow::Result<Exposition> {
+    let view = Arc::new(state.store.view(Instant::now()));
+    let poll_interval = state.config.borrow().poll.interval;
+    Ok(Exposition::new(view, state.metrics.clone(), poll_interval, ProcessStats::read(), format)?)
 }
 
 #[cfg(test)]
@@ -103,7 +125,7 @@ mod tests {
         Target { project_id, cluster_name: "prod".to_owned() }
     }
 
-    fn pages() -> Arc<Pages> {
+    fn app_state() -> Arc<AppState> {
         let store = Store::new(STALE_AFTER);
         store.add_project(&target().project_id);
         store.record_project_name(&target().project_id, "payments".to_owned());
@@ -118,7 +140,7 @@ mod tests {
             poll_limiter: PollLimiter::new(1),
             read_limiter: PollLimiter::new(1),
         };
-        Arc::new(Pages {
+        Arc::new(AppState {
             store: Arc::new(store),
             metrics: Arc::new(SelfMetrics::new(&["exports"], Timestamp::now())),
             config: watch::channel(Arc::new(config)).1,
@@ -128,15 +150,15 @@ mod tests {
         })
     }
 
-    fn publish(pages: &Pages) {
+    fn publish(state: &AppState) {
         let (finished_at, finished) = (Timestamp::now(), Instant::now());
         let good = GoodPoll { report: JobSummary::default(), last_progress: None, finished_at, finished };
-        pages.store.record_poll(&target(), finished_at, Duration::ZERO, Ok(good));
+        state.store.record_poll(&target(), finished_at, Duration::ZERO, Ok(good));
     }
 
-    async fn scrape(pages: &Arc<Pages>, cache: &MetricsCache) -> String {
+    async fn scrape(state: &Arc<AppState>, cache: &MetricsCache) -> String {
         let headers = [(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))].into_iter().collect();
-        let response = answer(pages, cache, &headers).await;
+        let response = respond(state, cache, &headers).await;
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
         let mut text = String::new();
         GzDecoder::new(&body[..]).read_to_string(&mut text).unwrap();
@@ -145,33 +167,33 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn gzip_body_is_cached_for_its_ttl_and_then_freed() {
-        let (pages, cache) = (pages(), MetricsCache::default());
-        let before = scrape(&pages, &cache).await;
+        let (state, cache) = (app_state(), MetricsCache::default());
+        let before = scrape(&state, &cache).await;
         assert!(!before.contains(JOBS));
-        publish(&pages);
+        publish(&state);
         // The clock is paused: no time has passed since.
-        assert_eq!(scrape(&pages, &cache).await, before);
+        assert_eq!(scrape(&state, &cache).await, before);
         sleep(CACHE_TTL + Duration::from_millis(1)).await;
         assert!(cache.text.lock().await.is_none());
-        assert!(scrape(&pages, &cache).await.contains(JOBS));
+        assert!(scrape(&state, &cache).await.contains(JOBS));
     }
 
     #[tokio::test(start_paused = true)]
     async fn stale_jobs_are_withdrawn_with_the_next_rendering() {
-        let (pages, cache) = (pages(), MetricsCache::default());
-        publish(&pages);
+        let (state, cache) = (app_state(), MetricsCache::default());
+        publish(&state);
         sleep(STALE_AFTER).await;
-        assert!(scrape(&pages, &cache).await.contains(JOBS));
+        assert!(scrape(&state, &cache).await.contains(JOBS));
         sleep(CACHE_TTL + Duration::from_millis(1)).await;
-        assert!(!scrape(&pages, &cache).await.contains(JOBS));
+        assert!(!scrape(&state, &cache).await.contains(JOBS));
     }
 
     #[tokio::test]
     async fn concurrent_scrapes_share_one_rendering() {
-        let (pages, cache) = (pages(), MetricsCache::default());
-        let scrape = || compressed(&pages, &cache, Format::Text);
+        let (state, cache) = (app_state(), MetricsCache::default());
+        let scrape = || compressed(&state, &cache, Format::Text);
         let (first, second, other) =
-            tokio::join!(scrape(), scrape(), compressed(&pages, &cache, Format::OpenMetrics));
+            tokio::join!(scrape(), scrape(), compressed(&state, &cache, Format::OpenMetrics));
         let (first, second) = (first.unwrap(), second.unwrap());
         assert_eq!(first.as_ptr(), second.as_ptr());
         assert_ne!(first, other.unwrap());
@@ -179,14 +201,14 @@ mod tests {
 
     #[tokio::test]
     async fn client_that_hangs_up_does_not_cause_a_second_rendering() {
-        let (pages, cache) = (pages(), MetricsCache::default());
+        let (state, cache) = (app_state(), MetricsCache::default());
         tokio::select! {
             biased;
-            _ = compressed(&pages, &cache, Format::Text) => panic!("it was not rendered on another thread"),
+            _ = compressed(&state, &cache, Format::Text) => panic!("it was not rendered on another thread"),
             () = std::future::ready(()) => {}
         }
         let cached = cache.text.lock().await.clone().expect("the rendering went on");
-        let body = compressed(&pages, &cache, Format::Text).await.unwrap();
+        let body = compressed(&state, &cache, Format::Text).await.unwrap();
         assert_eq!(body.as_ptr(), cached.as_ptr());
     }
 
@@ -198,14 +220,14 @@ mod tests {
 
     #[tokio::test]
     async fn plain_and_compressed_tell_the_same() {
-        let (pages, cache) = (pages(), MetricsCache::default());
-        publish(&pages);
+        let (state, cache) = (app_state(), MetricsCache::default());
+        publish(&state);
         for accept in ["text/plain", "application/openmetrics-text; version=1.0.0"] {
             let accept = (header::ACCEPT, HeaderValue::from_static(accept));
-            let plain = answer(&pages, &cache, &[accept.clone()].into_iter().collect()).await;
+            let plain = respond(&state, &cache, &[accept.clone()].into_iter().collect()).await;
             let plain = axum::body::to_bytes(plain.into_body(), usize::MAX).await.unwrap();
             let offer = (header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-            let packed = answer(&pages, &cache, &[accept, offer].into_iter().collect()).await;
+            let packed = respond(&state, &cache, &[accept, offer].into_iter().collect()).await;
             let packed = axum::body::to_bytes(packed.into_body(), usize::MAX).await.unwrap();
             let mut text = Vec::new();
             GzDecoder::new(&packed[..]).read_to_end(&mut text).unwrap();

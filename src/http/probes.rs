@@ -1,0 +1,58 @@
+//! Health and readiness probes, and reloads by request.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use super::state::AppState;
+
+/// The path of the health probe. It needs no password and does not count for the rate limit: the response says only that
+/// the exporter runs.
+pub(super) const HEALTHY: &str = "/-/healthy";
+
+pub(super) fn routes(state: Arc<AppState>) -> Router {
+    Router::new()
+        .route(HEALTHY, get(async || "atlas-backup-exporter is healthy.\n"))
+        .route("/-/ready", get(ready))
+        .route("/-/reload", post(reload).put(reload))
+        .with_state(state)
+}
+
+async fn ready(State(state): State<Arc<AppState>>) -> Response {
+    if state.store.is_ready() {
+        "Everything was asked for, well or badly, at least once.\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "Not everything was asked for yet.\n").into_response()
+    }
+}
+
+/// As Prometheus answers it; pages of other sites may not ask, since a browser may send a password with what they ask for.
+async fn reload(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
+    let Some(handle) = &state.reload else {
+        let text = "Reloading by request is off; it needs --web.enable-lifecycle.\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    };
+    if is_cross_site(&headers) {
+        let text = "Reloading is not allowed from pages of other sites.\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    match handle.reload().await {
+        Ok(()) => "The configuration was read anew.\n".into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// Whether a browser says that a page of another site makes this request: by `Sec-Fetch-Site`, or, as on plain HTTP, by `Origin` alone.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site != "same-origin" && site != "none";
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let origin = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
+    origin.zip(host).is_none_or(|(origin, host)| !origin.eq_ignore_ascii_case(host))
+}

@@ -1,0 +1,56 @@
+//! What the pages show, and how many requests may run.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use exporter_web::GuardedBody;
+use tokio::sync::Semaphore;
+
+use crate::metrics::self_metrics::SelfMetrics;
+use crate::reload::ReloadHandle;
+use crate::reloadable_config::ConfigReceiver;
+use crate::store::Store;
+
+/// The state that the pages show.
+#[derive(Debug, Clone)]
+pub struct AppState {
+    /// The state of every cluster.
+    pub store: Arc<Store>,
+    /// The exporter's own metrics.
+    pub metrics: Arc<SelfMetrics>,
+    /// The configuration in use.
+    pub config: ConfigReceiver,
+    /// The path of the metrics, `/metrics` by default.
+    pub telemetry_path: String,
+    /// Requests reloads; `None` if the endpoint is disabled.
+    pub reload: Option<ReloadHandle>,
+    /// Maximum number of concurrent scrapes and status pages; 0 for no limit.
+    pub max_requests: usize,
+}
+
+/// Limits concurrent requests.
+#[derive(Debug, Clone)]
+pub(super) struct RequestLimiter {
+    permits: Arc<Semaphore>,
+    max: usize,
+}
+
+impl RequestLimiter {
+    /// Creates a limiter of `max` requests; 0 for no limit.
+    pub(super) fn new(max: usize) -> Self {
+        let permits = if max > 0 { max } else { Semaphore::MAX_PERMITS };
+        Self { permits: Arc::new(Semaphore::new(permits)), max }
+    }
+
+    /// Responds with `response`, or with 503 if there are too many requests. A request ends when its
+    /// response has been sent.
+    pub(super) async fn run(&self, response: impl Future<Output = Response>) -> Response {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return response.await.map(|body| GuardedBody::wrap(body, permit));
+        }
+        // The text of promhttp.
+        let text = format!("Limit of concurrent requests reached ({}), try again later.\n", self.max);
+        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+    }
+}
