@@ -6,209 +6,31 @@
 mod ca_bundle;
 mod cluster_selector;
 mod environment;
+mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod layers;
 mod raw;
 mod secret;
+mod types;
 mod validate;
+mod value;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
 
-use atlas_client::{CaBundle, Credentials, OrganizationId, ProjectId, Proxy, redact};
+use atlas_client::{Credentials, Proxy};
 use exporter_web::text;
-use serde::Deserialize;
-use url::Url;
 
-use crate::model::{CollectorKind, ExportExpectation, Shard};
 pub use cluster_selector::{ClusterSelector, ProjectPattern};
+pub use error::ConfigError;
 use layers::Layers;
-
-/// Default of `atlas.base_url`.
-const BASE_URL: &str = "https://cloud.mongodb.com";
-
-/// Prefix of every variable of the environment layer; two underscores follow it.
-pub const ENV_PREFIX: &str = "ATLAS_BACKUP_EXPORTER";
-
-/// The flag that wins over `shard.index`.
-const SHARD_FLAG: &str = "--shard.index";
-
-/// The configuration of all layers.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The root of the API, with neither query nor credentials in it; its path ends in a slash.
-    pub base_url: Url,
-    /// Authorities that are trusted besides those of the system.
-    pub ca_bundle: CaBundle,
-    /// The proxy on the way to it.
-    pub proxy: Option<Proxy>,
-    /// How clusters are polled.
-    pub poll: PollConfig,
-    /// How often organizations, projects and schedules are read.
-    pub discovery_interval: Duration,
-    /// What is read besides the export jobs.
-    pub collectors: CollectorConfig,
-    /// What to watch; each project once. They win over `organizations` where both name a project.
-    pub projects: Vec<ProjectConfig>,
-    /// What to watch as a whole; each organization once.
-    pub organizations: Vec<OrganizationConfig>,
-    /// Which of all clusters are this exporter's.
-    pub shard: Shard,
-    /// Variables of the environment without effect.
-    pub warnings: Vec<Warning>,
-}
-
-/// A variable of the environment that has no effect, though it seems to be meant to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// Its name.
-    pub variable: String,
-    /// The problem with it. Its value is not repeated.
-    pub problem: String,
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is ignored: {}", self.variable, self.problem)
-    }
-}
-
-/// Where a configuration is read from, and what the command line adds to it.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The file.
-    pub file: PathBuf,
-    /// `--shard.index`: a number, or `auto`.
-    pub shard_index: Option<String>,
-}
-
-/// `[poll]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
-pub struct PollConfig {
-    /// From one poll of a cluster to its next.
-    #[serde(deserialize_with = "raw::parsed")]
-    pub interval: Duration,
-    /// One poll of one cluster, all pages and retries.
-    #[serde(deserialize_with = "raw::parsed")]
-    pub timeout: Duration,
-    /// Age at which figures are withdrawn.
-    #[serde(deserialize_with = "raw::parsed")]
-    pub stale_after: Duration,
-    /// Polls begun at once; at least 1.
-    #[serde(deserialize_with = "raw::parsed")]
-    pub concurrency: usize,
-    /// Whether jobs that ended long ago are read by every poll, or only by a full walk.
-    #[serde(deserialize_with = "raw::parsed")]
-    pub incremental: bool,
-    /// From one full walk of a listing to its next.
-    #[serde(deserialize_with = "raw::parsed")]
-    pub full_listing_interval: Duration,
-}
-
-impl Default for PollConfig {
-    fn default() -> Self {
-        Self {
-            interval: Duration::from_mins(1),
-            timeout: Duration::from_secs(30),
-            stale_after: Duration::from_mins(15),
-            concurrency: 8,
-            incremental: true,
-            full_listing_interval: Duration::from_hours(1),
-        }
-    }
-}
-
-/// `[discovery] interval` when nobody sets it.
-pub const DISCOVERY_INTERVAL: Duration = Duration::from_mins(10);
-
-/// `[collectors]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CollectorConfig {
-    /// From one reading of a detail to its next.
-    pub interval: Duration,
-    /// The details that are switched off.
-    pub off: Vec<CollectorKind>,
-}
-
-impl Default for CollectorConfig {
-    fn default() -> Self {
-        Self { interval: Duration::from_mins(10), off: Vec::new() }
-    }
-}
-
-impl CollectorConfig {
-    /// Age at which what was read is withdrawn: two readings may fail.
-    #[must_use]
-    pub fn stale_after(&self) -> Duration {
-        self.interval * 3
-    }
-}
-
-/// `[[projects]]`
-#[derive(Debug, Clone)]
-pub struct ProjectConfig {
-    /// The project.
-    pub id: ProjectId,
-    /// Which of its clusters.
-    pub clusters: ClusterSelector,
-    /// What is expected of them.
-    pub expected: ExportExpectation,
-    /// Who asks for them.
-    pub credentials: Credentials,
-}
-
-/// `[[organizations]]`
-#[derive(Debug, Clone)]
-pub struct OrganizationConfig {
-    /// The organization.
-    pub id: OrganizationId,
-    /// Projects that are not read.
-    pub exclude_projects: Vec<ProjectPattern>,
-    /// Clusters of its projects that are not watched.
-    pub exclude_clusters: Vec<glob::Pattern>,
-    /// What is expected of the clusters of its projects.
-    pub expected: ExportExpectation,
-    /// Who asks for them.
-    pub credentials: Credentials,
-}
-
-impl OrganizationConfig {
-    /// Returns true if a project is excluded, as far as its name is known.
-    #[must_use]
-    pub fn excludes(&self, id: &ProjectId, name: Option<&str>) -> bool {
-        self.exclude_projects.iter().any(|pattern| pattern.matches(id, name))
-    }
-}
-
-/// The reason why a configuration was refused, on one line and without any secret.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ConfigError(String);
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl ConfigError {
-    pub(crate) fn new(sentence: &str) -> Self {
-        Self(redact::line(sentence))
-    }
-}
-
-impl std::error::Error for ConfigError {}
+pub use types::{
+    CollectorConfig, Config, DISCOVERY_INTERVAL, ENV_PREFIX, OrganizationConfig, PollConfig, ProjectConfig,
+    Source, Warning,
+};
 
 impl Config {
-    /// Returns the credentials of every entry, each as often as it is configured.
-    pub fn credentials(&self) -> impl Iterator<Item = &Credentials> {
-        let of_projects = self.projects.iter().map(|project| &project.credentials);
-        of_projects.chain(self.organizations.iter().map(|organization| &organization.credentials))
-    }
-
     /// Reads `source` and the environment of this process; warnings are logged, and secrets redacted
     /// from now on.
     pub fn load(source: &Source) -> Result<Self, ConfigError> {

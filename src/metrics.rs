@@ -5,6 +5,7 @@
 mod cluster;
 mod encoder;
 mod exporter;
+mod format;
 pub mod process;
 pub mod self_metrics;
 mod values;
@@ -23,35 +24,7 @@ use crate::store::StoreView;
 use cluster::{FAMILIES, MetricFamily};
 use encoder::Encoder;
 use exporter::ExporterCollector;
-
-/// The formats that Prometheus reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Prometheus text format 0.0.4.
-    Text,
-    /// `OpenMetrics` 1.0.0.
-    OpenMetrics,
-}
-
-impl Format {
-    /// The `Content-Type` of the format.
-    #[must_use]
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        }
-    }
-
-    /// Returns the last line of an exposition.
-    #[must_use]
-    pub fn end(self) -> &'static str {
-        match self {
-            Self::Text => "",
-            Self::OpenMetrics => "# EOF\n",
-        }
-    }
-}
+pub use format::Format;
 
 /// Length from which a piece is complete. Larger buffers, and one for each family, took longer than the encoding:
 /// the allocator of musl gets them from the system and returns them.

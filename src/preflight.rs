@@ -4,6 +4,7 @@
 mod collectors;
 mod remediation;
 mod report;
+mod timeouts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::metrics::self_metrics::SelfMetrics;
 use crate::model::{ExclusionReason, ExportExpectation};
 use remediation::{Resource, hint};
 pub use report::{CheckStatus, Report, Row, Terminal};
+use timeouts::Timeouts;
 
 /// Projects that are read concurrently, and clusters of each.
 const CONCURRENCY: usize = 8;
@@ -36,23 +38,6 @@ const TOTAL_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Maximum number of clusters that a hint names.
 const MAX_NAMES: usize = 8;
-
-/// How long answers may take.
-#[derive(Debug, Clone, Copy)]
-struct Timeouts {
-    each: Duration,
-    until: Instant,
-}
-
-impl Timeouts {
-    fn deadline(self) -> Instant {
-        (Instant::now() + self.each).min(self.until)
-    }
-
-    fn is_over(self) -> bool {
-        Instant::now() >= self.until
-    }
-}
 
 /// Asks everything once. The shard does not matter: all clusters are asked.
 pub async fn check(config: &Config) -> Result<Report, Error> {

@@ -8,7 +8,7 @@ use atlas_client::{AtlasClient, OrganizationId, ProjectId};
 use tokio::sync::watch;
 
 use crate::config::{CollectorConfig, PollConfig};
-use crate::poll::PollLimiter;
+use crate::poll::limiter::PollLimiter;
 
 /// Receives the configuration whenever it is replaced.
 pub type ConfigReceiver = watch::Receiver<Arc<ReloadableConfig>>;

@@ -6,7 +6,7 @@ use atlas_client::redact;
 use config::Environment;
 
 use super::raw::tables;
-use super::{ENV_PREFIX, Warning};
+use super::types::{ENV_PREFIX, Warning};
 
 /// Names that Kubernetes gives to the variables of a service that is called like the exporter.
 const KUBERNETES: [&str; 3] = ["SERVICE_HOST", "SERVICE_PORT", "PORT"];

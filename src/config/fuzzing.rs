@@ -7,7 +7,8 @@ use atlas_client::Credentials;
 use atlas_client::fuzzing::{PROXY_VARIABLES, is_a_line, leads_to};
 
 use super::environment::ATLAS_NAMES;
-use super::{Config, ENV_PREFIX, SHARD_FLAG, Source};
+use super::types::SHARD_FLAG;
+use super::{Config, ENV_PREFIX, Source};
 
 const FILE: &str = "exporter.toml";
 

@@ -11,8 +11,10 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 use toml::de::{DeTable, DeValue, Error};
 use toml::{Spanned, Value};
 
+use super::environment;
+use super::error::ConfigError;
 use super::raw::tables;
-use super::{ConfigError, SHARD_FLAG, Source, environment};
+use super::types::{SHARD_FLAG, Source};
 
 /// Longest value that a message repeats, in bytes.
 const MAX_SHOWN: usize = 80;

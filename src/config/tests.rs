@@ -1,8 +1,11 @@
 use std::path::Path;
+use std::time::Duration;
 
+use atlas_client::ProjectId;
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::model::{CollectorKind, ExportExpectation, Shard};
 
 const GOOD: &str = r#"
 [atlas.service_account]

@@ -9,12 +9,14 @@ use atlas_client::{CaBundle, Credentials, SecretSource};
 use secrecy::SecretString;
 use url::Url;
 
+use super::error::ConfigError;
 use super::layers::Layers;
-use super::raw::{ExportExpected, Parsed, Raw, RawApiKey, RawCollectors, RawServiceAccount, RawShard};
-use super::{
-    BASE_URL, CollectorConfig, Config, ConfigError, DISCOVERY_INTERVAL, OrganizationConfig, PollConfig,
-    ProjectConfig, ca_bundle, secret as secret_file,
+use super::raw::{Raw, RawApiKey, RawCollectors, RawServiceAccount, RawShard};
+use super::types::{
+    BASE_URL, CollectorConfig, Config, DISCOVERY_INTERVAL, OrganizationConfig, PollConfig, ProjectConfig,
 };
+use super::value::{ExportExpected, Parsed};
+use super::{ca_bundle, secret as secret_file};
 use crate::model::{CollectorKind, ExportExpectation, Shard};
 
 /// Returns the configuration of all layers, without its proxy.

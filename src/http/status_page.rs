@@ -2,16 +2,18 @@
 //! again; so there is one place that filters, sorts and renders.
 
 mod banners;
+mod isolated;
 mod row;
 
 use std::fmt::Write;
 
-use atlas_client::redact::escape;
 use axum::http::HeaderValue;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use ring::digest::{SHA256, digest};
+
+use isolated::isolated;
 
 use super::query::{MOST_SEARCHED, Query, Sort};
 use crate::status::{ClusterStatus, Severity, Status};
@@ -32,11 +34,6 @@ const COLUMNS: [(&str, Sort); 7] = [
     ("Failures since", Sort::Failures),
     ("Poll", Sort::Poll),
 ];
-
-/// A text from outside the program. Its direction does not reorder what stands around it, and no character of it is hidden.
-fn isolated(text: &str) -> Markup {
-    html! { bdi { (escape(text)) } }
-}
 
 /// The policy that allows the page its own style and script, and requests to the exporter, and nothing else.
 pub(super) fn content_security_policy() -> HeaderValue {

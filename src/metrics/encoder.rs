@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use atlas_client::JobState;
 
-use super::Format;
 use super::cluster::{MetricFamily, Samples};
+use super::format::Format;
 use super::values::{count, whole};
 use crate::store::ClusterView;
 

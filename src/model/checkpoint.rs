@@ -13,8 +13,8 @@ use atlas_client::{ExportJob, JobState, Page, PageOutcome};
 use jiff::Timestamp;
 
 use super::job_accumulator::{JobAccumulator, JobRecord, Sighting, summarize};
-use super::job_summary::MAX_FAILURES;
-use super::{JobSummary, SnapshotSet};
+use super::job_summary::{JobSummary, MAX_FAILURES};
+use super::recovery_point::SnapshotSet;
 
 /// Jobs that are asked for at once while the checkpoint is known. A listing of no more has no checkpoint: it is read in one request anyway.
 pub const NEWEST_PAGE_SIZE: usize = 100;

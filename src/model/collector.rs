@@ -1,6 +1,6 @@
 //! What is read besides the export jobs, on an interval of its own.
 
-use super::PollError;
+use super::poll_error::PollError;
 
 /// A kind of reading that can be switched off, and that needs a role of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

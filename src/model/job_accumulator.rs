@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, HashMap, hash_map};
 use atlas_client::{Counts, ExportJob, JobState, MAX_ID, ObjectId, Page, PageOutcome, redact};
 use jiff::Timestamp;
 
-use super::job_summary::{MAX_ACTIVE, MAX_FAILURES};
-use super::{ActiveJob, FailedJob, JobId, JobKey, JobSummary, LatestJob, NewestExport};
+use super::job_summary::{
+    ActiveJob, FailedJob, JobId, JobKey, JobSummary, LatestJob, MAX_ACTIVE, MAX_FAILURES,
+};
+use super::recovery_point::NewestExport;
 
 /// Approximate memory of a job while a listing is read, and of a failed job whose reason is kept.
 const JOB_BYTES: usize = 160;

@@ -4,7 +4,8 @@ use atlas_client::{Counts, JobState, StateReason};
 use compact_str::CompactString;
 use jiff::Timestamp;
 
-use super::{ByState, ExportedSnapshots};
+use super::by_state::ByState;
+use super::recovery_point::ExportedSnapshots;
 
 /// Maximum number of failed jobs whose reasons are kept, the newest ones. Counts are exact beyond it.
 pub(super) const MAX_FAILURES: usize = 20;

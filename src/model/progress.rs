@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use atlas_client::{Counts, JobState};
 use jiff::{SignedDuration, Timestamp};
 
-use super::job_summary::MAX_ACTIVE;
-use super::{ActiveJob, JobId};
+use super::job_summary::{ActiveJob, JobId, MAX_ACTIVE};
 
 /// How long a job is remembered that is no longer seen as active. It may have ended, which is the rule; or it may come back
 /// from a state that is new to us, or from between two pages, and must not look then as if it had never moved.

@@ -6,7 +6,8 @@ use atlas_client::{AtlasClient, Error, EventKind, ExportBucket, PartialList, Pro
 use jiff::Timestamp;
 
 use super::remediation::{Resource, hint};
-use super::{CheckStatus, Row, Timeouts};
+use super::report::{CheckStatus, Row};
+use super::timeouts::Timeouts;
 use crate::config::CollectorConfig;
 use crate::discovery::targets::ProjectTarget;
 use crate::model::CollectorKind;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 
-use super::isolated;
+use super::isolated::isolated;
 use crate::status::{Cluster, ClusterStatus, Problem, Status};
 
 /// Names of projects or organizations that a banner lists.

@@ -4,7 +4,7 @@ use atlas_client::{JobState, redact::escape};
 use jiff::{SignedDuration, SpanRound, Timestamp, Unit};
 use maud::{Markup, html};
 
-use super::isolated;
+use super::isolated::isolated;
 use crate::status::{At, Cluster, Jobs, NewestJob, OVERDUE_FACTOR};
 
 /// Characters of a failed job's code or message that fit into a table; the log has all of it.

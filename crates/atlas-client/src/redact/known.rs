@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use secrecy::{ExposeSecret, SecretSlice};
 
-use super::is_hidden;
+use super::hidden::is_hidden;
 
 /// Shorter values would be found in ordinary words.
 pub(super) const MIN_LENGTH: usize = size_of::<u64>();
