@@ -120,7 +120,8 @@ async fn inhibits(loud: &Value, quiet: &Value) -> bool {
     let receiver = Receiver::start().await;
     let alertmanager = Alertmanager::start(&receiver, folder.path());
     alertmanager.post(&json!([loud, quiet])).await;
-    // Alertmanager learns of the two one after the other; what it thinks after a while is what counts.
+    // Alertmanager learns of the two one after the other; what it thinks after a while is what
+    // counts.
     let mut suppressed = [false; 2];
     for _ in 0..15 {
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -4,12 +4,13 @@ use serde_json::Value;
 
 use super::servers::{Prometheus, shipped};
 
-/// Projects and clusters that the page of one cluster is looked at with: the exports of the first all fail, that of the second
-/// stays in the queue.
+/// Projects and clusters that the page of one cluster is looked at with: the exports of the first
+/// all fail, that of the second stays in the queue.
 const LOOKED_AT: [(&str, &str); 2] =
     [("65f1c0ffee5eed0000000001", "prod-us"), ("65f1c0ffee5eed0000000002", "reporting")];
 
-/// Queries that find nothing in the demo, and why that is right. Every other one must find something.
+/// Queries that find nothing in the demo, and why that is right. Every other one must find
+/// something.
 const EMPTY: [(&str, &str, &str); 8] = [
     ("overview: Oldest success, of its expected interval", "BZ", NO_POLLS_FAILING),
     ("overview: Failed", "BZ", NO_POLLS_FAILING),
@@ -108,7 +109,8 @@ async fn every_query_of_every_panel_and_variable_runs_and_finds_what_there_is() 
     let folder = tempfile::tempdir().unwrap();
     let prometheus = Prometheus::start(&demo.url, None, folder.path());
     prometheus.until("count(mongodbatlas_backup_export_up == 1)", |clusters| clusters == 8.0).await;
-    // Rates need a while; and a step of the ranges, which are five seconds apart, must fall into the time in which there are some.
+    // Rates need a while; and a step of the ranges, which are five seconds apart, must fall into
+    // the time in which there are some.
     let rate = "sum(rate(mongodbatlas_backup_export_polls_total[20s] offset 6s))";
     prometheus.until(rate, |rate| rate > 0.5).await;
     let mut wrong = Vec::new();

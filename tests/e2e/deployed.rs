@@ -1,4 +1,5 @@
-//! What is there to deploy the exporter with: the image, the manifests for Kubernetes, the demo stack.
+//! What is there to deploy the exporter with: the image, the manifests for Kubernetes, the demo
+//! stack.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

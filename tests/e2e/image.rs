@@ -11,15 +11,17 @@ use crate::support::atlas::{atlas_state, simulator};
 use crate::support::authority::Authority;
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::{Exporter, command_of};
-use crate::support::fault_proxy::{FaultProxy, Way};
+use crate::support::fault_proxy::{FaultProxy, ProxyMode};
 
-/// Of the image: the binary and the certificates of the public authorities, which Debian has in 0.2 MiB.
+/// Of the image: the binary and the certificates of the public authorities, which Debian has in 0.2
+/// MiB.
 const MOST: u64 = (8 << 20) - (1 << 18);
 
 /// A resolver has port 53, and this machine has more addresses than one.
 const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 53, 53, 53);
 
-/// Answers whatever is asked for an address of IPv4 with that of this machine, and that there is none of IPv6; see RFC 1035.
+/// Answers whatever is asked for an address of IPv4 with that of this machine, and that there is
+/// none of IPv6; see RFC 1035.
 fn resolve() {
     let socket = UdpSocket::bind((RESOLVER, 53)).unwrap_or_else(|error| panic!("{RESOLVER}:53: {error}"));
     std::thread::spawn(move || {
@@ -39,7 +41,8 @@ fn resolve() {
     });
 }
 
-/// Where the binary is. A build in here would not be that of a shell: cargo gives variables to tests by which it and crates tell builds apart.
+/// Where the binary is. A build in here would not be that of a shell: cargo gives variables to
+/// tests by which it and crates tell builds apart.
 pub(crate) async fn built() -> String {
     if let Ok(binary) = std::env::var("SHIPPED") {
         return binary;
@@ -64,13 +67,13 @@ async fn what_is_shipped_needs_nothing_but_certificates_and_a_resolver() {
 
     let (simulator, authority) =
         (simulator(atlas_state([("a", Cluster::default())])).await, Authority::new());
-    let front = FaultProxy::before(&simulator, Way::Tls(authority.of_another_name())).await;
+    let proxy = FaultProxy::start(&simulator, ProxyMode::Tls(authority.wrong_name())).await;
     resolve();
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root");
     put(&root, "etc/resolv.conf", &format!("nameserver {RESOLVER}\n"));
     put(&root, "etc/ssl/certs/ca-certificates.crt", &authority.pem());
-    let base_url = front.url().replace("localhost", "elsewhere.test");
+    let base_url = proxy.url().replace("localhost", "elsewhere.test");
     put(
         &root,
         "etc/atlas-backup-exporter/config.toml",
@@ -85,7 +88,7 @@ async fn what_is_shipped_needs_nothing_but_certificates_and_a_resolver() {
     let mut exporter = Exporter::spawn(chroot, folder).await;
     let scrape = exporter.ready().await;
     assert_eq!(scrape.up("a"), Some(1.0), "{}", exporter.log());
-    assert!(front.accepted() > 0);
+    assert!(proxy.accepted() > 0);
     exporter.signal("TERM");
     assert_eq!(exporter.exit().await.code(), Some(0), "{}", exporter.log());
 }

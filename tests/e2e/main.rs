@@ -1,5 +1,6 @@
-//! The real Prometheus and the real Alertmanager against the real binary. These tests need Debian's `prometheus` and
-//! `prometheus-alertmanager`, which `tests/run` installs; a plain `cargo test` skips them.
+//! The real Prometheus and the real Alertmanager against the real binary. These tests need Debian's
+//! `prometheus` and `prometheus-alertmanager`, which `tests/run` installs; a plain `cargo test`
+//! skips them.
 
 #![allow(clippy::unwrap_used, clippy::float_cmp, missing_docs)]
 

@@ -1,4 +1,5 @@
-//! Peak memory of the binary that is shipped, while Atlas, or what stands between, answers with too much.
+//! Peak memory of the binary that is shipped, while Atlas, or what stands between, answers with too
+//! much.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,7 +17,7 @@ use crate::image::built;
 use crate::support::atlas::{PROJECT, atlas_state, simulator};
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::{Exporter, command_of};
-use crate::support::fault_proxy::{FOR_EVER, FaultProxy, Script, Step, Way};
+use crate::support::fault_proxy::{FOREVER, FaultProxy, ProxyMode, Script, Step};
 
 /// Project and organization whose answers are hostile.
 const BAD: &str = "65f1c0ffee5eed0000000bad";
@@ -338,8 +339,8 @@ impl Drop for Cgroup {
     }
 }
 
-/// The exporter behind a server that answers as `attacks` say; returns the peak in MiB and the polls of the healthy cluster that has fewest
-/// in `time`.
+/// The exporter behind a server that answers as `attacks` say; returns the peak in MiB and the
+/// polls of the healthy cluster that has fewest in `time`.
 async fn attacked(
     binary: &str,
     attacks: &[&Attack],
@@ -348,13 +349,13 @@ async fn attacked(
     limit: Option<&Cgroup>,
 ) -> (u64, f64) {
     let simulator = healthy_and(clusters).await;
-    let front = FaultProxy::before(&simulator, Way::Plain).await;
+    let proxy = FaultProxy::start(&simulator, ProxyMode::Plain).await;
     let mut paths: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for attack in attacks {
         let steps: Box<dyn Fn(usize) -> Vec<Step> + Send + Sync> = match attack.answer {
             Same(make) | Stalls(make) => {
                 let mut steps = vec![Step::Send(make())];
-                steps.extend(matches!(attack.answer, Stalls(_)).then_some(FOR_EVER));
+                steps.extend(matches!(attack.answer, Stalls(_)).then_some(FOREVER));
                 Box::new(move |_| steps.clone())
             }
             Each(make) => Box::new(move |request| vec![Step::Send(make(request))]),
@@ -370,10 +371,10 @@ async fn attacked(
             let request = count.fetch_add(1, Ordering::Relaxed);
             answers[request % answers.len()](request)
         });
-        front.answer(path, Some(script));
+        proxy.respond(path, Some(script));
     }
     let setup = ExporterBuilder::new(&simulator)
-        .base_url(&front.plain_url())
+        .base_url(&proxy.plain_url())
         .set("poll.interval", "1s")
         .set("poll.timeout", "3s")
         .set("poll.stale_after", "10m")
@@ -436,7 +437,8 @@ async fn table() {
 async fn hostile_answers_stay_within_the_documented_memory() {
     let binary = built().await;
     let cgroup = Cgroup::new(MAX_MIB);
-    // Schedules and snapshots are read where the clusters can be listed, and snapshots where the schedule can be read.
+    // Schedules and snapshots are read where the clusters can be listed, and snapshots where the
+    // schedule can be read.
     let single = |attack: &Attack| !matches!(attack.answer, Each(_));
     let alone = |attack: &Attack| [CLUSTERS, SNAPSHOTS].contains(&attack.path);
     let rounds: [&dyn Fn(&Attack) -> bool; 5] = [
@@ -503,7 +505,8 @@ async fn with_many(
     (simulator, exporter)
 }
 
-/// Waits until each of so many clusters has been polled well after `since`, in seconds of Unix time; returns how long that took.
+/// Waits until each of so many clusters has been polled well after `since`, in seconds of Unix
+/// time; returns how long that took.
 async fn all_polled(exporter: &Exporter, clusters: usize, since: f64, patience: Duration) -> Duration {
     let start = Instant::now();
     loop {
@@ -523,8 +526,8 @@ fn now() -> f64 {
     jiff::Timestamp::now().as_duration().as_secs_f64()
 }
 
-/// An exporter of many clusters lives through a time in which Atlas answers nothing; returns the peak in MiB and the time after it until
-/// each cluster has been polled again.
+/// An exporter of many clusters lives through a time in which Atlas answers nothing; returns the
+/// peak in MiB and the time after it until each cluster has been polled again.
 async fn silence(
     binary: &str,
     interval: Duration,

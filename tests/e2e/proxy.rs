@@ -1,4 +1,5 @@
-//! The pages below a path of a reverse proxy: Debian's nginx, as `docs/production.md` configures it.
+//! The pages below a path of a reverse proxy: Debian's nginx, as `docs/production.md` configures
+//! it.
 
 use std::path::Path;
 use std::process::Stdio;

@@ -1,4 +1,5 @@
-//! The servers around the exporter: Debian's Prometheus and Alertmanager, and a receiver of notifications.
+//! The servers around the exporter: Debian's Prometheus and Alertmanager, and a receiver of
+//! notifications.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -79,7 +80,8 @@ impl Prometheus {
         let rules = std::fs::read_to_string(shipped("alerts/atlas-backup-export.rules.yml")).unwrap();
         std::fs::write(folder.join("rules.yml"), rules.replace("for: 1m\n", "for: 1s\n")).unwrap();
         let mut config = std::fs::read_to_string(shipped("dashboards/provisioning/prometheus.yml")).unwrap();
-        // As Google Managed Prometheus does it, each target has a label that the exporter uses, too.
+        // As Google Managed Prometheus does it, each target has a label that the exporter uses,
+        // too.
         let targets = format!("[{}]\n        labels: {{project_id: of-the-target}}", host(target));
         for (old, new) in [
             ("_interval: 30s", "_interval: 1s"),

@@ -52,7 +52,8 @@ async fn an_export_that_atlas_never_begins_pages_and_is_resolved_by_hand() {
         async move { eventually(&format!("{alert} of {cluster} is {status}"), look).await }
     };
 
-    // A snapshot of this night, for which there is no job; and an event about another cluster, of which no job tells anything.
+    // A snapshot of this night, for which there is no job; and an event about another cluster, of
+    // which no job tells anything.
     let snapshot = Snapshot::taken(HOUR * 7, "daily");
     change(&simulator, "forgotten", |forgotten| forgotten.snapshots.push(snapshot.clone()));
     let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some("refused"), Duration::ZERO);

@@ -1,4 +1,5 @@
-//! The same web configuration file given to us and to Debian's node exporter: both must answer alike. And to promtool: both must take it, or refuse it.
+//! The same web configuration file given to us and to Debian's node exporter: both must answer
+//! alike. And to promtool: both must take it, or refuse it.
 
 use std::path::Path;
 use std::process::Stdio;

@@ -1,30 +1,30 @@
-//! Faults of who asks: tokens and nonces, secrets, the sign-in, roles and budgets.
+//! Faults of credentials, token requests, roles and rate limits.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use atlas_simulator::{AtlasState, Entry, Fault as Play, FaultKind, TokenBucket};
+use atlas_simulator::{AtlasState, Entry, Fault as SimulatorFault, FaultKind, TokenBucket};
 use serde_json::json;
 
 use super::jobs;
-use super::scenario::{Fault, Figure, How, Others, Outcome, Recovery, Signs};
-use Outcome::{Fails, Good};
+use super::scenario::{Auth, Fault, Figure, Impact, Injection, Outcome, Recovery};
+use Outcome::{Fails, Succeeds};
 
 type Change = fn(&mut AtlasState);
 
-fn atlas_state(
+fn state_fault(
     name: &'static str,
-    made: &'static str,
+    description: &'static str,
     outcome: Outcome,
     apply: Change,
-    lift: Change,
+    revert: Change,
 ) -> Fault {
-    Fault::new(name, made, How::World(apply, lift), outcome)
+    Fault::new(name, description, Injection::State(apply, revert), outcome)
 }
 
 fn nothing(_: &mut AtlasState) {}
 
-/// The project of the first fault.
+/// Project of the first fault.
 const FIRST: &str = "32b6e34b3d91647abb000000";
 
 const TOKEN: &str = "oauth/token";
@@ -34,65 +34,70 @@ fn list(state: &mut AtlasState, jobs: impl IntoIterator<Item = serde_json::Value
     cluster.jobs = jobs.into_iter().map(Entry::Raw).collect();
 }
 
-/// The next second page of a listing is asked for with what has just ended.
-fn sign_out_on_the_way(state: &mut AtlasState) {
+/// Revokes the token or nonce before the next second page of a listing.
+fn sign_out_between_pages(state: &mut AtlasState) {
     list(state, (0..600).map(|number| {
         json!({"id": format!("65a1f0b2c3d4e5f6{number:08x}"), "createdAt": "2026-03-02T03:04:05Z", "state": "Successful"})
     }));
-    state.faults.push(Play::passing("?pageNum=2", FaultKind::SignOut, 1));
+    state.faults.push(SimulatorFault::passing("?pageNum=2", FaultKind::SignOut, 1));
 }
 
-fn signed_out(state: &mut AtlasState) {
-    assert!(state.faults.iter().all(|fault| fault.times == Some(0)), "nobody was signed out on the way");
+fn signed_back_in(state: &mut AtlasState) {
+    assert!(
+        state.faults.iter().all(|fault| fault.times == Some(0)),
+        "no request was signed out between pages"
+    );
     state.faults.clear();
     list(state, jobs::plain());
 }
 
-/// A sign-in that is good, though it does not tell how long.
-fn reported_lifetime(name: &'static str, made: &'static str, apply: Change) -> Fault {
-    atlas_state(name, made, Good(&[]), apply, |state| state.sessions.reported_lifetime = None)
+/// Creates a fault of a token response without a usable lifetime.
+fn reported_lifetime(name: &'static str, description: &'static str, apply: Change) -> Fault {
+    state_fault(name, description, Succeeds(&[]), apply, |state| state.sessions.reported_lifetime = None)
 }
 
 pub(super) fn sessions() -> Vec<Fault> {
     const ALL: &[Figure] = &[("jobs", "state=\"Successful\"", Some(600.0))];
-    let walk = |name, made| atlas_state(name, made, Good(ALL), sign_out_on_the_way, signed_out);
+    let walk = |name, description| {
+        state_fault(name, description, Succeeds(ALL), sign_out_between_pages, signed_back_in)
+    };
     vec![
-        walk("a token that ends in a walk", "between two pages of a listing").late(),
-        walk("a nonce that ends in a walk", "between two pages of a listing").signs(Signs::Key),
-        atlas_state(
+        walk("a token that ends in a walk", "between two pages of a listing").after_good_poll(),
+        walk("a nonce that ends in a walk", "between two pages of a listing").auth(Auth::ApiKey),
+        state_fault(
             "a token that is revoked",
             "between two polls",
-            Good(&[]),
+            Succeeds(&[]),
             |state| state.sessions.revoke_tokens(),
             nothing,
         )
-        .late(),
-        atlas_state(
+        .after_good_poll(),
+        state_fault(
             "nonces that end",
             "between two polls",
-            Good(&[]),
+            Succeeds(&[]),
             |state| state.sessions.expire_nonces(),
             nothing,
         )
-        .signs(Signs::Key),
-        atlas_state(
+        .auth(Auth::ApiKey),
+        state_fault(
             "nonces of a short life",
             "300 ms",
-            Good(&[]),
+            Succeeds(&[]),
             |state| state.sessions.nonce_lifetime = Duration::from_millis(300),
             |state| {
                 state.sessions.nonce_lifetime = Duration::from_mins(5);
             },
         )
-        .signs(Signs::Key),
-        atlas_state(
+        .auth(Auth::ApiKey),
+        state_fault(
             "a good nonce that is called stale",
             "once",
-            Good(&[]),
+            Succeeds(&[]),
             |state| state.sessions.stale_digests = 1,
             nothing,
         )
-        .signs(Signs::Key),
+        .auth(Auth::ApiKey),
         reported_lifetime("a life that is missing", "no `expires_in`", |state| {
             state.sessions.reported_lifetime = Some("");
         }),
@@ -106,26 +111,30 @@ pub(super) fn sessions() -> Vec<Fault> {
 }
 
 pub(super) fn secrets() -> Vec<Fault> {
-    let file = |name: &'static str, made: &'static str, secret, signs| {
-        Fault::new(name, made, How::Secret(secret), Fails("unauthorized")).signs(signs)
+    let file = |name: &'static str, description: &'static str, secret, auth| {
+        Fault::new(name, description, Injection::Secret(secret), Fails("unauthorized")).auth(auth)
     };
-    let rotated = |name, signs| {
-        Fault::new(name, "on disk and in Atlas at once", How::Rotation, Good(&[])).signs(signs).late()
+    let rotated = |name, auth| {
+        Fault::new(name, "on disk and in Atlas at once", Injection::Rotation, Succeeds(&[]))
+            .auth(auth)
+            .after_good_poll()
     };
     vec![
         file(
             "a wrong secret on disk",
             "the token is revoked, too",
             Some("mdb_sa_sk_wrong"),
-            Signs::AccountByFile,
+            Auth::ServiceAccountFile,
         ),
-        file("an empty secret on disk", "the token is revoked, too", Some("\n"), Signs::AccountByFile).late(),
-        file("no secret on disk", "the token is revoked, too", None, Signs::AccountByFile).late(),
-        file("a wrong private key on disk", "another text", Some("wrong-key"), Signs::KeyByFile),
-        file("no private key on disk", "no file", None, Signs::KeyByFile).late(),
-        rotated("a secret that is rotated", Signs::AccountByFile),
-        rotated("a private key that is rotated", Signs::KeyByFile),
-        atlas_state(
+        file("an empty secret on disk", "the token is revoked, too", Some("\n"), Auth::ServiceAccountFile)
+            .after_good_poll(),
+        file("no secret on disk", "the token is revoked, too", None, Auth::ServiceAccountFile)
+            .after_good_poll(),
+        file("a wrong private key on disk", "another text", Some("wrong-key"), Auth::ApiKeyFile),
+        file("no private key on disk", "no file", None, Auth::ApiKeyFile).after_good_poll(),
+        rotated("a secret that is rotated", Auth::ServiceAccountFile),
+        rotated("a private key that is rotated", Auth::ApiKeyFile),
+        state_fault(
             "an account that is deleted",
             "Atlas does not know it",
             Fails("unauthorized"),
@@ -136,8 +145,8 @@ pub(super) fn secrets() -> Vec<Fault> {
                 state.accounts.iter_mut().for_each(|account| account.id.truncate(account.id.len() - 5));
             },
         )
-        .signs(Signs::Key),
-        atlas_state(
+        .auth(Auth::ApiKey),
+        state_fault(
             "a role that is taken away",
             "no Project Backup Manager",
             Fails("forbidden"),
@@ -148,7 +157,7 @@ pub(super) fn secrets() -> Vec<Fault> {
                 state.accounts.iter_mut().for_each(|account| account.backup_manager = true);
             },
         ),
-        atlas_state(
+        state_fault(
             "an account that leaves its projects",
             "`NOT_IN_GROUP`",
             Fails("forbidden"),
@@ -162,95 +171,97 @@ pub(super) fn secrets() -> Vec<Fault> {
     ]
 }
 
-/// A fault of the sign-in; tokens live for so short a time that one is needed soon.
-fn of_mint(name: &'static str, made: &'static str, reason: &'static str, apply: Change) -> Fault {
-    atlas_state(name, made, Fails(reason), apply, |state| state.faults.retain(|fault| fault.path != TOKEN))
-        .recovery(Recovery::Pause)
+/// Creates a fault of token requests; tokens expire so soon that one is needed.
+fn sign_in(name: &'static str, description: &'static str, reason: &'static str, apply: Change) -> Fault {
+    state_fault(name, description, Fails(reason), apply, |state| {
+        state.faults.retain(|fault| fault.path != TOKEN)
+    })
+    .recovery(Recovery::AfterPause)
 }
 
-fn misbehave(state: &mut AtlasState, what: FaultKind) {
+fn fail_sign_ins(state: &mut AtlasState, what: FaultKind) {
     state.sessions.token_lifetime = Duration::from_secs(11);
-    state.faults.push(Play::lasting(TOKEN, what));
+    state.faults.push(SimulatorFault::lasting(TOKEN, what));
 }
 
-fn refuse(state: &mut AtlasState, status: u16, code: &'static str, wait: Option<&str>) {
+fn refuse_sign_ins(state: &mut AtlasState, status: u16, code: &'static str, wait: Option<&str>) {
     let headers = wait.map(|wait| ("retry-after", wait.to_owned())).into_iter().collect();
-    misbehave(state, FaultKind::Status(status, code, headers));
+    fail_sign_ins(state, FaultKind::Status(status, code, headers));
 }
 
-pub(super) fn mint() -> Vec<Fault> {
+pub(super) fn sign_ins() -> Vec<Fault> {
     vec![
-        of_mint("a sign-in of 500", "an error of Atlas", "server_error", |state| {
-            refuse(state, 500, "UNEXPECTED_ERROR", None);
+        sign_in("a sign-in of 500", "an error of Atlas", "server_error", |state| {
+            refuse_sign_ins(state, 500, "UNEXPECTED_ERROR", None);
         }),
-        of_mint("a sign-in of 503", "`Retry-After: 2`", "server_error", |state| {
-            refuse(state, 503, "UNAVAILABLE", Some("2"));
+        sign_in("a sign-in of 503", "`Retry-After: 2`", "server_error", |state| {
+            refuse_sign_ins(state, 503, "UNAVAILABLE", Some("2"));
         }),
-        of_mint("a sign-in of 429", "`Retry-After: 2`", "rate_limited", |state| {
-            refuse(state, 429, "rate_limited", Some("2"));
+        sign_in("a sign-in of 429", "`Retry-After: 2`", "rate_limited", |state| {
+            refuse_sign_ins(state, 429, "rate_limited", Some("2"));
         }),
-        of_mint("a sign-in of 404", "nothing is there", "not_found", |state| {
-            refuse(state, 404, "RESOURCE_NOT_FOUND", None);
+        sign_in("a sign-in of 404", "nothing is there", "not_found", |state| {
+            refuse_sign_ins(state, 404, "RESOURCE_NOT_FOUND", None);
         }),
-        of_mint("a sign-in that hangs", "nothing is said", "timeout", |state| {
-            misbehave(state, FaultKind::Hang);
+        sign_in("a sign-in that hangs", "nothing is said", "timeout", |state| {
+            fail_sign_ins(state, FaultKind::Hang);
         }),
-        of_mint("a sign-in with a page", "HTML for people", "invalid_response", |state| {
-            misbehave(state, FaultKind::Html);
+        sign_in("a sign-in with a page", "HTML for people", "invalid_response", |state| {
+            fail_sign_ins(state, FaultKind::Html);
         }),
-        of_mint("a sign-in that breaks off", "half an answer", "invalid_response", |state| {
-            misbehave(state, FaultKind::Truncated);
+        sign_in("a sign-in that breaks off", "half an answer", "invalid_response", |state| {
+            fail_sign_ins(state, FaultKind::Truncated);
         }),
-        of_mint("a sign-in without a token", "`{\"expires_in\":3600}`", "invalid_response", |state| {
-            misbehave(state, FaultKind::Body(r#"{"expires_in":3600}"#));
+        sign_in("a sign-in without a token", "`{\"expires_in\":3600}`", "invalid_response", |state| {
+            fail_sign_ins(state, FaultKind::Body(r#"{"expires_in":3600}"#));
         }),
-        of_mint("a token that no header can carry", "with line breaks", "invalid_response", |state| {
-            misbehave(state, FaultKind::Body(r#"{"access_token":"eyJ0\r\nx: y","expires_in":3600}"#));
+        sign_in("a token that no header can carry", "with line breaks", "invalid_response", |state| {
+            fail_sign_ins(state, FaultKind::Body(r#"{"access_token":"eyJ0\r\nx: y","expires_in":3600}"#));
         }),
-        of_mint("a token of 10 KB", "longer than any token", "too_large", |state| {
+        sign_in("a token of 10 KB", "longer than any token", "too_large", |state| {
             static ANSWER: LazyLock<String> =
                 LazyLock::new(|| json!({"access_token": "e".repeat(10_000), "expires_in": 3600}).to_string());
-            misbehave(state, FaultKind::Body(&ANSWER));
+            fail_sign_ins(state, FaultKind::Body(&ANSWER));
         }),
-        of_mint("a sign-in without end", "64 MiB", "too_large", |state| {
-            misbehave(state, FaultKind::EndlessBody);
+        sign_in("a sign-in without end", "64 MiB", "too_large", |state| {
+            fail_sign_ins(state, FaultKind::EndlessBody);
         }),
     ]
 }
 
 pub(super) fn budgets() -> Vec<Fault> {
     vec![
-        atlas_state(
+        state_fault(
             "a budget of which nothing is left",
             "`RateLimit-Remaining: 0` with every answer",
-            Good(&[]),
+            Succeeds(&[]),
             |state| {
                 state.headers =
                     vec![("ratelimit-limit", "1200".to_owned()), ("ratelimit-remaining", "0".to_owned())];
             },
             |state| state.headers.clear(),
         ),
-        atlas_state(
+        state_fault(
             "a budget of nothing",
             "`RateLimit-Limit: 0` with every answer",
-            Good(&[]),
+            Succeeds(&[]),
             |state| {
                 state.headers =
                     vec![("ratelimit-limit", "0".to_owned()), ("ratelimit-remaining", "0".to_owned())];
             },
             |state| state.headers.clear(),
         ),
-        atlas_state(
+        state_fault(
             "a budget in words",
             "`RateLimit-Limit: many`",
-            Good(&[]),
+            Succeeds(&[]),
             |state| {
                 state.headers =
                     vec![("ratelimit-limit", "many".to_owned()), ("ratelimit-remaining", "-5".to_owned())];
             },
             |state| state.headers.clear(),
         ),
-        atlas_state(
+        state_fault(
             "a budget that is used up",
             "by others; one request a minute comes back",
             Fails("rate_limited"),
@@ -261,10 +272,10 @@ pub(super) fn budgets() -> Vec<Fault> {
                 state.projects.get_mut(FIRST).unwrap().budget = TokenBucket::new(1200, 500);
             },
         )
-        .others(Others::Wait)
-        .recovery(Recovery::Kept)
-        .late(),
-        atlas_state(
+        .impact(Impact::ProjectWaits)
+        .recovery(Recovery::AfterWait)
+        .after_good_poll(),
+        state_fault(
             "a project that is deleted",
             "`GROUP_NOT_FOUND`",
             Fails("not_found"),
@@ -277,10 +288,10 @@ pub(super) fn budgets() -> Vec<Fault> {
                 state.projects.insert(FIRST.to_owned(), project);
             },
         )
-        .others(Others::Gone),
-        atlas_state(
+        .impact(Impact::ProjectGone),
+        state_fault(
             "a cluster that is deleted",
-            "and made again",
+            "and created again",
             Fails("not_found"),
             |state| {
                 let clusters = &mut state.projects.get_mut(FIRST).unwrap().clusters;
@@ -293,6 +304,6 @@ pub(super) fn budgets() -> Vec<Fault> {
                 clusters.insert("faulty-0".to_owned(), cluster);
             },
         )
-        .others(Others::Unharmed),
+        .impact(Impact::Cluster),
     ]
 }

@@ -1,4 +1,4 @@
-//! Bodies that are no listing, and those that are one in spite of how they look.
+//! Response bodies that are invalid, badly encoded or too large.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::jobs;
-use super::scenario::{Fault, How, Outcome, http, script};
+use super::scenario::{Fault, Injection, Outcome, http, script};
 use crate::support::fault_proxy::Step;
 use Outcome::Fails;
 
@@ -21,9 +21,9 @@ pub(super) fn zipped(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// 32 MiB in a few kilobytes.
+/// Returns 32 MiB compressed to a few kilobytes.
 pub(super) fn bomb() -> Vec<u8> {
-    // It takes a while to pack.
+    // Compressed once, as it takes a while.
     static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| zipped(&vec![b' '; 32 << 20]));
     BOMB.clone()
 }
@@ -32,33 +32,36 @@ pub(super) fn listing() -> String {
     jobs::page(&jobs::plain())
 }
 
-/// An answer of 200 with this body.
+/// Creates a fault of a response of 200 with this body.
 pub(super) fn body(
     name: &'static str,
-    made: &'static str,
+    description: &'static str,
     outcome: Outcome,
     body: impl AsRef<[u8]> + Send + Sync + 'static,
 ) -> Fault {
-    script(name, made, outcome, move |_| vec![Step::Send(http("200 OK", &[JSON], body.as_ref()))])
+    script(name, description, outcome, move |_| vec![Step::Send(http("200 OK", &[JSON], body.as_ref()))])
 }
 
-/// The same with headers.
+/// Creates a fault of a response of 200 with these headers.
 pub(super) fn headed(
     name: &'static str,
-    made: &'static str,
+    description: &'static str,
     outcome: Outcome,
     headers: &'static [(&'static str, &'static str)],
     body: impl AsRef<[u8]> + Send + Sync + 'static,
 ) -> Fault {
-    script(name, made, outcome, move |_| vec![Step::Send(http("200 OK", headers, body.as_ref()))])
+    script(name, description, outcome, move |_| vec![Step::Send(http("200 OK", headers, body.as_ref()))])
 }
 
-fn invalid(name: &'static str, made: &'static str, text: impl AsRef<[u8]> + Send + Sync + 'static) -> Fault {
-    body(name, made, Fails("invalid_response"), text)
+fn invalid(
+    name: &'static str,
+    description: &'static str,
+    text: impl AsRef<[u8]> + Send + Sync + 'static,
+) -> Fault {
+    body(name, description, Fails("invalid_response"), text)
 }
 
-/// 200 and no listing of JSON.
-pub(super) fn no_listings() -> Vec<Fault> {
+pub(super) fn invalid_bodies() -> Vec<Fault> {
     let deep = 200_000;
     let utf16: Vec<u8> = listing().encode_utf16().flat_map(u16::to_le_bytes).collect();
     let huge = format!("{{\"results\":[{}]}}", "x".repeat(17 << 20));
@@ -72,7 +75,7 @@ pub(super) fn no_listings() -> Vec<Fault> {
         invalid("results that are no list", "`{\"results\":{}}`", "{\"results\":{}}"),
         invalid("results of texts", "`{\"results\":[\"a\"]}`", "{\"results\":[\"a\"]}"),
         invalid("results twice", "two keys of one name", "{\"results\":[],\"results\":[]}"),
-        invalid("HTML", "a page for people", "<!doctype html><title>Be back soon</title>"),
+        invalid("HTML", "an HTML page", "<!doctype html><title>Be back soon</title>"),
         invalid("an error as 200", "an error of Atlas", "{\"error\":500,\"errorCode\":\"UNEXPECTED_ERROR\"}"),
         invalid(
             "an envelope",
@@ -87,68 +90,64 @@ pub(super) fn no_listings() -> Vec<Fault> {
         invalid("two listings", "one after the other", listing() + &listing()),
         invalid("a byte order mark", "U+FEFF before the listing", format!("\u{feff}{}", listing())),
         invalid("UTF-16", "the listing in another encoding", utf16),
-        invalid("brackets without end", "200,000 of `[`", "[".repeat(deep)),
-        invalid("objects without end", "200,000 of `{\"a\":`", "{\"a\":".repeat(deep)),
+        invalid("deeply nested lists", "200,000 of `[`", "[".repeat(deep)),
+        invalid("deeply nested objects", "200,000 of `{\"a\":`", "{\"a\":".repeat(deep)),
         invalid("NaN", "`\"totalCount\":NaN`", "{\"results\":[],\"totalCount\":NaN}"),
-        invalid(
-            "a count beyond all numbers",
-            "`\"totalCount\":1e999`",
-            "{\"results\":[],\"totalCount\":1e999}",
-        ),
+        invalid("an infinite count", "`\"totalCount\":1e999`", "{\"results\":[],\"totalCount\":1e999}"),
         invalid("a count in words", "`\"totalCount\":\"two\"`", "{\"results\":[],\"totalCount\":\"two\"}"),
         invalid("links of another shape", "`\"links\":{}`", "{\"results\":[],\"links\":{}}"),
         body("17 MiB of text", "more than any body may have", Fails("too_large"), huge),
     ]
 }
 
-/// What is said of the body is not so, or it is far more than it seems.
+/// Bodies whose encoding is wrong, and gzip bombs.
 pub(super) fn encodings() -> Vec<Fault> {
     vec![
-        headed("gzip of 32 MiB", "a bomb", Fails("too_large"), &[JSON, GZIP], bomb()),
+        headed("gzip of 32 MiB", "a gzip bomb", Fails("too_large"), &[JSON, GZIP], bomb()),
         Fault::new(
-            "gzip that breaks off",
+            "truncated gzip",
             "its last bytes are missing",
-            How::Simulated(FaultKind::GzipTruncated),
+            Injection::Simulator(FaultKind::GzipTruncated),
             Fails("invalid_response"),
         ),
         headed(
-            "gzip that is none",
-            "the listing, said to be gzip",
+            "no gzip",
+            "the listing, declared as gzip",
             Fails("invalid_response"),
             &[JSON, GZIP],
             listing(),
         ),
         headed(
             "gzip of gzip",
-            "packed twice, said to be packed once",
+            "compressed twice, declared once",
             Fails("invalid_response"),
             &[JSON, GZIP],
             zipped(&zipped(listing().as_bytes())),
         ),
         headed(
-            "gzip with more behind it",
+            "gzip with trailing bytes",
             "bytes after its end",
             Fails("invalid_response"),
             &[JSON, GZIP],
             [zipped(listing().as_bytes()), b"more".to_vec()].concat(),
         ),
         headed(
-            "gzip that lies about its length",
-            "32 MiB, said to be nine bytes",
-            // It is decompressed as it comes, so its size is seen before its end.
+            "gzip with a wrong length",
+            "32 MiB, declared as nine bytes",
+            // The body is decompressed as it arrives, so its size is exceeded before its end.
             Fails("too_large"),
             &[JSON, GZIP],
             {
-                let mut liar = bomb();
-                let end = liar.len() - 4;
-                liar[end..].copy_from_slice(&9_u32.to_le_bytes());
-                liar
+                let mut bomb = bomb();
+                let end = bomb.len() - 4;
+                bomb[end..].copy_from_slice(&9_u32.to_le_bytes());
+                bomb
             },
         ),
         Fault::new(
-            "an encoding that nobody asked for",
+            "an encoding that was not accepted",
             "`Content-Encoding: br`",
-            How::Simulated(FaultKind::OddEncoding),
+            Injection::Simulator(FaultKind::OddEncoding),
             Fails("invalid_response"),
         ),
         headed(
@@ -161,25 +160,25 @@ pub(super) fn encodings() -> Vec<Fault> {
     ]
 }
 
-/// Listings and errors that are too much, and those that repeat what was asked.
+/// Excessive responses, and responses that repeat the request.
 pub(super) fn excesses() -> Vec<Fault> {
     vec![
         Fault::new(
             "half a million jobs on a page",
             "more than was asked for",
-            How::Simulated(FaultKind::HugePage),
+            Injection::Simulator(FaultKind::HugePage),
             Fails("invalid_response"),
         ),
         Fault::new(
-            "pages in a circle",
+            "circular pages",
             "the same page, and always a next one",
-            How::Simulated(FaultKind::CirclingPages),
+            Injection::Simulator(FaultKind::CirclingPages),
             Fails("invalid_response"),
         ),
         Fault::new(
             "an error that hangs",
             "404, and half a body",
-            How::Simulated(FaultKind::SlowError(404)),
+            Injection::Simulator(FaultKind::SlowError(404)),
             Fails("not_found"),
         ),
         script(

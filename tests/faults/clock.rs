@@ -1,11 +1,12 @@
-//! Wall clocks that are set while the exporter runs.
+//! Changes of the wall clock while the exporter runs.
 
-use super::scenario::{Fault, How, Outcome::Good};
+use super::scenario::{Fault, Injection, Outcome::Succeeds};
 
 const DAY: i64 = 86_400;
 
 pub(super) fn faults() -> Vec<Fault> {
-    let clock = |name, made, seconds| Fault::new(name, made, How::Clock(seconds), Good(&[]));
+    let clock =
+        |name, description, seconds| Fault::new(name, description, Injection::Clock(seconds), Succeeds(&[]));
     vec![
         clock("a clock that is set forward", "a day, and back", DAY),
         clock("a clock that is set back", "a day, and forward", -DAY),

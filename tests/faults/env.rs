@@ -1,38 +1,40 @@
-//! An Atlas with faults that come and go: each on a cluster with a healthy one in the same project.
+//! Simulated Atlas in which faults are injected, each with a healthy cluster in the same project.
 
 use std::path::{Path, PathBuf};
 
-use atlas_simulator::{AtlasState, Cluster, Entry, Fault as Play, ORGANIZATION, Project, Simulator};
+use atlas_simulator::{
+    AtlasState, Cluster, Entry, Fault as SimulatorFault, ORGANIZATION, Project, Simulator,
+};
 use tempfile::TempDir;
 
 use super::jobs;
-use super::scenario::{Fault, How, Signs};
+use super::scenario::{Auth, Fault, Injection};
 use crate::support::atlas::{PRIVATE_KEY, SECRET, api_key, service_account, simulator};
 use crate::support::authority::Authority;
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::Exporter;
-use crate::support::fault_proxy::{FaultProxy, Way};
+use crate::support::fault_proxy::{FaultProxy, ProxyMode};
 
-/// Figures of clusters that cannot be polled are withdrawn after this time.
+/// Time after which figures of failing clusters are withdrawn, in seconds.
 pub(super) const STALE_AFTER: f64 = 12.0;
 
-/// A cluster of a project with which no fault has anything to do.
+/// Cluster of a project without faults.
 pub(super) const ELSEWHERE: &str = "elsewhere";
 
-/// Secrets after they were rotated.
+/// Secret after its rotation.
 pub(super) const ROTATED: &str = "mdb_sa_sk_rotated_never_to_be_seen";
 
-/// What is added to the clock of the process under test, in a file of its folder.
+/// File with the offset of the clock.
 const CLOCK: &str = "clock";
 
-/// The library that stands between a process and its clock, of Debian's package `libfaketime`.
+/// Returns the path of the library of Debian's package `libfaketime`.
 fn faketime() -> String {
     let path = |architecture: &str| format!("/usr/lib/{architecture}-linux-gnu/faketime/libfaketimeMT.so.1");
     let found = ["x86_64", "aarch64"].map(path).into_iter().find(|path| Path::new(path).exists());
     found.expect("Debian's libfaketime is installed")
 }
 
-/// A fault, and the clusters that it is about.
+/// Fault with its faulty cluster and a healthy one.
 pub(super) struct Case {
     pub(super) fault: Fault,
     pub(super) project: String,
@@ -41,12 +43,12 @@ pub(super) struct Case {
 }
 
 impl Case {
-    /// The path of the export jobs that it is about.
+    /// Returns the path of the export jobs of the faulty cluster.
     pub(super) fn path(&self) -> String {
         format!("/clusters/{}/backup/exports", self.faulty)
     }
 
-    /// A path of the case, from one with places for it.
+    /// Replaces the placeholders of a path.
     fn fill(&self, path: &str) -> String {
         path.replace("{project}", &self.project).replace("{cluster}", &self.faulty)
     }
@@ -54,7 +56,7 @@ impl Case {
 
 pub(super) struct Env {
     pub(super) simulator: Simulator,
-    front: FaultProxy,
+    server: FaultProxy,
     proxy: FaultProxy,
     authority: Authority,
     base_url: String,
@@ -81,7 +83,7 @@ fn atlas_state(cases: &[Case]) -> AtlasState {
 }
 
 impl Env {
-    /// Where every fault that is not late is in force. All must be of the same kind, if there are several.
+    /// Injects the faults, except those for after a good poll. Several must be of the same kind.
     pub(super) async fn new(cases: &[Case], folder: &TempDir) -> Self {
         let first = &cases[0].fault;
         let state = atlas_state(cases);
@@ -92,30 +94,33 @@ impl Env {
         let targets: String = targets.collect();
         let simulator = simulator(state).await;
         let authority = Authority::new();
-        let secure = matches!(first.how, How::Way(_) | How::Proxy(_) | How::Address(_));
-        let way = if secure { Way::Tls(authority.good()) } else { Way::Plain };
-        let front = FaultProxy::before(&simulator, way).await;
-        let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
-        let base_url = if secure { front.url() } else { front.plain_url() };
+        let secure =
+            matches!(first.injection, Injection::Connection(_) | Injection::Proxy(_) | Injection::BaseUrl(_));
+        let way = if secure { ProxyMode::Tls(authority.valid()) } else { ProxyMode::Plain };
+        let server = FaultProxy::start(&simulator, way).await;
+        let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
+        let base_url = if secure { server.url() } else { server.plain_url() };
         let builder = ExporterBuilder::at(&base_url)
             .set("atlas.ca_file", "ca.pem")
             .set("poll.interval", "2s")
             .set("poll.stale_after", format!("{STALE_AFTER}s"))
             .targets(targets)
             .flag("--log.level=trace");
-        let builder = match first.signs {
-            Signs::Account => builder,
-            Signs::AccountByFile => builder.secret_file("secret"),
-            Signs::Key => builder.api_key(),
-            Signs::KeyByFile => builder.private_key_file("secret"),
+        let builder = match first.auth {
+            Auth::ServiceAccount => builder,
+            Auth::ServiceAccountFile => builder.secret_file("secret"),
+            Auth::ApiKey => builder.api_key(),
+            Auth::ApiKeyFile => builder.private_key_file("secret"),
         };
-        let builder = match first.how {
-            How::Listing(..) => builder.append(&format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n")),
+        let builder = match first.injection {
+            Injection::Listing(..) => {
+                builder.append(&format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"))
+            }
             _ => builder.without_collectors(&["snapshots", "events", "buckets"]),
         };
-        let builder = match first.how {
-            How::Proxy(_) => builder.env("HTTPS_PROXY", proxy.plain_url()),
-            How::Clock(_) => builder
+        let builder = match first.injection {
+            Injection::Proxy(_) => builder.env("HTTPS_PROXY", proxy.plain_url()),
+            Injection::Clock(_) => builder
                 .env("LD_PRELOAD", faketime())
                 .env("FAKETIME_TIMESTAMP_FILE", folder.path().join(CLOCK).display().to_string())
                 .env("FAKETIME_NO_CACHE", "1")
@@ -124,12 +129,12 @@ impl Env {
             _ => builder,
         };
         let env =
-            Self { simulator, front, proxy, authority, base_url, builder, folder: folder.path().to_owned() };
+            Self { simulator, server, proxy, authority, base_url, builder, folder: folder.path().to_owned() };
         env.write("ca.pem", &env.authority.pem());
-        env.write("secret", secret(first.signs));
+        env.write("secret", secret(first.auth));
         env.write(CLOCK, "+0");
         env.configure(&env.base_url);
-        for case in cases.iter().filter(|case| !case.fault.late) {
+        for case in cases.iter().filter(|case| !case.fault.after_good_poll) {
             env.apply(case, None).await;
         }
         env
@@ -142,47 +147,46 @@ impl Env {
     }
 
     pub(super) async fn apply(&self, case: &Case, exporter: Option<&Exporter>) {
-        match &case.fault.how {
-            How::Script(script) => self.front.answer(&case.path(), Some(script.clone())),
-            How::Listing(path, script) => self.front.answer(&case.fill(path), Some(script.clone())),
-            How::Simulated(what) => {
-                self.simulator.state().faults.push(Play::lasting(&case.path(), what.clone()));
+        match &case.fault.injection {
+            Injection::Script(script) => self.server.respond(&case.path(), Some(script.clone())),
+            Injection::Listing(path, script) => self.server.respond(&case.fill(path), Some(script.clone())),
+            Injection::Simulator(what) => {
+                self.simulator.state().faults.push(SimulatorFault::lasting(&case.path(), what.clone()));
             }
-            How::Way(way) => self.front.set(way(&self.authority)).await,
-            How::Proxy(way) => self.proxy.set(way()).await,
-            How::World(apply, _) => apply(&mut self.simulator.state()),
-            How::Secret(secret) => {
+            Injection::Connection(way) => self.server.set_mode(way(&self.authority)).await,
+            Injection::Proxy(way) => self.proxy.set_mode(way()).await,
+            Injection::State(apply, _) => apply(&mut self.simulator.state()),
+            Injection::Secret(secret) => {
                 match secret {
                     Some(secret) => self.write("secret", secret),
                     None => std::fs::remove_file(self.folder.join("secret")).unwrap(),
                 }
                 self.simulator.state().sessions.revoke_tokens();
             }
-            How::Rotation => self.rotate(ROTATED),
-            How::Address(address) => self.configure_again(address, exporter),
-            How::Clock(seconds) => self.write(CLOCK, &format!("{seconds:+}")),
+            Injection::Rotation => self.rotate(ROTATED),
+            Injection::BaseUrl(address) => self.reconfigure(address, exporter),
+            Injection::Clock(seconds) => self.write(CLOCK, &format!("{seconds:+}")),
         }
     }
 
-    pub(super) async fn lift(&self, case: &Case, exporter: &Exporter) {
-        match &case.fault.how {
-            How::Script(_) => self.front.answer(&case.path(), None),
-            How::Listing(path, _) => self.front.answer(&case.fill(path), None),
-            How::Simulated(_) => {
+    pub(super) async fn revert(&self, case: &Case, exporter: &Exporter) {
+        match &case.fault.injection {
+            Injection::Script(_) => self.server.respond(&case.path(), None),
+            Injection::Listing(path, _) => self.server.respond(&case.fill(path), None),
+            Injection::Simulator(_) => {
                 self.simulator.state().faults.retain(|fault| fault.path != case.path());
             }
-            How::Way(_) => self.front.set(Way::Tls(self.authority.good())).await,
-            How::Proxy(_) => self.proxy.set(Way::Tunnel).await,
-            How::World(_, lift) => lift(&mut self.simulator.state()),
-            How::Secret(_) => self.write("secret", secret(case.fault.signs)),
-            // It is none that has to end.
-            How::Rotation => {}
-            How::Address(_) => self.configure_again(&self.base_url, Some(exporter)),
-            How::Clock(_) => self.write(CLOCK, "+0"),
+            Injection::Connection(_) => self.server.set_mode(ProxyMode::Tls(self.authority.valid())).await,
+            Injection::Proxy(_) => self.proxy.set_mode(ProxyMode::Tunnel).await,
+            Injection::State(_, revert) => revert(&mut self.simulator.state()),
+            Injection::Secret(_) => self.write("secret", secret(case.fault.auth)),
+            Injection::Rotation => {}
+            Injection::BaseUrl(_) => self.reconfigure(&self.base_url, Some(exporter)),
+            Injection::Clock(_) => self.write(CLOCK, "+0"),
         }
     }
 
-    /// The new secret is on disk before the old one ends.
+    /// Writes the new secret before the old one is revoked.
     fn rotate(&self, secret: &str) {
         self.write("secret", secret);
         let mut state = self.simulator.state();
@@ -191,7 +195,7 @@ impl Env {
         state.sessions.expire_nonces();
     }
 
-    fn configure_again(&self, base_url: &str, exporter: Option<&Exporter>) {
+    fn reconfigure(&self, base_url: &str, exporter: Option<&Exporter>) {
         self.configure(base_url);
         if let Some(exporter) = exporter {
             exporter.signal("HUP");
@@ -202,7 +206,7 @@ impl Env {
         self.write("config.toml", &self.builder.clone().base_url(base_url).toml());
     }
 
-    /// Nobody reads half a file.
+    /// Replaces a file atomically.
     fn write(&self, name: &str, text: &str) {
         let next = self.folder.join("next");
         std::fs::write(&next, text).unwrap();
@@ -210,7 +214,7 @@ impl Env {
     }
 }
 
-/// What stands in the file of the secret.
-fn secret(signs: Signs) -> &'static str {
-    if signs == Signs::KeyByFile { PRIVATE_KEY } else { SECRET }
+/// Returns the content of the secret file.
+fn secret(auth: Auth) -> &'static str {
+    if auth == Auth::ApiKeyFile { PRIVATE_KEY } else { SECRET }
 }

@@ -1,8 +1,8 @@
-//! The listing of every cluster, and what is told instead of it.
+//! Listing of every cluster, and variants of it.
 
 use serde_json::{Value, json};
 
-/// The job that succeeded, which is the newest.
+/// Returns the newest job, which succeeded.
 pub(super) fn success() -> Value {
     json!({
         "id": "65a1f0b2c3d4e5f607182931",
@@ -15,7 +15,7 @@ pub(super) fn success() -> Value {
     })
 }
 
-/// The job that failed a day before.
+/// Returns the job of the day before, which failed.
 pub(super) fn failure() -> Value {
     json!({
         "id": "65a1f0b2c3d4e5f607182930",
@@ -33,12 +33,12 @@ pub(super) fn plain() -> [Value; 2] {
     [success(), failure()]
 }
 
-/// The only page of a listing.
+/// Returns a listing of one page.
 pub(super) fn page(jobs: &[Value]) -> String {
     json!({"links": [], "results": jobs, "totalCount": jobs.len()}).to_string()
 }
 
-/// The listing of every cluster, whose newest job has `fields` besides or instead of its own.
+/// Returns the listing with added or replaced fields of its newest job.
 pub(super) fn with(fields: &Value) -> String {
     let mut newest = success();
     for (name, value) in fields.as_object().unwrap() {
@@ -47,13 +47,13 @@ pub(super) fn with(fields: &Value) -> String {
     page(&[newest, failure()])
 }
 
-/// The same, a field being written as it is.
+/// Returns the listing with a raw JSON field added to its newest job.
 pub(super) fn with_raw(field: &str) -> String {
     let newest = success().to_string();
     page(&plain()).replace(&newest, &format!("{},{field}}}", newest.trim_end_matches('}')))
 }
 
-/// The listing without a field of its newest job.
+/// Returns the listing without a field of its newest job.
 pub(super) fn without(field: &str) -> String {
     let mut newest = success();
     newest.as_object_mut().unwrap().remove(field);

@@ -1,14 +1,14 @@
-//! Listings other than that of the jobs, and schedules: large, endless, and with texts that are too long. None of it harms a poll.
+//! Large and endless listings other than the one of jobs, and schedules. No poll fails for them.
 
 use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 
 use super::bodies::JSON;
-use super::scenario::{Fault, How, Outcome, http};
+use super::scenario::{Fault, Injection, Outcome, http};
 use crate::support::fault_proxy::Step;
 
-/// A resource: what it is called, where it is, and its entry number `number`.
+/// Name of a resource, its path, and its entries by number.
 type Resource = (&'static str, &'static str, fn(usize) -> Value);
 
 const CLUSTERS: Resource =
@@ -19,7 +19,6 @@ const SNAPSHOTS: Resource = (
     "/clusters/{cluster}/backup/snapshots?",
     |number| json!({"id": id(number), "createdAt": "2026-01-02T03:04:05Z", "status": "completed", "frequencyType": "daily"}),
 );
-/// About no cluster: an event is told of one only.
 const EVENTS: Resource = (
     "events",
     "/groups/{project}/events?",
@@ -31,10 +30,10 @@ const BUCKETS: Resource = (
     |number| json!({"_id": if number == 0 { BUCKET.to_owned() } else { id(number) }, "bucketName": "b", "cloudProvider": "AWS"}),
 );
 
-/// The bucket of every policy in the simulator.
+/// Bucket of every policy in the simulator.
 const BUCKET: &str = "5f0e5a3b9c1d4e6f8a7b6c5d";
 
-/// A field of 4 MiB.
+/// Value of 4 MiB.
 static LARGE: LazyLock<String> = LazyLock::new(|| format!("[0{}]", ",0".repeat(2 << 20)));
 
 fn id(number: usize) -> String {
@@ -43,7 +42,7 @@ fn id(number: usize) -> String {
 
 fn listing(
     name: String,
-    made: String,
+    description: String,
     path: &'static str,
     body: impl Fn(usize) -> String + Send + Sync + 'static,
 ) -> Fault {
@@ -51,21 +50,21 @@ fn listing(
         let page = head.split("pageNum=").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
         vec![Step::Send(http("200 OK", &[JSON], body(page.unwrap_or(1))))]
     };
-    Fault::new(name, made, How::Listing(path, Arc::new(script)), Outcome::Good(&[]))
+    Fault::new(name, description, Injection::Listing(path, Arc::new(script)), Outcome::Succeeds(&[]))
 }
 
 fn large((name, path, entry): Resource) -> Fault {
-    listing(format!("{name} with a large field"), "4 MiB that nobody reads".to_owned(), path, move |_| {
+    listing(format!("{name} with a large field"), "4 MiB that are not used".to_owned(), path, move |_| {
         let mut first = entry(0);
         first["new"] = json!("LARGE");
         json!({"results": [first]}).to_string().replace("\"LARGE\"", &LARGE)
     })
 }
 
-/// One entry with a text that is too long, beside one that can be read.
+/// Creates a fault of an entry with a text that is too long, beside a valid one.
 fn long((name, path, entry): Resource, field: &'static str, logged: &'static str) -> Fault {
-    let made = format!("`{field}` of 10,000 characters");
-    let fault = listing(format!("{name} of long names"), made, path, move |_| {
+    let description = format!("`{field}` of 10,000 characters");
+    let fault = listing(format!("{name} of long names"), description, path, move |_| {
         let mut long = entry(1);
         long[field] = json!("a".repeat(10_000));
         json!({"results": [entry(0), long]}).to_string()
@@ -73,7 +72,7 @@ fn long((name, path, entry): Resource, field: &'static str, logged: &'static str
     fault.logged(logged)
 }
 
-/// Full pages of other entries, and always a next one.
+/// Creates a fault of full pages without end.
 fn endless((name, path, entry): Resource, entries: &'static str, logged: &'static str) -> Fault {
     let fault = listing(format!("endless {name}"), entries.to_owned(), path, move |page| {
         let entries: Vec<_> = (0..500).map(|number| entry(page * 500 + number)).collect();
@@ -82,8 +81,10 @@ fn endless((name, path, entry): Resource, entries: &'static str, logged: &'stati
     fault.logged(logged)
 }
 
-fn schedule(name: &'static str, made: &'static str, body: String) -> Fault {
-    listing(name.to_owned(), made.to_owned(), "/clusters/{cluster}/backup/schedule ", move |_| body.clone())
+fn schedule(name: &'static str, description: &'static str, body: String) -> Fault {
+    listing(name.to_owned(), description.to_owned(), "/clusters/{cluster}/backup/schedule ", move |_| {
+        body.clone()
+    })
 }
 
 pub(super) fn faults() -> Vec<Fault> {

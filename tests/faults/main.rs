@@ -1,5 +1,6 @@
-//! The matrix of faults: whatever Atlas, or what stands between, may do, and what must hold of it. The faults are data; `runner` plays them.
-//! The table is in `tests/README.md`.
+//! Fault injection: faults of Atlas, proxies and the network, and what must hold of the exporter.
+//!
+//! Faults are data that `runner` runs. The table is in `tests/README.md`.
 
 // A test that cannot go on should panic, and values are compared to the bit.
 #![allow(
@@ -12,6 +13,7 @@
 )]
 
 mod accounts;
+mod assertions;
 mod bodies;
 mod clock;
 mod env;
@@ -27,7 +29,6 @@ mod runner;
 mod scenario;
 mod statuses;
 // Each test binary uses a part of it.
-mod assertions;
 #[allow(dead_code, clippy::cast_precision_loss)]
 #[path = "../support/mod.rs"]
 mod support;
@@ -35,14 +36,14 @@ mod support;
 use futures_util::future::join_all;
 use scenario::Fault;
 
-/// Every fault, in the order of the table, by what it is about.
+/// Returns every fault by section, in the order of the table.
 fn all() -> Vec<(&'static str, Vec<Fault>)> {
     vec![
         ("Statuses", [statuses::refusals(), statuses::limits(), statuses::outages()].concat_all()),
         (
             "Bodies",
             [
-                bodies::no_listings(),
+                bodies::invalid_bodies(),
                 bodies::encodings(),
                 bodies::excesses(),
                 [odd::broken_jobs(), odd::odd_jobs(), odd::odd_listings()].concat_all(),
@@ -53,10 +54,11 @@ fn all() -> Vec<(&'static str, Vec<Fault>)> {
         ("Other listings", listings::faults()),
         ("A newer schema", newer::schema()),
         ("Connections", network::faults()),
-        ("The way to Atlas", [hosts::tls(), hosts::network(), hosts::proxies()].concat_all()),
+        ("TLS, networks and proxies", [hosts::tls(), hosts::network(), hosts::proxies()].concat_all()),
         (
-            "Who asks",
-            [accounts::sessions(), accounts::secrets(), accounts::mint(), accounts::budgets()].concat_all(),
+            "Credentials and rate limits",
+            [accounts::sessions(), accounts::secrets(), accounts::sign_ins(), accounts::budgets()]
+                .concat_all(),
         ),
         ("Clocks", clock::faults()),
     ]
@@ -72,115 +74,114 @@ impl<const N: usize> ConcatAll for [Vec<Fault>; N] {
     }
 }
 
-/// Every cell that does not hold, one a line.
 #[track_caller]
-fn judge(failed: &[String]) {
-    assert!(failed.is_empty(), "{} cells do not hold:\n{}", failed.len(), failed.join("\n"));
+fn assert_all_met(failed: &[String]) {
+    assert!(failed.is_empty(), "{} cells failed:\n{}", failed.len(), failed.join("\n"));
 }
 
-/// All in one exporter, each in a project of its own.
-async fn together(faults: Vec<Fault>) {
-    judge(&runner::play(faults).await);
+/// Runs faults in one exporter, each in a project of its own.
+async fn run_together(faults: Vec<Fault>) {
+    assert_all_met(&runner::run(faults).await);
 }
 
-/// An exporter and an Atlas for each, since it is a fault of everyone.
-async fn each(faults: Vec<Fault>) {
-    let failed = join_all(faults.into_iter().map(|fault| runner::play(vec![fault]))).await;
-    judge(&failed.concat());
+/// Runs each fault in an exporter of its own, as it affects all clusters.
+async fn run_separately(faults: Vec<Fault>) {
+    let failed = join_all(faults.into_iter().map(|fault| runner::run(vec![fault]))).await;
+    assert_all_met(&failed.concat());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals() {
-    together(statuses::refusals()).await;
+    run_together(statuses::refusals()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits() {
-    together(statuses::limits()).await;
+    run_together(statuses::limits()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn outages() {
-    together(statuses::outages()).await;
+    run_together(statuses::outages()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_are_no_listing() {
-    together(bodies::no_listings()).await;
+async fn invalid_bodies() {
+    run_together(bodies::invalid_bodies()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn encodings_of_bodies() {
-    together(bodies::encodings()).await;
+    run_together(bodies::encodings()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn excessive_bodies() {
-    together(bodies::excesses()).await;
+    run_together(bodies::excesses()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn odd_jobs() {
-    together([odd::broken_jobs(), odd::odd_jobs(), odd::odd_listings()].concat_all()).await;
+    run_together([odd::broken_jobs(), odd::odd_jobs(), odd::odd_listings()].concat_all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_between_which_something_happens() {
-    together(pages::faults()).await;
+async fn changes_between_pages() {
+    run_together(pages::faults()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_listings() {
-    together(listings::faults()).await;
+    run_together(listings::faults()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_newer_schema() {
-    together(newer::schema()).await;
+async fn newer_schema() {
+    run_together(newer::schema()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections() {
-    together(network::faults()).await;
+    run_together(network::faults()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_and_handshakes() {
-    each(hosts::tls()).await;
+    run_separately(hosts::tls()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn networks() {
-    each(hosts::network()).await;
+    run_separately(hosts::network()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn proxies() {
-    each(hosts::proxies()).await;
+    run_separately(hosts::proxies()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions() {
-    each(accounts::sessions()).await;
+    run_separately(accounts::sessions()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets() {
-    each(accounts::secrets()).await;
+    run_separately(accounts::secrets()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mint() {
-    each(accounts::mint()).await;
+async fn sign_ins() {
+    run_separately(accounts::sign_ins()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn budgets() {
-    each(accounts::budgets()).await;
+    run_separately(accounts::budgets()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Debian's libfaketime; tests/run starts it"]
 async fn clocks() {
-    each(clock::faults()).await;
+    run_separately(clock::faults()).await;
 }

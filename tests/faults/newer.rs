@@ -1,9 +1,9 @@
-//! Atlas answers with a newer schema.
+//! Responses with a newer schema.
 
 use super::bodies::{body, headed, listing};
 use super::jobs;
 use super::odd::job;
-use super::scenario::{Fault, Outcome::Good};
+use super::scenario::{Fault, Outcome::Succeeds};
 
 pub(super) fn schema() -> Vec<Fault> {
     use serde_json::json;
@@ -12,26 +12,26 @@ pub(super) fn schema() -> Vec<Fault> {
         job(
             "unknown fields",
             "objects, lists and numbers of new names",
-            Good(&[]),
+            Succeeds(&[]),
             &json!({"region": {"a": [1, null, {"b": 1e9}]}, "retries": 3, "kind": "INCREMENTAL"}),
         ),
         body(
             "unknown fields of the listing",
             "new names beside `results`",
-            Good(&[]),
+            Succeeds(&[]),
             jobs::page(&jobs::plain())
                 .replace("\"links\":[]", "\"links\":[],\"cursor\":\"abc\",\"total\":{\"a\":1}"),
         ),
         body(
-            "an unknown field as deep as a well",
+            "a deeply nested unknown field",
             "100,000 lists in each other",
-            Good(&[]),
-            jobs::with_raw(&format!("\"well\":{nested}")),
+            Succeeds(&[]),
+            jobs::with_raw(&format!("\"nested\":{nested}")),
         ),
         job(
             "an unknown state",
             "`\"state\":\"Archived\"`",
-            Good(&[
+            Succeeds(&[
                 ("latest_job_state", "state=\"Unknown\"", Some(1.0)),
                 ("jobs", "state=\"Unknown\"", Some(1.0)),
                 ("jobs", "state=\"Successful\"", Some(0.0)),
@@ -39,23 +39,28 @@ pub(super) fn schema() -> Vec<Fault> {
             ]),
             &json!({"state": "Archived"}),
         ),
-        job("a state in capitals", "`\"state\":\"SUCCESSFUL\"`", Good(&[]), &json!({"state": "SUCCESSFUL"})),
+        job(
+            "a state in capitals",
+            "`\"state\":\"SUCCESSFUL\"`",
+            Succeeds(&[]),
+            &json!({"state": "SUCCESSFUL"}),
+        ),
         body(
             "no state",
             "the field is gone",
-            Good(&[("latest_job_state", "state=\"Unknown\"", Some(1.0))]),
+            Succeeds(&[("latest_job_state", "state=\"Unknown\"", Some(1.0))]),
             jobs::without("state"),
         ),
         job(
             "a state of null",
             "`\"state\":null`",
-            Good(&[("latest_job_state", "state=\"Unknown\"", Some(1.0))]),
+            Succeeds(&[("latest_job_state", "state=\"Unknown\"", Some(1.0))]),
             &json!({"state": null}),
         ),
         body(
             "no time of creation",
             "the field is gone",
-            Good(&[
+            Succeeds(&[
                 ("latest_job_state", "state=\"Failed\"", Some(1.0)),
                 ("jobs", "state=\"Successful\"", Some(1.0)),
             ]),
@@ -64,7 +69,7 @@ pub(super) fn schema() -> Vec<Fault> {
         body(
             "no end",
             "`finishedAt` is gone",
-            Good(&[
+            Succeeds(&[
                 ("last_finished_timestamp_seconds", "state=\"Successful\"", None),
                 ("last_success_duration_seconds", "", None),
             ]),
@@ -73,19 +78,19 @@ pub(super) fn schema() -> Vec<Fault> {
         body(
             "no counts",
             "`exportStatus` is gone",
-            Good(&[("progress_ratio", "", None)]),
+            Succeeds(&[("progress_ratio", "", None)]),
             jobs::without("exportStatus"),
         ),
         body(
             "no id",
             "the field is gone",
-            Good(&[("jobs", "state=\"Successful\"", Some(1.0))]),
+            Succeeds(&[("jobs", "state=\"Successful\"", Some(1.0))]),
             jobs::without("id"),
         ),
         headed(
             "a version that ends",
             "`Deprecation` and `Sunset`",
-            Good(&[]),
+            Succeeds(&[]),
             &[
                 ("content-type", "application/vnd.atlas.2023-01-01+json"),
                 ("deprecation", "Mon, 02 Mar 2026 00:00:00 GMT"),
@@ -96,7 +101,7 @@ pub(super) fn schema() -> Vec<Fault> {
         headed(
             "a version that is newer",
             "`Content-Type` of 2031",
-            Good(&[]),
+            Succeeds(&[]),
             &[("content-type", "application/vnd.atlas.2031-01-01+json;charset=utf-8")],
             listing(),
         ),

@@ -1,16 +1,16 @@
-//! Listings of several pages, in the middle of which something happens.
+//! Listings of several pages that change or fail between two pages.
 
 use serde_json::{Value, json};
 
 use super::jobs;
 use super::scenario::{Fault, Figure, Outcome, http, script};
-use crate::support::fault_proxy::{FOR_EVER, Step};
-use Outcome::{Fails, Good};
+use crate::support::fault_proxy::{FOREVER, Step};
+use Outcome::{Fails, Succeeds};
 
-/// Jobs of a page that is full.
+/// Jobs of a full page.
 const FULL: usize = 500;
 
-/// Job number `number`, the higher the older.
+/// Returns a job; higher numbers are older.
 fn job(number: usize, state: &str) -> Value {
     let (hour, minute) = ((FULL * 2 - number) / 60, (FULL * 2 - number) % 60);
     let mut job = json!({
@@ -30,15 +30,15 @@ fn page(jobs: &[Value], next: bool) -> Vec<Step> {
     vec![Step::Send(http("200 OK", &[("content-type", "application/json")], page.to_string()))]
 }
 
-/// A full page of jobs, of which the newest is in `state`, and then what `second` makes of the next.
+/// Creates a fault of a full page whose newest job is in `state`, and of a second page.
 fn pages(
     name: &'static str,
-    made: &'static str,
+    description: &'static str,
     outcome: Outcome,
     state: &'static str,
     second: impl Fn() -> Vec<Step> + Send + Sync + 'static,
 ) -> Fault {
-    script(name, made, outcome, move |head| {
+    script(name, description, outcome, move |head| {
         if head.contains("pageNum=1 ") {
             let rest = (1..FULL).map(|number| job(number, "Successful"));
             let all: Vec<_> = std::iter::once(job(0, state)).chain(rest).collect();
@@ -61,33 +61,31 @@ pub(super) fn faults() -> Vec<Fault> {
         pages(
             "a job that ends between two pages",
             "in progress on the first, failed on the second",
-            Good(ENDED),
+            Succeeds(ENDED),
             "InProgress",
             || page(&[job(0, "Failed"), job(FULL, "Successful")], false),
         ),
         pages(
             "a job that ended, and is older on the second page",
             "failed on the first, in progress on the second",
-            Good(ENDED),
+            Succeeds(ENDED),
             "Failed",
             || page(&[job(0, "InProgress"), job(FULL, "Successful")], false),
         ),
         pages(
-            "a page that comes again",
+            "a repeated page",
             "the second is the first",
-            Good(&[("jobs", "state=\"Successful\"", Some(500.0))]),
+            Succeeds(&[("jobs", "state=\"Successful\"", Some(500.0))]),
             "Successful",
             || page(&(0..FULL - 1).map(|number| job(number, "Successful")).collect::<Vec<_>>(), false),
         ),
         pages("a second page that is refused", "500", Fails("server_error"), "Successful", || {
             vec![Step::Send(http("500 Internal Server Error", &[], ""))]
         }),
-        pages("a second page that hangs", "nothing is said", Fails("timeout"), "Successful", || {
-            vec![FOR_EVER]
-        }),
+        pages("a second page that hangs", "no byte", Fails("timeout"), "Successful", || vec![FOREVER]),
         pages(
-            "a second page that breaks off",
-            "the connection is torn down in its body",
+            "a second page that ends early",
+            "the connection is reset in its body",
             Fails("invalid_response"),
             "Successful",
             || {
@@ -98,7 +96,7 @@ pub(super) fn faults() -> Vec<Fault> {
             },
         ),
         pages(
-            "a second page that is another thing",
+            "a second page that is no listing",
             "an error as 200",
             Fails("invalid_response"),
             "Successful",
@@ -120,7 +118,7 @@ pub(super) fn faults() -> Vec<Fault> {
         pages(
             "a listing that becomes empty",
             "the second page lists nothing",
-            Good(&[("jobs", "state=\"Successful\"", Some(500.0))]),
+            Succeeds(&[("jobs", "state=\"Successful\"", Some(500.0))]),
             "Successful",
             || vec![Step::Send(http("200 OK", &[], jobs::page(&[])))],
         ),

@@ -1,4 +1,4 @@
-//! The table in `tests/README.md` is this data.
+//! Table of the faults in `tests/README.md`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -15,17 +15,18 @@ fn table() -> String {
     let mut text =
         format!("\n{faults} faults x {} columns = {} cells.\n", COLUMNS.len(), faults * COLUMNS.len());
     for (section, faults) in sections {
-        let head = format!("| {section} | how it is made | {} |", COLUMNS.join(" | "));
+        let head = format!("| {section} | injection | {} |", COLUMNS.join(" | "));
         writeln!(text, "\n{head}\n{}", "|---".repeat(COLUMNS.len() + 2) + "|").unwrap();
         for fault in faults {
-            writeln!(text, "| {} | {} | {} |", fault.name, fault.made, fault.cells().join(" | ")).unwrap();
+            writeln!(text, "| {} | {} | {} |", fault.name, fault.description, fault.cells().join(" | "))
+                .unwrap();
         }
     }
     text + "\n"
 }
 
 #[test]
-fn the_table_of_the_readme_is_what_is_tested() {
+fn readme_table_matches_the_faults() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/README.md");
     let readme = std::fs::read_to_string(path).unwrap();
     let (before, rest) = readme.split_once(BEGIN).unwrap();
@@ -34,12 +35,12 @@ fn the_table_of_the_readme_is_what_is_tested() {
 }
 
 #[test]
-fn every_fault_has_a_name_of_its_own() {
+fn fault_names_are_unique() {
     let mut names = BTreeSet::new();
     for (_, faults) in super::all() {
         for fault in faults {
             assert!(
-                !fault.name.contains(['|', '/', '\n']) && !fault.made.contains(['|', '\n']),
+                !fault.name.contains(['|', '/', '\n']) && !fault.description.contains(['|', '\n']),
                 "{}",
                 fault.name
             );

@@ -1,184 +1,186 @@
-//! What a fault is, and what must hold of it.
+//! Faults: how each is injected, and what must hold meanwhile and afterwards.
 
 use std::sync::Arc;
 
 use atlas_simulator::{AtlasState, FaultKind};
 
 use crate::support::authority::Authority;
-use crate::support::fault_proxy::{Script, Step, Way};
+use crate::support::fault_proxy::{ProxyMode, Script, Step};
 
-/// What must hold of each fault, in the order of the table.
+/// Columns of the table: what must hold of each fault.
 pub(super) const COLUMNS: [&str; 5] = ["reason", "figures", "others", "recovery", "secrets"];
 
-/// A fault, how it is made, and what must hold meanwhile and after it.
 pub(super) struct Fault {
     pub(super) name: String,
-    /// How it is made, for people.
-    pub(super) made: String,
-    pub(super) how: How,
+    /// Injection in words, for the table.
+    pub(super) description: String,
+    pub(super) injection: Injection,
     pub(super) outcome: Outcome,
-    pub(super) others: Others,
+    pub(super) impact: Impact,
     pub(super) recovery: Recovery,
-    pub(super) signs: Signs,
-    /// What is logged of a listing that is not the one of the jobs; nothing is, if it can be read.
+    pub(super) auth: Auth,
+    /// Text of the warning about a listing other than the one of jobs; `None` if it can be read.
     pub(super) logged: Option<&'static str>,
-    /// Whether it is only met after a good poll, since nothing is asked for a long time after it.
-    pub(super) late: bool,
+    /// Whether the fault is only injected after a successful poll, as Atlas is not asked for a long
+    /// time after it.
+    pub(super) after_good_poll: bool,
 }
 
-/// How a fault is made.
-pub(super) enum How {
-    /// The front of the simulator answers for one cluster.
+/// Injection of a fault.
+pub(super) enum Injection {
+    /// The proxy responds for one cluster.
     Script(Script),
-    /// The front answers for another resource, at a part of a path with `{project}` or `{cluster}`.
+    /// The proxy responds for another resource, at a path with `{project}` or `{cluster}`.
     Listing(&'static str, Script),
-    /// The simulator misbehaves for one cluster.
-    Simulated(FaultKind),
-    /// How the front treats every connection, over TLS when all is well.
-    Way(fn(&Authority) -> Way),
-    /// The same of a proxy.
-    Proxy(fn() -> Way),
-    /// What becomes of the simulated Atlas, and how it is undone.
-    World(fn(&mut AtlasState), fn(&mut AtlasState)),
-    /// What the file of the secret holds; `None` for no file.
+    /// The simulator responds with a fault for one cluster.
+    Simulator(FaultKind),
+    /// The TLS proxy before the simulator changes its mode.
+    Connection(fn(&Authority) -> ProxyMode),
+    /// The forward proxy changes its mode.
+    Proxy(fn() -> ProxyMode),
+    /// Changes the state of the simulator, and reverts it.
+    State(fn(&mut AtlasState), fn(&mut AtlasState)),
+    /// Content of the secret file; `None` for no file.
     Secret(Option<&'static str>),
-    /// The secret is another one from now on, in Atlas and on disk.
+    /// Rotates the secret in Atlas and on disk.
     Rotation,
-    /// Another address of Atlas.
-    Address(&'static str),
-    /// So many seconds are added to the wall clock.
+    /// Another base URL, by a reload.
+    BaseUrl(&'static str),
+    /// Seconds added to the wall clock.
     Clock(i64),
 }
 
-/// What a poll makes of a fault.
+/// Result of a poll during a fault.
 #[derive(Clone, Copy)]
 pub(super) enum Outcome {
-    /// It fails for this reason, and the figures stay until they are stale.
+    /// The poll fails for this reason; figures are kept until they are stale.
     Fails(&'static str),
-    /// It is good, and these figures differ from what they are without it.
-    Good(&'static [Figure]),
+    /// The poll succeeds; these figures differ from those of a healthy cluster.
+    Succeeds(&'static [Figure]),
 }
 
-/// A figure: its name, a part of its labels, and its value; `None` where there is none.
+/// Metric without its prefix, a part of its labels, and its value; `None` if there is no series.
 pub(super) type Figure = (&'static str, &'static str, Option<f64>);
 
-/// What becomes of the others.
+/// Clusters that a fault affects.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Others {
-    /// A cluster of the same project goes on as if nothing were the matter.
-    Unharmed,
-    /// Atlas asked to wait, and that holds for the whole project; for nobody else.
-    Wait,
-    /// The whole project is gone, and no other.
-    Gone,
-    /// It is a fault of everyone; the pages are served all the same.
-    Everyone,
+pub(super) enum Impact {
+    /// Only the cluster with the fault.
+    Cluster,
+    /// The whole project waits, as Atlas demanded.
+    ProjectWaits,
+    /// The whole project has been deleted.
+    ProjectGone,
+    /// All clusters; pages are served nevertheless.
+    AllClusters,
 }
 
-/// How it goes on when the fault is over.
+/// First successful poll after the fault.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Recovery {
-    /// The next poll is good.
+    /// The first poll that starts after the fault.
     NextPoll,
-    /// Atlas is not asked before the wait that it asked for is over.
-    Kept,
-    /// The sign-in is tried again after a pause.
-    Pause,
+    /// The first poll after the wait that Atlas demanded.
+    AfterWait,
+    /// The first poll after the backoff of the token request.
+    AfterPause,
 }
 
-/// How requests are signed.
+/// Credentials of the exporter.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signs {
-    /// A service account; its secret stands in the configuration.
-    Account,
-    /// A service account whose secret is in a file.
-    AccountByFile,
-    /// An API key.
-    Key,
-    /// An API key whose private part is in a file.
-    KeyByFile,
+pub(super) enum Auth {
+    ServiceAccount,
+    ServiceAccountFile,
+    ApiKey,
+    ApiKeyFile,
 }
 
 impl Fault {
-    pub(super) fn new(name: impl Into<String>, made: impl Into<String>, how: How, outcome: Outcome) -> Self {
-        let everyone = !matches!(how, How::Script(_) | How::Listing(..) | How::Simulated(_));
+    pub(super) fn new(
+        name: impl Into<String>,
+        description: impl Into<String>,
+        injection: Injection,
+        outcome: Outcome,
+    ) -> Self {
+        let affects_all =
+            !matches!(injection, Injection::Script(_) | Injection::Listing(..) | Injection::Simulator(_));
         Self {
             name: name.into(),
-            made: made.into(),
-            how,
-            others: match outcome {
-                Outcome::Fails(_) if everyone => Others::Everyone,
-                _ => Others::Unharmed,
+            description: description.into(),
+            injection,
+            impact: match outcome {
+                Outcome::Fails(_) if affects_all => Impact::AllClusters,
+                _ => Impact::Cluster,
             },
             outcome,
             recovery: Recovery::NextPoll,
-            signs: Signs::Account,
+            auth: Auth::ServiceAccount,
             logged: None,
-            late: false,
+            after_good_poll: false,
         }
     }
 
-    pub(super) fn others(self, others: Others) -> Self {
-        Self { others, ..self }
+    pub(super) fn impact(self, impact: Impact) -> Self {
+        Self { impact, ..self }
     }
 
     pub(super) fn recovery(self, recovery: Recovery) -> Self {
         Self { recovery, ..self }
     }
 
-    pub(super) fn signs(self, signs: Signs) -> Self {
-        Self { signs, ..self }
+    pub(super) fn auth(self, auth: Auth) -> Self {
+        Self { auth, ..self }
     }
 
     pub(super) fn logged(self, text: &'static str) -> Self {
         Self { logged: Some(text), ..self }
     }
 
-    pub(super) fn late(self) -> Self {
-        Self { late: true, ..self }
+    pub(super) fn after_good_poll(self) -> Self {
+        Self { after_good_poll: true, ..self }
     }
 
     /// The cells of the table, in the order of [`COLUMNS`].
     pub(super) fn cells(&self) -> [String; 5] {
         let reason = match self.outcome {
             Outcome::Fails(reason) => format!("`{reason}`"),
-            Outcome::Good(_) => match self.logged {
-                Some(logged) => format!("none: the poll is good; logged: `{logged}`"),
-                None => "none: the poll is good".to_owned(),
+            Outcome::Succeeds(_) => match self.logged {
+                Some(logged) => format!("none: the poll succeeds; logged: `{logged}`"),
+                None => "none: the poll succeeds".to_owned(),
             },
         };
         let figures = match self.outcome {
-            Outcome::Fails(_) if self.late => "kept, then withdrawn",
+            Outcome::Fails(_) if self.after_good_poll => "kept, then withdrawn",
             Outcome::Fails(_) => "none at first; kept, then withdrawn",
-            Outcome::Good([]) => "as ever",
-            Outcome::Good(_) => "what can be read",
+            Outcome::Succeeds([]) => "unchanged",
+            Outcome::Succeeds(_) => "readable part",
         };
-        let others = match self.others {
-            Others::Unharmed => "✓",
-            Others::Wait => "✓ but for its project, which waits",
-            Others::Gone => "✓ but for its project, which is gone",
-            Others::Everyone => "none: it is everyone's; pages are served",
+        let others = match self.impact {
+            Impact::Cluster => "✓",
+            Impact::ProjectWaits => "✓ except its project, which waits",
+            Impact::ProjectGone => "✓ except its project, which is deleted",
+            Impact::AllClusters => "all affected; pages are served",
         };
         let recovery = match self.recovery {
             Recovery::NextPoll => "✓",
-            Recovery::Kept => "no: the wait is kept, an hour at most",
-            Recovery::Pause => "after the pause of the sign-in, a minute at most",
+            Recovery::AfterWait => "after the wait, an hour at most",
+            Recovery::AfterPause => "after the backoff of the token request, a minute at most",
         };
         [reason, figures.to_owned(), others.to_owned(), recovery.to_owned(), "✓".to_owned()]
     }
 }
 
-/// A fault of one cluster that a script makes.
+/// Creates a fault of one cluster with a script as the response.
 pub(super) fn script(
     name: impl Into<String>,
-    made: impl Into<String>,
+    description: impl Into<String>,
     outcome: Outcome,
     steps: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static,
 ) -> Fault {
-    Fault::new(name, made, How::Script(Arc::new(steps)), outcome)
+    Fault::new(name, description, Injection::Script(Arc::new(steps)), outcome)
 }
 
-/// An answer of HTTP/1.1, its length told.
+/// Returns an HTTP/1.1 response with its length.
 pub(super) fn http(status: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -188,11 +190,11 @@ pub(super) fn http(status: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]
     [head.as_bytes(), body].concat()
 }
 
-/// The head of an answer with JSON whose length nobody tells: it goes on until the connection ends.
-pub(super) const UNTOLD: &str =
+/// Head of a JSON response without a length, whose body ends with the connection.
+pub(super) const UNSIZED: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
 
-/// The value of a header of a request.
+/// Returns the value of a header of a request.
 pub(super) fn header<'a>(head: &'a str, name: &str) -> &'a str {
     let line = head.lines().find_map(|line| {
         let (known, value) = line.split_once(": ")?;

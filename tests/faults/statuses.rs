@@ -1,22 +1,22 @@
-//! Each status that Atlas documents, and those of what stands between.
+//! Status codes of Atlas and of proxies.
 
 use std::time::Duration;
 
 use super::jobs;
-use super::scenario::{Fault, Others, Outcome, Recovery, UNTOLD, header, http, script};
-use crate::support::fault_proxy::{FOR_EVER, Step};
-use Outcome::{Fails, Good};
+use super::scenario::{Fault, Impact, Outcome, Recovery, UNSIZED, header, http, script};
+use crate::support::fault_proxy::{FOREVER, Step};
+use Outcome::{Fails, Succeeds};
 
-/// An error as Atlas documents them, which repeats the credentials of the request.
+/// Returns an error body of Atlas that repeats the credentials of the request.
 fn body(status: &str, code: &str, head: &str) -> String {
     let (number, reason) = status.split_once(' ').unwrap();
-    let detail = format!("Authorization: {} is not what I like.", header(head, "authorization"));
+    let detail = format!("Authorization: {} is invalid.", header(head, "authorization"));
     let number: u16 = number.parse().unwrap();
     serde_json::json!({"error": number, "reason": reason, "errorCode": code, "detail": detail, "parameters": []})
         .to_string()
 }
 
-/// `status` with an error of Atlas, and with further headers.
+/// Creates a fault of `status` with an error body of Atlas.
 fn refused(
     status: &'static str,
     code: &'static str,
@@ -25,26 +25,26 @@ fn refused(
 ) -> Fault {
     let suffix = headers.first().map(|(_, value)| format!(", {value}")).unwrap_or_default();
     let name = format!("{} {code}{suffix}", status.split(' ').next().unwrap());
-    let made = match headers {
+    let description = match headers {
         [] => "an error of Atlas".to_owned(),
         [(name, value), ..] => format!("an error of Atlas with `{name}: {value}`"),
     };
-    script(name, made, Fails(reason), move |head| {
+    script(name, description, Fails(reason), move |head| {
         let headers = [&[("content-type", "application/json")], headers].concat();
         vec![Step::Send(http(status, &headers, body(status, code, head)))]
     })
 }
 
-/// `status` with a page for people.
+/// Creates a fault of `status` with an HTML page.
 fn page(status: &'static str, reason: &'static str) -> Fault {
     let number = status.split(' ').next().unwrap();
-    script(format!("{number} with a page"), "HTML for people", Fails(reason), move |head| {
+    script(format!("{number} with a page"), "HTML", Fails(reason), move |head| {
         let page = format!("<html><h1>{status}</h1><pre>{head}</pre>").repeat(3);
         vec![Step::Send(http(status, &[("content-type", "text/html")], page))]
     })
 }
 
-/// `status` without a body.
+/// Creates a fault of `status` without a body.
 fn bare(
     status: &'static str,
     headers: &'static [(&'static str, &'static str)],
@@ -56,9 +56,9 @@ fn bare(
     })
 }
 
-/// The listing behind `before`, which are answers that are none yet.
-fn after(name: &'static str, made: &'static str, before: &'static str) -> Fault {
-    script(name, made, Good(&[]), move |_| {
+/// Creates a fault of interim responses before the listing.
+fn after(name: &'static str, description: &'static str, before: &'static str) -> Fault {
+    script(name, description, Succeeds(&[]), move |_| {
         let listing = http("200 OK", &[("content-type", "application/json")], jobs::page(&jobs::plain()));
         vec![Step::Send([before.as_bytes(), &listing].concat())]
     })
@@ -85,16 +85,16 @@ pub(super) fn refusals() -> Vec<Fault> {
         refused("415 Unsupported Media Type", "UNSUPPORTED_MEDIA_TYPE", &[], "bad_request"),
         bare("451 Unavailable For Legal Reasons", &[], "bad_request"),
         script("404 whose body hangs", "the head, and half of the body", Fails("not_found"), |_| {
-            vec![Step::Send(b"HTTP/1.1 404 Not Found\r\ncontent-length: 999\r\n\r\n{".to_vec()), FOR_EVER]
+            vec![Step::Send(b"HTTP/1.1 404 Not Found\r\ncontent-length: 999\r\n\r\n{".to_vec()), FOREVER]
         }),
-        script("404 whose body breaks off", "the connection is torn down", Fails("not_found"), |_| {
+        script("404 with a partial body", "the connection is reset", Fails("not_found"), |_| {
             vec![Step::Send(b"HTTP/1.1 404 Not Found\r\ncontent-length: 999\r\n\r\n{".to_vec()), Step::Reset]
         }),
         script("404 with an endless body", "48 MiB, as fast as they are read", Fails("not_found"), |_| {
-            let head = UNTOLD.replace("200 OK", "404 Not Found").into_bytes();
+            let head = UNSIZED.replace("200 OK", "404 Not Found").into_bytes();
             vec![Step::Send(head), Step::Spaces(48 << 20)]
         }),
-        script("404 with a bomb", "gzip of 32 MiB", Fails("not_found"), {
+        script("404 with a gzip bomb", "gzip of 32 MiB", Fails("not_found"), {
             let bomb = http("404 Not Found", &[("content-encoding", "gzip")], super::bodies::bomb());
             move |_| vec![Step::Send(bomb.clone())]
         }),
@@ -105,21 +105,21 @@ pub(super) fn limits() -> Vec<Fault> {
     const CODE: &str = "RATE_LIMITED_TOKEN_BUCKET";
     const STATUS: &str = "429 Too Many Requests";
     vec![
-        refused(STATUS, CODE, &[("retry-after", "2")], "rate_limited").others(Others::Wait),
+        refused(STATUS, CODE, &[("retry-after", "2")], "rate_limited").impact(Impact::ProjectWaits),
         refused(STATUS, "RATE_LIMITED", &[], "rate_limited"),
         refused(STATUS, CODE, &[("retry-after", "soon")], "rate_limited"),
         refused(STATUS, CODE, &[("retry-after", "-5")], "rate_limited"),
         refused(STATUS, CODE, &[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")], "rate_limited"),
         refused(STATUS, CODE, &[("retry-after", "99999999999999999999")], "rate_limited")
-            .others(Others::Wait)
-            .recovery(Recovery::Kept)
-            .late(),
+            .impact(Impact::ProjectWaits)
+            .recovery(Recovery::AfterWait)
+            .after_good_poll(),
         script("429 until a date", "`Retry-After` is a date in two seconds", Fails("rate_limited"), |head| {
             let then = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2);
             let date = then.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
             vec![Step::Send(http(STATUS, &[("retry-after", &date)], body(STATUS, CODE, head)))]
         })
-        .others(Others::Wait),
+        .impact(Impact::ProjectWaits),
         page(STATUS, "rate_limited"),
     ]
 }
@@ -131,10 +131,10 @@ pub(super) fn outages() -> Vec<Fault> {
         page("502 Bad Gateway", "server_error"),
         refused("503 Service Unavailable", "SERVICE_UNAVAILABLE", &[], "server_error"),
         refused("503 Service Unavailable", "SERVICE_UNAVAILABLE", &[("retry-after", "2")], "server_error")
-            .others(Others::Wait),
+            .impact(Impact::ProjectWaits),
         page("504 Gateway Timeout", "server_error"),
         bare("520 Unknown", &[], "server_error"),
-        bare("999 Nobody Knows", &[], "invalid_response"),
+        bare("999 Unknown", &[], "invalid_response"),
         bare("201 Created", &[], "invalid_response"),
         bare("204 No Content", &[], "invalid_response"),
         bare("206 Partial Content", &[("content-range", "bytes 0-0/1")], "invalid_response"),
@@ -152,7 +152,7 @@ pub(super) fn outages() -> Vec<Fault> {
             "`103 Early Hints`, then the listing",
             "HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n",
         ),
-        script("100 for ever", "`100 Continue` again and again", Fails("timeout"), |_| {
+        script("100 endlessly", "`100 Continue` again and again", Fails("timeout"), |_| {
             let again = [
                 Step::Send(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
                 Step::Wait(Duration::from_millis(50)),

@@ -1,4 +1,5 @@
-//! The alert rules, as far as they can be read: that they fit the metrics that are exposed, and that each has its runbook.
+//! The alert rules, as far as they can be read: that they fit the metrics that are exposed, and
+//! that each has its runbook.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! What the exporter takes of its machine while Atlas, or what stands between, gives too much and does not end.
+//! What the exporter takes of its machine while Atlas, or what stands between, gives too much and
+//! does not end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::support::atlas::{PROJECT, atlas_state, simulator};
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::{Exporter, command_of};
-use crate::support::fault_proxy::{FOR_EVER, FaultProxy, Step, Way};
+use crate::support::fault_proxy::{FOREVER, FaultProxy, ProxyMode, Step};
 
 const CLUSTERS: usize = 60;
 
@@ -32,12 +33,12 @@ async fn clusters() -> Simulator {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_bodies_that_hang_do_not_fill_the_memory_and_hold_up_nobody() {
     let simulator = clusters().await;
-    let front = FaultProxy::before(&simulator, Way::Plain).await;
+    let proxy = FaultProxy::start(&simulator, ProxyMode::Plain).await;
     let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".to_vec();
-    let hang = move |_: &str| vec![Step::Send(head.clone()), Step::Spaces(NEARLY), FOR_EVER];
-    front.answer("/clusters/large-", Some(Arc::new(hang)));
+    let hang = move |_: &str| vec![Step::Send(head.clone()), Step::Spaces(NEARLY), FOREVER];
+    proxy.respond("/clusters/large-", Some(Arc::new(hang)));
     let exporter = ExporterBuilder::new(&simulator)
-        .base_url(&front.plain_url())
+        .base_url(&proxy.plain_url())
         .set("poll.interval", "1s")
         .set("poll.timeout", "10s")
         .start()
@@ -55,7 +56,7 @@ async fn large_bodies_that_hang_do_not_fill_the_memory_and_hold_up_nobody() {
     let peak = exporter.peak_memory();
     assert!(peak < 200, "{peak} MiB for {CLUSTERS} bodies of {} MiB", NEARLY >> 20);
 
-    front.answer("/clusters/large-", None);
+    proxy.respond("/clusters/large-", None);
     exporter
         .until(|scrape| (0..CLUSTERS).all(|number| scrape.up(&format!("large-{number}")) == Some(1.0)))
         .await;

@@ -3,7 +3,8 @@
 use crate::support::atlas::PROJECT;
 use crate::support::exporter::command;
 
-/// Runs it in a folder with `toml` as its configuration; returns the exit code, standard output and standard error.
+/// Runs it in a folder with `toml` as its configuration; returns the exit code, standard output and
+/// standard error.
 async fn run(
     toml: Option<&str>,
     arguments: &[&str],

@@ -1,4 +1,5 @@
-//! How the exporter reaches Atlas: TLS, proxies, names and connections. What goes wrong on the way is in the matrix.
+//! How the exporter reaches Atlas: TLS, proxies, names and connections. What goes wrong on the way
+//! is in the matrix.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use crate::support::atlas::{atlas_state, exports, requests, simulator};
 use crate::support::authority::Authority;
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::Exporter;
-use crate::support::fault_proxy::{FaultProxy, Step, Way};
+use crate::support::fault_proxy::{FaultProxy, ProxyMode, Step};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -17,11 +18,11 @@ async fn clusters() -> Simulator {
     simulator(atlas_state(NAMES.map(|name| (name, cluster())))).await
 }
 
-/// An exporter that asks `front`, and trusts whom `bundle` names.
-pub(crate) async fn start(builder: ExporterBuilder, front: &FaultProxy, bundle: &str) -> Exporter {
+/// An exporter that asks `server`, and trusts whom `bundle` names.
+pub(crate) async fn start(builder: ExporterBuilder, server: &FaultProxy, bundle: &str) -> Exporter {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ca.pem"), bundle).unwrap();
-    builder.base_url(&front.url()).set("atlas.ca_file", "ca.pem").start_in(folder).await
+    builder.base_url(&server.url()).set("atlas.ca_file", "ca.pem").start_in(folder).await
 }
 
 fn is_up(scrape: &crate::support::scrape::Scrape) -> bool {
@@ -31,23 +32,23 @@ fn is_up(scrape: &crate::support::scrape::Scrape) -> bool {
 #[tokio::test]
 async fn many_requests_share_few_connections() {
     let (simulator, authority) = (clusters().await, Authority::new());
-    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
-    let exporter = start(ExporterBuilder::new(&simulator), &front, &authority.pem()).await;
+    let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
+    let exporter = start(ExporterBuilder::new(&simulator), &server, &authority.pem()).await;
     assert!(is_up(&exporter.polled_again(10.0).await));
     let asked = requests(&simulator, "");
     // Four polls may be under way at once, and readings of discovery and details besides them.
-    let connections = front.accepted();
+    let connections = server.accepted();
     assert!(asked >= 44 && connections <= 12, "{connections} connections for {asked} requests");
     exporter.polled_again(10.0).await;
-    assert!(front.accepted() <= connections + 4, "{} connections by now", front.accepted());
+    assert!(server.accepted() <= connections + 4, "{} connections by now", server.accepted());
     exporter.assert_no_secret().await;
 }
 
 #[tokio::test]
 async fn a_reload_takes_a_bundle_that_has_changed() {
     let (simulator, authority, other) = (clusters().await, Authority::new(), Authority::new());
-    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
-    let exporter = start(ExporterBuilder::new(&simulator), &front, &other.pem()).await;
+    let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
+    let exporter = start(ExporterBuilder::new(&simulator), &server, &other.pem()).await;
     let scrape = exporter.polled().await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"tls\""), Some(1.0), "{}", exporter.log());
     assert_eq!(requests(&simulator, ""), 0);
@@ -66,10 +67,10 @@ async fn a_reload_takes_a_bundle_that_has_changed() {
 #[tokio::test]
 async fn bundle_without_newlines_is_trusted_as_a_whole() {
     let (simulator, authority, other) = (clusters().await, Authority::new(), Authority::new());
-    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
+    let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
     let key = "-----BEGIN EC PARAMETERS-----BggqhkjOPQMBBw==-----END EC PARAMETERS-----";
     let bundle = format!("\u{feff}Our roots{}{key}{}", other.pem().trim_end(), authority.pem().trim_end());
-    let exporter = start(ExporterBuilder::new(&simulator), &front, &bundle.replace('\n', "\r\n")).await;
+    let exporter = start(ExporterBuilder::new(&simulator), &server, &bundle.replace('\n', "\r\n")).await;
     assert!(is_up(&exporter.polled().await), "{}", exporter.log());
     let said = "msg=\"skipped a section that is not a certificate\" file=ca.pem line=";
     assert!(exporter.log().contains(said), "{}", exporter.log());
@@ -78,10 +79,10 @@ async fn bundle_without_newlines_is_trusted_as_a_whole() {
 #[tokio::test]
 async fn a_reload_of_the_same_bundle_keeps_connections_and_token() {
     let (simulator, authority) = (clusters().await, Authority::new());
-    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
-    let exporter = start(ExporterBuilder::new(&simulator), &front, &authority.pem()).await;
+    let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
+    let exporter = start(ExporterBuilder::new(&simulator), &server, &authority.pem()).await;
     exporter.polled_again(2.0).await;
-    let before = front.accepted();
+    let before = server.accepted();
     std::fs::write(exporter.folder.path().join("ca.pem"), format!("# renewed\n{}", authority.pem())).unwrap();
     exporter.signal("HUP");
     exporter
@@ -92,21 +93,21 @@ async fn a_reload_of_the_same_bundle_keeps_connections_and_token() {
         .await;
     assert!(is_up(&exporter.polled_again(3.0).await));
     assert_eq!(requests(&simulator, "POST /api/oauth/token"), 1);
-    assert!(front.accepted() <= before + 4, "{} connections, {before} before", front.accepted());
+    assert!(server.accepted() <= before + 4, "{} connections, {before} before", server.accepted());
 }
 
 #[tokio::test]
 async fn requests_go_through_the_tunnel_of_a_proxy_and_nothing_is_said_in_clear() {
     let (simulator, authority) = (clusters().await, Authority::new());
-    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
-    let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
+    let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
+    let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
     let address = proxy.plain_url().replace("http://", "http://jane:pa55-w0rd@");
     let setup = ExporterBuilder::new(&simulator).env("HTTPS_PROXY", address).flag("--log.level=trace");
-    let exporter = start(setup, &front, &authority.pem()).await;
+    let exporter = start(setup, &server, &authority.pem()).await;
     assert!(is_up(&exporter.polled_again(3.0).await));
-    assert_eq!(front.accepted(), proxy.accepted(), "someone went past the proxy");
-    let heard = proxy.heard();
-    assert!(heard.contains(&format!("CONNECT {} ", front.url().replace("https://", ""))));
+    assert_eq!(server.accepted(), proxy.accepted(), "someone went past the proxy");
+    let heard = proxy.received();
+    assert!(heard.contains(&format!("CONNECT {} ", server.url().replace("https://", ""))));
     // Who asks the proxy is for the proxy alone, and what is asked of Atlas is not for it.
     assert!(heard.contains("Basic amFuZTpwYTU1LXcwcmQ="), "{heard}");
     assert!(!heard.contains("Bearer") && !heard.contains("/api/"), "a request is in clear");
@@ -114,7 +115,7 @@ async fn requests_go_through_the_tunnel_of_a_proxy_and_nothing_is_said_in_clear(
     exporter.assert_no_secret().await;
 
     // Neither is it in what is said of a proxy that fails.
-    proxy.set(Way::Refuse).await;
+    proxy.set_mode(ProxyMode::Refuse).await;
     exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
     for text in [exporter.log(), exporter.get("/").await.text().await.unwrap()] {
         assert!(text.contains("proxy"), "the proxy is not in: {text}");
@@ -126,9 +127,9 @@ async fn requests_go_through_the_tunnel_of_a_proxy_and_nothing_is_said_in_clear(
 #[tokio::test]
 async fn proxy_of_any_variable_is_used_and_logged() {
     let (simulator, authority) = (clusters().await, Authority::new());
-    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
-    let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
-    let encrypted = FaultProxy::at(&proxy.plain_url(), Way::Tls(authority.good())).await;
+    let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
+    let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
+    let encrypted = FaultProxy::start_at(&proxy.plain_url(), ProxyMode::Tls(authority.valid())).await;
     let (plain, bare) = (proxy.plain_url(), proxy.plain_url().replace("http://", ""));
     let empty = |name| (name, String::new());
     for (environment, heard, shown) in [
@@ -146,15 +147,19 @@ async fn proxy_of_any_variable_is_used_and_logged() {
         ),
         (vec![("HTTPS_PROXY", encrypted.url())], "CONNECT", &encrypted.url()),
     ] {
-        proxy.set(Way::Tunnel).await;
-        let before = proxy.heard().len();
+        proxy.set_mode(ProxyMode::Tunnel).await;
+        let before = proxy.received().len();
         let variable = environment.iter().find(|(_, value)| !value.is_empty()).unwrap().0;
         let setup = environment
             .iter()
             .fold(ExporterBuilder::new(&simulator), |builder, (name, value)| builder.env(name, value));
-        let exporter = start(setup, &front, &authority.pem()).await;
+        let exporter = start(setup, &server, &authority.pem()).await;
         assert!(is_up(&exporter.polled().await), "{environment:?}: {}", exporter.log());
-        assert!(proxy.heard()[before..].contains(heard), "{environment:?}: {}", &proxy.heard()[before..]);
+        assert!(
+            proxy.received()[before..].contains(heard),
+            "{environment:?}: {}",
+            &proxy.received()[before..]
+        );
         let said = format!(" proxy={shown} proxy_variable={variable} ");
         let log = exporter.log().replace('\n', " \n");
         assert!(log.contains(&said) && !log.contains("jane"), "{said} is not in {log}");
@@ -164,11 +169,11 @@ async fn proxy_of_any_variable_is_used_and_logged() {
 #[tokio::test]
 async fn check_tells_the_proxy_and_what_is_ignored() {
     let (simulator, authority) = (clusters().await, Authority::new());
-    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
-    let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
+    let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
+    let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
-    let setup = ExporterBuilder::new(&simulator).base_url(&front.url()).set("atlas.ca_file", "ca.pem");
+    let setup = ExporterBuilder::new(&simulator).base_url(&server.url()).set("atlas.ca_file", "ca.pem");
     setup.write(&folder);
     let with_password = proxy.plain_url().replace("http://", "http://jane:pa55@");
     let check = async |arguments: &[&str], environment: &[(&str, &str)]| {
@@ -204,11 +209,11 @@ async fn check_tells_the_proxy_and_what_is_ignored() {
 #[tokio::test]
 async fn what_is_in_the_way_is_named() {
     let (simulator, authority) = (clusters().await, Authority::new());
-    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
-    let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
+    let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
+    let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
     for (way, says) in [
         (
-            Way::Refuse,
+            ProxyMode::Refuse,
             "no tunnel through the proxy of the environment: failed to create underlying connection",
         ),
         (
@@ -220,38 +225,39 @@ async fn what_is_in_the_way_is_named() {
             "no tunnel through the proxy of the environment: unsuccessful",
         ),
     ] {
-        proxy.set(way).await;
+        proxy.set_mode(way).await;
         let setup = ExporterBuilder::new(&simulator).env("HTTPS_PROXY", proxy.plain_url());
-        let exporter = start(setup, &front, &authority.pem()).await;
+        let exporter = start(setup, &server, &authority.pem()).await;
         exporter.polled().await;
-        let host = front.url().replace("https://", "");
+        let host = server.url().replace("https://", "");
         for part in [says, &host] {
             assert!(exporter.log().contains(part), "{part:?} is not in: {}", exporter.log());
         }
     }
 
-    // A name with so long a part does not resolve anywhere, and no resolver beyond this machine is asked for it.
+    // A name with so long a part does not resolve anywhere, and no resolver beyond this machine is
+    // asked for it.
     let name = format!("http://{}.test:80", "a".repeat(64));
     let setup = ExporterBuilder::new(&simulator).env("HTTPS_PROXY", name);
-    let exporter = start(setup, &front, &authority.pem()).await;
+    let exporter = start(setup, &server, &authority.pem()).await;
     let scrape = exporter.polled().await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"connect\""), Some(1.0));
     assert!(exporter.log().contains("dns error"), "{}", exporter.log());
 }
 
-fn says(text: &str) -> Way {
-    Way::Say(vec![Step::Send(text.as_bytes().to_vec())])
+fn says(text: &str) -> ProxyMode {
+    ProxyMode::Respond(vec![Step::Send(text.as_bytes().to_vec())])
 }
 
 #[tokio::test]
 async fn no_proxy_goes_past_it() {
     let (simulator, authority) = (clusters().await, Authority::new());
-    let front = FaultProxy::before(&simulator, Way::Tls(authority.good())).await;
-    let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
+    let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
+    let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
     let setup = ExporterBuilder::new(&simulator)
         .env("HTTPS_PROXY", proxy.plain_url())
         .env("NO_PROXY", "elsewhere.test,localhost");
-    let exporter = start(setup, &front, &authority.pem()).await;
+    let exporter = start(setup, &server, &authority.pem()).await;
     assert!(is_up(&exporter.polled().await));
     assert_eq!(proxy.accepted(), 0);
 }
@@ -259,7 +265,7 @@ async fn no_proxy_goes_past_it() {
 #[tokio::test]
 async fn nothing_that_is_said_over_plain_http_passes_a_proxy() {
     let simulator = clusters().await;
-    let proxy = FaultProxy::before(&simulator, Way::Tunnel).await;
+    let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
     let exporter = ["HTTP_PROXY", "http_proxy", "ALL_PROXY"]
         .into_iter()
         .fold(ExporterBuilder::new(&simulator), |builder, name| builder.env(name, proxy.plain_url()))

@@ -1,4 +1,5 @@
-//! What the listing of export jobs cannot say: snapshots that nobody exports, failures without a job, buckets that are gone.
+//! What the listing of export jobs cannot say: snapshots that nobody exports, failures without a
+//! job, buckets that are gone.
 
 mod events;
 mod roles;

@@ -134,7 +134,8 @@ async fn odd_requests_are_refused_and_nothing_else_happens() {
     assert_eq!(exporter.polled().await.up("prod"), Some(1.0));
 }
 
-/// An exporter with so much to tell that no socket takes all of it, and two clients that do not read what they have asked for.
+/// An exporter with so much to tell that no socket takes all of it, and two clients that do not
+/// read what they have asked for.
 pub(crate) async fn with_clients_that_do_not_read(flags: &[&str]) -> (Simulator, Exporter, Vec<TcpStream>) {
     let one_success = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]);
     let mut state = atlas_state([("prod", one_success())]);
@@ -188,7 +189,8 @@ async fn more_scrapes_than_allowed_are_told_to_come_back() {
 async fn sockets_of_systemd_are_served() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // As systemd starts it: the socket is the third descriptor, and the id that of the process. What is no address is never looked at.
+    // As systemd starts it: the socket is the third descriptor, and the id that of the process.
+    // What is no address is never looked at.
     let script =
         "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" demo --web.systemd-socket";
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! The Grafana dashboards: what they may ask of Prometheus, and that they fit the metrics that are exposed.
+//! The Grafana dashboards: what they may ask of Prometheus, and that they fit the metrics that are
+//! exposed.
 
 mod lint;
 
@@ -84,7 +85,8 @@ fn title(panel: &Value) -> &str {
     panel["title"].as_str().unwrap_or_default()
 }
 
-/// Variables within quotes are valid `PromQL` as they are; those in place of a length of time are not.
+/// Variables within quotes are valid `PromQL` as they are; those in place of a length of time are
+/// not.
 fn timeless(query: &str) -> String {
     query.replace("$__rate_interval", RATE_INTERVAL).replace("$__range", "7d")
 }
@@ -120,7 +122,8 @@ fn every_metric_label_and_state_of_a_query_is_exposed() {
     }
 }
 
-/// Two exporters of one cluster must not count or show it twice, and a dead one must not leave a 0 behind.
+/// Two exporters of one cluster must not count or show it twice, and a dead one must not leave a 0
+/// behind.
 #[test]
 fn a_query_aggregates_over_exporters_and_invents_nothing() {
     let exposed = exposed();

@@ -257,7 +257,8 @@ async fn a_failed_discovery_keeps_what_is_known_and_says_so() {
         assert!((1..=3).contains(&said), "{what}, {said} times: {log}");
         assert!(log.contains(&format!("{what} can be read again")), "{what}: {log}");
     }
-    // A listing that cannot be read from the first time on: the names that are configured are watched all the same.
+    // A listing that cannot be read from the first time on: the names that are configured are
+    // watched all the same.
     simulator.state().faults = vec![Fault::lasting("/clusters$", refused())];
     let scrape = ExporterBuilder::new(&simulator)
         .targets(format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\", \"b*\"]\n"))

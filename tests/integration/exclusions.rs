@@ -18,7 +18,8 @@ fn cluster() -> Cluster {
     Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)])
 }
 
-/// `payments` with `prod`, `test-a` and `test-free`; `sandbox-1` with `play`; `analytics` with `warehouse`.
+/// `payments` with `prod`, `test-a` and `test-free`; `sandbox-1` with `play`; `analytics` with
+/// `warehouse`.
 async fn three_projects() -> Simulator {
     let mut state = atlas_state([
         ("prod", cluster()),

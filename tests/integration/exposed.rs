@@ -18,7 +18,8 @@ const TARGET_LABELS: [&str; 2] = ["job", "instance"];
 const BUILD_INFO: (&str, [&str; 3]) =
     ("mongodbatlas_backup_exporter_build_info", ["version", "revision", "rustversion"]);
 
-/// Every metric of the golden exposition with its labels and their values; counters and histograms by suffix.
+/// Every metric of the golden exposition with its labels and their values; counters and histograms
+/// by suffix.
 pub(crate) struct Exposed {
     pub(crate) labels: BTreeMap<String, BTreeSet<String>>,
     values: BTreeSet<(String, String)>,

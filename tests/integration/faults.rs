@@ -1,4 +1,5 @@
-//! Faults that pass, that are final, and that are told apart. What must hold of each is in the matrix.
+//! Faults that pass, that are final, and that are told apart. What must hold of each is in the
+//! matrix.
 
 use std::time::Duration;
 

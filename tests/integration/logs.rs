@@ -9,7 +9,7 @@ use atlas_simulator::{Cluster, Entry, Event, Fault, FaultKind, Job, JobOutcome, 
 use crate::support::atlas::{PROJECT, atlas_state, simulator};
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::command;
-use crate::support::fault_proxy::{FaultProxy, Step, Way};
+use crate::support::fault_proxy::{FaultProxy, ProxyMode, Step};
 
 const MESSAGE: &str = "access \"denied\" isn't\nby the bucket\u{7} policy = nobody";
 
@@ -112,7 +112,7 @@ async fn answers_that_always_differ_have_a_bounded_log() {
     const ANSWERS: usize = 40;
     let simulator =
         simulator(atlas_state([("prod", Cluster::default()), ("good", Cluster::default())])).await;
-    let front = FaultProxy::before(&simulator, Way::Plain).await;
+    let proxy = FaultProxy::start(&simulator, ProxyMode::Plain).await;
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let differ = move |_: &str| {
@@ -125,9 +125,9 @@ async fn answers_that_always_differ_have_a_bounded_log() {
         );
         vec![Step::Send(format!("{head}{}\r\n\r\n{body}", body.len()).into_bytes())]
     };
-    front.answer(&crate::support::atlas::exports("prod"), Some(Arc::new(differ)));
+    proxy.respond(&crate::support::atlas::exports("prod"), Some(Arc::new(differ)));
     let exporter = ExporterBuilder::new(&simulator)
-        .base_url(&front.plain_url())
+        .base_url(&proxy.plain_url())
         .set("poll.interval", "100ms")
         .set("poll.timeout", "5s")
         .flag("--log.level=debug")

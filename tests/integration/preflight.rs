@@ -16,7 +16,8 @@ use crate::support::scrape::Scrape;
 const OTHER: &str = "32b6e34b3d91647abb20e7b9";
 const UNKNOWN: &str = "32b6e34b3d91647abb20e7bf";
 
-/// Runs it with the configuration of `setup`; returns the exit code, standard output and standard error.
+/// Runs it with the configuration of `setup`; returns the exit code, standard output and standard
+/// error.
 async fn run(setup: &ExporterBuilder, arguments: &[&str]) -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().unwrap();
     setup.write(&folder);
@@ -498,7 +499,8 @@ async fn check_says_which_details_can_be_read() {
     );
     let (_, json) = checked(off).await;
     assert_eq!(row(&json), None);
-    // A list of which an entry cannot be read cannot be read; and a sharded cluster has a list of its own.
+    // A list of which an entry cannot be read cannot be read; and a sharded cluster has a list of
+    // its own.
     simulator.state().accounts[0].denied.clear();
     simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().shards = 3;
     let odd = FaultKind::Body("{\"results\":[{}]}");

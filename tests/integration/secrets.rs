@@ -1,4 +1,5 @@
-//! An Atlas that repeats every credential in every text of every answer, in every form: none is in what the exporter says.
+//! An Atlas that repeats every credential in every text of every answer, in every form: none is in
+//! what the exporter says.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,7 @@ use crate::support::atlas::{atlas_state, simulator};
 use crate::support::authority::Authority;
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::{Exporter, command};
-use crate::support::fault_proxy::{FaultProxy, Step, Way};
+use crate::support::fault_proxy::{FaultProxy, ProxyMode, Step};
 
 /// No prefix or scheme gives these away.
 const OLD_SECRET: &str = "Zq7x-old-K2m9_w4T";
@@ -269,7 +270,8 @@ impl State {
         self.authorizations.iter().filter_map(|header| header.strip_prefix("Bearer "))
     }
 
-    /// Texts with every credential in every form, of as many letters as are looked at, and one with what is hidden.
+    /// Texts with every credential in every form, of as many letters as are looked at, and one with
+    /// what is hidden.
     fn texts(&self, authorization: &str) -> Vec<String> {
         let is_sign_in = authorization.starts_with("Basic");
         let own = authorization.strip_prefix("Bearer ").or(is_sign_in.then_some(OTHER_SECRET));
@@ -399,7 +401,8 @@ fn configure(setup: ExporterBuilder) -> ExporterBuilder {
     });
     let sign_ins = FIELDS.iter().enumerate().filter(|(_, (of, _))| *of == Of::Token).map(|(index, _)| {
         let number = number(index);
-        // A path is nothing that is redacted where it enters: only the finished line of the log, or of a report, is.
+        // A path is nothing that is redacted where it enters: only the finished line of the log, or
+        // of a report, is.
         let secret = match number {
             0 => format!("client_secret_file = \"named-{SECRET}\""),
             _ => format!("client_secret = '''{OTHER_SECRET}'''"),
@@ -421,10 +424,10 @@ fn configure(setup: ExporterBuilder) -> ExporterBuilder {
 
 async fn serving(atlas: &Arc<Atlas>) -> FaultProxy {
     let nothing = simulator(atlas_state([])).await;
-    let front = FaultProxy::before(&nothing, Way::Plain).await;
+    let server = FaultProxy::start(&nothing, ProxyMode::Plain).await;
     let atlas = atlas.clone();
-    front.answer(" ", Some(Arc::new(move |head| vec![Step::Send(atlas.answer(head))])));
-    front
+    server.respond(" ", Some(Arc::new(move |head| vec![Step::Send(atlas.answer(head))])));
+    server
 }
 
 /// None of what was repeated is in `seen`.
@@ -475,18 +478,19 @@ const TIMES: usize = 8;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn echoed_credentials_are_in_no_output() {
     let atlas = Arc::new(Atlas::default());
-    let front = serving(&atlas).await;
+    let server = serving(&atlas).await;
     let folder = tempfile::tempdir().unwrap();
     write(&folder, "secret", OLD_SECRET);
     write(&folder, "key", OLD_KEY);
     write(&folder, &format!("named-{SECRET}"), SECRET);
     let nothing = simulator(atlas_state([])).await;
-    let setup = ExporterBuilder::new(&nothing).base_url(&front.plain_url()).flag("--log.level=debug");
+    let setup = ExporterBuilder::new(&nothing).base_url(&server.plain_url()).flag("--log.level=debug");
     let setup = configure(setup);
     let mut exporter = setup.start_in(folder).await;
     exporter.ready().await;
 
-    // Rotation: a refused token makes the exporter read the new secret; a key is read for every request.
+    // Rotation: a refused token makes the exporter read the new secret; a key is read for every
+    // request.
     write(&exporter.folder, "secret", SECRET);
     write(&exporter.folder, "key", KEY);
     let (tokens, signed) = {
@@ -543,9 +547,9 @@ async fn echoed_credentials_are_in_no_output() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn echoed_proxy_password_is_in_no_output() {
     let (atlas, authority) = (Arc::new(Atlas::default()), Authority::new());
-    let front = serving(&atlas).await;
-    let secure = FaultProxy::at(&front.plain_url(), Way::Tls(authority.good())).await;
-    let proxy = FaultProxy::at(&front.plain_url(), Way::Tunnel).await;
+    let server = serving(&atlas).await;
+    let secure = FaultProxy::start_at(&server.plain_url(), ProxyMode::Tls(authority.valid())).await;
+    let proxy = FaultProxy::start_at(&server.plain_url(), ProxyMode::Tunnel).await;
     let encoded = utf8_percent_encode(PASSWORD, NON_ALPHANUMERIC);
     let address = proxy.plain_url().replace("http://", &format!("http://jane:{encoded}@"));
     let folder = tempfile::tempdir().unwrap();
@@ -576,7 +580,7 @@ async fn echoed_proxy_password_is_in_no_output() {
             1 => format!("HTTP/1.1 502 {text}\r\n\r\n{text}"),
             _ => format!("{text}\r\n\r\n"),
         };
-        proxy.set(Way::Say(vec![Step::Send(answer.into_bytes())])).await;
+        proxy.set_mode(ProxyMode::Respond(vec![Step::Send(answer.into_bytes())])).await;
         until(&exporter, || proxy.accepted() > 3).await;
         pages(&exporter, &atlas).await;
     }

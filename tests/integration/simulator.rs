@@ -1,4 +1,5 @@
-//! The simulator is as strict as Atlas. A client that is right never meets this strictness, so it is asked directly.
+//! The simulator is as strict as Atlas. A client that is right never meets this strictness, so it
+//! is asked directly.
 
 use std::time::Duration;
 

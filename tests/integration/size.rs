@@ -24,7 +24,8 @@ struct Size {
 }
 
 impl Size {
-    /// A scrape of `clusters`, given those of `few` and `many` clusters: it grows with each cluster by as much.
+    /// A scrape of `clusters`, given those of `few` and `many` clusters: it grows with each cluster
+    /// by as much.
     fn extrapolated(few: (usize, Self), many: (usize, Self), clusters: usize) -> Self {
         let share = (clusters as f64 - few.0 as f64) / (many.0 - few.0) as f64;
         let value = |of: fn(&Self) -> f64| of(&few.1) + (of(&many.1) - of(&few.1)) * share;

@@ -1,4 +1,5 @@
-//! What the exporter is made of. `cargo deny` judges by deny.toml; this does so without it, and for what is compiled here.
+//! What the exporter is made of. `cargo deny` judges by deny.toml; this does so without it, and for
+//! what is compiled here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

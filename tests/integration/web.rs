@@ -1,4 +1,5 @@
-//! Who may look at the pages, and over what; `tests/e2e/web.rs` compares that with another exporter.
+//! Who may look at the pages, and over what; `tests/e2e/web.rs` compares that with another
+//! exporter.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

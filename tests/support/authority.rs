@@ -1,4 +1,4 @@
-//! Certificates that are good, and those that are not.
+//! TLS servers with valid and invalid certificates.
 
 use std::sync::Arc;
 
@@ -8,23 +8,21 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::certificates;
 
-/// Who vouches for servers.
+/// Certificate authority of servers.
 pub(crate) struct Authority(certificates::Authority);
 
 impl Authority {
-    /// Those of one name are strangers to each other all the same.
+    /// Creates an authority with the same name as all others, but another key.
     pub(crate) fn new() -> Self {
-        // Servers and clients of tests share the process.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self(certificates::Authority::new("an authority of tests"))
+        Self(certificates::Authority::new("Test CA"))
     }
 
     pub(crate) fn pem(&self) -> String {
         self.0.certificate.clone()
     }
 
-    /// A server that is what it says.
-    pub(crate) fn good(&self) -> Arc<ServerConfig> {
+    pub(crate) fn valid(&self) -> Arc<ServerConfig> {
         self.server(&params("localhost"))
     }
 
@@ -40,7 +38,7 @@ impl Authority {
         self.server(&params)
     }
 
-    pub(crate) fn of_another_name(&self) -> Arc<ServerConfig> {
+    pub(crate) fn wrong_name(&self) -> Arc<ServerConfig> {
         self.server(&params("elsewhere.test"))
     }
 
@@ -50,7 +48,6 @@ impl Authority {
     }
 }
 
-/// A server that vouches for itself.
 pub(crate) fn self_signed() -> Arc<ServerConfig> {
     let key = KeyPair::generate().unwrap();
     config(params("localhost").self_signed(&key).unwrap().der().clone(), &key)
@@ -60,7 +57,7 @@ fn params(name: &str) -> CertificateParams {
     CertificateParams::new(vec![name.to_owned()]).unwrap()
 }
 
-/// It would speak HTTP/2 with whoever asks for it.
+/// Offers HTTP/2 as well, which the exporter does not ask for.
 fn config(certificate: CertificateDer<'static>, key: &KeyPair) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let config = ServerConfig::builder().with_no_client_auth();

@@ -1,4 +1,4 @@
-//! An authority, and certificates that it issues.
+//! Certificate authority and the certificates that it issues.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use rcgen::{
 
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    /// In PEM.
+    /// PEM.
     pub(crate) certificate: String,
 }
 
-/// A certificate and its key, in PEM.
+/// Certificate and its key, in PEM.
 pub(crate) struct Issued {
     pub(crate) certificate: String,
     pub(crate) key: String,
@@ -29,7 +29,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
-    /// An authority that this one vouches for.
+    /// Returns an intermediate authority.
     pub(crate) fn subordinate(&self, name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -38,13 +38,13 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate: certificate.pem() }
     }
 
-    /// For a server of this machine.
+    /// Issues a certificate for a server on this machine.
     pub(crate) fn server(&self) -> Issued {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         self.issue(CertificateParams::new(names).unwrap(), ExtendedKeyUsagePurpose::ServerAuth)
     }
 
-    /// For a client of that name: an address, a URI, or else of DNS.
+    /// Issues a certificate for a client with this name: an IP address, a URI or a DNS name.
     pub(crate) fn client(&self, name: &str) -> Issued {
         let name = match name.parse() {
             Ok(address) => SanType::IpAddress(address),
@@ -62,7 +62,7 @@ impl Authority {
         Issued { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
-    /// With a key that is new.
+    /// Signs a certificate with a new key.
     pub(crate) fn sign(&self, params: &CertificateParams) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         (params.signed_by(&key, &self.issuer).unwrap(), key)
@@ -70,7 +70,7 @@ impl Authority {
 }
 
 impl Issued {
-    /// As `name.pem` and `name-key.pem`.
+    /// Writes `name.pem` and `name-key.pem`.
     pub(crate) fn write(&self, folder: &Path, name: &str) {
         std::fs::write(folder.join(format!("{name}-key.pem")), &self.key).unwrap();
         std::fs::write(folder.join(format!("{name}.pem")), &self.certificate).unwrap();

@@ -199,8 +199,8 @@ impl Exporter {
     }
 }
 
-/// Returns a client without gzip, whose responses are cached, and without the system's certificates,
-/// which take long to load.
+/// Returns a client without gzip, as such responses are cached, and without the certificates of the
+/// system, which take long to load.
 pub(crate) fn http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().no_gzip().tls_certs_only([]).build().unwrap()
 }

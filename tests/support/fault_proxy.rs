@@ -1,4 +1,4 @@
-//! What stands between the exporter and the simulator, and may misbehave as networks and their boxes do.
+//! Proxy between the exporter and the simulator that injects network and HTTP faults.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,59 +11,59 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::io::InspectReader;
 
-/// Heads of requests are shorter, and so is a client's hello.
-const LONGEST_HEAD: usize = 64 * 1024;
+/// Maximum size of the head of a request, and of a TLS client hello.
+const MAX_HEAD: usize = 64 * 1024;
 
-/// What is sent besides answers.
+/// Step of a scripted response.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     Send(Vec<u8>),
-    /// So much white space.
+    /// So many bytes of white space.
     Spaces(usize),
     /// Byte by byte, with a pause before each.
     Drip(Vec<u8>, Duration),
     Wait(Duration),
-    /// The connection is torn down, where it would otherwise be closed in order.
+    /// Resets the connection. Otherwise it is closed after the last step.
     Reset,
 }
 
-/// Until the test has ended.
-pub(crate) const FOR_EVER: Step = Step::Wait(Duration::from_hours(1));
+/// Longer than any test.
+pub(crate) const FOREVER: Step = Step::Wait(Duration::from_hours(1));
 
-/// What happens to connections.
+/// Treatment of every connection.
 #[derive(Clone)]
-pub(crate) enum Way {
-    /// Plain HTTP; each request on a connection of its own, so that those that scripts answer can be told apart.
+pub(crate) enum ProxyMode {
+    /// Forwards plain HTTP, one request per connection; scripts may respond instead.
     Plain,
-    /// TLS that ends here.
+    /// Terminates TLS and forwards the rest.
     Tls(Arc<rustls::ServerConfig>),
-    /// Whatever the client says first, this is the answer.
-    Say(Vec<Step>),
-    /// Whatever the client would say, this happens first.
-    Begin(Vec<Step>),
-    /// `CONNECT`, as a proxy answers it.
+    /// Responds to the first bytes of the client, whatever they are.
+    Respond(Vec<Step>),
+    /// Responds before it reads anything.
+    RespondFirst(Vec<Step>),
+    /// Opens the tunnels that clients request with `CONNECT`.
     Tunnel,
-    /// Nobody listens.
+    /// Refuses connections, as no socket listens.
     Refuse,
-    /// The queue of the listener is full and stays so.
-    Deaf,
+    /// Never accepts connections, as the backlog of the listener is full.
+    FullBacklog,
 }
 
-/// What answers a request instead of the simulator, from its head.
+/// Response to a request, made from its head instead of by the simulator.
 pub(crate) type Script = Arc<dyn Fn(&str) -> Vec<Step> + Send + Sync>;
 
 #[derive(Default)]
 struct Shared {
-    /// By a part of the request's first line.
+    /// Scripts by a part of the first line of a request.
     scripts: Mutex<Vec<(String, Script)>>,
     accepted: AtomicUsize,
-    /// What clients said, as far as it was looked at.
-    heard: Mutex<Vec<u8>>,
+    /// Unencrypted bytes from clients.
+    received: Mutex<Vec<u8>>,
 }
 
 impl Shared {
-    fn hear(&self, said: &[u8]) {
-        self.heard.lock().unwrap().extend_from_slice(said);
+    fn record(&self, bytes: &[u8]) {
+        self.received.lock().unwrap().extend_from_slice(bytes);
     }
 }
 
@@ -71,48 +71,53 @@ pub(crate) struct FaultProxy {
     address: SocketAddr,
     upstream: SocketAddr,
     shared: Arc<Shared>,
-    /// A socket that is bound keeps the port from others while nobody listens.
-    _keeper: TcpSocket,
+    /// Bound socket that reserves the port while the proxy refuses connections.
+    _reserved: TcpSocket,
     serving: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl FaultProxy {
-    pub(crate) async fn before(simulator: &Simulator, way: Way) -> Self {
-        Self::at(simulator.url(), way).await
+    pub(crate) async fn start(simulator: &Simulator, mode: ProxyMode) -> Self {
+        Self::start_at(simulator.url(), mode).await
     }
 
-    /// Before another front, or whatever is at that URL.
-    pub(crate) async fn at(upstream: &str, way: Way) -> Self {
+    /// Starts a proxy in front of any server, such as another proxy.
+    pub(crate) async fn start_at(upstream: &str, mode: ProxyMode) -> Self {
         let upstream = upstream.strip_prefix("http://").unwrap().trim_end_matches('/').parse().unwrap();
-        let keeper = bound("127.0.0.1:0".parse().unwrap());
-        let address = keeper.local_addr().unwrap();
-        let front =
-            Self { address, upstream, shared: Arc::default(), _keeper: keeper, serving: Mutex::default() };
-        front.set(way).await;
-        front
+        let reserved = bound("127.0.0.1:0".parse().unwrap());
+        let address = reserved.local_addr().unwrap();
+        let proxy = Self {
+            address,
+            upstream,
+            shared: Arc::default(),
+            _reserved: reserved,
+            serving: Mutex::default(),
+        };
+        proxy.set_mode(mode).await;
+        proxy
     }
 
     pub(crate) fn plain_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The name is one that certificates can be for.
+    /// Returns a URL with a host name, which certificates can be valid for.
     pub(crate) fn url(&self) -> String {
         format!("https://localhost:{}", self.address.port())
     }
 
-    /// Connections since the last time that the way was set.
+    /// Returns the number of connections since the mode was set.
     pub(crate) fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::Relaxed)
     }
 
-    /// All that was heard in clear, and what went through tunnels.
-    pub(crate) fn heard(&self) -> String {
-        String::from_utf8_lossy(&self.shared.heard.lock().unwrap()).into_owned()
+    /// Returns the unencrypted bytes from clients and everything in tunnels.
+    pub(crate) fn received(&self) -> String {
+        String::from_utf8_lossy(&self.shared.received.lock().unwrap()).into_owned()
     }
 
-    /// Cuts every connection, and treats later ones so.
-    pub(crate) async fn set(&self, way: Way) {
+    /// Closes all connections and changes the treatment of later ones.
+    pub(crate) async fn set_mode(&self, mode: ProxyMode) {
         let before = self.serving.lock().unwrap().take();
         if let Some(before) = before {
             before.abort();
@@ -121,9 +126,9 @@ impl FaultProxy {
         self.shared.accepted.store(0, Ordering::Relaxed);
         let socket = bound(self.address);
         let (upstream, shared) = (self.upstream, self.shared.clone());
-        let serving = match way {
-            Way::Refuse => return,
-            Way::Deaf => {
+        let serving = match mode {
+            ProxyMode::Refuse => return,
+            ProxyMode::FullBacklog => {
                 let listener = socket.listen(1).unwrap();
                 let filled = fill(self.address).await;
                 tokio::spawn(async move {
@@ -131,13 +136,13 @@ impl FaultProxy {
                     std::future::pending::<()>().await;
                 })
             }
-            way => tokio::spawn(serve(socket.listen(1024).unwrap(), way, upstream, shared)),
+            mode => tokio::spawn(serve(socket.listen(1024).unwrap(), mode, upstream, shared)),
         };
         *self.serving.lock().unwrap() = Some(serving);
     }
 
-    /// Has `script` answer requests whose first line contains `part`, instead of those that did before.
-    pub(crate) fn answer(&self, part: &str, script: Option<Script>) {
+    /// Sets or removes the script for requests whose first line contains `part`.
+    pub(crate) fn respond(&self, part: &str, script: Option<Script>) {
         let mut scripts = self.shared.scripts.lock().unwrap();
         scripts.retain(|(known, _)| known != part);
         scripts.extend(script.map(|script| (part.to_owned(), script)));
@@ -152,7 +157,7 @@ impl Drop for FaultProxy {
     }
 }
 
-/// Ports are shared among these sockets alone: with `SO_REUSEADDR`, whoever asks for any port might be given one of them.
+/// Binds with `SO_REUSEPORT`: with `SO_REUSEADDR`, the kernel could give the port to other sockets.
 fn bound(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseport(true).unwrap();
@@ -160,28 +165,28 @@ fn bound(address: SocketAddr) -> TcpSocket {
     socket
 }
 
-/// Connects until nobody is let in any more.
+/// Connects until the backlog is full.
 async fn fill(address: SocketAddr) -> Vec<TcpStream> {
     let mut filled = Vec::new();
     while let Ok(Ok(stream)) =
         tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await
     {
         filled.push(stream);
-        assert!(filled.len() < 100, "the queue of the listener has no end");
+        assert!(filled.len() < 100, "the backlog does not fill up");
     }
     filled
 }
 
-async fn serve(listener: TcpListener, way: Way, upstream: SocketAddr, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, mode: ProxyMode, upstream: SocketAddr, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         shared.accepted.fetch_add(1, Ordering::Relaxed);
         let _ = stream.set_nodelay(true);
-        let (way, shared) = (way.clone(), shared.clone());
+        let (mode, shared) = (mode.clone(), shared.clone());
         connections.spawn(async move {
-            // What fails here is what the exporter is to cope with.
-            let _ = connection(stream, way, upstream, &shared).await;
+            // Clients that disconnect are expected.
+            let _ = connection(stream, mode, upstream, &shared).await;
         });
         while connections.try_join_next().is_some() {}
     }
@@ -189,34 +194,34 @@ async fn serve(listener: TcpListener, way: Way, upstream: SocketAddr, shared: Ar
 
 async fn connection(
     mut stream: TcpStream,
-    way: Way,
+    mode: ProxyMode,
     upstream: SocketAddr,
     shared: &Shared,
 ) -> std::io::Result<()> {
-    match way {
-        Way::Begin(steps) => play(stream, steps).await,
-        Way::Say(steps) => {
-            let mut hello = vec![0; LONGEST_HEAD];
+    match mode {
+        ProxyMode::RespondFirst(steps) => play(stream, steps).await,
+        ProxyMode::Respond(steps) => {
+            let mut hello = vec![0; MAX_HEAD];
             let length = stream.read(&mut hello).await?;
-            shared.hear(&hello[..length]);
+            shared.record(&hello[..length]);
             play(stream, steps).await
         }
-        Way::Tls(config) => {
+        ProxyMode::Tls(config) => {
             let mut stream = tokio_rustls::TlsAcceptor::from(config).accept(stream).await?;
             let mut upstream = TcpStream::connect(upstream).await?;
             copy_bidirectional(&mut stream, &mut upstream).await.map(drop)
         }
-        Way::Tunnel => {
+        ProxyMode::Tunnel => {
             let head = head(&mut stream).await?;
-            shared.hear(&head);
+            shared.record(&head);
             let head = String::from_utf8_lossy(&head);
             let to = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next());
             let mut to = TcpStream::connect(to.unwrap_or_default()).await?;
             stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
-            let mut stream = InspectReader::new(stream, |said: &[u8]| shared.hear(said));
+            let mut stream = InspectReader::new(stream, |bytes: &[u8]| shared.record(bytes));
             copy_bidirectional(&mut stream, &mut to).await.map(drop)
         }
-        Way::Plain | Way::Refuse | Way::Deaf => {
+        ProxyMode::Plain | ProxyMode::Refuse | ProxyMode::FullBacklog => {
             let head = head(&mut stream).await?;
             let text = String::from_utf8_lossy(&head).into_owned();
             let line = text.lines().next().unwrap_or_default();
@@ -235,11 +240,11 @@ async fn connection(
     }
 }
 
-/// The head of a request, and whatever of its body came with it.
+/// Reads the head of a request, and what of its body came with it.
 async fn head(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        if stream.read_buf(&mut head).await? == 0 || head.len() > LONGEST_HEAD {
+        if stream.read_buf(&mut head).await? == 0 || head.len() > MAX_HEAD {
             return Err(std::io::ErrorKind::InvalidData.into());
         }
     }
@@ -264,7 +269,7 @@ async fn play(mut stream: TcpStream, steps: Vec<Step>) -> std::io::Result<()> {
         }
     }
     stream.shutdown().await?;
-    // What the client still says is read: to close before would tear the connection down, and with it what was just sent.
+    // Closing a socket with unread data would reset the connection and discard the response.
     let _ = tokio::time::timeout(Duration::from_secs(1), copy(&mut stream, &mut sink())).await;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Golden files. `UPDATE=1 cargo test` writes those that differ.
+//! Golden files. `UPDATE=1 cargo test` updates those that differ.
 
 use std::path::Path;
 

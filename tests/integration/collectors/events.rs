@@ -6,7 +6,8 @@ use super::*;
 async fn an_event_is_told_of_the_cluster_that_it_is_about() {
     let names = ["a", "b", "c", "d", "e"];
     let simulator = simulator(atlas_state(names.map(|name| (name, cluster([]))))).await;
-    // One of a month ago counts, an older one does not; nor does one of a cluster that nobody watches, or of another kind.
+    // One of a month ago counts, an older one does not; nor does one of a cluster that nobody
+    // watches, or of another kind.
     let old = Event::new("CPS_EXPORT_FAILED", Some("b"), DAY * 30);
     tell(&simulator, old.clone());
     tell(&simulator, Event::new(FAILED, Some("c"), DAY * 32));
@@ -18,7 +19,8 @@ async fn an_event_is_told_of_the_cluster_that_it_is_about() {
     let of = |event: &Event| Some(event.created.as_second() as f64);
     assert_eq!(told(&scrape), [None, of(&old), None, None, None]);
 
-    // The cluster that nobody watches is looked for once more. While nothing happens then, there is one request each time, though the last hour is read again and again.
+    // The cluster that nobody watches is looked for once more. While nothing happens then, there is
+    // one request each time, though the last hour is read again and again.
     exporter.polled_again(4.0).await;
     let quiet = rate(&simulator, "/events?").await;
     assert!((2..=6).contains(&quiet), "{quiet}");
@@ -106,7 +108,8 @@ async fn a_name_that_the_filter_refuses_hides_no_other() {
 async fn a_search_that_breaks_off_is_gone_on_with() {
     let (names, all) = all_failed(12);
     let simulator = simulator(all).await;
-    // One cluster cannot be asked about for some readings: the first tries four times, the others once.
+    // One cluster cannot be asked about for some readings: the first tries four times, the others
+    // once.
     let alone = |name: &str| format!("EXPORT_FAILED&clusterNames={name}&itemsPerPage");
     let down = FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new());
     simulator.state().faults.push(Fault::passing(&format!("?{}", alone("c5")), down, 6));
@@ -177,7 +180,8 @@ async fn an_event_that_comes_while_events_cannot_be_read_is_not_missed() {
 async fn events_that_are_rationed_hold_up_no_poll() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     tell(&simulator, Event::new(FAILED, Some("b"), HOUR));
-    // The project's events can be read, those of its clusters cannot: the second request fails, and the third, ...
+    // The project's events can be read, those of its clusters cannot: the second request fails, and
+    // the third, ...
     let budget = TokenBucket::new(300, 0).with(1.0);
     change_project(&simulator, |project| project.events_budget = budget);
     let exporter = setup(&simulator).start().await;

@@ -140,7 +140,8 @@ async fn a_sharded_list_of_nothing_that_counts_some_is_no_list() {
 
 const FREQUENCIES: [&str; 4] = ["daily", "weekly", "monthly", "yearly"];
 
-/// A cluster that exports a frequency. Its last snapshot of that was taken 13 hours ago and never exported, the one before it was.
+/// A cluster that exports a frequency. Its last snapshot of that was taken 13 hours ago and never
+/// exported, the one before it was.
 fn unexported(frequency: &str, word: &str, shards: usize, items: &[&str]) -> Cluster {
     let ids = items.iter().map(|item| PolicyItem::of(item).id).collect();
     let waiting = Snapshot { items: ids, ..Snapshot::taken(HOUR * 13, word) };
@@ -161,7 +162,8 @@ async fn a_snapshot_of_several_items_is_awaited_under_each_policy() {
             add("both", 0, &[other, frequency], 1.0);
             add("sharded", 3, &["hourly", frequency, other], 1.0);
             add("other", 0, &[other, "hourly"], 0.0);
-            // The word alone says it where no item does: none is listed, or one that the policy has no longer.
+            // The word alone says it where no item does: none is listed, or one that the policy has
+            // no longer.
             let by_word = f64::from(u8::from(word == frequency));
             add("unlisted", 0, &[], by_word);
             add("unknown", 3, &[other, "fortnightly"], by_word);

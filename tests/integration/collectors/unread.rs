@@ -1,4 +1,5 @@
-//! Nothing is healthy while something is unknown: what is not read yet, and buckets that may be missing.
+//! Nothing is healthy while something is unknown: what is not read yet, and buckets that may be
+//! missing.
 
 use super::*;
 

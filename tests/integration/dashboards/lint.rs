@@ -1,4 +1,5 @@
-//! The rules of Grafana's dashboard-linter in our own words, held for every type of panel that we use.
+//! The rules of Grafana's dashboard-linter in our own words, held for every type of panel that we
+//! use.
 
 use super::{Dashboard, RATE_INTERVAL, dashboards, exposed, folder, timeless, title};
 use crate::promql;
