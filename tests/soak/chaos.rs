@@ -1,4 +1,4 @@
-//! What goes wrong, and what goes on, by chance.
+//! Random faults of Atlas, and random progress of jobs.
 
 use std::time::Duration;
 
@@ -7,31 +7,31 @@ use fastrand::Rng;
 
 use super::oracle::Job;
 
-/// Words of an Atlas; the last is new to the exporter.
-const ENDS: [&str; 4] = ["Successful", "Failed", "Cancelled", "Archived"];
+/// Final states; the exporter does not know the last.
+const FINAL_STATES: [&str; 4] = ["Successful", "Failed", "Cancelled", "Archived"];
 
 const CODES: [Option<&str>; 3] = [None, Some("EXPORT_BUCKET_NOT_FOUND"), Some("EXPORT_BUCKET_ACCESS_DENIED")];
 
-/// A cluster that is listed in one of the ways in which Atlas may list one.
+/// Returns a cluster with a random order and paging of its listing.
 pub(crate) fn cluster(rng: &mut Rng) -> Cluster {
     let order = if rng.bool() { Order::NewestFirst } else { Order::OldestFirst };
     Cluster { order, overlap: rng.usize(0..3), unlinked: rng.u8(0..4) == 0, ..Cluster::default() }
 }
 
-/// The jobs of a cluster so far; one in twenty has so many that they take several pages.
-pub(crate) fn past(rng: &mut Rng, now: i64) -> Vec<Job> {
+/// Returns the past jobs of a cluster; one in twenty clusters has several pages of them.
+pub(crate) fn past_jobs(rng: &mut Rng, now: i64) -> Vec<Job> {
     let jobs = if rng.u8(0..20) == 0 { rng.i64(150..700) } else { rng.i64(0..40) };
     let day = 24 * 3600;
     (0..jobs).map(|number| ended(rng, now - (jobs - number) * day)).collect()
 }
 
 fn ended(rng: &mut Rng, created: i64) -> Job {
-    let mut job = begun(rng, created);
+    let mut job = queued(rng, created);
     end(rng, &mut job, created + 60);
     job
 }
 
-fn begun(rng: &mut Rng, created: i64) -> Job {
+fn queued(rng: &mut Rng, created: i64) -> Job {
     Job {
         id: format!("{created:08x}{:016x}", rng.u64(..)),
         created,
@@ -43,7 +43,7 @@ fn begun(rng: &mut Rng, created: i64) -> Job {
 }
 
 fn end(rng: &mut Rng, job: &mut Job, now: i64) {
-    job.state = if rng.u8(0..3) == 0 { ENDS[rng.usize(0..ENDS.len())] } else { "Successful" };
+    job.state = if rng.u8(0..3) == 0 { FINAL_STATES[rng.usize(0..FINAL_STATES.len())] } else { "Successful" };
     job.finished = (job.state == "Successful" || rng.bool()).then(|| now + rng.i64(0..2000));
     if job.state == "Failed" {
         job.code = CODES[rng.usize(0..CODES.len())];
@@ -52,17 +52,19 @@ fn end(rng: &mut Rng, job: &mut Job, now: i64) {
     }
 }
 
-/// Whatever is done to a listing of several pages is done to its newest jobs, one after another: what Atlas would list of it while it
-/// is read is then what it was before, or what it is after.
-pub(crate) fn goes_on(rng: &mut Rng, jobs: &mut Vec<Job>, now: i64) {
+/// Advances the jobs of a cluster by one change.
+///
+/// Only the newest jobs of long listings change, so that a listing that is read meanwhile equals
+/// the state before or after the change.
+pub(crate) fn advance(rng: &mut Rng, jobs: &mut Vec<Job>, now: i64) {
     let active: Vec<usize> = (0..jobs.len()).filter(|index| jobs[*index].is_active()).collect();
     let choice = rng.u8(0..10);
     if choice == 0 && jobs.len() < 90 && jobs.len() > 3 && !jobs[0].is_active() {
         jobs.remove(0);
     } else if active.is_empty() || (active.len() < 3 && choice < 3) {
-        // Two may be of the same second.
+        // Two jobs may be created in the same second.
         let created = jobs.last().map_or(now, |job| job.created.max(now));
-        jobs.push(begun(rng, created));
+        jobs.push(queued(rng, created));
     } else {
         let job = &mut jobs[active[rng.usize(0..active.len())]];
         match (job.state, choice) {
@@ -73,8 +75,9 @@ pub(crate) fn goes_on(rng: &mut Rng, jobs: &mut Vec<Job>, now: i64) {
     }
 }
 
-/// What goes wrong for the next seconds. What a client believes of a server that lies cannot be held against it, so there is no
-/// listing among it that is wrong but could be right: pages that circle are, once they cease to.
+/// Returns random faults for the next seconds.
+///
+/// None of them is a plausible listing with wrong jobs, which no client could detect.
 pub(crate) fn faults(rng: &mut Rng, clusters: usize, hard: bool) -> Vec<Fault> {
     let fault = |rng: &mut Rng| {
         let path = match rng.u8(0..12) {
@@ -89,7 +92,7 @@ pub(crate) fn faults(rng: &mut Rng, clusters: usize, hard: bool) -> Vec<Fault> {
             _ => format!("/c{}/backup/", rng.usize(0..clusters)),
         };
         let kind = fault_kind(rng, hard || path != "/api/oauth/token");
-        // What costs a server more than its client is done a few times only.
+        // Faults that are expensive for the simulator occur a few times only.
         let most = if is_heavy(&kind) { 6 } else { 60 };
         let times = (is_heavy(&kind) || rng.bool()).then(|| rng.u32(1..most));
         Fault { path, kind, times }
@@ -101,7 +104,8 @@ fn is_heavy(kind: &FaultKind) -> bool {
     matches!(kind, FaultKind::EndlessBody | FaultKind::HugePage)
 }
 
-/// Without `refusals` nothing after which a client that knows its secret refused waits for up to a minute.
+/// Returns a random kind of fault; without `refusals`, none after which the exporter backs off for
+/// up to a minute.
 fn fault_kind(rng: &mut Rng, refusals: bool) -> FaultKind {
     let wait = |rng: &mut Rng| vec![("retry-after", rng.u8(0..4).to_string())];
     match rng.u8(0..18) {

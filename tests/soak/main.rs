@@ -1,8 +1,11 @@
-//! The real binary over a long time: an Atlas that misbehaves at random, two Prometheus servers and wrk that scrape, a reload every ten
-//! seconds. It needs Debian's `prometheus` and `wrk`, which `tests/run` installs; a plain `cargo test` skips it.
+//! Soak test: random faults of Atlas, scrapes by two Prometheus servers and wrk, and reloads.
 //!
-//! `SOAK_MINUTES`, `SOAK_CLUSTERS` and `SOAK_SEED` say how long, how many, and by which chance; a seed repeats the chance, not the clock.
-//! `SOAK_EXPORTER` is another build of the exporter, such as the one that `deploy/static` prints: what is shipped gives memory back, glibc keeps it.
+//! It needs Debian's `prometheus` and `wrk`, which `tests/run` installs; a plain `cargo test` skips
+//! it.
+//!
+//! `SOAK_MINUTES`, `SOAK_CLUSTERS` and `SOAK_SEED` set the duration, the number of clusters and the
+//! random seed. `SOAK_EXPORTER` is another build of the exporter, such as the static binary of
+//! `deploy/static`: musl returns memory that glibc keeps.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,11 +15,12 @@
     missing_docs
 )]
 
-mod around;
 mod chaos;
+mod footprint;
+mod options;
 mod oracle;
-mod plan;
-mod stage;
+mod runner;
+mod scrapers;
 // Each test binary uses a part of it.
 #[allow(dead_code, clippy::cast_precision_loss)]
 #[path = "../support/mod.rs"]
@@ -24,56 +28,57 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use around::{Around, Footprint};
-use plan::Plan;
-use stage::Stage;
+use footprint::Footprint;
+use options::Options;
+use runner::Runner;
+use scrapers::Scrapers;
 
 #[test]
 #[ignore = "takes minutes, and needs Debian's prometheus and wrk; tests/run installs them"]
-fn chaos_leaves_no_wrong_figure_and_nothing_behind() {
-    let plan = Plan::from_environment();
-    println!("SOAK_SEED={} SOAK_CLUSTERS={}, {:?}", plan.seed, plan.clusters, plan.length);
-    // Threads of their own for Atlas: it is busy at times, and nobody who scrapes should wait for it.
+fn random_faults_leave_figures_right_and_memory_flat() {
+    let options = Options::from_env();
+    println!("SOAK_SEED={} SOAK_CLUSTERS={}, {:?}", options.seed, options.clusters, options.length);
+    // The simulator has threads of its own, so that scrapes do not wait for it.
     let threads = || tokio::runtime::Runtime::new().unwrap();
     let (atlas, here) = (threads(), threads());
-    let (simulator, clusters) = atlas.block_on(stage::atlas(plan));
-    here.block_on(soak(Stage::begin(plan, simulator, clusters)));
+    let (simulator, clusters) = atlas.block_on(runner::atlas(options));
+    here.block_on(soak(Runner::start(options, simulator, clusters)));
 }
 
-async fn soak(stage: impl Future<Output = Stage>) {
-    let mut stage = stage.await;
-    let end = Instant::now() + stage.plan.length;
-    let around = Around::begin(&stage.exporter);
-    println!("at first {}", stage.settle().await);
-    // glibc keeps, in pieces, what the worst moment took. So that comes first, and what it leaves is what the last storm is held against.
-    stage.silence().await;
-    let mut settled = vec![stage.settle().await];
-    println!("after a silence {}", settled[0]);
-    while Instant::now() < end || settled.len() < 2 {
-        stage.storm().await;
-        settled.push(stage.settle().await);
+async fn soak(runner: impl Future<Output = Runner>) {
+    let mut runner = runner.await;
+    let end = Instant::now() + runner.options.length;
+    let scrapers = Scrapers::start(&runner.exporter);
+    println!("at the start {}", runner.recover().await);
+    // glibc keeps the peak memory, so the peak comes first and is the reference for later phases.
+    runner.hang_listings().await;
+    let mut recovered = vec![runner.recover().await];
+    println!("after hanging listings {}", recovered[0]);
+    while Instant::now() < end || recovered.len() < 2 {
+        runner.inject_faults().await;
+        recovered.push(runner.recover().await);
         println!(
             "{:>5.1?} left, {}",
             end.saturating_duration_since(Instant::now()),
-            settled[settled.len() - 1]
+            recovered[recovered.len() - 1]
         );
     }
-    around.end(&stage.exporter).await;
-    is_flat(&settled);
-    stage.exporter.assert_no_secret().await;
-    println!("{}", stage.tally());
+    scrapers.end(&runner.exporter).await;
+    assert_flat(&recovered);
+    runner.exporter.assert_no_secret().await;
+    println!("{}", runner.summary());
 }
 
-/// What the exporter takes has not grown: the least of the later phases is that of the earlier ones.
-fn is_flat(settled: &[Footprint]) {
-    let (early, late) = settled.split_at(settled.len() / 2);
+/// Asserts that memory and descriptors do not grow from earlier to later phases.
+fn assert_flat(recovered: &[Footprint]) {
+    let (early, late) = recovered.split_at(recovered.len() / 2);
     let least = |phases: &[Footprint], what: fn(&Footprint) -> u64| phases.iter().map(what).min().unwrap();
     let (before, after) = (least(early, |phase| phase.resident_kib), least(late, |phase| phase.resident_kib));
-    assert!(after <= before * 5 / 4 + 8 * 1024, "memory: {settled:#?}");
+    assert!(after <= before * 5 / 4 + 8 * 1024, "memory: {recovered:#?}");
     let (before, after) = (least(early, |phase| phase.descriptors), least(late, |phase| phase.descriptors));
-    // Idle connections stay open for a minute and a half, and how many depends on how much hung at once.
-    assert!(after <= before * 3 / 2 + 128, "descriptors: {settled:#?}");
+    // Idle connections stay open for 90 s; their number depends on the requests that hung at once.
+    assert!(after <= before * 3 / 2 + 128, "descriptors: {recovered:#?}");
 }
 
-/// How long a storm lasts.
-const STORM: Duration = Duration::from_secs(20);
+/// Duration of a phase with faults.
+const FAULTS_DURATION: Duration = Duration::from_secs(20);

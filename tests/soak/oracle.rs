@@ -1,4 +1,4 @@
-//! What is true of a cluster: its figures by a plain definition over its jobs, and how they were before.
+//! Expected figures of a cluster, computed from its jobs, and their history.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 use atlas_simulator::Entry;
 use serde_json::{Value, json};
 
-/// What every metric that is compared begins with.
 const PREFIX: &str = "mongodbatlas_backup_export_";
 
 const STATES: [&str; 6] = ["Queued", "InProgress", "Successful", "Failed", "Cancelled", "Unknown"];
 
-/// The figures of jobs: those that follow from one listing alone.
+/// Families whose values depend on one listing of jobs only.
 const FAMILIES: [&str; 13] = [
     "jobs",
     "progress_ratio",
@@ -29,15 +28,15 @@ const FAMILIES: [&str; 13] = [
     "oldest_active_job_created_timestamp_seconds",
 ];
 
-/// An export job, as Atlas lists it from one change to the next.
+/// Export job as Atlas lists it.
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
     pub(crate) id: String,
     pub(crate) created: i64,
     pub(crate) finished: Option<i64>,
-    /// A word of Atlas's; one that is none of [`STATES`] is new to the exporter.
+    /// State as of Atlas; the exporter does not know those that are not in [`STATES`].
     pub(crate) state: &'static str,
-    /// Collections exported, and all.
+    /// Exported and all collections.
     pub(crate) counts: Option<(u64, u64)>,
     pub(crate) code: Option<&'static str>,
 }
@@ -76,10 +75,10 @@ impl Job {
     }
 }
 
-/// Figures of a cluster, by metric and what labels they have besides the cluster's.
+/// Values by metric and labels, without those of the cluster.
 pub(crate) type Figures = BTreeMap<String, f64>;
 
-/// The figures of a listing.
+/// Returns the figures of a listing.
 pub(crate) fn figures(jobs: &[Job]) -> Figures {
     let mut figures = Figures::new();
     let mut set = |name: &str, value: Option<f64>| {
@@ -128,7 +127,7 @@ pub(crate) fn figures(jobs: &[Job]) -> Figures {
     figures
 }
 
-/// Takes the figures of each cluster out of an exposition, and whether its last poll was good.
+/// Parses the figures and `up` of each cluster.
 pub(crate) fn scraped(text: &str) -> BTreeMap<&str, (Figures, Option<f64>)> {
     let mut clusters = BTreeMap::<_, (Figures, Option<f64>)>::new();
     for line in text.lines() {
@@ -155,12 +154,12 @@ pub(crate) fn scraped(text: &str) -> BTreeMap<&str, (Figures, Option<f64>)> {
     clusters
 }
 
-/// The figures of a cluster, and since when; the last ones are true now.
+/// Expected figures of a cluster, each with the time of the change; the last are the current ones.
 #[derive(Debug, Default)]
 pub(crate) struct History(VecDeque<(Instant, Arc<Figures>)>);
 
 impl History {
-    /// Begins a new truth; `since` is a moment at which the old one was still true.
+    /// Adds figures; the change happened after `since`.
     pub(crate) fn push(&mut self, since: Instant, figures: Figures) {
         self.0.push_back((since, Arc::new(figures)));
     }
@@ -169,11 +168,12 @@ impl History {
         &self.0[self.0.len() - 1].1
     }
 
-    /// Whether `figures` were true at some moment since `begin`; what was over before that is forgotten. The next truth may begin a little
-    /// later than is written down.
-    pub(crate) fn was_true(&mut self, figures: &Figures, begin: Instant) -> bool {
-        let over = |next: &(Instant, _)| next.0 + Duration::from_secs(1) < begin;
-        while self.0.get(1).is_some_and(over) {
+    /// Returns whether `figures` were right at some time since `begin`, and forgets older ones.
+    ///
+    /// A change may happen a little later than recorded.
+    pub(crate) fn contains_since(&mut self, figures: &Figures, begin: Instant) -> bool {
+        let is_over = |next: &(Instant, _)| next.0 + Duration::from_secs(1) < begin;
+        while self.0.get(1).is_some_and(is_over) {
             self.0.pop_front();
         }
         self.0.iter().any(|(_, known)| **known == *figures)

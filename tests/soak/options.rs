@@ -1,4 +1,4 @@
-//! How long the soak is, and what the exporter is told.
+//! Duration and size of the soak test, and the configuration of the exporter.
 
 use std::time::Duration;
 
@@ -7,19 +7,17 @@ use crate::support::builder::ExporterBuilder;
 /// Clusters of a project.
 pub(crate) const PER_PROJECT: usize = 100;
 
-/// One poll, and what else there is between an answer of Atlas and its figures.
 pub(crate) const POLL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long, with how many clusters, and by which chance.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Plan {
+pub(crate) struct Options {
     pub(crate) length: Duration,
     pub(crate) clusters: usize,
     pub(crate) seed: u64,
 }
 
-impl Plan {
-    pub(crate) fn from_environment() -> Self {
+impl Options {
+    pub(crate) fn from_env() -> Self {
         let number = |name: &str| Some(std::env::var(name).ok()?.parse::<u64>().unwrap());
         let minutes = number("SOAK_MINUTES").unwrap_or(1);
         let clusters = number("SOAK_CLUSTERS").unwrap_or(if minutes < 10 { 100 } else { 1000 });
@@ -30,7 +28,7 @@ impl Plan {
         }
     }
 
-    /// Whether there is time for what takes a minute to recover from.
+    /// Whether there is time for faults that take a minute to recover from.
     pub(crate) fn is_long(self) -> bool {
         self.length >= Duration::from_mins(10)
     }
@@ -43,8 +41,8 @@ impl Plan {
         self.interval() * 6
     }
 
-    /// How long it may take until all is well again, once nothing goes wrong any longer.
-    pub(crate) fn patience(self) -> Duration {
+    /// Returns the maximum time until every figure is right after the last fault.
+    pub(crate) fn recovery_timeout(self) -> Duration {
         Duration::from_secs(if self.is_long() { 240 } else { 60 })
     }
 

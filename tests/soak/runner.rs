@@ -1,4 +1,4 @@
-//! The simulated Atlas, the exporter that watches it, and what is held against each other.
+//! Simulated Atlas, the exporter that polls it, and their comparison.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,51 +7,49 @@ use atlas_simulator::{AtlasState, Fault, FaultKind, Project, Simulator};
 use fastrand::Rng;
 use jiff::Timestamp;
 
-use super::around::Footprint;
+use super::footprint::Footprint;
+use super::options::{Options, PER_PROJECT, POLL_TIMEOUT, project_id};
 use super::oracle::{Figures, History, Job, figures, scraped};
-use super::plan::{PER_PROJECT, POLL_TIMEOUT, Plan, project_id};
-use super::{STORM, chaos};
+use super::{FAULTS_DURATION, chaos};
 use crate::support::atlas::{service_account, simulator};
 use crate::support::exporter::{Exporter, command, command_of};
 
-/// From one reload to the next.
-const RELOAD_EVERY: Duration = Duration::from_secs(10);
+const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Longest time that a scrape may take, beside all that runs on this machine: Prometheus gives up after as much, unless it is told
-/// otherwise.
+/// Maximum time of a scrape, which is the default of Prometheus.
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A cluster as this test knows it.
-pub(crate) struct Known {
+/// Cluster with its expected figures.
+pub(crate) struct ExpectedCluster {
     project: String,
     jobs: Vec<Job>,
     history: History,
 }
 
-/// What this test knows of every cluster, by name.
-pub(crate) type Clusters = BTreeMap<String, Known>;
+/// Clusters by name.
+pub(crate) type Clusters = BTreeMap<String, ExpectedCluster>;
 
-/// An Atlas of so many clusters, and what is known of them.
-pub(crate) async fn atlas(plan: Plan) -> (Simulator, Clusters) {
-    let mut rng = Rng::with_seed(plan.seed);
+/// Starts a simulator with random clusters.
+pub(crate) async fn atlas(options: Options) -> (Simulator, Clusters) {
+    let mut rng = Rng::with_seed(options.seed);
     let mut state = AtlasState { accounts: vec![service_account()], ..AtlasState::default() };
     let (mut clusters, began) = (BTreeMap::new(), Instant::now());
-    for number in 0..plan.clusters {
+    for number in 0..options.clusters {
         let (name, project) = (format!("c{number}"), project_id(number / PER_PROJECT));
-        let jobs = chaos::past(&mut rng, Timestamp::now().as_second());
+        let jobs = chaos::past_jobs(&mut rng, Timestamp::now().as_second());
         let mut history = History::default();
         history.push(began, figures(&jobs));
         let mut cluster = chaos::cluster(&mut rng);
         cluster.jobs = jobs.iter().map(Job::entry).collect();
         let known = state.projects.entry(project.clone()).or_insert_with(|| unlimited(&project));
         known.clusters.insert(name.clone(), cluster);
-        clusters.insert(name, Known { project, jobs, history });
+        clusters.insert(name, ExpectedCluster { project, jobs, history });
     }
     (simulator(state).await, clusters)
 }
 
-pub(crate) struct Stage {
-    pub(crate) plan: Plan,
+pub(crate) struct Runner {
+    pub(crate) options: Options,
     rng: Rng,
     simulator: Simulator,
     pub(crate) exporter: Exporter,
@@ -65,19 +63,18 @@ pub(crate) struct Stage {
     changes: u64,
 }
 
-impl Stage {
-    pub(crate) async fn begin(plan: Plan, simulator: Simulator, clusters: Clusters) -> Self {
+impl Runner {
+    pub(crate) async fn start(options: Options, simulator: Simulator, clusters: Clusters) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        plan.config(simulator.url(), 8).write(&folder);
+        options.config(simulator.url(), 8).write(&folder);
         let mut command =
             std::env::var("SOAK_EXPORTER").map_or_else(|_| command(), |other| command_of(&other));
         command.current_dir(folder.path()).arg("--web.listen-address=127.0.0.1:0");
-        // glibc keeps what it once got in large pieces, unless it is told from which size on to give it back; the musl of what is shipped
-        // always does. What should be seen here is what the exporter keeps.
+        // glibc raises this threshold at runtime and then keeps large blocks after they are freed.
         command.env("MALLOC_MMAP_THRESHOLD_", "131072");
         Self {
-            plan,
-            rng: Rng::with_seed(!plan.seed),
+            options,
+            rng: Rng::with_seed(!options.seed),
             simulator,
             exporter: Exporter::spawn(command, folder).await,
             clusters,
@@ -91,53 +88,53 @@ impl Stage {
         }
     }
 
-    /// No listing is answered for as long as polls may take: there will never be more requests at once.
-    pub(crate) async fn silence(&mut self) {
+    /// Hangs every listing until polls time out, which is the peak of concurrent requests.
+    pub(crate) async fn hang_listings(&mut self) {
         let silent = Fault { path: "/backup/exports$".to_owned(), kind: FaultKind::Hang, times: None };
         self.simulator.state().faults.push(silent);
-        tokio::time::sleep(self.plan.interval() + POLL_TIMEOUT).await;
+        tokio::time::sleep(self.options.interval() + POLL_TIMEOUT).await;
         self.simulator.state().faults.clear();
     }
 
-    /// Everything at once for a while. Whatever is exposed was true not long ago.
-    pub(crate) async fn storm(&mut self) {
+    /// Injects faults, changes jobs and reloads for a while; all exposed figures must be recent.
+    pub(crate) async fn inject_faults(&mut self) {
         let (begin, mut turn) = (Instant::now(), 0_u32);
-        while begin.elapsed() < STORM {
+        while begin.elapsed() < FAULTS_DURATION {
             if turn.is_multiple_of(4) {
-                let faults = chaos::faults(&mut self.rng, self.plan.clusters, self.plan.is_long());
+                let faults = chaos::faults(&mut self.rng, self.options.clusters, self.options.is_long());
                 self.simulator.state().faults = faults;
             }
-            if self.reloaded.elapsed() > RELOAD_EVERY {
+            if self.reloaded.elapsed() > RELOAD_INTERVAL {
                 self.reload();
             }
             self.change();
             let scraped_at = Instant::now();
             let text = self.scrape().await;
-            self.was_true(&text, scraped_at);
+            self.check_recent(&text, scraped_at);
             tokio::time::sleep(Duration::from_millis(300)).await;
             turn += 1;
         }
         self.simulator.state().faults.clear();
     }
 
-    /// Nothing goes wrong and nothing changes any longer: soon all is well, and every figure is true.
-    pub(crate) async fn settle(&mut self) -> Footprint {
+    /// Waits without faults and changes until every figure is right.
+    pub(crate) async fn recover(&mut self) -> Footprint {
         let begin = Instant::now();
         self.write_configuration(8);
         self.exporter.signal("HUP");
-        // What hung in the storm may still end, and badly: well is what stays so for as long as a poll may take.
-        let mut well_since = None;
+        // Requests that hung may still fail, so figures must stay right for the time of a poll.
+        let mut right_since = None;
         loop {
             let text = self.scrape().await;
-            match self.is_true(&text) {
-                Ok(()) if well_since.get_or_insert_with(Instant::now).elapsed() > POLL_TIMEOUT => break,
+            match self.check_current(&text) {
+                Ok(()) if right_since.get_or_insert_with(Instant::now).elapsed() > POLL_TIMEOUT => break,
                 Ok(()) => {}
                 Err(difference) => {
-                    well_since = None;
+                    right_since = None;
                     assert!(
-                        begin.elapsed() < self.plan.patience(),
-                        "SOAK_SEED={}: not well again: {difference}",
-                        self.plan.seed
+                        begin.elapsed() < self.options.recovery_timeout(),
+                        "SOAK_SEED={}: not recovered: {difference}",
+                        self.options.seed
                     );
                 }
             }
@@ -148,12 +145,12 @@ impl Stage {
         Footprint::of(self.exporter.pid(), begin.elapsed())
     }
 
-    /// Some clusters are not what they were.
+    /// Changes the jobs of some clusters.
     fn change(&mut self) {
-        for _ in 0..self.plan.clusters / 20 {
-            let name = format!("c{}", self.rng.usize(0..self.plan.clusters));
+        for _ in 0..self.options.clusters / 20 {
+            let name = format!("c{}", self.rng.usize(0..self.options.clusters));
             let known = self.clusters.get_mut(&name).unwrap();
-            chaos::goes_on(&mut self.rng, &mut known.jobs, Timestamp::now().as_second());
+            chaos::advance(&mut self.rng, &mut known.jobs, Timestamp::now().as_second());
             let (entries, since) = (known.jobs.iter().map(Job::entry).collect(), Instant::now());
             let mut state = self.simulator.state();
             state.projects.get_mut(&known.project).unwrap().clusters.get_mut(&name).unwrap().jobs = entries;
@@ -163,7 +160,7 @@ impl Stage {
         }
     }
 
-    /// Reads the configuration anew, which is broken now and then.
+    /// Reloads the configuration, which is invalid now and then.
     fn reload(&mut self) {
         if self.rng.u8(0..4) == 0 {
             std::fs::write(self.exporter.folder.path().join("config.toml"), "[poll\n").unwrap();
@@ -177,7 +174,7 @@ impl Stage {
     }
 
     fn write_configuration(&self, concurrency: u8) {
-        self.plan.config(self.simulator.url(), concurrency).write(&self.exporter.folder);
+        self.options.config(self.simulator.url(), concurrency).write(&self.exporter.folder);
     }
 
     async fn scrape(&mut self) -> String {
@@ -193,9 +190,9 @@ impl Stage {
         text
     }
 
-    /// The figures of each cluster are those of one listing that there was no longer ago than they may be old, or none.
-    fn was_true(&mut self, text: &str, scraped_at: Instant) {
-        let oldest = scraped_at.checked_sub(self.plan.stale_after() + POLL_TIMEOUT).unwrap_or(scraped_at);
+    /// Asserts that the figures of each cluster are absent, or those of one recent listing.
+    fn check_recent(&mut self, text: &str, scraped_at: Instant) {
+        let oldest = scraped_at.checked_sub(self.options.stale_after() + POLL_TIMEOUT).unwrap_or(scraped_at);
         for (name, (figures, up)) in scraped(text) {
             assert!(matches!(up, None | Some(0.0 | 1.0)), "{name}: up is {up:?}");
             let known = self.clusters.get_mut(name).unwrap_or_else(|| panic!("there is no {name}"));
@@ -205,16 +202,16 @@ impl Stage {
             }
             self.compared += 1;
             assert!(
-                known.history.was_true(&figures, oldest),
-                "SOAK_SEED={}: {name} never was {figures:#?}; it is {:#?}",
-                self.plan.seed,
+                known.history.contains_since(&figures, oldest),
+                "SOAK_SEED={}: {name} has {figures:#?}; expected one of {:#?}",
+                self.options.seed,
                 known.history
             );
         }
     }
 
-    /// All is well, and the figures of every cluster are what its jobs are now; or what is not.
-    fn is_true(&self, text: &str) -> Result<(), String> {
+    /// Checks that all figures are the current ones; returns the first difference.
+    fn check_current(&self, text: &str) -> Result<(), String> {
         let scraped = scraped(text);
         for (name, known) in &self.clusters {
             let (figures, up) = scraped.get(name.as_str()).ok_or_else(|| format!("{name} is not there"))?;
@@ -225,20 +222,21 @@ impl Stage {
                 return Err(format!("{name}: {}", difference(figures, known.history.now())));
             }
         }
-        let well = [
+        let expected = [
             "backup_exporter_config_last_reload_successful 1",
-            &format!("backup_exporter_targets {}", self.plan.clusters),
+            &format!("backup_exporter_targets {}", self.options.clusters),
         ];
-        if let Some(missing) = well.iter().find(|line| !text.contains(&format!("mongodbatlas_{line}\n"))) {
+        if let Some(missing) = expected.iter().find(|line| !text.contains(&format!("mongodbatlas_{line}\n")))
+        {
             return Err(format!("{missing} is not there"));
         }
         let failing = text.lines().find(|line| line.contains("discovery_success{") && line.ends_with(" 0"));
         failing.map_or(Ok(()), |line| Err(line.to_owned()))
     }
 
-    pub(crate) fn tally(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         format!(
-            "{} scrapes of {:.1?} at most, {} clusters compared in storms, {} withdrawn, {} changes, {} reloads, {} requests of Atlas",
+            "{} scrapes of {:.1?} at most, {} clusters compared during faults, {} withdrawn, {} changes, {} reloads, {} requests of Atlas",
             self.scrapes,
             self.slowest,
             self.compared,
@@ -250,15 +248,15 @@ impl Stage {
     }
 }
 
-fn difference(seen: &Figures, truth: &Figures) -> String {
+fn difference(seen: &Figures, expected: &Figures) -> String {
     let of = |one: &Figures, other: &Figures| {
         let news = one.iter().filter(|(name, value)| other.get(*name) != Some(*value));
         news.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
     };
-    format!("exposed is {}; true is {}", of(seen, truth), of(truth, seen))
+    format!("exposed: {}; expected: {}", of(seen, expected), of(expected, seen))
 }
 
-/// A project whose budgets are no part of the story.
+/// Returns a project without rate limits.
 fn unlimited(name: &str) -> Project {
     let mut project = Project::new(name);
     for budget in [&mut project.budget, &mut project.clusters_budget, &mut project.events_budget] {

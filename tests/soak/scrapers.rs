@@ -1,6 +1,5 @@
-//! What is around the exporter: two Prometheus servers and wrk, which scrape, and the machine.
+//! Two Prometheus servers and wrk, which scrape the exporter.
 
-use std::fmt::{self, Display};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::exporter::Exporter;
 
-/// wrk takes a breath between two requests, or nothing else would run on a small machine; every other one wants no gzip.
+/// Pauses between requests, as wrk would saturate a small machine; every other one is without gzip.
 const SCRIPT: &str = r#"
 local turn = 0
 function delay() return 100 end
@@ -20,30 +19,29 @@ function request()
 end
 "#;
 
-/// Longest time that wrk would run.
-const LONGEST: Duration = Duration::from_hours(3);
+const MAX_DURATION: Duration = Duration::from_hours(3);
 
-pub(crate) struct Around {
+pub(crate) struct Scrapers {
     folder: TempDir,
     servers: Vec<(Server, String)>,
     wrk: Server,
     http: reqwest::Client,
 }
 
-impl Around {
-    pub(crate) fn begin(exporter: &Exporter) -> Self {
+impl Scrapers {
+    pub(crate) fn start(exporter: &Exporter) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let servers = ["one", "other"].map(|name| prometheus(&folder.path().join(name), &exporter.url));
         let script = folder.path().join("wrk.lua");
         std::fs::write(&script, SCRIPT).unwrap();
-        let seconds = format!("-d{}s", LONGEST.as_secs());
+        let seconds = format!("-d{}s", MAX_DURATION.as_secs());
         let mut wrk = Command::new("wrk");
         wrk.args(["-t1", "-c4", &seconds, "-s"]).arg(script).arg(format!("{}/metrics", exporter.url));
         let wrk = Server::start(wrk.stdout(std::fs::File::create(folder.path().join("wrk.txt")).unwrap()));
         Self { folder, servers: servers.into(), wrk, http: reqwest::Client::new() }
     }
 
-    /// Nobody ever missed a scrape.
+    /// Asserts that no scrape failed.
     pub(crate) async fn end(mut self, exporter: &Exporter) {
         self.wrk.interrupt();
         let said = std::fs::read_to_string(self.folder.path().join("wrk.txt")).unwrap();
@@ -56,7 +54,7 @@ impl Around {
                 1.0,
                 "a scrape was missed"
             );
-            // What is stored is up to a scrape older than what is exposed.
+            // Stored samples are up to one scrape interval old.
             let begin = Instant::now();
             while self.value(url, "count(mongodbatlas_backup_export_up == 1)").await != clusters {
                 assert!(begin.elapsed() < Duration::from_secs(30), "not every cluster is stored");
@@ -65,7 +63,7 @@ impl Around {
         }
     }
 
-    /// The value of an instant query with one result.
+    /// Returns the value of an instant query with one result.
     async fn value(&self, url: &str, query: &str) -> f64 {
         let answer =
             self.http.get(format!("{url}/api/v1/query")).query(&[("query", query)]).send().await.unwrap();
@@ -75,7 +73,7 @@ impl Around {
     }
 }
 
-/// A Prometheus that scrapes every ten seconds, and its address.
+/// Starts a Prometheus that scrapes every ten seconds; returns it with its URL.
 fn prometheus(folder: &Path, target: &str) -> (Server, String) {
     std::fs::create_dir(folder).unwrap();
     let host = target.strip_prefix("http://").unwrap();
@@ -94,7 +92,7 @@ fn prometheus(folder: &Path, target: &str) -> (Server, String) {
     (Server::start(&mut prometheus), format!("http://127.0.0.1:{port}"))
 }
 
-/// A process that ends with the test.
+/// Process that is killed on drop.
 struct Server(Child);
 
 impl Server {
@@ -104,7 +102,7 @@ impl Server {
         Self(child.unwrap_or_else(|error| panic!("{}: {error}", program.display())))
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Interrupts the process and waits for its end.
     fn interrupt(&mut self) {
         let status = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status().unwrap();
         assert!(status.success());
@@ -116,33 +114,5 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// What the exporter takes of the machine.
-#[derive(Debug)]
-pub(crate) struct Footprint {
-    pub(crate) resident_kib: u64,
-    pub(crate) descriptors: u64,
-    /// How long it took until all was well.
-    settled_in: Duration,
-}
-
-impl Footprint {
-    pub(crate) fn of(pid: u32, settled_in: Duration) -> Self {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        Self {
-            resident_kib: resident.trim().trim_end_matches(" kB").parse().unwrap(),
-            descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64,
-            settled_in,
-        }
-    }
-}
-
-impl Display for Footprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { resident_kib, descriptors, settled_in } = self;
-        write!(f, "{resident_kib} KiB, {descriptors} descriptors, settled in {settled_in:.1?}")
     }
 }
