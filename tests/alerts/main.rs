@@ -1,25 +1,25 @@
-//! The alert rules: incidents, a silent month, and every small change of a rule seen by some test. These tests need Debian's
-//! `promtool`, which `tests/run` installs; a plain `cargo test` skips them.
+//! Tests of the alert rules: incidents, a month without any, and mutations of the rules.
+//!
+//! They need Debian's `promtool`, which `tests/run` installs; a plain `cargo test` skips them.
 
-// A list of one stretch of time is what is meant.
 #![allow(clippy::unwrap_used, clippy::single_range_in_vec_init, missing_docs)]
 
+mod dashboard_status;
 #[path = "../support/golden.rs"]
 mod golden;
 mod incidents;
 mod mutation;
 mod promtool;
 mod scenario;
-mod verdict;
 
 use std::path::{Path, PathBuf};
 
-use incidents::{END, nightly, story};
-use promtool::{Alerts, LateAlerts, Questions, promtool_test};
-use scenario::{Cluster, DAY, Details, End, Exporter, HOUR, Job, Scenario, cluster, daily, exporter, job};
-use verdict::Verdict;
+use dashboard_status::DashboardStatus;
+use incidents::{END, nightly, scenario};
+use promtool::{Alerts, Expectations, LateAlerts, promtool_test};
+use scenario::{Cluster, DAY, Details, Exporter, HOUR, Job, JobEnd, Scenario, cluster, daily, exporter, job};
 
-/// Tests in promtool's own format, each named after the rule that it is about.
+/// Files in promtool's format, whose tests are named after the rule that they test.
 const RULE_TESTS: [&str; 7] = [
     "facts.yml",
     "conclusions.yml",
@@ -38,17 +38,17 @@ fn rules() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts/atlas-backup-export.rules.yml")
 }
 
-/// The order in which groups of rules are evaluated. Prometheus evaluates them independently, so any order must do.
+/// Order in which rule groups are evaluated. Prometheus evaluates them independently.
 #[derive(Clone, Copy)]
 pub(crate) enum Order {
-    /// As in the file: all that a group reads of another is new.
+    /// Order of the file: groups read current values of other groups.
     Forward,
-    /// All that a group reads of another is one interval old.
+    /// Reversed order: groups read values of other groups that are one interval old.
     Reversed,
 }
 
 impl Order {
-    /// The line of a promtool test that demands this order.
+    /// Returns the line of a promtool test that sets this order.
     fn line(self) -> String {
         let text = std::fs::read_to_string(rules()).unwrap();
         let mut groups: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("- name: ")).collect();
@@ -59,62 +59,63 @@ impl Order {
     }
 }
 
-/// A file of [`RULE_TESTS`], asked of other rules.
+/// Returns a file of [`RULE_TESTS`] for another rules file.
 fn rule_tests(name: &str, rules: &Path) -> String {
     let text = std::fs::read_to_string(tests().join(name)).unwrap();
     text.replace("../../alerts/atlas-backup-export.rules.yml", &rules.display().to_string())
 }
 
 #[track_caller]
-fn hold(stories: &[Scenario], order: Order, questions: &(impl Questions + Sync)) {
+fn assert_scenarios(scenarios: &[Scenario], order: Order, expectations: &(impl Expectations + Sync)) {
     let folder = tempfile::tempdir().unwrap();
-    let complaints = std::thread::scope(|scope| {
-        let told = |story: &Scenario| story.complaints(&rules(), order, questions, folder.path());
-        let (first, second) = stories.split_at(stories.len() / 2);
-        let second = scope.spawn(move || second.iter().map(told).collect::<Vec<_>>());
-        let mut complaints: Vec<_> = first.iter().map(told).collect();
-        complaints.extend(second.join().unwrap());
-        complaints.retain(|said| !said.is_empty());
-        complaints
+    let failures = std::thread::scope(|scope| {
+        let failures = |scenario: &Scenario| scenario.failures(&rules(), order, expectations, folder.path());
+        let (first, second) = scenarios.split_at(scenarios.len() / 2);
+        let second = scope.spawn(move || second.iter().map(failures).collect::<Vec<_>>());
+        let mut failures: Vec<_> = first.iter().map(failures).collect();
+        failures.extend(second.join().unwrap());
+        failures.retain(|failure| !failure.is_empty());
+        failures
     });
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Runs every test of some files by itself, with the rules that it needs.
+/// Runs each test of some files separately, with the rules that it needs.
 #[track_caller]
-fn hold_each(names: &[&str], order: Order) {
+fn assert_rule_tests(names: &[&str], order: Order) {
     let text = std::fs::read_to_string(rules()).unwrap();
     let tests: Vec<_> = names.iter().flat_map(|name| mutation::single_tests(name)).collect();
     assert!(tests.len() > 90, "only {} tests", tests.len());
-    let complaints = mutation::each(&tests, |test, folder| {
+    let failures = mutation::map_parallel(&tests, |test, folder| {
         assert!(test.contains(&Order::Forward.line()), "{test}");
         let file = folder.join("test.yml");
         std::fs::write(&file, test.replace(&Order::Forward.line(), &order.line())).unwrap();
         std::fs::write(folder.join("rules.yml"), mutation::pruned(&text, test)).unwrap();
-        let (holds, said) = promtool_test(&file);
-        (!holds).then_some(said)
+        let (passes, output) = promtool_test(&file);
+        (!passes).then_some(output)
     });
-    let complaints: Vec<_> = complaints.into_iter().flatten().collect();
-    assert!(complaints.is_empty(), "{}", complaints.concat());
+    let failures: Vec<_> = failures.into_iter().flatten().collect();
+    assert!(failures.is_empty(), "{}", failures.concat());
 }
 
 #[test]
 #[ignore = "needs promtool; tests/run installs it"]
-fn each_rule_does_what_it_says() {
-    hold_each(&RULE_TESTS, Order::Forward);
+fn rule_tests_pass() {
+    assert_rule_tests(&RULE_TESTS, Order::Forward);
 }
 
 #[test]
 #[ignore = "needs promtool; tests/run installs it"]
-fn each_rule_holds_when_groups_run_in_reverse() {
-    // The steps of that file are longer than Prometheus looks back for: no group would see anything of another.
+fn rule_tests_pass_with_groups_in_reverse() {
+    // The steps of that file exceed the lookback of Prometheus: no group would see values of
+    // another.
     let names: Vec<_> = RULE_TESTS.into_iter().filter(|name| *name != "thirty-days.yml").collect();
-    hold_each(&names, Order::Reversed);
+    assert_rule_tests(&names, Order::Reversed);
 }
 
 #[test]
 #[ignore = "needs promtool; tests/run installs it"]
-fn another_job_name_takes_one_replacement() {
+fn job_name_can_be_changed_by_replacement() {
     let folder = tempfile::tempdir().unwrap();
     let renamed = folder.path().join("rules.yml");
     let text = std::fs::read_to_string(rules()).unwrap();
@@ -125,28 +126,28 @@ fn another_job_name_takes_one_replacement() {
         .replace("the job atlas-backup-exporter", "the job backups");
     let file = folder.path().join("alerts.yml");
     std::fs::write(&file, text).unwrap();
-    let (holds, said) = promtool_test(&file);
-    assert!(holds, "{said}");
+    let (passes, output) = promtool_test(&file);
+    assert!(passes, "{output}");
 }
 
-/// Days in which all goes well, seen by two exporters.
-fn calm(days: i64) -> Scenario {
+/// Returns days without incident, with two exporters.
+fn uneventful(days: i64) -> Scenario {
     let sharded = daily(-3..32).map(|job| Job { collections: None, ..job });
-    let weekly = (-2..5).map(|week| job(week * 7 * DAY + 3 * HOUR, End::Successful));
+    let weekly = (-2..5).map(|week| job(week * 7 * DAY + 3 * HOUR, JobEnd::Successful));
     let weekly_snapshots = (-2..5).map(|week| week * 7 * DAY + 3 * HOUR - 1).collect();
     Scenario {
         minutes: days * DAY,
         step: 30,
         exporters: vec![
-            // Restarted every week.
+            // Restarts every week.
             Exporter {
                 down: (1..5).map(|week| week * 7 * DAY..week * 7 * DAY + 30).collect(),
                 ..exporter("a:10027")
             },
             exporter("b:10027"),
         ],
-        ..story(
-            "nothing happens",
+        ..scenario(
+            "no incident",
             0,
             [
                 Cluster {
@@ -159,7 +160,7 @@ fn calm(days: i64) -> Scenario {
                     details: Some(Details { snapshots: weekly_snapshots, ..Details::default() }),
                     ..cluster("weekly", weekly)
                 },
-                // Created in the second week, exported from its first night on.
+                // Created in the second week, and exported every night.
                 Cluster { created: 9 * DAY, unwatched: vec![0..9 * DAY], ..cluster("new", daily(10..32)) },
                 Cluster { auto_export_off: vec![0..END], ..cluster("unexported", []) },
             ],
@@ -169,19 +170,19 @@ fn calm(days: i64) -> Scenario {
 
 #[test]
 #[ignore = "needs promtool; tests/run installs it"]
-fn a_month_without_incident_is_silent() {
-    hold(&[calm(31)], Order::Forward, &Alerts);
+fn month_without_incident_fires_no_alert() {
+    assert_scenarios(&[uneventful(31)], Order::Forward, &Alerts);
 }
 
-/// Both questions at once: to evaluate the rules takes the time.
-struct AlertsAndDashboard(Verdict);
+/// Both expectations in one run, as evaluating the rules takes long.
+struct AlertsAndDashboard(DashboardStatus);
 
-impl Questions for AlertsAndDashboard {
-    fn write(&self, story: &Scenario, yaml: &mut String) {
-        Alerts.write(story, yaml);
-        // The dashboard shows details that cannot be read elsewhere.
-        if story.name != incidents::UNREAD {
-            self.0.write(story, yaml);
+impl Expectations for AlertsAndDashboard {
+    fn write(&self, scenario: &Scenario, yaml: &mut String) {
+        Alerts.write(scenario, yaml);
+        // The dashboard shows failing collectors in another panel.
+        if scenario.name != incidents::snapshots::UNREAD {
+            self.0.write(scenario, yaml);
         }
     }
 }
@@ -189,13 +190,13 @@ impl Questions for AlertsAndDashboard {
 #[test]
 #[ignore = "needs promtool; tests/run installs it"]
 fn incidents_fire_alerts_and_agree_with_the_dashboard() {
-    let mut stories = incidents::all();
-    stories.push(calm(3));
-    hold(&stories, Order::Forward, &AlertsAndDashboard(Verdict::of_the_overview()));
+    let mut scenarios = incidents::all();
+    scenarios.push(uneventful(3));
+    assert_scenarios(&scenarios, Order::Forward, &AlertsAndDashboard(DashboardStatus::load()));
 }
 
 #[test]
 #[ignore = "needs promtool; tests/run installs it"]
-fn restarts_and_groups_in_reverse_change_nothing() {
-    hold(&incidents::all_with_restarts(), Order::Reversed, &LateAlerts);
+fn incidents_fire_the_same_alerts_with_restarts() {
+    assert_scenarios(&incidents::all_with_restarts(), Order::Reversed, &LateAlerts);
 }

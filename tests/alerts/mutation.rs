@@ -1,5 +1,5 @@
-//! Every small change of a rule must turn some test red: thresholds, durations, comparisons, operators, labels, severities and texts,
-//! one at a time.
+//! Mutation tests of the rules: some test must fail for every small change of a threshold,
+//! duration, comparison, operator, label, severity or text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,16 +12,16 @@ use super::promtool::promtool_test;
 use super::{RULE_TESTS, rule_tests, rules, tests};
 use crate::golden::assert_golden;
 
-/// A rules file with one change.
+/// Rules file with one change.
 struct Mutant {
-    /// The alert or record that is changed.
+    /// Alert or record that is changed.
     rule: String,
     line: String,
     change: String,
     text: String,
 }
 
-/// What a word of an expression or a field may become.
+/// Replacements in expressions.
 const CHANGES: [(&str, &str); 29] = [
     (" == ", " != "),
     (" > ", " <= "),
@@ -63,7 +63,7 @@ const FIELDS: [(&str, &str); 6] = [
     ("humanizeDuration", "humanize"),
 ];
 
-/// Every mutant of a rules file.
+/// Returns every mutant of a rules file.
 fn mutants(text: &str) -> Vec<Mutant> {
     let mut mutants = Vec::new();
     let mut rule = String::new();
@@ -95,14 +95,14 @@ fn mutants(text: &str) -> Vec<Mutant> {
         let words: &[_] = if within == "expr" { &CHANGES } else { &FIELDS };
         for (old, new) in words {
             for (at, _) in line.match_indices(old) {
-                // What is concluded has no label `instance` that could slip in.
+                // Series of recording rules have no label `instance`.
                 if (new.contains("cluster_name, instance") || new.contains("project_id, instance"))
                     && !line.contains("(mongodbatlas")
                     && !trimmed.ends_with("max by (project_id, cluster_name) (")
                 {
                     continue;
                 }
-                // `or ` and `and ` as words of their own.
+                // Matches `or ` and `and ` as whole words only.
                 if at == 0 || !line.as_bytes()[at - 1].is_ascii_alphanumeric() {
                     change(at, old, new);
                 }
@@ -127,7 +127,7 @@ fn mutants(text: &str) -> Vec<Mutant> {
     mutants
 }
 
-/// Numbers of a line, with their place and unit of time.
+/// Returns the numbers of a line with their offsets and time units.
 fn numbers(line: &str) -> Vec<(usize, &str, &str)> {
     let bytes = line.as_bytes();
     let mut found = Vec::new();
@@ -147,7 +147,7 @@ fn numbers(line: &str) -> Vec<(usize, &str, &str)> {
     found
 }
 
-/// The rules that `wanted` names, and those that they name in turn: the others only take time.
+/// Returns the rules that `wanted` names, and those that these name in turn, as others take time.
 pub(crate) fn pruned(text: &str, wanted: &str) -> String {
     let mut blocks: Vec<String> = Vec::new();
     for line in text.split_inclusive('\n') {
@@ -159,7 +159,7 @@ pub(crate) fn pruned(text: &str, wanted: &str) -> String {
     }
     let name = |block: &str| block.lines().next().unwrap().split_once(": ").map(|(_, name)| name.to_owned());
     let mut named = wanted.to_owned();
-    // The head of the file, and those of groups, stay.
+    // Keeps the head of the file and the heads of groups.
     let mut kept: Vec<_> = blocks.iter().map(|block| !block.starts_with("  - ")).collect();
     loop {
         let wanted = |at: &usize| !kept[*at] && name(&blocks[*at]).is_some_and(|name| named.contains(&name));
@@ -170,7 +170,7 @@ pub(crate) fn pruned(text: &str, wanted: &str) -> String {
     blocks.iter().zip(kept).filter(|(_, kept)| *kept).map(|(block, _)| block.as_str()).collect()
 }
 
-/// The tests of a file, each as a file of its own for a folder with a `rules.yml`.
+/// Splits a file into one file per test, for a folder with a `rules.yml`.
 pub(crate) fn single_tests(name: &str) -> Vec<String> {
     let text = rule_tests(name, Path::new("rules.yml"));
     let mut parts = text.split(TEST);
@@ -178,10 +178,10 @@ pub(crate) fn single_tests(name: &str) -> Vec<String> {
     parts.map(|part| format!("{head}{TEST}{part}")).collect()
 }
 
-/// Begins a test.
+/// Beginning of a test.
 const TEST: &str = "\n- name: ";
 
-/// The tests that are about `rule`: the first that is red is enough.
+/// Returns the tests of `rule`.
 fn own_tests(rule: &str) -> Vec<String> {
     let about = |test: &String| {
         test.split_once(TEST).is_some_and(|(_, test)| test.split(['\n', ' ']).next() == Some(rule))
@@ -189,21 +189,21 @@ fn own_tests(rule: &str) -> Vec<String> {
     RULE_TESTS.iter().flat_map(|name| single_tests(name)).filter(about).collect()
 }
 
-/// Whether a test about `rule` is green with the rules in `text`.
-fn is_green(rule: &str, test: &str, all: &str, folder: &Path) -> bool {
+/// Whether a test of `rule` passes with the rules in `all`.
+fn passes(rule: &str, test: &str, all: &str, folder: &Path) -> bool {
     let file = folder.join("test.yml");
     std::fs::write(&file, test).unwrap();
     std::fs::write(folder.join("rules.yml"), pruned(all, &format!("{test}{rule}"))).unwrap();
     promtool_test(&file).0
 }
 
-/// Does something with each of `things`, two at a time, in a folder that it has for itself.
-pub(crate) fn each<T: Sync, R: Send>(things: &[T], what: impl Fn(&T, &Path) -> R + Sync) -> Vec<R> {
+/// Maps items on two threads, each with a folder of its own.
+pub(crate) fn map_parallel<T: Sync, R: Send>(items: &[T], map: impl Fn(&T, &Path) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let work = || {
         let folder = tempfile::tempdir().unwrap();
-        let taken = std::iter::from_fn(|| things.get(next.fetch_add(1, Ordering::Relaxed)));
-        taken.map(|thing| what(thing, folder.path())).collect::<Vec<_>>()
+        let taken = std::iter::from_fn(|| items.get(next.fetch_add(1, Ordering::Relaxed)));
+        taken.map(|item| map(item, folder.path())).collect::<Vec<_>>()
     };
     std::thread::scope(|scope| {
         let second = scope.spawn(work);
@@ -215,26 +215,26 @@ pub(crate) fn each<T: Sync, R: Send>(things: &[T], what: impl Fn(&T, &Path) -> R
 
 #[test]
 #[ignore = "needs promtool; tests/run installs it"]
-fn every_small_change_of_a_rule_is_seen() {
+fn every_rule_mutation_fails_a_test() {
     let text = std::fs::read_to_string(rules()).unwrap();
     let mut mutants = mutants(&text);
     assert!(mutants.len() > 300, "only {} changes", mutants.len());
     let digest = digest(&text);
-    if std::fs::read_to_string(tests().join(SEEN)).unwrap() == digest {
+    if std::fs::read_to_string(tests().join(DIGEST_FILE)).unwrap() == digest {
         let mut index = 0;
         mutants.retain(|_| {
             index += 1;
             index % SAMPLE == 0
         });
     }
-    // Without a change, they are green. Those that take least come first.
+    // All tests pass without a change. The fastest run first.
     let names: BTreeSet<_> = mutants.iter().map(|mutant| &mutant.rule).collect();
-    let timed = each(&Vec::from_iter(names), |rule, folder| {
+    let timed = map_parallel(&Vec::from_iter(names), |rule, folder| {
         let mut tests: Vec<_> = own_tests(rule)
             .into_iter()
             .map(|test| {
                 let start = Instant::now();
-                assert!(is_green(rule, &test, &text, folder), "{rule} needs more rules than it names");
+                assert!(passes(rule, &test, &text, folder), "{rule} needs more rules than it names");
                 (start.elapsed(), test)
             })
             .collect();
@@ -242,22 +242,24 @@ fn every_small_change_of_a_rule_is_seen() {
         (rule.as_str(), tests)
     });
     let tests = BTreeMap::from_iter(timed);
-    let survivors = each(&mutants, |mutant, folder| {
+    let survivors = map_parallel(&mutants, |mutant, folder| {
         let Mutant { rule, line, change, text } = mutant;
-        let green = tests[rule.as_str()].iter().all(|(_, test)| is_green(rule, test, text, folder));
-        green.then(|| format!("{rule}: {line}: {change}"))
+        let is_unseen = tests[rule.as_str()].iter().all(|(_, test)| passes(rule, test, text, folder));
+        is_unseen.then(|| format!("{rule}: {line}: {change}"))
     });
     let survivors: Vec<_> = survivors.into_iter().flatten().collect();
-    assert!(survivors.is_empty(), "not seen:\n{}", survivors.join("\n"));
-    assert_golden(&format!("tests/alerts/{SEEN}"), &digest);
+    assert!(survivors.is_empty(), "no test fails for:\n{}", survivors.join("\n"));
+    assert_golden(&format!("tests/alerts/{DIGEST_FILE}"), &digest);
 }
 
-/// The digest of the rules and tests of the last full run. While neither changes, a sample of the mutants is enough: all of them take as
-/// long as all other tests of rules together. With `UPDATE=1`, a full run that passes writes the digest.
-const SEEN: &str = "every-change-seen";
+/// File with the digest of the rules and tests of the last full run.
+///
+/// A sample of the mutants is tested while the digest is the same. `UPDATE=1` writes the digest
+/// after a full run that passes.
+const DIGEST_FILE: &str = "every-change-seen";
 const SAMPLE: usize = 6;
 
-/// Returns the digest of what the outcome depends on, as a line.
+/// Returns the digest of the rules and tests, as a line.
 fn digest(rules: &str) -> String {
     let tests = RULE_TESTS.map(|name| rule_tests(name, Path::new("rules.yml")));
     let all = [rules, &tests.concat(), include_str!("mutation.rs")].concat();

@@ -1,5 +1,7 @@
-//! Incidents for the alert rules, told in minutes. What the exporter would expose in each minute comes from its own accumulator, store and
-//! exposition; what the rules make of it comes from `promtool test rules` (see `promtool.rs`).
+//! Incidents for the alert rules, in minutes.
+//!
+//! The exporter's own modules compute the series of each minute; `promtool test rules` evaluates
+//! the rules (see `promtool.rs`).
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -25,30 +27,30 @@ pub(crate) const HOUR: i64 = 60;
 pub(crate) const DAY: i64 = 24 * HOUR;
 const POLL_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How an export job ends.
 #[derive(Clone, Copy)]
-pub(crate) enum End {
+pub(crate) enum JobEnd {
     Successful,
     Failed,
     Cancelled,
-    /// Every collection is exported within half an hour, and it goes on.
+    /// The job exports every collection within half an hour and does not end.
     Never,
 }
 
-/// An export job: created, queued for some minutes, then running.
+/// Export job that is created, queued for some minutes, and then running.
 #[derive(Clone)]
 pub(crate) struct Job {
     pub(crate) created: i64,
-    /// When its snapshot was taken.
+    /// Time of its snapshot.
     pub(crate) snapshot: i64,
     pub(crate) queued: i64,
     pub(crate) running: i64,
     pub(crate) collections: Option<u64>,
-    pub(crate) end: End,
+    pub(crate) end: JobEnd,
 }
 
-/// Five minutes in the queue, twenty running; its snapshot was taken the minute before.
-pub(crate) fn job(created: i64, end: End) -> Job {
+/// Returns a job that is queued for five minutes and runs for twenty, with a snapshot of the minute
+/// before.
+pub(crate) fn job(created: i64, end: JobEnd) -> Job {
     Job { created, snapshot: created - 1, queued: 5, running: 20, collections: Some(100), end }
 }
 
@@ -59,12 +61,12 @@ impl Job {
         let state = match self.end {
             _ if minute < self.created => return None,
             _ if minute < started => JobState::Queued,
-            End::Successful if minute >= ended => JobState::Successful,
-            End::Failed if minute >= ended => JobState::Failed,
-            End::Cancelled if minute >= ended => JobState::Cancelled,
+            JobEnd::Successful if minute >= ended => JobState::Successful,
+            JobEnd::Failed if minute >= ended => JobState::Failed,
+            JobEnd::Cancelled if minute >= ended => JobState::Cancelled,
             _ => JobState::InProgress,
         };
-        let pace = if matches!(self.end, End::Never) { 30 } else { self.running };
+        let pace = if matches!(self.end, JobEnd::Never) { 30 } else { self.running };
         let exported = |total: u64| {
             let share = u64::try_from((minute - started).clamp(0, pace)).unwrap();
             total * share / u64::try_from(pace).unwrap().max(1)
@@ -82,7 +84,7 @@ impl Job {
     }
 }
 
-/// A cluster, and what Atlas lists of it.
+/// Cluster with what Atlas lists of it.
 #[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) name: &'static str,
@@ -90,34 +92,34 @@ pub(crate) struct Cluster {
     pub(crate) frequency: &'static str,
     pub(crate) expected: ExportExpectation,
     pub(crate) jobs: Vec<Job>,
-    /// Minutes in which it is not watched.
+    /// Minutes in which it is not polled.
     pub(crate) unwatched: Vec<Range<i64>>,
     pub(crate) paused: Vec<Range<i64>>,
-    /// Minutes in which Atlas does not export by itself.
+    /// Minutes in which automatic export is off.
     pub(crate) auto_export_off: Vec<Range<i64>>,
-    /// What is read besides its jobs; `None` where details are switched off.
+    /// Readings of the collectors; `None` where they are switched off.
     pub(crate) details: Option<Details>,
 }
 
-/// What is read of a cluster besides its jobs.
+/// Readings of the collectors.
 #[derive(Clone, Default)]
 pub(crate) struct Details {
-    /// When snapshots of its policy's frequency were taken.
+    /// Times of snapshots with the export frequency.
     pub(crate) snapshots: Vec<i64>,
-    /// When events told of a failed export.
+    /// Times of events about failed exports.
     pub(crate) events: Vec<i64>,
-    /// Minutes in which the bucket of its policy is gone.
+    /// Minutes in which the bucket of its policy is missing.
     pub(crate) bucket_gone: Vec<Range<i64>>,
-    /// Minutes in which none of this can be read.
+    /// Minutes in which the collectors fail.
     pub(crate) unread: Vec<Range<i64>>,
 }
 
-/// The one item of every backup policy.
+/// Returns the only item of every backup policy.
 fn policy_item() -> Option<ObjectId> {
     ObjectId::parse("65a1f0b2c3d4e5f60718293d")
 }
 
-/// A detail that Atlas did not answer for.
+/// Returns the error of a collector that failed.
 fn unread() -> ReadingError {
     let error = PollError { reason: FailureReason::ServerError, text: String::new() };
     ReadingError { is_refused: false, error }
@@ -127,7 +129,7 @@ fn snapshot_id(taken: i64) -> String {
     format!("{:024x}", taken + 1_000_000)
 }
 
-/// A daily cluster, a year old.
+/// Returns a cluster with daily exports that is a year old.
 pub(crate) fn cluster(name: &'static str, jobs: impl IntoIterator<Item = Job>) -> Cluster {
     Cluster {
         name,
@@ -143,7 +145,7 @@ pub(crate) fn cluster(name: &'static str, jobs: impl IntoIterator<Item = Job>) -
 }
 
 impl Cluster {
-    /// Whether auto export was on within a day, and is off, and nobody said that this is as it should be, or what to expect then.
+    /// Whether automatic export was switched off within a day, without a configured expectation.
     fn was_switched_off(&self, minute: i64) -> bool {
         let within_a_day =
             |off: &Range<i64>| off.contains(&minute) && off.start > 0 && minute - off.start < DAY;
@@ -151,22 +153,21 @@ impl Cluster {
     }
 }
 
-/// Successful exports of every day in `days`, at two o'clock.
+/// Returns successful exports of every day in `days`, at two o'clock.
 pub(crate) fn daily(days: Range<i64>) -> impl Iterator<Item = Job> {
-    days.map(|day| job(day * DAY + 2 * HOUR, End::Successful))
+    days.map(|day| job(day * DAY + 2 * HOUR, JobEnd::Successful))
 }
 
-/// An exporter that is scraped.
 #[derive(Clone)]
 pub(crate) struct Exporter {
     pub(crate) instance: &'static str,
-    /// Minutes in which it cannot be scraped; it starts anew after each.
+    /// Minutes in which it is down; it restarts after each.
     pub(crate) down: Vec<Range<i64>>,
     /// Minutes in which its polls fail.
     pub(crate) failing: Vec<(Range<i64>, FailureReason)>,
-    /// From when on Prometheus does not know the target any more.
+    /// Minute from which Prometheus does not know the target.
     pub(crate) gone: i64,
-    /// The clusters it watches; empty for all.
+    /// Clusters that it polls; empty for all.
     pub(crate) shard: &'static [&'static str],
 }
 
@@ -175,19 +176,19 @@ pub(crate) fn exporter(instance: &'static str) -> Exporter {
 }
 
 impl Exporter {
-    /// Whether it is there all the time, and sees.
+    /// Whether it is up all the time without failing polls.
     pub(crate) fn is_well(&self) -> bool {
         self.down.is_empty() && self.failing.is_empty() && self.gone == i64::MAX
     }
 }
 
-/// What Prometheus should say: an alert that fires from its first minute on, and no more in its last.
+/// ExportExpectation alert that fires in these minutes.
 pub(crate) struct Firing {
     pub(crate) labels: String,
     pub(crate) minutes: Range<i64>,
 }
 
-/// An alert about a cluster.
+/// Returns an alert about a cluster.
 pub(crate) fn fires(alert: &str, severity: &str, cluster: &str, minutes: Range<i64>) -> Firing {
     let about = format!("cluster_name=\"{cluster}\",project_id=\"{PROJECT}\"");
     fires_with(alert, severity, &about, minutes)
@@ -201,11 +202,11 @@ pub(crate) fn fires_with(alert: &str, severity: &str, labels: &str, minutes: Ran
     Firing { labels, minutes }
 }
 
-/// An incident: who watches what, for how long, and every alert that fires in it.
+/// Incident with its exporters, its clusters, and every alert that fires.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) minutes: i64,
-    /// From one scrape and evaluation to the next.
+    /// Minutes between scrapes and evaluations.
     pub(crate) step: i64,
     pub(crate) exporters: Vec<Exporter>,
     pub(crate) clusters: Vec<Cluster>,
@@ -220,14 +221,14 @@ fn within(ranges: &[Range<i64>], minute: i64) -> bool {
     ranges.iter().any(|range| range.contains(&minute))
 }
 
-/// What an exporter keeps from poll to poll, and loses when it ends.
-struct Running {
+/// State of an exporter, which a restart loses.
+struct ExporterState {
     store: Store,
     tracker: BTreeMap<&'static str, ProgressTracker>,
 }
 
-impl Running {
-    /// Reads details if `detailed`; otherwise they are switched off.
+impl ExporterState {
+    /// Switches the collectors on if `detailed`.
     fn start(detailed: bool) -> Self {
         let store = Store::new(Duration::from_mins(15));
         store.set_collectors(Duration::from_mins(30), if detailed { &[] } else { &CollectorKind::ALL });
@@ -238,7 +239,7 @@ impl Running {
         Self { store, tracker: BTreeMap::new() }
     }
 
-    /// Polls and discovers `cluster`, and forgets it while it is not watched.
+    /// Polls and discovers `cluster`, or removes it while it is not polled.
     fn poll(&mut self, cluster: &Cluster, minute: i64, now: Instant, failing: Option<FailureReason>) {
         let project_id = ProjectId::parse(PROJECT).unwrap();
         let target = Target { project_id: project_id.clone(), cluster_name: cluster.name.to_owned() };
@@ -281,14 +282,14 @@ impl Running {
     }
 }
 
-impl Running {
-    /// Reads the details of a cluster. One that is not read any longer is forgotten half an hour later.
+impl ExporterState {
+    /// Runs the collectors of a cluster.
     fn read(&self, details: &Details, target: &Target, schedule: &Schedule, minute: i64, now: Instant) {
         let readable = !within(&details.unread, minute);
         let taken = details.snapshots.iter().filter(|taken| **taken <= minute).map(|taken| Snapshot {
             id: ObjectId::parse(&snapshot_id(*taken)).unwrap(),
             created_at: at(*taken),
-            // Atlas's one word for a snapshot may be another than the one that is exported.
+            // The frequency of a snapshot may differ from the one that is exported.
             frequency: Some("daily".to_owned()),
             policy_items: vec![policy_item()],
         });
@@ -306,7 +307,7 @@ impl Running {
 }
 
 impl Scenario {
-    /// Every series that the rules can see, one value a step; `None` where there is none.
+    /// Returns every series that the rules use, with one value per step.
     pub(crate) fn series(&self, rules: &str) -> BTreeMap<String, Vec<Option<String>>> {
         let steps = usize::try_from(self.minutes / self.step + 1).unwrap();
         let metrics = Arc::new(SelfMetrics::new(&["exports"], at(0)));
@@ -316,7 +317,7 @@ impl Scenario {
         };
         for exporter in &self.exporters {
             let target = format!("job=\"atlas-backup-exporter\",instance=\"{}\"", exporter.instance);
-            self.live(exporter, |step, _, view| {
+            self.run(exporter, |step, _, view| {
                 set(format!("up{{{target}}}"), step, u8::from(view.is_some()).to_string());
                 let Some(view) = view else { return };
                 let text: String = Exposition::new(view, metrics.clone(), POLL_INTERVAL, None, Format::Text)
@@ -336,17 +337,19 @@ impl Scenario {
         series
     }
 
-    /// What the status page of the one exporter says of each cluster at these minutes, and what it would if it remembered that auto export
-    /// was on before, as Prometheus does; nothing of minutes in which it is down, nor if there are several.
-    pub(crate) fn verdicts(&self, minutes: &[i64]) -> BTreeMap<i64, Vec<(String, ClusterStatus)>> {
-        let mut said = BTreeMap::new();
-        let [exporter] = &self.exporters[..] else { return said };
-        self.live(exporter, |_, now, view| {
+    /// Returns the status of each cluster on the status page at these minutes, as if the page
+    /// remembered that automatic export was on.
+    ///
+    /// Empty for several exporters; without minutes in which the exporter is down.
+    pub(crate) fn page_statuses(&self, minutes: &[i64]) -> BTreeMap<i64, Vec<(String, ClusterStatus)>> {
+        let mut statuses = BTreeMap::new();
+        let [exporter] = &self.exporters[..] else { return statuses };
+        self.run(exporter, |_, now, view| {
             if let Some(view) = view.filter(|_| minutes.contains(&now)) {
                 let status = Status::of(&view, None, POLL_INTERVAL, at(now));
                 let off =
                     |name| self.clusters.iter().any(|one| one.name == name && one.was_switched_off(now));
-                let said_of = status.clusters.iter().map(|one| {
+                let statuses_now = status.clusters.iter().map(|one| {
                     let remembered = if off(one.cluster_name) {
                         ClusterStatus::AutoExportDisabled
                     } else {
@@ -354,14 +357,14 @@ impl Scenario {
                     };
                     (one.cluster_name.to_owned(), one.status.min(remembered))
                 });
-                said.insert(now, said_of.collect());
+                statuses.insert(now, statuses_now.collect());
             }
         });
-        said
+        statuses
     }
 
-    /// Lives through the story as an exporter, step by step: with what its store shows then, `None` while it is down.
-    fn live(&self, exporter: &Exporter, mut each: impl FnMut(usize, i64, Option<Arc<StoreView>>)) {
+    /// Runs an exporter step by step; its view is `None` while it is down.
+    fn run(&self, exporter: &Exporter, mut each: impl FnMut(usize, i64, Option<Arc<StoreView>>)) {
         let start = Instant::now();
         let detailed = self.clusters.iter().any(|cluster| cluster.details.is_some());
         let mut running = None;
@@ -376,7 +379,7 @@ impl Scenario {
                 each(step, minute, None);
                 continue;
             }
-            let running = running.get_or_insert_with(|| Running::start(detailed));
+            let running = running.get_or_insert_with(|| ExporterState::start(detailed));
             let now = start + Duration::from_mins(u64::try_from(minute).unwrap());
             let failing = exporter.failing.iter().find(|(range, _)| range.contains(&minute));
             for cluster in &self.clusters {
