@@ -137,7 +137,7 @@ async fn inhibits(loud: &Value, quiet: &Value) -> bool {
 
 #[tokio::test]
 #[ignore = "needs Debian's prometheus-alertmanager; tests/run installs it"]
-async fn what_says_less_is_kept_quiet() {
+async fn lower_severities_are_inhibited() {
     let prod = json!({"project_id": PROJECT, "cluster_name": "prod", "severity": "critical"});
     let other = json!({"project_id": PROJECT, "cluster_name": "other", "severity": "critical"});
     let warning = json!({"project_id": PROJECT, "cluster_name": "prod", "severity": "warning"});
@@ -201,13 +201,13 @@ fn route(severity: &str) -> String {
 
 #[test]
 #[ignore = "needs Debian's prometheus-alertmanager; tests/run installs it"]
-fn each_severity_has_its_receiver() {
+fn severities_are_routed_to_their_receivers() {
     assert_eq!(["critical", "warning", "info"].map(route), ["pager", "chat", "nobody"]);
 }
 
 #[test]
 #[ignore = "needs Debian's prometheus and prometheus-alertmanager; tests/run installs them"]
-fn the_tools_find_nothing_to_say() {
+fn promtool_and_amtool_accept_the_files() {
     let said = |program: &str, arguments: &[&str]| {
         let output = std::process::Command::new(program)
             .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -66,7 +66,7 @@ fn takes(selector: &Value, labels: &Value) -> bool {
 
 #[test]
 #[ignore = "needs kubectl and kubernetes-validate; tests/run installs them"]
-fn kubernetes_understands_the_manifests() {
+fn manifests_are_valid() {
     let folder = tempfile::tempdir().unwrap();
     for from in [BASE, SHARDED] {
         let file = folder.path().join("all.yaml");
@@ -83,7 +83,7 @@ fn kubernetes_understands_the_manifests() {
 }
 
 #[test]
-fn the_operator_gets_the_rules_that_are_tested() {
+fn operator_rules_equal_the_tested_rules() {
     let rules = yaml(&read("alerts/atlas-backup-export.rules.yml")).remove(0);
     if std::env::var_os("UPDATE").is_some() {
         said("deploy/kubernetes/rules", &[]);
@@ -96,7 +96,7 @@ fn the_operator_gets_the_rules_that_are_tested() {
 
 #[test]
 #[ignore = "needs kubectl; tests/run installs it"]
-fn prometheus_finds_the_pods_under_the_name_that_the_rules_know() {
+fn pods_are_scraped_under_the_job_of_the_rules() {
     for (folder, kind) in [(BASE, "Deployment"), (SHARDED, "StatefulSet")] {
         let (workload, service) = (resource(folder, kind), resource(folder, "Service"));
         let (monitor, pod) = (&resource(folder, "ServiceMonitor")["spec"], &workload["spec"]["template"]);
@@ -172,7 +172,7 @@ fn below(folder: &Path, path: &str) -> PathBuf {
 
 #[tokio::test]
 #[ignore = "needs kubectl; tests/run installs it"]
-async fn what_kubernetes_starts_gets_ready_and_watches() {
+async fn pod_command_becomes_ready_and_polls() {
     let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
     let simulator = simulator(atlas_state(names.map(|name| (name, Cluster::default())))).await;
     let pod = Pod::of(BASE, "Deployment");
@@ -205,7 +205,7 @@ fn instruction(word: &str) -> String {
 
 #[test]
 #[ignore = "needs kubectl and hadolint; tests/run installs them"]
-fn the_image_is_the_one_that_is_deployed() {
+fn manifests_use_the_released_image() {
     said("hadolint", &["Dockerfile"]);
     for (folder, kind) in [(BASE, "Deployment"), (SHARDED, "StatefulSet")] {
         let pod = &resource(folder, kind)["spec"]["template"]["spec"];
@@ -226,7 +226,7 @@ fn the_image_is_the_one_that_is_deployed() {
 
 #[test]
 #[ignore = "needs Debian's prometheus and prometheus-alertmanager; tests/run installs them"]
-fn every_file_of_the_demo_stack_is_where_its_server_looks() {
+fn demo_stack_mounts_every_file() {
     let compose = yaml(&read("deploy/compose.yaml")).remove(0);
     let services = &compose["services"];
     // A path inside of a service, as one of ours.

@@ -60,7 +60,7 @@ fn put(root: &Path, path: &str, text: &str) {
 
 #[tokio::test]
 #[ignore = "needs root, and builds what is shipped: musl-tools and its target of Rust; tests/run installs them"]
-async fn what_is_shipped_needs_nothing_but_certificates_and_a_resolver() {
+async fn static_binary_runs_in_an_empty_root() {
     let binary = built().await;
     let size = std::fs::metadata(&binary).unwrap().len();
     assert!(size < MOST, "{size} bytes");

@@ -40,7 +40,7 @@ async fn demo() -> Exporter {
 
 #[tokio::test]
 #[ignore = "needs Debian's prometheus; tests/run installs it"]
-async fn promtool_finds_nothing_to_say() {
+async fn metrics_pass_promtool() {
     let demo = demo().await;
     let text = demo.get("/metrics").await.text().await.unwrap();
     let mut promtool = Command::new("promtool")
@@ -59,7 +59,7 @@ async fn promtool_finds_nothing_to_say() {
 
 #[tokio::test]
 #[ignore = "needs Debian's prometheus; tests/run installs it"]
-async fn a_real_prometheus_stores_every_sample() {
+async fn prometheus_stores_every_sample() {
     let demo = demo().await;
     let folder = tempfile::tempdir().unwrap();
     let prometheus = Prometheus::start(&demo.url, None, folder.path());

@@ -461,7 +461,7 @@ async fn hostile_answers_stay_within_the_documented_memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "builds what is shipped: musl-tools and its target of Rust; tests/run installs them"]
-async fn silence_of_atlas_stays_within_the_documented_memory() {
+async fn hanging_atlas_stays_within_the_documented_memory() {
     let interval = Duration::from_secs(15);
     let cgroup = Cgroup::new(MAX_MIB_OF_MANY);
     let (peak, took) = silence(&built().await, interval, 2 * interval, cgroup.as_ref()).await;

@@ -22,7 +22,7 @@ pub(crate) async fn browse(script: &str, arguments: &[&str]) -> String {
 
 #[tokio::test]
 #[ignore = "needs Debian's chromium and npm's playwright-core and axe-core; tests/run installs them"]
-async fn the_status_page_follows_and_is_open_to_everyone() {
+async fn status_page_refreshes_and_is_accessible() {
     let demo = demo().await;
     let folder = tempfile::tempdir().unwrap();
     let pid = demo.pid().to_string();
@@ -32,7 +32,7 @@ async fn the_status_page_follows_and_is_open_to_everyone() {
 #[tokio::test]
 #[ignore = "needs Debian's chromium and npm's playwright-core; tests/run installs them"]
 #[allow(clippy::print_stdout)] // with --nocapture, it says how long what took
-async fn two_thousand_clusters_are_one_page() {
+async fn status_page_shows_two_thousand_clusters() {
     const CLUSTERS: usize = 2000;
     let failed = JobOutcome::Failed(
         "EXPORT_BUCKET_ACCESS_DENIED".to_owned(),

@@ -44,7 +44,7 @@ async fn nginx(upstream: &str, folder: &Path) -> (Url, Child) {
 
 #[tokio::test]
 #[ignore = "needs Debian's nginx-light; tests/run installs it"]
-async fn pages_work_below_a_path_of_a_reverse_proxy() {
+async fn pages_work_below_a_path_of_nginx() {
     let demo = demo().await;
     let folder = tempfile::tempdir().unwrap();
     let (page, _nginx) = nginx(&demo.url, folder.path()).await;
@@ -77,7 +77,7 @@ async fn pages_work_below_a_path_of_a_reverse_proxy() {
 
 #[tokio::test]
 #[ignore = "needs Debian's nginx-light and chromium, npm's playwright-core and axe-core; tests/run installs them"]
-async fn status_page_follows_below_a_path_of_a_reverse_proxy() {
+async fn status_page_refreshes_below_a_path_of_nginx() {
     let demo = demo().await;
     let folder = tempfile::tempdir().unwrap();
     let (page, _nginx) = nginx(&demo.url, folder.path()).await;

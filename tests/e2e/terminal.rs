@@ -36,7 +36,7 @@ async fn check(simulator: &Simulator, columns: Option<u16>, environment: &[(&str
 
 #[tokio::test]
 #[ignore = "needs a terminal, which Debian's bsdutils make"]
-async fn check_is_coloured_in_a_terminal_and_plain_elsewhere() {
+async fn check_is_colored_in_terminals_only() {
     let mut state = atlas_state([("well", Cluster::default()), ("closed", Cluster::default())]);
     state.faults =
         vec![Fault::lasting(&exports("closed"), FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new()))];

@@ -25,7 +25,7 @@ fn change(simulator: &Simulator, name: &str, change: impl FnOnce(&mut Cluster)) 
 
 #[tokio::test]
 #[ignore = "needs Debian's prometheus and prometheus-alertmanager; tests/run installs them"]
-async fn an_export_that_atlas_never_begins_pages_and_is_resolved_by_hand() {
+async fn missing_export_alerts_until_a_manual_export() {
     let clusters =
         [("forgotten", exported(HOUR * 26)), ("refused", exported(HOUR * 3)), ("well", exported(HOUR * 3))];
     let simulator = simulator(atlas_state(clusters)).await;

@@ -17,7 +17,7 @@ const MOST_EXPOSED: f64 = 1.5;
 
 #[tokio::test]
 #[ignore = "needs Debian's systemd; tests/run installs it"]
-async fn the_unit_leaves_little_to_attack() {
+async fn systemd_unit_is_hardened() {
     let mut judge = Command::new("systemd-analyze");
     judge
         .args(["security", "--offline=true", "--no-pager"])
@@ -36,7 +36,7 @@ async fn the_unit_leaves_little_to_attack() {
 
 #[tokio::test]
 #[ignore = "needs Debian's systemd; tests/run installs it"]
-async fn systemd_understands_the_units() {
+async fn systemd_units_are_valid() {
     let folder = tempfile::tempdir().unwrap();
     let mut judge = Command::new("systemd-analyze");
     judge.arg("verify");
@@ -54,7 +54,7 @@ async fn systemd_understands_the_units() {
 
 #[tokio::test]
 #[ignore = "needs Debian's systemd; tests/run installs it"]
-async fn the_exporter_serves_on_the_port_that_systemd_opened() {
+async fn systemd_socket_is_served() {
     let address = format!("127.0.0.1:{}", free_port());
     let folder = tempfile::tempdir().unwrap();
     let mut systemd = Command::new("systemd-socket-activate");

@@ -88,7 +88,7 @@ fn certificates(folder: &Path) {
 
 #[tokio::test]
 #[ignore = "needs Debian's prometheus-node-exporter and curl; tests/run installs them"]
-async fn it_answers_as_other_exporters_do() {
+async fn responses_equal_those_of_node_exporter() {
     let tls = "cert_file: server.pem, key_file: server-key.pem";
     let users = format!("basic_auth_users: {{alice: {HASH}, bob: {HASH}}}\n");
     let verified = "client_ca_file: ca.pem, client_auth_type";
@@ -142,7 +142,7 @@ async fn it_answers_as_other_exporters_do() {
 
 #[tokio::test]
 #[ignore = "needs Debian's prometheus; tests/run installs it"]
-async fn it_takes_what_promtool_takes() {
+async fn web_configurations_of_node_exporter_are_accepted() {
     let folder = tempfile::tempdir().unwrap();
     certificates(folder.path());
     let tls =

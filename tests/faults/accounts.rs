@@ -229,7 +229,7 @@ pub(super) fn sign_ins() -> Vec<Fault> {
     ]
 }
 
-pub(super) fn budgets() -> Vec<Fault> {
+pub(super) fn rate_limits() -> Vec<Fault> {
     vec![
         state_fault(
             "a budget of which nothing is left",

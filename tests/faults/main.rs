@@ -57,7 +57,7 @@ fn all() -> Vec<(&'static str, Vec<Fault>)> {
         ("TLS, networks and proxies", [hosts::tls(), hosts::network(), hosts::proxies()].concat_all()),
         (
             "Credentials and rate limits",
-            [accounts::sessions(), accounts::secrets(), accounts::sign_ins(), accounts::budgets()]
+            [accounts::sessions(), accounts::secrets(), accounts::sign_ins(), accounts::rate_limits()]
                 .concat_all(),
         ),
         ("Clocks", clock::faults()),
@@ -176,8 +176,8 @@ async fn sign_ins() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn budgets() {
-    run_separately(accounts::budgets()).await;
+async fn rate_limits() {
+    run_separately(accounts::rate_limits()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

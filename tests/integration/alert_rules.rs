@@ -88,7 +88,7 @@ const ALERTS: [&str; 19] = [
 ];
 
 #[test]
-fn every_alert_has_a_severity_and_a_runbook_that_says_all_there_is_to_do() {
+fn every_alert_has_a_severity_and_a_complete_runbook() {
     let runbooks = read("alerts/RUNBOOKS.md");
     let mut names = BTreeSet::new();
     for rule in rules().into_iter().filter(|rule| !rule.alert.is_empty()) {
@@ -142,7 +142,7 @@ const VISIBILITY: &str = "atlas-backup-export-visibility";
 const MAX_RULES_PER_GROUP: usize = 20;
 
 #[test]
-fn groups_are_small_and_read_only_visibility_of_each_other() {
+fn rule_groups_are_small_and_independent() {
     let rules = rules();
     let groups: BTreeSet<_> = rules.iter().map(|rule| &rule.group).collect();
     for group in groups {
@@ -166,7 +166,7 @@ fn groups_are_small_and_read_only_visibility_of_each_other() {
 
 /// An alert is selected by its own name, or by a label.
 #[test]
-fn alerts_are_selected_by_label_and_never_by_pattern() {
+fn alerts_are_selected_by_label() {
     for rule in rules() {
         for selector in promql::selectors(&promql::parse(&rule.expr).unwrap()) {
             if selector.metric == "ALERTS" {

@@ -22,7 +22,7 @@ fn by_key(simulator: &Simulator) -> ExporterBuilder {
     ExporterBuilder::new(simulator).api_key()
 }
 
-fn mints(simulator: &Simulator) -> usize {
+fn token_requests(simulator: &Simulator) -> usize {
     requests(simulator, "POST /api/oauth/token")
 }
 
@@ -36,50 +36,50 @@ async fn one_token_serves_every_cluster() {
     let exporter = ExporterBuilder::new(&simulator).start().await;
     let scrape = exporter.polled_again(4.0).await;
     assert!(NAMES.iter().all(|name| scrape.up(name) == Some(1.0)));
-    assert_eq!((mints(&simulator), refusals(&simulator)), (1, 0));
+    assert_eq!((token_requests(&simulator), refusals(&simulator)), (1, 0));
     exporter.assert_no_secret().await;
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_before_it_ends() {
+async fn token_is_renewed_before_it_expires() {
     let simulator = five_clusters().await;
     simulator.state().sessions.token_lifetime = Duration::from_secs(13);
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
     tokio::time::sleep(Duration::from_millis(11_500)).await;
-    assert_eq!(mints(&simulator), 2, "it lives for another second");
+    assert_eq!(token_requests(&simulator), 2, "it lives for another second");
     tokio::time::sleep(Duration::from_secs(3)).await;
     exporter.polled_again(2.0).await;
-    assert_eq!((mints(&simulator), refusals(&simulator)), (2, 0));
+    assert_eq!((token_requests(&simulator), refusals(&simulator)), (2, 0));
 }
 
 #[tokio::test]
-async fn a_token_of_no_life_does_not_drain_the_mint() {
+async fn expired_token_causes_one_refresh() {
     let simulator = five_clusters().await;
     simulator.state().sessions.token_lifetime = Duration::ZERO;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     let scrape = exporter.polled_again(10.0).await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "unauthorized"), Some(1.0));
     // One at first, one for the doubt that a 401 raises.
-    assert_eq!(mints(&simulator), 2);
+    assert_eq!(token_requests(&simulator), 2);
 }
 
 #[tokio::test]
-async fn a_renewal_that_fails_leaves_the_token_in_use() {
+async fn failed_renewal_keeps_the_token() {
     let simulator = five_clusters().await;
     simulator.state().sessions.token_lifetime = Duration::from_secs(22);
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
     simulator.state().faults.push(Fault::lasting("oauth/token", FaultKind::Status(503, "E", Vec::new())));
     tokio::time::sleep(Duration::from_secs(13)).await;
-    assert!(mints(&simulator) >= 2, "a renewal was tried");
+    assert!(token_requests(&simulator) >= 2, "a renewal was tried");
     let scrape = exporter.scrape().await;
     assert!(NAMES.iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
     assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty());
 }
 
 #[tokio::test]
-async fn nobody_waits_for_a_renewal_that_hangs() {
+async fn hanging_renewal_does_not_delay_polls() {
     let simulator = five_clusters().await;
     simulator.state().sessions.token_lifetime = Duration::from_secs(22);
     let exporter = ExporterBuilder::new(&simulator).start().await;
@@ -98,7 +98,7 @@ async fn nobody_waits_for_a_renewal_that_hangs() {
 }
 
 #[tokio::test]
-async fn a_401_of_one_cluster_takes_nothing_from_the_others() {
+async fn unauthorized_cluster_does_not_affect_others() {
     let simulator = five_clusters().await;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
@@ -111,21 +111,21 @@ async fn a_401_of_one_cluster_takes_nothing_from_the_others() {
 }
 
 #[tokio::test]
-async fn a_missing_role_raises_no_doubt_so_that_a_revoked_token_still_can() {
+async fn missing_role_does_not_suppress_later_refreshes() {
     let simulator = five_clusters().await;
     let refused = FaultKind::Status(401, "USER_UNAUTHORIZED", Vec::new());
     simulator.state().faults.push(Fault::lasting("/a/", refused));
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled_again(3.0).await;
-    assert_eq!(mints(&simulator), 1);
+    assert_eq!(token_requests(&simulator), 1);
     simulator.state().sessions.revoke_tokens();
     let scrape = exporter.polled_again(4.0).await;
     assert!(NAMES[1..].iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
-    assert_eq!(mints(&simulator), 2);
+    assert_eq!(token_requests(&simulator), 2);
 }
 
 #[tokio::test]
-async fn tokens_that_are_no_good_are_told_apart_and_not_hammered() {
+async fn invalid_token_responses_are_reported_and_not_retried() {
     for (token, reason) in [
         (r#"{"access_token":"wrong","expires_in":3600,"token_type":"Bearer"}"#, "unauthorized"),
         (r#"{"access_token":"not\na\nheader","expires_in":3600}"#, "invalid_response"),
@@ -138,23 +138,23 @@ async fn tokens_that_are_no_good_are_told_apart_and_not_hammered() {
         for name in NAMES {
             assert_eq!(scrape.value("last_poll_error_info", name, reason), Some(1.0), "{token}: {scrape:#?}");
         }
-        assert!(mints(&simulator) <= 3, "{token}: {}", mints(&simulator));
+        assert!(token_requests(&simulator) <= 3, "{token}: {}", token_requests(&simulator));
     }
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_replaced_once_and_costs_no_poll() {
+async fn revoked_token_is_replaced_once_without_failed_polls() {
     let simulator = five_clusters().await;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
     simulator.state().sessions.revoke_tokens();
     let scrape = exporter.polled_again(4.0).await;
     assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty(), "{scrape:#?}");
-    assert_eq!(mints(&simulator), 2);
+    assert_eq!(token_requests(&simulator), 2);
 }
 
 #[tokio::test]
-async fn a_401_that_no_token_cures_does_not_drain_the_mint() {
+async fn persistent_401_causes_one_refresh() {
     let simulator = five_clusters().await;
     let refused = FaultKind::Status(401, "UNEXPECTED_ERROR", Vec::new());
     simulator.state().faults.push(Fault::lasting("/a/", refused));
@@ -162,11 +162,11 @@ async fn a_401_that_no_token_cures_does_not_drain_the_mint() {
     let scrape = exporter.polled_again(8.0).await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "unauthorized"), Some(1.0));
     assert_eq!(scrape.up("b"), Some(1.0));
-    assert_eq!(mints(&simulator), 2);
+    assert_eq!(token_requests(&simulator), 2);
 }
 
 #[tokio::test]
-async fn a_refused_secret_is_not_hammered_and_a_rotated_one_is_used_at_once() {
+async fn refused_secret_is_not_retried_until_rotated() {
     let simulator = five_clusters().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
@@ -178,13 +178,13 @@ async fn a_refused_secret_is_not_hammered_and_a_rotated_one_is_used_at_once() {
         assert_eq!(scrape.value("last_poll_error_info", name, "reason=\"unauthorized\""), Some(1.0));
         assert!(!scrape.has_figures(name));
     }
-    assert_eq!(mints(&simulator), 1);
+    assert_eq!(token_requests(&simulator), 1);
     assert!(exporter.log().contains("invalid_client"));
     assert!(!exporter.log().contains("mdb_sa_sk_wrong"));
 
     std::fs::write(exporter.folder.path().join("secret"), SECRET).unwrap();
     exporter.until(|scrape| NAMES.iter().all(|name| scrape.up(name) == Some(1.0))).await;
-    assert_eq!(mints(&simulator), 2);
+    assert_eq!(token_requests(&simulator), 2);
 
     std::fs::remove_file(exporter.folder.path().join("secret")).unwrap();
     simulator.state().sessions.revoke_tokens();
@@ -251,7 +251,7 @@ async fn refused_secret_that_looks_odd_gets_a_hint() {
 }
 
 #[tokio::test]
-async fn a_digest_takes_one_round_trip_in_the_steady_state() {
+async fn digest_nonces_are_reused() {
     let simulator = five_clusters().await;
     let exporter = by_key(&simulator).start().await;
     exporter.polled_again(2.0).await;
@@ -273,7 +273,7 @@ async fn a_digest_takes_one_round_trip_in_the_steady_state() {
 }
 
 #[tokio::test]
-async fn stale_nonces_are_replaced_and_cost_no_poll() {
+async fn stale_nonces_are_replaced_without_failed_polls() {
     let simulator = five_clusters().await;
     simulator.state().sessions.nonce_lifetime = Duration::from_millis(700);
     let exporter = by_key(&simulator).start().await;
@@ -288,7 +288,7 @@ async fn stale_nonces_are_replaced_and_cost_no_poll() {
 }
 
 #[tokio::test]
-async fn a_fresh_nonce_may_be_called_stale() {
+async fn fresh_nonce_declared_stale_is_replaced() {
     let simulator = simulator(atlas_state([("a", Cluster::default())])).await;
     simulator.state().sessions.stale_digests = 1;
     let exporter = by_key(&simulator).start().await;
@@ -300,7 +300,7 @@ async fn a_fresh_nonce_may_be_called_stale() {
 }
 
 #[tokio::test]
-async fn a_wrong_private_key_is_said_and_a_rotated_one_is_used_at_once() {
+async fn wrong_private_key_is_reported_until_rotated() {
     let simulator = five_clusters().await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("key"), "wrong-key").unwrap();
@@ -313,7 +313,7 @@ async fn a_wrong_private_key_is_said_and_a_rotated_one_is_used_at_once() {
 }
 
 #[tokio::test]
-async fn a_missing_role_is_forbidden_and_not_unauthorized() {
+async fn missing_role_is_reported_as_forbidden() {
     let simulator = five_clusters().await;
     simulator.state().accounts.iter_mut().for_each(|account| account.backup_manager = false);
     for builder in [ExporterBuilder::new(&simulator), by_key(&simulator)] {
@@ -326,7 +326,7 @@ async fn a_missing_role_is_forbidden_and_not_unauthorized() {
 }
 
 #[tokio::test]
-async fn credentials_may_come_from_the_environment_of_atlas_own_tools() {
+async fn credentials_of_the_atlas_cli_variables_are_used() {
     let simulator = five_clusters().await;
     let exporter = ExporterBuilder::new(&simulator)
         .unset("atlas.service_account")

@@ -31,7 +31,7 @@ async fn clusters() -> Simulator {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn large_bodies_that_hang_do_not_fill_the_memory_and_hold_up_nobody() {
+async fn hanging_large_bodies_use_bounded_memory() {
     let simulator = clusters().await;
     let proxy = FaultProxy::start(&simulator, ProxyMode::Plain).await;
     let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".to_vec();

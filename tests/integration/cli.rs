@@ -23,7 +23,7 @@ async fn run(
 }
 
 #[tokio::test]
-async fn a_refused_configuration_is_one_sentence_and_exit_code_2() {
+async fn invalid_configuration_exits_with_code_2() {
     let good = format!(
         "[atlas.service_account]\nclient_id = \"a\"\nclient_secret = \"hush\"\n[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\n"
     );
@@ -72,7 +72,7 @@ async fn a_refused_configuration_is_one_sentence_and_exit_code_2() {
 }
 
 #[tokio::test]
-async fn a_secret_in_the_wrong_place_is_not_repeated() {
+async fn misplaced_secret_is_not_in_the_error() {
     let rest = format!("\n[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\n");
     for atlas in [
         "api_key = \"hush\"",
@@ -110,7 +110,7 @@ async fn a_secret_in_the_wrong_place_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn proxy_that_cannot_be_used_is_an_error_at_the_start() {
+async fn unusable_proxy_is_an_error_at_startup() {
     let good = format!(
         "[atlas]\nbase_url = \"https://localhost:9\"\n[atlas.service_account]\nclient_id = \"a\"\nclient_secret = \"b\"\n[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\n"
     );
@@ -139,7 +139,7 @@ async fn proxy_that_cannot_be_used_is_an_error_at_the_start() {
 }
 
 #[tokio::test]
-async fn variable_that_lacks_an_underscore_is_logged() {
+async fn variable_with_a_single_underscore_is_logged() {
     let config = "[atlas]\nbase_url = \"http://127.0.0.1:9\"\n[poll]\ntimeout = \"1s\"\n[atlas.api_key]\npublic_key = \"a\"\nprivate_key = \"b\"\n";
     let config = format!("{config}[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\n");
     let variable = ("ATLAS_BACKUP_EXPORTER_POLL_INTERVAL", "30s");
@@ -149,7 +149,7 @@ async fn variable_that_lacks_an_underscore_is_logged() {
 }
 
 #[tokio::test]
-async fn a_missing_configuration_is_named() {
+async fn missing_configuration_file_is_named() {
     let (code, _, err) = run(None, &["--config.file=/no/where.toml"], &[]).await;
     assert_eq!(code, Some(2));
     assert!(err.contains("/no/where.toml: cannot read"), "{err}");
@@ -159,7 +159,7 @@ async fn a_missing_configuration_is_named() {
 }
 
 #[tokio::test]
-async fn usage_is_told_and_misuse_is_exit_code_2() {
+async fn usage_errors_exit_with_code_2() {
     let (code, out, _) = run(None, &["--help"], &[]).await;
     assert_eq!(code, Some(0));
     for flag in [
@@ -196,7 +196,7 @@ async fn usage_is_told_and_misuse_is_exit_code_2() {
 }
 
 #[tokio::test]
-async fn no_variable_makes_it_panic() {
+async fn variables_do_not_cause_panics() {
     for (variable, value) in [
         ("TOKIO_WORKER_THREADS", "0"),
         ("TOKIO_WORKER_THREADS", "many"),

@@ -45,7 +45,7 @@ async fn many_requests_share_few_connections() {
 }
 
 #[tokio::test]
-async fn a_reload_takes_a_bundle_that_has_changed() {
+async fn reload_uses_a_changed_ca_bundle() {
     let (simulator, authority, other) = (clusters().await, Authority::new(), Authority::new());
     let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
     let exporter = start(ExporterBuilder::new(&simulator), &server, &other.pem()).await;
@@ -65,7 +65,7 @@ async fn a_reload_takes_a_bundle_that_has_changed() {
 }
 
 #[tokio::test]
-async fn bundle_without_newlines_is_trusted_as_a_whole() {
+async fn ca_bundle_without_newlines_is_trusted() {
     let (simulator, authority, other) = (clusters().await, Authority::new(), Authority::new());
     let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
     let key = "-----BEGIN EC PARAMETERS-----BggqhkjOPQMBBw==-----END EC PARAMETERS-----";
@@ -77,7 +77,7 @@ async fn bundle_without_newlines_is_trusted_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_reload_of_the_same_bundle_keeps_connections_and_token() {
+async fn reload_of_the_same_bundle_keeps_connections() {
     let (simulator, authority) = (clusters().await, Authority::new());
     let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
     let exporter = start(ExporterBuilder::new(&simulator), &server, &authority.pem()).await;
@@ -97,7 +97,7 @@ async fn a_reload_of_the_same_bundle_keeps_connections_and_token() {
 }
 
 #[tokio::test]
-async fn requests_go_through_the_tunnel_of_a_proxy_and_nothing_is_said_in_clear() {
+async fn requests_through_a_proxy_are_encrypted() {
     let (simulator, authority) = (clusters().await, Authority::new());
     let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
     let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
@@ -167,7 +167,7 @@ async fn proxy_of_any_variable_is_used_and_logged() {
 }
 
 #[tokio::test]
-async fn check_tells_the_proxy_and_what_is_ignored() {
+async fn check_reports_the_proxy_and_ignored_variables() {
     let (simulator, authority) = (clusters().await, Authority::new());
     let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
     let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
@@ -207,7 +207,7 @@ async fn check_tells_the_proxy_and_what_is_ignored() {
 }
 
 #[tokio::test]
-async fn what_is_in_the_way_is_named() {
+async fn proxy_failures_are_named() {
     let (simulator, authority) = (clusters().await, Authority::new());
     let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
     let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
@@ -250,7 +250,7 @@ fn says(text: &str) -> ProxyMode {
 }
 
 #[tokio::test]
-async fn no_proxy_goes_past_it() {
+async fn no_proxy_bypasses_the_proxy() {
     let (simulator, authority) = (clusters().await, Authority::new());
     let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
     let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
@@ -263,7 +263,7 @@ async fn no_proxy_goes_past_it() {
 }
 
 #[tokio::test]
-async fn nothing_that_is_said_over_plain_http_passes_a_proxy() {
+async fn plain_http_is_not_sent_to_a_proxy() {
     let simulator = clusters().await;
     let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
     let exporter = ["HTTP_PROXY", "http_proxy", "ALL_PROXY"]

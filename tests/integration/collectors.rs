@@ -75,7 +75,7 @@ async fn snapshots_read(exporter: &Exporter) -> Scrape {
 }
 
 #[tokio::test]
-async fn a_detail_that_is_out_of_service_holds_up_no_poll() {
+async fn unavailable_collector_does_not_delay_polls() {
     let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     let wait = vec![("retry-after", "3600".to_owned())];
     let down = FaultKind::Status(503, "OUT_OF_SERVICE", wait);
@@ -87,7 +87,7 @@ async fn a_detail_that_is_out_of_service_holds_up_no_poll() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_gone_is_told_of_each_cluster_that_exports_to_it() {
+async fn missing_bucket_is_reported_for_each_cluster() {
     let elsewhere = Schedule { bucket: "5f0e5a3b9c1d4e6f8a7b0002".to_owned(), ..Schedule::default() };
     let other = Cluster { schedule: elsewhere, ..cluster([]) };
     let simulator = simulator(atlas_state([("prod", cluster([])), ("other", other)])).await;
@@ -127,7 +127,7 @@ async fn a_bucket_that_is_gone_is_told_of_each_cluster_that_exports_to_it() {
 }
 
 #[tokio::test]
-async fn details_that_hang_do_not_hold_up_a_poll() {
+async fn hanging_collectors_do_not_delay_polls() {
     let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     for path in ["/snapshots", "/events", "/exportBuckets"] {
         simulator.state().faults.push(Fault::lasting(path, FaultKind::Hang));
@@ -139,7 +139,7 @@ async fn details_that_hang_do_not_hold_up_a_poll() {
 }
 
 #[tokio::test]
-async fn a_detail_that_is_switched_off_is_not_read() {
+async fn disabled_collector_is_not_read() {
     let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     let exporter = setup(&simulator).without_collectors(&["snapshots", "events"]).start().await;
     exporter.until(|scrape| up(scrape, "buckets") == Some(1.0)).await;
@@ -162,7 +162,7 @@ async fn a_detail_that_is_switched_off_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_secret_that_ends_is_told_by_the_end_of_its_client_id() {
+async fn expiry_of_a_secret_is_exposed() {
     let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     simulator.state().accounts[0].id = "mdb_sa_id_0123456789abcdef01234567".to_owned();
     let dated = |day: toml::Value| {
@@ -195,7 +195,7 @@ async fn a_secret_that_ends_is_told_by_the_end_of_its_client_id() {
 }
 
 #[tokio::test]
-async fn once_shows_the_details_too() {
+async fn once_includes_collectors() {
     let state: AtlasState = atlas_state([("prod", cluster([Snapshot::taken(HOUR, "daily")]))]);
     let simulator = simulator(state).await;
     tell(&simulator, Event::new(FAILED, Some("prod"), HOUR));
@@ -208,7 +208,7 @@ async fn once_shows_the_details_too() {
 }
 
 #[tokio::test]
-async fn a_reload_moves_the_age_of_details() {
+async fn reload_changes_the_staleness_of_collectors() {
     let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| scrape.value("bucket_missing", "prod", "").is_some()).await;
@@ -219,7 +219,7 @@ async fn a_reload_moves_the_age_of_details() {
 }
 
 #[tokio::test]
-async fn once_does_not_wait_for_ever() {
+async fn once_does_not_wait_for_a_hanging_collector() {
     let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     simulator.state().faults.push(Fault::lasting("/exportBuckets", FaultKind::Hang));
     let folder = tempfile::tempdir().unwrap();
@@ -232,7 +232,7 @@ async fn once_does_not_wait_for_ever() {
 }
 
 #[tokio::test]
-async fn the_page_tells_of_recovery() {
+async fn status_page_shows_recovery_points() {
     let prod = cluster([Snapshot::taken(HOUR, "daily")]);
     let simulator = simulator(atlas_state([("prod", prod), ("never", Cluster::default())])).await;
     tell(&simulator, Event::new(FAILED, Some("prod"), HOUR));

@@ -32,7 +32,7 @@ pub(crate) async fn rest(client: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn who_asks_nothing_is_hung_up_on() {
+async fn idle_connections_are_closed() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     let start = Instant::now();
@@ -50,7 +50,7 @@ async fn who_asks_nothing_is_hung_up_on() {
 }
 
 #[tokio::test]
-async fn a_crowd_that_asks_nothing_keeps_nobody_out() {
+async fn many_idle_connections_do_not_block_requests() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
@@ -71,7 +71,7 @@ async fn a_crowd_that_asks_nothing_keeps_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_crowd_leaves_descriptors_for_atlas() {
+async fn many_connections_leave_descriptors_for_atlas() {
     let folder = tempfile::tempdir().unwrap();
     let mut limited = Command::new("sh");
     limited
@@ -100,7 +100,7 @@ async fn a_crowd_leaves_descriptors_for_atlas() {
 }
 
 #[tokio::test]
-async fn odd_requests_are_refused_and_nothing_else_happens() {
+async fn malformed_requests_are_rejected() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     let long = "x".repeat(20_000);
@@ -166,7 +166,7 @@ pub(crate) async fn with_clients_that_do_not_read(flags: &[&str]) -> (Simulator,
 }
 
 #[tokio::test]
-async fn more_scrapes_than_allowed_are_told_to_come_back() {
+async fn excess_scrapes_get_503() {
     let (_simulator, exporter, mut slow) = with_clients_that_do_not_read(&["--web.max-requests=2"]).await;
     for path in ["/metrics", "/"] {
         let refused = exporter.get(path).await;
@@ -186,7 +186,7 @@ async fn more_scrapes_than_allowed_are_told_to_come_back() {
 }
 
 #[tokio::test]
-async fn sockets_of_systemd_are_served() {
+async fn systemd_sockets_are_served() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     // As systemd starts it: the socket is the third descriptor, and the id that of the process.

@@ -125,7 +125,7 @@ fn every_metric_label_and_state_of_a_query_is_exposed() {
 /// Two exporters of one cluster must not count or show it twice, and a dead one must not leave a 0
 /// behind.
 #[test]
-fn a_query_aggregates_over_exporters_and_invents_nothing() {
+fn queries_aggregate_over_exporters() {
     let exposed = exposed();
     for dashboard in dashboards() {
         for query in dashboard.queries() {
@@ -159,7 +159,7 @@ fn a_query_aggregates_over_exporters_and_invents_nothing() {
 }
 
 #[test]
-fn panels_have_ids_of_their_own_and_a_place_of_their_own() {
+fn panels_have_unique_ids_and_positions() {
     for dashboard in dashboards() {
         let mut ids = BTreeSet::new();
         let mut cells = BTreeMap::new();
@@ -191,7 +191,7 @@ fn variables_in(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_variable_that_is_used_is_defined_and_every_one_that_is_defined_is_used() {
+fn variables_are_defined_and_used() {
     // `__all` is the value of All.
     let own = ["__rate_interval", "__range", "__all", "__data", "__field", "__value", "__url_time_range"];
     for dashboard in dashboards() {
@@ -204,7 +204,7 @@ fn every_variable_that_is_used_is_defined_and_every_one_that_is_defined_is_used(
 }
 
 #[test]
-fn links_lead_to_dashboards_and_variables_that_exist() {
+fn links_target_existing_dashboards() {
     let dashboards = dashboards();
     for dashboard in &dashboards {
         let links: Vec<_> =

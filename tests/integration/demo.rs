@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::exporter::{Exporter, command};
 
 #[tokio::test]
-async fn the_demo_needs_neither_a_certificate_nor_a_proxy() {
+async fn demo_needs_no_certificates_and_no_proxy() {
     let folder = tempfile::tempdir().unwrap();
     let mut demo = command();
     demo.current_dir(folder.path())
@@ -32,7 +32,7 @@ async fn the_demo_needs_neither_a_certificate_nor_a_proxy() {
 }
 
 #[tokio::test]
-async fn the_demo_shows_everything_there_is_to_see() {
+async fn demo_shows_every_status() {
     let folder = tempfile::tempdir().unwrap();
     let start = Instant::now();
     let mut demo = command();

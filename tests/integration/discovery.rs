@@ -49,7 +49,7 @@ fn names(scrape: &Scrape) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_cluster_with_cloud_backup_is_found_and_the_others_are_counted() {
+async fn clusters_with_cloud_backup_are_discovered() {
     let simulator = simulator(atlas_state([
         ("prod", cluster()),
         ("asleep", Cluster { paused: true, ..cluster() }),
@@ -84,7 +84,7 @@ async fn every_cluster_with_cloud_backup_is_found_and_the_others_are_counted() {
 }
 
 #[tokio::test]
-async fn flex_cluster_of_an_old_listing_is_counted() {
+async fn flex_cluster_in_the_cluster_listing_is_counted() {
     let simulator = simulator(atlas_state([("prod", cluster())])).await;
     let regions = |provider| format!(r#"[{{"regionConfigs":[{{"providerName":"{provider}"}}]}}]"#);
     let (flex, prod) = (regions("FLEX"), regions("AWS"));
@@ -97,7 +97,7 @@ async fn flex_cluster_of_an_old_listing_is_counted() {
 }
 
 #[tokio::test]
-async fn patterns_take_what_they_match_and_names_what_they_name() {
+async fn patterns_and_names_select_clusters() {
     let simulator = simulator(atlas_state([
         ("prod", cluster()),
         ("report-eu", cluster()),
@@ -143,7 +143,7 @@ async fn patterns_take_what_they_match_and_names_what_they_name() {
 }
 
 #[tokio::test]
-async fn an_organization_brings_every_project_and_a_projects_own_entry_wins() {
+async fn project_entry_overrides_the_organization() {
     let mut state = atlas_state([("prod", cluster()), ("test", cluster())]);
     state.projects.insert(ANALYTICS.to_owned(), Project::new("analytics").with("warehouse", cluster()));
     let foreign = Project { organization: "5f0e5a3b9c1d4e6f8a7bffff".to_owned(), ..Project::new("foreign") };
@@ -170,7 +170,7 @@ async fn an_organization_brings_every_project_and_a_projects_own_entry_wins() {
 }
 
 #[tokio::test]
-async fn what_is_new_appears_and_what_is_gone_vanishes() {
+async fn clusters_and_projects_are_added_and_removed() {
     let simulator = simulator(atlas_state([("stays", cluster()), ("goes", cluster())])).await;
     let exporter = all_of_organization(ExporterBuilder::new(&simulator)).start().await;
     let before = exporter.ready().await;
@@ -220,7 +220,7 @@ async fn keeps_its_figures(exporter: &Exporter) {
 }
 
 #[tokio::test]
-async fn a_failed_discovery_keeps_what_is_known_and_says_so() {
+async fn failed_discovery_keeps_the_last_state() {
     let simulator = simulator(atlas_state([("a", cluster()), ("b", cluster())])).await;
     let exporter = all_of_organization(ExporterBuilder::new(&simulator)).start().await;
     let good = exporter.ready().await;
@@ -273,7 +273,7 @@ async fn a_failed_discovery_keeps_what_is_known_and_says_so() {
 }
 
 #[tokio::test]
-async fn nothing_is_ready_or_empty_before_the_first_discovery() {
+async fn exporter_is_not_ready_before_the_first_discovery() {
     let mut state = atlas_state([("a", cluster())]);
     state.faults = vec![Fault::passing("/clusters$", FaultKind::Slow(Duration::from_secs(2)), 1)];
     let simulator = simulator(state).await;
@@ -284,7 +284,7 @@ async fn nothing_is_ready_or_empty_before_the_first_discovery() {
 }
 
 #[tokio::test]
-async fn a_long_listing_is_read_to_its_end() {
+async fn every_page_of_clusters_is_read() {
     let mut state = atlas_state([]);
     let project = state.projects.get_mut(PROJECT).unwrap();
     for i in 0..1100 {
@@ -303,7 +303,7 @@ async fn a_long_listing_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn the_schedule_says_what_is_expected() {
+async fn schedule_sets_the_expected_interval() {
     let scheduled = |auto_export, frequency: Option<&str>| Cluster {
         schedule: Schedule { auto_export, frequency: frequency.map(str::to_owned), ..Schedule::default() },
         created_at: Some("2026-01-02T03:04:05Z".parse().unwrap()),
@@ -363,7 +363,7 @@ async fn the_schedule_says_what_is_expected() {
 }
 
 #[tokio::test]
-async fn the_configuration_has_the_last_word_on_what_is_expected() {
+async fn configuration_overrides_the_schedule() {
     let off = Cluster {
         schedule: Schedule { auto_export: false, frequency: None, ..Schedule::default() },
         ..cluster()
@@ -384,7 +384,7 @@ async fn the_configuration_has_the_last_word_on_what_is_expected() {
 }
 
 #[tokio::test]
-async fn two_organizations_are_two() {
+async fn two_organizations_are_discovered() {
     let mut state = atlas_state([("a", cluster())]);
     let other = "5f0e5a3b9c1d4e6f8a7bffff";
     let foreign = Project { organization: other.to_owned(), ..Project::new("foreign") };
@@ -409,7 +409,7 @@ async fn two_organizations_are_two() {
 }
 
 #[tokio::test]
-async fn a_named_cluster_that_goes_and_comes_back_has_its_schedule_back() {
+async fn named_cluster_that_returns_has_its_schedule() {
     let simulator = simulator(atlas_state([("a", cluster()), ("b", cluster())])).await;
     let named = format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\", \"b\"]\n");
     let exporter = watching(ExporterBuilder::new(&simulator), named).start().await;
@@ -427,7 +427,7 @@ async fn a_named_cluster_that_goes_and_comes_back_has_its_schedule_back() {
 }
 
 #[tokio::test]
-async fn an_odd_entry_of_a_listing_costs_itself_and_no_other() {
+async fn invalid_entry_of_a_listing_is_skipped() {
     let simulator = simulator(atlas_state([("a", cluster()), ("b", cluster()), ("new", cluster())])).await;
     let exporter = all_of_organization(ExporterBuilder::new(&simulator)).start().await;
     exporter.ready().await;
@@ -457,7 +457,7 @@ async fn an_odd_entry_of_a_listing_costs_itself_and_no_other() {
 }
 
 #[tokio::test]
-async fn listings_that_go_round_in_circles_end() {
+async fn circular_listings_end() {
     let mut state = atlas_state([("a", cluster())]);
     state.faults = vec![Fault::lasting("/clusters$", FaultKind::CirclingPages)];
     let simulator = simulator(state).await;
@@ -469,7 +469,7 @@ async fn listings_that_go_round_in_circles_end() {
 }
 
 #[tokio::test]
-async fn each_resource_is_asked_for_in_its_version() {
+async fn resources_are_requested_in_their_api_version() {
     let simulator = simulator(atlas_state([("a", cluster())])).await;
     all_of_organization(ExporterBuilder::new(&simulator)).start().await.ready().await;
     let version = |date: &str| format!("application/vnd.atlas.{date}+json");

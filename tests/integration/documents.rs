@@ -48,7 +48,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn links_have_targets() {
     let mut followed = 0;
     for document in documents() {
         let text = read(&document);
@@ -77,7 +77,7 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
-fn the_changelog_has_this_version_and_everything_shipped_says_it() {
+fn changelog_and_manifests_have_this_version() {
     let version = env!("CARGO_PKG_VERSION");
     assert!(read(&root().join("CHANGELOG.md")).contains(&format!("\n## [{version}]")));
     for (file, said) in [

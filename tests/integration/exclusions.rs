@@ -161,7 +161,7 @@ async fn exclusion_that_matches_nothing_is_a_warning() {
 }
 
 #[tokio::test]
-async fn own_entry_of_an_excluded_project_is_watched() {
+async fn entry_of_an_excluded_project_is_polled() {
     let simulator = three_projects().await;
     let own = format!("[[projects]]\nid = \"{SANDBOX}\"\n");
     let setup = watching(&simulator, &(own + &organization("exclude_projects = [\"*\"]")));

@@ -18,7 +18,7 @@ fn status(status: u16, code: &'static str) -> FaultKind {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_what_is_final_is_asked_for_once_a_poll() {
+async fn redirects_and_final_errors_are_not_retried() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let redirect = FaultKind::Redirect(format!("http://{}/elsewhere", elsewhere.local_addr().unwrap()));
     let mut state = atlas_state([("redirected", one_success()), ("deleted", one_success())]);
@@ -39,7 +39,7 @@ async fn a_redirect_is_not_followed_and_what_is_final_is_asked_for_once_a_poll()
 }
 
 #[tokio::test]
-async fn what_passes_is_tried_again_within_the_poll() {
+async fn transient_errors_are_retried_within_the_poll() {
     let limited = |seconds: &str| {
         FaultKind::Status(429, "RATE_LIMITED_TOKEN_BUCKET", vec![("retry-after", seconds.to_owned())])
     };
@@ -68,7 +68,7 @@ async fn what_passes_is_tried_again_within_the_poll() {
 }
 
 #[tokio::test]
-async fn a_listing_of_endless_pages_ends() {
+async fn endless_pages_end() {
     let mut state = atlas_state([("prod", one_success())]);
     state.faults = vec![Fault::lasting(&exports("prod"), FaultKind::EndlessPages)];
     let simulator = simulator(state).await;
@@ -106,7 +106,7 @@ async fn retry_after_may_be_a_date() {
 }
 
 #[tokio::test]
-async fn a_flex_cluster_and_an_unknown_one_are_told_apart() {
+async fn flex_and_unknown_clusters_have_different_reasons() {
     let flex = Cluster { kind: ClusterKind::Flex, ..Cluster::default() };
     let simulator = simulator(atlas_state([("flex", flex)])).await;
     let exporter = ExporterBuilder::new(&simulator).clusters(["flex", "gone"]).start().await;
@@ -117,7 +117,7 @@ async fn a_flex_cluster_and_an_unknown_one_are_told_apart() {
 }
 
 #[tokio::test]
-async fn an_answer_that_repeats_credentials_is_masked() {
+async fn echoed_credentials_are_redacted() {
     let mut state = atlas_state([("prod", one_success())]);
     state.faults = vec![Fault::lasting(
         &exports("prod"),

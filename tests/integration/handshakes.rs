@@ -74,7 +74,7 @@ async fn ask(exporter: &Exporter, client: &Arc<ClientConfig>) -> io::Result<Hand
 }
 
 #[tokio::test]
-async fn client_that_closes_its_half_gets_the_whole_answer() {
+async fn half_closed_client_gets_the_whole_response() {
     // What takes a while: the password is `secret`.
     let user = "basic_auth_users: {alice: $2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK}\n";
     let authority = Authority::new("ours");
@@ -122,7 +122,7 @@ async fn http_2_is_offered_and_configured_but_http_1_1_is_served() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_worth_nothing_without_its_key() {
+async fn certificate_of_another_key_is_rejected() {
     let authority = Authority::new("ours");
     let (good, other) = (authority.client("prometheus.example"), authority.client("prometheus.example"));
     for rest in [VERIFIED, "client_auth_type: RequireAnyClientCert"] {
@@ -136,7 +136,7 @@ async fn a_certificate_is_worth_nothing_without_its_key() {
 }
 
 #[tokio::test]
-async fn whoever_must_show_a_certificate_shows_it_each_time() {
+async fn client_certificates_are_verified_on_each_connection() {
     let authority = Authority::new("ours");
     let good = authority.client("prometheus.example");
     // Nothing is lost where no certificate is asked for.

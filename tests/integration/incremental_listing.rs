@@ -51,7 +51,7 @@ async fn start_with(
 }
 
 #[tokio::test]
-async fn after_a_full_walk_only_the_first_page_is_read() {
+async fn only_the_first_page_is_read_after_a_full_listing() {
     let (simulator, exporter) = start(history(1200)).await;
     let scrape = exporter.polled_again(5.0).await;
     assert_eq!(jobs(&scrape), (Some(1080.0), Some(120.0)));
@@ -69,7 +69,7 @@ async fn after_a_full_walk_only_the_first_page_is_read() {
 }
 
 #[tokio::test]
-async fn what_happens_on_the_first_page_is_seen_without_a_full_walk() {
+async fn changes_on_the_first_page_need_no_full_listing() {
     let (simulator, exporter) = start(history(1200)).await;
     let life = Duration::from_millis(800);
     change(&simulator, |cluster| {
@@ -88,7 +88,7 @@ async fn what_happens_on_the_first_page_is_seen_without_a_full_walk() {
 }
 
 #[tokio::test]
-async fn what_happens_behind_it_makes_the_next_poll_read_everything() {
+async fn changes_behind_it_cause_a_full_listing() {
     let (simulator, exporter) = start(history(1200)).await;
     exporter.polled_again(2.0).await;
     // Atlas forgets the oldest job, which failed.
@@ -107,7 +107,7 @@ async fn what_happens_behind_it_makes_the_next_poll_read_everything() {
 }
 
 #[tokio::test]
-async fn a_listing_without_order_or_count_is_always_read_to_its_end() {
+async fn unordered_listings_are_always_read_fully() {
     let mut shuffled = Cluster { order: Order::AsGiven, ..history(600) };
     fastrand::Rng::with_seed(7).shuffle(&mut shuffled.jobs);
     for cluster in [shuffled, Cluster { total_count: Some(599), ..history(600) }] {
@@ -120,7 +120,7 @@ async fn a_listing_without_order_or_count_is_always_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn full_walks_come_back_on_their_interval() {
+async fn full_listings_follow_their_interval() {
     let (_simulator, exporter) =
         start_with(history(600), |builder| builder.set("poll.full_listing_interval", "1s")).await;
     let unseen = |scrape: &Scrape| own(scrape, "full_listings_total") >= 3.0;
@@ -130,7 +130,7 @@ async fn full_walks_come_back_on_their_interval() {
 }
 
 #[tokio::test]
-async fn it_can_be_switched_off() {
+async fn incremental_listing_can_be_disabled() {
     let (simulator, exporter) =
         start_with(history(600), |builder| builder.set("poll.incremental", false)).await;
     let scrape = exporter.polled_again(4.0).await;

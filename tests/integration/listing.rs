@@ -20,7 +20,7 @@ fn created(job: &Job) -> f64 {
 }
 
 #[tokio::test]
-async fn a_failure_after_successes() {
+async fn failure_after_successes_is_exposed() {
     let jobs = [
         Job::ended(HOUR * 49, JobOutcome::Successful),
         Job::ended(HOUR * 25, failed("BUCKET_ACCESS_DENIED")),
@@ -49,7 +49,7 @@ async fn a_failure_after_successes() {
 }
 
 #[tokio::test]
-async fn running_sharded_stuck_empty_and_odd_ones() {
+async fn unusual_clusters_have_the_right_figures() {
     let running = Job { running: HOUR * 100, ..Job::ended(HOUR * 50, JobOutcome::Successful) };
     let stuck = Job { topology: Topology::ReplicaSet(105), ..Job::ended(HOUR * 9, JobOutcome::Never) };
     let sharded =
@@ -102,7 +102,7 @@ async fn running_sharded_stuck_empty_and_odd_ones() {
 }
 
 #[tokio::test]
-async fn a_job_is_followed_through_its_life() {
+async fn job_states_are_followed() {
     let job = Job {
         created_at: Timestamp::now(),
         queued: Duration::from_secs(2),
@@ -159,7 +159,7 @@ fn long_history() -> Vec<Job> {
 }
 
 #[tokio::test]
-async fn every_page_is_read_whatever_the_order_the_overlap_and_the_count() {
+async fn every_page_is_read_in_any_order() {
     let mut shuffled = Cluster { order: Order::AsGiven, ..Cluster::with(long_history()) };
     fastrand::Rng::with_seed(7).shuffle(&mut shuffled.jobs);
     let variants = [
@@ -192,7 +192,7 @@ async fn every_page_is_read_whatever_the_order_the_overlap_and_the_count() {
 }
 
 #[tokio::test]
-async fn a_page_may_repeat_as_long_as_the_listing_goes_on() {
+async fn repeated_page_does_not_end_the_listing() {
     let jobs: Vec<_> =
         (1..=2000).map(|days| Entry::Job(Job::ended(HOUR * 24 * days, JobOutcome::Successful))).collect();
     let page = |number: usize| jobs[number * 500..(number + 1) * 500].iter().cloned();
@@ -206,7 +206,7 @@ async fn a_page_may_repeat_as_long_as_the_listing_goes_on() {
 }
 
 #[tokio::test]
-async fn a_restart_in_the_middle_of_a_failure_changes_no_figure() {
+async fn restart_keeps_figures_of_a_failure() {
     let jobs = [
         Job::ended(HOUR * 30, JobOutcome::Successful),
         Job::ended(HOUR * 20, failed("E")),
@@ -248,7 +248,7 @@ async fn names_are_escaped_in_paths_labels_and_pages() {
 }
 
 #[tokio::test]
-async fn the_id_stands_in_for_a_project_name_that_cannot_be_read() {
+async fn project_id_replaces_an_unreadable_name() {
     let mut state = atlas_state([("prod", Cluster::default())]);
     let refused = FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
     state.faults.push(Fault::lasting(&format!("groups/{PROJECT}$"), refused));

@@ -27,7 +27,7 @@ fn failing() -> Cluster {
 }
 
 #[tokio::test]
-async fn the_reason_of_a_failed_job_is_logged_once() {
+async fn failed_job_is_logged_once() {
     let simulator = simulator(atlas_state([("prod", failing())])).await;
     for format in ["--log.format=json", "--log.format=logfmt"] {
         let exporter = ExporterBuilder::new(&simulator).flag(format).start().await;
@@ -68,7 +68,7 @@ async fn the_reason_of_a_failed_job_is_logged_once() {
 }
 
 #[tokio::test]
-async fn failed_jobs_have_a_bound_however_many_and_long_they_are() {
+async fn failed_jobs_have_a_bounded_log() {
     let message = "a \"long\" text ".repeat(2_000);
     let failed = |hours: u64| {
         let end = JobOutcome::Failed("LONG".to_owned(), message.clone());
@@ -108,7 +108,7 @@ async fn failed_jobs_have_a_bound_however_many_and_long_they_are() {
 }
 
 #[tokio::test]
-async fn answers_that_always_differ_have_a_bounded_log() {
+async fn varying_errors_have_a_bounded_log() {
     const ANSWERS: usize = 40;
     let simulator =
         simulator(atlas_state([("prod", Cluster::default()), ("good", Cluster::default())])).await;
@@ -141,7 +141,7 @@ async fn answers_that_always_differ_have_a_bounded_log() {
 }
 
 #[tokio::test]
-async fn restart_does_not_repeat_what_is_resolved_or_old() {
+async fn restart_does_not_log_old_or_resolved_failures() {
     let job = |hours, end| Job::ended(Duration::from_hours(hours), end);
     let failed = |hours, code: &str| job(hours, JobOutcome::Failed(code.to_owned(), MESSAGE.to_owned()));
     // Asked for more than a day ago, but it failed within the last.
@@ -197,7 +197,7 @@ async fn event_without_a_job_is_logged_once() {
 }
 
 #[tokio::test]
-async fn expired_secret_is_warned_of_once() {
+async fn expired_secret_is_logged_once() {
     let simulator = simulator(atlas_state([("a", Cluster::default()), ("b", Cluster::default())])).await;
     let other = "32b6e34b3d91647abb20e7b9";
     simulator.state().projects.insert(other.to_owned(), Project::new("other"));
@@ -216,7 +216,7 @@ async fn expired_secret_is_warned_of_once() {
 }
 
 #[tokio::test]
-async fn a_job_that_fails_after_a_newer_one_succeeded_is_logged_too() {
+async fn failure_of_an_older_job_is_logged() {
     let hour = Duration::from_hours(1);
     let older = Job { running: hour * 9, ..Job::ended(hour * 2, JobOutcome::Successful) };
     let simulator = simulator(atlas_state([(
@@ -261,7 +261,7 @@ async fn sunset_is_logged_once_for_each_resource() {
 }
 
 #[tokio::test]
-async fn not_even_the_chattiest_log_holds_a_secret() {
+async fn trace_log_has_no_secret() {
     let simulator = simulator(atlas_state([("prod", failing())])).await;
     for builder in [ExporterBuilder::new(&simulator), ExporterBuilder::new(&simulator).api_key()] {
         let exporter = builder.flag("--log.level=trace").start().await;
@@ -271,7 +271,7 @@ async fn not_even_the_chattiest_log_holds_a_secret() {
 }
 
 #[tokio::test]
-async fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
+async fn outage_is_logged_at_its_start_and_end() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     simulator
         .state()

@@ -84,7 +84,7 @@ fn polls(scrape: &Scrape) -> f64 {
 }
 
 #[tokio::test]
-async fn log_that_is_never_read_blocks_nothing() {
+async fn unread_log_does_not_block() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let mut exporter = start(&simulator, FILL_ERROR, &["--log.level=debug"]);
     exporter.until(|scrape| polls(scrape) >= 3.0).await;
@@ -96,7 +96,7 @@ async fn log_that_is_never_read_blocks_nothing() {
 }
 
 #[tokio::test]
-async fn log_that_is_closed_is_counted_and_ends_nothing() {
+async fn closed_log_is_counted() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let mut exporter = start(&simulator, "", &["--log.level=debug"]);
     exporter.child.stderr.take();
@@ -107,7 +107,7 @@ async fn log_that_is_closed_is_counted_and_ends_nothing() {
 }
 
 #[tokio::test]
-async fn output_that_is_never_read_does_not_keep_it_alive() {
+async fn unread_output_does_not_prevent_exit() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     for (arguments, code) in [(&["--once"][..], 1), (&["check"], 1), (&["check", "--output=json"], 1)] {
         for signal in ["TERM", "INT"] {

@@ -67,7 +67,7 @@ fn mixed() -> AtlasState {
 }
 
 #[tokio::test]
-async fn check_says_that_all_is_well() {
+async fn check_of_healthy_clusters_succeeds() {
     let simulator = simulator(mixed()).await;
     let setup =
         watched(ExporterBuilder::new(&simulator), &format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
@@ -91,7 +91,7 @@ async fn check_says_that_all_is_well() {
 }
 
 #[tokio::test]
-async fn check_says_what_to_do_about_each_trouble() {
+async fn check_has_a_hint_for_each_problem() {
     let simulator = simulator(mixed()).await;
     simulator.state().accounts.push(Account {
         backup_manager: false,
@@ -171,7 +171,7 @@ async fn advice_on(simulator: &Simulator, path: &str, what: FaultKind) -> String
 }
 
 #[tokio::test]
-async fn check_tells_the_usual_causes_apart() {
+async fn check_distinguishes_common_causes() {
     let simulator = simulator(mixed()).await;
     let refused = |status, code| FaultKind::Status(status, code, Vec::new());
     let of = async |path: &str, what, parts: &[&str]| {
@@ -227,7 +227,7 @@ async fn check_tells_the_usual_causes_apart() {
 }
 
 #[tokio::test]
-async fn check_hint_follows_atlas_code() {
+async fn check_hints_follow_the_error_code() {
     let cases = [
         (401, "USER_UNAUTHORIZED", "forbidden", "needs the role Project Backup Manager"),
         (401, "USER_CANNOT_ACCESS_GROUP", "forbidden", "needs the role Project Backup Manager"),
@@ -278,7 +278,7 @@ async fn check_hint_follows_atlas_code() {
 }
 
 #[tokio::test]
-async fn check_refuses_a_wrong_configuration_as_ever() {
+async fn check_of_an_invalid_configuration_exits_with_code_2() {
     let simulator = simulator(mixed()).await;
     let (code, out, err) =
         run(&watched(ExporterBuilder::new(&simulator), "[[projects]]\nid = \"x\"\n"), &["check"]).await;
@@ -287,7 +287,7 @@ async fn check_refuses_a_wrong_configuration_as_ever() {
 }
 
 #[tokio::test]
-async fn once_prints_the_exposition_and_says_whether_all_was_well() {
+async fn once_prints_metrics_and_sets_the_exit_code() {
     let simulator = simulator(mixed()).await;
     let setup =
         watched(ExporterBuilder::new(&simulator), &format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"));
@@ -315,7 +315,7 @@ async fn once_prints_the_exposition_and_says_whether_all_was_well() {
 }
 
 #[tokio::test]
-async fn once_can_be_told_to_stop() {
+async fn once_stops_on_sigterm() {
     let simulator = simulator(mixed()).await;
     simulator.state().faults = vec![Fault::lasting("/exports", FaultKind::Hang)];
     let folder = tempfile::tempdir().unwrap();
@@ -354,7 +354,7 @@ async fn every_cluster_is_on_exactly_one_shard() {
 }
 
 #[tokio::test]
-async fn check_ends_in_time_and_can_be_told_to_stop() {
+async fn check_has_a_timeout_and_stops_on_sigint() {
     let simulator = simulator(mixed()).await;
     simulator.state().faults = vec![Fault::lasting("/exports", FaultKind::Hang)];
     let mut setup = watched(ExporterBuilder::new(&simulator), &format!("[[projects]]\nid = \"{PROJECT}\"\n"))
@@ -378,7 +378,7 @@ async fn check_ends_in_time_and_can_be_told_to_stop() {
 }
 
 #[tokio::test]
-async fn check_of_nothing_is_not_well_and_says_why() {
+async fn check_without_clusters_fails() {
     let mut state = atlas_state([]);
     state.accounts.push(Account {
         projects: Some(Vec::new()),
@@ -422,7 +422,7 @@ async fn projects_without_clusters_are_notes_and_not_warnings() {
 }
 
 #[tokio::test]
-async fn a_warning_is_no_failure() {
+async fn check_with_warnings_succeeds() {
     let simulator = simulator(mixed()).await;
     let entry = format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod-eu\", \"none-*\"]\n");
     let (code, table, _) = run(&watched(ExporterBuilder::new(&simulator), &entry), &["check"]).await;
@@ -456,7 +456,7 @@ async fn once_ends_while_clusters_come_and_go() {
 }
 
 #[tokio::test]
-async fn check_says_which_details_can_be_read() {
+async fn check_reports_access_of_collectors() {
     let row = |json: &serde_json::Value| {
         let rows = json["rows"].as_array().unwrap();
         rows.iter().find(|row| row["cluster_name"].is_null()).cloned()

@@ -158,7 +158,7 @@ fn list(matchers: &Matchers) -> Vec<Matcher> {
 }
 
 #[test]
-fn a_selector_is_found_wherever_it_stands_with_what_is_around_it() {
+fn selectors_are_found_with_their_context() {
     let query = r#"topk(scalar(max(limit{job="a"})), sum by (le) (rate(c_total{job=~"b|c"}[5m])) / on (x) group_left (y) -g)
         or max_over_time((h > 1)[30d:1h]) or label_replace(({__name__="n"} offset 1h), "made", "", "", "")"#;
     let expr = parse(query).unwrap();

@@ -30,7 +30,7 @@ fn asked(scrape: &Scrape, endpoint: &str, code: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn a_project_may_bring_its_own_credentials() {
+async fn projects_may_have_their_own_credentials() {
     let mut state = three_projects();
     state.accounts = vec![
         Account {
@@ -79,7 +79,7 @@ async fn a_project_may_bring_its_own_credentials() {
 }
 
 #[tokio::test]
-async fn a_wait_that_atlas_asks_for_closes_the_project_and_no_other() {
+async fn retry_after_pauses_one_project_only() {
     let simulator = simulator(three_projects()).await;
     let exporter = ExporterBuilder::new(&simulator)
         .targets(format!("[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{OTHER}\"\n"))
@@ -108,7 +108,7 @@ async fn asked_within(simulator: &Simulator, time: Duration) -> usize {
 }
 
 #[tokio::test]
-async fn polls_slow_down_while_the_budget_is_scarce() {
+async fn polls_slow_down_while_the_quota_is_low() {
     let simulator = simulator(three_projects()).await;
     let budget = |left: f64| TokenBucket::new(1000, 1).with(left);
     simulator.state().projects.get_mut(PROJECT).unwrap().budget = budget(1000.0);
@@ -146,7 +146,7 @@ async fn polls_slow_down_while_the_budget_is_scarce() {
 }
 
 #[tokio::test]
-async fn slow_polls_do_not_make_figures_stale() {
+async fn throttled_polls_do_not_make_figures_stale() {
     let mut state = three_projects();
     state.projects.get_mut(PROJECT).unwrap().budget = TokenBucket::new(100_000, 1).with(50.0);
     let simulator = simulator(state).await;
@@ -195,7 +195,7 @@ async fn every_request_is_counted_once_by_endpoint_and_code() {
 }
 
 #[tokio::test]
-async fn a_request_without_an_answer_is_counted_too() {
+async fn request_without_a_response_is_counted() {
     let mut state = three_projects();
     state.faults = vec![Fault::lasting(&exports("a"), FaultKind::Hang)];
     let simulator = simulator(state).await;
@@ -213,7 +213,7 @@ async fn a_request_without_an_answer_is_counted_too() {
 }
 
 #[tokio::test]
-async fn a_wait_is_kept_by_every_listing_and_over_a_change_of_credentials() {
+async fn retry_after_outlasts_a_change_of_credentials() {
     let simulator = simulator(three_projects()).await;
     let setup =
         ExporterBuilder::new(&simulator).organization(ORGANIZATION).set("discovery.interval", "200ms");
@@ -241,7 +241,7 @@ async fn a_wait_is_kept_by_every_listing_and_over_a_change_of_credentials() {
 }
 
 #[tokio::test]
-async fn what_fails_is_asked_for_no_more_often_than_what_is_well() {
+async fn failing_resources_are_requested_at_the_interval() {
     let mut state = three_projects();
     let broken = || FaultKind::Status(503, "E", Vec::new());
     state.faults = vec![

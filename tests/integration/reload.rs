@@ -42,7 +42,7 @@ fn own(scrape: &crate::support::scrape::Scrape, name: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn clusters_that_stay_keep_their_state_and_others_come_and_go() {
+async fn reload_adds_and_removes_clusters() {
     let simulator = three_clusters().await;
     let exporter = watching(&simulator, &["a", "b"]).start().await;
     let before = exporter.polled_again(3.0).await;
@@ -80,7 +80,7 @@ async fn clusters_that_stay_keep_their_state_and_others_come_and_go() {
 }
 
 #[tokio::test]
-async fn what_a_cluster_moved_is_remembered_over_a_reload() {
+async fn progress_is_kept_over_a_reload() {
     let simulator = three_clusters().await;
     simulator.state().projects.get_mut(PROJECT).unwrap().clusters.insert(
         "a".to_owned(),
@@ -104,7 +104,7 @@ async fn what_a_cluster_moved_is_remembered_over_a_reload() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_refused_changes_nothing_and_is_told_counted_and_logged() {
+async fn invalid_file_keeps_the_configuration() {
     let simulator = three_clusters().await;
     let exporter = watching(&simulator, &["a"]).start().await;
     let before = exporter.polled().await;
@@ -143,7 +143,7 @@ async fn a_file_that_is_refused_changes_nothing_and_is_told_counted_and_logged()
 }
 
 #[tokio::test]
-async fn reloading_by_request_must_be_switched_on_and_is_a_post() {
+async fn reload_endpoint_must_be_enabled() {
     let simulator = three_clusters().await;
     let exporter = ExporterBuilder::new(&simulator).clusters(["a"]).start().await;
     let (status, text) = post(&exporter).await;
@@ -158,7 +158,7 @@ async fn reloading_by_request_must_be_switched_on_and_is_a_post() {
 }
 
 #[tokio::test]
-async fn pages_of_other_sites_may_not_reload() {
+async fn cross_site_reload_is_forbidden() {
     let simulator = three_clusters().await;
     let exporter = watching(&simulator, &["a"]).start().await;
     let host = exporter.url.strip_prefix("http://").unwrap();
@@ -212,7 +212,7 @@ async fn new_credentials_are_used_at_once() {
 }
 
 #[tokio::test]
-async fn reloads_by_the_dozen_harm_nothing() {
+async fn many_reloads_are_harmless() {
     let simulator = three_clusters().await;
     let setup = watching(&simulator, &["a", "b", "c"]);
     let all = setup.toml();
@@ -267,7 +267,7 @@ async fn every_setting_can_be_reloaded() {
 }
 
 #[tokio::test]
-async fn a_reload_that_changes_nothing_asks_nothing() {
+async fn reload_without_changes_sends_no_request() {
     let simulator = three_clusters().await;
     let exporter = watching(&simulator, &["a", "b"]).set("poll.interval", "1h").start().await;
     exporter.ready().await;
@@ -280,7 +280,7 @@ async fn a_reload_that_changes_nothing_asks_nothing() {
 }
 
 #[tokio::test]
-async fn another_atlas_is_asked_from_then_on_and_the_old_one_no_more() {
+async fn reload_changes_the_base_url() {
     let (old, new) = (three_clusters().await, three_clusters().await);
     let exporter = watching(&old, &["a"]).start().await;
     exporter.ready().await;
@@ -292,7 +292,7 @@ async fn another_atlas_is_asked_from_then_on_and_the_old_one_no_more() {
 }
 
 #[tokio::test]
-async fn a_reload_mints_nothing_whoever_asks() {
+async fn reload_fetches_no_token() {
     let simulator = three_clusters().await;
     let other = "mdb_sa_id_2";
     simulator.state().accounts.push(Account::new(Scheme::ServiceAccount, other, "other"));
@@ -313,7 +313,7 @@ async fn a_reload_mints_nothing_whoever_asks() {
 }
 
 #[tokio::test]
-async fn what_went_and_came_back_is_asked_as_often_as_before() {
+async fn returning_targets_keep_their_request_rate() {
     let simulator = three_clusters().await;
     let builder = watching(&simulator, &[]).set("discovery.interval", "400ms");
     let (by_organization, by_project) = (builder.clone().organization(ORGANIZATION), builder.project(OTHER));
@@ -349,7 +349,7 @@ async fn what_went_and_came_back_is_asked_as_often_as_before() {
 }
 
 #[tokio::test]
-async fn files_that_hang_hold_up_nobody() {
+async fn hanging_files_do_not_block() {
     let simulator = three_clusters().await;
     let mut setup = watching(&simulator, &["a"]);
     let fifo = |exporter: &Exporter, name: &str| {

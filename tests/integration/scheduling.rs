@@ -16,7 +16,7 @@ async fn polls_within(exporter: &Exporter, cluster: &str, time: Duration) -> f64
 }
 
 #[tokio::test]
-async fn clusters_that_hang_do_not_starve_the_rest() {
+async fn hanging_clusters_do_not_starve_others() {
     let hanging = ["h1", "h2", "h3", "h4"];
     let mut state = atlas_state(
         hanging.map(|name| (name, Cluster::default())).into_iter().chain([("good", Cluster::default())]),
@@ -42,7 +42,7 @@ async fn clusters_that_hang_do_not_starve_the_rest() {
 }
 
 #[tokio::test]
-async fn a_crowd_that_hangs_has_a_lane_of_its_own() {
+async fn many_hanging_clusters_do_not_delay_others() {
     let hanging: Vec<&'static str> = (0..30).map(|i| &*format!("h{i}").leak()).collect();
     let mut state = atlas_state(
         hanging.iter().map(|name| (*name, Cluster::default())).chain([("good", Cluster::default())]),
@@ -62,7 +62,7 @@ async fn a_crowd_that_hangs_has_a_lane_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_poll_that_outlasts_its_interval_is_followed_by_one_and_not_by_many() {
+async fn poll_longer_than_its_interval_is_followed_by_one() {
     let mut state = atlas_state([("slow", Cluster::default())]);
     state.faults = vec![Fault::lasting("/slow/", FaultKind::Slow(Duration::from_millis(1500)))];
     let simulator = simulator(state).await;
@@ -87,7 +87,7 @@ async fn polls_keep_their_interval() {
 }
 
 #[tokio::test]
-async fn no_more_begins_at_once_than_is_configured() {
+async fn concurrency_limits_simultaneous_starts() {
     let names: Vec<&'static str> = (0..60).map(|i| &*format!("c{i}").leak()).collect();
     let mut state = atlas_state(names.iter().map(|name| (*name, Cluster::default())));
     state.faults = vec![
@@ -129,7 +129,7 @@ async fn first_requests_are_spread() {
 }
 
 #[tokio::test]
-async fn schedules_that_hang_hold_up_neither_polls_nor_discovery() {
+async fn hanging_schedules_delay_no_polls_and_no_discovery() {
     let names: Vec<&'static str> = (0..40).map(|i| &*format!("c{i}").leak()).collect();
     let mut state = atlas_state(names.iter().map(|name| (*name, Cluster::default())));
     state.faults = vec![Fault::lasting("/schedule", FaultKind::Hang)];
@@ -149,7 +149,7 @@ async fn schedules_that_hang_hold_up_neither_polls_nor_discovery() {
 }
 
 #[tokio::test]
-async fn many_projects_that_hang_hold_up_no_other() {
+async fn many_hanging_projects_do_not_delay_others() {
     let mut state = atlas_state([("good", Cluster::default())]);
     for i in 0..150 {
         state.projects.insert(format!("65f1c0ffee5eed{i:010x}"), Project::new("hanging"));

@@ -17,7 +17,7 @@ fn header<'a>(response: &'a reqwest::Response, name: &str) -> &'a str {
 
 /// Over the wire, letter by letter; only what the clock and the build decide is blanked.
 #[tokio::test]
-async fn the_exposition_is_the_golden_one() {
+async fn exposition_equals_the_golden_file() {
     let job = |id: &str, state: &str, created: &str, more: serde_json::Value| {
         let mut job =
             serde_json::json!({"id": id, "exportBucketId": "x", "state": state, "createdAt": created});
@@ -75,7 +75,7 @@ async fn the_exposition_is_the_golden_one() {
 }
 
 #[tokio::test]
-async fn the_format_follows_the_accept_header() {
+async fn format_follows_the_accept_header() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
@@ -103,7 +103,7 @@ async fn the_format_follows_the_accept_header() {
 }
 
 #[tokio::test]
-async fn default_headers_are_on_every_answer() {
+async fn default_headers_are_on_every_response() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     for path in ["/", "/metrics", "/api/v1/clusters", "/-/healthy", "/-/ready", "/-/reload", "/x"] {
@@ -121,7 +121,7 @@ async fn default_headers_are_on_every_answer() {
 }
 
 #[tokio::test]
-async fn the_body_is_compressed_only_where_that_is_offered() {
+async fn body_is_compressed_if_accepted() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
@@ -151,7 +151,7 @@ async fn the_body_is_compressed_only_where_that_is_offered() {
 }
 
 #[tokio::test]
-async fn ready_means_that_every_cluster_was_polled_well_or_badly() {
+async fn ready_after_the_first_poll_of_every_cluster() {
     let mut state = atlas_state([("bad", Cluster::default()), ("slow", Cluster::default())]);
     state.faults = vec![
         Fault::lasting("/bad/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new())),
@@ -169,7 +169,7 @@ async fn ready_means_that_every_cluster_was_polled_well_or_badly() {
 }
 
 #[tokio::test]
-async fn the_status_page_shows_every_cluster() {
+async fn status_page_shows_every_cluster() {
     let failed = JobOutcome::Failed("BUCKET_GONE".to_owned(), "the <bucket> is gone".to_owned());
     let mut state = atlas_state([
         (
@@ -227,7 +227,7 @@ async fn paths_and_addresses_follow_the_flags() {
 }
 
 #[tokio::test]
-async fn a_scrape_calls_nobody() {
+async fn scrapes_send_no_requests_to_atlas() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let exporter = ExporterBuilder::new(&simulator).set("poll.interval", "10m").start().await;
     exporter.ready().await;
@@ -242,7 +242,7 @@ async fn a_scrape_calls_nobody() {
 /// Compared with what the kernel says from outside.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn process_metrics_are_those_of_the_process() {
+async fn process_metrics_equal_those_of_the_kernel() {
     let before = jiff::Timestamp::now().as_millisecond() as f64 / 1000.0;
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let exporter = ExporterBuilder::new(&simulator).start().await;

@@ -13,7 +13,7 @@ use crate::support::certificates::Authority;
 use crate::support::exporter::{Exporter, command};
 
 #[tokio::test]
-async fn signals_end_it_at_once_and_well_even_in_the_middle_of_a_poll() {
+async fn signals_stop_it_during_a_poll() {
     for signal in ["TERM", "INT"] {
         let mut state = atlas_state([("hanging", Cluster::default()), ("good", Cluster::default())]);
         state.faults = vec![Fault::lasting("/hanging/", FaultKind::Hang)];
@@ -39,7 +39,7 @@ async fn terminated_amid_a_request(exporter: &Exporter) -> TcpStream {
 }
 
 #[tokio::test]
-async fn a_client_that_never_finishes_does_not_keep_it_alive() {
+async fn unfinished_request_does_not_prevent_exit() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let mut exporter = ExporterBuilder::new(&simulator).start().await;
     let _client = terminated_amid_a_request(&exporter).await;
@@ -49,7 +49,7 @@ async fn a_client_that_never_finishes_does_not_keep_it_alive() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_answered_first() {
+async fn request_in_progress_is_answered_before_exit() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let mut exporter = ExporterBuilder::new(&simulator).start().await;
     let mut client = terminated_amid_a_request(&exporter).await;
@@ -62,7 +62,7 @@ async fn a_request_under_way_is_answered_first() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named() {
+async fn port_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = command().args(["demo", &format!("--web.listen-address={address}")]).output().await.unwrap();
@@ -72,7 +72,7 @@ async fn a_port_that_is_taken_is_named() {
 }
 
 #[tokio::test]
-async fn a_standard_error_that_takes_nothing_ends_nothing() {
+async fn unwritable_stderr_does_not_stop_it() {
     for stderr in ["2>/dev/full", "2>&-", "2>/dev/full >&- <&-"] {
         polls_on(stderr).await;
     }
@@ -118,13 +118,13 @@ async fn ends(mut exporter: Exporter, amid: &str) {
 }
 
 #[tokio::test]
-async fn answers_that_nobody_reads_do_not_keep_it_alive() {
+async fn unread_responses_do_not_prevent_exit() {
     let (_simulator, exporter, _clients) = with_clients_that_do_not_read(&[]).await;
     ends(exporter, "answers that nobody reads").await;
 }
 
 #[tokio::test]
-async fn nothing_under_way_keeps_it_alive() {
+async fn handshakes_do_not_prevent_exit() {
     // What a password costs to verify here takes seconds.
     let slow = "basic_auth_users: {alice: $2b$14$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK}\n";
     let authority = Authority::new("ours");

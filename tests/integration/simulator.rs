@@ -19,7 +19,7 @@ fn listing(query: &str) -> String {
     format!("/api/atlas/v2/groups/{PROJECT}/clusters/prod/backup/exports{query}")
 }
 
-async fn mint(simulator: &Simulator, secret: &str) -> Response {
+async fn request_token(simulator: &Simulator, secret: &str) -> Response {
     reqwest::Client::new()
         .post(format!("{}/api/oauth/token", simulator.url()))
         .basic_auth("mdb_sa_id_1", Some(secret))
@@ -31,7 +31,7 @@ async fn mint(simulator: &Simulator, secret: &str) -> Response {
 
 async fn token(simulator: &Simulator) -> String {
     let answer: serde_json::Value =
-        serde_json::from_slice(&mint(simulator, SECRET).await.bytes().await.unwrap()).unwrap();
+        serde_json::from_slice(&request_token(simulator, SECRET).await.bytes().await.unwrap()).unwrap();
     format!("Bearer {}", answer["access_token"].as_str().unwrap())
 }
 
@@ -44,7 +44,7 @@ async fn get(simulator: &Simulator, path: &str, authorization: &str, accept: &st
 }
 
 #[tokio::test]
-async fn pages_have_bounds() {
+async fn page_sizes_are_limited() {
     let simulator = start().await;
     let token = token(&simulator).await;
     for (query, status) in [
@@ -62,7 +62,7 @@ async fn pages_have_bounds() {
 }
 
 #[tokio::test]
-async fn a_dated_version_is_mandatory() {
+async fn dated_version_is_required() {
     let simulator = start().await;
     let token = token(&simulator).await;
     for (accept, status) in [
@@ -78,7 +78,7 @@ async fn a_dated_version_is_mandatory() {
 }
 
 #[tokio::test]
-async fn tokens_are_checked_end_and_are_scarce() {
+async fn tokens_expire_and_are_rate_limited() {
     let simulator = start().await;
     simulator.state().sessions.token_lifetime = Duration::from_millis(400);
     let token = token(&simulator).await;
@@ -86,17 +86,17 @@ async fn tokens_are_checked_end_and_are_scarce() {
     assert_eq!(get(&simulator, &listing(""), "Bearer guessed", ACCEPT).await.0, 401);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(get(&simulator, &listing(""), &token, ACCEPT).await.0, 401);
-    assert_eq!(mint(&simulator, "wrong").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(request_token(&simulator, "wrong").await.status(), StatusCode::UNAUTHORIZED);
     for _ in 2..10 {
-        assert_eq!(mint(&simulator, SECRET).await.status(), StatusCode::OK);
+        assert_eq!(request_token(&simulator, SECRET).await.status(), StatusCode::OK);
     }
-    let eleventh = mint(&simulator, SECRET).await;
+    let eleventh = request_token(&simulator, SECRET).await;
     assert_eq!(eleventh.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!(eleventh.headers().contains_key("retry-after"));
 }
 
 #[tokio::test]
-async fn a_digest_is_for_one_request() {
+async fn digest_is_valid_for_one_request() {
     let simulator = start().await;
     let challenged =
         reqwest::Client::new().get(format!("{}{}", simulator.url(), listing(""))).send().await.unwrap();

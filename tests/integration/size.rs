@@ -129,7 +129,7 @@ fn documented() -> Vec<(usize, Size)> {
 }
 
 #[tokio::test]
-async fn documented_size_of_a_scrape_is_the_real_one() {
+async fn documented_scrape_size_is_right() {
     // Above 300 clusters, the lines of one metric fill gzip's window, and a scrape grows evenly.
     // One after another, since other tests run beside this one.
     let (hundred, few, many) = (scraped(100).await, scraped(300).await, scraped(400).await);

@@ -94,7 +94,7 @@ fn names(status: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn each_cluster_has_its_verdict_and_the_worst_is_first() {
+async fn clusters_have_their_status_and_the_worst_is_first() {
     let simulator = simulator(all_kinds()).await;
     let exporter = start(&simulator).await;
     let status = json(&exporter, "").await;
@@ -138,7 +138,7 @@ fn metric(scrape: &Scrape, key: &str) -> Option<(String, &'static str)> {
 }
 
 #[tokio::test]
-async fn the_json_says_what_the_metrics_say() {
+async fn json_equals_the_metrics() {
     let simulator = simulator(all_kinds()).await;
     let exporter = start(&simulator).await;
     let (status, scrape) = (json(&exporter, "").await, exporter.scrape().await);
@@ -187,7 +187,7 @@ async fn the_json_says_what_the_metrics_say() {
 }
 
 #[tokio::test]
-async fn every_field_is_documented() {
+async fn json_fields_are_documented() {
     let simulator = simulator(all_kinds()).await;
     let exporter = start(&simulator).await;
     let documented = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api.md")).unwrap();
@@ -207,7 +207,7 @@ async fn every_field_is_documented() {
 }
 
 #[tokio::test]
-async fn clusters_are_found_and_sorted_as_asked() {
+async fn clusters_are_filtered_and_sorted() {
     let simulator = simulator(all_kinds()).await;
     let exporter = start(&simulator).await;
     let check = async |query: &str, expected: &[&str]| {
@@ -251,7 +251,7 @@ async fn clusters_are_found_and_sorted_as_asked() {
 }
 
 #[tokio::test]
-async fn the_page_is_whole_without_a_script() {
+async fn status_page_works_without_a_script() {
     let simulator = simulator(all_kinds()).await;
     let exporter = start(&simulator).await;
     let answer = exporter.get("/?search=failing&sort=failures").await;
@@ -284,7 +284,7 @@ async fn the_page_is_whole_without_a_script() {
 }
 
 #[tokio::test]
-async fn figures_that_were_withdrawn_leave_nobody_well() {
+async fn withdrawn_figures_make_no_cluster_healthy() {
     let cluster = Cluster::with([Job::ended(HOUR * 3, JobOutcome::Successful)]);
     let mut state = atlas_state([("a", cluster)]);
     let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some("a"), HOUR * 9);
@@ -315,7 +315,7 @@ async fn figures_that_were_withdrawn_leave_nobody_well() {
 }
 
 #[tokio::test]
-async fn a_job_is_not_said_to_move_when_another_does() {
+async fn progress_is_attributed_to_the_right_job() {
     let jobs = [Job::ended(HOUR * 9, JobOutcome::Never), Job::ended(HOUR, JobOutcome::Successful)];
     let simulator = simulator(atlas_state([("two", Cluster::with(jobs))])).await;
     let exporter = start_quietly(&simulator).await;
@@ -326,7 +326,7 @@ async fn a_job_is_not_said_to_move_when_another_does() {
 }
 
 #[tokio::test]
-async fn a_page_that_can_see_nothing_says_so_first() {
+async fn status_page_reports_failing_discovery_first() {
     let simulator = simulator(atlas_state([("a", Cluster::default())])).await;
     let refused = FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
     simulator.state().faults.push(Fault::lasting("/orgs/", refused));
@@ -362,7 +362,7 @@ async fn a_page_that_can_see_nothing_says_so_first() {
 }
 
 #[tokio::test]
-async fn the_next_poll_is_told_and_what_is_stale_is_gone() {
+async fn next_poll_is_shown_and_stale_figures_are_not() {
     let simulator = simulator(atlas_state([("a", Cluster::default())])).await;
     let exporter = ExporterBuilder::new(&simulator)
         .set("poll.interval", "200ms")
@@ -397,7 +397,7 @@ fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
 
 /// Below `/anything/` of a reverse proxy, a link that begins with `/` leads out of it.
 #[tokio::test]
-async fn links_of_the_page_are_relative_and_lead_somewhere() {
+async fn links_of_the_page_are_relative_and_work() {
     let simulator = simulator(all_kinds()).await;
     let setup = |path| ExporterBuilder::new(&simulator).flag(path);
     for (flag, path) in [("--web.telemetry-path=/metrics", "metrics"), ("--web.telemetry-path=/a/b", "a/b")] {
@@ -434,7 +434,7 @@ async fn links_of_the_page_are_relative_and_lead_somewhere() {
 }
 
 #[tokio::test]
-async fn a_banner_claims_no_polls_while_they_fail() {
+async fn banner_does_not_claim_polls_while_they_fail() {
     let simulator = simulator(atlas_state([("a", Cluster::default()), ("b", Cluster::default())])).await;
     let down = || FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new());
     simulator.state().faults.push(Fault::lasting("/groups/", down()));

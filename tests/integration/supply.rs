@@ -51,7 +51,7 @@ fn names(list: &toml::Value) -> Vec<String> {
 }
 
 #[test]
-fn licences_sources_and_doubles_are_those_that_are_allowed() {
+fn licenses_sources_and_duplicates_are_allowed() {
     let deny: toml::Table = file("deny.toml").parse().unwrap();
     let (allowed, doubles) = (names(&deny["licenses"]["allow"]), names(&deny["bans"]["skip"]));
     let banned = names(&deny["bans"]["deny"]);

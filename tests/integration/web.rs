@@ -99,7 +99,7 @@ async fn logged(exporter: &Exporter, text: &str) {
 }
 
 #[tokio::test]
-async fn only_those_who_are_named_may_look_and_everybody_may_ask_for_its_health() {
+async fn basic_auth_protects_all_but_health() {
     let authority = Authority::new("ours");
     let (_simulator, exporter) = serve(&(TLS.to_owned() + &users(&["alice", "bob"])), &authority).await;
     let client = client(&authority, None);
@@ -139,7 +139,7 @@ async fn certificates_rotate_without_a_restart() {
 }
 
 #[tokio::test]
-async fn certificates_without_newlines_between_them_are_all_used() {
+async fn chain_without_newlines_is_used_completely() {
     let (root, other) = (Authority::new("root"), Authority::new("other"));
     let between = root.subordinate("between");
     let (server, client_of_other) = (between.server(), other.client("prometheus.example"));
@@ -172,7 +172,7 @@ async fn certificates_without_newlines_between_them_are_all_used() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_struck_out_is_out() {
+async fn removed_user_is_rejected() {
     let authority = Authority::new("ours");
     let (_simulator, exporter) = serve(&users(&["alice", "bob"]), &authority).await;
     // One connection, which outlives the change as little as the password does.
@@ -186,7 +186,7 @@ async fn a_user_who_is_struck_out_is_out() {
 }
 
 #[tokio::test]
-async fn a_change_that_is_refused_is_told_counted_and_logged_and_changes_nothing() {
+async fn invalid_change_keeps_the_web_configuration() {
     let authority = Authority::new("ours");
     let (_simulator, exporter) = serve(&users(&["alice"]), &authority).await;
     let client = http();
@@ -226,7 +226,7 @@ async fn a_change_that_is_refused_is_told_counted_and_logged_and_changes_nothing
 }
 
 #[tokio::test]
-async fn a_reload_that_is_refused_opens_nothing() {
+async fn refused_reload_keeps_basic_auth() {
     let authority = Authority::new("ours");
     let (_simulator, exporter) = serve(&users(&["alice"]), &authority).await;
     let config = exporter.folder.path().join("config.toml");
@@ -258,7 +258,7 @@ async fn a_reload_that_is_refused_opens_nothing() {
 }
 
 #[tokio::test]
-async fn clients_prove_who_they_are() {
+async fn client_certificates_are_verified() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let names = ["prometheus.example", "127.0.0.9", "spiffe://example/prometheus"];
     let good: Vec<_> = names.iter().map(|name| ours.client(name)).collect();
@@ -295,7 +295,7 @@ async fn clients_prove_who_they_are() {
 }
 
 #[tokio::test]
-async fn the_web_configuration_may_encrypt_what_was_plain_and_the_other_way_round() {
+async fn reload_switches_tls_on_and_off() {
     let authority = Authority::new("ours");
     let (_simulator, exporter) = serve("", &authority).await;
     let kept = http();
@@ -314,7 +314,7 @@ async fn the_web_configuration_may_encrypt_what_was_plain_and_the_other_way_roun
 }
 
 #[tokio::test]
-async fn what_is_given_up_or_left_out_is_warned_of() {
+async fn ignored_settings_are_logged() {
     let authority = Authority::new("ours");
     let yaml = TLS.replace('{', "{cert: nothing, min_version: TLS10, ") + &users(&["alice"]);
     let (_simulator, exporter) = serve(&yaml, &authority).await;
@@ -332,7 +332,7 @@ async fn what_is_given_up_or_left_out_is_warned_of() {
 }
 
 #[tokio::test]
-async fn who_does_not_come_to_the_end_of_a_handshake_is_hung_up_on() {
+async fn unfinished_handshakes_are_closed() {
     let authority = Authority::new("ours");
     let (_simulator, exporter) = serve(TLS, &authority).await;
     let start = Instant::now();
@@ -344,7 +344,7 @@ async fn who_does_not_come_to_the_end_of_a_handshake_is_hung_up_on() {
 }
 
 #[tokio::test]
-async fn headers_are_on_every_answer() {
+async fn headers_are_on_every_response() {
     let authority = Authority::new("ours");
     let headers =
         "headers: {X-Frame-Options: deny, Content-Security-Policy: '', Strict-Transport-Security: max-age=5}";
@@ -372,7 +372,7 @@ async fn headers_are_on_every_answer() {
 }
 
 #[tokio::test]
-async fn requests_are_limited_but_not_those_of_probes() {
+async fn requests_except_probes_are_limited() {
     let authority = Authority::new("ours");
     let (_simulator, exporter) = serve("rate_limit: {interval: 1h, burst: 3}", &authority).await;
     let mut statuses = Vec::new();
@@ -385,7 +385,7 @@ async fn requests_are_limited_but_not_those_of_probes() {
 }
 
 #[tokio::test]
-async fn a_web_configuration_that_is_refused_at_the_start_is_an_error_of_configuration() {
+async fn invalid_web_configuration_exits_with_code_2() {
     let folder = TempDir::new().unwrap();
     write(folder.path(), "tls_server_config: {cert_file: none.pem, key_file: none.pem}");
     for (flag, said) in [
@@ -405,7 +405,7 @@ async fn a_web_configuration_that_is_refused_at_the_start_is_an_error_of_configu
 }
 
 #[tokio::test]
-async fn a_crowd_that_guesses_keeps_nobody_out_who_was_let_in_before() {
+async fn password_guesses_do_not_block_known_users() {
     let authority = Authority::new("ours");
     let (_simulator, exporter) = serve(&users(&["alice"]).replace("$04$", "$08$"), &authority).await;
     let address = exporter.url.strip_prefix("http://").unwrap();
@@ -442,7 +442,7 @@ async fn status_of(exporter: &Exporter, path: &str) -> Option<StatusCode> {
 }
 
 #[tokio::test]
-async fn costly_guess_does_not_keep_other_users_out() {
+async fn expensive_guess_does_not_block_other_users() {
     let costly = HASH.replace("$04$", "$14$");
     let yaml = format!("basic_auth_users: {{alice: {costly}, bob: {HASH}, carol: {HASH}}}\n");
     let (_simulator, exporter) = serve(&yaml, &Authority::new("ours")).await;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn an_event_is_told_of_the_cluster_that_it_is_about() {
+async fn event_is_attributed_to_its_cluster() {
     let names = ["a", "b", "c", "d", "e"];
     let simulator = simulator(atlas_state(names.map(|name| (name, cluster([]))))).await;
     // One of a month ago counts, an older one does not; nor does one of a cluster that nobody
@@ -43,7 +43,7 @@ async fn an_event_is_told_of_the_cluster_that_it_is_about() {
 }
 
 #[tokio::test]
-async fn an_event_costs_few_requests_however_many_clusters_there_are() {
+async fn event_of_many_clusters_costs_few_requests() {
     let names: Vec<String> = (0..120).map(|number| format!("cluster-{number:03}")).collect();
     let mut all = atlas_state([]);
     let project = all.projects.get_mut(PROJECT).unwrap();
@@ -81,7 +81,7 @@ fn all_failed(count: usize) -> (Vec<String>, AtlasState) {
 }
 
 #[tokio::test]
-async fn where_all_fail_each_is_asked_for_once() {
+async fn failing_clusters_are_requested_once() {
     let (names, all) = all_failed(40);
     let simulator = simulator(all).await;
     let exporter = ExporterBuilder::new(&simulator).without_collectors(&["snapshots"]).start().await;
@@ -91,7 +91,7 @@ async fn where_all_fail_each_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn a_name_that_the_filter_refuses_hides_no_other() {
+async fn name_rejected_by_the_filter_hides_no_other() {
     let names = ["a", "b", "odd", "c"];
     let simulator = simulator(atlas_state(names.map(|name| (name, cluster([]))))).await;
     for name in ["a", "c"] {
@@ -105,7 +105,7 @@ async fn a_name_that_the_filter_refuses_hides_no_other() {
 }
 
 #[tokio::test]
-async fn a_search_that_breaks_off_is_gone_on_with() {
+async fn interrupted_search_is_continued() {
     let (names, all) = all_failed(12);
     let simulator = simulator(all).await;
     // One cluster cannot be asked about for some readings: the first tries four times, the others
@@ -123,7 +123,7 @@ async fn a_search_that_breaks_off_is_gone_on_with() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_comes_back_is_asked_for_with_its_past() {
+async fn returning_cluster_is_searched_with_its_past() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let exporter = setup(&simulator).project(PROJECT).start().await;
     tell(&simulator, Event::new(FAILED, Some("a"), HOUR));
@@ -135,7 +135,7 @@ async fn a_cluster_that_comes_back_is_asked_for_with_its_past() {
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_believed_is_no_event() {
+async fn implausible_event_is_ignored() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let mut ahead = Event::new(FAILED, Some("a"), Duration::ZERO);
     ahead.created = "2999-01-01T00:00:00Z".parse().unwrap();
@@ -149,7 +149,7 @@ async fn an_event_that_cannot_be_believed_is_no_event() {
 }
 
 #[tokio::test]
-async fn a_filter_that_tells_no_clusters_apart_blames_none() {
+async fn ineffective_filter_attributes_no_event() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let everywhere = "{\"results\":[{\"id\":\"e1\",\"created\":\"2026-11-01T00:00:00Z\",\"eventTypeName\":\"CPS_EXPORT_FAILED\"}]}";
     simulator.state().faults.push(Fault::lasting("/events", FaultKind::Body(everywhere)));
@@ -161,7 +161,7 @@ async fn a_filter_that_tells_no_clusters_apart_blames_none() {
 }
 
 #[tokio::test]
-async fn an_event_that_comes_while_events_cannot_be_read_is_not_missed() {
+async fn event_during_an_outage_is_not_missed() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
@@ -177,7 +177,7 @@ async fn an_event_that_comes_while_events_cannot_be_read_is_not_missed() {
 }
 
 #[tokio::test]
-async fn events_that_are_rationed_hold_up_no_poll() {
+async fn rate_limited_events_do_not_delay_polls() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     tell(&simulator, Event::new(FAILED, Some("b"), HOUR));
     // The project's events can be read, those of its clusters cannot: the second request fails, and
@@ -194,7 +194,7 @@ async fn events_that_are_rationed_hold_up_no_poll() {
 }
 
 #[tokio::test]
-async fn events_of_before_a_first_reading_that_failed_are_not_missed() {
+async fn events_before_a_failed_first_read_are_not_missed() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let old = Event::new(FAILED, Some("a"), DAY * 2);
     tell(&simulator, old.clone());
@@ -206,7 +206,7 @@ async fn events_of_before_a_first_reading_that_failed_are_not_missed() {
 }
 
 #[tokio::test]
-async fn a_search_that_failed_is_made_again() {
+async fn failed_search_is_repeated() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     tell(&simulator, Event::new(FAILED, Some("b"), HOUR * 5));
     let no = || FaultKind::Status(500, "E", Vec::new());
@@ -218,7 +218,7 @@ async fn a_search_that_failed_is_made_again() {
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_read_is_told() {
+async fn unreadable_event_is_reported() {
     let simulator = simulator(atlas_state([("a", cluster([]))])).await;
     let odd = FaultKind::Body("{\"results\":[{}]}");
     simulator.state().faults.push(Fault::lasting("/events", odd));
@@ -228,7 +228,7 @@ async fn an_event_that_cannot_be_read_is_told() {
 }
 
 #[tokio::test]
-async fn of_two_events_the_newer_counts() {
+async fn newest_event_is_exposed() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let newer = Event::new(FAILED, Some("a"), HOUR * 2);
     tell(&simulator, newer.clone());

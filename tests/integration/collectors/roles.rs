@@ -57,7 +57,7 @@ async fn refusal_of_one_cluster_disables_no_other() {
 }
 
 #[tokio::test]
-async fn a_refused_detail_says_so_again_when_it_is_switched_off_and_on() {
+async fn reenabled_collector_reports_a_refusal_again() {
     let mut all = atlas_state([("prod", cluster([]))]);
     all.accounts[0].denied = ["events", "exportBuckets"].map(str::to_owned).into();
     let simulator = simulator(all).await;
@@ -131,7 +131,7 @@ async fn only_confirmed_refusals_disable_a_collector() {
 }
 
 #[tokio::test]
-async fn passing_refusal_is_read_again_and_not_logged() {
+async fn single_refusal_is_retried_and_not_logged() {
     let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     let refusal = FaultKind::Status(401, "USER_UNAUTHORIZED", Vec::new());
     simulator.state().faults.push(Fault::passing("/exportBuckets", refusal, 1));
@@ -160,7 +160,7 @@ async fn other_credentials_are_tried_at_once() {
 }
 
 #[tokio::test]
-async fn once_does_not_wait_for_a_role_that_is_missing() {
+async fn once_does_not_wait_for_a_missing_role() {
     let mut all = atlas_state(["a", "b", "c", "d"].map(|name| (name, cluster([]))));
     all.accounts[0].denied = vec!["snapshots".to_owned()];
     let simulator = simulator(all).await;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_snapshot_awaits_export_until_a_job_may_end_well() {
+async fn snapshot_awaits_export_until_a_job_exists() {
     let forgotten = Snapshot::taken(HOUR * 5, "DAILY");
     let older = Snapshot::taken(HOUR * 9, "daily");
     let of = |age, frequency: &str, kind: &str, status: &str| Snapshot {
@@ -56,7 +56,7 @@ async fn a_snapshot_awaits_export_until_a_job_may_end_well() {
 }
 
 #[tokio::test]
-async fn the_snapshots_of_a_sharded_cluster_stand_in_a_list_of_their_own() {
+async fn snapshots_of_sharded_clusters_are_read() {
     let sharded = Cluster { shards: 3, ..cluster([Snapshot::taken(HOUR, "daily")]) };
     let simulator = simulator(atlas_state([("prod", sharded)])).await;
     let exporter = setup(&simulator).start().await;
@@ -84,7 +84,7 @@ async fn every_page_of_snapshots_is_read() {
 }
 
 #[tokio::test]
-async fn snapshots_are_read_of_clusters_that_atlas_exports_by_itself() {
+async fn snapshots_of_auto_exported_clusters_are_read() {
     let off = Schedule { auto_export: false, ..Schedule::default() };
     let manual = Cluster { schedule: off.clone(), ..cluster([]) };
     let simulator = simulator(atlas_state([("prod", cluster([])), ("manual", manual)])).await;
@@ -101,7 +101,7 @@ async fn snapshots_are_read_of_clusters_that_atlas_exports_by_itself() {
 }
 
 #[tokio::test]
-async fn snapshots_that_cannot_be_read_are_withdrawn() {
+async fn unreadable_snapshots_are_withdrawn() {
     let simulator = simulator(atlas_state([("prod", cluster([Snapshot::taken(HOUR, "daily")]))])).await;
     let exporter = setup(&simulator).start().await;
     snapshots_read(&exporter).await;
@@ -118,7 +118,7 @@ async fn snapshots_that_cannot_be_read_are_withdrawn() {
 }
 
 #[tokio::test]
-async fn a_cluster_whose_snapshots_all_count_for_nothing_can_be_read() {
+async fn irrelevant_snapshots_are_accepted() {
     let fallback = Snapshot { kind: "fallback".to_owned(), ..Snapshot::taken(HOUR, "daily") };
     let prod = Cluster { snapshots: vec![fallback], ..Cluster::default() };
     let simulator = simulator(atlas_state([("prod", prod)])).await;
@@ -128,7 +128,7 @@ async fn a_cluster_whose_snapshots_all_count_for_nothing_can_be_read() {
 }
 
 #[tokio::test]
-async fn a_sharded_list_of_nothing_that_counts_some_is_no_list() {
+async fn empty_sharded_list_with_a_count_is_an_error() {
     let sharded = Cluster { shards: 3, ..cluster([]) };
     let simulator = simulator(atlas_state([("prod", sharded)])).await;
     let odd = FaultKind::Body("{\"results\":[],\"totalCount\":3}");
@@ -150,7 +150,7 @@ fn unexported(frequency: &str, word: &str, shards: usize, items: &[&str]) -> Clu
 }
 
 #[tokio::test]
-async fn a_snapshot_of_several_items_is_awaited_under_each_policy() {
+async fn snapshot_of_several_policy_items_is_awaited() {
     let mut clusters = Vec::new();
     for (index, frequency) in FREQUENCIES.into_iter().enumerate() {
         for word in FREQUENCIES {
@@ -189,7 +189,7 @@ async fn a_snapshot_of_several_items_is_awaited_under_each_policy() {
 }
 
 #[tokio::test]
-async fn an_answer_without_policies_leaves_the_word_to_decide() {
+async fn frequency_decides_without_policies() {
     let bare = |word: &str| {
         let cluster = unexported("weekly", word, 0, &["weekly"]);
         Cluster { schedule: Schedule { items: None, ..cluster.schedule.clone() }, ..cluster }
@@ -204,7 +204,7 @@ async fn an_answer_without_policies_leaves_the_word_to_decide() {
 }
 
 #[tokio::test]
-async fn an_export_frequency_of_no_policy_item_is_told() {
+async fn frequency_without_a_policy_item_is_reported() {
     let items = |words: &[&str]| Some(words.iter().map(|word| PolicyItem::of(word)).collect());
     let schedule = Schedule { frequency: Some("weekly".to_owned()), ..Schedule::default() };
     let prod = Cluster {

@@ -30,7 +30,7 @@ async fn run(setup: &ExporterBuilder, argument: &str) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn a_missing_bucket_is_told_at_once_whichever_is_read_first() {
+async fn missing_bucket_is_reported_in_any_order_of_reads() {
     for slow in ["/schedule", "/exportBuckets"] {
         let simulator = simulator(atlas_state([("prod", cluster([])), ("misled", misled())])).await;
         let wait = FaultKind::Slow(Duration::from_millis(500));
@@ -56,7 +56,7 @@ async fn a_missing_bucket_is_told_at_once_whichever_is_read_first() {
 }
 
 #[tokio::test]
-async fn a_new_bucket_of_a_policy_is_looked_for_at_once() {
+async fn new_bucket_of_a_policy_is_read_at_once() {
     let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     let exporter = rarely(&simulator).set("discovery.interval", "300ms").start().await;
     exporter.until(|scrape| scrape.value("bucket_missing", "prod", "") == Some(0.0)).await;
@@ -107,7 +107,7 @@ async fn once_and_check_fail_for_a_missing_bucket() {
 }
 
 #[tokio::test]
-async fn a_cluster_is_not_well_before_each_detail_was_read() {
+async fn cluster_is_not_healthy_before_collectors_are_read() {
     for (detail, path) in PATHS {
         for fault in [FaultKind::Hang, FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new())] {
             let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
@@ -131,7 +131,7 @@ async fn a_cluster_is_not_well_before_each_detail_was_read() {
 }
 
 #[tokio::test]
-async fn a_refused_detail_does_not_hold_the_verdict() {
+async fn refused_collector_does_not_change_the_status() {
     let mut all = atlas_state([("prod", cluster([]))]);
     all.accounts[0].denied =
         PATHS.iter().map(|(_, path)| path.trim_start_matches("/backup").replace('/', "")).collect();

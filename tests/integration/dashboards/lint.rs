@@ -271,7 +271,7 @@ fn uneditable() {
 }
 
 #[test]
-fn exceptions_are_of_rules_that_exist_and_have_a_reason() {
+fn lint_exceptions_have_a_rule_and_a_reason() {
     let rules = include_str!("lint.rs");
     for exception in exceptions() {
         assert!(rules.contains(&format!("hold(\"{}\", ", exception.rule)), "no such rule: {exception:?}");
