@@ -1,4 +1,4 @@
-//! The documents: their links lead somewhere, and they name what there is.
+//! Links and contents of the documentation.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every document in the repository.
+/// Returns every Markdown file of the repository.
 fn documents() -> Vec<PathBuf> {
     let folders =
         ["", "alerts", "benches", "dashboards", "deploy/kubernetes", "docs", "docs/adr", "fuzz", "tests"];
@@ -26,7 +26,7 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
-/// The lines of a document that are not in a block of code.
+/// Returns the lines of a document outside code blocks.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut within = false;
     text.lines().filter(move |line| {
@@ -36,7 +36,7 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What a heading is called in an address, as forges do it.
+/// Returns the anchor of a heading, as of GitHub.
 fn anchor(heading: &str) -> String {
     let kept = heading.to_lowercase().replace(' ', "-");
     kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
@@ -60,7 +60,7 @@ fn links_have_targets() {
                 let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
                 let target =
                     if path.is_empty() { document.clone() } else { document.parent().unwrap().join(path) };
-                assert!(target.exists(), "{}: nothing is at {link}", document.display());
+                assert!(target.exists(), "{}: no target of {link}", document.display());
                 if !fragment.is_empty() {
                     let known = anchors(&read(&target));
                     assert!(
@@ -80,11 +80,24 @@ fn links_have_targets() {
 fn changelog_and_manifests_have_this_version() {
     let version = env!("CARGO_PKG_VERSION");
     assert!(read(&root().join("CHANGELOG.md")).contains(&format!("\n## [{version}]")));
-    for (file, said) in [
+    for (file, text) in [
         ("Dockerfile", format!("org.opencontainers.image.version=\"{version}\"")),
         ("deploy/compose.yaml", format!("image: atlas-backup-exporter:{version}")),
         ("deploy/kubernetes/base/deployment.yaml", format!("image: atlas-backup-exporter:{version}")),
     ] {
-        assert!(read(&root().join(file)).contains(&said), "{file} does not say {version}");
+        assert!(read(&root().join(file)).contains(&text), "{file} does not contain {version}");
+    }
+}
+
+#[test]
+fn every_metric_is_documented() {
+    let documented = read(&root().join("docs/metrics.md"));
+    let golden = read(&root().join("src/metrics/golden.txt"));
+    let names: Vec<_> =
+        golden.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert!(names.len() > 20);
+    for name in names {
+        let short = name.strip_prefix("mongodbatlas_backup_export_").unwrap_or(name);
+        assert!(documented.contains(&format!("`{short}`")), "{short} is not in docs/metrics.md");
     }
 }

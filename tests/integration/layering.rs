@@ -1,14 +1,12 @@
-//! The law of ARCHITECTURE.md, as far as it can be read off the sources.
+//! Layers within the exporter. The boundaries of crates are enforced by the compiler.
 
 use std::path::{Path, PathBuf};
 
-/// Every source of the exporter with its path below `src`.
-fn sources() -> Vec<(String, String)> {
-    sources_of("src")
-}
+/// Modules that neither read a clock nor do I/O: time and readings are arguments.
+const PURE: [&str; 6] = ["model", "store", "metrics.rs", "status", "discovery/targets.rs", "metrics/self_metrics.rs"];
 
-/// Every source below a folder with its path there.
-fn sources_of(folder: &str) -> Vec<(String, String)> {
+/// Returns every source in a folder with its path there, without tests.
+fn sources(folder: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -18,95 +16,68 @@ fn sources_of(folder: &str) -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut paths = Vec::new();
     walk(&root, &mut paths);
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    paths
-        .iter()
-        .map(|path| {
-            (path.strip_prefix(&root).unwrap().display().to_string(), std::fs::read_to_string(path).unwrap())
+    let names = paths.iter().map(|path| path.strip_prefix(&root).unwrap().display().to_string());
+    let sources = names.zip(&paths).filter(|(name, _)| {
+        let is_test = name.ends_with("tests.rs") || name.contains("/tests/");
+        name.ends_with(".rs") && !is_test
+    });
+    sources
+        .map(|(name, path)| {
+            let text = std::fs::read_to_string(path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+            (name, code)
         })
         .collect()
 }
 
-/// The code before the tests of a file.
-fn code(text: &str) -> &str {
-    text.split("#[cfg(test)]").next().unwrap_or(text)
-}
-
-/// Whether a file is all tests.
-fn is_test(path: &str) -> bool {
-    path.ends_with("tests.rs") || path.contains("/tests/")
-}
-
-/// `word` is in no file but those of `rooms`.
+/// Asserts that only some modules use a crate or a path.
 #[track_caller]
-fn only(word: &str, rooms: &[&str]) {
-    let mut found = false;
-    for (path, text) in sources() {
-        let uses = code(&text).contains(word) && !is_test(&path);
-        found |= uses;
-        assert!(!uses || rooms.iter().any(|room| path.starts_with(room)), "{word} is used in {path}");
-    }
-    assert!(found, "nobody uses {word}: this test holds nothing");
-}
-
-/// The files of `room` do not say `word`.
-#[track_caller]
-fn never(room: &str, word: &str) {
-    let files: Vec<_> = sources().into_iter().filter(|(path, _)| path.starts_with(room)).collect();
-    assert!(!files.is_empty(), "there is no {room}");
-    for (path, text) in files {
-        // A word, not the beginning of another, such as `awaiting`.
-        let mut rest = code(&text).split(word).skip(1);
-        let says = rest
-            .any(|rest| !word.ends_with(char::is_alphanumeric) || !rest.starts_with(char::is_alphanumeric));
-        assert!(is_test(&path) || !says, "{path} says {word}");
+fn assert_used_only_in(word: &str, modules: &[&str]) {
+    let users: Vec<_> =
+        sources("src").into_iter().filter(|(_, code)| code.contains(word)).map(|(name, _)| name).collect();
+    assert!(!users.is_empty(), "{word} is used nowhere, so that this test checks nothing");
+    for user in users {
+        assert!(modules.iter().any(|module| user.starts_with(module)), "{word} is used in {user}");
     }
 }
 
 #[test]
-fn one_external_format_one_room() {
-    only("prometheus_client::", &["exposition", "self_metrics.rs"]);
-    only("flate2::", &["http.rs"]);
-    only("comfy_table::", &["check/report.rs"]);
-    only("serde::", &["config", "status"]);
-    only("toml::", &["config"]);
-    only("axum::", &["http"]);
-    only("\"/proc", &["process.rs"]);
+fn external_formats_are_known_to_one_module() {
+    assert_used_only_in("prometheus_client::", &["metrics"]);
+    assert_used_only_in("flate2::", &["http/gzip.rs"]);
+    assert_used_only_in("comfy_table::", &["preflight/report.rs"]);
+    assert_used_only_in("serde::", &["config", "status"]);
+    assert_used_only_in("toml::", &["config"]);
+    assert_used_only_in("axum::", &["http"]);
+    assert_used_only_in("\"/proc", &["metrics/process.rs"]);
 }
 
 #[test]
-fn model_board_and_exposition_read_no_clock_and_do_no_io() {
-    for room in ["model", "board", "exposition", "status", "plan.rs", "self_metrics.rs"] {
-        for word in ["::now()", "std::fs", "tokio::net", "std::net", ".await", "tracing::"] {
-            never(room, word);
+fn only_the_demo_uses_the_simulator() {
+    assert_used_only_in("atlas_simulator", &["demo.rs"]);
+}
+
+#[test]
+fn pure_modules_read_no_clock_and_do_no_io() {
+    let sources = sources("src");
+    for module in PURE {
+        assert!(sources.iter().any(|(name, _)| name.starts_with(module)), "there is no {module}");
+    }
+    for (name, code) in sources.iter().filter(|(name, _)| PURE.iter().any(|pure| name.starts_with(pure))) {
+        for word in ["::now()", "std::fs", "tokio::net", "std::net", "tracing::"] {
+            assert!(!code.contains(word), "{name} uses {word}");
         }
+        // A word, not the beginning of another, such as `.awaiting`.
+        let mut awaits = code.split(".await").skip(1);
+        assert!(!awaits.any(|rest| !rest.starts_with(char::is_alphanumeric)), "{name} awaits");
     }
 }
 
 #[test]
-fn simulator_is_used_by_the_demo_only() {
-    only("atlas_simulator", &["demo.rs"]);
-}
-
-#[test]
-fn every_request_is_sent_by_the_transport() {
-    for (path, text) in sources_of("crates/atlas-client/src") {
+fn transport_sends_every_request_of_the_client() {
+    for (name, code) in sources("crates/atlas-client/src") {
         let sends = [".execute(", "Client::builder", "reqwest::Client::new", ".send().await"];
-        let sends = sends.iter().any(|word| code(&text).contains(word)) && !is_test(&path);
-        assert_eq!(sends, path == "transport.rs", "{path}");
-    }
-}
-
-#[test]
-fn every_metric_is_documented() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let documented = std::fs::read_to_string(root.join("docs/metrics.md")).unwrap();
-    let golden = std::fs::read_to_string(root.join("src/metrics/golden.txt")).unwrap();
-    let names: Vec<_> =
-        golden.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-    assert!(names.len() > 20);
-    for name in names {
-        let short = name.strip_prefix("mongodbatlas_backup_export_").unwrap_or(name);
-        assert!(documented.contains(&format!("`{short}`")), "{short} is not in docs/metrics.md");
+        let sends = sends.iter().any(|word| code.contains(word));
+        assert_eq!(sends, name == "transport.rs", "{name}");
     }
 }
