@@ -1,4 +1,4 @@
-//! From a failed export to a notification, and back.
+//! Notifications of failed exports.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn export(simulator: &Simulator, name: &str, job: Job) {
     project.clusters.get_mut(name).unwrap().jobs.push(Entry::Job(job));
 }
 
-/// Waits until a cluster's alert was sent with a status, and returns to whom, and the alert.
+/// Waits for an alert of a cluster with a status; returns its receiver and the alert.
 async fn sent(receiver: &Receiver, status: &str) -> (String, Value) {
     let look = || async {
         let sent = receiver.alerts().into_iter().find(|(_, as_what, _)| as_what == status);
@@ -38,7 +38,7 @@ async fn failed_export_pages_once_until_a_success() {
     let alertmanager = Alertmanager::start(&receiver, folder.path());
     let prometheus = Prometheus::start(&exporter.url, Some(&alertmanager), folder.path());
 
-    // All is well, and every rule has something to say of it: that there is nothing.
+    // Every rule is evaluated, and no alert fires.
     prometheus.until("count(mongodbatlas_backup_export_up == 1)", |clusters| clusters == 2.0).await;
     let rules = || async {
         let answer = prometheus.api("rules", &[]).await?;
@@ -77,7 +77,7 @@ async fn failed_export_pages_once_until_a_success() {
     );
     assert!(description.ends_with(" UTC). Atlas does not retry it."), "{description}");
 
-    // Retries that wait, run, fail and are cancelled resolve nothing.
+    // Retries that are queued, running, failed or cancelled resolve no alert.
     let retry = |end| Job {
         queued: Duration::from_secs(3),
         running: Duration::from_secs(2),
@@ -114,14 +114,13 @@ fn alert(name: &str, more: &Value) -> Value {
     json!({"labels": labels})
 }
 
-/// Whether `quiet` is kept quiet while `loud` fires.
+/// Whether `quiet` is inhibited while `loud` fires.
 async fn inhibits(loud: &Value, quiet: &Value) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;
     let alertmanager = Alertmanager::start(&receiver, folder.path());
     alertmanager.post(&json!([loud, quiet])).await;
-    // Alertmanager learns of the two one after the other; what it thinks after a while is what
-    // counts.
+    // Alertmanager receives the two alerts one after the other; the state after a while counts.
     let mut suppressed = [false; 2];
     for _ in 0..15 {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -166,7 +165,7 @@ async fn lower_severities_are_inhibited() {
         (&auth, &polls_failing, true),
         (&auth, &alert("AtlasBackupExporterDiscoveryFailing", &json!({"project_id": PROJECT})), true),
         (&auth, &alert("AtlasBackupExporterDiscoveryFailing", &json!({"organization_id": "o"})), false),
-        // The escalation is sent, too.
+        // The escalated alert is sent, too.
         (&failed, &unresolved(&prod), false),
         (&failed, &alert("AtlasBackupExportNeverSucceeded", &prod), true),
         (&failed, &overdue, false),
@@ -189,7 +188,7 @@ async fn lower_severities_are_inhibited() {
     }
 }
 
-/// To whom the example sends an alert of a severity.
+/// Returns the receiver of a severity in the example.
 fn route(severity: &str) -> String {
     let config = shipped("alerts/alertmanager.example.yml");
     let mut amtool = std::process::Command::new("amtool");
@@ -221,7 +220,7 @@ fn promtool_and_amtool_accept_the_files() {
     let rules = "alerts/atlas-backup-export.rules.yml";
     let rules = said("promtool", &["check", "rules", "--lint=all", "--lint-fatal", rules]);
     assert!(rules.contains("SUCCESS") && rules.trim().lines().count() == 2, "{rules}");
-    // The example configuration, with the rules that it names.
+    // The example configuration with its rules.
     said("promtool", &["check", "config", "dashboards/provisioning/prometheus.yml"]);
     let config = said("amtool", &["check-config", "alerts/alertmanager.example.yml"]);
     assert!(config.contains("SUCCESS"), "{config}");

@@ -1,16 +1,15 @@
-//! Every query of every dashboard against a real Prometheus that scrapes the demo.
+//! Queries of all dashboards in a real Prometheus that scrapes the demo.
 
 use serde_json::Value;
 
 use super::servers::{Prometheus, shipped};
 
-/// Projects and clusters that the page of one cluster is looked at with: the exports of the first
-/// all fail, that of the second stays in the queue.
+/// Projects and clusters for the dashboard of one cluster: exports of the first fail, that of the
+/// second is queued.
 const LOOKED_AT: [(&str, &str); 2] =
     [("65f1c0ffee5eed0000000001", "prod-us"), ("65f1c0ffee5eed0000000002", "reporting")];
 
-/// Queries that find nothing in the demo, and why that is right. Every other one must find
-/// something.
+/// Queries without results in the demo, with the reason.
 const EMPTY: [(&str, &str, &str); 8] = [
     ("overview: Oldest success, of its expected interval", "BZ", NO_POLLS_FAILING),
     ("overview: Failed", "BZ", NO_POLLS_FAILING),
@@ -27,7 +26,7 @@ const NO_HOUR_YET: &str = "the median looks once an hour";
 struct Dashboard {
     name: &'static str,
     json: Value,
-    /// Variables with the values to look at it with.
+    /// Values of variables.
     variables: [(&'static str, &'static str); 6],
 }
 
@@ -53,7 +52,7 @@ impl Dashboard {
         filled
     }
 
-    /// The title, the letter, the query, and whether it is asked for one moment.
+    /// Returns the title, the ref id, the query, and whether it is an instant query.
     fn targets(&self) -> Vec<(String, String, String, bool)> {
         let panels = self.json["panels"].as_array().unwrap().iter();
         let within = |panel: &Value| panel["panels"].as_array().cloned().unwrap_or_default();
@@ -71,7 +70,7 @@ impl Dashboard {
     }
 }
 
-/// What Prometheus finds; it must neither fail nor warn.
+/// Returns the results of a query, which must neither fail nor warn.
 async fn ask(prometheus: &Prometheus, path: &str, query: &[(&str, &str)]) -> Vec<Value> {
     let answer = prometheus.api(path, query).await.unwrap();
     assert_eq!(answer["status"], "success", "{query:?}: {answer}");
@@ -89,7 +88,7 @@ async fn find(prometheus: &Prometheus, query: &str, instant: bool) -> Vec<Value>
     ask(prometheus, "query_range", &[("query", query), ("start", &start), ("end", &end), ("step", "5")]).await
 }
 
-/// The values that a variable offers, as Grafana asks for them.
+/// Returns the values of a variable.
 async fn options(prometheus: &Prometheus, query: &str) -> Vec<Value> {
     let (function, arguments) = query.strip_suffix(')').unwrap().split_once('(').unwrap();
     match function {
@@ -109,8 +108,7 @@ async fn every_query_of_the_dashboards_has_results() {
     let folder = tempfile::tempdir().unwrap();
     let prometheus = Prometheus::start(&demo.url, None, folder.path());
     prometheus.until("count(mongodbatlas_backup_export_up == 1)", |clusters| clusters == 8.0).await;
-    // Rates need a while; and a step of the ranges, which are five seconds apart, must fall into
-    // the time in which there are some.
+    // Rates need several samples, and a step of the range queries of five seconds must have some.
     let rate = "sum(rate(mongodbatlas_backup_export_polls_total[20s] offset 6s))";
     prometheus.until(rate, |rate| rate > 0.5).await;
     let mut wrong = Vec::new();

@@ -1,5 +1,4 @@
-//! What is there to deploy the exporter with: the image, the manifests for Kubernetes, the demo
-//! stack.
+//! Container image, Kubernetes manifests, and the demo stack.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +13,7 @@ use crate::support::exporter::{Exporter, command};
 const BASE: &str = "deploy/kubernetes/base";
 const SHARDED: &str = "deploy/kubernetes/sharded";
 
-/// What a program of the tools says of `arguments`, if it is content.
+/// Returns the output of a program that must succeed.
 fn said(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output();
@@ -32,7 +31,7 @@ fn yaml(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).unwrap()
 }
 
-/// The one resource of that kind among what kustomize makes of a folder.
+/// Returns the only resource of a kind in the output of kustomize.
 fn resource(folder: &str, kind: &str) -> Value {
     let resources = yaml(&said("kubectl", &["kustomize", folder]));
     let mut found = resources.into_iter().filter(|resource| resource["kind"].as_str() == Some(kind));
@@ -58,7 +57,7 @@ fn named<'a>(list: &'a Value, name: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("{list:?} has no {name}"))
 }
 
-/// Whether a selector takes what has these labels.
+/// Whether a selector matches labels.
 fn takes(selector: &Value, labels: &Value) -> bool {
     let selector = selector.as_object().unwrap();
     !selector.is_empty() && selector.iter().all(|(name, value)| labels[name] == *value)
@@ -73,7 +72,7 @@ fn manifests_are_valid() {
         std::fs::write(&file, said("kubectl", &["kustomize", from])).unwrap();
         let said = said("kubernetes-validate", &["--strict", file.to_str().unwrap()]);
         let passed = said.lines().filter(|line| line.contains(" passed for resource ")).count();
-        // Those of the Prometheus Operator are not Kubernetes's own; the tests below look at them.
+        // Resources of the Prometheus Operator are checked below.
         let foreign: Vec<_> = said.lines().filter(|line| line.contains("Couldn't find schema")).collect();
         assert!(passed == 3 && foreign.len() == 2, "{said}");
         for kind in ["kind PrometheusRule ", "kind ServiceMonitor "] {
@@ -88,7 +87,7 @@ fn operator_rules_equal_the_tested_rules() {
     if std::env::var_os("UPDATE").is_some() {
         said("deploy/kubernetes/rules", &[]);
     }
-    // kustomize would sort the keys.
+    // Read from the file, as kustomize sorts keys.
     let copy = yaml(&read("deploy/kubernetes/base/prometheusrule.yaml")).remove(0);
     let same = copy["spec"]["groups"] == rules["groups"] && copy["spec"].as_object().unwrap().len() == 1;
     assert!(same, "base/prometheusrule.yaml is out of date; UPDATE=1 cargo test --test e2e writes it");
@@ -117,14 +116,14 @@ fn pods_are_scraped_under_the_job_of_the_rules() {
     }
 }
 
-/// A pod of a folder, whose files are in `files` and whose Atlas is the simulator.
+/// Pod of a manifest, whose volumes are in `files` and whose Atlas is the simulator.
 struct Pod {
     container: Value,
     files: tempfile::TempDir,
 }
 
 impl Pod {
-    /// Puts the files of the pod's volumes where it expects them, below a folder of ours.
+    /// Writes the files of the volumes below a temporary folder.
     fn of(folder: &str, kind: &str) -> Self {
         let pod = resource(folder, kind)["spec"]["template"]["spec"].clone();
         let files = tempfile::tempdir().unwrap();
@@ -134,7 +133,7 @@ impl Pod {
             std::fs::create_dir_all(&place).unwrap();
             let volume = named(&pod["volumes"], text(&mount["name"]));
             if volume["configMap"].is_null() {
-                // As kubectl makes it by the comment beside the volume.
+                // As kubectl creates it by the comment of the volume.
                 assert_eq!(text(&volume["secret"]["secretName"]), "atlas-backup-exporter");
                 std::fs::write(place.join("client_secret"), SECRET).unwrap();
             } else {
@@ -150,7 +149,7 @@ impl Pod {
         Self { container, files }
     }
 
-    /// Starts what Kubernetes would start; `auto` is the number of the host in its place.
+    /// Starts the command of the pod; the ordinal of the host replaces `auto`.
     async fn start(self, atlas: &str) -> Exporter {
         let mut command = command();
         for argument in texts(&self.container["args"]) {
@@ -195,7 +194,7 @@ async fn pod_command_becomes_ready_and_polls() {
     assert!((1..names.len()).contains(&watched), "{watched}: {}", shard.log());
 }
 
-/// What follows a word at the start of a line of the last stage of `Dockerfile`.
+/// Returns the rest of a line of the last stage of `Dockerfile` by its first word.
 fn instruction(word: &str) -> String {
     let file = read("Dockerfile");
     let stage = file.split("\nFROM scratch\n").nth(1).unwrap();
@@ -215,11 +214,11 @@ fn manifests_use_the_released_image() {
         assert_eq!(instruction("USER"), format!("{user}:{group}"));
         let port = container["ports"][0]["containerPort"].as_i64().unwrap();
         assert_eq!(instruction("EXPOSE"), port.to_string());
-        // It is what the flag's default says.
+        // The default of the flag.
         assert!(
             said(env!("CARGO_BIN_EXE_atlas-backup-exporter"), &["--help"]).contains(&format!(":{port}]"))
         );
-        // What the image does by itself is what Kubernetes has it do.
+        // Kubernetes uses the command of the image.
         assert_eq!(instruction("CMD"), format!("[\"{}\"]", text(&container["args"][0])));
     }
 }
@@ -229,14 +228,14 @@ fn manifests_use_the_released_image() {
 fn demo_stack_mounts_every_file() {
     let compose = yaml(&read("deploy/compose.yaml")).remove(0);
     let services = &compose["services"];
-    // A path inside of a service, as one of ours.
+    // Maps a path in a service to one of the repository.
     let ours = |service: &str, path: &str| -> String {
         let mut found = texts(&services[service]["volumes"]).into_iter().filter_map(|volume| {
             let [from, to, "ro"] = volume.split(':').collect::<Vec<_>>()[..] else {
                 panic!("{volume} is no folder of ours")
             };
             let rest = Path::new(path).strip_prefix(to).ok()?;
-            // A file that is mounted has no rest.
+            // Mounted files have no rest.
             let place = Path::new("deploy").join(from);
             Some(if rest.as_os_str().is_empty() { place } else { place.join(rest) })
         });
@@ -252,7 +251,7 @@ fn demo_stack_mounts_every_file() {
     };
     let checked = said("promtool", &["check", "config", &config("prometheus")]);
     assert!(checked.contains("rules found"), "{checked}");
-    // The same relative path leads to the rules over there.
+    // The same relative path leads to the rules in the container.
     ours("prometheus", "/repository/alerts/atlas-backup-export.rules.yml");
     said("amtool", &["check-config", &config("alertmanager")]);
 
@@ -268,7 +267,7 @@ fn demo_stack_mounts_every_file() {
     let prometheus = yaml(&read(&config("prometheus"))).remove(0);
     let interval = &prometheus["global"]["scrape_interval"];
     assert_eq!(source["datasources"][0]["jsonData"]["timeInterval"], *interval);
-    // One network for all, on which everyone is this machine.
+    // All services are on this machine.
     let exporter = &services["exporter"];
     let published: Vec<_> =
         texts(&exporter["ports"]).iter().map(|port| port.rsplit(':').next().unwrap()).collect();

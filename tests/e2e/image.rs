@@ -1,4 +1,4 @@
-//! What is shipped, where there is nothing else: as in the image that `Dockerfile` makes.
+//! The static binary in an empty root, as in the image of `Dockerfile`.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
@@ -13,25 +13,24 @@ use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::{Exporter, command_of};
 use crate::support::fault_proxy::{FaultProxy, ProxyMode};
 
-/// Of the image: the binary and the certificates of the public authorities, which Debian has in 0.2
-/// MiB.
+/// Maximum size of the image: the binary, and 0.2 MiB of CA certificates.
 const MOST: u64 = (8 << 20) - (1 << 18);
 
-/// A resolver has port 53, and this machine has more addresses than one.
+/// Address of the resolver on port 53, as the loopback has several addresses.
 const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 53, 53, 53);
 
-/// Answers whatever is asked for an address of IPv4 with that of this machine, and that there is
-/// none of IPv6; see RFC 1035.
+/// Answers DNS queries with the loopback address for A records, and without records for AAAA (RFC
+/// 1035).
 fn resolve() {
     let socket = UdpSocket::bind((RESOLVER, 53)).unwrap_or_else(|error| panic!("{RESOLVER}:53: {error}"));
     std::thread::spawn(move || {
         let mut packet = [0; 512];
         while let Ok((length, from)) = socket.recv_from(&mut packet) {
-            // The name ends with a zero; four bytes of type and class follow it.
+            // The name ends with a zero, followed by four bytes of type and class.
             let end = 12 + packet[12..length].iter().position(|byte| *byte == 0).unwrap() + 5;
             let is_ipv4 = packet[end - 4..end - 2] == [0, 1];
             let mut answer = packet[..end].to_vec();
-            // An answer without an error, one question, one record or none.
+            // No error, one question, and at most one record.
             answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_ipv4), 0, 0, 0, 0]);
             if is_ipv4 {
                 answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
@@ -41,8 +40,8 @@ fn resolve() {
     });
 }
 
-/// Where the binary is. A build in here would not be that of a shell: cargo gives variables to
-/// tests by which it and crates tell builds apart.
+/// Returns the path of the static binary, built by a separate cargo: its variables in tests would
+/// change the build.
 pub(crate) async fn built() -> String {
     if let Ok(binary) = std::env::var("SHIPPED") {
         return binary;

@@ -1,10 +1,9 @@
-//! The real Prometheus and the real Alertmanager against the real binary. These tests need Debian's
-//! `prometheus` and `prometheus-alertmanager`, which `tests/run` installs; a plain `cargo test`
-//! skips them.
+//! Tests with Prometheus, Alertmanager and other programs, which `tests/run` installs; a plain
+//! `cargo test` skips them.
 
 #![allow(clippy::unwrap_used, clippy::float_cmp, missing_docs)]
 
-// Each test binary uses a part of it.
+// Each test binary uses a part of the helpers.
 #[allow(dead_code, clippy::cast_precision_loss)]
 #[path = "../support/mod.rs"]
 mod support;
@@ -64,7 +63,7 @@ async fn prometheus_stores_every_sample() {
     let folder = tempfile::tempdir().unwrap();
     let prometheus = Prometheus::start(&demo.url, None, folder.path());
     prometheus.until("up{job=\"atlas-backup-exporter\"}", |up| up == 1.0).await;
-    // One instant, one scrape: what was scraped is what is stored, and nothing stands twice.
+    // All samples of one scrape are stored once.
     prometheus
         .until("scrape_samples_scraped - on() count({__name__=~\"mongodbatlas_.*|process_.*\"})", |missing| {
             missing == 0.0
@@ -86,7 +85,7 @@ async fn prometheus_stores_every_sample() {
             .await,
         Some(1.0)
     );
-    // Three hours of standing still, seen from the first scrape on.
+    // A stall of three hours, visible from the first scrape on.
     let stalled =
         "time() - mongodbatlas_backup_export_last_progress_timestamp_seconds{cluster_name=\"warehouse\"}";
     let stalled = prometheus.value(stalled).await.unwrap();

@@ -19,7 +19,7 @@ use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::{Exporter, command_of};
 use crate::support::fault_proxy::{FOREVER, FaultProxy, ProxyMode, Script, Step};
 
-/// Project and organization whose answers are hostile.
+/// Project and organization with hostile responses.
 const BAD: &str = "65f1c0ffee5eed0000000bad";
 const BAD_ORGANIZATION: &str = "65f1c0ffee5eed0000000d0d";
 
@@ -28,7 +28,7 @@ const HEALTHY: usize = 30;
 /// Documented in SECURITY.md and docs/production.md.
 const MAX_MIB: u64 = 64;
 
-/// The simulator with healthy clusters in one project, and `bad` ones in another.
+/// Starts a simulator with healthy clusters in one project, and `bad` ones in another.
 async fn healthy_and(bad: usize) -> Simulator {
     let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]);
     let mut state = atlas_state([]);
@@ -45,7 +45,7 @@ async fn healthy_and(bad: usize) -> Simulator {
     simulator(state).await
 }
 
-/// Starts the exporter. The kernel ends it if it takes more memory than its group may.
+/// Starts the exporter, which the kernel kills if it exceeds the limit.
 async fn run(binary: &str, setup: &ExporterBuilder, limit: Option<&Cgroup>) -> Exporter {
     let folder = tempfile::tempdir().unwrap();
     setup.write(&folder);
@@ -57,8 +57,8 @@ async fn run(binary: &str, setup: &ExporterBuilder, limit: Option<&Cgroup>) -> E
     Exporter::spawn(command, folder).await
 }
 
-/// The exporter behind a server that answers as `attacks` say; returns the peak in MiB and the
-/// polls of the healthy cluster that has fewest in `time`.
+/// Runs attacks; returns the peak memory in MiB, and the polls per second of the healthy cluster
+/// with the fewest.
 async fn attacked(
     binary: &str,
     attacks: &[&Attack],
@@ -84,7 +84,7 @@ async fn attacked(
     for (path, answers) in paths {
         let count = Arc::new(AtomicUsize::new(0));
         asked.insert(path, (answers.len(), count.clone()));
-        // Several attacks at one path take turns.
+        // Attacks on the same path alternate.
         let script: Script = Arc::new(move |_| {
             let request = count.fetch_add(1, Ordering::Relaxed);
             answers[request % answers.len()](request)
@@ -121,7 +121,7 @@ async fn attacked(
 #[ignore = "prints a table, of the build that MEMORY_EXPORTER names"]
 #[allow(clippy::print_stdout)]
 async fn table() {
-    // It takes six minutes, and the tests below assert the bounds.
+    // Takes six minutes; the tests below assert the limits.
     let Ok(binary) = std::env::var("MEMORY_EXPORTER") else { return };
     let only = std::env::var("MEMORY_ATTACK").unwrap_or_default();
     for attack in ATTACKS.iter().filter(|attack| attack.name.contains(&only)) {
@@ -155,7 +155,7 @@ async fn table() {
 async fn hostile_answers_stay_within_the_documented_memory() {
     let binary = built().await;
     let cgroup = Cgroup::new(MAX_MIB);
-    // Schedules and snapshots are read where the clusters can be listed, and snapshots where the
+    // Schedules and snapshots are only read if clusters can be listed, and snapshots only if the
     // schedule can be read.
     let single = |attack: &Attack| !matches!(attack.answer, Each(_));
     let alone = |attack: &Attack| [CLUSTERS, SNAPSHOTS].contains(&attack.path);
@@ -168,7 +168,7 @@ async fn hostile_answers_stay_within_the_documented_memory() {
     ];
     for round in rounds {
         let mut attacks: Vec<_> = ATTACKS.iter().filter(|attack| round(attack)).collect();
-        // The pages of one listing are of one kind.
+        // All pages of a listing are of the same attack.
         attacks.dedup_by(|one, other| one.path == other.path && !single(one) && !single(other));
         let (peak, polls) = attacked(&binary, &attacks, 1, Duration::from_secs(6), cgroup.as_ref()).await;
         let names: Vec<_> = attacks.iter().map(|attack| attack.name).collect();
@@ -190,10 +190,10 @@ async fn hanging_atlas_stays_within_the_documented_memory() {
 /// Clusters of the exporter while Atlas hangs.
 const MANY: usize = 4_000;
 
-/// Documented for so many.
+/// Documented limit for them, in MiB.
 const MAX_MIB_OF_MANY: u64 = 128;
 
-/// The exporter of so many clusters with as many daily jobs, in projects of four hundred.
+/// Starts an exporter of many clusters with daily jobs, in projects of 400 clusters.
 async fn with_many(
     binary: &str,
     (clusters, jobs): (usize, u32),
@@ -223,8 +223,8 @@ async fn with_many(
     (simulator, exporter)
 }
 
-/// Waits until each of so many clusters has been polled well after `since`, in seconds of Unix
-/// time; returns how long that took.
+/// Waits until every cluster has been polled successfully after `since`, a Unix timestamp; returns
+/// the time.
 async fn all_polled(exporter: &Exporter, clusters: usize, since: f64, patience: Duration) -> Duration {
     let start = Instant::now();
     loop {
@@ -244,8 +244,8 @@ fn now() -> f64 {
     jiff::Timestamp::now().as_duration().as_secs_f64()
 }
 
-/// An exporter of many clusters lives through a time in which Atlas answers nothing; returns the
-/// peak in MiB and the time after it until each cluster has been polled again.
+/// Hangs all requests for `time`; returns the peak memory in MiB, and the time until every cluster
+/// was polled again.
 async fn hang(binary: &str, interval: Duration, time: Duration, limit: Option<&Cgroup>) -> (u64, Duration) {
     let (simulator, exporter) = with_many(binary, (MANY, 1), interval, limit).await;
     all_polled(&exporter, MANY, 0.0, 4 * interval).await;

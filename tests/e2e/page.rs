@@ -10,7 +10,7 @@ use crate::servers::shipped;
 use crate::support::atlas::{PROJECT, atlas_state, simulator};
 use crate::support::builder::ExporterBuilder;
 
-/// What a script in `browser/` says, if it is content.
+/// Runs a script of `browser/`, which must succeed; returns its output.
 pub(crate) async fn browse(script: &str, arguments: &[&str]) -> String {
     let mut browser = Command::new("node");
     browser.current_dir(shipped("")).arg(format!("tests/e2e/browser/{script}")).args(arguments);

@@ -1,5 +1,4 @@
-//! The pages below a path of a reverse proxy: Debian's nginx, as `docs/production.md` configures
-//! it.
+//! Pages below a path of nginx, as `docs/production.md` configures it.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -12,7 +11,7 @@ use crate::demo;
 use crate::page::browse;
 use crate::servers::{eventually, free_port, shipped};
 
-/// The `location` of `docs/production.md`, for an exporter at `upstream`.
+/// Returns the `location` of `docs/production.md`, for an exporter at `upstream`.
 fn location(upstream: &str) -> String {
     let text = std::fs::read_to_string(shipped("docs/production.md")).unwrap();
     let block = text.split("```nginx\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
@@ -20,7 +19,7 @@ fn location(upstream: &str) -> String {
     block.replace("http://127.0.0.1:10027", upstream)
 }
 
-/// nginx with its files in `folder`, in front of `upstream`; and the address of the page behind it.
+/// Starts nginx in front of `upstream`; returns the URL of the page.
 async fn nginx(upstream: &str, folder: &Path) -> (Url, Child) {
     let port = free_port();
     let paths =
@@ -48,7 +47,7 @@ async fn pages_work_below_a_path_of_nginx() {
     let demo = demo().await;
     let folder = tempfile::tempdir().unwrap();
     let (page, _nginx) = nginx(&demo.url, folder.path()).await;
-    // Without its slash the address is nginx's own redirect.
+    // nginx redirects the path without a slash.
     let answer = reqwest::get(page.as_str().trim_end_matches('/')).await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.url()), (200, &page));
     let text = answer.text().await.unwrap();

@@ -1,5 +1,4 @@
-//! The servers around the exporter: Debian's Prometheus and Alertmanager, and a receiver of
-//! notifications.
+//! Prometheus, Alertmanager, and a receiver of notifications.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -14,20 +13,20 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
-/// How long anything may take to come true.
+/// Maximum time until an expected state is reached.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// A file of the repository.
+/// Returns the path of a file of the repository.
 pub(crate) fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// A port that was free a moment ago.
+/// Returns a free port.
 pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Starts a server that keeps its files and its log in `folder`, and returns its address.
+/// Starts a server with files and log in `folder`; returns its URL.
 pub(crate) fn serve(program: &str, folder: &Path, arguments: &[&str]) -> (String, Child) {
     let port = free_port();
     let log = std::fs::File::create(folder.join(format!("{program}.log"))).unwrap();
@@ -44,7 +43,7 @@ pub(crate) fn serve(program: &str, folder: &Path, arguments: &[&str]) -> (String
     (format!("http://127.0.0.1:{port}"), child)
 }
 
-/// Asks until there is an answer.
+/// Repeats a request until there is a result.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut ask: impl FnMut() -> F,
@@ -64,7 +63,7 @@ async fn get(http: &reqwest::Client, url: &str, query: &[(&str, &str)]) -> Optio
     serde_json::from_slice(&answer.bytes().await.ok()?).ok()
 }
 
-/// A Prometheus with the shipped configuration that scrapes and evaluates every second.
+/// Prometheus with the shipped configuration that scrapes and evaluates every second.
 pub(crate) struct Prometheus {
     pub(crate) url: String,
     http: reqwest::Client,
@@ -72,16 +71,15 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes `target`, evaluates the shipped rules, and tells `alertmanager` if there is one.
+    /// Starts a Prometheus that scrapes `target` and sends alerts to `alertmanager`.
     pub(crate) fn start(target: &str, alertmanager: Option<&Alertmanager>, folder: &Path) -> Self {
         let host = |url: &str| format!("'{}'", url.strip_prefix("http://").unwrap());
         let alertmanagers: Vec<_> = alertmanager.iter().map(|known| host(&known.url)).collect();
-        // An evaluation is a second here, so that is all that a `for` of one evaluation needs.
+        // The `for` of one evaluation lasts a second here.
         let rules = std::fs::read_to_string(shipped("alerts/atlas-backup-export.rules.yml")).unwrap();
         std::fs::write(folder.join("rules.yml"), rules.replace("for: 1m\n", "for: 1s\n")).unwrap();
         let mut config = std::fs::read_to_string(shipped("dashboards/provisioning/prometheus.yml")).unwrap();
-        // As Google Managed Prometheus does it, each target has a label that the exporter uses,
-        // too.
+        // A target label that the exporter uses as well, as with Google Managed Prometheus.
         let targets = format!("[{}]\n        labels: {{project_id: of-the-target}}", host(target));
         for (old, new) in [
             ("_interval: 30s", "_interval: 1s"),
@@ -98,12 +96,12 @@ impl Prometheus {
         Self { url, http: reqwest::Client::new(), _child: child }
     }
 
-    /// What an endpoint of the API answers; `None` while nobody does.
+    /// Returns the response of an endpoint; `None` if there is none.
     pub(crate) async fn api(&self, path: &str, query: &[(&str, &str)]) -> Option<Value> {
         get(&self.http, &format!("{}/api/v1/{path}", self.url), query).await
     }
 
-    /// The value of an instant query with one result; `None` while there is none.
+    /// Returns the value of an instant query with one result.
     pub(crate) async fn value(&self, query: &str) -> Option<f64> {
         let answer = self.api("query", &[("query", query)]).await?;
         answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
@@ -115,7 +113,7 @@ impl Prometheus {
     }
 }
 
-/// An Alertmanager with the shipped example, in a hurry.
+/// Alertmanager with the shipped example and short intervals.
 pub(crate) struct Alertmanager {
     pub(crate) url: String,
     http: reqwest::Client,
@@ -123,7 +121,7 @@ pub(crate) struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Notifies `receiver`, in whose place the example has webhooks.
+    /// Starts an Alertmanager that notifies `receiver` instead of the webhooks of the example.
     pub(crate) fn start(receiver: &Receiver, folder: &Path) -> Self {
         let mut config = std::fs::read_to_string(shipped("alerts/alertmanager.example.yml")).unwrap();
         for (old, new) in [
@@ -141,7 +139,7 @@ impl Alertmanager {
         Self { url, http: reqwest::Client::new(), _child: child }
     }
 
-    /// Tells it of alerts as Prometheus does.
+    /// Sends alerts as Prometheus does.
     pub(crate) async fn post(&self, alerts: &Value) {
         let url = format!("{}/api/v2/alerts", self.url);
         let body = alerts.to_string();
@@ -152,20 +150,20 @@ impl Alertmanager {
         eventually("posting alerts", posted).await;
     }
 
-    /// The alerts it has, with their status.
+    /// Returns the alerts with their status.
     pub(crate) async fn alerts(&self) -> Vec<Value> {
         let url = format!("{}/api/v2/alerts", self.url);
         get(&self.http, &url, &[]).await.and_then(|alerts| alerts.as_array().cloned()).unwrap_or_default()
     }
 }
 
-/// Takes what Alertmanager sends.
+/// Receiver of notifications.
 pub(crate) struct Receiver {
     pub(crate) url: String,
     taken: Taken,
 }
 
-/// Messages, each with the path it came to.
+/// Messages with their paths.
 type Taken = Arc<Mutex<Vec<(String, Value)>>>;
 
 impl Receiver {
@@ -182,7 +180,7 @@ impl Receiver {
         Self { url, taken }
     }
 
-    /// Every alert that was sent: to whom, its status, and itself.
+    /// Returns every alert with its receiver and status.
     pub(crate) fn alerts(&self) -> Vec<(String, String, Value)> {
         let taken = self.taken.lock().unwrap();
         let mut alerts = Vec::new();

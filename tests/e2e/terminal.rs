@@ -1,4 +1,4 @@
-//! What a person at a terminal sees: the real binary in one, and the completions in a real shell.
+//! Output in a terminal, and completions in bash.
 
 use atlas_simulator::{Cluster, Fault, FaultKind, Simulator};
 use tokio::process::Command;
@@ -9,7 +9,7 @@ use crate::support::builder::ExporterBuilder;
 
 const EXPORTER: &str = env!("CARGO_BIN_EXE_atlas-backup-exporter");
 
-/// What `check` writes, in a terminal with so many columns or through a pipe.
+/// Returns the output of `check` in a terminal with so many columns, or in a pipe.
 async fn check(simulator: &Simulator, columns: Option<u16>, environment: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     ExporterBuilder::new(simulator).write(&folder);
@@ -64,7 +64,7 @@ async fn check_is_colored_in_terminals_only() {
 #[ignore = "needs bash"]
 async fn bash_completes_commands_flags_and_values() {
     let complete = async |words: &str| {
-        // As bash calls it when someone presses Tab behind the last word.
+        // As called by bash for Tab after the last word.
         let script = format!(
             "source {}; words=({words}); COMP_WORDS=(\"${{words[@]}}\"); COMP_CWORD=$((${{#words[@]}} - 1)); \
              set -- $(complete -p atlas-backup-exporter); while [ \"$1\" != -F ]; do shift; done; \

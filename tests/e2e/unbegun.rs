@@ -1,4 +1,4 @@
-//! Exports that Atlas never begins: there is no job, and yet someone is told.
+//! Exports for which Atlas never creates a job.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::builder::ExporterBuilder;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// The last snapshot that was exported is as old as `age`.
+/// Returns a cluster whose last exported snapshot has this age.
 fn exported(age: Duration) -> Cluster {
     let snapshot = Snapshot::taken(age, "daily");
     let job = Job::of(&snapshot, JobOutcome::Successful);
@@ -52,8 +52,7 @@ async fn missing_export_alerts_until_a_manual_export() {
         async move { eventually(&format!("{alert} of {cluster} is {status}"), look).await }
     };
 
-    // A snapshot of this night, for which there is no job; and an event about another cluster, of
-    // which no job tells anything.
+    // A snapshot of this night without a job, and a failure event of another cluster without a job.
     let snapshot = Snapshot::taken(HOUR * 7, "daily");
     change(&simulator, "forgotten", |forgotten| forgotten.snapshots.push(snapshot.clone()));
     let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some("refused"), Duration::ZERO);
@@ -76,7 +75,7 @@ async fn missing_export_alerts_until_a_manual_export() {
     let jobs = "count(mongodbatlas_backup_export_jobs{state=~\"Failed|Queued|InProgress\"} > 0)";
     assert_eq!(prometheus.value(jobs).await, None, "no job tells of it");
 
-    // Someone exports both by hand.
+    // Both are exported manually.
     change(&simulator, "forgotten", |forgotten| {
         forgotten.jobs.push(Entry::Job(Job::of(&snapshot, JobOutcome::Successful)));
     });

@@ -1,4 +1,4 @@
-//! The systemd units, as far as they can be judged without a systemd that runs.
+//! systemd units, without a running systemd.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::servers::{eventually, free_port, shipped};
 
 const EXPORTER: &str = env!("CARGO_BIN_EXE_atlas-backup-exporter");
 
-/// Of ten; what remains is the network, which an exporter cannot do without.
+/// Maximum exposure of ten; the remainder is the network.
 const MOST_EXPOSED: f64 = 1.5;
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn systemd_unit_is_hardened() {
         .nth(1)
         .and_then(|rest| rest.split(": ").nth(1)?.split(' ').next()?.parse().ok());
     assert!(level.is_some_and(|level: f64| level < MOST_EXPOSED), "{said}");
-    // Nothing that it does not understand.
+    // No unknown settings.
     assert!(!said.contains("Unknown") && !said.contains("ignoring"), "{said}");
 }
 
@@ -42,7 +42,7 @@ async fn systemd_units_are_valid() {
     judge.arg("verify");
     for unit in ["atlas-backup-exporter.service", "atlas-backup-exporter.socket"] {
         let text = std::fs::read_to_string(shipped("deploy/systemd").join(unit)).unwrap();
-        // It looks whether the program is there.
+        // systemd-analyze checks that the program exists.
         let text = text.replace("/usr/local/bin/atlas-backup-exporter", EXPORTER);
         std::fs::write(folder.path().join(unit), text).unwrap();
         judge.arg(folder.path().join(unit));
@@ -59,14 +59,14 @@ async fn systemd_socket_is_served() {
     let folder = tempfile::tempdir().unwrap();
     let mut systemd = Command::new("systemd-socket-activate");
     systemd.current_dir(folder.path()).args(["-l", &address, EXPORTER, "demo", "--web.systemd-socket"]);
-    // It starts the exporter for the first who connects.
+    // Starts the exporter at the first connection.
     let _systemd = systemd.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
     let ask = async || {
         let (mut stream, mut answer) = (TcpStream::connect(&address).await.ok()?, String::new());
         stream.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n").await.ok()?;
         stream.read_to_string(&mut answer).await.ok().map(|_| answer)
     };
-    // An answer that does not come is none.
+    // No response counts as none.
     let answer =
         eventually("an answer", || async { timeout(Duration::from_secs(5), ask()).await.ok()? }).await;
     assert!(answer.starts_with("HTTP/1.0 200 OK"), "{answer}");

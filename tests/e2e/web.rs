@@ -1,5 +1,4 @@
-//! The same web configuration file given to us and to Debian's node exporter: both must answer
-//! alike. And to promtool: both must take it, or refuse it.
+//! Web configuration files, compared with Debian's node exporter and promtool.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -11,10 +10,10 @@ use crate::servers::{eventually, serve};
 use crate::support::certificates::Authority;
 use crate::support::exporter::{Exporter, command};
 
-/// Of the password `secret`.
+/// Hash of `secret`.
 const HASH: &str = "$2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
 
-/// What curl does, with how it is told to.
+/// Request of curl with its options.
 const CLIENTS: [(&str, &[&str]); 14] = [
     ("nobody", &[]),
     ("a wrong password", &["-u", "alice:wrong"]),
@@ -23,7 +22,7 @@ const CLIENTS: [(&str, &[&str]); 14] = [
     ("a stranger", &["-u", "mallory:secret"]),
     ("no Basic", &["-H", "Authorization: Bearer secret"]),
     ("no base64", &["-H", "Authorization: Basic !"]),
-    // OpenSSL's own level would keep it from asking for such an old version.
+    // The default level of OpenSSL refuses such an old version.
     ("TLS 1.1", &["-u", "alice:secret", "--tls-max", "1.1", "--tlsv1.1", "--ciphers", "DEFAULT@SECLEVEL=0"]),
     ("TLS 1.2", &["-u", "alice:secret", "--tls-max", "1.2", "--tlsv1.2"]),
     ("TLS 1.3", &["-u", "alice:secret", "--tlsv1.3"]),
@@ -36,7 +35,7 @@ const CLIENTS: [(&str, &[&str]); 14] = [
     ("the server's certificate", &["-u", "alice:secret", "--cert", "server.pem", "--key", "server-key.pem"]),
 ];
 
-/// Status and the headers that a web configuration may set; or that there is no answer.
+/// Returns the status and the configurable headers, or that there is no response.
 async fn ask(folder: &Path, url: &str, client: &[&str]) -> String {
     let mut curl = Command::new("curl");
     curl.current_dir(folder).args([
@@ -66,7 +65,7 @@ async fn ask(folder: &Path, url: &str, client: &[&str]) -> String {
         ];
         names.iter().any(|name| line.starts_with(name))
     });
-    // The node exporter serves HTTP/2, too, which has no reason phrases.
+    // The node exporter serves HTTP/2 as well, which has no reason phrases.
     let mut lines: Vec<_> = lines
         .into_iter()
         .map(|line| match line.strip_prefix("http/") {
@@ -112,7 +111,7 @@ async fn responses_equal_those_of_node_exporter() {
     for yaml in files {
         let folder = tempfile::tempdir().unwrap();
         certificates(folder.path());
-        // The node exporter has no headers by default.
+        // The node exporter sets no headers by default.
         let headers = "\nhttp_server_config: {headers: {X-Frame-Options: deny, Content-Security-Policy: default-src 'none'}}";
         let yaml = if yaml.contains("http_server_config") { yaml } else { yaml + headers };
         std::fs::write(folder.path().join("web.yml"), &yaml).unwrap();

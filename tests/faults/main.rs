@@ -28,7 +28,7 @@ mod readme;
 mod runner;
 mod scenario;
 mod statuses;
-// Each test binary uses a part of it.
+// Each test binary uses a part of the helpers.
 #[allow(dead_code, clippy::cast_precision_loss)]
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,4 @@
-//! The alert rules, as far as they can be read: that they fit the metrics that are exposed, and
-//! that each has its runbook.
+//! Checks of the alert rules without Prometheus: metrics, labels and runbooks.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::exposed::exposed;
 use crate::promql;
 
-/// What every runbook says.
+/// Sections of every runbook.
 const PARTS: [&str; 4] = ["**Means.**", "**Look at.**", "**Do.**", "**Silence**"];
 
 fn root() -> &'static Path {
@@ -18,12 +17,11 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// A rule, without what is the same for all.
 #[derive(Debug, Default)]
 struct Rule {
     group: String,
     component: String,
-    /// Empty for a record.
+    /// Empty for recording rules.
     alert: String,
     record: String,
     expr: String,
@@ -31,7 +29,7 @@ struct Rule {
     runbook_url: String,
 }
 
-/// The rules, read line by line: the file keeps to one form.
+/// Parses the rules line by line.
 fn rules() -> Vec<Rule> {
     let text = read("alerts/atlas-backup-export.rules.yml");
     let mut rules: Vec<Rule> = Vec::new();
@@ -64,7 +62,7 @@ fn rules() -> Vec<Rule> {
     rules
 }
 
-/// Every alert of the design, and those that were added.
+/// Names of all alerts.
 const ALERTS: [&str; 19] = [
     "AtlasBackupAutoExportDisabled",
     "AtlasBackupAutoExportFailed",
@@ -123,7 +121,7 @@ fn every_metric_and_label_of_a_rule_is_exposed() {
                 continue;
             }
             exposed.labels_of(metric).unwrap_or_else(|error| panic!("{error}: {rule:?}"));
-            // The job's name is the site's.
+            // The name of the job is configurable.
             for m in selector.matchers.iter().filter(|m| m.label != "job") {
                 exposed.fits(metric, m).unwrap_or_else(|error| panic!("{error}: {rule:?}"));
             }
@@ -135,10 +133,10 @@ fn every_metric_and_label_of_a_rule_is_exposed() {
     assert!(seen > 20);
 }
 
-/// The group that others may read: see the head of the file.
+/// Group whose records other groups may read; see the head of the file.
 const VISIBILITY: &str = "atlas-backup-export-visibility";
 
-/// The default limit of Mimir and Grafana Cloud.
+/// Default limit of Mimir and Grafana Cloud.
 const MAX_RULES_PER_GROUP: usize = 20;
 
 #[test]
@@ -156,7 +154,7 @@ fn rule_groups_are_small_and_independent() {
                 assert!(!selector.metric.contains(':'), "{} is not recorded: {rule:?}", selector.metric);
                 continue;
             };
-            // Within a group, rules are evaluated in their order.
+            // Rules of a group are evaluated in order.
             let readable =
                 if rules[place].group == rule.group { place < at } else { rules[place].group == VISIBILITY };
             assert!(readable, "{} must not be read here: {rule:?}", selector.metric);
@@ -164,7 +162,7 @@ fn rule_groups_are_small_and_independent() {
     }
 }
 
-/// An alert is selected by its own name, or by a label.
+/// Whether a selector of alerts has a name or a label.
 #[test]
 fn alerts_are_selected_by_label() {
     for rule in rules() {
@@ -185,19 +183,19 @@ fn alerts_are_selected_by_label() {
     assert!(!inhibitions.contains("alertname =~"), "{inhibitions}");
 }
 
-/// Every file in a folder, however deep.
+/// Returns every file of a folder, recursively.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Target labels such as `project_id` must not rename the exporter's own.
+/// Target labels such as `project_id` must not rename labels of the exporter.
 #[test]
 fn scrape_configurations_keep_the_labels_of_the_exporter() {
     let mut jobs = 0;
     let folders = ["docs", "dashboards", "deploy"].map(|name| files(&root().join(name)));
     for path in folders.concat().into_iter().chain([root().join("README.md")]) {
-        // Images are no text.
+        // Skips binary files such as images.
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
         for job in text.split("- job_name: ").skip(1) {
             let job = job.split("- targets:").next().unwrap();

@@ -1,4 +1,4 @@
-//! Both ways to sign in, their expiry, and refused secrets.
+//! OAuth and HTTP Digest: expiry, and refused secrets.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ async fn expired_token_causes_one_refresh() {
     let exporter = ExporterBuilder::new(&simulator).start().await;
     let scrape = exporter.polled_again(10.0).await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "unauthorized"), Some(1.0));
-    // One at first, one for the doubt that a 401 raises.
+    // One at the start, and one refresh after a 401.
     assert_eq!(token_requests(&simulator), 2);
 }
 
@@ -193,9 +193,9 @@ async fn refused_secret_is_not_retried_until_rotated() {
         .await;
 }
 
-/// The log of an exporter whose secret is this, and the hints of `check`.
+/// Returns the log of an exporter with this secret, and the hints of `check`.
 async fn refused(secret: &str, key: bool) -> (String, String) {
-    // Each has a budget of tokens of its own.
+    // Each simulator has its own rate limit of token requests.
     let simulator = five_clusters().await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("secret"), secret).unwrap();
@@ -242,7 +242,7 @@ async fn refused_secret_that_looks_odd_gets_a_hint() {
     let advice = "compare the id (from config.toml), or create a new secret or key in Atlas; the private key has quotes around it";
     assert!(table.contains(advice), "{table}");
     assert!(!log.contains(PRIVATE_KEY) && !table.contains(PRIVATE_KEY), "{log}{table}");
-    // What is merely wrong looks like nothing.
+    // A wrong secret of the right form gets no hint.
     let (log, table) = refused("mdb_sa_sk_wrong", false).await;
     assert!(
         !log.contains("hint=") && table.contains("create a new secret or key in Atlas\n"),
@@ -258,7 +258,7 @@ async fn digest_nonces_are_reused() {
     simulator.state().requests.clear();
     exporter.polled_again(5.0).await;
     let state = simulator.state();
-    // Up to one request a cluster was under way when the list was cleared.
+    // One request per cluster may have been in progress when the list was cleared.
     assert!(state.requests.len() >= 20, "{:#?}", state.requests);
     assert!(
         state.requests.iter().all(|seen| seen.scheme == "Digest" && seen.status == 200),
@@ -293,7 +293,7 @@ async fn fresh_nonce_declared_stale_is_replaced() {
     simulator.state().sessions.stale_digests = 1;
     let exporter = by_key(&simulator).start().await;
     let scrape = exporter.polled().await;
-    // It was either the listing or the project's name that met it.
+    // The first request was for the listing or for the name of the project.
     assert!(scrape.of("mongodbatlas_backup_export_poll_failures_total").is_empty(), "{scrape:#?}");
     assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains("project=\"payments\""), "{scrape:#?}");
     assert_eq!(simulator.state().sessions.stale_digests, 0);

@@ -1,5 +1,4 @@
-//! What the exporter takes of its machine while Atlas, or what stands between, gives too much and
-//! does not end.
+//! Memory and file descriptors during large responses and many requests.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use crate::support::fault_proxy::{FOREVER, FaultProxy, ProxyMode, Step};
 
 const CLUSTERS: usize = 60;
 
-/// As much as a body may have, or nearly so.
+/// Nearly the maximum size of a body.
 const NEARLY: usize = 15 << 20;
 
 async fn clusters() -> Simulator {
@@ -75,7 +74,7 @@ async fn scraped_anew(exporter: &Exporter) -> std::io::Result<bool> {
 async fn scrapes_are_served_with_few_file_descriptors() {
     let names: Vec<&'static str> = (0..60).map(|number| &*format!("c{number}").leak()).collect();
     let mut state = atlas_state(names.iter().map(|name| (*name, Cluster::default())));
-    // All of them are in flight at once, as far as there are descriptors.
+    // All requests are in flight at once, as far as descriptors allow.
     state.faults = vec![Fault::lasting("/clusters/", FaultKind::Slow(Duration::from_secs(2)))];
     let simulator = simulator(state).await;
     let setup = ExporterBuilder::new(&simulator).set("poll.interval", "1s").project(PROJECT);

@@ -1,9 +1,9 @@
-//! The command line and wrong configurations, as a person meets them.
+//! Command line, and errors of the configuration.
 
 use crate::support::atlas::PROJECT;
 use crate::support::exporter::command;
 
-/// Runs it in a folder with `toml` as its configuration; returns the exit code, standard output and
+/// Runs the exporter with `toml` as its configuration; returns the exit code, standard output and
 /// standard error.
 async fn run(
     toml: Option<&str>,
@@ -89,7 +89,7 @@ async fn misplaced_secret_is_not_in_the_error() {
             "{atlas}: {err}"
         );
     }
-    // What looks like a secret is repeated nowhere, wherever it stands.
+    // A secret is not repeated, whichever key it is the value of.
     let secret = "mdb_sa_sk_hush";
     for toml in [
         format!("atlas = \"{secret}\"{rest}"),
@@ -210,7 +210,7 @@ async fn variables_do_not_cause_panics() {
         ("TMPDIR", "/no/where"),
         ("NOTIFY_SOCKET", "odd"),
     ] {
-        // The runtime is there before the configuration is looked for.
+        // The runtime is created before the configuration is read.
         let (code, _, err) = run(None, &["check"], &[(variable, value)]).await;
         assert_eq!(code, Some(2), "{variable}={value}: {err}");
         assert!(err.starts_with("error: ") && err.lines().count() == 1, "{variable}={value}: {err}");

@@ -1,5 +1,4 @@
-//! How the exporter reaches Atlas: TLS, proxies, names and connections. What goes wrong on the way
-//! is in the matrix.
+//! Connections to Atlas: TLS, proxies, host names and reuse. Faults are in `tests/faults`.
 
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ async fn clusters() -> Simulator {
     simulator(atlas_state(NAMES.map(|name| (name, cluster())))).await
 }
 
-/// An exporter that asks `server`, and trusts whom `bundle` names.
+/// Starts an exporter that sends requests to `server` and trusts `bundle`.
 pub(crate) async fn start(builder: ExporterBuilder, server: &FaultProxy, bundle: &str) -> Exporter {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ca.pem"), bundle).unwrap();
@@ -36,7 +35,7 @@ async fn many_requests_share_few_connections() {
     let exporter = start(ExporterBuilder::new(&simulator), &server, &authority.pem()).await;
     assert!(is_up(&exporter.polled_again(10.0).await));
     let asked = requests(&simulator, "");
-    // Four polls may be under way at once, and readings of discovery and details besides them.
+    // Four polls may be in flight, and requests of discovery and collectors besides.
     let connections = server.accepted();
     assert!(asked >= 44 && connections <= 12, "{connections} connections for {asked} requests");
     exporter.polled_again(10.0).await;
@@ -58,7 +57,7 @@ async fn reload_uses_a_changed_ca_bundle() {
     exporter.signal("HUP");
     exporter.until(is_up).await;
 
-    // What is connected under an authority that is trusted no longer does not go on.
+    // Connections with an authority that is no longer trusted are closed.
     std::fs::write(&bundle, other.pem()).unwrap();
     exporter.signal("HUP");
     exporter.until(|scrape| scrape.value("last_poll_error_info", "a", "reason=\"tls\"") == Some(1.0)).await;
@@ -108,13 +107,13 @@ async fn requests_through_a_proxy_are_encrypted() {
     assert_eq!(server.accepted(), proxy.accepted(), "someone went past the proxy");
     let heard = proxy.received();
     assert!(heard.contains(&format!("CONNECT {} ", server.url().replace("https://", ""))));
-    // Who asks the proxy is for the proxy alone, and what is asked of Atlas is not for it.
+    // Proxy credentials are sent to the proxy only, and Atlas credentials to Atlas only.
     assert!(heard.contains("Basic amFuZTpwYTU1LXcwcmQ="), "{heard}");
     assert!(!heard.contains("Bearer") && !heard.contains("/api/"), "a request is in clear");
     assert!(simulator.state().requests.iter().all(|seen| seen.status == 200));
     exporter.assert_no_secret().await;
 
-    // Neither is it in what is said of a proxy that fails.
+    // Errors of a failing proxy do not contain the password either.
     proxy.set_mode(ProxyMode::Refuse).await;
     exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
     for text in [exporter.log(), exporter.get("/").await.text().await.unwrap()] {
@@ -136,7 +135,7 @@ async fn proxy_of_any_variable_is_used_and_logged() {
         (vec![empty("HTTPS_PROXY"), ("https_proxy", plain.clone())], "CONNECT", &plain),
         (vec![empty("https_proxy"), empty("ALL_PROXY"), ("all_proxy", bare.clone())], "CONNECT", &plain),
         (vec![("ALL_PROXY", plain.clone()), ("NO_PROXY", "127.0.0.1,b.test".to_owned())], "CONNECT", &plain),
-        // Variables of a CGI program mean nothing here.
+        // Variables of CGI programs have no effect.
         (vec![("HTTPS_PROXY", plain.clone()), ("REQUEST_METHOD", "GET".to_owned())], "CONNECT", &plain),
         (vec![("HTTPS_PROXY", format!("jane:a%40b%25%c3%a4@{bare}"))], "Basic amFuZTphQGIlw6Q=", &plain),
         (vec![("HTTPS_PROXY", format!("http://jane:a@b@{bare}"))], "Basic amFuZTphQGI=", &plain),
@@ -235,8 +234,7 @@ async fn proxy_failures_are_named() {
         }
     }
 
-    // A name with so long a part does not resolve anywhere, and no resolver beyond this machine is
-    // asked for it.
+    // A label this long is invalid, so that no resolver is asked.
     let name = format!("http://{}.test:80", "a".repeat(64));
     let setup = ExporterBuilder::new(&simulator).env("HTTPS_PROXY", name);
     let exporter = start(setup, &server, &authority.pem()).await;

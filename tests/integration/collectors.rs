@@ -1,5 +1,4 @@
-//! What the listing of export jobs cannot say: snapshots that nobody exports, failures without a
-//! job, buckets that are gone.
+//! Collectors: snapshots that are not exported, failures without a job, missing buckets.
 
 mod events;
 mod roles;
@@ -22,14 +21,14 @@ const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const FAILED: &str = "CPS_AUTO_EXPORT_FAILED";
 
-/// Daily exports until yesterday, whose snapshot was taken a day ago, and `more` snapshots.
+/// Returns a cluster with exports of two daily snapshots, and `more` snapshots.
 fn cluster(more: impl IntoIterator<Item = Snapshot>) -> Cluster {
     let exported = [DAY * 2, DAY].map(|age| Snapshot::taken(age, "daily"));
     let jobs = exported.each_ref().map(|snapshot| Job::of(snapshot, JobOutcome::Successful));
     Cluster { snapshots: exported.into_iter().chain(more).collect(), ..Cluster::with(jobs) }
 }
 
-/// Collectors read five times a second.
+/// Returns a configuration whose collectors read five times a second.
 fn setup(simulator: &Simulator) -> ExporterBuilder {
     ExporterBuilder::new(simulator).set("discovery.interval", "500ms").set("collectors.interval", "200ms")
 }
@@ -63,7 +62,7 @@ fn up(scrape: &Scrape, detail: &str) -> Option<f64> {
     scrape.0.get(&format!("mongodbatlas_backup_export_collector_success{labels}")).copied()
 }
 
-/// How many requests whose line contains `part` come in a second.
+/// Counts the requests within a second whose first line contains `part`.
 async fn rate(simulator: &Simulator, part: &str) -> usize {
     let before = requests(simulator, part);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -120,7 +119,7 @@ async fn missing_bucket_is_reported_for_each_cluster() {
     assert!(page.contains("export bucket missing: 5f0e5a3b9c1d4e6f8a7b0002"), "{page}");
     change_project(&simulator, |project| project.buckets.clear());
     exporter.until(|scrape| missing(scrape) == [Some(1.0), Some(1.0)]).await;
-    // A list that cannot be read is no list of nothing.
+    // An unreadable list is not an empty list.
     simulator.state().faults.push(Fault::lasting("/exportBuckets", FaultKind::Body("{\"results\":[{}]}")));
     exporter.until(|scrape| up(scrape, "buckets") == Some(0.0)).await;
     exporter.until(|scrape| missing(scrape) == [None, None]).await;
@@ -146,7 +145,7 @@ async fn disabled_collector_is_not_read() {
     let scrape = exporter.polled_again(3.0).await;
     assert_eq!((up(&scrape, "snapshots"), up(&scrape, "events")), (None, None));
     assert_eq!(requests(&simulator, "/snapshots") + requests(&simulator, "/events"), 0);
-    // A reload switches them on at once, and off.
+    // A reload switches collectors on and off at once.
     exporter.reload(&setup(&simulator).without_collectors(&["buckets"]));
     let scrape = exporter
         .until(|scrape| {
@@ -179,7 +178,7 @@ async fn expiry_of_a_secret_is_exposed() {
     exporter.until(|scrape| scrape.0[expiry] == 1_893_542_400.0).await;
     assert_eq!(requests(&simulator, "/api/oauth/token"), 1, "the same account, and the same token");
 
-    // What Atlas tells of secrets that end has neither a date nor an account.
+    // Events about expiring secrets have neither a date nor an account.
     let expiring = format!(
         "mongodbatlas_backup_export_secret_expiring_event_timestamp_seconds{{project_id=\"{PROJECT}\"}}"
     );

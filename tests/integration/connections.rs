@@ -1,4 +1,4 @@
-//! Clients that are slow, many, or not what they should be.
+//! Slow, many, and misbehaving clients.
 
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
@@ -22,11 +22,11 @@ pub(crate) async fn connect(exporter: &Exporter) -> TcpStream {
     TcpStream::connect(address(exporter)).await.unwrap()
 }
 
-/// What comes until the other side hangs up.
+/// Reads until the server closes the connection.
 pub(crate) async fn rest(client: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut answer)).await;
-    // That it is reset is an end, too.
+    // A reset ends the connection, too.
     let _ = read.expect("the connection stays open");
     String::from_utf8(answer).unwrap()
 }
@@ -64,7 +64,7 @@ async fn many_idle_connections_do_not_block_requests() {
         client.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
         assert!(rest(&mut client).await.starts_with("HTTP/1.1 200 OK"));
     }
-    // Long before anybody's time is over.
+    // Well before any timeout.
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     let scrape = exporter.scrape().await;
     assert_eq!(scrape.up("prod"), Some(1.0));
@@ -88,7 +88,7 @@ async fn many_connections_leave_descriptors_for_atlas() {
         client.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         crowd.push(client);
     }
-    // Polls go on, and whoever scrapes is answered.
+    // Polls and scrapes continue.
     let polls = |scrape: &Scrape| -> f64 {
         scrape.of("mongodbatlas_backup_export_polls_total").iter().map(|(_, value)| value).sum()
     };
@@ -114,7 +114,7 @@ async fn malformed_requests_are_rejected() {
         ("POST /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(), "405"),
         ("DELETE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(), "405"),
         ("GET /-/nothing HTTP/1.0\r\n\r\n".to_owned(), "404"),
-        // A body that nobody waits for.
+        // A body that is not read.
         (
             "POST /-/reload HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 99999999999\r\n\r\n"
                 .to_owned(),
@@ -127,15 +127,15 @@ async fn malformed_requests_are_rejected() {
         let line = answer.lines().next().unwrap_or_default();
         assert_eq!(line.split(' ').nth(1), Some(status), "{}: {line}", &request[..request.len().min(60)]);
     }
-    // The first bytes of a handshake, where no TLS is spoken.
+    // The beginning of a TLS handshake on a plain HTTP port.
     let mut client = connect(&exporter).await;
     client.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]).await.unwrap();
     assert!(rest(&mut client).await.starts_with("HTTP/1.1 400"));
     assert_eq!(exporter.polled().await.up("prod"), Some(1.0));
 }
 
-/// An exporter with so much to tell that no socket takes all of it, and two clients that do not
-/// read what they have asked for.
+/// Starts an exporter whose responses exceed the socket buffers, with two clients that do not read
+/// theirs.
 pub(crate) async fn with_clients_that_do_not_read(flags: &[&str]) -> (Simulator, Exporter, Vec<TcpStream>) {
     let one_success = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]);
     let mut state = atlas_state([("prod", one_success())]);
@@ -158,7 +158,7 @@ pub(crate) async fn with_clients_that_do_not_read(flags: &[&str]) -> (Simulator,
         socket.set_recv_buffer_size(4096).unwrap();
         let mut client = socket.connect(address(&exporter).parse().unwrap()).await.unwrap();
         client.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-        // Its answer has begun.
+        // The response has started.
         client.read_exact(&mut [0; 100]).await.unwrap();
         clients.push(client);
     }
@@ -189,8 +189,7 @@ async fn excess_scrapes_get_503() {
 async fn systemd_sockets_are_served() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // As systemd starts it: the socket is the third descriptor, and the id that of the process.
-    // What is no address is never looked at.
+    // As started by systemd: the socket is descriptor 3, and `LISTEN_PID` is the process.
     let script =
         "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" demo --web.systemd-socket";
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,4 @@
-//! The Grafana dashboards: what they may ask of Prometheus, and that they fit the metrics that are
-//! exposed.
+//! Grafana dashboards: rules for their queries, and existence of their metrics.
 
 mod lint;
 
@@ -9,7 +8,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Stands for `$__rate_interval`: no other range has this length.
+/// Replacement of `$__rate_interval`, which no other range equals.
 const RATE_INTERVAL: &str = "11m13s";
 
 #[derive(Debug)]
@@ -23,7 +22,7 @@ struct Dashboard {
 struct Query<'a> {
     panel: &'a str,
     target: &'a Value,
-    /// With the variables that stand for a length of time replaced.
+    /// Replaces the variables that are durations.
     text: String,
 }
 
@@ -51,7 +50,7 @@ fn dashboards() -> Vec<Dashboard> {
 }
 
 impl Dashboard {
-    /// Every panel, rows included, wherever it is kept.
+    /// Returns every panel, with rows and the panels in them.
     fn everything(&self) -> Vec<&Value> {
         let top = self.json["panels"].as_array().unwrap();
         top.iter()
@@ -59,7 +58,7 @@ impl Dashboard {
             .collect()
     }
 
-    /// Every panel that shows something.
+    /// Returns every panel except rows.
     fn panels(&self) -> Vec<&Value> {
         self.everything().into_iter().filter(|panel| panel["type"] != "row").collect()
     }
@@ -85,8 +84,7 @@ fn title(panel: &Value) -> &str {
     panel["title"].as_str().unwrap_or_default()
 }
 
-/// Variables within quotes are valid `PromQL` as they are; those in place of a length of time are
-/// not.
+/// Variables within quotes are valid `PromQL`; variables in place of a duration are not.
 fn timeless(query: &str) -> String {
     query.replace("$__rate_interval", RATE_INTERVAL).replace("$__range", "7d")
 }
@@ -122,8 +120,7 @@ fn every_metric_label_and_state_of_a_query_is_exposed() {
     }
 }
 
-/// Two exporters of one cluster must not count or show it twice, and a dead one must not leave a 0
-/// behind.
+/// Two exporters must not count a cluster twice, and a dead one must not leave a 0.
 #[test]
 fn queries_aggregate_over_exporters() {
     let exposed = exposed();
@@ -142,7 +139,7 @@ fn queries_aggregate_over_exporters() {
                         (if dashboard.uid.ends_with("cluster") { "=" } else { "=~" }, format!("${variable}"));
                     !exposed.labels[&selector.metric].contains(label) || selector.matches(label, op, &value)
                 });
-                // The budget and the discovery of a project are shown on the overview only.
+                // Quota and discovery of projects are only shown on the overview.
                 assert_eq!(picks, [true, true], "{}: {} forgets a variable", query.panel, selector.metric);
                 assert!(!selector.moved, "{}: {} is not of the time shown", query.panel, selector.metric);
             }
@@ -180,7 +177,7 @@ fn panels_have_unique_ids_and_positions() {
     }
 }
 
-/// The names in `$name`, `${name}`, `${name:format}` and `${name.field}`.
+/// Returns the names in `$name`, `${name}`, `${name:format}` and `${name.field}`.
 fn variables_in(text: &str) -> BTreeSet<String> {
     let word =
         |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
@@ -192,7 +189,7 @@ fn variables_in(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn variables_are_defined_and_used() {
-    // `__all` is the value of All.
+    // `__all` is the value of "All".
     let own = ["__rate_interval", "__range", "__all", "__data", "__field", "__value", "__url_time_range"];
     for dashboard in dashboards() {
         let defined: BTreeSet<_> =

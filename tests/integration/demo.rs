@@ -1,4 +1,4 @@
-//! The first thing that anyone runs.
+//! The demo.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ async fn demo_needs_no_certificates_and_no_proxy() {
     let exporter = Exporter::spawn(demo, folder).await;
     let scrape = exporter.polled().await;
     assert_eq!(scrape.up("prod-eu"), Some(1.0), "{}", exporter.log());
-    // A configuration that happens to lie there is none of the demo's.
+    // The demo ignores a configuration file in its folder.
     let real = "[atlas]\nbase_url = \"http://127.0.0.1:9\"\n[atlas.service_account]\nclient_id = \"a\"\nclient_secret = \"b\"\n[[projects]]\nid = \"32b6e34b3d91647abb20e7b8\"\n";
     std::fs::write(exporter.folder.path().join("config.toml"), real).unwrap();
     exporter.signal("HUP");

@@ -1,4 +1,4 @@
-//! What is found by itself, what is left out, and what a failed discovery changes: nothing.
+//! Discovery of projects and clusters, and failures of it.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn cluster() -> Cluster {
     Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)])
 }
 
-/// All of a project, discovered three times a second.
+/// Polls a whole project, with discovery three times a second.
 fn all_of_project(setup: ExporterBuilder) -> ExporterBuilder {
     watching(setup, format!("[[projects]]\nid = \"{PROJECT}\"\n"))
 }
@@ -175,7 +175,7 @@ async fn clusters_and_projects_are_added_and_removed() {
     let exporter = all_of_organization(ExporterBuilder::new(&simulator)).start().await;
     let before = exporter.ready().await;
     assert_eq!(names(&before), ["goes", "stays"]);
-    // Time for another poll: what comes and goes may be found sooner than that.
+    // Time for another poll, as changes may be discovered sooner.
     tokio::time::sleep(Duration::from_millis(400)).await;
     {
         let mut state = simulator.state();
@@ -192,12 +192,12 @@ async fn clusters_and_projects_are_added_and_removed() {
     let asked = requests(&simulator, "/goes/");
     tokio::time::sleep(Duration::from_millis(900)).await;
     assert_eq!(requests(&simulator, "/goes/"), asked, "neither for its exports nor for its schedule");
-    // Backups are switched off: no longer a cluster that can be exported.
+    // A cluster without cloud backup is excluded.
     simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("new").unwrap().backup_disabled =
         true;
     let off = exporter.until(|scrape| names(scrape) == ["stays", "warehouse"]).await;
     assert_eq!(left_out(&off, "backup_disabled"), Some(1.0));
-    // The project leaves with all that is in it.
+    // A project is removed with its clusters.
     simulator.state().projects.remove(PROJECT);
     let gone = exporter.until(|scrape| names(scrape) == ["warehouse"]).await;
     assert!(!gone.0.keys().any(|series| series.contains(PROJECT)), "{gone:#?}");
@@ -253,12 +253,11 @@ async fn failed_discovery_keeps_the_last_state() {
         ["the project's name and clusters", "the cluster's backup schedule", "the organization's projects"]
     {
         let said = log.matches(&format!("failed to refresh {what}; keeping the last known state")).count();
-        // Once for each outage and reason, however often it is tried.
+        // Once for each outage and reason.
         assert!((1..=3).contains(&said), "{what}, {said} times: {log}");
         assert!(log.contains(&format!("{what} can be read again")), "{what}: {log}");
     }
-    // A listing that cannot be read from the first time on: the names that are configured are
-    // watched all the same.
+    // Configured names are polled if the listing can never be read.
     simulator.state().faults = vec![Fault::lasting("/clusters$", refused())];
     let scrape = ExporterBuilder::new(&simulator)
         .targets(format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\", \"b*\"]\n"))
@@ -347,7 +346,7 @@ async fn schedule_sets_the_expected_interval() {
     let log = exporter.log();
     let unknown: Vec<_> = log.lines().filter(|line| line.contains("does not know")).collect();
     assert!(unknown.len() == 1 && unknown[0].contains("fortnightly"), "{log}");
-    // What someone changes is seen at the next discovery.
+    // The next discovery reads changes.
     simulator
         .state()
         .projects
@@ -431,7 +430,7 @@ async fn invalid_entry_of_a_listing_is_skipped() {
     let simulator = simulator(atlas_state([("a", cluster()), ("b", cluster()), ("new", cluster())])).await;
     let exporter = all_of_organization(ExporterBuilder::new(&simulator)).start().await;
     exporter.ready().await;
-    // "b" has become unreadable, and "c" has come.
+    // "b" has become unreadable, and "c" is new.
     add_cluster(&simulator, "c", cluster());
     let odd =
         r#"{"results":[{"name":"a","createDate":"soon"},{"paused":"who knows"},{"name":".."},{"name":"c"}]}"#;

@@ -18,8 +18,8 @@ fn cluster() -> Cluster {
     Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)])
 }
 
-/// `payments` with `prod`, `test-a` and `test-free`; `sandbox-1` with `play`; `analytics` with
-/// `warehouse`.
+/// Returns `payments` with `prod`, `test-a` and `test-free`; `sandbox-1` with `play`; `analytics`
+/// with `warehouse`.
 async fn three_projects() -> Simulator {
     let mut state = atlas_state([
         ("prod", cluster()),
@@ -56,7 +56,7 @@ fn left_out(scrape: &Scrape, reason: &str) -> Option<f64> {
     scrape.0.get(&format!("{name}{{project_id=\"{PROJECT}\",reason=\"{reason}\"}}")).copied()
 }
 
-/// Waits until the log has a line with all `parts`; there is one such line.
+/// Waits for the only line of the log with all `parts`.
 async fn says(exporter: &Exporter, parts: &[&str]) {
     exporter.until(|_| parts.iter().all(|part| exporter.log().contains(part))).await;
     let log = exporter.log();
@@ -121,7 +121,7 @@ async fn pattern_does_not_exclude_a_project_of_unknown_name() {
     let exporter = watching(&simulator, &organization(&keys)).start().await;
     exporter.ready().await;
     assert_eq!(names(&exporter.polled().await), ["play"], "the id holds, and the pattern does not");
-    // The name becomes known, and is remembered while it cannot be read again.
+    // A known name is kept while it cannot be read.
     simulator.state().faults.clear();
     exporter.until(|scrape| names(scrape).is_empty()).await;
     let asked = requests(&simulator, "/orgs/");
@@ -134,7 +134,7 @@ async fn pattern_does_not_exclude_a_project_of_unknown_name() {
 async fn exclusion_that_matches_nothing_is_a_warning() {
     let simulator = three_projects().await;
     let own = format!("[[projects]]\nid = \"{ANALYTICS}\"\nexclude_clusters = [\"none-*\"]\n");
-    // Only one project of the organization has a match for play: that is enough.
+    // One project with a match for `play` is enough.
     let keys = "exclude_projects = [\"sandbx-*\"]\nexclude_clusters = [\"play\", \"warehouse\"]";
     let setup = watching(&simulator, &(own + &organization(keys)));
     let (code, table) = check(&setup).await;

@@ -1,10 +1,10 @@
-//! What the exporter exposes, as the golden exposition shows it: what a query may name.
+//! Metrics and labels of the golden file, which queries may use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::promql::{self, Matcher};
 
-/// Series that Prometheus itself makes for a target.
+/// Series that Prometheus adds for each target.
 const SCRAPE_SERIES: [&str; 5] = [
     "up",
     "scrape_duration_seconds",
@@ -12,14 +12,13 @@ const SCRAPE_SERIES: [&str; 5] = [
     "scrape_samples_post_metric_relabeling",
     "scrape_series_added",
 ];
-/// Labels that Prometheus puts on every series of a target.
+/// Labels that Prometheus adds to every series of a target.
 const TARGET_LABELS: [&str; 2] = ["job", "instance"];
-/// The golden exposition leaves out the labels of this one, which change with every build.
+/// Metric whose labels change with every build and are not in the golden file.
 const BUILD_INFO: (&str, [&str; 3]) =
     ("mongodbatlas_backup_exporter_build_info", ["version", "revision", "rustversion"]);
 
-/// Every metric of the golden exposition with its labels and their values; counters and histograms
-/// by suffix.
+/// Labels and their values by metric; counters and histograms with their suffixes.
 pub(crate) struct Exposed {
     pub(crate) labels: BTreeMap<String, BTreeSet<String>>,
     values: BTreeSet<(String, String)>,
@@ -27,12 +26,12 @@ pub(crate) struct Exposed {
 }
 
 impl Exposed {
-    /// The labels of a metric, or that there is no such metric.
+    /// Returns the labels of a metric, or an error.
     pub(crate) fn labels_of(&self, metric: &str) -> Result<&BTreeSet<String>, String> {
         self.labels.get(metric).ok_or_else(|| format!("{metric} is not exposed"))
     }
 
-    /// Whether a metric has the label of a matcher, and ever the value, unless that is a variable.
+    /// Whether a metric can have the label and the value of a matcher.
     pub(crate) fn fits(&self, metric: &str, m: &Matcher) -> Result<(), String> {
         if !self.labels_of(metric)?.contains(&m.label) {
             return Err(format!("{metric} has no {}", m.label));

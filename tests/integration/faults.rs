@@ -1,5 +1,4 @@
-//! Faults that pass, that are final, and that are told apart. What must hold of each is in the
-//! matrix.
+//! Transient and final errors. Faults are in `tests/faults`.
 
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ async fn redirects_and_final_errors_are_not_retried() {
     let simulator = simulator(state).await;
     let scrape = ExporterBuilder::new(&simulator).start().await.polled_again(3.0).await;
     for name in ["redirected", "deleted"] {
-        // The last one may be under way.
+        // The last request may be in progress.
         let polls = scrape.value("polls_total", name, "").unwrap() as usize;
         let asked = requests(&simulator, &exports(name));
         assert!((polls..=polls + 1).contains(&asked), "{name}: {asked} requests in {polls} polls");
@@ -100,7 +99,7 @@ async fn retry_after_may_be_a_date() {
         .polled()
         .await;
     assert_eq!(scrape.up("prod"), Some(1.0));
-    // The date has no parts of a second, and half a second comes on top.
+    // The date has full seconds, and half a second is added.
     let waited = scrape.value("last_poll_duration_seconds", "prod", "").unwrap();
     assert!((1.9..6.5).contains(&waited), "{waited}");
 }

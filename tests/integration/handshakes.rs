@@ -1,4 +1,4 @@
-//! Clients of TLS that do what no library would let them do.
+//! TLS clients that break the protocol.
 
 use std::io;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS
 
 const VERIFIED: &str = "client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert";
 
-/// Shows a certificate, and signs with a key, whether it is that of the certificate or not.
+/// Presents a certificate and signs with any key.
 #[derive(Debug)]
 struct Shown(Arc<CertifiedKey>);
 
@@ -40,7 +40,7 @@ impl ResolvesClientCert for Shown {
     }
 }
 
-/// A client that shows `certificate` and signs with `key`; sessions are remembered.
+/// Returns a client that presents `certificate`, signs with `key`, and caches sessions.
 fn client(
     authority: &Authority,
     certificate: &Issued,
@@ -62,7 +62,7 @@ fn client(
     Arc::new(config)
 }
 
-/// How the handshake went, if there was an answer.
+/// Sends a request; returns the kind of the handshake.
 async fn ask(exporter: &Exporter, client: &Arc<ClientConfig>) -> io::Result<HandshakeKind> {
     let name = ServerName::try_from("localhost").unwrap();
     let mut stream = TlsConnector::from(client.clone()).connect(name, connect(exporter).await).await?;
@@ -75,7 +75,7 @@ async fn ask(exporter: &Exporter, client: &Arc<ClientConfig>) -> io::Result<Hand
 
 #[tokio::test]
 async fn half_closed_client_gets_the_whole_response() {
-    // What takes a while: the password is `secret`.
+    // The hash of `secret`, which takes a while to verify.
     let user = "basic_auth_users: {alice: $2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK}\n";
     let authority = Authority::new("ours");
     let own = authority.client("prometheus.example");
@@ -139,7 +139,7 @@ async fn certificate_of_another_key_is_rejected() {
 async fn client_certificates_are_verified_on_each_connection() {
     let authority = Authority::new("ours");
     let good = authority.client("prometheus.example");
-    // Nothing is lost where no certificate is asked for.
+    // Sessions are resumed where no certificate is required.
     for (rest, again) in [
         (VERIFIED, HandshakeKind::Full),
         ("client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.pem", HandshakeKind::Full),

@@ -1,4 +1,4 @@
-//! A long listing is read on its first page, as long as that says what the whole would.
+//! Incremental listing: only the first page is read while it suffices.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const DAY: Duration = Duration::from_hours(24);
 const FULL: &str = "/backup/exports?itemsPerPage=500";
 const HEAD: &str = "/backup/exports?itemsPerPage=100&pageNum=1";
 
-/// So many daily jobs, of which one in ten failed.
+/// Returns daily jobs, of which one in ten failed.
 fn history(days: u32) -> Cluster {
     let end = |day| {
         if day % 10 == 0 { JobOutcome::Failed("E".to_owned(), String::new()) } else { JobOutcome::Successful }
@@ -91,12 +91,12 @@ async fn changes_on_the_first_page_need_no_full_listing() {
 async fn changes_behind_it_cause_a_full_listing() {
     let (simulator, exporter) = start(history(1200)).await;
     exporter.polled_again(2.0).await;
-    // Atlas forgets the oldest job, which failed.
+    // Atlas deletes the oldest job, which failed.
     change(&simulator, |cluster| drop(cluster.jobs.pop()));
     let scrape = exporter.polled_again(2.0).await;
     assert_eq!(jobs(&scrape), (Some(1080.0), Some(119.0)));
     assert_eq!((requests(&simulator, FULL), own(&scrape, "full_listings_total")), (6, 2.0));
-    // Then the order changes, and with it the way to read it.
+    // A changed order causes full listings.
     change(&simulator, |cluster| cluster.order = Order::OldestFirst);
     exporter.polled_again(4.0).await;
     let heads = requests(&simulator, HEAD);

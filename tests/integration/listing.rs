@@ -1,4 +1,4 @@
-//! What stands in the listing stands in the figures.
+//! Figures of listings of export jobs.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ async fn unusual_clusters_have_the_right_figures() {
     assert_eq!(scrape.latest_state("odd"), Some("Unknown"));
     assert_eq!(scrape.value("latest_job_created_timestamp_seconds", "odd", ""), Some(1_767_225_600.25));
     assert_eq!(scrape.value("latest_job_collections", "odd", ""), None);
-    // The stuck job has not moved, however often it was polled.
+    // The stuck job has made no progress.
     let later = exporter.polled_again(3.0).await;
     assert_eq!(later.value("last_progress_timestamp_seconds", "stuck", ""), Some(created(&stuck)));
 }
@@ -150,7 +150,7 @@ async fn job_states_are_followed() {
     assert_eq!(recovered.value("latest_failure_info", "prod", ""), None);
 }
 
-/// 1,203 daily jobs: the newest failed, those before it succeeded.
+/// Returns 1,203 daily jobs: the newest failed, the others succeeded.
 fn long_history() -> Vec<Job> {
     let job = |days: u32| {
         Job::ended(HOUR * 24 * days, if days == 1 { failed("E") } else { JobOutcome::Successful })

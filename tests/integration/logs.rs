@@ -1,4 +1,4 @@
-//! One line an event, the reason of a failed job once, and no secret ever.
+//! Logs: one line per event, and no secrets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use crate::support::fault_proxy::{FaultProxy, ProxyMode, Step};
 
 const MESSAGE: &str = "access \"denied\" isn't\nby the bucket\u{7} policy = nobody";
 
-/// The same as it is shown: one line, and nothing hidden.
+/// The message as logged: one line without control characters.
 const SHOWN: &str = "access \"denied\" isn't by the bucket\\u{7} policy = nobody";
 
 fn failing() -> Cluster {
@@ -89,7 +89,7 @@ async fn failed_jobs_have_a_bounded_log() {
         let longest = log.lines().map(str::len).max().unwrap();
         assert!(longest < 9 * 1024 && log.len() < 300 * 1024, "{longest} of {} bytes", log.len());
         let failed = log.lines().filter(|line| line.contains("does not retry")).count();
-        // One a job, and then one in three minutes.
+        // One line for each job at first, and then one in three minutes.
         assert!((20..25).contains(&failed), "{failed}: {}", &log[..3000.min(log.len())]);
         let line = log.lines().find(|line| line.contains("suppressed repeated log lines"));
         let line = line.unwrap_or_else(|| panic!("nothing says so: {log}"));
@@ -144,7 +144,7 @@ async fn varying_errors_have_a_bounded_log() {
 async fn restart_does_not_log_old_or_resolved_failures() {
     let job = |hours, end| Job::ended(Duration::from_hours(hours), end);
     let failed = |hours, code: &str| job(hours, JobOutcome::Failed(code.to_owned(), MESSAGE.to_owned()));
-    // Asked for more than a day ago, but it failed within the last.
+    // Created more than a day ago, and failed within the last day.
     let late = Job { running: Duration::from_hours(20), ..failed(30, "LATE") };
     let simulator = simulator(atlas_state([
         ("resolved", Cluster::with([failed(5, "RESOLVED"), job(3, JobOutcome::Successful)])),
@@ -176,7 +176,7 @@ async fn event_without_a_job_is_logged_once() {
     ]))
     .await;
     for (cluster, age) in [("alone", 2), ("jobless", 3), ("with-job", 1), ("resolved", 4), ("old", 26)] {
-        // The job of `with-job` failed twenty-one minutes after it was asked for.
+        // The job of `with-job` failed 21 minutes after its creation.
         let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some(cluster), hour * age + hour / 2);
         simulator.state().projects.get_mut(PROJECT).unwrap().events.push(event);
     }
@@ -251,7 +251,7 @@ async fn sunset_is_logged_once_for_each_resource() {
     let resources = ["clusters", "events", "export_buckets", "exports", "project", "schedule", "snapshots"];
     let logged = |resource: &str| exporter.log().matches(&format!(" resource={resource} ")).count();
     exporter.until(|_| resources.iter().all(|resource| logged(resource) > 0)).await;
-    // A date that moves within the day is no news.
+    // A change of the date within a day is not logged.
     simulator.state().headers[0].1 = "Fri, 1 Jan 2027 00:00:00 GMT".to_owned();
     exporter.polled_again(5.0).await;
     for resource in resources {
@@ -287,7 +287,7 @@ async fn outage_is_logged_at_its_start_and_end() {
     assert_eq!(exporter.log().matches("can be polled again").count(), 1, "{}", exporter.log());
 }
 
-/// Go's logfmt, in short: keys, and values that are bare or JSON strings.
+/// Parses logfmt: keys, and values that are bare or JSON strings.
 fn parse_logfmt(line: &str) -> Vec<(String, String)> {
     let (mut fields, mut rest) = (Vec::new(), line);
     while !rest.is_empty() {

@@ -1,6 +1,6 @@
-//! The real binary over real sockets, against the simulator.
+//! The binary over real sockets, against the simulator.
 
-// A test that cannot go on should panic, and figures are compared to the bit.
+// Tests may panic, and compare figures exactly.
 #![allow(
     clippy::unwrap_used,
     clippy::float_cmp,
@@ -42,7 +42,7 @@ mod simulator;
 mod size;
 mod status;
 mod supply;
-// Each test binary uses a part of it.
+// Each test binary uses a part of the helpers.
 #[allow(dead_code, clippy::cast_precision_loss)]
 #[path = "../support/mod.rs"]
 mod support;

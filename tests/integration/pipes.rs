@@ -11,10 +11,10 @@ use crate::support::atlas::{atlas_state, exports, requests, simulator};
 use crate::support::builder::ExporterBuilder;
 use crate::support::scrape::Scrape;
 
-/// Longest time for anything.
+/// Maximum time until an expected state is reached.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A process, its pipes and its folder.
+/// Process with its pipes and its folder.
 struct Piped {
     child: Child,
     address: String,
@@ -24,7 +24,7 @@ struct Piped {
 const FILL_ERROR: &str = "head -c 65536 /dev/zero >&2;";
 const FILL_BOTH: &str = "head -c 65536 /dev/zero; head -c 65536 /dev/zero >&2;";
 
-/// Starts the exporter in a shell that does `first` before, with its pipes.
+/// Starts the exporter from a shell that runs `first`, with pipes.
 fn start(simulator: &Simulator, first: &str, arguments: &[&str]) -> Piped {
     let folder = tempfile::tempdir().unwrap();
     ExporterBuilder::new(simulator).write(&folder);
@@ -73,7 +73,7 @@ impl Piped {
         assert!(kill.unwrap().success());
     }
 
-    /// The exit code, long before the grace period of systemd or Kubernetes is over.
+    /// Returns the exit code, well before the grace period of systemd or Kubernetes.
     async fn exit(&mut self) -> Option<i32> {
         timeout(Duration::from_secs(10), self.child.wait()).await.expect("it ends").unwrap().code()
     }
@@ -119,7 +119,7 @@ async fn unread_output_does_not_prevent_exit() {
                 }
             };
             timeout(PATIENCE, asked).await.unwrap();
-            // Soon after the last answer it begins to write.
+            // Writing starts soon after the last response.
             tokio::time::sleep(Duration::from_millis(300)).await;
             assert_eq!(exporter.child.try_wait().unwrap(), None, "{arguments:?}: nothing was written");
             exporter.signal(signal);

@@ -19,8 +19,7 @@ use crate::support::scrape::Scrape;
 const OTHER: &str = "32b6e34b3d91647abb20e7b9";
 const UNKNOWN: &str = "32b6e34b3d91647abb20e7bf";
 
-/// Runs it with the configuration of `setup`; returns the exit code, standard output and standard
-/// error.
+/// Runs the exporter; returns the exit code, standard output and standard error.
 async fn run(setup: &ExporterBuilder, arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = setup.run(arguments).await;
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -29,7 +28,7 @@ async fn run(setup: &ExporterBuilder, arguments: &[&str]) -> (Option<i32>, Strin
     (output.status.code(), out, err)
 }
 
-/// The line of the table for a cluster, or for a project, with its cells.
+/// Returns the line of the table for a cluster or a project.
 fn line<'a>(table: &'a str, start: &str, cluster: &str) -> &'a str {
     let of_cluster = |line: &&str| {
         let line = line.trim_start();
@@ -275,8 +274,7 @@ async fn check_reports_access_of_collectors() {
     );
     let (_, json) = checked(off).await;
     assert_eq!(row(&json), None);
-    // A list of which an entry cannot be read cannot be read; and a sharded cluster has a list of
-    // its own.
+    // A list with an unreadable entry is unreadable. Sharded clusters have another list.
     simulator.state().accounts[0].denied.clear();
     simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().shards = 3;
     let odd = FaultKind::Body("{\"results\":[{}]}");
@@ -286,7 +284,7 @@ async fn check_reports_access_of_collectors() {
     assert_eq!(row(&json).unwrap()["details"], details);
     simulator.state().faults.clear();
     simulator.state().accounts[0].denied = vec!["events".to_owned(), "exportBuckets".to_owned()];
-    // Without a cluster that Atlas exports by itself there are no snapshots to try.
+    // There are no snapshots to read without a cluster with automatic export.
     let off = Schedule { auto_export: false, ..Schedule::default() };
     simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().schedule = off;
     let (_, json) = checked(&[]).await;

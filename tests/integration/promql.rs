@@ -1,11 +1,11 @@
-//! What the tests of dashboards and rules ask of a query to Prometheus.
+//! Parts of `PromQL` queries that the tests of dashboards and rules check.
 
 use promql_parser::label::{MatchOp, Matchers};
 use promql_parser::parser::{self, Expr, VectorSelector};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// One matcher of a selector, as written: `job`, `=~`, `$job`.
+/// Matcher of a selector: `job`, `=~`, `$job`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Matcher {
     pub(crate) label: String,
@@ -13,19 +13,19 @@ pub(crate) struct Matcher {
     pub(crate) value: String,
 }
 
-/// One selector of a query, with what stands around it.
+/// Selector of a query, with its context.
 #[derive(Debug)]
 pub(crate) struct Selector {
-    /// Empty where the metric is not named.
+    /// Empty without a name.
     pub(crate) metric: String,
     pub(crate) matchers: Vec<Matcher>,
-    /// The range in brackets, if it is a range selector.
+    /// Range of a range selector.
     pub(crate) range: Option<Duration>,
-    /// The function that takes it as an argument, with nothing in between.
+    /// Function whose direct argument it is.
     pub(crate) function: Option<&'static str>,
-    /// Within an aggregation, however far out.
+    /// Whether it is within an aggregation.
     pub(crate) aggregated: bool,
-    /// With `offset` or `@`.
+    /// Whether it has `offset` or `@`.
     pub(crate) moved: bool,
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn parse(query: &str) -> Result<Expr, String> {
     parser::parse(query)
 }
 
-/// Every selector of the query, parameters of aggregations included.
+/// Returns every selector of a query, with those in parameters of aggregations.
 pub(crate) fn selectors(expr: &Expr) -> Vec<Selector> {
     let mut found = Vec::new();
     walk(expr, Place::default(), &mut |node, place| match node {
@@ -50,7 +50,7 @@ pub(crate) fn selectors(expr: &Expr) -> Vec<Selector> {
     found
 }
 
-/// Every label that the query groups by or matches on. Labels of matchers are with the selectors.
+/// Returns every label of groupings and vector matchings, without those of matchers.
 pub(crate) fn grouping_labels(expr: &Expr) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     walk(expr, Place::default(), &mut |node, _| match node {
@@ -67,7 +67,7 @@ pub(crate) fn grouping_labels(expr: &Expr) -> BTreeSet<String> {
     found
 }
 
-/// Labels that `label_replace` and `label_join` make.
+/// Returns the labels that `label_replace` and `label_join` create.
 pub(crate) fn made_labels(expr: &Expr) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     walk(expr, Place::default(), &mut |node, _| {
@@ -81,7 +81,7 @@ pub(crate) fn made_labels(expr: &Expr) -> BTreeSet<String> {
     found
 }
 
-/// The names of the functions that the query calls.
+/// Returns the names of all functions of a query.
 pub(crate) fn functions(expr: &Expr) -> BTreeSet<&'static str> {
     let mut found = BTreeSet::new();
     walk(expr, Place::default(), &mut |node, _| {
@@ -98,7 +98,7 @@ struct Place {
     aggregated: bool,
 }
 
-/// The parser's own walk leaves out the parameters of aggregations, and does not tell the place.
+/// Visits all expressions; the parser's own visitor skips parameters and has no context.
 fn walk(expr: &Expr, place: Place, see: &mut impl FnMut(&Expr, Place)) {
     see(expr, place);
     let inside = Place { function: None, ..place };
@@ -130,7 +130,7 @@ fn walk(expr: &Expr, place: Place, see: &mut impl FnMut(&Expr, Place)) {
 
 fn selector(vector: &VectorSelector, range: Option<Duration>, place: Place) -> Selector {
     let matchers = list(&vector.matchers);
-    // `{__name__="metric"}` names a metric, too.
+    // `{__name__="metric"}` is a name, too.
     let named = || matchers.iter().find(|m| m.label == "__name__" && m.op == "=").map(|m| m.value.clone());
     Selector {
         metric: vector.name.clone().or_else(named).unwrap_or_default(),

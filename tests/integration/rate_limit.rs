@@ -1,4 +1,4 @@
-//! Who asks, how often, and on whose budget.
+//! Credentials of projects, rate limits, and counters of requests.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::scrape::Scrape;
 const OTHER: &str = "32b6e34b3d91647abb20e7b9";
 const THIRD: &str = "32b6e34b3d91647abb20e7ba";
 
-/// Three projects, and accounts that may each enter some of them.
+/// Returns three projects, with accounts for some of them.
 fn three_projects() -> AtlasState {
     let mut state = atlas_state([("a", Cluster::default())]);
     state.projects.insert(OTHER.to_owned(), Project::new("other").with("b", Cluster::default()));
@@ -100,7 +100,7 @@ async fn retry_after_pauses_one_project_only() {
     assert!(page.contains("rate limited by Atlas; retrying in "), "{page}");
 }
 
-/// How many export listings are asked for in a while.
+/// Counts the requests for export jobs within `time`.
 async fn asked_within(simulator: &Simulator, time: Duration) -> usize {
     let before = requests(simulator, &exports("a"));
     tokio::time::sleep(time).await;
@@ -123,7 +123,7 @@ async fn polls_slow_down_while_the_quota_is_low() {
     let time = Duration::from_secs(4);
     let plenty = asked_within(&simulator, time).await;
     assert!(plenty >= 12, "{plenty}");
-    // About a hundredth is left, as when someone else has used up the rest.
+    // About one percent is left, as if other clients used up the rest.
     simulator.state().projects.get_mut(PROJECT).unwrap().budget = budget(12.0);
     exporter.polled_again(1.0).await;
     let schedules = requests(&simulator, "/a/backup/schedule");
@@ -174,7 +174,7 @@ async fn every_request_is_counted_once_by_endpoint_and_code() {
         let counted = |scrape: &Scrape| -> f64 {
             scrape.of("mongodbatlas_api_requests_total").iter().map(|(_, count)| count).sum()
         };
-        // One may be under way still.
+        // One request may be in progress.
         let scrape =
             exporter.until(|scrape| counted(scrape) as usize == simulator.state().requests.len()).await;
         let counted = counted(&scrape);
@@ -257,7 +257,7 @@ async fn failing_resources_are_requested_at_the_interval() {
         .set("discovery.interval", "500ms")
         .start()
         .await;
-    // The first failure of each is tried again within; what counts is what comes after it.
+    // The first failure of each is retried; later ones count.
     let label = format!("project_id=\"{PROJECT}\"");
     let discovered = format!("mongodbatlas_backup_export_discovery_success{{{label}}}");
     exporter

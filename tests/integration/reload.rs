@@ -1,4 +1,4 @@
-//! Reading the configuration anew, by signal and by request.
+//! Reload of the configuration, by signal and by request.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn watching(simulator: &Simulator, clusters: &[&str]) -> ExporterBuilder {
 }
 
 fn write(exporter: &Exporter, toml: &str) {
-    // As editors and Kubernetes do it: nobody reads half a file.
+    // Replaces the file atomically, as editors and Kubernetes do.
     let (next, file) = (exporter.folder.path().join("next.toml"), exporter.folder.path().join("config.toml"));
     std::fs::write(&next, toml).unwrap();
     std::fs::rename(next, file).unwrap();
@@ -91,7 +91,7 @@ async fn progress_is_kept_over_a_reload() {
     );
     let exporter = watching(&simulator, &["a"]).start().await;
     let created = exporter.polled().await.value("latest_job_created_timestamp_seconds", "a", "").unwrap();
-    // It goes on by five collections a minute: a movement within twelve seconds.
+    // It exports five collections a minute: one within twelve seconds.
     let moved = exporter
         .until(|scrape| scrape.value("last_progress_timestamp_seconds", "a", "") > Some(created))
         .await;
@@ -207,7 +207,7 @@ async fn new_credentials_are_used_at_once() {
     exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
     write(&exporter, &good);
     exporter.signal("HUP");
-    // An hour before the next poll would be due.
+    // Long before the next poll would be due.
     exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;
 }
 
@@ -236,7 +236,7 @@ async fn many_reloads_are_harmless() {
     assert_eq!(requests(&simulator, "POST /api/oauth/token"), 1);
 }
 
-/// How often a path is asked for in a while.
+/// Counts the requests for a path within `time`.
 async fn asked_within(simulator: &Simulator, path: &str, time: Duration) -> usize {
     let before = requests(simulator, path);
     tokio::time::sleep(time).await;
@@ -372,7 +372,7 @@ async fn hanging_files_do_not_block() {
     for name in ["secret-1", "secret-2", "config.toml"] {
         fifo(&exporter, name);
     }
-    // New tokens are needed, and so are the secrets: two threads of two would be stuck.
+    // New tokens need the secrets, whose reads would block two of two threads.
     simulator.state().sessions.revoke_tokens();
     exporter.signal("HUP");
     for _ in 0..70 {

@@ -1,4 +1,4 @@
-//! Who is polled when, and who holds up whom.
+//! Scheduling of polls.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::support::atlas::{PROJECT, add_cluster, atlas_state, requests, simulat
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::Exporter;
 
-/// How many polls of a cluster finish in a while.
+/// Counts the polls of a cluster within `time`.
 async fn polls_within(exporter: &Exporter, cluster: &str, time: Duration) -> f64 {
     let before = exporter.scrape().await.value("polls_total", cluster, "").unwrap();
     tokio::time::sleep(time).await;
@@ -29,7 +29,7 @@ async fn hanging_clusters_do_not_starve_others() {
         .set("poll.concurrency", 1)
         .start()
         .await;
-    // With one slot and no mercy, the good one would wait for two minutes.
+    // With one permit held until the end of a poll, the good one would wait for two minutes.
     let start = Instant::now();
     let scrape = exporter
         .until(|scrape| scrape.value("polls_total", "good", "").is_some_and(|polls| polls >= 4.0))
@@ -55,7 +55,7 @@ async fn many_hanging_clusters_do_not_delay_others() {
         .set("poll.concurrency", 4)
         .start()
         .await;
-    // Each has hung once by then, and is known for it.
+    // Each has hung once by then, and counts as slow.
     exporter.polled().await;
     let polls = polls_within(&exporter, "good", Duration::from_secs(6)).await;
     assert!(polls >= 3.0, "{polls}");
@@ -77,7 +77,7 @@ async fn poll_longer_than_its_interval_is_followed_by_one() {
 #[tokio::test]
 async fn polls_keep_their_interval() {
     let mut state = atlas_state([("a", Cluster::default()), ("b", Cluster::default())]);
-    // An interval runs from the beginning of a poll, not from its end.
+    // An interval starts at the start of a poll.
     state.faults = vec![Fault::lasting("/a/", FaultKind::Slow(Duration::from_millis(600)))];
     let simulator = simulator(state).await;
     let exporter = ExporterBuilder::new(&simulator).set("poll.interval", "1s").start().await;
@@ -157,11 +157,11 @@ async fn many_hanging_projects_do_not_delay_others() {
     state.faults = vec![Fault::lasting("/65f1c0ffee5eed", FaultKind::Hang)];
     let simulator = simulator(state).await;
     let mut setup = ExporterBuilder::new(&simulator);
-    // The hanging ones come first in every order there is.
+    // The hanging projects come first in every order.
     setup = setup.organization(ORGANIZATION);
     let start = Instant::now();
     let exporter = setup.start().await;
-    // With a second for each, eight at a time, it would be the nineteenth.
+    // With a second for each, eight at a time, it would be the nineteenth to be read.
     exporter.until(|scrape| scrape.up("good") == Some(1.0)).await;
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }

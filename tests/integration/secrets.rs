@@ -19,7 +19,7 @@ use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::{Exporter, command};
 use crate::support::fault_proxy::{FaultProxy, ProxyMode, Step};
 
-/// No prefix or scheme gives these away.
+/// Secrets without a known prefix.
 const OLD_SECRET: &str = "Zq7x-old-K2m9_w4T";
 const SECRET: &str = "Yp8v-new-J3n6_b5R";
 const OTHER_SECRET: &str = "third&\"q<u>o\\te'%41";
@@ -29,7 +29,7 @@ const PASSWORD: &str = "pr%xy\"pass/word";
 
 const ORGANIZATION: &str = "5f0e5a3b9c1d4e6f8a7b0000";
 
-/// Every credential of two kinds: files that are rotated, and texts of the configuration.
+/// Configures credentials from files that are rotated, and from the configuration.
 fn configure(setup: ExporterBuilder) -> ExporterBuilder {
     let own = [
         String::new(),
@@ -46,8 +46,7 @@ fn configure(setup: ExporterBuilder) -> ExporterBuilder {
     });
     let sign_ins = FIELDS.iter().enumerate().filter(|(_, (of, _))| *of == Of::Token).map(|(index, _)| {
         let number = number(index);
-        // A path is nothing that is redacted where it enters: only the finished line of the log, or
-        // of a report, is.
+        // Paths are not redacted on input: only finished lines of the log and of reports are.
         let secret = match number {
             0 => format!("client_secret_file = \"named-{SECRET}\""),
             _ => format!("client_secret = '''{OTHER_SECRET}'''"),
@@ -75,7 +74,7 @@ async fn start_proxy(atlas: &Arc<Atlas>) -> FaultProxy {
     server
 }
 
-/// None of what was repeated is in `seen`.
+/// Asserts that no repeated secret is in `seen`.
 #[track_caller]
 fn assert_no_trace(seen: &str, atlas: &Atlas) {
     for trace in &atlas.state().traces {
@@ -117,7 +116,7 @@ async fn pages(exporter: &Exporter, atlas: &Atlas) {
     }
 }
 
-/// The credentials change places from text to text, so that a few have each of them in each field.
+/// Responses of each field, which contain all credentials in turn.
 const TIMES: usize = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,8 +133,7 @@ async fn echoed_credentials_are_in_no_output() {
     let mut exporter = setup.start_in(folder).await;
     exporter.ready().await;
 
-    // Rotation: a refused token makes the exporter read the new secret; a key is read for every
-    // request.
+    // A refused token makes the exporter read the new secret; keys are read for every request.
     write(&exporter.folder, "secret", SECRET);
     write(&exporter.folder, "key", KEY);
     let (tokens, signed) = {
@@ -169,7 +167,7 @@ async fn echoed_credentials_are_in_no_output() {
     assert!(log.matches("[REDACTED]").count() > 100, "nothing was repeated: {log}");
     assert!(log.contains("from the file named-[REDACTED]"), "{log}");
 
-    // These have never read the old ones.
+    // These processes have never read the old secrets.
     atlas.state().echo(&[SECRET, OTHER_SECRET, KEY]);
     let run = async |arguments: &[&str]| {
         let mut command = command();

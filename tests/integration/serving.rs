@@ -1,4 +1,4 @@
-//! What a scraper, a probe and a person get.
+//! Metrics, probes and pages.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn header<'a>(response: &'a reqwest::Response, name: &str) -> &'a str {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 
-/// Over the wire, letter by letter; only what the clock and the build decide is blanked.
+/// Compares the response with the golden file, except values of the clock and the build.
 #[tokio::test]
 async fn exposition_equals_the_golden_file() {
     let job = |id: &str, state: &str, created: &str, more: serde_json::Value| {
@@ -125,7 +125,7 @@ async fn body_is_compressed_if_accepted() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
-    // The client of the tests inflates what it asked for itself, so it is told not to.
+    // The default client of tests would decompress the response.
     let plain = reqwest::Client::builder().no_gzip().build().unwrap();
     let get = |encoding: &'static str| {
         plain.get(format!("{}/metrics", exporter.url)).header("accept-encoding", encoding).send()
@@ -239,7 +239,7 @@ async fn scrapes_send_no_requests_to_atlas() {
     assert_eq!(simulator.state().requests.len(), before);
 }
 
-/// Compared with what the kernel says from outside.
+/// Compares process metrics with `/proc`.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn process_metrics_equal_those_of_the_kernel() {

@@ -1,4 +1,4 @@
-//! How it ends.
+//! Shutdown.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ async fn signals_stop_it_during_a_poll() {
         state.faults = vec![Fault::lasting("/hanging/", FaultKind::Hang)];
         let simulator = simulator(state).await;
         let mut exporter = ExporterBuilder::new(&simulator).start().await;
-        // The connection of this scrape stays open.
+        // The connection of this scrape is kept alive.
         exporter.until(|scrape| scrape.up("good") == Some(1.0)).await;
         let start = Instant::now();
         exporter.signal(signal);
@@ -29,7 +29,7 @@ async fn signals_stop_it_during_a_poll() {
     }
 }
 
-/// A client that has sent all of a request but its last line when the exporter is told to stop.
+/// Sends a request without its last line, and SIGTERM to the exporter.
 async fn terminated_amid_a_request(exporter: &Exporter) -> TcpStream {
     let mut client = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).await.unwrap();
     client.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n").await.unwrap();
@@ -78,7 +78,7 @@ async fn unwritable_stderr_does_not_stop_it() {
     }
 }
 
-/// With a full disk, or nothing, where the log goes.
+/// Polls while standard error is a full disk or closed.
 async fn polls_on(stderr: &str) {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let setup = ExporterBuilder::new(&simulator);
@@ -109,7 +109,7 @@ async fn polls_on(stderr: &str) {
     assert!(polled, "{stderr}");
 }
 
-/// Told to stop, it ends well and within its five seconds.
+/// Asserts that the exporter exits with 0 within five seconds after SIGTERM.
 async fn ends(mut exporter: Exporter, amid: &str) {
     let start = Instant::now();
     exporter.signal("TERM");
@@ -125,7 +125,7 @@ async fn unread_responses_do_not_prevent_exit() {
 
 #[tokio::test]
 async fn handshakes_do_not_prevent_exit() {
-    // What a password costs to verify here takes seconds.
+    // Verifying this password takes seconds.
     let slow = "basic_auth_users: {alice: $2b$14$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK}\n";
     let authority = Authority::new("ours");
     let tls = "tls_server_config: {cert_file: server.pem, key_file: server-key.pem}\n";
@@ -155,7 +155,7 @@ async fn handshakes_do_not_prevent_exit() {
     for file in ["config.toml", "web.yml"] {
         let file = exporter.folder.path().join(file);
         std::fs::remove_file(&file).unwrap();
-        // Whoever reads it waits for someone to write.
+        // Reads block until another process writes.
         assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
     }
     exporter.signal("HUP");
@@ -163,14 +163,14 @@ async fn handshakes_do_not_prevent_exit() {
     ends(exporter, "a reload that hangs").await;
 }
 
-/// Whether a process handles `number`, by the mask in `/proc`.
+/// Whether a process handles the signal `number`, by the mask in `/proc`.
 fn handles(pid: u32, number: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
     u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (number - 1)) != 0
 }
 
-/// Writes to a named pipe once somebody reads it.
+/// Writes to a named pipe once it is read.
 async fn write(pipe: &std::path::Path, text: &str) {
     let (pipe, text) = (pipe.to_owned(), text.to_owned());
     tokio::task::spawn_blocking(move || std::fs::write(pipe, text)).await.unwrap().unwrap();
@@ -183,7 +183,7 @@ async fn signals_are_handled_while_the_configuration_is_read() {
     for (signal, number) in [("HUP", 1), ("INT", 2), ("TERM", 15)] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.toml");
-        // A file that takes until something is written to it.
+        // Reads of the file block until it is written to.
         assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
         let log = folder.path().join("log");
         let mut child = command()
@@ -210,7 +210,7 @@ async fn signals_are_handled_while_the_configuration_is_read() {
             let read = async {
                 write(&file, &toml).await;
                 said("listening").await;
-                // The signal is remembered, and has the configuration read again.
+                // The pending signal causes a reload.
                 write(&file, &toml).await;
                 said("was read anew").await;
             };

@@ -1,5 +1,4 @@
-//! The simulator is as strict as Atlas. A client that is right never meets this strictness, so it
-//! is asked directly.
+//! Strictness of the simulator, which the exporter never meets.
 
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ async fn token(simulator: &Simulator) -> String {
     format!("Bearer {}", answer["access_token"].as_str().unwrap())
 }
 
-/// The status and the body of an answer.
+/// Returns the status and the body of a response.
 async fn get(simulator: &Simulator, path: &str, authorization: &str, accept: &str) -> (u16, String) {
     let request = reqwest::Client::new().get(format!("{}{path}", simulator.url()));
     let answer =

@@ -1,4 +1,4 @@
-//! The size of a scrape: the table of `docs/production.md` beside a real one.
+//! Size of a scrape, compared with the table of `docs/production.md`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use crate::support::exporter::Exporter;
 /// Clusters of each project.
 const OF_PROJECT: usize = 10;
 
-/// Maximum time of the first reading of everything.
+/// Maximum time until everything has been read.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The size of one scrape.
+/// Size of a scrape.
 #[derive(Debug, Clone, Copy)]
 struct Size {
     series: f64,
@@ -24,8 +24,7 @@ struct Size {
 }
 
 impl Size {
-    /// A scrape of `clusters`, given those of `few` and `many` clusters: it grows with each cluster
-    /// by as much.
+    /// Extrapolates to `clusters`: the size grows linearly with the number of clusters.
     fn extrapolated(few: (usize, Self), many: (usize, Self), clusters: usize) -> Self {
         let share = (clusters as f64 - few.0 as f64) / (many.0 - few.0) as f64;
         let value = |of: fn(&Self) -> f64| of(&few.1) + (of(&many.1) - of(&few.1)) * share;
@@ -37,7 +36,7 @@ impl Size {
     }
 }
 
-/// Scrapes an exporter of so many healthy clusters with daily exports, once all of them is known.
+/// Scrapes an exporter of healthy clusters with daily exports, once everything has been read.
 async fn scraped(clusters: usize) -> Size {
     const DAY: Duration = Duration::from_hours(24);
     let mut state = atlas_state([]);
@@ -51,7 +50,7 @@ async fn scraped(clusters: usize) -> Size {
             ..Project::new(&format!("payments-{number:03}"))
         };
         for cluster in 0..OF_PROJECT.min(clusters - number * OF_PROJECT) {
-            // No two clusters are backed up at the same time: equal values would compress too well.
+            // Clusters have different times, as equal values would compress too well.
             let age = Duration::from_secs((7919 * (number * OF_PROJECT + cluster) as u64) % 80_021 + 3600);
             let snapshots = [age, age + DAY, age + DAY * 2].map(|age| Snapshot::taken(age, "daily"));
             let jobs = snapshots.each_ref().map(|snapshot| Job::of(snapshot, JobOutcome::Successful));
@@ -59,7 +58,7 @@ async fn scraped(clusters: usize) -> Size {
             let cluster = Cluster { snapshots: snapshots.to_vec(), ..Cluster::with(jobs) };
             project.clusters.insert(cluster_name, cluster);
         }
-        // As Atlas makes them: they have little in common.
+        // Ids with little in common, as those of Atlas.
         let id = (number as u128 + 1) * 0x9e37_79b9_7f4a_7c15_f39c % (1 << 80);
         let id = format!("65a1{id:020x}");
         state.projects.insert(id, project);
@@ -101,7 +100,7 @@ impl Size {
     }
 }
 
-/// The rows of the table: clusters, series, and the bytes of a scrape, plain and compressed.
+/// Returns the rows of the table: clusters, series, and bytes, plain and compressed.
 fn documented() -> Vec<(usize, Size)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/production.md");
     let text = std::fs::read_to_string(path).unwrap();
@@ -130,8 +129,7 @@ fn documented() -> Vec<(usize, Size)> {
 
 #[tokio::test]
 async fn documented_scrape_size_is_right() {
-    // Above 300 clusters, the lines of one metric fill gzip's window, and a scrape grows evenly.
-    // One after another, since other tests run beside this one.
+    // Above 300 clusters, the lines of one metric exceed gzip's window, and the size is linear.
     let (hundred, few, many) = (scraped(100).await, scraped(300).await, scraped(400).await);
     let documented = documented();
     let counts: Vec<_> = documented.iter().map(|(clusters, _)| *clusters).collect();

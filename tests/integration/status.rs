@@ -1,4 +1,4 @@
-//! The status page and its JSON, without a browser; `tests/e2e/page.rs` has one.
+//! Status page and its JSON, without a browser (see `tests/e2e/page.rs`).
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn failed() -> JobOutcome {
     JobOutcome::Failed("BUCKET_GONE".to_owned(), "the <bucket> is gone".to_owned())
 }
 
-/// One cluster of each severity and more, and one whose polls fail.
+/// Returns clusters of every severity, one of them with failing polls.
 fn all_kinds() -> AtlasState {
     let ended = |ago: Duration, end| Job::ended(ago, end);
     let snapshot = Snapshot::taken(HOUR * 25, "daily");
@@ -66,14 +66,14 @@ fn all_kinds() -> AtlasState {
     state
 }
 
-/// An exporter that has polled everything, and polls nothing more for a while.
+/// Starts an exporter that polls every cluster once.
 async fn start_quietly(simulator: &Simulator) -> Exporter {
     let exporter = ExporterBuilder::new(simulator).set("poll.interval", "10m").start().await;
     exporter.ready().await;
     exporter
 }
 
-/// The same, and it has read the details of [`all_kinds`].
+/// Starts it, and waits for its collectors.
 async fn start(simulator: &Simulator) -> Exporter {
     let exporter = start_quietly(simulator).await;
     exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_collector_success").len() == 3).await;
@@ -120,12 +120,12 @@ async fn clusters_have_their_status_and_the_worst_is_first() {
     exporter.assert_no_secret().await;
 }
 
-/// The metric that says what the JSON says under `key`, with its label; `None` if there is none.
+/// Returns the metric and the label of a key of the JSON.
 fn metric(scrape: &Scrape, key: &str) -> Option<(String, &'static str)> {
     let (name, label) = match key {
         "last_success_finished_at" => ("last_finished_timestamp_seconds".to_owned(), "state=\"Successful\""),
         "paused" => ("cluster_paused".to_owned(), ""),
-        // By state.
+        // One series for each state.
         "jobs" => return None,
         _ => (
             key.strip_suffix("_at").map_or_else(|| key.to_owned(), |key| format!("{key}_timestamp_seconds")),
@@ -158,7 +158,7 @@ async fn json_equals_the_metrics() {
                 Value::String(text) => Some(seconds(text)),
                 value => Some(value.as_f64().unwrap()),
             };
-            // Metrics tell durations to the millisecond.
+            // Durations of metrics have milliseconds.
             let same = value
                 .zip(expected)
                 .map_or(value == expected, |(value, expected)| (value - expected).abs() < 0.001);
@@ -216,7 +216,7 @@ async fn clusters_are_filtered_and_sorted() {
         assert_eq!(names[..expected.len().min(names.len())], *expected, "{query}: {names:?}");
         names.len()
     };
-    // The status is searched, too: `Polls failing`.
+    // The search includes the status `Polls failing`.
     assert_eq!(check("?search=FAILING", &["failing", "failing-often", "blind"]).await, 3);
     assert_eq!(check("?search=often+payments", &["failing-often"]).await, 1);
     assert_eq!(check("?search=bucket_gone", &["failing", "failing-often"]).await, 2);
@@ -229,7 +229,7 @@ async fn clusters_are_filtered_and_sorted() {
     check("?sort=cluster", &["blind", "failing", "failing-often", "never"]).await;
     check("?sort=cluster&order=reversed", &["well", "waiting", "unexpected"]).await;
     check("?sort=failures", &["failing-often", "failing"]).await;
-    // Without any success first, then the oldest; what nobody knows is last either way.
+    // Clusters without a success first, then the oldest; unknown ones last.
     check("?sort=success", &["never", "unexpected", "overdue"]).await;
     let status = json(&exporter, "?sort=success&order=reversed").await;
     assert_eq!((names(&status)[0], names(&status)[8]), ("well", "blind"));
@@ -264,7 +264,7 @@ async fn status_page_works_without_a_script() {
         "3 shown, as of ",
         "the &lt;bucket&gt; is gone",
         "expected: every 1d",
-        // Whatever is chosen keeps the rest.
+        // Links keep the other parameters.
         "href=\"?search=failing&amp;severity=critical&amp;sort=failures\"",
         "href=\"?search=failing&amp;sort=failures&amp;order=reversed\"",
         "<th scope=\"col\" aria-sort=\"descending\"><a id=\"sort-failures\"",
@@ -274,11 +274,11 @@ async fn status_page_works_without_a_script() {
     }
     assert!(page.find(">failing-often<") < page.find(">failing<"), "{page}");
     assert!(!page.contains(">overdue<"));
-    // Nothing is fetched from elsewhere.
+    // The page loads nothing from other hosts.
     for part in ["src=", "@import", "url(", "http://", "https://"] {
         assert!(!page.contains(part), "{part:?} is on the page:\n{page}");
     }
-    // What someone looks for is text, not markup.
+    // The search text is escaped.
     let page = exporter.get("/?search=%22%3E%3Cscript%3E").await.text().await.unwrap();
     assert!(page.contains("value=\"&quot;&gt;&lt;script&gt;\"") && page.contains("No cluster is like that"));
 }
@@ -300,14 +300,14 @@ async fn withdrawn_figures_make_no_cluster_healthy() {
         .until(|scrape| scrape.value("last_auto_export_failure_event_timestamp_seconds", "a", "").is_some())
         .await;
     exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;
-    // The last poll that has ended was good, and the one that is under way never ends.
+    // The last finished poll was good; the current one never ends.
     simulator.state().faults.push(Fault::lasting("/exports", FaultKind::Slow(HOUR)));
     exporter.until(|scrape| !scrape.has_figures("a")).await;
     let status = json(&exporter, "").await;
     let cluster = &status["clusters"][0];
     assert_eq!((&cluster["status"], &cluster["up"]), (&"polls_failing".into(), &true.into()));
     let page = exporter.page().await;
-    // Whether the failure was made good, nobody knows now.
+    // It is unknown whether the failure was followed by a success.
     assert!(
         page.contains("1 cluster: 1 unknown.") && !page.contains("Atlas told of a failed export"),
         "{page}"
@@ -346,7 +346,7 @@ async fn status_page_reports_failing_discovery_first() {
     ] {
         assert!(page.contains(part), "{part:?} is not on the page:\n{page}");
     }
-    // What is known stays, and what cannot be read is still told first.
+    // Known clusters stay, and the failing discovery is still reported first.
     simulator.state().faults.clear();
     exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;
     let page = exporter.page().await;
@@ -390,12 +390,12 @@ async fn next_poll_is_shown_and_stale_figures_are_not() {
     assert!(page.contains("server_error: Atlas answered 500") && page.contains(">unknown<"), "{page}");
 }
 
-/// The values of an attribute on a page.
+/// Returns the values of an attribute on a page.
 fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
     page.split(&format!(" {name}=\"")).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
-/// Below `/anything/` of a reverse proxy, a link that begins with `/` leads out of it.
+/// Links that start with `/` would break below a path of a reverse proxy.
 #[tokio::test]
 async fn links_of_the_page_are_relative_and_work() {
     let simulator = simulator(all_kinds()).await;
@@ -443,7 +443,7 @@ async fn banner_does_not_claim_polls_while_they_fail() {
         .set("collectors.interval", "300ms")
         .start()
         .await;
-    // A search narrows the table, and no banner.
+    // A search does not hide banners.
     let until = async |part: &str| {
         for _ in 0..400 {
             let page = exporter.get("/?search=nothing").await.text().await.unwrap();

@@ -1,5 +1,4 @@
-//! What the exporter is made of. `cargo deny` judges by deny.toml; this does so without it, and for
-//! what is compiled here.
+//! Dependencies, by deny.toml without `cargo deny`, and for this target only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,7 +11,7 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// The packages that are in what is shipped for this kind of machine, or build it.
+/// Returns the packages of the binary for this target, and those that build it.
 fn packages() -> Vec<Value> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args([
@@ -61,7 +60,7 @@ fn licenses_sources_and_duplicates_are_allowed() {
     for package in &packages {
         let name = package["name"].as_str().unwrap();
         let licence = package["license"].as_str().unwrap_or_else(|| panic!("{name} has no licence"));
-        // Some still write a slash.
+        // Some packages use a slash instead of OR.
         let expression = Expression::parse(&licence.replace('/', " OR ")).unwrap();
         let is_allowed = expression.evaluate(|one| allowed.contains(&one.license.to_string()));
         assert!(is_allowed, "{name} is under {licence}");

@@ -1,5 +1,4 @@
-//! Who may look at the pages, and over what; `tests/e2e/web.rs` compares that with another
-//! exporter.
+//! Web configuration; `tests/e2e/web.rs` compares it with the node exporter.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,12 +16,12 @@ use crate::support::certificates::{Authority, Issued};
 use crate::support::exporter::{Exporter, command, http};
 use crate::support::scrape::Scrape;
 
-/// Of the password `secret`.
+/// Hash of `secret`.
 const HASH: &str = "$2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
 
 const TLS: &str = "tls_server_config: {cert_file: server.pem, key_file: server-key.pem}\n";
 
-/// TLS with what `rest` says of clients.
+/// Returns a TLS configuration with `rest`.
 pub(crate) fn tls(rest: &str) -> String {
     format!("tls_server_config: {{cert_file: server.pem, key_file: server-key.pem, {rest}}}\n")
 }
@@ -36,7 +35,7 @@ fn write(folder: &Path, yaml: &str) {
     std::fs::write(folder.join("web.yml"), yaml).unwrap();
 }
 
-/// Serves as `yaml` says, with the certificates of `authority`.
+/// Starts an exporter with this web configuration and certificates of `authority`.
 pub(crate) async fn serve(yaml: &str, authority: &Authority) -> (Simulator, Exporter) {
     let folder = tempfile::tempdir().unwrap();
     authority.server().write(folder.path(), "server");
@@ -51,7 +50,7 @@ pub(crate) async fn serve(yaml: &str, authority: &Authority) -> (Simulator, Expo
     (simulator, exporter)
 }
 
-/// A client that trusts `authority` alone, with a connection of its own.
+/// Returns a client with its own connections that trusts only `authority`.
 fn client(authority: &Authority, identity: Option<&Issued>) -> Client {
     let trusted = Certificate::from_pem(authority.certificate.as_bytes()).unwrap();
     let mut client = Client::builder().tls_certs_only([trusted]).timeout(Duration::from_secs(10));
@@ -74,7 +73,7 @@ async fn status(client: &Client, url: String, user: Option<(&str, &str)>) -> Opt
     Some(request.send().await.ok()?.status())
 }
 
-/// Asks anew, over a new connection, until the answer is `expected`.
+/// Sends requests over new connections until the status is `expected`.
 async fn until(expected: Option<u16>, mut ask: impl AsyncFnMut() -> Option<StatusCode>) {
     let mut last = None;
     for _ in 0..100 {
@@ -87,7 +86,7 @@ async fn until(expected: Option<u16>, mut ask: impl AsyncFnMut() -> Option<Statu
     panic!("the answer is {last:?} and not {expected:?}");
 }
 
-/// Waits until the log says `text`.
+/// Waits until the log contains `text`.
 async fn logged(exporter: &Exporter, text: &str) {
     for _ in 0..100 {
         if exporter.log().contains(text) {
@@ -134,7 +133,7 @@ async fn certificates_rotate_without_a_restart() {
     assert_eq!(status(&client(&new, None), url(), None).await, None);
     new.server().write(exporter.folder.path(), "server");
     until(Some(200), async || status(&client(&new, None), url(), None).await).await;
-    // What was open was let go, with its old certificate.
+    // Open connections with the old certificate were closed.
     assert_eq!(status(&kept, url(), None).await, None);
 }
 
@@ -147,7 +146,7 @@ async fn chain_without_newlines_is_used_completely() {
     server.write(folder.path(), "server");
     let glued = |parts: &[&str]| parts.iter().map(|pem| pem.trim_end()).collect::<String>();
     let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
-    // The key beside its certificate, as some servers want it.
+    // Key and certificate in one file, as some servers require.
     write("all.pem", glued(&["\u{feff}", &server.certificate, &server.key, &between.certificate]));
     let revoked = other.certificate.replace("CERTIFICATE", "X509 CRL");
     write("clients.pem", glued(&[&root.certificate, &revoked, &other.certificate]).replace('\n', "\r\n"));
@@ -158,7 +157,7 @@ async fn chain_without_newlines_is_used_completely() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let exporter = ExporterBuilder::new(&simulator).flag("--web.config.file=web.yml").start_in(folder).await;
     for identity in [&root.client("a.example"), &client_of_other] {
-        // Whoever trusts the root alone needs the whole chain.
+        // Clients that trust only the root need the whole chain.
         let client = client(&root, Some(identity));
         assert_eq!(status(&client, https(&exporter, "/-/healthy"), None).await, Some(StatusCode::OK));
     }
@@ -175,7 +174,7 @@ async fn chain_without_newlines_is_used_completely() {
 async fn removed_user_is_rejected() {
     let authority = Authority::new("ours");
     let (_simulator, exporter) = serve(&users(&["alice", "bob"]), &authority).await;
-    // One connection, which outlives the change as little as the password does.
+    // Neither the connection nor the password outlives the change.
     let client = http();
     let asked =
         async |name| status(&client, format!("{}/metrics", exporter.url), Some((name, "secret"))).await;
@@ -214,7 +213,7 @@ async fn invalid_change_keeps_the_web_configuration() {
             .log()
             .contains("web.yml:1:1: unknown key `basic_auth_user`; did you mean `basic_auth_users`?")
     );
-    // Nor does a reload make it good, whatever comes of the other file.
+    // A reload does not apply it either, whatever the other file contains.
     exporter.signal("HUP");
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(own(&until(0.0).await, "config_reload_failures_total"), 2.0);
@@ -236,7 +235,7 @@ async fn refused_reload_keeps_basic_auth() {
     exporter.signal("HUP");
     logged(&exporter, ": not TOML").await;
     assert_eq!(status_of(&exporter, "/metrics").await, Some(StatusCode::UNAUTHORIZED));
-    // Another change that is good does not make good what was refused.
+    // A later valid change does not apply the refused reload.
     write(exporter.folder.path(), &users(&["alice", "bob"]));
     let scrape = async || {
         let request = http().get(format!("{}/metrics", exporter.url)).basic_auth("bob", Some("secret"));
@@ -265,7 +264,8 @@ async fn client_certificates_are_verified() {
     let (other, foreign) = (ours.client("other.example"), theirs.client(names[0]));
     let verified = "client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert";
     let allowed = format!("client_allowed_sans: {names:?}");
-    // Whether who has none, a good one, one of another name, one of another authority is let in.
+    // Whether clients are accepted without a certificate, with a valid one, with one of another
+    // name, and with one of another authority.
     for (rest, expected) in [
         (verified.to_owned(), [false, true, true, false]),
         (format!("{verified}, {allowed}"), [false, true, false, false]),
@@ -305,7 +305,7 @@ async fn reload_switches_tls_on_and_off() {
     until(Some(400), async || status(&kept, plain(), None).await).await;
     until(Some(200), async || status(&client(&authority, None), https(&exporter, "/-/healthy"), None).await)
         .await;
-    // Half a file would say as much, so that waits until somebody asks.
+    // A truncated file would look like this, so it is applied on a reload only.
     write(exporter.folder.path(), "# nothing");
     logged(&exporter, "no longer encrypts, which needs a reload on request").await;
     assert_eq!(status(&http(), plain(), None).await, Some(StatusCode::BAD_REQUEST));
@@ -409,7 +409,7 @@ async fn password_guesses_do_not_block_known_users() {
     let authority = Authority::new("ours");
     let (_simulator, exporter) = serve(&users(&["alice"]).replace("$04$", "$08$"), &authority).await;
     let address = exporter.url.strip_prefix("http://").unwrap();
-    // At this cost it takes a while; nobody is right, since the hash is of another one.
+    // Slow to verify; no password matches, as the hash is of another one.
     let guess = "GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWxpY2U6d3Jvbmc=\r\n\r\n";
     let mut crowd = Vec::new();
     for _ in 0..530 {
@@ -420,7 +420,7 @@ async fn password_guesses_do_not_block_known_users() {
     let start = Instant::now();
     let mut told = Vec::new();
     for _ in 0..10 {
-        // Each over a connection of its own.
+        // Each over its own connection.
         let status = status(&http(), format!("{}/metrics", exporter.url), Some(("alice", "wrong"))).await;
         told.push(status.unwrap().as_u16());
         let healthy = status_of(&exporter, "/-/healthy").await;

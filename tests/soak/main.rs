@@ -21,7 +21,7 @@ mod options;
 mod oracle;
 mod runner;
 mod scrapers;
-// Each test binary uses a part of it.
+// Each test binary uses a part of the helpers.
 #[allow(dead_code, clippy::cast_precision_loss)]
 #[path = "../support/mod.rs"]
 mod support;

@@ -10,7 +10,7 @@ use Answer::{Each, Same, Stalls};
 /// Nearly the size that a body may have.
 pub(super) const NEARLY: usize = 15 << 20;
 
-/// Requests whose first line contains the path get the answer.
+/// Response to requests whose first line contains the path.
 pub(super) struct Attack {
     pub(super) name: &'static str,
     pub(super) path: &'static str,
@@ -18,11 +18,11 @@ pub(super) struct Attack {
 }
 
 pub(super) enum Answer {
-    /// The same one each time.
+    /// The same response each time.
     Same(fn() -> Vec<u8>),
-    /// The same, and then nothing more.
+    /// The same response each time, without an end.
     Stalls(fn() -> Vec<u8>),
-    /// Another one for each request, by its number.
+    /// Another response for each request, by its number.
     Each(fn(usize) -> Vec<u8>),
 }
 
@@ -81,7 +81,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack { name: "buckets: names of 30 KB, pages without end", path: BUCKETS, answer: Each(buckets) },
 ];
 
-/// Attacks by many clusters at once.
+/// Attacks by many clusters at the same time.
 pub(super) const CROWDS: &[(Attack, usize)] = &[
     (Attack { name: "clusters whose bodies stall at 15 MiB", path: CROWD, answer: Stalls(stalled) }, 60),
     (Attack { name: "clusters whose bodies stall at 511 KiB", path: CROWD, answer: Stalls(half) }, 500),
@@ -102,7 +102,7 @@ fn zipped(body: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// `item` as often as fits into a body, with commas.
+/// Repeats `item` with commas until a body is full.
 fn many(item: &str) -> String {
     vec![item; NEARLY / (item.len() + 1)].join(",")
 }
@@ -181,12 +181,12 @@ fn endless_error() -> Vec<u8> {
     ["HTTP/1.1 503 x\r\n\r\n{\"detail\":\"".as_bytes(), &b"a".repeat(NEARLY)].concat()
 }
 
-/// A page with a promise of another one.
+/// Returns a page with a next one.
 fn page(items: &[String]) -> Vec<u8> {
     zipped(format!(r#"{{"links":[{{"rel":"next"}}],"results":[{}]}}"#, items.join(",")).as_bytes())
 }
 
-/// The number of an entry that no other page has.
+/// Returns unique numbers of the entries of a page.
 fn numbers(request: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |index| request * 1000 + index)
 }

@@ -1,4 +1,4 @@
-//! Failures that only events tell of, and the clusters that they are about.
+//! Failure events, and the search for their clusters.
 
 use super::*;
 
@@ -6,8 +6,7 @@ use super::*;
 async fn event_is_attributed_to_its_cluster() {
     let names = ["a", "b", "c", "d", "e"];
     let simulator = simulator(atlas_state(names.map(|name| (name, cluster([]))))).await;
-    // One of a month ago counts, an older one does not; nor does one of a cluster that nobody
-    // watches, or of another kind.
+    // Events older than a month, of unknown clusters, or of other types are ignored.
     let old = Event::new("CPS_EXPORT_FAILED", Some("b"), DAY * 30);
     tell(&simulator, old.clone());
     tell(&simulator, Event::new(FAILED, Some("c"), DAY * 32));
@@ -19,8 +18,8 @@ async fn event_is_attributed_to_its_cluster() {
     let of = |event: &Event| Some(event.created.as_second() as f64);
     assert_eq!(told(&scrape), [None, of(&old), None, None, None]);
 
-    // The cluster that nobody watches is looked for once more. While nothing happens then, there is
-    // one request each time, though the last hour is read again and again.
+    // The unknown cluster is searched for once more. Afterwards, each interval costs one request,
+    // although the last hour is read again.
     exporter.polled_again(4.0).await;
     let quiet = rate(&simulator, "/events?").await;
     assert!((2..=6).contains(&quiet), "{quiet}");
@@ -32,7 +31,7 @@ async fn event_is_attributed_to_its_cluster() {
     assert_eq!(told(&scrape), [None, of(&old), None, None, of(&news)]);
     assert_eq!(rate(&simulator, "clusterNames=").await, 0, "it is no news any more");
 
-    // A cluster that is found later is asked for with its past.
+    // Events of a cluster that is added later are searched for.
     let past = Event::new(FAILED, Some("new"), DAY * 3);
     tell(&simulator, past.clone());
     assert_eq!(rate(&simulator, "clusterNames=new").await, 0);
@@ -61,14 +60,14 @@ async fn event_of_many_clusters_costs_few_requests() {
     exporter.until(|scrape| event(scrape, "cluster-077").is_some()).await;
     let scrape = exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
     assert!(names.iter().filter(|name| event(&scrape, name).is_some()).count() == 1);
-    // Three groups of fifty at most, and then halves: twice for each of six steps down to one.
+    // Three groups of fifty, and then a binary search: two requests for each of six steps.
     let asked = requests(&simulator, "/events?");
     assert!(asked <= 1 + 3 + 2 * 6, "{asked}");
     let longest = simulator.state().requests.iter().map(|seen| seen.line.len()).max().unwrap();
     assert!(longest < 2048, "{longest}");
 }
 
-/// A project in which every cluster has failed, and their names.
+/// Returns a project in which every cluster has a failure event, and their names.
 fn all_failed(count: usize) -> (Vec<String>, AtlasState) {
     let names: Vec<String> = (0..count).map(|number| format!("c{number}")).collect();
     let mut all = atlas_state([]);
@@ -108,8 +107,8 @@ async fn name_rejected_by_the_filter_hides_no_other() {
 async fn interrupted_search_is_continued() {
     let (names, all) = all_failed(12);
     let simulator = simulator(all).await;
-    // One cluster cannot be asked about for some readings: the first tries four times, the others
-    // once.
+    // Requests for one cluster fail for some intervals: four attempts for the first, one each for
+    // later ones.
     let alone = |name: &str| format!("EXPORT_FAILED&clusterNames={name}&itemsPerPage");
     let down = FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new());
     simulator.state().faults.push(Fault::passing(&format!("?{}", alone("c5")), down, 6));
@@ -142,7 +141,7 @@ async fn implausible_event_is_ignored() {
     tell(&simulator, ahead);
     let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
-    // It hides none that can be.
+    // Readable events are not hidden.
     tell(&simulator, Event::new(FAILED, Some("b"), HOUR));
     let scrape = exporter.until(|scrape| event(scrape, "b").is_some()).await;
     assert_eq!((event(&scrape, "a"), up(&scrape, "events")), (None, Some(0.0)));
@@ -180,8 +179,7 @@ async fn event_during_an_outage_is_not_missed() {
 async fn rate_limited_events_do_not_delay_polls() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     tell(&simulator, Event::new(FAILED, Some("b"), HOUR));
-    // The project's events can be read, those of its clusters cannot: the second request fails, and
-    // the third, ...
+    // The events of the project can be read, those of its clusters cannot.
     let budget = TokenBucket::new(300, 0).with(1.0);
     change_project(&simulator, |project| project.events_budget = budget);
     let exporter = setup(&simulator).start().await;
@@ -189,7 +187,7 @@ async fn rate_limited_events_do_not_delay_polls() {
     let scrape = exporter.polled_again(2.0).await;
     assert_eq!((scrape.up("a"), event(&scrape, "b")), (Some(1.0), None));
     change_project(&simulator, |project| project.events_budget = TokenBucket::new(300, 100));
-    // The exporter waits for as long as it was asked to.
+    // The exporter waits as `Retry-After` demands.
     assert!(up(&exporter.polled_again(2.0).await, "events") == Some(0.0));
 }
 

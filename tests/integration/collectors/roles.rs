@@ -1,4 +1,4 @@
-//! Roles that are missing.
+//! Missing roles.
 
 use super::*;
 
@@ -28,7 +28,7 @@ async fn missing_role_disables_collectors_and_nothing_else() {
     let page = exporter.page().await;
     let banner = "Cannot read the buckets, events and snapshots of project payments: Atlas answered 403";
     assert!(page.contains(banner) && page.contains("The export jobs are watched all the same."), "{page}");
-    // The hidden one is for a page that is not refreshed any more.
+    // The hidden banner is for pages that are no longer refreshed.
     assert_eq!(page.matches("class=\"banner unknown\"").count(), 2, "one cause, one banner: {page}");
     exporter.assert_no_secret().await;
 }
@@ -49,7 +49,7 @@ async fn refusal_of_one_cluster_disables_no_other() {
             exporter.reload(&setup(&simulator).set("collectors.interval", interval));
             exporter.polled_again(3.0).await;
         }
-        // A reload may follow the fix, so it starts again, but repeats no warning.
+        // A reload retries, as the role may have been granted, but logs no second warning.
         let asked = requests(&simulator, "/b/backup/snapshots");
         assert!((4..=8).contains(&asked), "{code}: {asked}");
         assert_eq!(exporter.log().matches("next attempt in 1m").count(), 1, "{}", exporter.log());
@@ -68,7 +68,7 @@ async fn reenabled_collector_reports_a_refusal_again() {
     exporter.until(|scrape| up(scrape, "events").is_none() && up(scrape, "buckets").is_none()).await;
     exporter.reload(&setup(&simulator));
     exporter.until(down).await;
-    // The role is given, and someone reloads.
+    // A reload after the role was granted.
     simulator.state().accounts[0].denied.clear();
     exporter.signal("HUP");
     exporter.until(|scrape| ["events", "buckets"].map(|detail| up(scrape, detail)) == [Some(1.0); 2]).await;
@@ -120,7 +120,7 @@ async fn only_confirmed_refusals_disable_a_collector() {
         let up = scrape.of("mongodbatlas_backup_export_collector_success");
         up.len() == cases.len() && up.iter().all(|(_, up)| *up == 0.0)
     };
-    // Requests that are retried or repeated on the interval soon come more than twice.
+    // Retried requests, and those repeated at the interval, soon exceed two.
     let repeated = || (0..cases.len()).all(|index| asked(index) > 2 || cases[index].2);
     exporter.until(|scrape| failed(scrape) && repeated()).await;
     exporter.polled_again(5.0).await;

@@ -1,4 +1,4 @@
-//! Snapshots, and what of them is in the bucket.
+//! Snapshots, and which of them are exported.
 
 use super::*;
 
@@ -30,7 +30,7 @@ async fn snapshot_awaits_export_until_a_job_exists() {
     assert_eq!(figure(&scrape, "newest_snapshot"), Some(seconds(&forgotten)));
     assert_eq!(figure(&scrape, "last_success_created"), Some(seconds(&newest) + 60.0));
 
-    // A failed job makes nothing good, one that waits may.
+    // A failed job does not export a snapshot; a queued one may.
     let failed = JobOutcome::Failed("E".to_owned(), "no".to_owned());
     change(&simulator, "prod", |prod| prod.jobs.push(Entry::Job(Job::of(&older, failed))));
     let scrape = exporter.until(|scrape| scrape.value("jobs", "prod", "\"Failed\"") == Some(1.0)).await;
@@ -42,11 +42,11 @@ async fn snapshot_awaits_export_until_a_job_exists() {
         prod.jobs.pop();
         prod.jobs.push(Entry::Job(Job::of(&forgotten, JobOutcome::Successful)));
     });
-    // The older one has a successor in the bucket by now.
+    // A newer snapshot than the older one has been exported.
     let scrape = exporter.until(|scrape| awaiting(scrape, "prod") == Some(0.0)).await;
     assert_eq!(figure(&scrape, "newest_exported_snapshot"), Some(seconds(&forgotten)));
     assert_eq!(figure(&scrape, "oldest_snapshot_awaiting_export"), None);
-    // What is in the bucket stays there when Atlas deletes its snapshot.
+    // Exported data stays in the bucket when Atlas deletes its snapshot.
     change(&simulator, "prod", |prod| prod.snapshots.retain(|snapshot| snapshot.id != forgotten.id));
     let scrape = exporter
         .until(|scrape| figure(scrape, "newest_snapshot").is_some_and(|at| at < seconds(&forgotten)))
@@ -64,7 +64,7 @@ async fn snapshots_of_sharded_clusters_are_read() {
     assert_eq!(awaiting(&scrape, "prod"), Some(1.0));
     assert!(requests(&simulator, "/prod/backup/snapshots/shardedClusters") > 0);
     assert_eq!(requests(&simulator, "/prod/backup/snapshots?"), 0);
-    // One that becomes a replica set is asked for otherwise, and nobody has to restart for it.
+    // A cluster that becomes a replica set is read from the other listing without a restart.
     change(&simulator, "prod", |prod| prod.shards = 0);
     exporter
         .until(|scrape| up(scrape, "snapshots") == Some(1.0) && requests(&simulator, "/snapshots?") > 0)
@@ -75,7 +75,7 @@ async fn snapshots_of_sharded_clusters_are_read() {
 async fn every_page_of_snapshots_is_read() {
     let hourly = (3u32..1200).map(|hours| Snapshot::taken(HOUR * hours, "hourly"));
     let simulator = simulator(atlas_state([("prod", cluster(hourly))])).await;
-    // Three pages may take longer than what was read five times a second stays fresh.
+    // Three pages may take longer than snapshots of a short interval stay fresh.
     let exporter = ExporterBuilder::new(&simulator).set("collectors.interval", "5s").start().await;
     let scrape = snapshots_read(&exporter).await;
     assert_eq!(awaiting(&scrape, "prod"), Some(0.0));
@@ -140,8 +140,8 @@ async fn empty_sharded_list_with_a_count_is_an_error() {
 
 const FREQUENCIES: [&str; 4] = ["daily", "weekly", "monthly", "yearly"];
 
-/// A cluster that exports a frequency. Its last snapshot of that was taken 13 hours ago and never
-/// exported, the one before it was.
+/// Returns a cluster whose last snapshot of a frequency is 13 hours old and not exported, unlike
+/// the one before.
 fn unexported(frequency: &str, word: &str, shards: usize, items: &[&str]) -> Cluster {
     let ids = items.iter().map(|item| PolicyItem::of(item).id).collect();
     let waiting = Snapshot { items: ids, ..Snapshot::taken(HOUR * 13, word) };
@@ -162,8 +162,8 @@ async fn snapshot_of_several_policy_items_is_awaited() {
             add("both", 0, &[other, frequency], 1.0);
             add("sharded", 3, &["hourly", frequency, other], 1.0);
             add("other", 0, &[other, "hourly"], 0.0);
-            // The word alone says it where no item does: none is listed, or one that the policy has
-            // no longer.
+            // The frequency decides where no policy item does: none is listed, or only a former
+            // one.
             let by_word = f64::from(u8::from(word == frequency));
             add("unlisted", 0, &[], by_word);
             add("unknown", 3, &[other, "fortnightly"], by_word);
@@ -179,7 +179,7 @@ async fn snapshot_of_several_policy_items_is_awaited() {
     for (name, _, awaited) in &clusters {
         assert_eq!(awaiting(&scrape, name), Some(*awaited), "{name}");
     }
-    // It pages: nothing else is wrong with these clusters.
+    // Nothing else is wrong with these clusters.
     let status = exporter.get("/api/v1/clusters").await.text().await.unwrap();
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     for cluster in status["clusters"].as_array().unwrap() {
@@ -198,7 +198,7 @@ async fn frequency_decides_without_policies() {
     let exporter = setup(&simulator).start().await;
     let awaited = |scrape: &Scrape| ["daily", "weekly"].map(|name| awaiting(scrape, name));
     exporter.until(|scrape| awaited(scrape) == [Some(0.0), Some(1.0)]).await;
-    // With policies its items decide, once the snapshots are read again.
+    // Policy items decide after the next read of the snapshots.
     change(&simulator, "daily", |daily| daily.schedule.items = Some(PolicyItem::usual()));
     exporter.until(|scrape| awaited(scrape) == [Some(1.0), Some(1.0)]).await;
 }

@@ -1,5 +1,4 @@
-//! Nothing is healthy while something is unknown: what is not read yet, and buckets that may be
-//! missing.
+//! Collectors that have not been read yet, and missing buckets.
 
 use super::*;
 
@@ -7,13 +6,13 @@ const ELSEWHERE: &str = "5f0e5a3b9c1d4e6f8a7b0002";
 const PATHS: [(&str, &str); 3] =
     [("snapshots", "/backup/snapshots"), ("events", "/events"), ("buckets", "/exportBuckets")];
 
-/// Exports to [`ELSEWHERE`], which no project has.
+/// Returns a cluster that exports to [`ELSEWHERE`], a bucket that no project has.
 fn misled() -> Cluster {
     let schedule = Schedule { bucket: ELSEWHERE.to_owned(), ..Schedule::default() };
     Cluster { schedule, ..cluster([]) }
 }
 
-/// Details are read once; `more` are keys of `[collectors]`.
+/// Returns a configuration whose collectors read once during a test.
 fn rarely(simulator: &Simulator) -> ExporterBuilder {
     ExporterBuilder::new(simulator)
 }
@@ -23,7 +22,7 @@ async fn clusters(exporter: &Exporter) -> serde_json::Value {
     serde_json::from_str::<serde_json::Value>(&status).unwrap()["clusters"].clone()
 }
 
-/// Runs it to its end; returns the exit code and standard output.
+/// Runs the exporter to its end; returns the exit code and standard output.
 async fn run(setup: &ExporterBuilder, argument: &str) -> (Option<i32>, String) {
     let out = setup.run(&[argument]).await;
     (out.status.code(), String::from_utf8(out.stdout).unwrap())
@@ -37,7 +36,7 @@ async fn missing_bucket_is_reported_in_any_order_of_reads() {
         simulator.state().faults.push(Fault::lasting(slow, wait));
         let exporter = rarely(&simulator).start().await;
         let missing = |scrape: &Scrape| {
-            // Before that, the cluster is not healthy.
+            // The cluster is not healthy before the bucket is known.
             let told = scrape.value("bucket_missing", "misled", "");
             assert!(
                 told.is_some() || scrape.value("collectors_unread", "misled", "").is_some(),
@@ -92,7 +91,7 @@ async fn once_and_check_fail_for_a_missing_bucket() {
         row.contains("problem") && row.contains(&format!("its export bucket {ELSEWHERE} is none")),
         "{table}"
     );
-    // Whichever is slower: it is waited for.
+    // `--once` waits for the slower one.
     for slow in ["/exportBuckets", "/schedule"] {
         simulator.state().faults = vec![Fault::lasting(slow, FaultKind::Slow(Duration::from_secs(1)))];
         let (code, text) = run(&rarely(&simulator).without_collectors(&["snapshots"]), "--once").await;
@@ -121,7 +120,7 @@ async fn cluster_is_not_healthy_before_collectors_are_read() {
             assert_eq!(cluster["unread_collectors"], serde_json::json!([detail]), "{cluster}");
             let page = exporter.get("/").await.text().await.unwrap();
             assert!(page.contains(&format!("not read: {detail}")), "{page}");
-            // What is switched off is not waited for.
+            // A disabled collector is not waited for.
             let off = rarely(&simulator).without_collectors(&[detail]);
             exporter.reload(&off);
             exporter.until(|scrape| scrape.value("collectors_unread", "prod", "").is_none()).await;
@@ -143,7 +142,7 @@ async fn refused_collector_does_not_change_the_status() {
     assert_eq!(clusters(&exporter).await[0]["status"], "healthy");
     let (code, _) = run(&ExporterBuilder::new(&simulator), "--once").await;
     assert_eq!(code, Some(0));
-    // A fault is no refusal.
+    // Other errors are no refusals.
     simulator.state().accounts[0].denied.clear();
     simulator
         .state()

@@ -1,15 +1,14 @@
-//! The rules of Grafana's dashboard-linter in our own words, held for every type of panel that we
-//! use.
+//! Rules of Grafana's dashboard-linter, for every type of panel in use.
 
 use super::{Dashboard, RATE_INTERVAL, dashboards, exposed, folder, timeless, title};
 use crate::promql;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Those of Grafana's units that we use. A misspelt unit is shown as a suffix, not refused.
+/// Units in use. Grafana shows a misspelled unit as a suffix.
 const UNITS: [&str; 5] = ["none", "s", "percentunit", "reqps", "cpm"];
 
-/// What breaks a rule: the panel, or nothing where it is about the whole dashboard, and how.
+/// Violation of a rule: the panel, or empty for the dashboard, and the reason.
 type Broken = Vec<(String, String)>;
 
 #[derive(Debug, Deserialize)]
@@ -28,13 +27,13 @@ struct Exception {
     reason: String,
 }
 
-/// Not in JSON: a Grafana that is given the folder would take it for a dashboard.
+/// Exceptions. Not JSON, as Grafana would provision it as a dashboard.
 fn exceptions() -> Vec<Exception> {
     let text = std::fs::read_to_string(folder().join("lint-exceptions.toml")).unwrap();
     toml::from_str::<Exceptions>(&text).unwrap().exception
 }
 
-/// The rule holds for every dashboard but for the exceptions, and every exception is needed.
+/// Asserts a rule for every dashboard except the exceptions, which must all be necessary.
 #[track_caller]
 fn hold(rule: &str, check: impl Fn(&Dashboard) -> Broken) {
     let mut exceptions = exceptions();
@@ -59,7 +58,7 @@ fn broken_by<'a>(
     panels.into_iter().filter_map(|panel| Some((title(panel).to_owned(), how(panel)?))).collect()
 }
 
-/// Every query that parses, each with what `how` says of it.
+/// Returns the violations that `how` finds in every query.
 fn broken_queries(dashboard: &Dashboard, how: impl Fn(&promql::Selector) -> Option<String>) -> Broken {
     let mut broken = Vec::new();
     for query in dashboard.queries() {
@@ -89,7 +88,7 @@ fn template_datasource() {
     });
 }
 
-/// A variable of a target label that takes several values, and everything by default.
+/// Checks a variable of a target label: several values, and all by default.
 fn target_variable(dashboard: &Dashboard, name: &str, label: &str) -> Broken {
     let Some(variable) = dashboard.variables().iter().find(|v| v["name"] == name) else {
         return whole(false, "the variable is missing");
@@ -235,7 +234,7 @@ fn target_rate_interval() {
     });
 }
 
-/// Every selector is narrowed to the targets that were chosen.
+/// Checks that every selector is limited to the selected targets.
 fn narrowed(dashboard: &Dashboard, label: &str) -> Broken {
     broken_queries(dashboard, |selector| {
         let narrow = selector.matches(label, "=~", &format!("${label}"));

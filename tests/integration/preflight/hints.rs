@@ -99,7 +99,7 @@ async fn check_hints_follow_the_error_code() {
         (429, "", "rate_limited", "too many requests"),
         (503, "", "server_error", "a proxy, load balancer or gateway"),
     ];
-    // None of the names is listed by the project: what that means is for the code to say.
+    // The project lists none of the names: the hint follows the error code.
     let mut state = atlas_state([("prod", cluster())]);
     let names: Vec<_> = (0..cases.len()).map(|index| format!("unlisted-{index:02}")).collect();
     for (name, (status, code, ..)) in names.iter().zip(cases) {

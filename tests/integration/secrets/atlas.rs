@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::OTHER_SECRET;
 use super::fields::{FIELDS, ID, Of, clusters, number, ok, raw};
 
-/// One of every kind of character that must not reach a terminal.
+/// One of each kind of character that must not reach a terminal.
 const HIDDEN: &str = "\u{202e}\u{2066}\u{200f}\u{61c}\u{2028}\u{200b}\u{2060}\u{feff}\u{ad}\u{180e}\u{e0041}\u{fe0f}\u{1b}\u{85}\u{7f}";
 
-/// The forms in which a secret comes back.
+/// Returns encodings of a secret.
 fn forms(secret: &str) -> Vec<String> {
     let each = |write: &dyn Fn(char) -> String| secret.chars().map(write).collect::<String>();
     let json = Value::from(secret).to_string();
@@ -39,10 +39,10 @@ fn forms(secret: &str) -> Vec<String> {
     ]
 }
 
-/// What may be looked for: of no form is as much in any output.
+/// Returns the parts of the encodings that must not be in any output.
 fn traces(secret: &str) -> Vec<String> {
     let whole = forms(secret).into_iter().filter(|form| form.len() >= 12);
-    // The head of what is cut, and what is left of a pair.
+    // The beginning of truncated secrets, and the end of pairs.
     let part = |form: String| form.chars().skip(form.chars().count().saturating_sub(14)).collect::<String>();
     let head: String = secret.chars().take(10).collect();
     whole.clone().chain(whole.map(part).filter(|part| part.len() == 14)).chain([head]).collect()
@@ -55,15 +55,15 @@ pub(super) struct Atlas {
 
 #[derive(Default)]
 pub(super) struct State {
-    /// What is repeated besides the credentials of the request itself; nothing while all is well.
+    /// Secrets that are repeated besides the credentials of the request; empty at first.
     pub(super) echoed: Vec<String>,
-    /// Everything that signed a request.
+    /// Values of all `Authorization` headers.
     pub(super) authorizations: Vec<String>,
-    /// What must not be seen.
+    /// Texts that must not be in any output.
     pub(super) traces: Vec<String>,
-    /// How often each field was answered.
+    /// Number of responses for each field.
     pub(super) answered: HashMap<usize, usize>,
-    /// The next request of a token is refused.
+    /// Whether the next request with a token is refused.
     pub(super) refuse: bool,
 }
 
@@ -73,7 +73,7 @@ impl State {
         self.traces.extend(secrets.iter().flat_map(|secret| traces(secret)));
     }
 
-    /// Remembers what signed a request.
+    /// Records the `Authorization` header of a request.
     fn record(&mut self, authorization: &str) {
         if authorization.is_empty() || self.authorizations.iter().any(|known| known == authorization) {
             return;
@@ -90,13 +90,13 @@ impl State {
         self.authorizations.iter().filter_map(|header| header.strip_prefix("Bearer "))
     }
 
-    /// Texts with every credential in every form, of as many letters as are looked at, and one with
-    /// what is hidden.
+    /// Returns texts with every secret in every encoding, as long as errors may be, with hidden
+    /// characters.
     pub(super) fn texts(&self, authorization: &str) -> Vec<String> {
         let is_sign_in = authorization.starts_with("Basic");
         let own = authorization.strip_prefix("Bearer ").or(is_sign_in.then_some(OTHER_SECRET));
         let secrets = self.echoed.iter().map(String::as_str).chain(own);
-        // A digest's answer is for one request: what stands before it gives it away.
+        // The response of a digest is redacted by the key before it.
         let answer = response(authorization).map(|answer| format!("response=\"{answer}\" "));
         let each: Vec<_> = secrets.map(forms).collect();
         let (mut texts, mut text) = (Vec::new(), format!("a{HIDDEN}b {}", answer.unwrap_or_default()));
@@ -113,7 +113,7 @@ impl State {
     }
 }
 
-/// What answers the challenge of a digest.
+/// Returns the response of an HTTP Digest header.
 pub(super) fn response(authorization: &str) -> Option<&str> {
     authorization.split("response=\"").nth(1)?.split('"').next()
 }
@@ -147,18 +147,18 @@ impl Atlas {
         (FIELDS[index].1)(&format!("{} {header}", texts[nth % texts.len()]))
     }
 
-    /// Whether every field had so many texts.
+    /// Whether every field was repeated `times` times.
     pub(super) fn is_answered(&self, times: usize) -> bool {
         let state = self.state();
         FIELDS.iter().enumerate().all(|(index, (of, _))| {
-            // Sign-ins that fail are rare.
+            // Failing token requests are rare.
             let times = if *of == Of::Token { 1 } else { times };
             state.answered.get(&index).is_some_and(|answered| *answered >= times)
         })
     }
 }
 
-/// What is asked for, which field of its kind that is, and how it is answered when all is well.
+/// Returns the resource of a request, the number of its field, and the normal response.
 pub(super) fn resource(path: &str, header: &str) -> (Of, usize, Vec<u8>) {
     if path == "/api/oauth/token" {
         let pair = STANDARD.decode(header.trim_start_matches("Basic ")).unwrap();
@@ -186,7 +186,7 @@ pub(super) fn resource(path: &str, header: &str) -> (Of, usize, Vec<u8>) {
         }
         ["groups", id, "events"] => (Of::Events, of_project(id), list(&[])),
         ["groups", _, "clusters", name, "backup", "exports"] => (Of::Exports, of_cluster(name), list(&[])),
-        // From the last cluster on, so that most have snapshots that are read.
+        // From the last cluster on, so that most snapshots are read.
         ["groups", _, "clusters", name, "backup", "schedule"] => {
             let export = json!({"frequencyType": "daily", "exportBucketId": ID});
             let normal = ok(&json!({"autoExportEnabled": true, "export": export}));

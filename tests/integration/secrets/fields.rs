@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// Whose answer a field is in. Those of clusters have a cluster each, others a project each.
+/// Resource of a field; each field has its own cluster or project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Of {
     Exports,
@@ -13,17 +13,17 @@ pub(super) enum Of {
     Buckets,
     Events,
     Projects,
-    /// Each has a service account of its own, whose sign-in is answered so from the beginning.
+    /// Token requests, each with its own service account, which are repeated from the start.
     Token,
 }
 
-/// An answer with a text in one of its fields.
+/// Resource, and a response with a text in one of its fields.
 pub(super) type Field = (Of, fn(&str) -> Vec<u8>);
 
 pub(super) const NOW: &str = "2026-01-02T03:04:05Z";
 pub(super) const ID: &str = "65a1f0b2c3d4e5f60718293a";
 
-/// Every field of every answer that is read, or that might be repeated.
+/// Every field that is read or might be repeated.
 pub(super) const FIELDS: &[Field] = &[
     (Of::Exports, |text| failed("errorCode", text)),
     (Of::Exports, |text| failed("message", text)),
@@ -123,7 +123,7 @@ pub(super) fn recent() -> String {
     (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(1)).strftime("%FT%TZ").to_string()
 }
 
-/// A job that failed a moment ago, a new one each time: each is logged once.
+/// Returns a new job that failed a moment ago, as each job is logged once.
 pub(super) fn failed(field: &str, text: &str) -> Vec<u8> {
     let id = format!("65a1f0b2{:016x}", fastrand::u64(..));
     list(json!({"id": id, "state": "Failed", "createdAt": recent(), "stateReason": {field: text}}))
@@ -141,7 +141,7 @@ pub(super) fn refused(body: &Value) -> Vec<u8> {
     raw("400 Bad Request", &[], &body.to_string())
 }
 
-/// Without what ends a line of HTTP.
+/// Replaces control characters.
 pub(super) fn visible(text: &str) -> String {
     text.replace(|c: char| c.is_control(), " ")
 }
@@ -155,12 +155,12 @@ pub(super) fn raw(status: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8>
         .into_bytes()
 }
 
-/// How many fields of its kind are before a field.
+/// Returns the number of a field among those of its resource.
 pub(super) fn number(index: usize) -> usize {
     FIELDS[..index].iter().filter(|(of, _)| *of == FIELDS[index].0).count()
 }
 
-/// The project of the fields with that number; the first is that of all clusters.
+/// Returns the project of a field by its number; the first has all clusters.
 pub(super) fn project(number: usize) -> String {
     format!("5f0e5a3b9c1d4e6f8a7b{number:04x}")
 }
