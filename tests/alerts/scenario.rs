@@ -182,7 +182,7 @@ impl Exporter {
     }
 }
 
-/// ExportExpectation alert that fires in these minutes.
+/// Expected alert that fires in these minutes.
 pub(crate) struct Firing {
     pub(crate) labels: String,
     pub(crate) minutes: Range<i64>,

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// Modules that neither read a clock nor do I/O: time and readings are arguments.
-const PURE: [&str; 6] = ["model", "store", "metrics.rs", "status", "discovery/targets.rs", "metrics/self_metrics.rs"];
+const PURE: [&str; 6] =
+    ["model", "store", "metrics.rs", "status", "discovery/targets.rs", "metrics/self_metrics.rs"];
 
 /// Returns every source in a folder with its path there, without tests.
 fn sources(folder: &str) -> Vec<(String, String)> {
@@ -19,7 +20,7 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     let names = paths.iter().map(|path| path.strip_prefix(&root).unwrap().display().to_string());
     let sources = names.zip(&paths).filter(|(name, _)| {
         let is_test = name.ends_with("tests.rs") || name.contains("/tests/");
-        name.ends_with(".rs") && !is_test
+        Path::new(name).extension().is_some_and(|extension| extension == "rs") && !is_test
     });
     sources
         .map(|(name, path)| {

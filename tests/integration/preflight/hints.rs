@@ -60,8 +60,7 @@ async fn check_distinguishes_common_causes() {
     of("/groups/", FaultKind::Html, &["check atlas.base_url"]).await;
     of("/groups/", refused(500, "UNEXPECTED_ERROR"), &["an internal fault"]).await;
     of("/oauth/", refused(403, "ORG_REQUIRES_ACCESS_LIST"), &["API access list of the service"]).await;
-    let setup =
-        ExporterBuilder::new(&simulator).base_url("http://127.0.0.1:9").set("poll.timeout", "1s");
+    let setup = ExporterBuilder::new(&simulator).base_url("http://127.0.0.1:9").set("poll.timeout", "1s");
     let (code, table, _) = run(&setup, &["check"]).await;
     assert!(
         code == Some(1) && table.contains("no connection to Atlas") && table.contains("127.0.0.1:9"),
