@@ -62,7 +62,7 @@ async fn respond(state: &Arc<AppState>, cache: &MetricsCache, headers: &HeaderMa
         })
     };
     let headers =
-        [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "negotiate, accept-encoding")];
+        [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept, accept-encoding")];
     match body {
         Ok(body) => (headers, body).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),

@@ -174,7 +174,7 @@ pub(super) fn secrets() -> Vec<Fault> {
 /// Creates a fault of token requests; tokens expire so soon that one is needed.
 fn sign_in(name: &'static str, description: &'static str, reason: &'static str, apply: Change) -> Fault {
     state_fault(name, description, Fails(reason), apply, |state| {
-        state.faults.retain(|fault| fault.path != TOKEN)
+        state.faults.retain(|fault| fault.path != TOKEN);
     })
     .recovery(Recovery::AfterPause)
 }

@@ -93,7 +93,7 @@ async fn failed_jobs_have_a_bounded_log() {
         assert!((20..25).contains(&failed), "{failed}: {}", &log[..3000.min(log.len())]);
         let line = log.lines().find(|line| line.contains("suppressed repeated log lines"));
         let line = line.unwrap_or_else(|| panic!("nothing says so: {log}"));
-        assert!(line.contains("src/poll.rs:"), "{line}");
+        assert!(line.contains("src/poll/worker.rs:"), "{line}");
         if format.ends_with("json") {
             let lines: Vec<serde_json::Value> =
                 log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
