@@ -106,7 +106,7 @@ fn pods_are_scraped_under_the_job_of_the_rules() {
         let rules = read("alerts/atlas-backup-export.rules.yml");
         assert!(rules.contains(&format!("job=\"{}\"", text(job))), "no rule goes by the job {job:?}");
         let [endpoint] = list(&monitor["endpoints"]) else { panic!("one endpoint") };
-        assert!(endpoint["path"].is_null(), "the default, which is ours, too");
+        assert!(endpoint["path"].is_null(), "the default of both");
         let port = named(&service["spec"]["ports"], text(&endpoint["port"]));
         let containers = &pod["spec"]["containers"];
         named(&containers[0]["ports"], text(&port["targetPort"]));

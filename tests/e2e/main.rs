@@ -13,11 +13,11 @@ mod dashboards;
 mod deployed;
 mod image;
 mod memory;
+mod missing_export;
 mod page;
 mod proxy;
 mod servers;
 mod terminal;
-mod unbegun;
 mod unit;
 mod web;
 

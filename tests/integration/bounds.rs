@@ -51,7 +51,7 @@ async fn hanging_large_bodies_use_bounded_memory() {
     assert_eq!(scrape.up("healthy"), Some(1.0));
     let (polls, seconds) =
         (scrape.value("polls_total", "healthy", "").unwrap(), start.elapsed().as_secs_f64());
-    assert!(polls > 0.6 * seconds, "it was held up: {polls} polls in {seconds} s");
+    assert!(polls > 0.6 * seconds, "delayed: {polls} polls in {seconds} s");
     let peak = exporter.peak_memory();
     assert!(peak < 200, "{peak} MiB for {CLUSTERS} bodies of {} MiB", NEARLY >> 20);
 

@@ -1,9 +1,9 @@
 //! Collectors: snapshots that are not exported, failures without a job, missing buckets.
 
 mod events;
+mod not_read;
 mod roles;
 mod snapshots;
-mod unread;
 
 use std::time::Duration;
 
@@ -183,11 +183,11 @@ async fn expiry_of_a_secret_is_exposed() {
         "mongodbatlas_backup_export_secret_expiring_event_timestamp_seconds{{project_id=\"{PROJECT}\"}}"
     );
     assert!(!exporter.scrape().await.0.contains_key(&expiring));
-    let told = Event::new("GROUP_SERVICE_ACCOUNT_SECRETS_EXPIRING", None, HOUR / 2);
-    tell(&simulator, told.clone());
+    let expiring_event = Event::new("GROUP_SERVICE_ACCOUNT_SECRETS_EXPIRING", None, HOUR / 2);
+    tell(&simulator, expiring_event.clone());
     let scrape = exporter.until(|scrape| scrape.0.contains_key(&expiring)).await;
-    assert_eq!(scrape.0[&expiring], told.created.as_second() as f64);
-    assert_eq!(requests(&simulator, "clusterNames="), 0, "it is about no cluster");
+    assert_eq!(scrape.0[&expiring], expiring_event.created.as_second() as f64);
+    assert_eq!(requests(&simulator, "clusterNames="), 0, "no search for a cluster");
     tell(&simulator, Event::new("GROUP_SERVICE_ACCOUNT_SECRETS_NO_LONGER_EXPIRING", None, Duration::ZERO));
     exporter.until(|scrape| !scrape.0.contains_key(&expiring)).await;
     exporter.assert_no_secret().await;
@@ -225,7 +225,7 @@ async fn once_does_not_wait_for_a_hanging_collector() {
     ExporterBuilder::new(&simulator).write(&folder);
     let once = command().current_dir(folder.path()).arg("--once").output();
     let out = tokio::time::timeout(Duration::from_secs(20), once).await.expect("it ends").unwrap();
-    assert_eq!(out.status.code(), Some(1), "nobody knows of the buckets");
+    assert_eq!(out.status.code(), Some(1), "unread buckets are a failure");
     let scrape = Scrape::parse(&String::from_utf8(out.stdout).unwrap());
     assert_eq!(scrape.value("collectors_unread", "prod", ""), Some(1.0));
 }

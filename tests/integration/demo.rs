@@ -41,10 +41,11 @@ async fn demo_shows_every_status() {
     let mut exporter = Exporter::spawn(demo, folder).await;
     exporter.polled().await;
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
-    let told = std::fs::read_to_string(exporter.folder.path().join("out")).unwrap();
+    let output = std::fs::read_to_string(exporter.folder.path().join("out")).unwrap();
     assert!(
-        told.contains(&format!("{}/metrics", exporter.url)) && told.contains(&format!("{}/\n", exporter.url)),
-        "{told}"
+        output.contains(&format!("{}/metrics", exporter.url))
+            && output.contains(&format!("{}/\n", exporter.url)),
+        "{output}"
     );
 
     let mut seen = Vec::new();

@@ -67,7 +67,7 @@ async fn clusters_with_cloud_backup_are_discovered() {
     );
     let paused = |name| scrape.value("cluster_paused", name, "");
     assert_eq!((paused("prod"), paused("asleep")), (Some(0.0), Some(1.0)));
-    assert_eq!(scrape.latest_state("asleep"), Some("Successful"), "paused, and watched all the same");
+    assert_eq!(scrape.latest_state("asleep"), Some("Successful"), "paused clusters are polled");
     for (reason, count) in [("shared_tier", 2.0), ("flex", 0.0), ("backup_disabled", 1.0)] {
         assert_eq!(left_out(&scrape, reason), Some(count), "{reason}");
     }
@@ -79,7 +79,7 @@ async fn clusters_with_cloud_backup_are_discovered() {
     assert_eq!(
         requests(&simulator, &exports("free")) + requests(&simulator, "/flex/"),
         0,
-        "nobody asks for those"
+        "excluded clusters are not requested"
     );
 }
 
@@ -116,10 +116,14 @@ async fn patterns_and_names_select_clusters() {
     let scrape = exporter.ready().await;
     assert_eq!(names(&scrape), ["careless", "flex", "prod", "prod-ue", "report-eu", "report-us"]);
     assert_eq!(left_out(&scrape, "shared_tier"), Some(1.0));
-    assert_eq!(left_out(&scrape, "backup_disabled"), Some(0.0), "it is named, so it is watched");
+    assert_eq!(left_out(&scrape, "backup_disabled"), Some(0.0), "named clusters are polled");
     assert_eq!(scrape.up("prod-ue"), Some(0.0));
     assert_eq!(scrape.value("last_poll_error_info", "prod-ue", "reason=\"not_found\""), Some(1.0));
-    assert_eq!(by_project(&scrape, "discovery_success", PROJECT), Some(1.0), "a slip is no failed discovery");
+    assert_eq!(
+        by_project(&scrape, "discovery_success", PROJECT),
+        Some(1.0),
+        "an unknown name is no failed discovery"
+    );
     tokio::time::sleep(Duration::from_secs(1)).await;
     let log = exporter.log();
     let said = |parts: &[&str]| {
@@ -134,11 +138,7 @@ async fn patterns_and_names_select_clusters() {
     ]);
     said(&["level=error", "has its cloud backup switched off", "cluster_name=careless"]);
     said(&["level=error", "not in the project's list of clusters", "cluster_name=flex"]);
-    assert_eq!(
-        requests(&simulator, "/flex/backup/schedule"),
-        0,
-        "it has none, so that is no failed discovery"
-    );
+    assert_eq!(requests(&simulator, "/flex/backup/schedule"), 0, "flex clusters have no schedule");
     said(&["level=warn", "no cluster of the project matches", "pattern=nothing-*"]);
 }
 
@@ -187,7 +187,7 @@ async fn clusters_and_projects_are_added_and_removed() {
     let after = exporter.until(|scrape| names(scrape) == ["new", "stays", "warehouse"]).await;
     assert!(!after.0.keys().any(|series| series.contains("\"goes\"")), "{after:#?}");
     let polls = |scrape: &Scrape| scrape.value("polls_total", "stays", "").unwrap();
-    assert!(polls(&after) > polls(&before), "it was polled all the while");
+    assert!(polls(&after) > polls(&before), "polls continued");
     assert_eq!(after.0["mongodbatlas_backup_exporter_targets"], 3.0);
     let asked = requests(&simulator, "/goes/");
     tokio::time::sleep(Duration::from_millis(900)).await;
@@ -203,7 +203,7 @@ async fn clusters_and_projects_are_added_and_removed() {
     assert!(!gone.0.keys().any(|series| series.contains(PROJECT)), "{gone:#?}");
     let asked = requests(&simulator, &exports("stays"));
     tokio::time::sleep(Duration::from_millis(700)).await;
-    assert_eq!(requests(&simulator, &exports("stays")), asked, "nobody asks for it any more");
+    assert_eq!(requests(&simulator, &exports("stays")), asked, "no longer requested");
     assert_eq!(exporter.scrape().await.0["mongodbatlas_backup_exporter_targets"], 1.0);
 }
 
@@ -420,7 +420,7 @@ async fn named_cluster_that_returns_has_its_schedule() {
     let asked = requests(&simulator, "/a/backup/schedule");
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(requests(&simulator, "/a/backup/schedule"), asked);
-    assert_eq!(exporter.scrape().await.up("a"), Some(0.0), "it is configured, so it is watched");
+    assert_eq!(exporter.scrape().await.up("a"), Some(0.0), "configured clusters are polled");
     add_cluster(&simulator, "a", cluster());
     exporter.until(|scrape| scrape.value("auto_export_enabled", "a", "") == Some(1.0)).await;
 }
@@ -450,7 +450,10 @@ async fn invalid_entry_of_a_listing_is_skipped() {
     simulator.state().faults = vec![Fault::lasting("/orgs/", FaultKind::Body(nothing))];
     tokio::time::sleep(Duration::from_secs(1)).await;
     let scrape = exporter.scrape().await;
-    assert!(scrape.up("a").is_some() && scrape.up("warehouse").is_some(), "nothing of seven is no listing");
+    assert!(
+        scrape.up("a").is_some() && scrape.up("warehouse").is_some(),
+        "an empty page with a count is no listing"
+    );
     simulator.state().faults.clear();
     exporter.until(|scrape| names(scrape) == ["a", "b", "c", "new", "warehouse"]).await;
 }

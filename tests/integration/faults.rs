@@ -33,8 +33,8 @@ async fn redirects_and_final_errors_are_not_retried() {
         let asked = requests(&simulator, &exports(name));
         assert!((polls..=polls + 1).contains(&asked), "{name}: {asked} requests in {polls} polls");
     }
-    let nobody = tokio::time::timeout(Duration::from_millis(100), elsewhere.accept()).await;
-    assert!(nobody.is_err(), "the redirect was followed");
+    let accepted = tokio::time::timeout(Duration::from_millis(100), elsewhere.accept()).await;
+    assert!(accepted.is_err(), "the redirect was followed");
 }
 
 #[tokio::test]

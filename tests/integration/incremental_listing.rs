@@ -83,8 +83,8 @@ async fn changes_on_the_first_page_need_no_full_listing() {
     assert_eq!(scrape.value("failures_since_last_success", "prod", ""), Some(1.0));
     assert_eq!(scrape.value("latest_failure_info", "prod", "error_code=\"KMS\""), Some(1.0));
     assert_eq!((requests(&simulator, FULL), own(&scrape, "full_listings_total")), (3, 1.0));
-    let told = exporter.log().lines().filter(|line| line.contains("an export job failed")).count();
-    assert_eq!(told, 1, "{}", exporter.log());
+    let lines = exporter.log().lines().filter(|line| line.contains("an export job failed")).count();
+    assert_eq!(lines, 1, "{}", exporter.log());
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn changes_behind_it_cause_a_full_listing() {
     let heads = requests(&simulator, HEAD);
     let scrape = exporter.polled_again(4.0).await;
     assert_eq!(jobs(&scrape), (Some(1080.0), Some(119.0)));
-    assert_eq!(requests(&simulator, HEAD), heads, "there is no tail to stop at");
+    assert_eq!(requests(&simulator, HEAD), heads, "every page is read");
     assert!(own(&scrape, "full_listings_total") >= 6.0);
 }
 

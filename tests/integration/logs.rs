@@ -181,10 +181,10 @@ async fn event_without_a_job_is_logged_once() {
         simulator.state().projects.get_mut(PROJECT).unwrap().events.push(event);
     }
     let exporter = ExporterBuilder::new(&simulator).set("collectors.interval", "300ms").start().await;
-    let told = |scrape: &crate::support::scrape::Scrape| {
+    let events = |scrape: &crate::support::scrape::Scrape| {
         scrape.of("mongodbatlas_backup_export_last_auto_export_failure_event_timestamp_seconds").len()
     };
-    exporter.until(|scrape| told(scrape) == 5).await;
+    exporter.until(|scrape| events(scrape) == 5).await;
     exporter.polled_again(3.0).await;
     let log = exporter.log();
     let lines: Vec<_> = log.lines().filter(|line| line.contains("before it had a job")).collect();

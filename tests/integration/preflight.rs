@@ -65,9 +65,9 @@ async fn check_of_healthy_clusters_succeeds() {
     let setup = ExporterBuilder::new(&simulator).organization(ORGANIZATION);
     let (code, table, err) = run(&setup, &["check"]).await;
     assert_eq!((code, err.as_str()), (Some(0), ""), "{table}");
-    let says = |start: &str, cluster: &str, verdict: &str, part: &str| {
+    let says = |start: &str, cluster: &str, status: &str, part: &str| {
         let line = line(&table, start, cluster);
-        assert!(line.contains(&format!(" {verdict} ")) && line.contains(part), "{verdict}, {part}: {line}");
+        assert!(line.contains(&format!(" {status} ")) && line.contains(part), "{status}, {part}: {line}");
     };
     says(&format!("organization {ORGANIZATION}"), "-", "ok", "lists 2 projects");
     says("payments", "prod-eu", "ok", "by its policy, an export is expected every 1d");
@@ -77,7 +77,7 @@ async fn check_of_healthy_clusters_succeeds() {
     says("payments", "careless", "excluded", "cloud backup switched off");
     says("analytics", "warehouse", "ok", "every 1d");
     assert!(table.ends_with("\n4 clusters, and all can be watched.\n"), "{table}");
-    assert_eq!(requests(&simulator, "/backup/exports"), 4, "each cluster is asked once");
+    assert_eq!(requests(&simulator, "/backup/exports"), 4, "one request per cluster");
     let names: Vec<_> = table.lines().filter(|line| line.starts_with("payments")).collect();
     assert!(names.is_sorted(), "{table}");
 }
@@ -93,7 +93,7 @@ async fn check_has_a_hint_for_each_problem() {
         "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod-ue\", \"prod-eu\", \"free\", \"careless\", \"none-*\"]\n
          [[projects]]\nid = \"{UNKNOWN}\"\n
          [[projects]]\nid = \"{OTHER}\"\n[projects.service_account]\nclient_id = \"mdb_sa_id_poor\"\nclient_secret = \"poor\"\n
-         [[organizations]]\nid = \"{ORGANIZATION}\"\n[organizations.api_key]\npublic_key = \"nobody\"\nprivate_key = \"x\"\n"
+         [[organizations]]\nid = \"{ORGANIZATION}\"\n[organizations.api_key]\npublic_key = \"unknown-key\"\nprivate_key = \"x\"\n"
     );
     let setup = ExporterBuilder::new(&simulator).targets(entries);
     let (code, table, _) = run(&setup, &["check"]).await;
@@ -124,7 +124,7 @@ async fn check_has_a_hint_for_each_problem() {
     says(
         &format!("organization {ORGANIZATION}"),
         "-",
-        &["unauthorized", "UNEXPECTED_ERROR", "API key nobody is unknown"],
+        &["unauthorized", "UNEXPECTED_ERROR", "API key unknown-key is unknown"],
     );
     assert!(table.contains("3 of 5 clusters that are known cannot be watched. 2 projects or organizations cannot be read. 2 warnings."), "{table}");
 
@@ -251,7 +251,7 @@ async fn check_reports_access_of_collectors() {
     simulator.state().accounts[0].denied = vec!["events".to_owned(), "exportBuckets".to_owned()];
     let (code, json) = checked(&["buckets"]).await;
     let some = row(&json).unwrap();
-    assert_eq!((code, &some["status"]), (Some(0), &"warning".into()), "exports are watched all the same");
+    assert_eq!((code, &some["status"]), (Some(0), &"warning".into()), "exports are still polled");
     assert_eq!(some["details"], serde_json::json!({"snapshots": true, "events": false}));
     assert_eq!(some["error_code"], "USER_UNAUTHORIZED");
     let hint = some["hint"].as_str().unwrap();

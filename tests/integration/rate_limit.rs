@@ -92,7 +92,7 @@ async fn retry_after_pauses_one_project_only() {
     assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"rate_limited\""), Some(1.0));
     let refused = requests(&simulator, &exports("a"));
     let scrape = exporter.polled_again(4.0).await;
-    assert_eq!(requests(&simulator, &exports("a")), refused, "Atlas asked to wait, and nobody knocks");
+    assert_eq!(requests(&simulator, &exports("a")), refused, "no request before `Retry-After`");
     assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"rate_limited\""), Some(1.0));
     assert_eq!(scrape.up("b"), Some(1.0));
     assert_eq!(asked(&scrape, "exports", "429"), 1.0);
@@ -236,7 +236,7 @@ async fn retry_after_outlasts_a_change_of_credentials() {
     };
     let before = count();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(count(), before, "nobody knocks for an hour, whoever signs");
+    assert_eq!(count(), before, "no request before `Retry-After`, with any credentials");
     assert_eq!(exporter.scrape().await.up("b"), Some(1.0));
 }
 

@@ -58,11 +58,7 @@ async fn reload_adds_and_removes_clusters() {
     let after = exporter.until(|scrape| scrape.up("c").is_some() && scrape.up("d").is_some()).await;
     assert!(!after.0.keys().any(|series| series.contains("cluster_name=\"b\"")), "{after:#?}");
     assert_eq!(after.value("expected_interval_seconds", "d", ""), Some(172_800.0));
-    assert_eq!(
-        after.latest_state("a"),
-        Some("InProgress"),
-        "its figures stay, though it cannot be polled now"
-    );
+    assert_eq!(after.latest_state("a"), Some("InProgress"), "figures are kept while polls fail");
     for name in ["polls_total", "poll_failures_total"] {
         assert!(after.value(name, "a", "") >= failed.value(name, "a", ""), "{name} went back");
     }
@@ -76,7 +72,7 @@ async fn reload_adds_and_removes_clusters() {
     assert_eq!(requests(&simulator, "POST /api/oauth/token"), 1, "the token stays, too");
     let asked = requests(&simulator, &exports("b"));
     tokio::time::sleep(Duration::from_millis(700)).await;
-    assert_eq!(requests(&simulator, &exports("b")), asked, "nobody asks for it any more");
+    assert_eq!(requests(&simulator, &exports("b")), asked, "no longer requested");
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ async fn ends(mut exporter: Exporter, amid: &str) {
 #[tokio::test]
 async fn unread_responses_do_not_prevent_exit() {
     let (_simulator, exporter, _clients) = with_clients_that_do_not_read(&[]).await;
-    ends(exporter, "answers that nobody reads").await;
+    ends(exporter, "unread responses").await;
 }
 
 #[tokio::test]

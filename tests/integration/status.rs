@@ -61,8 +61,8 @@ fn all_kinds() -> AtlasState {
     ]);
     state.faults =
         vec![Fault::lasting(&exports("blind"), FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new()))];
-    let told = Event::new("CPS_AUTO_EXPORT_FAILED", Some("well"), HOUR * 9);
-    state.projects.get_mut(PROJECT).unwrap().events.push(told);
+    let failure = Event::new("CPS_AUTO_EXPORT_FAILED", Some("well"), HOUR * 9);
+    state.projects.get_mut(PROJECT).unwrap().events.push(failure);
     state
 }
 
@@ -221,7 +221,7 @@ async fn clusters_are_filtered_and_sorted() {
     assert_eq!(check("?search=often+payments", &["failing-often"]).await, 1);
     assert_eq!(check("?search=bucket_gone", &["failing", "failing-often"]).await, 2);
     assert_eq!(check("?search=forbidden", &["blind"]).await, 1);
-    assert_eq!(check("?search=nobody", &[]).await, 0);
+    assert_eq!(check("?search=unknown", &[]).await, 0);
     assert_eq!(check("?severity=unknown", &["blind"]).await, 1);
     assert_eq!(check("?severity=critical&search=exports+expected", &[]).await, 0);
     assert_eq!(check("?severity=none&search=exports+expected", &["unexpected"]).await, 1);

@@ -418,22 +418,22 @@ async fn password_guesses_do_not_block_known_users() {
         crowd.push(guesser);
     }
     let start = Instant::now();
-    let mut told = Vec::new();
+    let mut statuses = Vec::new();
     for _ in 0..10 {
         // Each over its own connection.
         let status = status(&http(), format!("{}/metrics", exporter.url), Some(("alice", "wrong"))).await;
-        told.push(status.unwrap().as_u16());
+        statuses.push(status.unwrap().as_u16());
         let healthy = status_of(&exporter, "/-/healthy").await;
         assert_eq!(healthy, Some(StatusCode::OK));
     }
-    assert!(told.iter().all(|status| [401, 429].contains(status)), "{told:?}");
+    assert!(statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
     let mut busy = 0;
     for guesser in &mut crowd {
         let mut begin = [0; 12];
         let read = tokio::time::timeout(Duration::from_millis(1), guesser.read_exact(&mut begin));
         busy += usize::from(matches!(read.await, Ok(Ok(_))) && begin == *b"HTTP/1.1 429");
     }
-    assert!(busy > 0, "all of them are waited for");
+    assert!(busy > 0, "all readings have ended");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
@@ -457,5 +457,5 @@ async fn expensive_guess_does_not_block_other_users() {
         let status = status(&http(), url.clone(), Some((other, "secret"))).await;
         assert_eq!(status, Some(StatusCode::OK), "{other}");
     }
-    assert!(guesses.iter().all(|guess| !guess.is_finished()), "it was no costly guess");
+    assert!(guesses.iter().all(|guess| !guess.is_finished()), "the guess was not expensive");
 }

@@ -47,7 +47,7 @@ pub(super) fn jobs_never_created() -> Vec<Scenario> {
         Scenario {
             // The job of the next night runs from 2:00 to 2:25.
             firing: vec![missing(MISSING_AT..DAY + 2 * HOUR), overdue(OVERDUE_AT..DAY + FAILED_AT)],
-            ..scenario("Atlas never begins a job", 28, [with_snapshots(daily(1..2)), neighbour()])
+            ..scenario("Atlas never creates a job", 28, [with_snapshots(daily(1..2)), neighbour()])
         },
         Scenario {
             firing: vec![
@@ -56,7 +56,7 @@ pub(super) fn jobs_never_created() -> Vec<Scenario> {
                 overdue(OVERDUE_AT..DAY + FAILED_AT),
             ],
             ..scenario(
-                "an event tells of a failure before there was a job",
+                "a failure event before there is a job",
                 28,
                 [change(with_snapshots(daily(1..2)), &|details| details.events.push(121)), neighbour()],
             )

@@ -14,9 +14,9 @@ async fn event_is_attributed_to_its_cluster() {
     tell(&simulator, Event::new("CPS_EXPORT_SUCCESSFUL", Some("d"), HOUR));
     let exporter = setup(&simulator).start().await;
     let scrape = exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
-    let told = |scrape: &Scrape| names.map(|name| event(scrape, name));
+    let timestamps = |scrape: &Scrape| names.map(|name| event(scrape, name));
     let of = |event: &Event| Some(event.created.as_second() as f64);
-    assert_eq!(told(&scrape), [None, of(&old), None, None, None]);
+    assert_eq!(timestamps(&scrape), [None, of(&old), None, None, None]);
 
     // The unknown cluster is searched for once more. Afterwards, each interval costs one request,
     // although the last hour is read again.
@@ -28,8 +28,8 @@ async fn event_is_attributed_to_its_cluster() {
     let news = Event::new(FAILED, Some("e"), Duration::ZERO);
     tell(&simulator, news.clone());
     let scrape = exporter.until(|scrape| event(scrape, "e").is_some()).await;
-    assert_eq!(told(&scrape), [None, of(&old), None, None, of(&news)]);
-    assert_eq!(rate(&simulator, "clusterNames=").await, 0, "it is no news any more");
+    assert_eq!(timestamps(&scrape), [None, of(&old), None, None, of(&news)]);
+    assert_eq!(rate(&simulator, "clusterNames=").await, 0, "known events cause no search");
 
     // Events of a cluster that is added later are searched for.
     let past = Event::new(FAILED, Some("new"), DAY * 3);

@@ -39,7 +39,7 @@ async fn missing_export_alerts_until_a_manual_export() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(receiver.alerts().is_empty(), "{:?}", receiver.alerts());
 
-    let told = |alert: &'static str, cluster: &'static str, status: &'static str| {
+    let notified = |alert: &'static str, cluster: &'static str, status: &'static str| {
         let labels = json!({"alertname": alert, "component": "backup-export", "severity": "critical", "project_id": PROJECT, "cluster_name": cluster});
         let receiver = &receiver;
         let look = move || {
@@ -57,7 +57,7 @@ async fn missing_export_alerts_until_a_manual_export() {
     change(&simulator, "forgotten", |forgotten| forgotten.snapshots.push(snapshot.clone()));
     let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some("refused"), Duration::ZERO);
     simulator.state().projects.get_mut(PROJECT).unwrap().events.push(event);
-    let (path, _, alert) = told("AtlasBackupExportMissing", "forgotten", "firing").await;
+    let (path, _, alert) = notified("AtlasBackupExportMissing", "forgotten", "firing").await;
     let description = alert["annotations"]["description"].as_str().unwrap();
     assert_eq!(path, "/pager");
     assert!(
@@ -65,7 +65,7 @@ async fn missing_export_alerts_until_a_manual_export() {
         "{description}"
     );
     assert!(description.contains("The newest snapshot in the bucket was taken 1d 2h 0m "), "{description}");
-    let (path, _, alert) = told("AtlasBackupAutoExportFailed", "refused", "firing").await;
+    let (path, _, alert) = notified("AtlasBackupAutoExportFailed", "refused", "firing").await;
     let description = alert["annotations"]["description"].as_str().unwrap();
     assert_eq!(path, "/pager");
     assert!(
@@ -73,7 +73,7 @@ async fn missing_export_alerts_until_a_manual_export() {
         "{description}"
     );
     let jobs = "count(mongodbatlas_backup_export_jobs{state=~\"Failed|Queued|InProgress\"} > 0)";
-    assert_eq!(prometheus.value(jobs).await, None, "no job tells of it");
+    assert_eq!(prometheus.value(jobs).await, None, "there is no job");
 
     // Both are exported manually.
     change(&simulator, "forgotten", |forgotten| {
@@ -87,8 +87,8 @@ async fn missing_export_alerts_until_a_manual_export() {
         };
         refused.jobs.push(Entry::Job(done));
     });
-    told("AtlasBackupExportMissing", "forgotten", "resolved").await;
-    told("AtlasBackupAutoExportFailed", "refused", "resolved").await;
+    notified("AtlasBackupExportMissing", "forgotten", "resolved").await;
+    notified("AtlasBackupAutoExportFailed", "refused", "resolved").await;
     let others =
         |(_, _, alert): &(String, String, serde_json::Value)| alert["labels"]["cluster_name"] == "well";
     assert!(!receiver.alerts().iter().any(others), "{:?}", receiver.alerts());

@@ -37,12 +37,12 @@ async fn missing_bucket_is_reported_in_any_order_of_reads() {
         let exporter = rarely(&simulator).start().await;
         let missing = |scrape: &Scrape| {
             // The cluster is not healthy before the bucket is known.
-            let told = scrape.value("bucket_missing", "misled", "");
+            let missing = scrape.value("bucket_missing", "misled", "");
             assert!(
-                told.is_some() || scrape.value("collectors_unread", "misled", "").is_some(),
+                missing.is_some() || scrape.value("collectors_unread", "misled", "").is_some(),
                 "{scrape:?}"
             );
-            told == Some(1.0)
+            missing == Some(1.0)
         };
         exporter.ready().await;
         let scrape = exporter.until(missing).await;
@@ -72,7 +72,7 @@ async fn new_bucket_of_a_policy_is_read_at_once() {
     exporter.until(|scrape| scrape.value("bucket_missing", "prod", "") == Some(1.0)).await;
     let lists = requests(&simulator, "/exportBuckets");
     rate(&simulator, "/schedule").await;
-    assert_eq!((lists, requests(&simulator, "/exportBuckets")), (3, 3), "what is certain is not asked again");
+    assert_eq!((lists, requests(&simulator, "/exportBuckets")), (3, 3), "known buckets are not read again");
 }
 
 #[tokio::test]
