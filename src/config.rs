@@ -25,6 +25,7 @@ use exporter_web::text;
 pub use cluster_selector::{ClusterSelector, ProjectPattern};
 pub use error::ConfigError;
 use layers::Layers;
+pub use raw::tables;
 pub use types::{
     CollectorConfig, Config, DISCOVERY_INTERVAL, ENV_PREFIX, OrganizationConfig, PollConfig, ProjectConfig,
     Source, Warning,

@@ -100,8 +100,9 @@ pub(super) struct RawOrganization {
     pub(super) api_key: Option<RawApiKey>,
 }
 
-/// Returns every table with its keys. Tests compare them with the example and the documentation.
-pub(super) fn tables() -> [(&'static str, Vec<String>); 14] {
+/// Returns every table with its keys.
+#[must_use]
+pub fn tables() -> [(&'static str, Vec<String>); 14] {
     [
         ("", keys::<Raw>()),
         ("atlas", keys::<RawAtlas>()),

@@ -148,38 +148,6 @@ fn uncommented_example() -> String {
     lines.map(|line| uncommented(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
 }
 
-#[test]
-fn every_key_is_in_the_example_and_documented() {
-    let (example, documented) = (uncommented_example(), include_str!("../../docs/configuration.md"));
-    let (mut table, mut shown) = (String::new(), Vec::new());
-    for line in example.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
-            table = name.strip_prefix('[').map_or(name.to_owned(), |name| format!("{name}[]"));
-        } else if let Some((key, _)) = line.split_once(" = ") {
-            shown.push(format!("{table}.{key}"));
-        }
-    }
-    let tables = raw::tables();
-    let is_table = |path: &str| tables.iter().any(|(table, _)| *table == path);
-    for (table, keys) in &tables {
-        for key in keys.iter().filter(|key| !is_table(key) && !is_table(&format!("{table}.{key}"))) {
-            // Credentials are described once, and so is what organizations share with projects.
-            let is_credential = table.ends_with("service_account") || table.ends_with("api_key");
-            let path = match (table.split_once('.'), key.as_str()) {
-                (Some((_, table)), _) => format!("atlas.{table}.{key}"),
-                (_, "expected_interval" | "export_expected") => format!("projects[].{key}"),
-                _ if matches!(*table, "projects" | "organizations") => format!("{table}[].{key}"),
-                _ => format!("{table}.{key}"),
-            };
-            let is_shown = shown.contains(&path) || is_credential && example.contains(&format!("{key} = "));
-            assert!(is_shown, "{path} is not in config.example.toml");
-            let is_documented = documented.contains(&format!("`{path}`"))
-                || is_credential && documented.contains(&format!("`.{key}`"));
-            assert!(is_documented, "{path} is not in docs/configuration.md");
-        }
-    }
-}
-
 /// Of two kinds of credentials in a table, the second is left a comment.
 #[test]
 fn every_key_the_example_shows_in_a_comment_is_read_too() {

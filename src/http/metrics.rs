@@ -61,8 +61,7 @@ async fn respond(state: &Arc<AppState>, cache: &MetricsCache, headers: &HeaderMa
             Body::from_stream(stream::iter(exposition.pieces().map(Ok::<_, Infallible>))).into_response()
         })
     };
-    let headers =
-        [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept, accept-encoding")];
+    let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept, accept-encoding")];
     match body {
         Ok(body) => (headers, body).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),

@@ -82,18 +82,6 @@ fn manifests_are_valid() {
 }
 
 #[test]
-fn operator_rules_equal_the_tested_rules() {
-    let rules = yaml(&read("alerts/atlas-backup-export.rules.yml")).remove(0);
-    if std::env::var_os("UPDATE").is_some() {
-        said("deploy/kubernetes/rules", &[]);
-    }
-    // Read from the file, as kustomize sorts keys.
-    let copy = yaml(&read("deploy/kubernetes/base/prometheusrule.yaml")).remove(0);
-    let same = copy["spec"]["groups"] == rules["groups"] && copy["spec"].as_object().unwrap().len() == 1;
-    assert!(same, "base/prometheusrule.yaml is out of date; UPDATE=1 cargo test --test e2e writes it");
-}
-
-#[test]
 #[ignore = "needs kubectl; tests/run installs it"]
 fn pods_are_scraped_under_the_job_of_the_rules() {
     for (folder, kind) in [(BASE, "Deployment"), (SHARDED, "StatefulSet")] {

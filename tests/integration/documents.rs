@@ -88,16 +88,3 @@ fn changelog_and_manifests_have_this_version() {
         assert!(read(&root().join(file)).contains(&text), "{file} does not contain {version}");
     }
 }
-
-#[test]
-fn every_metric_is_documented() {
-    let documented = read(&root().join("docs/metrics.md"));
-    let golden = read(&root().join("src/metrics/golden.txt"));
-    let names: Vec<_> =
-        golden.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-    assert!(names.len() > 20);
-    for name in names {
-        let short = name.strip_prefix("mongodbatlas_backup_export_").unwrap_or(name);
-        assert!(documented.contains(&format!("`{short}`")), "{short} is not in docs/metrics.md");
-    }
-}

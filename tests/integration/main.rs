@@ -13,6 +13,7 @@
 mod alert_rules;
 mod auth;
 mod bounds;
+mod catalog;
 mod cli;
 mod client;
 mod collectors;

@@ -200,9 +200,6 @@ async fn json_fields_are_documented() {
         assert!(documented.contains(&format!("`{key}`")), "{key} is not in docs/api.md");
         count += 1;
     }
-    for verdict in atlas_backup_exporter::status::ClusterStatus::all() {
-        assert!(documented.contains(&format!("`{}`", verdict.name())), "{verdict:?} is not in docs/api.md");
-    }
     assert!(count > 40);
 }
 
