@@ -57,7 +57,7 @@ async fn status_page_shows_two_thousand_clusters() {
     let state = AtlasState { projects: [(PROJECT.to_owned(), project)].into(), ..atlas_state([]) };
     let simulator = simulator(state).await;
     let exporter =
-        ExporterBuilder::new(&simulator).set("poll.interval", "1m").set("poll.concurrency", 64).start().await;
+        ExporterBuilder::new(&simulator).poll_interval("1m").set("poll.concurrency", 64).start().await;
     exporter.polled().await;
     println!("{}", browse("many.mjs", &[&exporter.url, &CLUSTERS.to_string()]).await);
 }

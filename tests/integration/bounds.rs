@@ -77,7 +77,7 @@ async fn scrapes_are_served_with_few_file_descriptors() {
     // All requests are in flight at once, as far as descriptors allow.
     state.faults = vec![Fault::lasting("/clusters/", FaultKind::Slow(Duration::from_secs(2)))];
     let simulator = simulator(state).await;
-    let setup = ExporterBuilder::new(&simulator).set("poll.interval", "1s").project(PROJECT);
+    let setup = ExporterBuilder::new(&simulator).poll_interval("1s").project(PROJECT);
     let folder = tempfile::tempdir().unwrap();
     setup.write(&folder);
     let mut command = command_of("/bin/sh");

@@ -182,7 +182,7 @@ async fn excess_scrapes_get_503() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("the place of one who has gone stays taken");
+    panic!("the closed connection still counts");
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ async fn start_with(
     configure: impl Fn(ExporterBuilder) -> ExporterBuilder,
 ) -> (Simulator, Exporter) {
     let simulator = simulator(atlas_state([("prod", cluster)])).await;
-    let exporter = configure(ExporterBuilder::new(&simulator)).start().await;
+    let exporter = configure(ExporterBuilder::new(&simulator).poll_interval("200ms")).start().await;
     exporter.polled().await;
     (simulator, exporter)
 }

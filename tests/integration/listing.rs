@@ -172,7 +172,7 @@ async fn every_page_is_read_in_any_order() {
         ("whole-pages", Cluster::with(long_history().into_iter().take(1000))),
     ];
     let simulator = simulator(atlas_state(variants)).await;
-    let scrape = ExporterBuilder::new(&simulator).set("poll.interval", "60s").start().await.polled().await;
+    let scrape = ExporterBuilder::new(&simulator).poll_interval("60s").start().await.polled().await;
     for name in ["newest-first", "oldest-first", "overlapping", "overstated", "shuffled", "unlinked"] {
         let count = |state| scrape.value("jobs", name, state);
         assert_eq!((count("Failed"), count("Successful")), (Some(1.0), Some(1202.0)), "{name}");

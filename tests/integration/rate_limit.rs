@@ -114,7 +114,7 @@ async fn polls_slow_down_while_the_quota_is_low() {
     simulator.state().projects.get_mut(PROJECT).unwrap().budget = budget(1000.0);
     let exporter = ExporterBuilder::new(&simulator)
         .targets(format!("[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{OTHER}\"\n"))
-        .set("poll.interval", "200ms")
+        .poll_interval("200ms")
         .set("poll.stale_after", "1m")
         .set("discovery.interval", "500ms")
         .start()
@@ -150,11 +150,8 @@ async fn throttled_polls_do_not_make_figures_stale() {
     let mut state = three_projects();
     state.projects.get_mut(PROJECT).unwrap().budget = TokenBucket::new(100_000, 1).with(50.0);
     let simulator = simulator(state).await;
-    let exporter = ExporterBuilder::new(&simulator)
-        .set("poll.interval", "400ms")
-        .set("poll.stale_after", "2s")
-        .start()
-        .await;
+    let exporter =
+        ExporterBuilder::new(&simulator).poll_interval("400ms").set("poll.stale_after", "2s").start().await;
     exporter.ready().await;
     for _ in 0..60 {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -169,7 +166,7 @@ async fn every_request_is_counted_once_by_endpoint_and_code() {
     let simulator = simulator(state).await;
     for builder in [ExporterBuilder::new(&simulator), ExporterBuilder::new(&simulator).api_key()] {
         simulator.state().requests.clear();
-        let exporter = builder.organization(ORGANIZATION).set("poll.interval", "1h").start().await;
+        let exporter = builder.organization(ORGANIZATION).poll_interval("1h").start().await;
         exporter.ready().await;
         let counted = |scrape: &Scrape| -> f64 {
             scrape.of("mongodbatlas_api_requests_total").iter().map(|(_, count)| count).sum()

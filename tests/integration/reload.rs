@@ -51,7 +51,7 @@ async fn reload_adds_and_removes_clusters() {
     simulator.state().faults = vec![Fault::lasting(&exports("a"), FaultKind::Status(404, "X", Vec::new()))];
     let failed = exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
 
-    let next = watching(&simulator, &["a", "c"]).set("poll.interval", "300ms");
+    let next = watching(&simulator, &["a", "c"]).poll_interval("300ms");
     let other = format!("[[projects]]\nid = \"{OTHER}\"\nexpected_interval = \"2d\"\n");
     write(&exporter, &(next.toml() + &other));
     exporter.signal("HUP");
@@ -195,7 +195,7 @@ async fn cross_site_reload_is_forbidden() {
 #[tokio::test]
 async fn new_credentials_are_used_at_once() {
     let simulator = three_clusters().await;
-    let mut setup = watching(&simulator, &["a"]).set("poll.interval", "1h");
+    let mut setup = watching(&simulator, &["a"]).poll_interval("1h");
     let good = setup.toml();
     let folder = tempfile::tempdir().unwrap();
     setup = setup.set("atlas.service_account.client_secret", "mdb_sa_sk_wrong");
@@ -242,12 +242,11 @@ async fn asked_within(simulator: &Simulator, path: &str, time: Duration) -> usiz
 #[tokio::test]
 async fn every_setting_can_be_reloaded() {
     let simulator = three_clusters().await;
-    let setup =
-        watching(&simulator, &["a", "b", "c*"]).set("poll.interval", "1h").set("discovery.interval", "1h");
+    let setup = watching(&simulator, &["a", "b", "c*"]).poll_interval("1h").set("discovery.interval", "1h");
     let exporter = setup.start().await;
     assert_eq!(exporter.ready().await.value("expected_interval_seconds", "a", ""), Some(86_400.0));
     let next = watching(&simulator, &["a", "b", "c*"])
-        .set("poll.interval", "300ms")
+        .poll_interval("300ms")
         .set("poll.stale_after", "1s")
         .set("poll.concurrency", 3)
         .set("discovery.interval", "300ms");
@@ -265,7 +264,7 @@ async fn every_setting_can_be_reloaded() {
 #[tokio::test]
 async fn reload_without_changes_sends_no_request() {
     let simulator = three_clusters().await;
-    let exporter = watching(&simulator, &["a", "b"]).set("poll.interval", "1h").start().await;
+    let exporter = watching(&simulator, &["a", "b"]).poll_interval("1h").start().await;
     exporter.ready().await;
     let asked = simulator.state().request_count;
     for _ in 0..5 {

@@ -80,7 +80,7 @@ async fn polls_keep_their_interval() {
     // An interval starts at the start of a poll.
     state.faults = vec![Fault::lasting("/a/", FaultKind::Slow(Duration::from_millis(600)))];
     let simulator = simulator(state).await;
-    let exporter = ExporterBuilder::new(&simulator).set("poll.interval", "1s").start().await;
+    let exporter = ExporterBuilder::new(&simulator).poll_interval("1s").start().await;
     exporter.polled().await;
     let polls = polls_within(&exporter, "a", Duration::from_secs(10)).await;
     assert!((8.0..=12.0).contains(&polls), "{polls}");
@@ -96,7 +96,7 @@ async fn concurrency_limits_simultaneous_starts() {
     ];
     let simulator = simulator(state).await;
     let setup = ExporterBuilder::new(&simulator)
-        .set("poll.interval", "100ms")
+        .poll_interval("100ms")
         .set("poll.stale_after", "10s")
         .set("poll.concurrency", 2)
         .set("discovery.interval", "100ms");
@@ -114,11 +114,8 @@ async fn concurrency_limits_simultaneous_starts() {
 async fn first_requests_are_spread() {
     let names: Vec<&'static str> = (0..30).map(|i| &*format!("c{i:02}").leak()).collect();
     let simulator = simulator(atlas_state(names.iter().map(|name| (*name, Cluster::default())))).await;
-    let exporter = ExporterBuilder::new(&simulator)
-        .set("poll.interval", "10m")
-        .set("poll.stale_after", "1h")
-        .start()
-        .await;
+    let exporter =
+        ExporterBuilder::new(&simulator).poll_interval("10m").set("poll.stale_after", "1h").start().await;
     tokio::time::sleep(Duration::from_millis(1200)).await;
     for part in ["/exports", "/schedule"] {
         let early = requests(&simulator, part);
@@ -136,7 +133,7 @@ async fn hanging_schedules_delay_no_polls_and_no_discovery() {
     let simulator = simulator(state).await;
     let exporter = ExporterBuilder::new(&simulator)
         .project(PROJECT)
-        .set("poll.interval", "1s")
+        .poll_interval("1s")
         .set("poll.concurrency", 1)
         .set("discovery.interval", "500ms")
         .start()

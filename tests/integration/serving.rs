@@ -49,7 +49,7 @@ async fn exposition_equals_the_golden_file() {
     let simulator = simulator(state).await;
     let exporter = ExporterBuilder::new(&simulator)
         .clusters(["prod", "gone"])
-        .set("poll.interval", "10m")
+        .poll_interval("10m")
         .set("poll.stale_after", "1h")
         .start()
         .await;
@@ -229,7 +229,7 @@ async fn paths_and_addresses_follow_the_flags() {
 #[tokio::test]
 async fn scrapes_send_no_requests_to_atlas() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
-    let exporter = ExporterBuilder::new(&simulator).set("poll.interval", "10m").start().await;
+    let exporter = ExporterBuilder::new(&simulator).poll_interval("10m").start().await;
     exporter.ready().await;
     exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_collector_success").len() == 3).await;
     let before = simulator.state().requests.len();

@@ -65,7 +65,7 @@ async fn scraped(clusters: usize) -> Size {
     }
     let simulator = simulator(state).await;
     let exporter = ExporterBuilder::at(simulator.url())
-        .set("poll.interval", "10m")
+        .poll_interval("10m")
         .set("poll.stale_after", "1h")
         .set("poll.concurrency", 16)
         .organization(ORGANIZATION)

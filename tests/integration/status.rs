@@ -68,7 +68,7 @@ fn all_kinds() -> AtlasState {
 
 /// Starts an exporter that polls every cluster once.
 async fn start_quietly(simulator: &Simulator) -> Exporter {
-    let exporter = ExporterBuilder::new(simulator).set("poll.interval", "10m").start().await;
+    let exporter = ExporterBuilder::new(simulator).poll_interval("10m").start().await;
     exporter.ready().await;
     exporter
 }

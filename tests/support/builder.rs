@@ -61,6 +61,11 @@ impl ExporterBuilder {
         })
     }
 
+    /// Polls at this interval, with the exporter's default timeout.
+    pub(crate) fn poll_interval(self, interval: &str) -> Self {
+        self.unset("poll.timeout").set("poll.interval", interval)
+    }
+
     pub(crate) fn base_url(self, url: &str) -> Self {
         self.set("atlas.base_url", url)
     }

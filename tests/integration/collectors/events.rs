@@ -52,7 +52,7 @@ async fn event_of_many_clusters_costs_few_requests() {
     let simulator = simulator(all).await;
     tell(&simulator, Event::new(FAILED, Some("cluster-077"), HOUR));
     let exporter = ExporterBuilder::new(&simulator)
-        .set("poll.interval", "10s")
+        .poll_interval("10s")
         .set("discovery.interval", "10m")
         .set("collectors.snapshots", false)
         .start()
