@@ -19,7 +19,6 @@ use crate::metrics::{Exposition, Format};
 use crate::reload::{ReloadHandle, ReloadRequest, ReloadScope, Reloads};
 use crate::store::Store;
 
-/// No process lives this long.
 const NEVER: Duration = Duration::from_hours(24 * 3650);
 
 /// Longest time that reading the configuration again may take.
@@ -37,7 +36,6 @@ pub enum Error {
     /// The client of the API could not be set up.
     #[error("cannot set up the Atlas client: {0}")]
     Atlas(#[from] atlas_client::Error),
-    /// A listener failed.
     #[error("cannot serve: {0}")]
     Serve(#[from] std::io::Error),
     /// A task that should run for ever has ended. Its figures would go on being served, so nothing
@@ -52,14 +50,11 @@ pub enum Error {
     Stopped,
 }
 
-/// What the command line decides.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// The path of the metrics.
     pub telemetry_path: String,
     /// Where the configuration is read from again; `None` if it came from nowhere.
     pub source: Option<Source>,
-    /// Whether `POST /-/reload` is answered.
     pub lifecycle: bool,
     /// Scrapes and status pages at once; 0 for any number.
     pub max_requests: usize,
@@ -134,7 +129,6 @@ struct Refused {
 }
 
 impl Refused {
-    /// One sentence for both.
     fn sentence(&self) -> Option<String> {
         let sentences: Vec<_> = [&self.config, &self.web].into_iter().flatten().map(String::as_str).collect();
         (!sentences.is_empty()).then(|| sentences.join("; "))

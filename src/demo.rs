@@ -31,7 +31,6 @@ const POLL: PollConfig = PollConfig {
 /// New clusters of the demo are found soon.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// So are new snapshots.
 const COLLECTOR_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A secret that nobody needs to rotate soon.
@@ -141,7 +140,6 @@ fn world(now: Timestamp) -> AtlasState {
     }
 }
 
-/// No exports by themselves.
 fn never() -> Schedule {
     Schedule { auto_export: false, frequency: None, ..Schedule::default() }
 }

@@ -36,7 +36,6 @@ const ELLIPSIS: &str = "...";
 /// Maximum wait, at the end, for standard error to take what is left.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The log that has begun.
 #[derive(Debug, Clone)]
 pub(crate) struct Logs {
     queue: Queue,
@@ -132,7 +131,6 @@ where
     }
 }
 
-/// The fields of an event.
 struct Line {
     format: LogFormat,
     text: String,
@@ -153,7 +151,6 @@ impl Line {
         }
     }
 
-    /// Adds what needs no quotes.
     fn push_plain(&mut self, field: &Field, value: impl fmt::Display) {
         let key = if field.name() == "message" { "msg" } else { field.name() };
         // Writing to a string does not fail.
@@ -233,7 +230,6 @@ mod tests {
         check("\u{7}bc", 7, "...");
     }
 
-    /// Sends what is written.
     struct Sent(mpsc::Sender<Vec<u8>>);
     impl io::Write for Sent {
         fn write(&mut self, line: &[u8]) -> io::Result<usize> {
@@ -283,7 +279,6 @@ mod tests {
         });
     }
 
-    /// What [`dropped_lines_are_counted_in_the_log`] starts.
     #[test]
     #[ignore = "fills its standard error"]
     fn flood() {

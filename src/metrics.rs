@@ -37,7 +37,6 @@ pub struct Exposition {
     format: Format,
     /// The next piece. The first one has the exporter, its projects and organizations.
     piece: String,
-    /// Those of each cluster.
     labels: Vec<String>,
     families: std::slice::Iter<'static, MetricFamily>,
     encoder: Option<Encoder>,

@@ -33,7 +33,6 @@ const CONCURRENCY: usize = 8;
 /// Timeout of one answer; that of polls where it is shorter.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Timeout of all answers together.
 const TOTAL_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Maximum number of clusters that a hint names.

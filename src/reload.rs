@@ -5,7 +5,6 @@ use std::fmt;
 
 use tokio::sync::{mpsc, oneshot};
 
-/// What a reload reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReloadScope {
     /// The configuration and the web configuration.
@@ -30,11 +29,9 @@ pub(crate) struct ReloadRequest {
     pub(crate) answer: oneshot::Sender<Result<(), String>>,
 }
 
-/// Requests reloads.
 #[derive(Debug, Clone)]
 pub struct ReloadHandle(mpsc::Sender<ReloadRequest>);
 
-/// The queue of requests.
 #[derive(Debug)]
 pub struct Reloads {
     handle: ReloadHandle,

@@ -7,7 +7,9 @@ use std::time::Duration;
 use atlas_client::{AtlasClient, OrganizationId, ProjectId};
 use tokio::sync::watch;
 
-use crate::config::{CollectorConfig, PollConfig};
+use crate::config::{CollectorConfig, Config, PollConfig};
+use crate::discovery::clients::Clients;
+use crate::discovery::targets::ProjectTarget;
 use crate::poll::limiter::PollLimiter;
 
 /// Receives the configuration whenever it is replaced.
@@ -16,20 +18,48 @@ pub type ConfigReceiver = watch::Receiver<Arc<ReloadableConfig>>;
 /// What polls, discovery and collectors use.
 #[derive(Debug)]
 pub struct ReloadableConfig {
-    /// How clusters are polled.
     pub poll: PollConfig,
     /// Interval at which organizations, projects and schedules are read.
     pub discovery_interval: Duration,
-    /// How collectors read.
     pub collectors: CollectorConfig,
-    /// Number of reloads so far.
     pub reloads: u64,
-    /// The client of each project.
     pub project_clients: BTreeMap<ProjectId, AtlasClient>,
-    /// The client of each organization.
     pub organization_clients: BTreeMap<OrganizationId, AtlasClient>,
-    /// Limits polls.
     pub poll_limiter: Arc<PollLimiter>,
     /// Limits the requests of discovery and collectors.
     pub read_limiter: Arc<PollLimiter>,
+}
+
+impl ReloadableConfig {
+    /// The limiters of `previous` stay in use while the concurrency is the same.
+    pub(crate) fn new(
+        config: &Config,
+        reloads: u64,
+        clients: &Clients,
+        targets: &BTreeMap<ProjectId, ProjectTarget>,
+        previous: Option<&Self>,
+    ) -> Self {
+        let Config { poll, discovery_interval, collectors, organizations, .. } = config;
+        let previous = previous.filter(|previous| previous.poll_limiter.concurrency() == poll.concurrency);
+        let limiter = |of: fn(&Self) -> &Arc<PollLimiter>| match previous {
+            Some(previous) => of(previous).clone(),
+            None => PollLimiter::new(poll.concurrency),
+        };
+        Self {
+            poll: poll.clone(),
+            discovery_interval: *discovery_interval,
+            collectors: collectors.clone(),
+            reloads,
+            project_clients: targets
+                .iter()
+                .filter_map(|(id, target)| Some((id.clone(), clients.of(&target.credentials)?)))
+                .collect(),
+            organization_clients: organizations
+                .iter()
+                .filter_map(|entry| Some((entry.id.clone(), clients.of(&entry.credentials)?)))
+                .collect(),
+            poll_limiter: limiter(|previous| &previous.poll_limiter),
+            read_limiter: limiter(|previous| &previous.read_limiter),
+        }
+    }
 }

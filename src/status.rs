@@ -33,12 +33,10 @@ impl Serialize for At {
     }
 }
 
-/// Everything that is watched.
 #[derive(Debug, Serialize)]
 pub struct Status<'a> {
     /// The moment that it is of.
     pub as_of: At,
-    /// The version of the exporter.
     pub version: &'static str,
     /// Why the configuration was refused when it was read last; `None` if it is in force.
     pub configuration_error: Option<String>,
@@ -46,7 +44,6 @@ pub struct Status<'a> {
     pub poll_interval_seconds: f64,
     /// Clusters that are watched, and those of them whose project's name was asked for: the others are not in `clusters`.
     pub clusters_watched: usize,
-    /// See there.
     pub clusters_named: usize,
     /// What else could not be read last.
     pub problems: Vec<Problem<'a>>,
@@ -61,32 +58,24 @@ pub struct Problem<'a> {
     pub organization_id: Option<&'a str>,
     /// The project of which something could not be read.
     pub project_id: Option<&'a str>,
-    /// Its name.
     pub project: Option<&'a str>,
     /// What: `projects`, `clusters` (or the name or a schedule), or a collector: `snapshots`, `events`, `buckets`.
     pub what: &'static str,
     /// The reason, as in the label `reason`.
     pub reason: Option<&'static str>,
-    /// The same as a sentence.
     pub error: Option<&'a str>,
 }
 
 /// One cluster. Names are those of its metrics, `..._at` instead of `..._timestamp_seconds`.
 #[derive(Debug, Serialize)]
 pub struct Cluster<'a> {
-    /// Atlas's id of its project.
     pub project_id: &'a str,
     /// The name of that, or the id where it could not be read.
     pub project: &'a str,
-    /// Its name.
     pub cluster_name: &'a str,
-    /// The status, a single word.
     pub status: ClusterStatus,
-    /// Whether it is paused.
     pub paused: Option<bool>,
-    /// Export jobs listed, by state.
     pub jobs: Option<Jobs<'a>>,
-    /// The newest of them.
     pub newest_job: Option<NewestJob>,
     /// When the least recently moved active job last moved.
     pub last_progress_at: Option<At>,
@@ -98,7 +87,6 @@ pub struct Cluster<'a> {
     pub last_success_duration_seconds: Option<u64>,
     /// The longest time from one export to the next.
     pub expected_interval_seconds: Option<f64>,
-    /// Whether Atlas exports by itself.
     pub auto_export_enabled: Option<bool>,
     /// Failed exports that were not made good.
     pub failures_since_last_success: Option<u64>,
@@ -124,11 +112,8 @@ pub struct Cluster<'a> {
     pub unread_collectors: Vec<&'static str>,
     /// Whether the last poll was good.
     pub up: Option<bool>,
-    /// Why it was not.
     pub last_poll_error: Option<Error<'a>>,
-    /// When it finished.
     pub last_poll_at: Option<At>,
-    /// How long it took.
     pub last_poll_duration_seconds: Option<f64>,
     /// When the last good one finished.
     pub last_poll_success_at: Option<At>,
@@ -149,14 +134,11 @@ impl Serialize for Jobs<'_> {
 /// The newest export job of a cluster.
 #[derive(Debug, Serialize)]
 pub struct NewestJob {
-    /// Its state, in Atlas's word.
     #[serde(serialize_with = "state")]
     pub state: JobState,
-    /// When it was created.
     pub created_at: At,
     /// Collections that were exported, and all of them; `None` where Atlas gives no counts, as for sharded clusters.
     pub exported_collections: Option<u64>,
-    /// See there.
     pub collections: Option<u64>,
     /// The one by the other, if that says anything.
     pub progress_ratio: Option<f64>,
@@ -170,18 +152,13 @@ fn state<S: Serializer>(state: &JobState, serializer: S) -> Result<S::Ok, S::Err
 /// Why an export failed, in Atlas's words.
 #[derive(Debug, Serialize)]
 pub struct Failure<'a> {
-    /// Its code.
     pub error_code: Option<&'a str>,
-    /// Its sentence.
     pub message: Option<&'a str>,
 }
 
-/// Why a poll failed.
 #[derive(Debug, Serialize)]
 pub struct Error<'a> {
-    /// As in the label `reason`.
     pub reason: &'static str,
-    /// As a sentence.
     pub error: &'a str,
 }
 
@@ -212,7 +189,6 @@ impl<'a> Status<'a> {
 }
 
 impl Status<'_> {
-    /// As JSON.
     #[must_use]
     pub fn json(&self) -> String {
         // Nothing in it can fail to be written.

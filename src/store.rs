@@ -22,7 +22,6 @@ use records::State;
 pub use records::{ClusterRecord, Discovery, GoodPoll, LastPoll};
 pub use view::{ClusterView, CollectorView, OrganizationView, ProjectView, StoreView};
 
-/// The shared state.
 #[derive(Debug)]
 pub struct Store(Mutex<State>);
 
@@ -43,7 +42,6 @@ impl Store {
         self.state().organizations.entry(id.clone()).or_default();
     }
 
-    /// Shows an organization no longer.
     pub fn remove_organization(&self, id: &OrganizationId) {
         self.state().organizations.remove(id);
     }
@@ -66,7 +64,6 @@ impl Store {
         }
     }
 
-    /// Shows a cluster no longer.
     pub fn remove_cluster(&self, target: &Target) {
         if let Some(project) = self.state().projects.get_mut(&target.project_id) {
             project.clusters.remove(target);
@@ -197,7 +194,6 @@ impl Store {
         state.ready
     }
 
-    /// The store at `now`.
     #[must_use]
     pub fn view(&self, now: Instant) -> StoreView {
         StoreView::new(&self.state(), now)

@@ -22,7 +22,6 @@ pub(super) const READING_TIMEOUT: Duration = Duration::from_secs(30);
 /// Reads one resource of a project or a cluster.
 pub(crate) trait AtlasCollector {
     const KIND: CollectorKind;
-    /// The object of log messages.
     const WHAT: &str;
 
     fn project_id(&self) -> &ProjectId;
@@ -45,7 +44,6 @@ pub(crate) trait AtlasCollector {
     }
 }
 
-/// Runs collectors.
 #[derive(Debug)]
 pub(crate) struct CollectorRunner {
     store: Arc<Store>,

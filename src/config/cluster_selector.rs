@@ -35,17 +35,14 @@ impl ClusterSelector {
         self.excluded.iter().any(|pattern| pattern.matches(name))
     }
 
-    /// Whether a pattern matches `name`.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         self.patterns.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(name)))
     }
 }
 
-/// An entry of `exclude_projects`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProjectPattern {
-    /// An id.
     Id(ProjectId),
     /// A name or a pattern of names.
     Name(Pattern),

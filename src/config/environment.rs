@@ -24,7 +24,6 @@ pub(super) fn set(environment: impl IntoIterator<Item = (String, String)>) -> BT
     environment.into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }
 
-/// Returns the layer of [`ATLAS_NAMES`].
 pub(super) fn atlas_names(environment: &BTreeMap<String, String>) -> Environment {
     let set =
         ATLAS_NAMES.into_iter().filter_map(|(name, path)| Some((path.to_owned(), environment.get(name)?)));

@@ -13,7 +13,6 @@ use super::cluster_selector::{ClusterSelector, ProjectPattern};
 use super::value;
 use crate::model::{CollectorKind, ExportExpectation, Shard};
 
-/// Default of `atlas.base_url`.
 pub(super) const BASE_URL: &str = "https://cloud.mongodb.com";
 
 /// Prefix of every variable of the environment layer; two underscores follow it.
@@ -22,7 +21,6 @@ pub const ENV_PREFIX: &str = "ATLAS_BACKUP_EXPORTER";
 /// The flag that wins over `shard.index`.
 pub(super) const SHARD_FLAG: &str = "--shard.index";
 
-/// The configuration of all layers.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The root of the API, with neither query nor credentials in it; its path ends in a slash.
@@ -31,7 +29,6 @@ pub struct Config {
     pub ca_bundle: CaBundle,
     /// The proxy on the way to it.
     pub proxy: Option<Proxy>,
-    /// How clusters are polled.
     pub poll: PollConfig,
     /// How often organizations, projects and schedules are read.
     pub discovery_interval: Duration,
@@ -50,7 +47,6 @@ pub struct Config {
 /// A variable of the environment that has no effect, though it seems to be meant to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// Its name.
     pub variable: String,
     /// The problem with it. Its value is not repeated.
     pub problem: String,
@@ -65,13 +61,10 @@ impl fmt::Display for Warning {
 /// Where a configuration is read from, and what the command line adds to it.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// The file.
     pub file: PathBuf,
-    /// `--shard.index`: a number, or `auto`.
     pub shard_index: Option<String>,
 }
 
-/// `[poll]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct PollConfig {
@@ -111,7 +104,6 @@ impl Default for PollConfig {
 /// `[discovery] interval` when nobody sets it.
 pub const DISCOVERY_INTERVAL: Duration = Duration::from_mins(10);
 
-/// `[collectors]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectorConfig {
     /// From one reading of a detail to its next.
@@ -134,31 +126,22 @@ impl CollectorConfig {
     }
 }
 
-/// `[[projects]]`
 #[derive(Debug, Clone)]
 pub struct ProjectConfig {
-    /// The project.
     pub id: ProjectId,
-    /// Which of its clusters.
     pub clusters: ClusterSelector,
-    /// What is expected of them.
     pub expected: ExportExpectation,
-    /// Who asks for them.
     pub credentials: Credentials,
 }
 
-/// `[[organizations]]`
 #[derive(Debug, Clone)]
 pub struct OrganizationConfig {
-    /// The organization.
     pub id: OrganizationId,
-    /// Projects that are not read.
     pub exclude_projects: Vec<ProjectPattern>,
     /// Clusters of its projects that are not watched.
     pub exclude_clusters: Vec<Pattern>,
     /// What is expected of the clusters of its projects.
     pub expected: ExportExpectation,
-    /// Who asks for them.
     pub credentials: Credentials,
 }
 

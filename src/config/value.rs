@@ -25,7 +25,6 @@ pub(super) struct ShardIndex(pub(super) Option<u32>);
 /// `None` is "auto".
 pub(super) struct ExportExpected(pub(super) Option<bool>);
 
-/// A value that [`FromValue`] reads.
 pub(super) struct Parsed<T>(pub(super) T);
 
 impl<'de, T: FromValue> Deserialize<'de> for Parsed<T> {
@@ -34,7 +33,6 @@ impl<'de, T: FromValue> Deserialize<'de> for Parsed<T> {
     }
 }
 
-/// Deserializes a value with [`FromValue`].
 pub(super) fn parsed<'de, T: FromValue, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     T::from_value(&Value::deserialize(deserializer)?).map_err(D::Error::custom)
 }

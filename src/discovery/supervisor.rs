@@ -19,7 +19,6 @@ use crate::discovery::targets;
 use crate::discovery::worker::{DiscoveryWorker, TargetChange};
 use crate::metrics::self_metrics::SelfMetrics;
 use crate::model::PollError;
-use crate::poll::PollLimiter;
 use crate::poll::PollWorker;
 use crate::poll::timing::startup_delay;
 use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
@@ -53,7 +52,7 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     pub(crate) fn new(config: Config, store: Arc<Store>, metrics: Arc<SelfMetrics>) -> Result<Self, Error> {
         let clients = Clients::new(metrics.clone(), &config)?;
-        let reloadable_config = reloadable_config(&config, 0, &clients, &BTreeMap::new(), None);
+        let reloadable_config = ReloadableConfig::new(&config, 0, &clients, &BTreeMap::new(), None);
         let (reloadable_config, receiver) = watch::channel(Arc::new(reloadable_config));
         let (sender, changes) = mpsc::channel(MAX_CHANGES);
         let mut supervisor = Self {
@@ -193,7 +192,7 @@ impl Supervisor {
         let targets = targets::select_projects(&self.config, listed);
         let before = self.reloadable_config.borrow().clone();
         let reloadable_config =
-            reloadable_config(&self.config, self.reloads, &self.clients, &targets, Some(&before));
+            ReloadableConfig::new(&self.config, self.reloads, &self.clients, &targets, Some(&before));
         self.reloadable_config.send_replace(Arc::new(reloadable_config));
 
         let mut removed = 0;
@@ -327,37 +326,5 @@ impl Supervisor {
             let excluded = selected.excluded.len();
             tracing::info!(project_id = %id, clusters = added, excluded, "watching further clusters");
         }
-    }
-}
-
-/// Returns the configuration for tasks; `before` has the limiters, which stay while the concurrency does.
-fn reloadable_config(
-    config: &Config,
-    reloads: u64,
-    clients: &Clients,
-    targets: &BTreeMap<ProjectId, targets::ProjectTarget>,
-    before: Option<&ReloadableConfig>,
-) -> ReloadableConfig {
-    let Config { poll, discovery_interval, collectors, organizations, .. } = config;
-    let before = before.filter(|before| before.poll_limiter.concurrency() == poll.concurrency);
-    let limiter = |of: fn(&ReloadableConfig) -> &Arc<PollLimiter>| match before {
-        Some(before) => of(before).clone(),
-        None => PollLimiter::new(poll.concurrency),
-    };
-    ReloadableConfig {
-        poll: poll.clone(),
-        discovery_interval: *discovery_interval,
-        reloads,
-        collectors: collectors.clone(),
-        project_clients: targets
-            .iter()
-            .filter_map(|(id, target)| Some((id.clone(), clients.of(&target.credentials)?)))
-            .collect(),
-        organization_clients: organizations
-            .iter()
-            .filter_map(|entry| Some((entry.id.clone(), clients.of(&entry.credentials)?)))
-            .collect(),
-        poll_limiter: limiter(|before| &before.poll_limiter),
-        read_limiter: limiter(|before| &before.read_limiter),
     }
 }

@@ -164,8 +164,9 @@ pub(crate) enum SelectionWarning {
         /// The listed name that may have been meant.
         meant: Option<String>,
     },
-    /// Further names.
-    More { count: usize },
+    More {
+        count: usize,
+    },
     /// A pattern, or the id of a project.
     Pattern {
         pattern: String,

@@ -24,10 +24,8 @@ const LISTING_TIMEOUT: Duration = Duration::from_secs(30);
 /// Limit for a project's name, which holds up the listing of its clusters.
 const NAME_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest interval after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_mins(1);
 
-/// A result of discovery.
 #[derive(Debug)]
 pub(crate) enum TargetChange {
     Projects {

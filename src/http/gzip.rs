@@ -12,7 +12,6 @@ const LEVEL: u32 = 2;
 /// Initial capacity of a gzip body: that of a thousand clusters has 150 KB.
 const INITIAL_CAPACITY: usize = 64 * 1024;
 
-/// Returns what `write` writes, compressed.
 pub(super) fn gzip(write: impl FnOnce(&mut GzEncoder<Vec<u8>>) -> io::Result<()>) -> io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(INITIAL_CAPACITY), Compression::new(LEVEL));
     write(&mut encoder)?;

@@ -15,7 +15,6 @@ pub(super) enum Sort {
     /// The worst status first.
     #[default]
     ClusterStatus,
-    /// By project and name.
     Cluster,
     /// The newest job first.
     Job,
@@ -76,15 +75,12 @@ impl Sort {
     }
 }
 
-/// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Query {
     /// Words that each must be found, in whatever case.
     pub(super) search: String,
-    /// Only clusters of that kind.
     pub(super) kind: Option<Severity>,
     pub(super) sort: Sort,
-    /// The other way round.
     pub(super) reversed: bool,
 }
 

@@ -15,11 +15,8 @@ use crate::store::Store;
 /// The state that the pages show.
 #[derive(Debug, Clone)]
 pub struct AppState {
-    /// The state of every cluster.
     pub store: Arc<Store>,
-    /// The exporter's own metrics.
     pub metrics: Arc<SelfMetrics>,
-    /// The configuration in use.
     pub config: ConfigReceiver,
     /// The path of the metrics, `/metrics` by default.
     pub telemetry_path: String,
@@ -29,7 +26,6 @@ pub struct AppState {
     pub max_requests: usize,
 }
 
-/// Limits concurrent requests.
 #[derive(Debug, Clone)]
 pub(super) struct RequestLimiter {
     permits: Arc<Semaphore>,

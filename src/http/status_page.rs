@@ -149,7 +149,6 @@ impl Summary {
         parts.join(" · ")
     }
 
-    /// The same in sentences.
     fn sentences(&self) -> String {
         let mut text = match (self.clusters, self.troubles().join(", ")) {
             (0, _) if self.unread > 0 => "No cluster is known.".to_owned(),
@@ -188,7 +187,6 @@ fn words(kind: Severity) -> &'static str {
     }
 }
 
-/// One link for each severity.
 fn kinds(query: &Query, summary: &Summary) -> Markup {
     let link = |kind: Option<Severity>| Query { kind, ..query.clone() }.to_string();
     let current = |kind: Option<Severity>| (query.kind == kind).then_some("true");

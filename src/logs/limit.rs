@@ -33,7 +33,6 @@ pub(super) struct Limiter {
 struct State {
     kinds: HashMap<Identifier, Bucket>,
     resources: HashMap<(Identifier, u64), Bucket>,
-    /// By place in the source.
     suppressed: HashMap<String, u64>,
 }
 

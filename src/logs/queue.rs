@@ -19,7 +19,6 @@ const STACK: usize = 256 * 1024;
 /// Pause before another attempt, where standard error does not block and is full.
 const FULL_PAUSE: Duration = Duration::from_millis(20);
 
-/// Interval of [`Queue::start`]'s `report`.
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The lines that wait for standard error; clones share them.

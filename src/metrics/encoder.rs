@@ -34,7 +34,6 @@ fn further_label(label: &str, value: &str) -> String {
 #[derive(Debug)]
 pub(super) struct Encoder {
     samples: &'static Samples,
-    /// The label of each state.
     states: [(JobState, String); JobState::ALL.len()],
     writer: SampleWriter,
 }
@@ -43,7 +42,6 @@ pub(super) struct Encoder {
 struct SampleWriter {
     /// `None` once it has been written.
     header: Option<String>,
-    /// The beginning of every sample.
     start: String,
 }
 

@@ -17,7 +17,6 @@ use crate::store::{Discovery, ProjectView, StoreView};
 
 const NO_LABELS: [(&str, &str); 0] = [];
 
-/// Sources of these families.
 #[derive(Debug)]
 pub(super) struct ExporterCollector {
     pub(super) view: Arc<StoreView>,

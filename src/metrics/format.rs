@@ -1,6 +1,5 @@
 //! Formats of the exposition.
 
-/// The formats that Prometheus reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Prometheus text format 0.0.4.
@@ -10,7 +9,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// The `Content-Type` of the format.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {

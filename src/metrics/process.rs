@@ -10,15 +10,11 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub struct ProcessStats {
     /// CPU time in user and kernel mode.
     pub cpu_seconds: Option<f64>,
-    /// Resident memory.
     pub resident_bytes: Option<u64>,
-    /// Virtual memory.
     pub virtual_bytes: Option<u64>,
-    /// File descriptors that are open.
     pub open_fds: Option<u64>,
     /// Soft limit of open file descriptors; `None` without a limit, too.
     pub max_fds: Option<u64>,
-    /// Threads of the operating system.
     pub threads: Option<u64>,
 }
 

@@ -37,7 +37,6 @@ pub struct Reload {
     pub error: Option<String>,
     /// When the last good one was.
     pub succeeded_at: Timestamp,
-    /// Readings refused since the start.
     pub failures: u64,
 }
 
@@ -86,7 +85,6 @@ impl SelfMetrics {
         reload.error = error;
     }
 
-    /// Start time of the process.
     #[must_use]
     pub fn started(&self) -> Timestamp {
         self.started
@@ -110,13 +108,11 @@ impl SelfMetrics {
         self.dropped_log_lines.load(Ordering::Relaxed)
     }
 
-    /// Requests by endpoint and code.
     #[must_use]
     pub fn requests(&self) -> BTreeMap<(&'static str, String), u64> {
         lock(&self.requests).clone()
     }
 
-    /// Durations of requests by endpoint.
     pub fn durations(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
         self.durations.iter().map(|(endpoint, histogram)| (*endpoint, histogram))
     }

@@ -2,7 +2,6 @@
 
 use atlas_client::JobState;
 
-/// One value for each [`JobState`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ByState<T>([T; JobState::ALL.len()]);
 

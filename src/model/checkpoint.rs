@@ -82,7 +82,6 @@ impl JobAccumulator {
     }
 }
 
-/// Start of the checkpoint.
 struct SplitPoint {
     place: usize,
     /// Creation of the newest job from there on.
@@ -100,7 +99,6 @@ pub struct IncrementalListing<'a> {
 }
 
 impl<'a> IncrementalListing<'a> {
-    /// Begins a reading.
     #[must_use]
     pub fn new(checkpoint: &'a ListingCheckpoint) -> Self {
         Self { checkpoint, accumulator: JobAccumulator::default(), reached_checkpoint: false, is_valid: true }
@@ -116,7 +114,6 @@ impl<'a> IncrementalListing<'a> {
         PageOutcome { is_complete: self.is_over(), ..self.accumulator.outcome(has_new) }
     }
 
-    /// Adds one job as listed.
     fn add(&mut self, job: ExportJob<'_>) -> Sighting {
         let ListingCheckpoint { first, newest, .. } = self.checkpoint;
         if !self.reached_checkpoint && job.id.as_deref() == first.id.as_deref() {

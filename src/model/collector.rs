@@ -7,7 +7,6 @@ use super::poll_error::PollError;
 pub enum CollectorKind {
     /// The snapshots of each cluster that Atlas exports by itself.
     Snapshots,
-    /// The events of each project.
     Events,
     /// The export buckets of each project.
     Buckets,
@@ -33,6 +32,5 @@ impl CollectorKind {
 pub struct ReadingError {
     /// True if Atlas refused it, as where a role is missing.
     pub is_refused: bool,
-    /// The failure itself.
     pub error: PollError,
 }

@@ -5,9 +5,7 @@ use atlas_client::Unexportable;
 /// The reason for not watching a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExclusionReason {
-    /// It has no exports.
     Unexportable(Unexportable),
-    /// The configuration excludes it.
     Configured,
 }
 
@@ -20,7 +18,6 @@ impl ExclusionReason {
         Self::Configured,
     ];
 
-    /// Returns the label value.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -112,7 +112,6 @@ impl JobAccumulator {
         !self.total_count_changed && self.total_count == Some(jobs)
     }
 
-    /// Adds one job as listed.
     pub fn add(&mut self, job: ExportJob<'_>) -> Sighting {
         let record = JobRecord::new(&job);
         let Some(id) = record.id.clone() else {
@@ -163,7 +162,6 @@ impl JobAccumulator {
         self.jobs.len() as u64
     }
 
-    /// Ends the reading.
     #[must_use]
     pub fn finish(self) -> JobSummary {
         summarize(self.jobs, self.failed)

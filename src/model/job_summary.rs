@@ -28,22 +28,16 @@ pub struct JobKey {
 /// The newest job of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LatestJob {
-    /// Which job.
     pub key: JobKey,
-    /// Its state.
     pub state: JobState,
-    /// Its progress.
     pub counts: Counts,
 }
 
-/// A job that failed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FailedJob {
-    /// Which job.
     pub key: JobKey,
     /// The snapshot that did not leave Atlas.
     pub snapshot_id: Option<Box<str>>,
-    /// Atlas's reason.
     pub reason: StateReason<'static>,
     /// The time of its failure, where Atlas says so.
     pub finished_at: Option<Timestamp>,
@@ -60,26 +54,20 @@ impl FailedJob {
 /// A job that waits or works, with what would show a movement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveJob {
-    /// Which job.
     pub key: JobKey,
-    /// Its state.
     pub state: JobState,
-    /// Its progress.
     pub counts: Counts,
 }
 
 /// What one whole reading of a cluster's listing says. Where a field is `None`, nobody knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JobSummary {
-    /// Jobs listed.
     pub jobs: ByState<u64>,
-    /// The newest job.
     pub latest: Option<LatestJob>,
     /// Of the jobs that ended in a state, the newest `finishedAt`; of those in a state that is active, the oldest creation.
     pub(super) moments: ByState<Option<Timestamp>>,
     /// Seconds from creation to end of the newest successful job, the queue included.
     pub last_success_seconds: Option<u64>,
-    /// Creation of that job.
     pub last_success_created: Option<Timestamp>,
     /// Failed jobs newer than the newest successful one.
     pub failures_since_success: u64,

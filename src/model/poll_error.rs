@@ -5,7 +5,6 @@ use atlas_client::{Error, FailureReason};
 /// The failure of a poll or another reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PollError {
-    /// The reason, for a label.
     pub reason: FailureReason,
     /// The sentence, for a person. No secret is in it.
     pub text: String,

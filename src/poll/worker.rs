@@ -31,7 +31,6 @@ const MAX_LOGGED: usize = 200;
 /// Number from which they are forgotten by any listing; one of them may be logged again then.
 const MAX_LOGGED_BETWEEN_WALKS: usize = 2000;
 
-/// What every poll needs.
 #[derive(Debug)]
 pub(crate) struct PollWorker {
     store: Arc<Store>,

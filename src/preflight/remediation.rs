@@ -4,7 +4,6 @@ use atlas_client::{Credentials, Error, ErrorAnswer, FailureReason};
 
 use crate::model::CollectorKind;
 
-/// The resource that was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resource {
     Organization,

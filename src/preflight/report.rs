@@ -26,17 +26,13 @@ const TABLE_WIDTH: u16 = 120;
 pub struct Row {
     /// Set where an organization could not be listed.
     pub organization_id: Option<OrganizationId>,
-    /// The project.
     pub project_id: Option<ProjectId>,
     /// Its name, where that could be read.
     pub project: Option<String>,
     /// The cluster, or a pattern that matches none; `None` for the project itself.
     pub cluster_name: Option<String>,
-    /// How it stands.
     pub status: CheckStatus,
-    /// What went wrong.
     pub error: Option<PollError>,
-    /// Atlas's own code.
     pub error_code: Option<String>,
     /// What to do, or what to know.
     pub hint: String,
@@ -46,10 +42,8 @@ pub struct Row {
     pub collectors: BTreeMap<CollectorKind, bool>,
 }
 
-/// How something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CheckStatus {
-    /// It can be watched.
     #[default]
     Ok,
     /// It can be watched, but something is not as it seems to be meant.
@@ -58,7 +52,6 @@ pub enum CheckStatus {
     Excluded,
     /// It can be watched, but its exports cannot succeed.
     Problem,
-    /// It cannot be watched.
     Failed,
 }
 
@@ -87,12 +80,10 @@ impl CheckStatus {
     }
 }
 
-/// Where a report is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Terminal {
     /// Characters of a line; `None` where it is no terminal.
     pub width: Option<u16>,
-    /// Whether verdicts are coloured.
     pub colour: bool,
 }
 
@@ -164,7 +155,6 @@ impl Line {
     }
 }
 
-/// Everything that was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// Credentials first, organizations, then projects by id, their clusters by name.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long answers may take.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
     pub(super) each: Duration,

@@ -80,7 +80,6 @@ impl ProjectReadings {
 #[derive(Debug, Clone, Default)]
 pub struct ClusterReadings {
     pub(super) snapshots: Option<Read<Arc<Snapshots>>>,
-    /// The readings of its snapshots.
     pub(super) reading: Reading,
     /// Its snapshots against its export jobs, as of the last good poll.
     pub(super) recovery: Option<RecoveryPoint>,

@@ -82,11 +82,9 @@ pub struct ClusterRecord {
     pub last: Option<LastPoll>,
     /// When the next one is due; `None` until the first has finished.
     pub next_poll: Option<Instant>,
-    /// Polls finished.
     pub polls: u64,
     /// Polls failed, by reason; reasons that never occurred are not in it.
     pub failures: BTreeMap<FailureReason, u64>,
-    /// What the configuration expects.
     pub expected: ExportExpectation,
     /// Whether its backup schedule is read.
     pub scheduled: bool,
@@ -94,11 +92,8 @@ pub struct ClusterRecord {
     pub schedule: Option<Schedule>,
     /// Why the schedule could not be read last; `None` if it could, or was not asked for.
     pub schedule_error: Option<PollError>,
-    /// Whether it is paused.
     pub paused: Option<bool>,
-    /// When it was created.
     pub created_at: Option<Timestamp>,
-    /// What the collectors found.
     pub readings: ClusterReadings,
 }
 
@@ -123,14 +118,11 @@ impl ClusterRecord {
     }
 }
 
-/// What a good poll found.
 #[derive(Debug, Clone)]
 pub struct GoodPoll {
-    /// The listing, folded.
     pub report: JobSummary,
     /// When the least recently moved active job last moved.
     pub last_progress: Option<Timestamp>,
-    /// When the poll finished.
     pub finished_at: Timestamp,
     /// The same moment on the clock that nobody sets: staleness is measured on it.
     pub finished: Instant,
@@ -139,9 +131,7 @@ pub struct GoodPoll {
 /// How the last poll went.
 #[derive(Debug, Clone)]
 pub struct LastPoll {
-    /// When it finished.
     pub finished_at: Timestamp,
-    /// How long it took.
     pub duration: Duration,
     /// Why it failed; `None` if it was good.
     pub error: Option<PollError>,

@@ -19,22 +19,16 @@ pub struct StoreView {
     pub at: Instant,
     /// The clusters that may be shown.
     pub clusters: Vec<ClusterView>,
-    /// The projects that are watched.
     pub projects: Vec<ProjectView>,
-    /// The organizations that are watched.
     pub organizations: Vec<OrganizationView>,
-    /// Clusters watched, shown or not.
     pub targets: usize,
     /// When the secrets of service accounts end, by the short forms of their ids.
     pub expiries: BTreeMap<String, Timestamp>,
 }
 
-/// One cluster at one moment.
 #[derive(Debug, Clone)]
 pub struct ClusterView {
-    /// Which cluster.
     pub target: Arc<Target>,
-    /// The name of its project.
     pub project: Arc<str>,
     /// Its state; `state.good` may be older than anything that should be shown.
     pub state: Arc<ClusterRecord>,
@@ -75,9 +69,7 @@ impl ClusterView {
 /// How the discovery of a project goes.
 #[derive(Debug, Clone)]
 pub struct ProjectView {
-    /// Which project.
     pub id: ProjectId,
-    /// Its name.
     pub name: Option<Arc<str>>,
     /// Whether its name, its clusters and all their schedules could be read last; `None` before it was tried.
     pub success: Option<bool>,
@@ -125,7 +117,6 @@ impl CollectorView {
 /// How the discovery of an organization goes.
 #[derive(Debug, Clone)]
 pub struct OrganizationView {
-    /// Which organization.
     pub id: OrganizationId,
     /// How its projects were listed last.
     pub discovery: Discovery,

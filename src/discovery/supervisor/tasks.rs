@@ -12,7 +12,6 @@ use crate::discovery::targets::{self, ListedProjects, SelectionWarning};
 use crate::model::ExclusionReason;
 use crate::util::failure_log::LogContext;
 
-/// All running tasks.
 #[derive(Debug, Default)]
 pub(super) struct Tasks(JoinSet<()>);
 
