@@ -207,21 +207,21 @@ fn severities_are_routed_to_their_receivers() {
 #[test]
 #[ignore = "needs Debian's prometheus and prometheus-alertmanager; tests/run installs them"]
 fn promtool_and_amtool_accept_the_files() {
-    let said = |program: &str, arguments: &[&str]| {
+    let run = |program: &str, arguments: &[&str]| {
         let output = std::process::Command::new(program)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .args(arguments)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
-        said.into_owned()
+        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+        text.into_owned()
     };
     let rules = "alerts/atlas-backup-export.rules.yml";
-    let rules = said("promtool", &["check", "rules", "--lint=all", "--lint-fatal", rules]);
+    let rules = run("promtool", &["check", "rules", "--lint=all", "--lint-fatal", rules]);
     assert!(rules.contains("SUCCESS") && rules.trim().lines().count() == 2, "{rules}");
     // The example configuration with its rules.
-    said("promtool", &["check", "config", "dashboards/provisioning/prometheus.yml"]);
-    let config = said("amtool", &["check-config", "alerts/alertmanager.example.yml"]);
+    run("promtool", &["check", "config", "dashboards/provisioning/prometheus.yml"]);
+    let config = run("amtool", &["check-config", "alerts/alertmanager.example.yml"]);
     assert!(config.contains("SUCCESS"), "{config}");
 }

@@ -14,13 +14,13 @@ const BASE: &str = "deploy/kubernetes/base";
 const SHARDED: &str = "deploy/kubernetes/sharded";
 
 /// Returns the output of a program that must succeed.
-fn said(program: &str, arguments: &[&str]) -> String {
+fn run(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {said}");
-    said.into_owned()
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {text}");
+    text.into_owned()
 }
 
 fn read(path: &str) -> String {
@@ -33,7 +33,7 @@ fn yaml(text: &str) -> Vec<Value> {
 
 /// Returns the only resource of a kind in the output of kustomize.
 fn resource(folder: &str, kind: &str) -> Value {
-    let resources = yaml(&said("kubectl", &["kustomize", folder]));
+    let resources = yaml(&run("kubectl", &["kustomize", folder]));
     let mut found = resources.into_iter().filter(|resource| resource["kind"].as_str() == Some(kind));
     let one = found.next().unwrap_or_else(|| panic!("{folder} has no {kind}"));
     assert!(found.next().is_none(), "{folder} has two of {kind}");
@@ -69,14 +69,14 @@ fn manifests_are_valid() {
     let folder = tempfile::tempdir().unwrap();
     for from in [BASE, SHARDED] {
         let file = folder.path().join("all.yaml");
-        std::fs::write(&file, said("kubectl", &["kustomize", from])).unwrap();
-        let said = said("kubernetes-validate", &["--strict", file.to_str().unwrap()]);
-        let passed = said.lines().filter(|line| line.contains(" passed for resource ")).count();
+        std::fs::write(&file, run("kubectl", &["kustomize", from])).unwrap();
+        let output = run("kubernetes-validate", &["--strict", file.to_str().unwrap()]);
+        let passed = output.lines().filter(|line| line.contains(" passed for resource ")).count();
         // Resources of the Prometheus Operator are checked below.
-        let foreign: Vec<_> = said.lines().filter(|line| line.contains("Couldn't find schema")).collect();
-        assert!(passed == 3 && foreign.len() == 2, "{said}");
+        let foreign: Vec<_> = output.lines().filter(|line| line.contains("Couldn't find schema")).collect();
+        assert!(passed == 3 && foreign.len() == 2, "{output}");
         for kind in ["kind PrometheusRule ", "kind ServiceMonitor "] {
-            assert!(foreign.iter().any(|line| line.contains(kind)), "{said}");
+            assert!(foreign.iter().any(|line| line.contains(kind)), "{output}");
         }
     }
 }
@@ -193,7 +193,7 @@ fn instruction(word: &str) -> String {
 #[test]
 #[ignore = "needs kubectl and hadolint; tests/run installs them"]
 fn manifests_use_the_released_image() {
-    said("hadolint", &["Dockerfile"]);
+    run("hadolint", &["Dockerfile"]);
     for (folder, kind) in [(BASE, "Deployment"), (SHARDED, "StatefulSet")] {
         let pod = &resource(folder, kind)["spec"]["template"]["spec"];
         let container = &pod["containers"][0];
@@ -203,9 +203,7 @@ fn manifests_use_the_released_image() {
         let port = container["ports"][0]["containerPort"].as_i64().unwrap();
         assert_eq!(instruction("EXPOSE"), port.to_string());
         // The default of the flag.
-        assert!(
-            said(env!("CARGO_BIN_EXE_atlas-backup-exporter"), &["--help"]).contains(&format!(":{port}]"))
-        );
+        assert!(run(env!("CARGO_BIN_EXE_atlas-backup-exporter"), &["--help"]).contains(&format!(":{port}]")));
         // Kubernetes uses the command of the image.
         assert_eq!(instruction("CMD"), format!("[\"{}\"]", text(&container["args"][0])));
     }
@@ -237,11 +235,11 @@ fn demo_stack_mounts_every_file() {
             .find_map(|argument| argument.strip_prefix("--config.file="));
         ours(service, flag.unwrap())
     };
-    let checked = said("promtool", &["check", "config", &config("prometheus")]);
+    let checked = run("promtool", &["check", "config", &config("prometheus")]);
     assert!(checked.contains("rules found"), "{checked}");
     // The same relative path leads to the rules in the container.
     ours("prometheus", "/repository/alerts/atlas-backup-export.rules.yml");
-    said("amtool", &["check-config", &config("alertmanager")]);
+    run("amtool", &["check-config", &config("alertmanager")]);
 
     let provider = ours("grafana", "/etc/grafana/provisioning/dashboards/atlas-backup-export.yml");
     let folder = yaml(&read(&provider)).remove(0)["providers"][0]["options"]["path"].clone();

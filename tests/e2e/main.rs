@@ -51,9 +51,9 @@ async fn metrics_pass_promtool() {
         .unwrap();
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).await.unwrap();
     let output = promtool.wait_with_output().await.unwrap();
-    let said =
+    let text =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    assert!(output.status.success() && text.is_empty(), "{text}");
 }
 
 #[tokio::test]

@@ -46,9 +46,9 @@ async fn healthy_and(bad: usize) -> Simulator {
 }
 
 /// Starts the exporter, which the kernel kills if it exceeds the limit.
-async fn run(binary: &str, setup: &ExporterBuilder, limit: Option<&Cgroup>) -> Exporter {
+async fn run(binary: &str, builder: &ExporterBuilder, limit: Option<&Cgroup>) -> Exporter {
     let folder = tempfile::tempdir().unwrap();
-    setup.write(&folder);
+    builder.write(&folder);
     let mut command = match limit {
         Some(cgroup) => cgroup.command(binary),
         None => command_of(binary),
@@ -91,7 +91,7 @@ async fn attacked(
         });
         proxy.respond(path, Some(script));
     }
-    let setup = ExporterBuilder::new(&simulator)
+    let builder = ExporterBuilder::new(&simulator)
         .base_url(&proxy.plain_url())
         .set("poll.interval", "1s")
         .set("poll.timeout", "3s")
@@ -102,7 +102,7 @@ async fn attacked(
             "[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{BAD}\"\nclusters = [\"bad\", \"*\"]\n\
          [[organizations]]\nid = \"{BAD_ORGANIZATION}\"\n"
         ));
-    let exporter = run(binary, &setup, limit).await;
+    let exporter = run(binary, &builder, limit).await;
     let start = Instant::now();
     let is_over = || asked.values().all(|(attacks, count)| count.load(Ordering::Relaxed) >= *attacks);
     while start.elapsed() < time || !is_over() {
@@ -214,12 +214,12 @@ async fn with_many(
     let projects: Vec<_> = state.projects.keys().map(|id| format!("[[projects]]\nid = \"{id}\"\n")).collect();
     let simulator = simulator(state).await;
     let seconds = interval.as_secs();
-    let setup = ExporterBuilder::at(simulator.url())
+    let builder = ExporterBuilder::at(simulator.url())
         .set("poll.interval", format!("{seconds}s"))
         .set("poll.timeout", format!("{}s", seconds / 2))
         .set("poll.stale_after", "1h")
         .targets(projects.concat());
-    let exporter = run(binary, &setup, limit).await;
+    let exporter = run(binary, &builder, limit).await;
     (simulator, exporter)
 }
 

@@ -15,9 +15,9 @@ pub(crate) async fn browse(script: &str, arguments: &[&str]) -> String {
     let mut browser = Command::new("node");
     browser.current_dir(shipped("")).arg(format!("tests/e2e/browser/{script}")).args(arguments);
     let output = browser.kill_on_drop(true).output().await.unwrap();
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    said.into_owned()
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    text.into_owned()
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn status_page_refreshes_and_is_accessible() {
 
 #[tokio::test]
 #[ignore = "needs Debian's chromium and npm's playwright-core; tests/run installs them"]
-#[allow(clippy::print_stdout)] // with --nocapture, it says how long what took
+#[allow(clippy::print_stdout)] // durations, with --nocapture
 async fn status_page_shows_two_thousand_clusters() {
     const CLUSTERS: usize = 2000;
     let failed = JobOutcome::Failed(

@@ -13,7 +13,7 @@ use crate::servers::{eventually, free_port, shipped};
 const EXPORTER: &str = env!("CARGO_BIN_EXE_atlas-backup-exporter");
 
 /// Maximum exposure of ten; the remainder is the network.
-const MOST_EXPOSED: f64 = 1.5;
+const MAX_EXPOSURE: f64 = 1.5;
 
 #[tokio::test]
 #[ignore = "needs Debian's systemd; tests/run installs it"]
@@ -23,15 +23,15 @@ async fn systemd_unit_is_hardened() {
         .args(["security", "--offline=true", "--no-pager"])
         .arg(shipped("deploy/systemd/atlas-backup-exporter.service"));
     let output = judge.output().await.unwrap();
-    let said =
+    let output =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    let level = said
+    let level = output
         .split("Overall exposure level for")
         .nth(1)
         .and_then(|rest| rest.split(": ").nth(1)?.split(' ').next()?.parse().ok());
-    assert!(level.is_some_and(|level: f64| level < MOST_EXPOSED), "{said}");
+    assert!(level.is_some_and(|level: f64| level < MAX_EXPOSURE), "{output}");
     // No unknown settings.
-    assert!(!said.contains("Unknown") && !said.contains("ignoring"), "{said}");
+    assert!(!output.contains("Unknown") && !output.contains("ignoring"), "{output}");
 }
 
 #[tokio::test]
@@ -48,8 +48,8 @@ async fn systemd_units_are_valid() {
         judge.arg(folder.path().join(unit));
     }
     let output = judge.output().await.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "{errors}");
 }
 
 #[tokio::test]

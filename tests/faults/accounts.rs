@@ -203,7 +203,7 @@ pub(super) fn sign_ins() -> Vec<Fault> {
         sign_in("a sign-in of 404", "nothing is there", "not_found", |state| {
             refuse_sign_ins(state, 404, "RESOURCE_NOT_FOUND", None);
         }),
-        sign_in("a sign-in that hangs", "nothing is said", "timeout", |state| {
+        sign_in("a sign-in that hangs", "no response", "timeout", |state| {
             fail_sign_ins(state, FaultKind::Hang);
         }),
         sign_in("a sign-in with a page", "HTML for people", "invalid_response", |state| {

@@ -226,8 +226,8 @@ async fn refused_secret_that_looks_odd_gets_a_hint() {
         let (log, table) = refused(&secret, false).await;
         let line = log.lines().find(|line| line.contains("cannot get an access token")).unwrap();
         let sources = "client_id_source=MONGODB_ATLAS_CLIENT_ID client_secret=\"from the file secret\"";
-        let said = format!("hint=\"the secret {hint}\"");
-        assert!(line.contains(&said) && line.contains(sources), "{line}");
+        let expected = format!("hint=\"the secret {hint}\"");
+        assert!(line.contains(&expected) && line.contains(sources), "{line}");
         let advice = format!(
             "compare the id (from MONGODB_ATLAS_CLIENT_ID), or create a new secret or key in Atlas; the secret {hint}"
         );
@@ -237,8 +237,8 @@ async fn refused_secret_that_looks_odd_gets_a_hint() {
         }
     }
     let (log, table) = refused(&format!("'{PRIVATE_KEY}'"), true).await;
-    let said = "msg=\"Atlas refused the API key\" public_key=pubkey public_key_source=config.toml private_key=\"from the file secret\" hint=\"the private key has quotes around it\"";
-    assert_eq!(log.matches(said).count(), 1, "{log}");
+    let expected = "msg=\"Atlas refused the API key\" public_key=pubkey public_key_source=config.toml private_key=\"from the file secret\" hint=\"the private key has quotes around it\"";
+    assert_eq!(log.matches(expected).count(), 1, "{log}");
     let advice = "compare the id (from config.toml), or create a new secret or key in Atlas; the private key has quotes around it";
     assert!(table.contains(advice), "{table}");
     assert!(!log.contains(PRIVATE_KEY) && !table.contains(PRIVATE_KEY), "{log}{table}");

@@ -62,7 +62,7 @@ async fn hanging_large_bodies_use_bounded_memory() {
 }
 
 /// Scrapes over a new connection; returns whether that succeeded.
-async fn scraped_anew(exporter: &Exporter) -> std::io::Result<bool> {
+async fn scrape_over_new_connection(exporter: &Exporter) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).await?;
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await?;
     let mut answer = String::new();
@@ -77,9 +77,9 @@ async fn scrapes_are_served_with_few_file_descriptors() {
     // All requests are in flight at once, as far as descriptors allow.
     state.faults = vec![Fault::lasting("/clusters/", FaultKind::Slow(Duration::from_secs(2)))];
     let simulator = simulator(state).await;
-    let setup = ExporterBuilder::new(&simulator).poll_interval("1s").project(PROJECT);
+    let builder = ExporterBuilder::new(&simulator).poll_interval("1s").project(PROJECT);
     let folder = tempfile::tempdir().unwrap();
-    setup.write(&folder);
+    builder.write(&folder);
     let mut command = command_of("/bin/sh");
     let binary = env!("CARGO_BIN_EXE_atlas-backup-exporter");
     command.current_dir(folder.path()).args([
@@ -90,7 +90,8 @@ async fn scrapes_are_served_with_few_file_descriptors() {
     let exporter = Exporter::spawn(command, folder).await;
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(5) {
-        let scraped = tokio::time::timeout(Duration::from_secs(5), scraped_anew(&exporter)).await;
+        let scraped =
+            tokio::time::timeout(Duration::from_secs(5), scrape_over_new_connection(&exporter)).await;
         assert!(matches!(scraped, Ok(Ok(true))), "{scraped:?}: {}", exporter.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -144,8 +144,8 @@ async fn variable_with_a_single_underscore_is_logged() {
     let config = format!("{config}[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\n");
     let variable = ("ATLAS_BACKUP_EXPORTER_POLL_INTERVAL", "30s");
     let (_, _, err) = run(Some(&config), &["check", "--log.level=warn"], &[variable]).await;
-    let said = "level=warn msg=\"ignoring a variable of the environment\" variable=ATLAS_BACKUP_EXPORTER_POLL_INTERVAL problem=\"not a key; did you mean ATLAS_BACKUP_EXPORTER__POLL__INTERVAL?\"";
-    assert!(err.contains(said), "{err}");
+    let expected = "level=warn msg=\"ignoring a variable of the environment\" variable=ATLAS_BACKUP_EXPORTER_POLL_INTERVAL problem=\"not a key; did you mean ATLAS_BACKUP_EXPORTER__POLL__INTERVAL?\"";
+    assert!(err.contains(expected), "{err}");
 }
 
 #[tokio::test]

@@ -71,8 +71,8 @@ async fn ca_bundle_without_newlines_is_trusted() {
     let bundle = format!("\u{feff}Our roots{}{key}{}", other.pem().trim_end(), authority.pem().trim_end());
     let exporter = start(ExporterBuilder::new(&simulator), &server, &bundle.replace('\n', "\r\n")).await;
     assert!(is_up(&exporter.polled().await), "{}", exporter.log());
-    let said = "msg=\"skipped a section that is not a certificate\" file=ca.pem line=";
-    assert!(exporter.log().contains(said), "{}", exporter.log());
+    let expected = "msg=\"skipped a section that is not a certificate\" file=ca.pem line=";
+    assert!(exporter.log().contains(expected), "{}", exporter.log());
 }
 
 #[tokio::test]
@@ -101,8 +101,8 @@ async fn requests_through_a_proxy_are_encrypted() {
     let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
     let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
     let address = proxy.plain_url().replace("http://", "http://jane:pa55-w0rd@");
-    let setup = ExporterBuilder::new(&simulator).env("HTTPS_PROXY", address).flag("--log.level=trace");
-    let exporter = start(setup, &server, &authority.pem()).await;
+    let builder = ExporterBuilder::new(&simulator).env("HTTPS_PROXY", address).flag("--log.level=trace");
+    let exporter = start(builder, &server, &authority.pem()).await;
     assert!(is_up(&exporter.polled_again(3.0).await));
     assert_eq!(server.accepted(), proxy.accepted(), "someone went past the proxy");
     let heard = proxy.received();
@@ -149,19 +149,19 @@ async fn proxy_of_any_variable_is_used_and_logged() {
         proxy.set_mode(ProxyMode::Tunnel).await;
         let before = proxy.received().len();
         let variable = environment.iter().find(|(_, value)| !value.is_empty()).unwrap().0;
-        let setup = environment
+        let builder = environment
             .iter()
             .fold(ExporterBuilder::new(&simulator), |builder, (name, value)| builder.env(name, value));
-        let exporter = start(setup, &server, &authority.pem()).await;
+        let exporter = start(builder, &server, &authority.pem()).await;
         assert!(is_up(&exporter.polled().await), "{environment:?}: {}", exporter.log());
         assert!(
             proxy.received()[before..].contains(heard),
             "{environment:?}: {}",
             &proxy.received()[before..]
         );
-        let said = format!(" proxy={shown} proxy_variable={variable} ");
+        let expected = format!(" proxy={shown} proxy_variable={variable} ");
         let log = exporter.log().replace('\n', " \n");
-        assert!(log.contains(&said) && !log.contains("jane"), "{said} is not in {log}");
+        assert!(log.contains(&expected) && !log.contains("jane"), "{expected} is not in {log}");
     }
 }
 
@@ -172,8 +172,8 @@ async fn check_reports_the_proxy_and_ignored_variables() {
     let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
-    let setup = ExporterBuilder::new(&simulator).base_url(&server.url()).set("atlas.ca_file", "ca.pem");
-    setup.write(&folder);
+    let builder = ExporterBuilder::new(&simulator).base_url(&server.url()).set("atlas.ca_file", "ca.pem");
+    builder.write(&folder);
     let with_password = proxy.plain_url().replace("http://", "http://jane:pa55@");
     let check = async |arguments: &[&str], environment: &[(&str, &str)]| {
         let mut command = crate::support::exporter::command();
@@ -210,40 +210,40 @@ async fn proxy_failures_are_named() {
     let (simulator, authority) = (clusters().await, Authority::new());
     let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
     let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
-    for (way, says) in [
+    for (mode, expected) in [
         (
             ProxyMode::Refuse,
             "no tunnel through the proxy of the environment: failed to create underlying connection",
         ),
         (
-            says("HTTP/1.1 407 Who Are You\r\n\r\n"),
+            respond("HTTP/1.1 407 Who Are You\r\n\r\n"),
             "the proxy of the environment: proxy authorization required",
         ),
         (
-            says("HTTP/1.1 502 Bad Gateway\r\n\r\n"),
+            respond("HTTP/1.1 502 Bad Gateway\r\n\r\n"),
             "no tunnel through the proxy of the environment: unsuccessful",
         ),
     ] {
-        proxy.set_mode(way).await;
-        let setup = ExporterBuilder::new(&simulator).env("HTTPS_PROXY", proxy.plain_url());
-        let exporter = start(setup, &server, &authority.pem()).await;
+        proxy.set_mode(mode).await;
+        let builder = ExporterBuilder::new(&simulator).env("HTTPS_PROXY", proxy.plain_url());
+        let exporter = start(builder, &server, &authority.pem()).await;
         exporter.polled().await;
         let host = server.url().replace("https://", "");
-        for part in [says, &host] {
+        for part in [expected, &host] {
             assert!(exporter.log().contains(part), "{part:?} is not in: {}", exporter.log());
         }
     }
 
     // A label this long is invalid, so that no resolver is asked.
     let name = format!("http://{}.test:80", "a".repeat(64));
-    let setup = ExporterBuilder::new(&simulator).env("HTTPS_PROXY", name);
-    let exporter = start(setup, &server, &authority.pem()).await;
+    let builder = ExporterBuilder::new(&simulator).env("HTTPS_PROXY", name);
+    let exporter = start(builder, &server, &authority.pem()).await;
     let scrape = exporter.polled().await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"connect\""), Some(1.0));
     assert!(exporter.log().contains("dns error"), "{}", exporter.log());
 }
 
-fn says(text: &str) -> ProxyMode {
+fn respond(text: &str) -> ProxyMode {
     ProxyMode::Respond(vec![Step::Send(text.as_bytes().to_vec())])
 }
 
@@ -252,10 +252,10 @@ async fn no_proxy_bypasses_the_proxy() {
     let (simulator, authority) = (clusters().await, Authority::new());
     let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
     let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
-    let setup = ExporterBuilder::new(&simulator)
+    let builder = ExporterBuilder::new(&simulator)
         .env("HTTPS_PROXY", proxy.plain_url())
         .env("NO_PROXY", "elsewhere.test,localhost");
-    let exporter = start(setup, &server, &authority.pem()).await;
+    let exporter = start(builder, &server, &authority.pem()).await;
     assert!(is_up(&exporter.polled().await));
     assert_eq!(proxy.accepted(), 0);
 }

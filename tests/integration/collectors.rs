@@ -41,7 +41,7 @@ fn change_project(simulator: &Simulator, change: impl FnOnce(&mut Project)) {
     change(simulator.state().projects.get_mut(PROJECT).unwrap());
 }
 
-fn tell(simulator: &Simulator, event: Event) {
+fn add_event(simulator: &Simulator, event: Event) {
     change_project(simulator, |project| project.events.push(event));
 }
 
@@ -184,11 +184,14 @@ async fn expiry_of_a_secret_is_exposed() {
     );
     assert!(!exporter.scrape().await.0.contains_key(&expiring));
     let expiring_event = Event::new("GROUP_SERVICE_ACCOUNT_SECRETS_EXPIRING", None, HOUR / 2);
-    tell(&simulator, expiring_event.clone());
+    add_event(&simulator, expiring_event.clone());
     let scrape = exporter.until(|scrape| scrape.0.contains_key(&expiring)).await;
     assert_eq!(scrape.0[&expiring], expiring_event.created.as_second() as f64);
     assert_eq!(requests(&simulator, "clusterNames="), 0, "no search for a cluster");
-    tell(&simulator, Event::new("GROUP_SERVICE_ACCOUNT_SECRETS_NO_LONGER_EXPIRING", None, Duration::ZERO));
+    add_event(
+        &simulator,
+        Event::new("GROUP_SERVICE_ACCOUNT_SECRETS_NO_LONGER_EXPIRING", None, Duration::ZERO),
+    );
     exporter.until(|scrape| !scrape.0.contains_key(&expiring)).await;
     exporter.assert_no_secret().await;
 }
@@ -197,7 +200,7 @@ async fn expiry_of_a_secret_is_exposed() {
 async fn once_includes_collectors() {
     let state: AtlasState = atlas_state([("prod", cluster([Snapshot::taken(HOUR, "daily")]))]);
     let simulator = simulator(state).await;
-    tell(&simulator, Event::new(FAILED, Some("prod"), HOUR));
+    add_event(&simulator, Event::new(FAILED, Some("prod"), HOUR));
     let out = ExporterBuilder::new(&simulator).run(&["--once"]).await;
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let scrape = Scrape::parse(&String::from_utf8(out.stdout).unwrap());
@@ -234,8 +237,8 @@ async fn once_does_not_wait_for_a_hanging_collector() {
 async fn status_page_shows_recovery_points() {
     let prod = cluster([Snapshot::taken(HOUR, "daily")]);
     let simulator = simulator(atlas_state([("prod", prod), ("never", Cluster::default())])).await;
-    tell(&simulator, Event::new(FAILED, Some("prod"), HOUR));
-    tell(&simulator, Event::new(FAILED, Some("never"), HOUR * 50));
+    add_event(&simulator, Event::new(FAILED, Some("prod"), HOUR));
+    add_event(&simulator, Event::new(FAILED, Some("never"), HOUR * 50));
     let exporter = setup(&simulator).start().await;
     exporter
         .until(|scrape| {

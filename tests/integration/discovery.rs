@@ -19,16 +19,16 @@ fn cluster() -> Cluster {
 }
 
 /// Polls a whole project, with discovery three times a second.
-fn all_of_project(setup: ExporterBuilder) -> ExporterBuilder {
-    watching(setup, format!("[[projects]]\nid = \"{PROJECT}\"\n"))
+fn all_of_project(builder: ExporterBuilder) -> ExporterBuilder {
+    polling(builder, format!("[[projects]]\nid = \"{PROJECT}\"\n"))
 }
 
-fn all_of_organization(setup: ExporterBuilder) -> ExporterBuilder {
-    watching(setup, format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"))
+fn all_of_organization(builder: ExporterBuilder) -> ExporterBuilder {
+    polling(builder, format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n"))
 }
 
-fn watching(setup: ExporterBuilder, watched: String) -> ExporterBuilder {
-    setup.targets(watched).set("discovery.interval", "300ms")
+fn polling(builder: ExporterBuilder, watched: String) -> ExporterBuilder {
+    builder.targets(watched).set("discovery.interval", "300ms")
 }
 
 fn by_project(scrape: &Scrape, name: &str, project: &str) -> Option<f64> {
@@ -36,7 +36,7 @@ fn by_project(scrape: &Scrape, name: &str, project: &str) -> Option<f64> {
     scrape.0.get(&format!("{name}{{project_id=\"{project}\"}}")).copied()
 }
 
-fn left_out(scrape: &Scrape, reason: &str) -> Option<f64> {
+fn excluded(scrape: &Scrape, reason: &str) -> Option<f64> {
     let name = "mongodbatlas_backup_export_clusters_excluded";
     scrape.0.get(&format!("{name}{{project_id=\"{PROJECT}\",reason=\"{reason}\"}}")).copied()
 }
@@ -69,7 +69,7 @@ async fn clusters_with_cloud_backup_are_discovered() {
     assert_eq!((paused("prod"), paused("asleep")), (Some(0.0), Some(1.0)));
     assert_eq!(scrape.latest_state("asleep"), Some("Successful"), "paused clusters are polled");
     for (reason, count) in [("shared_tier", 2.0), ("flex", 0.0), ("backup_disabled", 1.0)] {
-        assert_eq!(left_out(&scrape, reason), Some(count), "{reason}");
+        assert_eq!(excluded(&scrape, reason), Some(count), "{reason}");
     }
     assert_eq!(by_project(&scrape, "discovery_success", PROJECT), Some(1.0));
     let at = by_project(&scrape, "last_discovery_success_timestamp_seconds", PROJECT).unwrap();
@@ -93,7 +93,7 @@ async fn flex_cluster_in_the_cluster_listing_is_counted() {
     );
     simulator.state().faults = vec![Fault::lasting("/clusters$", FaultKind::Body(listing.leak()))];
     let scrape = all_of_project(ExporterBuilder::new(&simulator)).start().await.ready().await;
-    assert_eq!((names(&scrape), left_out(&scrape, "flex")), (vec!["prod".to_owned()], Some(1.0)));
+    assert_eq!((names(&scrape), excluded(&scrape, "flex")), (vec!["prod".to_owned()], Some(1.0)));
 }
 
 #[tokio::test]
@@ -108,15 +108,15 @@ async fn patterns_and_names_select_clusters() {
         ("flex", Cluster { kind: ClusterKind::Flex, ..cluster() }),
     ]))
     .await;
-    let setup = all_of_project(ExporterBuilder::new(&simulator)).targets(format!(
+    let builder = all_of_project(ExporterBuilder::new(&simulator)).targets(format!(
         "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\", \"prod-ue\", \"report-*\", \"careless\", \"flex\", \"nothing-*\"]\n"
     ));
     add_cluster(&simulator, "prod-eu", cluster());
-    let exporter = setup.start().await;
+    let exporter = builder.start().await;
     let scrape = exporter.ready().await;
     assert_eq!(names(&scrape), ["careless", "flex", "prod", "prod-ue", "report-eu", "report-us"]);
-    assert_eq!(left_out(&scrape, "shared_tier"), Some(1.0));
-    assert_eq!(left_out(&scrape, "backup_disabled"), Some(0.0), "named clusters are polled");
+    assert_eq!(excluded(&scrape, "shared_tier"), Some(1.0));
+    assert_eq!(excluded(&scrape, "backup_disabled"), Some(0.0), "named clusters are polled");
     assert_eq!(scrape.up("prod-ue"), Some(0.0));
     assert_eq!(scrape.value("last_poll_error_info", "prod-ue", "reason=\"not_found\""), Some(1.0));
     assert_eq!(
@@ -126,20 +126,20 @@ async fn patterns_and_names_select_clusters() {
     );
     tokio::time::sleep(Duration::from_secs(1)).await;
     let log = exporter.log();
-    let said = |parts: &[&str]| {
+    let check_log = |parts: &[&str]| {
         let lines: Vec<_> = log.lines().filter(|line| parts.iter().all(|part| line.contains(part))).collect();
         assert_eq!(lines.len(), 1, "{parts:?}: {log}");
     };
-    said(&[
+    check_log(&[
         "level=error",
         "not in the project's list of clusters",
         "cluster_name=prod-ue",
         "did_you_mean=prod-eu",
     ]);
-    said(&["level=error", "has its cloud backup switched off", "cluster_name=careless"]);
-    said(&["level=error", "not in the project's list of clusters", "cluster_name=flex"]);
+    check_log(&["level=error", "has its cloud backup switched off", "cluster_name=careless"]);
+    check_log(&["level=error", "not in the project's list of clusters", "cluster_name=flex"]);
     assert_eq!(requests(&simulator, "/flex/backup/schedule"), 0, "flex clusters have no schedule");
-    said(&["level=warn", "no cluster of the project matches", "pattern=nothing-*"]);
+    check_log(&["level=warn", "no cluster of the project matches", "pattern=nothing-*"]);
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn clusters_and_projects_are_added_and_removed() {
     simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("new").unwrap().backup_disabled =
         true;
     let off = exporter.until(|scrape| names(scrape) == ["stays", "warehouse"]).await;
-    assert_eq!(left_out(&off, "backup_disabled"), Some(1.0));
+    assert_eq!(excluded(&off, "backup_disabled"), Some(1.0));
     // A project is removed with its clusters.
     simulator.state().projects.remove(PROJECT);
     let gone = exporter.until(|scrape| names(scrape) == ["warehouse"]).await;
@@ -207,7 +207,7 @@ async fn clusters_and_projects_are_added_and_removed() {
     assert_eq!(exporter.scrape().await.0["mongodbatlas_backup_exporter_targets"], 1.0);
 }
 
-async fn keeps_its_figures(exporter: &Exporter) {
+async fn assert_figures_are_kept(exporter: &Exporter) {
     let scrape = exporter.polled_again(3.0).await;
     assert_eq!(names(&scrape), ["a", "b"]);
     assert_eq!(scrape.latest_state("a"), Some("Successful"));
@@ -234,7 +234,7 @@ async fn failed_discovery_keeps_the_last_state() {
         let failed =
             exporter.until(|scrape| by_project(scrape, "discovery_success", PROJECT) == Some(0.0)).await;
         assert!(at(&failed) >= at(&good), "{path}");
-        keeps_its_figures(&exporter).await;
+        assert_figures_are_kept(&exporter).await;
         simulator.state().faults.clear();
         exporter.until(|scrape| by_project(scrape, "discovery_success", PROJECT) == Some(1.0)).await;
     }
@@ -244,7 +244,7 @@ async fn failed_discovery_keeps_the_last_state() {
     for fault in [refused(), FaultKind::Html, FaultKind::Body("{\"results\":[{\"id\":\"nonsense\"}]}")] {
         simulator.state().faults = vec![Fault::lasting("/orgs/", fault)];
         exporter.until(|scrape| scrape.0.get(&organization) == Some(&0.0)).await;
-        keeps_its_figures(&exporter).await;
+        assert_figures_are_kept(&exporter).await;
         simulator.state().faults.clear();
         exporter.until(|scrape| scrape.0.get(&organization) == Some(&1.0)).await;
     }
@@ -252,9 +252,9 @@ async fn failed_discovery_keeps_the_last_state() {
     for what in
         ["the project's name and clusters", "the cluster's backup schedule", "the organization's projects"]
     {
-        let said = log.matches(&format!("failed to refresh {what}; keeping the last known state")).count();
+        let count = log.matches(&format!("failed to refresh {what}; keeping the last known state")).count();
         // Once for each outage and reason.
-        assert!((1..=3).contains(&said), "{what}, {said} times: {log}");
+        assert!((1..=3).contains(&count), "{what}, {count} times: {log}");
         assert!(log.contains(&format!("{what} can be read again")), "{what}: {log}");
     }
     // Configured names are polled if the listing can never be read.
@@ -268,7 +268,7 @@ async fn failed_discovery_keeps_the_last_state() {
     assert_eq!(names(&scrape), ["a"]);
     assert_eq!(by_project(&scrape, "discovery_success", PROJECT), Some(0.0));
     assert_eq!(by_project(&scrape, "last_discovery_success_timestamp_seconds", PROJECT), None);
-    assert_eq!(left_out(&scrape, "flex"), None);
+    assert_eq!(excluded(&scrape, "flex"), None);
 }
 
 #[tokio::test]
@@ -293,11 +293,11 @@ async fn every_page_of_clusters_is_read() {
     }
     project.clusters.insert("zzz-the-last".to_owned(), cluster());
     let simulator = simulator(state).await;
-    let mut setup = all_of_project(ExporterBuilder::new(&simulator));
-    setup = setup.unset("discovery.interval");
-    let scrape = setup.start().await.ready().await;
+    let mut builder = all_of_project(ExporterBuilder::new(&simulator));
+    builder = builder.unset("discovery.interval");
+    let scrape = builder.start().await.ready().await;
     assert_eq!(names(&scrape), ["zzz-the-last"]);
-    assert_eq!(left_out(&scrape, "shared_tier"), Some(1100.0));
+    assert_eq!(excluded(&scrape, "shared_tier"), Some(1100.0));
     assert_eq!(requests(&simulator, "/clusters?"), 3);
 }
 
@@ -402,7 +402,7 @@ async fn two_organizations_are_discovered() {
     let both = format!(
         "[[organizations]]\nid = \"{ORGANIZATION}\"\n[[organizations]]\nid = \"{other}\"\n[organizations.service_account]\nclient_id = \"mdb_sa_id_2\"\nclient_secret = \"other\"\n"
     );
-    let scrape = watching(ExporterBuilder::new(&simulator), both).start().await.ready().await;
+    let scrape = polling(ExporterBuilder::new(&simulator), both).start().await.ready().await;
     assert_eq!((scrape.up("a"), scrape.up("abroad")), (Some(1.0), Some(1.0)), "{scrape:#?}");
     assert_eq!(scrape.of("mongodbatlas_backup_export_organization_discovery_success").len(), 2);
 }
@@ -411,7 +411,7 @@ async fn two_organizations_are_discovered() {
 async fn named_cluster_that_returns_has_its_schedule() {
     let simulator = simulator(atlas_state([("a", cluster()), ("b", cluster())])).await;
     let named = format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\", \"b\"]\n");
-    let exporter = watching(ExporterBuilder::new(&simulator), named).start().await;
+    let exporter = polling(ExporterBuilder::new(&simulator), named).start().await;
     exporter.ready().await;
     simulator.state().projects.get_mut(PROJECT).unwrap().clusters.remove("a");
     let gone = exporter.until(|scrape| scrape.value("auto_export_enabled", "a", "").is_none()).await;
@@ -463,9 +463,9 @@ async fn circular_listings_end() {
     let mut state = atlas_state([("a", cluster())]);
     state.faults = vec![Fault::lasting("/clusters$", FaultKind::CirclingPages)];
     let simulator = simulator(state).await;
-    let mut setup = all_of_project(ExporterBuilder::new(&simulator));
-    setup = setup.unset("discovery.interval");
-    let scrape = setup.start().await;
+    let mut builder = all_of_project(ExporterBuilder::new(&simulator));
+    builder = builder.unset("discovery.interval");
+    let scrape = builder.start().await;
     scrape.ready().await;
     assert!(requests(&simulator, "/clusters?") <= 4, "{}", requests(&simulator, "/clusters?"));
 }

@@ -35,12 +35,12 @@ fn organization(keys: &str) -> String {
     format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n{keys}\n")
 }
 
-fn watching(simulator: &Simulator, watched: &str) -> ExporterBuilder {
+fn polling(simulator: &Simulator, watched: &str) -> ExporterBuilder {
     ExporterBuilder::new(simulator).targets(watched.to_owned()).set("discovery.interval", "300ms")
 }
 
-async fn check(setup: &ExporterBuilder) -> (Option<i32>, String) {
-    let output = setup.run(&["check"]).await;
+async fn check(builder: &ExporterBuilder) -> (Option<i32>, String) {
+    let output = builder.run(&["check"]).await;
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
@@ -51,13 +51,13 @@ fn names(scrape: &Scrape) -> Vec<String> {
     up.iter().map(|(labels, _)| name(labels)).collect()
 }
 
-fn left_out(scrape: &Scrape, reason: &str) -> Option<f64> {
+fn excluded(scrape: &Scrape, reason: &str) -> Option<f64> {
     let name = "mongodbatlas_backup_export_clusters_excluded";
     scrape.0.get(&format!("{name}{{project_id=\"{PROJECT}\",reason=\"{reason}\"}}")).copied()
 }
 
 /// Waits for the only line of the log with all `parts`.
-async fn says(exporter: &Exporter, parts: &[&str]) {
+async fn logged_once(exporter: &Exporter, parts: &[&str]) {
     exporter.until(|_| parts.iter().all(|part| exporter.log().contains(part))).await;
     let log = exporter.log();
     let lines = log.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
@@ -69,8 +69,8 @@ async fn excluded_projects_are_not_read_and_clusters_are_counted() {
     for pattern in ["sandbox-*", "sandbox-1", SANDBOX] {
         let simulator = three_projects().await;
         let keys = format!("exclude_projects = [\"{pattern}\"]\nexclude_clusters = [\"test-*\"]");
-        let setup = watching(&simulator, &organization(&keys));
-        let (code, table) = check(&setup).await;
+        let builder = polling(&simulator, &organization(&keys));
+        let (code, table) = check(&builder).await;
         assert_eq!(code, Some(0), "{table}");
         for part in ["lists 3 projects, 1 of them excluded", " excluded  ", "is excluded by exclude_clusters"]
         {
@@ -78,13 +78,13 @@ async fn excluded_projects_are_not_read_and_clusters_are_counted() {
         }
         assert!(!table.contains("sandbox-1") && !table.contains("warning"), "{table}");
 
-        let exporter = setup.start().await;
+        let exporter = builder.start().await;
         let scrape = exporter.ready().await;
         assert_eq!(names(&scrape), ["prod", "warehouse"], "{pattern}");
-        assert_eq!(left_out(&scrape, "configured"), Some(2.0), "{pattern}");
-        assert_eq!(left_out(&scrape, "shared_tier"), Some(0.0), "each cluster has one reason");
+        assert_eq!(excluded(&scrape, "configured"), Some(2.0), "{pattern}");
+        assert_eq!(excluded(&scrape, "shared_tier"), Some(0.0), "each cluster has one reason");
         assert!(!scrape.0.keys().any(|series| series.contains(SANDBOX)), "{scrape:#?}");
-        says(&exporter, &["level=info", "projects are excluded", "excluded=1"]).await;
+        logged_once(&exporter, &["level=info", "projects are excluded", "excluded=1"]).await;
         assert!(!exporter.log().contains("level=warn"), "{}", exporter.log());
         assert_eq!(requests(&simulator, SANDBOX) + requests(&simulator, "/test-a/"), 0, "{pattern}");
     }
@@ -93,20 +93,20 @@ async fn excluded_projects_are_not_read_and_clusters_are_counted() {
 #[tokio::test]
 async fn exclusions_are_applied_by_a_reload() {
     let simulator = three_projects().await;
-    let exporter = watching(&simulator, &organization("")).start().await;
+    let exporter = polling(&simulator, &organization("")).start().await;
     assert_eq!(names(&exporter.ready().await).len(), 4);
     let write = |keys: &str| {
-        let toml = watching(&simulator, &organization(keys)).toml();
+        let toml = polling(&simulator, &organization(keys)).toml();
         std::fs::write(exporter.folder.path().join("config.toml"), toml).unwrap();
         exporter.signal("HUP");
     };
     write("exclude_projects = [\"sandbox-*\"]\nexclude_clusters = [\"prod\"]");
     let scrape = exporter.until(|scrape| names(scrape) == ["test-a", "warehouse"]).await;
-    assert_eq!(left_out(&scrape, "configured"), Some(1.0));
+    assert_eq!(excluded(&scrape, "configured"), Some(1.0));
     assert!(!scrape.0.keys().any(|series| series.contains(SANDBOX)), "{scrape:#?}");
     write("");
     let scrape = exporter.until(|scrape| names(scrape).len() == 4).await;
-    assert_eq!(left_out(&scrape, "configured"), Some(0.0));
+    assert_eq!(excluded(&scrape, "configured"), Some(0.0));
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn pattern_does_not_exclude_a_project_of_unknown_name() {
     .leak();
     simulator.state().faults = vec![Fault::lasting("/orgs/", FaultKind::Body(unnamed))];
     let keys = format!("exclude_projects = [\"*\", \"{PROJECT}\"]");
-    let exporter = watching(&simulator, &organization(&keys)).start().await;
+    let exporter = polling(&simulator, &organization(&keys)).start().await;
     exporter.ready().await;
     assert_eq!(names(&exporter.polled().await), ["play"], "the id holds, and the pattern does not");
     // A known name is kept while it cannot be read.
@@ -136,8 +136,8 @@ async fn exclusion_that_matches_nothing_is_a_warning() {
     let own = format!("[[projects]]\nid = \"{ANALYTICS}\"\nexclude_clusters = [\"none-*\"]\n");
     // One project with a match for `play` is enough.
     let keys = "exclude_projects = [\"sandbx-*\"]\nexclude_clusters = [\"play\", \"warehouse\"]";
-    let setup = watching(&simulator, &(own + &organization(keys)));
-    let (code, table) = check(&setup).await;
+    let builder = polling(&simulator, &(own + &organization(keys)));
+    let (code, table) = check(&builder).await;
     assert_eq!(code, Some(0), "{table}");
     assert!(table.contains("3 warnings."), "{table}");
     for (pattern, part) in [
@@ -148,14 +148,14 @@ async fn exclusion_that_matches_nothing_is_a_warning() {
         let line = table.lines().find(|line| line.contains(pattern) && line.contains("warning"));
         assert!(line.is_some_and(|line| line.contains(part)), "{part}: {table}");
     }
-    let exporter = setup.start().await;
+    let exporter = builder.start().await;
     exporter.ready().await;
     for (pattern, part) in [
         ("none-*", "no cluster of the project matches"),
         ("sandbx-*", "no project of the organization matches"),
         ("warehouse", "no cluster of the organization matches"),
     ] {
-        says(&exporter, &["level=warn", part, &format!("pattern={pattern}")]).await;
+        logged_once(&exporter, &["level=warn", part, &format!("pattern={pattern}")]).await;
     }
     assert!(!exporter.log().contains("pattern=play"), "{}", exporter.log());
 }
@@ -164,8 +164,8 @@ async fn exclusion_that_matches_nothing_is_a_warning() {
 async fn entry_of_an_excluded_project_is_polled() {
     let simulator = three_projects().await;
     let own = format!("[[projects]]\nid = \"{SANDBOX}\"\n");
-    let setup = watching(&simulator, &(own + &organization("exclude_projects = [\"*\"]")));
-    let (code, table) = check(&setup).await;
+    let builder = polling(&simulator, &(own + &organization("exclude_projects = [\"*\"]")));
+    let (code, table) = check(&builder).await;
     assert!(code == Some(0) && table.contains("lists 3 projects, 2 of them excluded"), "{table}");
-    assert_eq!(names(&setup.start().await.ready().await), ["play"]);
+    assert_eq!(names(&builder.start().await.ready().await), ["play"]);
 }

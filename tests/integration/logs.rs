@@ -76,8 +76,8 @@ async fn failed_jobs_have_a_bounded_log() {
     };
     for format in ["--log.format=json", "--log.format=logfmt"] {
         let simulator = simulator(atlas_state([("prod", Cluster::with((1..=20).map(failed)))])).await;
-        let setup = ExporterBuilder::new(&simulator).flag(format);
-        let mut exporter = setup.start().await;
+        let builder = ExporterBuilder::new(&simulator).flag(format);
+        let mut exporter = builder.start().await;
         exporter.polled_again(2.0).await;
         for _ in 0..3 {
             crate::support::atlas::add_cluster(&simulator, "prod", Cluster::with((1..=20).map(failed)));
@@ -92,7 +92,7 @@ async fn failed_jobs_have_a_bounded_log() {
         // One line for each job at first, and then one in three minutes.
         assert!((20..25).contains(&failed), "{failed}: {}", &log[..3000.min(log.len())]);
         let line = log.lines().find(|line| line.contains("suppressed repeated log lines"));
-        let line = line.unwrap_or_else(|| panic!("nothing says so: {log}"));
+        let line = line.unwrap_or_else(|| panic!("no line of the limit: {log}"));
         assert!(line.contains("src/poll/worker.rs:"), "{line}");
         if format.ends_with("json") {
             let lines: Vec<serde_json::Value> =

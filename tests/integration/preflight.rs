@@ -20,8 +20,8 @@ const OTHER: &str = "32b6e34b3d91647abb20e7b9";
 const UNKNOWN: &str = "32b6e34b3d91647abb20e7bf";
 
 /// Runs the exporter; returns the exit code, standard output and standard error.
-async fn run(setup: &ExporterBuilder, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = setup.run(arguments).await;
+async fn run(builder: &ExporterBuilder, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = builder.run(arguments).await;
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let (out, err) = (text(output.stdout), text(output.stderr));
     assert!(!out.contains(SECRET) && !err.contains(SECRET) && !out.contains(PRIVATE_KEY), "{out}{err}");
@@ -62,20 +62,20 @@ fn mixed() -> AtlasState {
 #[tokio::test]
 async fn check_of_healthy_clusters_succeeds() {
     let simulator = simulator(mixed()).await;
-    let setup = ExporterBuilder::new(&simulator).organization(ORGANIZATION);
-    let (code, table, err) = run(&setup, &["check"]).await;
+    let builder = ExporterBuilder::new(&simulator).organization(ORGANIZATION);
+    let (code, table, err) = run(&builder, &["check"]).await;
     assert_eq!((code, err.as_str()), (Some(0), ""), "{table}");
-    let says = |start: &str, cluster: &str, status: &str, part: &str| {
+    let check = |start: &str, cluster: &str, status: &str, part: &str| {
         let line = line(&table, start, cluster);
         assert!(line.contains(&format!(" {status} ")) && line.contains(part), "{status}, {part}: {line}");
     };
-    says(&format!("organization {ORGANIZATION}"), "-", "ok", "lists 2 projects");
-    says("payments", "prod-eu", "ok", "by its policy, an export is expected every 1d");
-    says("payments", "prod-us", "ok", "paused");
-    says("payments", "manual", "ok", "auto export is off");
-    says("payments", "free", "excluded", "shared tier");
-    says("payments", "careless", "excluded", "cloud backup switched off");
-    says("analytics", "warehouse", "ok", "every 1d");
+    check(&format!("organization {ORGANIZATION}"), "-", "ok", "lists 2 projects");
+    check("payments", "prod-eu", "ok", "by its policy, an export is expected every 1d");
+    check("payments", "prod-us", "ok", "paused");
+    check("payments", "manual", "ok", "auto export is off");
+    check("payments", "free", "excluded", "shared tier");
+    check("payments", "careless", "excluded", "cloud backup switched off");
+    check("analytics", "warehouse", "ok", "every 1d");
     assert!(table.ends_with("\n4 clusters, and all can be watched.\n"), "{table}");
     assert_eq!(requests(&simulator, "/backup/exports"), 4, "one request per cluster");
     let names: Vec<_> = table.lines().filter(|line| line.starts_with("payments")).collect();
@@ -95,24 +95,24 @@ async fn check_has_a_hint_for_each_problem() {
          [[projects]]\nid = \"{OTHER}\"\n[projects.service_account]\nclient_id = \"mdb_sa_id_poor\"\nclient_secret = \"poor\"\n
          [[organizations]]\nid = \"{ORGANIZATION}\"\n[organizations.api_key]\npublic_key = \"unknown-key\"\nprivate_key = \"x\"\n"
     );
-    let setup = ExporterBuilder::new(&simulator).targets(entries);
-    let (code, table, _) = run(&setup, &["check"]).await;
+    let builder = ExporterBuilder::new(&simulator).targets(entries);
+    let (code, table, _) = run(&builder, &["check"]).await;
     assert_eq!(code, Some(1), "{table}");
-    let says = |start: &str, cluster: &str, parts: &[&str]| {
+    let check = |start: &str, cluster: &str, parts: &[&str]| {
         let line = line(&table, start, cluster);
         assert!(parts.iter().all(|part| line.contains(part)), "{parts:?} in {line}");
     };
-    says("payments", "prod-ue", &["not found", "CLUSTER_NOT_FOUND", "did you mean \"prod-eu\"?"]);
-    says("payments", "prod-eu", &["ok"]);
-    says("payments", "free", &["bad request", "BACKUP_NOT_SUPPORTED", "take it out of clusters"]);
-    says("payments", "careless", &["warning", "cloud backup switched off", "switch it on"]);
-    says(
+    check("payments", "prod-ue", &["not found", "CLUSTER_NOT_FOUND", "did you mean \"prod-eu\"?"]);
+    check("payments", "prod-eu", &["ok"]);
+    check("payments", "free", &["bad request", "BACKUP_NOT_SUPPORTED", "take it out of clusters"]);
+    check("payments", "careless", &["warning", "cloud backup switched off", "switch it on"]);
+    check(
         "payments",
         "none-*",
         &["warning", "no cluster of the project matches; it has careless, free, manual"],
     );
-    says(UNKNOWN, "-", &["not found", "GROUP_NOT_FOUND", "no such project"]);
-    says(
+    check(UNKNOWN, "-", &["not found", "GROUP_NOT_FOUND", "no such project"]);
+    check(
         "analytics",
         "warehouse",
         &[
@@ -121,14 +121,14 @@ async fn check_has_a_hint_for_each_problem() {
             "service account mdb_sa_id_poor needs the role Project Backup Manager",
         ],
     );
-    says(
+    check(
         &format!("organization {ORGANIZATION}"),
         "-",
         &["unauthorized", "UNEXPECTED_ERROR", "API key unknown-key is unknown"],
     );
     assert!(table.contains("3 of 5 clusters that are known cannot be watched. 2 projects or organizations cannot be read. 2 warnings."), "{table}");
 
-    let (code, json, _) = run(&setup, &["check", "--output=json"]).await;
+    let (code, json, _) = run(&builder, &["check", "--output=json"]).await;
     assert_eq!(code, Some(1));
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["ok"], false);
@@ -164,14 +164,14 @@ async fn check_of_an_invalid_configuration_exits_with_code_2() {
 async fn check_has_a_timeout_and_stops_on_sigint() {
     let simulator = simulator(mixed()).await;
     simulator.state().faults = vec![Fault::lasting("/exports", FaultKind::Hang)];
-    let mut setup = ExporterBuilder::new(&simulator).project(PROJECT).set("poll.timeout", "1s");
+    let mut builder = ExporterBuilder::new(&simulator).project(PROJECT).set("poll.timeout", "1s");
     let start = std::time::Instant::now();
-    assert_eq!(run(&setup, &["check"]).await.0, Some(1));
+    assert_eq!(run(&builder, &["check"]).await.0, Some(1));
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
 
-    setup = setup.unset("poll.timeout");
+    builder = builder.unset("poll.timeout");
     let folder = tempfile::tempdir().unwrap();
-    setup.write(&folder);
+    builder.write(&folder);
     let asked = requests(&simulator, "/clusters?");
     let mut child = command().current_dir(folder.path()).arg("check").spawn().unwrap();
     while requests(&simulator, "/clusters?") == asked {
@@ -207,18 +207,18 @@ async fn projects_without_clusters_are_notes_and_not_warnings() {
         state.projects.insert(id.to_owned(), Project::new("empty"));
     }
     let simulator = simulator(state).await;
-    let mut setup = ExporterBuilder::new(&simulator).organization(ORGANIZATION);
-    let (code, table, _) = run(&setup, &["check"]).await;
+    let mut builder = ExporterBuilder::new(&simulator).organization(ORGANIZATION);
+    let (code, table, _) = run(&builder, &["check"]).await;
     assert_eq!(code, Some(0), "{table}");
     assert!(line(&table, "empty", "-").contains("the project has no clusters"), "{table}");
     assert!(table.ends_with("\n4 clusters, and all can be watched.\n"), "{table}");
 
-    setup = setup.flag("--log.level=debug");
-    let exporter = setup.start().await;
+    builder = builder.flag("--log.level=debug");
+    let exporter = builder.start().await;
     exporter.ready().await;
     let log = exporter.log();
-    let said: Vec<_> = log.lines().filter(|line| line.contains("the project has no clusters")).collect();
-    assert!(said.len() == 2 && said.iter().all(|line| line.contains("level=debug")), "{log}");
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("the project has no clusters")).collect();
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("level=debug")), "{log}");
     assert!(!log.contains("level=warn") && !log.contains("level=error"), "{log}");
 }
 
@@ -238,8 +238,8 @@ async fn check_reports_access_of_collectors() {
     };
     let simulator = simulator(atlas_state([("prod", cluster())])).await;
     let checked = async |off: &[&str]| {
-        let setup = ExporterBuilder::new(&simulator).without_collectors(off);
-        let (code, json, _) = run(&setup, &["check", "--output=json"]).await;
+        let builder = ExporterBuilder::new(&simulator).without_collectors(off);
+        let (code, json, _) = run(&builder, &["check", "--output=json"]).await;
         (code, serde_json::from_str::<serde_json::Value>(&json).unwrap())
     };
     let (code, json) = checked(&[]).await;
@@ -261,10 +261,10 @@ async fn check_reports_access_of_collectors() {
         "{hint}"
     );
     let off = &["snapshots", "events", "buckets"];
-    let setup = ExporterBuilder::new(&simulator)
+    let builder = ExporterBuilder::new(&simulator)
         .without_collectors(off)
         .set("atlas.service_account.expires_at", "2020-01-31");
-    let (code, table, _) = run(&setup, &["check"]).await;
+    let (code, table, _) = run(&builder, &["check"]).await;
     assert!(
         code == Some(0)
             && table.contains(

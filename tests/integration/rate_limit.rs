@@ -212,9 +212,9 @@ async fn request_without_a_response_is_counted() {
 #[tokio::test]
 async fn retry_after_outlasts_a_change_of_credentials() {
     let simulator = simulator(three_projects()).await;
-    let setup =
+    let builder =
         ExporterBuilder::new(&simulator).organization(ORGANIZATION).set("discovery.interval", "200ms");
-    let exporter = setup.clone().start().await;
+    let exporter = builder.clone().start().await;
     exporter.ready().await;
     let long = |status| FaultKind::Status(status, "X", vec![("retry-after", "3600".to_owned())]);
     let paths = ["/orgs/".to_owned(), format!("{PROJECT}/clusters$"), exports("a")];
@@ -225,7 +225,7 @@ async fn retry_after_outlasts_a_change_of_credentials() {
         .collect();
     exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
-    exporter.reload(&setup.api_key());
+    exporter.reload(&builder.api_key());
     exporter.polled_again(2.0).await;
     let count = || {
         let of_project = format!("{PROJECT}/clusters?");

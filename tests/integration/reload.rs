@@ -20,7 +20,7 @@ async fn three_clusters() -> Simulator {
     simulator(state).await
 }
 
-fn watching(simulator: &Simulator, clusters: &[&str]) -> ExporterBuilder {
+fn polling(simulator: &Simulator, clusters: &[&str]) -> ExporterBuilder {
     ExporterBuilder::new(simulator).clusters(clusters.iter().copied()).flag("--web.enable-lifecycle")
 }
 
@@ -44,14 +44,14 @@ fn own(scrape: &crate::support::scrape::Scrape, name: &str) -> f64 {
 #[tokio::test]
 async fn reload_adds_and_removes_clusters() {
     let simulator = three_clusters().await;
-    let exporter = watching(&simulator, &["a", "b"]).start().await;
+    let exporter = polling(&simulator, &["a", "b"]).start().await;
     let before = exporter.polled_again(3.0).await;
     let since = own(&before, "config_last_reload_success_timestamp_seconds");
     assert_eq!(own(&before, "config_last_reload_successful"), 1.0);
     simulator.state().faults = vec![Fault::lasting(&exports("a"), FaultKind::Status(404, "X", Vec::new()))];
     let failed = exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
 
-    let next = watching(&simulator, &["a", "c"]).poll_interval("300ms");
+    let next = polling(&simulator, &["a", "c"]).poll_interval("300ms");
     let other = format!("[[projects]]\nid = \"{OTHER}\"\nexpected_interval = \"2d\"\n");
     write(&exporter, &(next.toml() + &other));
     exporter.signal("HUP");
@@ -85,7 +85,7 @@ async fn progress_is_kept_over_a_reload() {
             ..Job::ended(Duration::from_mins(1), JobOutcome::Never)
         }]),
     );
-    let exporter = watching(&simulator, &["a"]).start().await;
+    let exporter = polling(&simulator, &["a"]).start().await;
     let created = exporter.polled().await.value("latest_job_created_timestamp_seconds", "a", "").unwrap();
     // It exports five collections a minute: one within twelve seconds.
     let moved = exporter
@@ -102,9 +102,9 @@ async fn progress_is_kept_over_a_reload() {
 #[tokio::test]
 async fn invalid_file_keeps_the_configuration() {
     let simulator = three_clusters().await;
-    let exporter = watching(&simulator, &["a"]).start().await;
+    let exporter = polling(&simulator, &["a"]).start().await;
     let before = exporter.polled().await;
-    let good = watching(&simulator, &["a"]).toml();
+    let good = polling(&simulator, &["a"]).toml();
     for (count, (toml, sentence)) in [
         (good.replace("interval = \"200ms\"", "interval = \"soon\""), "poll.interval is \"soon\"; expected"),
         (good.clone() + "[shard]\nindex = 7\ntotal = 2\n", ": shard.index is 7"),
@@ -147,7 +147,7 @@ async fn reload_endpoint_must_be_enabled() {
     assert!(text.contains("--web.enable-lifecycle"), "{text}");
     assert_eq!(exporter.get("/-/reload").await.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(own(&exporter.scrape().await, "config_reload_failures_total"), 0.0);
-    let exporter = watching(&simulator, &["a"]).start().await;
+    let exporter = polling(&simulator, &["a"]).start().await;
     assert_eq!(exporter.get("/-/reload").await.status(), StatusCode::METHOD_NOT_ALLOWED);
     let put = reqwest::Client::new().put(format!("{}/-/reload", exporter.url)).send().await.unwrap();
     assert_eq!(put.status(), StatusCode::OK);
@@ -156,7 +156,7 @@ async fn reload_endpoint_must_be_enabled() {
 #[tokio::test]
 async fn cross_site_reload_is_forbidden() {
     let simulator = three_clusters().await;
-    let exporter = watching(&simulator, &["a"]).start().await;
+    let exporter = polling(&simulator, &["a"]).start().await;
     let host = exporter.url.strip_prefix("http://").unwrap();
     let own = exporter.url.as_str();
     let client = reqwest::Client::new();
@@ -195,11 +195,11 @@ async fn cross_site_reload_is_forbidden() {
 #[tokio::test]
 async fn new_credentials_are_used_at_once() {
     let simulator = three_clusters().await;
-    let mut setup = watching(&simulator, &["a"]).poll_interval("1h");
-    let good = setup.toml();
+    let mut builder = polling(&simulator, &["a"]).poll_interval("1h");
+    let good = builder.toml();
     let folder = tempfile::tempdir().unwrap();
-    setup = setup.set("atlas.service_account.client_secret", "mdb_sa_sk_wrong");
-    let exporter = setup.start_in(folder).await;
+    builder = builder.set("atlas.service_account.client_secret", "mdb_sa_sk_wrong");
+    let exporter = builder.start_in(folder).await;
     exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
     write(&exporter, &good);
     exporter.signal("HUP");
@@ -210,12 +210,12 @@ async fn new_credentials_are_used_at_once() {
 #[tokio::test]
 async fn many_reloads_are_harmless() {
     let simulator = three_clusters().await;
-    let setup = watching(&simulator, &["a", "b", "c"]);
-    let all = setup.toml();
-    let exporter = setup.start().await;
+    let builder = polling(&simulator, &["a", "b", "c"]);
+    let all = builder.toml();
+    let exporter = builder.start().await;
     exporter.polled().await;
     for round in 0..40 {
-        let some = watching(&simulator, if round % 2 == 0 { &["a"] } else { &["a", "b", "c"] }).toml();
+        let some = polling(&simulator, if round % 2 == 0 { &["a"] } else { &["a", "b", "c"] }).toml();
         write(&exporter, &some);
         if round % 3 == 0 {
             exporter.signal("HUP");
@@ -242,10 +242,10 @@ async fn asked_within(simulator: &Simulator, path: &str, time: Duration) -> usiz
 #[tokio::test]
 async fn every_setting_can_be_reloaded() {
     let simulator = three_clusters().await;
-    let setup = watching(&simulator, &["a", "b", "c*"]).poll_interval("1h").set("discovery.interval", "1h");
-    let exporter = setup.start().await;
+    let builder = polling(&simulator, &["a", "b", "c*"]).poll_interval("1h").set("discovery.interval", "1h");
+    let exporter = builder.start().await;
     assert_eq!(exporter.ready().await.value("expected_interval_seconds", "a", ""), Some(86_400.0));
-    let next = watching(&simulator, &["a", "b", "c*"])
+    let next = polling(&simulator, &["a", "b", "c*"])
         .poll_interval("300ms")
         .set("poll.stale_after", "1s")
         .set("poll.concurrency", 3)
@@ -264,7 +264,7 @@ async fn every_setting_can_be_reloaded() {
 #[tokio::test]
 async fn reload_without_changes_sends_no_request() {
     let simulator = three_clusters().await;
-    let exporter = watching(&simulator, &["a", "b"]).poll_interval("1h").start().await;
+    let exporter = polling(&simulator, &["a", "b"]).poll_interval("1h").start().await;
     exporter.ready().await;
     let asked = simulator.state().request_count;
     for _ in 0..5 {
@@ -277,9 +277,9 @@ async fn reload_without_changes_sends_no_request() {
 #[tokio::test]
 async fn reload_changes_the_base_url() {
     let (old, new) = (three_clusters().await, three_clusters().await);
-    let exporter = watching(&old, &["a"]).start().await;
+    let exporter = polling(&old, &["a"]).start().await;
     exporter.ready().await;
-    write(&exporter, &watching(&new, &["a"]).toml());
+    write(&exporter, &polling(&new, &["a"]).toml());
     assert_eq!(post(&exporter).await.0, StatusCode::OK);
     exporter.polled_again(3.0).await;
     assert!(requests(&new, &exports("a")) >= 2);
@@ -291,12 +291,12 @@ async fn reload_fetches_no_token() {
     let simulator = three_clusters().await;
     let other = "mdb_sa_id_2";
     simulator.state().accounts.push(Account::new(Scheme::ServiceAccount, other, "other"));
-    let setup = watching(&simulator, &["a"]);
+    let builder = polling(&simulator, &["a"]);
     let own = format!(
         "[[projects]]\nid = \"{OTHER}\"\n[projects.service_account]\nclient_id = \"{other}\"\nclient_secret = \"other\"\n"
     );
-    let toml = setup.toml() + &own;
-    let exporter = setup.start().await;
+    let toml = builder.toml() + &own;
+    let exporter = builder.start().await;
     write(&exporter, &toml);
     assert_eq!(post(&exporter).await.0, StatusCode::OK);
     exporter.until(|scrape| scrape.up("d") == Some(1.0)).await;
@@ -310,7 +310,7 @@ async fn reload_fetches_no_token() {
 #[tokio::test]
 async fn returning_targets_keep_their_request_rate() {
     let simulator = three_clusters().await;
-    let builder = watching(&simulator, &[]).set("discovery.interval", "400ms");
+    let builder = polling(&simulator, &[]).set("discovery.interval", "400ms");
     let (by_organization, by_project) = (builder.clone().organization(ORGANIZATION), builder.project(OTHER));
     let (first, second) = (by_organization.toml(), by_project.toml());
     let exporter = by_organization.start().await;
@@ -346,7 +346,7 @@ async fn returning_targets_keep_their_request_rate() {
 #[tokio::test]
 async fn hanging_files_do_not_block() {
     let simulator = three_clusters().await;
-    let mut setup = watching(&simulator, &["a"]);
+    let mut builder = polling(&simulator, &["a"]);
     let fifo = |exporter: &Exporter, name: &str| {
         let path = exporter.folder.path().join(name);
         let _ = std::fs::remove_file(&path);
@@ -361,8 +361,8 @@ async fn hanging_files_do_not_block() {
             "[[projects]]\nid = \"{id}\"\n[projects.service_account]\nclient_id = \"mdb_sa_id_1\"\nclient_secret_file = \"secret-{number}\"\n"
         )
     };
-    setup = setup.targets(own(PROJECT, 1) + &own(OTHER, 2));
-    let mut exporter = setup.start_in(folder).await;
+    builder = builder.targets(own(PROJECT, 1) + &own(OTHER, 2));
+    let mut exporter = builder.start_in(folder).await;
     exporter.ready().await;
     for name in ["secret-1", "secret-2", "config.toml"] {
         fifo(&exporter, name);

@@ -95,13 +95,13 @@ async fn concurrency_limits_simultaneous_starts() {
         Fault::lasting("/schedule", FaultKind::Slow(Duration::from_secs(2))),
     ];
     let simulator = simulator(state).await;
-    let setup = ExporterBuilder::new(&simulator)
+    let builder = ExporterBuilder::new(&simulator)
         .poll_interval("100ms")
         .set("poll.stale_after", "10s")
         .set("poll.concurrency", 2)
         .set("discovery.interval", "100ms");
     let start = Instant::now();
-    let exporter = setup.start().await;
+    let exporter = builder.start().await;
     tokio::time::sleep(Duration::from_millis(900)).await;
     let most = simulator.state().max_in_flight;
     // Two polls and two readings start in 125 ms. Without a limit, there would be 120 requests.
@@ -153,11 +153,11 @@ async fn many_hanging_projects_do_not_delay_others() {
     }
     state.faults = vec![Fault::lasting("/65f1c0ffee5eed", FaultKind::Hang)];
     let simulator = simulator(state).await;
-    let mut setup = ExporterBuilder::new(&simulator);
+    let mut builder = ExporterBuilder::new(&simulator);
     // The hanging projects come first in every order.
-    setup = setup.organization(ORGANIZATION);
+    builder = builder.organization(ORGANIZATION);
     let start = Instant::now();
-    let exporter = setup.start().await;
+    let exporter = builder.start().await;
     // With a second for each, eight at a time, it would be the nineteenth to be read.
     exporter.until(|scrape| scrape.up("good") == Some(1.0)).await;
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());

@@ -30,7 +30,7 @@ const PASSWORD: &str = "pr%xy\"pass/word";
 const ORGANIZATION: &str = "5f0e5a3b9c1d4e6f8a7b0000";
 
 /// Configures credentials from files that are rotated, and from the configuration.
-fn configure(setup: ExporterBuilder) -> ExporterBuilder {
+fn configure(builder: ExporterBuilder) -> ExporterBuilder {
     let own = [
         String::new(),
         "[projects.api_key]\npublic_key = \"pubkey\"\nprivate_key_file = \"key\"\n".to_owned(),
@@ -58,7 +58,7 @@ fn configure(setup: ExporterBuilder) -> ExporterBuilder {
     let organizations = [0, 1].map(|number| {
         format!("[[organizations]]\nid = \"{}\"\n", ORGANIZATION.replace("0000", &format!("{number:04x}")))
     });
-    setup
+    builder
         .secret_file("secret")
         .targets(projects.chain(sign_ins).chain(organizations).collect::<String>())
         .set("poll.interval", "150ms")
@@ -128,9 +128,9 @@ async fn echoed_credentials_are_in_no_output() {
     write(&folder, "key", OLD_KEY);
     write(&folder, &format!("named-{SECRET}"), SECRET);
     let nothing = simulator(atlas_state([])).await;
-    let setup = ExporterBuilder::new(&nothing).base_url(&server.plain_url()).flag("--log.level=debug");
-    let setup = configure(setup);
-    let mut exporter = setup.start_in(folder).await;
+    let builder = ExporterBuilder::new(&nothing).base_url(&server.plain_url()).flag("--log.level=debug");
+    let builder = configure(builder);
+    let mut exporter = builder.start_in(folder).await;
     exporter.ready().await;
 
     // A refused token makes the exporter read the new secret; keys are read for every request.
@@ -200,16 +200,16 @@ async fn echoed_proxy_password_is_in_no_output() {
     write(&folder, "key", KEY);
     write(&folder, "ca.pem", &authority.pem());
     let nothing = simulator(atlas_state([])).await;
-    let setup = ExporterBuilder::new(&nothing)
+    let builder = ExporterBuilder::new(&nothing)
         .base_url(&secure.url())
         .set("atlas.ca_file", "ca.pem")
         .flag("--log.level=debug")
         .flag("--log.format=json")
         .env("HTTPS_PROXY", address.clone());
     let project = project(0);
-    let setup = configure(setup)
+    let builder = configure(builder)
         .targets(format!("[[projects]]\nid = \"{project}\"\nclusters = [\"field-0\", \"field-1\"]\n"));
-    let mut exporter = setup.start_in(folder).await;
+    let mut exporter = builder.start_in(folder).await;
     exporter.ready().await;
     atlas.state().echo(&[PASSWORD, SECRET]);
     let times = |index| atlas.state().answered.get(&index).copied().unwrap_or_default();

@@ -30,7 +30,7 @@ async fn signals_stop_it_during_a_poll() {
 }
 
 /// Sends a request without its last line, and SIGTERM to the exporter.
-async fn terminated_amid_a_request(exporter: &Exporter) -> TcpStream {
+async fn request_interrupted_by_sigterm(exporter: &Exporter) -> TcpStream {
     let mut client = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).await.unwrap();
     client.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -42,7 +42,7 @@ async fn terminated_amid_a_request(exporter: &Exporter) -> TcpStream {
 async fn unfinished_request_does_not_prevent_exit() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let mut exporter = ExporterBuilder::new(&simulator).start().await;
-    let _client = terminated_amid_a_request(&exporter).await;
+    let _client = request_interrupted_by_sigterm(&exporter).await;
     let start = Instant::now();
     assert_eq!(exporter.exit().await.code(), Some(0), "{}", exporter.log());
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
@@ -52,7 +52,7 @@ async fn unfinished_request_does_not_prevent_exit() {
 async fn request_in_progress_is_answered_before_exit() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let mut exporter = ExporterBuilder::new(&simulator).start().await;
-    let mut client = terminated_amid_a_request(&exporter).await;
+    let mut client = request_interrupted_by_sigterm(&exporter).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     client.write_all(b"\r\n").await.unwrap();
     let mut answer = String::new();
@@ -74,16 +74,16 @@ async fn port_in_use_is_named() {
 #[tokio::test]
 async fn unwritable_stderr_does_not_stop_it() {
     for stderr in ["2>/dev/full", "2>&-", "2>/dev/full >&- <&-"] {
-        polls_on(stderr).await;
+        assert_polls_continue(stderr).await;
     }
 }
 
 /// Polls while standard error is a full disk or closed.
-async fn polls_on(stderr: &str) {
+async fn assert_polls_continue(stderr: &str) {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
-    let setup = ExporterBuilder::new(&simulator);
+    let builder = ExporterBuilder::new(&simulator);
     let folder = tempfile::tempdir().unwrap();
-    setup.write(&folder);
+    builder.write(&folder);
     let binary = env!("CARGO_BIN_EXE_atlas-backup-exporter");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -110,7 +110,7 @@ async fn polls_on(stderr: &str) {
 }
 
 /// Asserts that the exporter exits with 0 within five seconds after SIGTERM.
-async fn ends(mut exporter: Exporter, amid: &str) {
+async fn assert_exits(mut exporter: Exporter, amid: &str) {
     let start = Instant::now();
     exporter.signal("TERM");
     assert_eq!(exporter.exit().await.code(), Some(0), "{amid}: {}", exporter.log());
@@ -120,7 +120,7 @@ async fn ends(mut exporter: Exporter, amid: &str) {
 #[tokio::test]
 async fn unread_responses_do_not_prevent_exit() {
     let (_simulator, exporter, _clients) = with_clients_that_do_not_read(&[]).await;
-    ends(exporter, "unread responses").await;
+    assert_exits(exporter, "unread responses").await;
 }
 
 #[tokio::test]
@@ -134,22 +134,22 @@ async fn handshakes_do_not_prevent_exit() {
         let folder = tempfile::tempdir().unwrap();
         authority.server().write(folder.path(), "server");
         std::fs::write(folder.path().join("web.yml"), yaml).unwrap();
-        let setup = ExporterBuilder::new(&simulator).flag("--web.config.file=web.yml");
-        setup.start_in(folder).await
+        let builder = ExporterBuilder::new(&simulator).flag("--web.config.file=web.yml");
+        builder.start_in(folder).await
     };
 
     let exporter = start(tls).await;
     let mut client = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).await.unwrap();
     client.write_all(&[22, 3, 1]).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    ends(exporter, "half a handshake").await;
+    assert_exits(exporter, "half a handshake").await;
 
     let exporter = start(slow).await;
     let url = format!("{}/metrics", exporter.url);
     let asked = tokio::spawn(reqwest::Client::new().get(url).basic_auth("alice", Some("x")).send());
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!asked.is_finished());
-    ends(exporter, "a password that is being verified").await;
+    assert_exits(exporter, "a password that is being verified").await;
 
     let exporter = start("").await;
     for file in ["config.toml", "web.yml"] {
@@ -160,7 +160,7 @@ async fn handshakes_do_not_prevent_exit() {
     }
     exporter.signal("HUP");
     tokio::time::sleep(Duration::from_millis(500)).await;
-    ends(exporter, "a reload that hangs").await;
+    assert_exits(exporter, "a reload that hangs").await;
 }
 
 /// Whether a process handles the signal `number`, by the mask in `/proc`.
@@ -202,17 +202,17 @@ async fn signals_are_handled_while_the_configuration_is_read() {
             std::process::Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status();
         assert!(kill.unwrap().success());
         if signal == "HUP" {
-            let said = async |what: &str| {
+            let logged = async |what: &str| {
                 while !std::fs::read_to_string(&log).unwrap().contains(what) {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             };
             let read = async {
                 write(&file, &toml).await;
-                said("listening").await;
+                logged("listening").await;
                 // The pending signal causes a reload.
                 write(&file, &toml).await;
-                said("was read anew").await;
+                logged("was read anew").await;
             };
             tokio::time::timeout(Duration::from_secs(10), read).await.expect("it goes on");
             assert!(child.try_wait().unwrap().is_none());

@@ -134,17 +134,17 @@ async fn documented_scrape_size_is_right() {
     let documented = documented();
     let counts: Vec<_> = documented.iter().map(|(clusters, _)| *clusters).collect();
     assert_eq!(counts, [100, 1000, 10_000]);
-    for (clusters, said) in documented {
+    for (clusters, documented) in documented {
         let extrapolated = Size::extrapolated((300, few), (400, many), clusters);
         let real = if clusters == 100 { hundred } else { extrapolated };
-        for (what, said, real) in [
-            ("series", said.series, real.series),
-            ("plain", said.plain, real.plain),
-            ("gzip", said.gzip, real.gzip),
+        for (what, documented, real) in [
+            ("series", documented.series, real.series),
+            ("plain", documented.plain, real.plain),
+            ("gzip", documented.gzip, real.gzip),
         ] {
             assert!(
-                (said / real - 1.0).abs() < 0.1,
-                "{what} of {clusters} clusters: {said} documented, {real} real"
+                (documented / real - 1.0).abs() < 0.1,
+                "{what} of {clusters} clusters: {documented} documented, {real} real"
             );
         }
     }

@@ -396,7 +396,7 @@ fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
 #[tokio::test]
 async fn links_of_the_page_are_relative_and_work() {
     let simulator = simulator(all_kinds()).await;
-    let setup = |path| ExporterBuilder::new(&simulator).flag(path);
+    let builder = |path| ExporterBuilder::new(&simulator).flag(path);
     for (flag, path) in [("--web.telemetry-path=/metrics", "metrics"), ("--web.telemetry-path=/a/b", "a/b")] {
         let exporter = setup(flag).start().await;
         let start = std::time::Instant::now();

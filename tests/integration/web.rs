@@ -162,11 +162,11 @@ async fn chain_without_newlines_is_used_completely() {
         assert_eq!(status(&client, https(&exporter, "/-/healthy"), None).await, Some(StatusCode::OK));
     }
     let log = exporter.log();
-    for said in [
+    for message in [
         "level=info msg=\"skipped a section that is not a certificate\" file=all.pem line=",
         "level=warn msg=\"skipped a certificate revocation list; revocation is not checked\" file=clients.pem",
     ] {
-        assert!(log.contains(said), "{said} is not in {log}");
+        assert!(log.contains(message), "{message} is not in {log}");
     }
 }
 
@@ -388,7 +388,7 @@ async fn requests_except_probes_are_limited() {
 async fn invalid_web_configuration_exits_with_code_2() {
     let folder = TempDir::new().unwrap();
     write(folder.path(), "tls_server_config: {cert_file: none.pem, key_file: none.pem}");
-    for (flag, said) in [
+    for (flag, message) in [
         (
             "--web.config.file=web.yml",
             "error: web.yml: tls_server_config.cert_file cannot read none.pem: No such file",
@@ -399,7 +399,7 @@ async fn invalid_web_configuration_exits_with_code_2() {
             let output = command().current_dir(folder.path()).args(arguments).output().await.unwrap();
             let log = String::from_utf8(output.stderr).unwrap();
             assert_eq!(output.status.code(), Some(2), "{log}");
-            assert!(log.starts_with(said), "{log}");
+            assert!(log.starts_with(message), "{log}");
         }
     }
 }

@@ -44,9 +44,9 @@ impl Scrapers {
     /// Asserts that no scrape failed.
     pub(crate) async fn end(mut self, exporter: &Exporter) {
         self.wrk.interrupt();
-        let said = std::fs::read_to_string(self.folder.path().join("wrk.txt")).unwrap();
-        println!("{said}");
-        assert!(said.contains("requests in") && !said.contains("Non-2xx"), "{said}");
+        let output = std::fs::read_to_string(self.folder.path().join("wrk.txt")).unwrap();
+        println!("{output}");
+        assert!(output.contains("requests in") && !output.contains("Non-2xx"), "{output}");
         let clusters = exporter.scrape().await.of("mongodbatlas_backup_export_up").len() as f64;
         for (_, url) in &self.servers {
             assert_eq!(

@@ -1,4 +1,4 @@
-//! CPU time of tests, which says how work grows whatever else the machine does.
+//! CPU time of tests, which does not depend on other load.
 
 use std::time::Duration;
 

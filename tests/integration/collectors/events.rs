@@ -8,10 +8,10 @@ async fn event_is_attributed_to_its_cluster() {
     let simulator = simulator(atlas_state(names.map(|name| (name, cluster([]))))).await;
     // Events older than a month, of unknown clusters, or of other types are ignored.
     let old = Event::new("CPS_EXPORT_FAILED", Some("b"), DAY * 30);
-    tell(&simulator, old.clone());
-    tell(&simulator, Event::new(FAILED, Some("c"), DAY * 32));
-    tell(&simulator, Event::new(FAILED, Some("gone"), HOUR));
-    tell(&simulator, Event::new("CPS_EXPORT_SUCCESSFUL", Some("d"), HOUR));
+    add_event(&simulator, old.clone());
+    add_event(&simulator, Event::new(FAILED, Some("c"), DAY * 32));
+    add_event(&simulator, Event::new(FAILED, Some("gone"), HOUR));
+    add_event(&simulator, Event::new("CPS_EXPORT_SUCCESSFUL", Some("d"), HOUR));
     let exporter = setup(&simulator).start().await;
     let scrape = exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
     let timestamps = |scrape: &Scrape| names.map(|name| event(scrape, name));
@@ -26,14 +26,14 @@ async fn event_is_attributed_to_its_cluster() {
     assert_eq!(rate(&simulator, "clusterNames=").await, 0);
 
     let news = Event::new(FAILED, Some("e"), Duration::ZERO);
-    tell(&simulator, news.clone());
+    add_event(&simulator, news.clone());
     let scrape = exporter.until(|scrape| event(scrape, "e").is_some()).await;
     assert_eq!(timestamps(&scrape), [None, of(&old), None, None, of(&news)]);
     assert_eq!(rate(&simulator, "clusterNames=").await, 0, "known events cause no search");
 
     // Events of a cluster that is added later are searched for.
     let past = Event::new(FAILED, Some("new"), DAY * 3);
-    tell(&simulator, past.clone());
+    add_event(&simulator, past.clone());
     assert_eq!(rate(&simulator, "clusterNames=new").await, 0);
     change_project(&simulator, |project| drop(project.clusters.insert("new".to_owned(), cluster([]))));
     exporter.reload(&setup(&simulator).project(PROJECT));
@@ -50,7 +50,7 @@ async fn event_of_many_clusters_costs_few_requests() {
         project.clusters.insert(name.clone(), Cluster::default());
     }
     let simulator = simulator(all).await;
-    tell(&simulator, Event::new(FAILED, Some("cluster-077"), HOUR));
+    add_event(&simulator, Event::new(FAILED, Some("cluster-077"), HOUR));
     let exporter = ExporterBuilder::new(&simulator)
         .poll_interval("10s")
         .set("discovery.interval", "10m")
@@ -94,7 +94,7 @@ async fn name_rejected_by_the_filter_hides_no_other() {
     let names = ["a", "b", "odd", "c"];
     let simulator = simulator(atlas_state(names.map(|name| (name, cluster([]))))).await;
     for name in ["a", "c"] {
-        tell(&simulator, Event::new(FAILED, Some(name), HOUR));
+        add_event(&simulator, Event::new(FAILED, Some(name), HOUR));
     }
     let refusal = FaultKind::Status(400, "INVALID_QUERY_PARAMETER", Vec::new());
     simulator.state().faults.push(Fault::lasting("?clusterNames=odd", refusal));
@@ -125,7 +125,7 @@ async fn interrupted_search_is_continued() {
 async fn returning_cluster_is_searched_with_its_past() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let exporter = setup(&simulator).project(PROJECT).start().await;
-    tell(&simulator, Event::new(FAILED, Some("a"), HOUR));
+    add_event(&simulator, Event::new(FAILED, Some("a"), HOUR));
     exporter.until(|scrape| event(scrape, "a").is_some()).await;
     let gone = simulator.state().projects.get_mut(PROJECT).unwrap().clusters.remove("a").unwrap();
     exporter.until(|scrape| scrape.up("a").is_none()).await;
@@ -138,11 +138,11 @@ async fn implausible_event_is_ignored() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let mut ahead = Event::new(FAILED, Some("a"), Duration::ZERO);
     ahead.created = "2999-01-01T00:00:00Z".parse().unwrap();
-    tell(&simulator, ahead);
+    add_event(&simulator, ahead);
     let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
     // Readable events are not hidden.
-    tell(&simulator, Event::new(FAILED, Some("b"), HOUR));
+    add_event(&simulator, Event::new(FAILED, Some("b"), HOUR));
     let scrape = exporter.until(|scrape| event(scrape, "b").is_some()).await;
     assert_eq!((event(&scrape, "a"), up(&scrape, "events")), (None, Some(0.0)));
 }
@@ -167,7 +167,7 @@ async fn event_during_an_outage_is_not_missed() {
     let fault = |what| simulator.state().faults.push(Fault::lasting("/events", what));
     fault(FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new()));
     let news = Event::new(FAILED, Some("a"), Duration::ZERO);
-    tell(&simulator, news.clone());
+    add_event(&simulator, news.clone());
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
     simulator.state().faults.clear();
     let scrape = exporter.until(|scrape| event(scrape, "a").is_some()).await;
@@ -178,7 +178,7 @@ async fn event_during_an_outage_is_not_missed() {
 #[tokio::test]
 async fn rate_limited_events_do_not_delay_polls() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
-    tell(&simulator, Event::new(FAILED, Some("b"), HOUR));
+    add_event(&simulator, Event::new(FAILED, Some("b"), HOUR));
     // The events of the project can be read, those of its clusters cannot.
     let budget = TokenBucket::new(300, 0).with(1.0);
     change_project(&simulator, |project| project.events_budget = budget);
@@ -195,7 +195,7 @@ async fn rate_limited_events_do_not_delay_polls() {
 async fn events_before_a_failed_first_read_are_not_missed() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let old = Event::new(FAILED, Some("a"), DAY * 2);
-    tell(&simulator, old.clone());
+    add_event(&simulator, old.clone());
     simulator.state().faults.push(Fault::lasting("/events", FaultKind::Status(500, "E", Vec::new())));
     let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
@@ -206,7 +206,7 @@ async fn events_before_a_failed_first_read_are_not_missed() {
 #[tokio::test]
 async fn failed_search_is_repeated() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
-    tell(&simulator, Event::new(FAILED, Some("b"), HOUR * 5));
+    add_event(&simulator, Event::new(FAILED, Some("b"), HOUR * 5));
     let no = || FaultKind::Status(500, "E", Vec::new());
     simulator.state().faults.push(Fault::lasting("?clusterNames=", no()));
     let exporter = setup(&simulator).start().await;
@@ -229,8 +229,8 @@ async fn unreadable_event_is_reported() {
 async fn newest_event_is_exposed() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let newer = Event::new(FAILED, Some("a"), HOUR * 2);
-    tell(&simulator, newer.clone());
-    tell(&simulator, Event::new(FAILED, Some("a"), HOUR * 9));
+    add_event(&simulator, newer.clone());
+    add_event(&simulator, Event::new(FAILED, Some("a"), HOUR * 9));
     let exporter = setup(&simulator).start().await;
     let scrape = exporter.until(|scrape| event(scrape, "a").is_some()).await;
     assert_eq!(event(&scrape, "a"), Some(newer.created.as_second() as f64));

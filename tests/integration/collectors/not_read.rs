@@ -7,13 +7,13 @@ const PATHS: [(&str, &str); 3] =
     [("snapshots", "/backup/snapshots"), ("events", "/events"), ("buckets", "/exportBuckets")];
 
 /// Returns a cluster that exports to [`ELSEWHERE`], a bucket that no project has.
-fn misled() -> Cluster {
+fn misconfigured() -> Cluster {
     let schedule = Schedule { bucket: ELSEWHERE.to_owned(), ..Schedule::default() };
     Cluster { schedule, ..cluster([]) }
 }
 
 /// Returns a configuration whose collectors read once during a test.
-fn rarely(simulator: &Simulator) -> ExporterBuilder {
+fn reading_once(simulator: &Simulator) -> ExporterBuilder {
     ExporterBuilder::new(simulator)
 }
 
@@ -31,15 +31,16 @@ async fn run(setup: &ExporterBuilder, argument: &str) -> (Option<i32>, String) {
 #[tokio::test]
 async fn missing_bucket_is_reported_in_any_order_of_reads() {
     for slow in ["/schedule", "/exportBuckets"] {
-        let simulator = simulator(atlas_state([("prod", cluster([])), ("misled", misled())])).await;
+        let simulator =
+            simulator(atlas_state([("prod", cluster([])), ("misconfigured", misconfigured())])).await;
         let wait = FaultKind::Slow(Duration::from_millis(500));
         simulator.state().faults.push(Fault::lasting(slow, wait));
-        let exporter = rarely(&simulator).start().await;
+        let exporter = reading_once(&simulator).start().await;
         let missing = |scrape: &Scrape| {
             // The cluster is not healthy before the bucket is known.
-            let missing = scrape.value("bucket_missing", "misled", "");
+            let missing = scrape.value("bucket_missing", "misconfigured", "");
             assert!(
-                missing.is_some() || scrape.value("collectors_unread", "misled", "").is_some(),
+                missing.is_some() || scrape.value("collectors_unread", "misconfigured", "").is_some(),
                 "{scrape:?}"
             );
             missing == Some(1.0)
@@ -47,9 +48,9 @@ async fn missing_bucket_is_reported_in_any_order_of_reads() {
         exporter.ready().await;
         let scrape = exporter.until(missing).await;
         assert_eq!(scrape.value("bucket_missing", "prod", ""), Some(0.0));
-        let asked = ["/misled/backup/schedule", "/prod/backup/schedule", "/exportBuckets"];
-        let [misled, prod, lists] = asked.map(|path| requests(&simulator, path));
-        assert!(misled == 2 && prod == 1 && lists <= 2, "{misled} {prod} {lists}");
+        let asked = ["/misconfigured/backup/schedule", "/prod/backup/schedule", "/exportBuckets"];
+        let [misconfigured, prod, lists] = asked.map(|path| requests(&simulator, path));
+        assert!(misconfigured == 2 && prod == 1 && lists <= 2, "{misconfigured} {prod} {lists}");
         assert_eq!(clusters(&exporter).await[0]["status"], "bucket_missing");
     }
 }
@@ -57,7 +58,7 @@ async fn missing_bucket_is_reported_in_any_order_of_reads() {
 #[tokio::test]
 async fn new_bucket_of_a_policy_is_read_at_once() {
     let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
-    let exporter = rarely(&simulator).set("discovery.interval", "300ms").start().await;
+    let exporter = reading_once(&simulator).set("discovery.interval", "300ms").start().await;
     exporter.until(|scrape| scrape.value("bucket_missing", "prod", "") == Some(0.0)).await;
     let name = |simulator: &Simulator, id: &str| {
         change(simulator, "prod", |prod| id.clone_into(&mut prod.schedule.bucket));
@@ -77,16 +78,16 @@ async fn new_bucket_of_a_policy_is_read_at_once() {
 
 #[tokio::test]
 async fn once_and_check_fail_for_a_missing_bucket() {
-    let simulator = simulator(atlas_state([("prod", cluster([])), ("misled", misled())])).await;
+    let simulator = simulator(atlas_state([("prod", cluster([])), ("misconfigured", misconfigured())])).await;
     let setup = ExporterBuilder::new(&simulator);
     let (code, text) = run(&setup, "--once").await;
     let scrape = Scrape::parse(&text);
-    let missing = ["prod", "misled"].map(|name| scrape.value("bucket_missing", name, ""));
+    let missing = ["prod", "misconfigured"].map(|name| scrape.value("bucket_missing", name, ""));
     assert_eq!((code, missing), (Some(1), [Some(0.0), Some(1.0)]), "{text}");
     assert!(scrape.of("mongodbatlas_backup_export_collectors_unread").is_empty(), "{text}");
     let (code, table) = run(&setup, "check").await;
     assert!(code == Some(1) && table.contains("2 clusters, and all can be watched. 1 problem."), "{table}");
-    let row = table.lines().find(|line| line.contains("misled")).unwrap();
+    let row = table.lines().find(|line| line.contains("misconfigured")).unwrap();
     assert!(
         row.contains("problem") && row.contains(&format!("its export bucket {ELSEWHERE} is none")),
         "{table}"
@@ -94,14 +95,14 @@ async fn once_and_check_fail_for_a_missing_bucket() {
     // `--once` waits for the slower one.
     for slow in ["/exportBuckets", "/schedule"] {
         simulator.state().faults = vec![Fault::lasting(slow, FaultKind::Slow(Duration::from_secs(1)))];
-        let (code, text) = run(&rarely(&simulator).without_collectors(&["snapshots"]), "--once").await;
-        let missing = Scrape::parse(&text).value("bucket_missing", "misled", "");
+        let (code, text) = run(&reading_once(&simulator).without_collectors(&["snapshots"]), "--once").await;
+        let missing = Scrape::parse(&text).value("bucket_missing", "misconfigured", "");
         assert_eq!((code, missing), (Some(1), Some(1.0)), "{slow}: {text}");
     }
     simulator.state().faults.clear();
-    let off = rarely(&simulator).without_collectors(&["buckets"]);
+    let off = reading_once(&simulator).without_collectors(&["buckets"]);
     assert_eq!((run(&off, "--once").await.0, run(&off, "check").await.0), (Some(0), Some(0)));
-    change(&simulator, "misled", |misled| misled.schedule = Schedule::default());
+    change(&simulator, "misconfigured", |misconfigured| misconfigured.schedule = Schedule::default());
     assert_eq!((run(&setup, "--once").await.0, run(&setup, "check").await.0), (Some(0), Some(0)));
 }
 
@@ -111,7 +112,7 @@ async fn cluster_is_not_healthy_before_collectors_are_read() {
         for fault in [FaultKind::Hang, FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new())] {
             let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
             simulator.state().faults.push(Fault::lasting(path, fault));
-            let exporter = rarely(&simulator).start().await;
+            let exporter = reading_once(&simulator).start().await;
             exporter.ready().await;
             exporter.until(|scrape| scrape.value("collectors_unread", "prod", "") == Some(1.0)).await;
             let cluster = clusters(&exporter).await[0].clone();
@@ -121,7 +122,7 @@ async fn cluster_is_not_healthy_before_collectors_are_read() {
             let page = exporter.get("/").await.text().await.unwrap();
             assert!(page.contains(&format!("not read: {detail}")), "{page}");
             // A disabled collector is not waited for.
-            let off = rarely(&simulator).without_collectors(&[detail]);
+            let off = reading_once(&simulator).without_collectors(&[detail]);
             exporter.reload(&off);
             exporter.until(|scrape| scrape.value("collectors_unread", "prod", "").is_none()).await;
             assert_eq!(clusters(&exporter).await[0]["status"], "healthy", "{detail} is off");
@@ -135,7 +136,7 @@ async fn refused_collector_does_not_change_the_status() {
     all.accounts[0].denied =
         PATHS.iter().map(|(_, path)| path.trim_start_matches("/backup").replace('/', "")).collect();
     let simulator = simulator(all).await;
-    let exporter = rarely(&simulator).start().await;
+    let exporter = reading_once(&simulator).start().await;
     let is_down = |scrape: &Scrape| PATHS.iter().all(|(detail, _)| up(scrape, detail) == Some(0.0));
     let scrape = exporter.until(is_down).await;
     assert_eq!(scrape.value("collectors_unread", "prod", ""), None);

@@ -158,9 +158,9 @@ fn panel_datasource() {
 fn panel_title_description() {
     hold("panel-title-description", |dashboard| {
         broken_by(dashboard.everything(), |panel| {
-            let says = |key: &str| panel[key].as_str().is_some_and(|text| !text.trim().is_empty());
-            let enough = says("title") && (panel["type"] == "row" || says("description"));
-            (!enough).then(|| format!("panel {} says too little", panel["id"]))
+            let has_text = |key: &str| panel[key].as_str().is_some_and(|text| !text.trim().is_empty());
+            let enough = has_text("title") && (panel["type"] == "row" || has_text("description"));
+            (!enough).then(|| format!("panel {} lacks a title or a description", panel["id"]))
         })
     });
 }

@@ -2,13 +2,13 @@
 
 use super::*;
 
-async fn advice_on(simulator: &Simulator, path: &str, what: FaultKind) -> String {
+async fn check_with_fault(simulator: &Simulator, path: &str, what: FaultKind) -> String {
     simulator.state().faults = vec![Fault::lasting(path, what)];
     let entry = format!(
         "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod-eu\"]\n[[projects]]\nid = \"{OTHER}\"\nclusters = [\"warehouse\"]\n"
     );
-    let setup = ExporterBuilder::new(simulator).targets(entry).set("poll.timeout", "2s");
-    let (code, table, _) = run(&setup, &["check"]).await;
+    let builder = ExporterBuilder::new(simulator).targets(entry).set("poll.timeout", "2s");
+    let (code, table, _) = run(&builder, &["check"]).await;
     assert_eq!(code, Some(1), "{table}");
     table
 }
@@ -18,7 +18,7 @@ async fn check_distinguishes_common_causes() {
     let simulator = simulator(mixed()).await;
     let refused = |status, code| FaultKind::Status(status, code, Vec::new());
     let of = async |path: &str, what, parts: &[&str]| {
-        let table = advice_on(&simulator, path, what).await;
+        let table = check_with_fault(&simulator, path, what).await;
         for part in parts {
             assert!(table.contains(part), "{part} is not in\n{table}");
         }
@@ -60,8 +60,8 @@ async fn check_distinguishes_common_causes() {
     of("/groups/", FaultKind::Html, &["check atlas.base_url"]).await;
     of("/groups/", refused(500, "UNEXPECTED_ERROR"), &["an internal fault"]).await;
     of("/oauth/", refused(403, "ORG_REQUIRES_ACCESS_LIST"), &["API access list of the service"]).await;
-    let setup = ExporterBuilder::new(&simulator).base_url("http://127.0.0.1:9").set("poll.timeout", "1s");
-    let (code, table, _) = run(&setup, &["check"]).await;
+    let builder = ExporterBuilder::new(&simulator).base_url("http://127.0.0.1:9").set("poll.timeout", "1s");
+    let (code, table, _) = run(&builder, &["check"]).await;
     assert!(
         code == Some(1) && table.contains("no connection to Atlas") && table.contains("127.0.0.1:9"),
         "{table}"

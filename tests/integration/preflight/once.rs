@@ -6,8 +6,8 @@ use crate::support::exporter::{Exporter, command};
 #[tokio::test]
 async fn once_prints_metrics_and_sets_the_exit_code() {
     let simulator = simulator(mixed()).await;
-    let setup = ExporterBuilder::new(&simulator).organization(ORGANIZATION);
-    let (code, out, err) = run(&setup, &["--once"]).await;
+    let builder = ExporterBuilder::new(&simulator).organization(ORGANIZATION);
+    let (code, out, err) = run(&builder, &["--once"]).await;
     assert_eq!(code, Some(0), "{err}");
     let scrape = Scrape::parse(&out);
     for name in ["prod-eu", "prod-us", "manual", "warehouse"] {
@@ -21,7 +21,7 @@ async fn once_prints_metrics_and_sets_the_exit_code() {
     for path in ["prod-eu/backup/exports", "prod-eu/backup/schedule", "/orgs/", "/clusters$"] {
         let refusal = FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
         simulator.state().faults = vec![Fault::lasting(path, refusal)];
-        let (code, out, err) = run(&setup, &["--once"]).await;
+        let (code, out, err) = run(&builder, &["--once"]).await;
         assert_eq!(code, Some(1), "{path}: {err}");
         assert!(out.contains("_success{") || out.contains("mongodbatlas_backup_export_up{"), "{path}: {out}");
         if path.ends_with("exports") {
@@ -49,9 +49,9 @@ async fn once_stops_on_sigterm() {
 #[tokio::test]
 async fn once_ends_while_clusters_come_and_go() {
     let simulator = std::sync::Arc::new(simulator(mixed()).await);
-    let mut setup = ExporterBuilder::new(&simulator).project(PROJECT).set("discovery.interval", "100ms");
+    let mut builder = ExporterBuilder::new(&simulator).project(PROJECT).set("discovery.interval", "100ms");
     simulator.state().faults = vec![Fault::lasting("/fickle-", FaultKind::Hang)];
-    setup = setup.set("poll.timeout", "2s");
+    builder = builder.set("poll.timeout", "2s");
     let state = simulator.clone();
     let fickle = tokio::spawn(async move {
         for number in 0.. {
@@ -65,7 +65,7 @@ async fn once_ends_while_clusters_come_and_go() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
-    let (code, out, err) = run(&setup, &["--once"]).await;
+    let (code, out, err) = run(&builder, &["--once"]).await;
     fickle.abort();
     assert_eq!(code, Some(1), "{err}");
     assert_eq!(Scrape::parse(&out).up("prod-eu"), Some(1.0));
