@@ -14,7 +14,7 @@ use crate::support::exporter::{Exporter, command_of};
 use crate::support::fault_proxy::{FaultProxy, ProxyMode};
 
 /// Maximum size of the image: the binary, and 0.2 MiB of CA certificates.
-const MOST: u64 = (8 << 20) - (1 << 18);
+const MAX_SIZE: u64 = (8 << 20) - (1 << 18);
 
 /// Address of the resolver on port 53, as the loopback has several addresses.
 const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 53, 53, 53);
@@ -62,7 +62,7 @@ fn put(root: &Path, path: &str, text: &str) {
 async fn static_binary_runs_in_an_empty_root() {
     let binary = built().await;
     let size = std::fs::metadata(&binary).unwrap().len();
-    assert!(size < MOST, "{size} bytes");
+    assert!(size < MAX_SIZE, "{size} bytes");
 
     let (simulator, authority) =
         (simulator(atlas_state([("a", Cluster::default())])).await, Authority::new());

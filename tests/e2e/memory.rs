@@ -137,7 +137,9 @@ async fn table() {
     if only.is_empty() || only == "hang" {
         let minute = Duration::from_mins(1);
         let (peak, took) = hang(&binary, minute, minute, None).await;
-        println!("| {MANY} clusters while nothing is answered for a minute | {peak} MiB | {took:.1?} |");
+        println!(
+            "| {MANY_CLUSTERS} clusters while nothing is answered for a minute | {peak} MiB | {took:.1?} |"
+        );
     }
     if only.is_empty() || only == "valid" {
         let minute = Duration::from_mins(1);
@@ -188,7 +190,7 @@ async fn hanging_atlas_stays_within_the_documented_memory() {
 }
 
 /// Clusters of the exporter while Atlas hangs.
-const MANY: usize = 4_000;
+const MANY_CLUSTERS: usize = 4_000;
 
 /// Documented limit for them, in MiB.
 const MAX_MIB_OF_MANY: u64 = 128;
@@ -247,11 +249,11 @@ fn now() -> f64 {
 /// Hangs all requests for `time`; returns the peak memory in MiB, and the time until every cluster
 /// was polled again.
 async fn hang(binary: &str, interval: Duration, time: Duration, limit: Option<&Cgroup>) -> (u64, Duration) {
-    let (simulator, exporter) = with_many(binary, (MANY, 1), interval, limit).await;
-    all_polled(&exporter, MANY, 0.0, 4 * interval).await;
+    let (simulator, exporter) = with_many(binary, (MANY_CLUSTERS, 1), interval, limit).await;
+    all_polled(&exporter, MANY_CLUSTERS, 0.0, 4 * interval).await;
     simulator.state().faults = vec![Fault::lasting("", FaultKind::Hang)];
     tokio::time::sleep(time).await;
     simulator.state().faults.clear();
-    let took = all_polled(&exporter, MANY, now(), 3 * interval).await;
+    let took = all_polled(&exporter, MANY_CLUSTERS, now(), 3 * interval).await;
     (exporter.peak_memory(), took)
 }

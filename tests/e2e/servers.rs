@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
 /// Maximum time until an expected state is reached.
-const PATIENCE: Duration = Duration::from_secs(40);
+const STATE_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Returns the path of a file of the repository.
 pub(crate) fn shipped(path: &str) -> PathBuf {
@@ -53,7 +53,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(start.elapsed() < PATIENCE, "{what} does not come true");
+        assert!(start.elapsed() < STATE_TIMEOUT, "{what} does not come true");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

@@ -18,7 +18,7 @@ use crate::support::scrape::Scrape;
 const SCRAPE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Maximum time until an expected state is reached, on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(1);
+const STATE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// All metric families with their HELP.
 const GOLDEN: &str = include_str!("../../src/metrics/golden.txt");
@@ -107,7 +107,7 @@ impl Runner {
             if waiting.is_empty() {
                 return;
             }
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > STATE_TIMEOUT {
                 for case in waiting {
                     self.fail(case, column, format!("{what}: not done in time"));
                 }
@@ -151,7 +151,7 @@ impl Runner {
             if waiting.is_empty() {
                 return;
             }
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > STATE_TIMEOUT {
                 for case in waiting {
                     let lines: Vec<_> = of_case(&log, case).collect();
                     self.fail(case, "reason", format!("not in the log: {lines:?}"));

@@ -16,7 +16,7 @@ use crate::support::fault_proxy::{FOREVER, FaultProxy, ProxyMode, Step};
 const CLUSTERS: usize = 60;
 
 /// Nearly the maximum size of a body.
-const NEARLY: usize = 15 << 20;
+const LARGE_BODY: usize = 15 << 20;
 
 async fn clusters() -> Simulator {
     let cluster = || Cluster::with([Job::ended(Duration::from_secs(9999), JobOutcome::Successful)]);
@@ -34,7 +34,7 @@ async fn hanging_large_bodies_use_bounded_memory() {
     let simulator = clusters().await;
     let proxy = FaultProxy::start(&simulator, ProxyMode::Plain).await;
     let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".to_vec();
-    let hang = move |_: &str| vec![Step::Send(head.clone()), Step::Spaces(NEARLY), FOREVER];
+    let hang = move |_: &str| vec![Step::Send(head.clone()), Step::Spaces(LARGE_BODY), FOREVER];
     proxy.respond("/clusters/large-", Some(Arc::new(hang)));
     let exporter = ExporterBuilder::new(&simulator)
         .base_url(&proxy.plain_url())
@@ -53,7 +53,7 @@ async fn hanging_large_bodies_use_bounded_memory() {
         (scrape.value("polls_total", "healthy", "").unwrap(), start.elapsed().as_secs_f64());
     assert!(polls > 0.6 * seconds, "delayed: {polls} polls in {seconds} s");
     let peak = exporter.peak_memory();
-    assert!(peak < 200, "{peak} MiB for {CLUSTERS} bodies of {} MiB", NEARLY >> 20);
+    assert!(peak < 200, "{peak} MiB for {CLUSTERS} bodies of {} MiB", LARGE_BODY >> 20);
 
     proxy.respond("/clusters/large-", None);
     exporter

@@ -12,7 +12,7 @@ use crate::support::builder::ExporterBuilder;
 use crate::support::scrape::Scrape;
 
 /// Maximum time until an expected state is reached.
-const PATIENCE: Duration = Duration::from_secs(20);
+const STATE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Process with its pipes and its folder.
 struct Piped {
@@ -52,7 +52,7 @@ impl Piped {
     /// Scrapes until `done`.
     async fn until(&mut self, done: impl Fn(&Scrape) -> bool) {
         let url = format!("http://{}/metrics", self.address);
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let client = reqwest::Client::builder().no_proxy().timeout(STATE_TIMEOUT).build().unwrap();
         let scraped = async {
             loop {
                 assert!(self.child.try_wait().unwrap().is_none(), "it has ended");
@@ -64,7 +64,7 @@ impl Piped {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(PATIENCE, scraped).await.expect("it is scraped");
+        timeout(STATE_TIMEOUT, scraped).await.expect("it is scraped");
     }
 
     fn signal(&self, name: &str) {
@@ -118,7 +118,7 @@ async fn unread_output_does_not_prevent_exit() {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             };
-            timeout(PATIENCE, asked).await.unwrap();
+            timeout(STATE_TIMEOUT, asked).await.unwrap();
             // Writing starts soon after the last response.
             tokio::time::sleep(Duration::from_millis(300)).await;
             assert_eq!(exporter.child.try_wait().unwrap(), None, "{arguments:?}: nothing was written");

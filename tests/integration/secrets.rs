@@ -1,4 +1,4 @@
-//! Secrets that Atlas or a proxy repeats in any field of any response, in any encoding, are in no output.
+//! Secrets that Atlas or a proxy repeats in a response are in no output.
 
 mod atlas;
 mod fields;

@@ -398,7 +398,7 @@ async fn links_of_the_page_are_relative_and_work() {
     let simulator = simulator(all_kinds()).await;
     let builder = |path| ExporterBuilder::new(&simulator).flag(path);
     for (flag, path) in [("--web.telemetry-path=/metrics", "metrics"), ("--web.telemetry-path=/a/b", "a/b")] {
-        let exporter = setup(flag).start().await;
+        let exporter = builder(flag).start().await;
         let start = std::time::Instant::now();
         while exporter.get("/-/ready").await.status() != 200 {
             assert!(start.elapsed() < Duration::from_secs(20), "{}", exporter.log());

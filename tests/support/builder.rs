@@ -9,7 +9,7 @@ use tokio::process::Command;
 use toml::{Table, Value};
 
 use super::atlas::{PRIVATE_KEY, PROJECT, SECRET};
-use super::exporter::{Exporter, PATIENCE, command};
+use super::exporter::{Exporter, STATE_TIMEOUT, command};
 
 /// Configuration that polls five times a second, with command line flags and environment variables.
 #[derive(Clone)]
@@ -171,6 +171,6 @@ impl ExporterBuilder {
     pub(crate) async fn run_in(&self, folder: &TempDir, arguments: &[&str]) -> Output {
         self.write(folder);
         let output = self.command(folder.path()).args(arguments).output();
-        tokio::time::timeout(PATIENCE * 2, output).await.expect("the exporter exits").unwrap()
+        tokio::time::timeout(STATE_TIMEOUT * 2, output).await.expect("the exporter exits").unwrap()
     }
 }

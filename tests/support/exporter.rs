@@ -13,7 +13,7 @@ use super::builder::ExporterBuilder;
 use super::scrape::Scrape;
 
 /// Maximum time until an expected state is reached.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const STATE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The exporter with an empty environment.
 pub(crate) fn command() -> Command {
@@ -61,7 +61,7 @@ impl Exporter {
                 log.push('\n');
             }
         });
-        let Ok(Ok(url)) = tokio::time::timeout(PATIENCE, address).await else {
+        let Ok(Ok(url)) = tokio::time::timeout(STATE_TIMEOUT, address).await else {
             panic!("the exporter does not listen: {}", log.lock().unwrap());
         };
         Self { url, child, log, reader: Some(reader), http: http(), folder }
@@ -114,7 +114,7 @@ impl Exporter {
                     return scrape;
                 }
                 assert!(
-                    start.elapsed() < PATIENCE,
+                    start.elapsed() < STATE_TIMEOUT,
                     "{caller}: condition not reached; last scrape:\n{scrape:#?}\n{}",
                     self.log()
                 );
@@ -136,7 +136,7 @@ impl Exporter {
     pub(crate) async fn ready(&self) -> Scrape {
         let start = Instant::now();
         while self.get("/-/ready").await.status() != 200 {
-            assert!(start.elapsed() < PATIENCE, "not ready: {}", self.log());
+            assert!(start.elapsed() < STATE_TIMEOUT, "not ready: {}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.scrape().await
@@ -179,7 +179,7 @@ impl Exporter {
 
     pub(crate) async fn exit(&mut self) -> ExitStatus {
         let status =
-            tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the exporter ends").unwrap();
+            tokio::time::timeout(STATE_TIMEOUT, self.child.wait()).await.expect("the exporter ends").unwrap();
         // The log is complete once its pipe has been read to the end.
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use Answer::{Each, Same, Stalls};
 
 /// Nearly the size that a body may have.
-pub(super) const NEARLY: usize = 15 << 20;
+pub(super) const LARGE_BODY: usize = 15 << 20;
 
 /// Response to requests whose first line contains the path.
 pub(super) struct Attack {
@@ -104,7 +104,7 @@ fn zipped(body: &[u8]) -> Vec<u8> {
 
 /// Repeats `item` with commas until a body is full.
 fn many(item: &str) -> String {
-    vec![item; NEARLY / (item.len() + 1)].join(",")
+    vec![item; LARGE_BODY / (item.len() + 1)].join(",")
 }
 
 fn unread() -> Vec<u8> {
@@ -151,22 +151,22 @@ fn links() -> Vec<u8> {
 
 fn long_name() -> Vec<u8> {
     let body = |items| format!(r#"{{"name":"{items}"}}"#);
-    zipped(body("n".repeat(NEARLY)).as_bytes())
+    zipped(body("n".repeat(LARGE_BODY)).as_bytes())
 }
 
 fn escapes() -> Vec<u8> {
     let body = |items| format!(r#"{{"results":[{{"id":"a","state":"{items}"}}]}}"#);
-    zipped(body("\\n".repeat(NEARLY / 2)).as_bytes())
+    zipped(body("\\n".repeat(LARGE_BODY / 2)).as_bytes())
 }
 
 fn noise() -> Vec<u8> {
     let bytes: Vec<u8> =
-        (0..NEARLY / 2).flat_map(|_| format!("{:02x}", fastrand::u8(..)).into_bytes()).collect();
+        (0..LARGE_BODY / 2).flat_map(|_| format!("{:02x}", fastrand::u8(..)).into_bytes()).collect();
     zipped(&[b"{\"a\":\"", &bytes[..], b"\",\"results\":[]}"].concat())
 }
 
 fn stalled() -> Vec<u8> {
-    plain(&" ".repeat(NEARLY))
+    plain(&" ".repeat(LARGE_BODY))
 }
 
 fn half() -> Vec<u8> {
@@ -174,11 +174,11 @@ fn half() -> Vec<u8> {
 }
 
 fn endless_head() -> Vec<u8> {
-    ["HTTP/1.1 200 OK\r\nx-long: ".as_bytes(), &b"a".repeat(NEARLY)].concat()
+    ["HTTP/1.1 200 OK\r\nx-long: ".as_bytes(), &b"a".repeat(LARGE_BODY)].concat()
 }
 
 fn endless_error() -> Vec<u8> {
-    ["HTTP/1.1 503 x\r\n\r\n{\"detail\":\"".as_bytes(), &b"a".repeat(NEARLY)].concat()
+    ["HTTP/1.1 503 x\r\n\r\n{\"detail\":\"".as_bytes(), &b"a".repeat(LARGE_BODY)].concat()
 }
 
 /// Returns a page with a next one.
