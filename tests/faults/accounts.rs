@@ -7,7 +7,7 @@ use atlas_simulator::{AtlasState, Entry, Fault as SimulatorFault, FaultKind, Tok
 use serde_json::json;
 
 use super::jobs;
-use super::scenario::{Auth, Fault, Figure, Impact, Injection, Outcome, Recovery};
+use super::scenario::{Auth, Fault, Impact, Injection, Metric, Outcome, Recovery};
 use Outcome::{Fails, Succeeds};
 
 type Change = fn(&mut AtlasState);
@@ -57,7 +57,7 @@ fn reported_lifetime(name: &'static str, description: &'static str, apply: Chang
 }
 
 pub(super) fn sessions() -> Vec<Fault> {
-    const ALL: &[Figure] = &[("jobs", "state=\"Successful\"", Some(600.0))];
+    const ALL: &[Metric] = &[("jobs", "state=\"Successful\"", Some(600.0))];
     let walk = |name, description| {
         state_fault(name, description, Succeeds(ALL), sign_out_between_pages, signed_back_in)
     };

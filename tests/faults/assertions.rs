@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::env::{Case, ELSEWHERE, ROTATED, STALE_AFTER};
-use super::runner::{Figures, Runner, of_case};
-use super::scenario::{Figure, Impact, Injection, Outcome};
+use super::runner::{Metrics, Runner, of_case};
+use super::scenario::{Impact, Injection, Metric, Outcome};
 use crate::support::atlas::{PRIVATE_KEY, SECRET};
 use crate::support::scrape::Scrape;
 
@@ -27,8 +27,8 @@ impl Runner {
         }
     }
 
-    /// Returns the figures of the last good poll of a cluster.
-    pub(super) fn figures(&self, scrape: &Scrape, cluster: &str) -> Figures {
+    /// Returns the metrics of the last good poll of a cluster.
+    pub(super) fn metrics(&self, scrape: &Scrape, cluster: &str) -> Metrics {
         let label = format!("cluster_name=\"{cluster}\"");
         let is_one = |series: &str| {
             let family = series.split('{').next().unwrap_or_default();
@@ -45,11 +45,11 @@ impl Runner {
             Impact::Cluster => {
                 self.check(!failed(&case.healthy), case, "others", || message(&case.healthy));
                 self.check(!failed(ELSEWHERE), case, "others", || message(ELSEWHERE));
-                let figures = self.figures(scrape, &case.healthy);
-                let right = figures.is_empty() && scrape.up(&case.healthy).is_none()
-                    || figures == self.figures(scrape, ELSEWHERE)
+                let metrics = self.metrics(scrape, &case.healthy);
+                let right = metrics.is_empty() && scrape.up(&case.healthy).is_none()
+                    || metrics == self.metrics(scrape, ELSEWHERE)
                     || scrape.up(ELSEWHERE).is_none();
-                self.check(right, case, "others", || format!("figures of {} are {figures:?}", case.healthy));
+                self.check(right, case, "others", || format!("metrics of {} are {metrics:?}", case.healthy));
             }
             Impact::ProjectWaits | Impact::ProjectGone => {
                 self.check(!failed(ELSEWHERE), case, "others", || message(ELSEWHERE));
@@ -71,28 +71,28 @@ impl Runner {
         self.check(counted.is_some(), case, "reason", || format!("no failure is counted as {expected}"));
     }
 
-    /// Checks that a cluster without a good poll has no figures.
-    pub(super) fn check_failed_without_figures(&self, case: &Case, scrape: &Scrape, expected: &str) {
+    /// Checks that a cluster without a good poll has no metrics.
+    pub(super) fn check_failed_without_metrics(&self, case: &Case, scrape: &Scrape, expected: &str) {
         self.check_failed(case, scrape, expected);
-        let figures = self.figures(scrape, &case.faulty);
-        self.check(figures.is_empty(), case, "figures", || format!("from the start: {figures:?}"));
+        let metrics = self.metrics(scrape, &case.faulty);
+        self.check(metrics.is_empty(), case, "metrics", || format!("from the start: {metrics:?}"));
         let success = scrape.value("last_poll_success_timestamp_seconds", &case.faulty, "");
-        self.check(success.is_none(), case, "figures", || "a good poll is exposed".to_owned());
+        self.check(success.is_none(), case, "metrics", || "a good poll is exposed".to_owned());
     }
 
-    pub(super) fn check_good(&self, case: &Case, scrape: &Scrape, expected: &[Figure]) {
+    pub(super) fn check_good(&self, case: &Case, scrape: &Scrape, expected: &[Metric]) {
         let (up, reason) = (scrape.up(&case.faulty), reason(scrape, &case.faulty));
         self.check(up == Some(1.0) && reason.is_none(), case, "reason", || {
             format!("up is {up:?}, for {reason:?} instead of a good poll")
         });
-        let figures = self.figures(scrape, &case.faulty);
+        let metrics = self.metrics(scrape, &case.faulty);
         if expected.is_empty() {
-            let healthy = self.figures(scrape, &case.healthy);
-            self.check(figures == healthy, case, "figures", || differences(&figures, &healthy));
+            let healthy = self.metrics(scrape, &case.healthy);
+            self.check(metrics == healthy, case, "metrics", || differences(&metrics, &healthy));
         }
         for (name, label, value) in expected {
             let actual = scrape.value(name, &case.faulty, label);
-            self.check(actual == *value, case, "figures", || format!("{name} {label} is {actual:?}"));
+            self.check(actual == *value, case, "metrics", || format!("{name} {label} is {actual:?}"));
         }
     }
 
@@ -106,21 +106,21 @@ impl Runner {
         });
     }
 
-    pub(super) fn check_unchanged(&self, case: &Case, figures: &Figures, before: &Figures) {
-        self.check(figures == before, case, "figures", || differences(figures, before));
+    pub(super) fn check_unchanged(&self, case: &Case, metrics: &Metrics, before: &Metrics) {
+        self.check(metrics == before, case, "metrics", || differences(metrics, before));
     }
 
-    /// Checks that figures are exposed until they are stale. The scrape started at `asked`.
+    /// Checks that metrics are exposed until they are stale. The scrape started at `asked`.
     pub(super) fn check_staleness(&self, case: &Case, scrape: &Scrape, asked: Timestamp, withdrawn: bool) {
         let Some(success) = scrape.value("last_poll_success_timestamp_seconds", &case.faulty, "") else {
-            self.fail(case, "figures", "the last good poll is not exposed");
+            self.fail(case, "metrics", "the last good poll is not exposed");
             return;
         };
         let at = if withdrawn { Timestamp::now() } else { asked };
         let age = at.as_millisecond() as f64 / 1000.0 - success;
-        // Figures are a little older than the end of the poll.
+        // Metrics are a little older than the end of the poll.
         let right = if withdrawn { age > STALE_AFTER } else { age < STALE_AFTER + 1.0 };
-        self.check(right, case, "figures", || {
+        self.check(right, case, "metrics", || {
             format!("withdrawn: {withdrawn}, {age} s after the last good poll")
         });
     }
@@ -195,12 +195,12 @@ impl Runner {
     }
 }
 
-/// Returns the differences between figures and the expected ones.
-fn differences(figures: &Figures, right: &Figures) -> String {
-    let series: BTreeSet<_> = figures.keys().chain(right.keys()).collect();
-    let differs = series.into_iter().filter(|series| figures.get(*series) != right.get(*series));
+/// Returns the differences between metrics and the expected ones.
+fn differences(metrics: &Metrics, right: &Metrics) -> String {
+    let series: BTreeSet<_> = metrics.keys().chain(right.keys()).collect();
+    let differs = series.into_iter().filter(|series| metrics.get(*series) != right.get(*series));
     let differences = differs
-        .map(|series| format!("{series} is {:?} instead of {:?}", figures.get(series), right.get(series)));
+        .map(|series| format!("{series} is {:?} instead of {:?}", metrics.get(series), right.get(series)));
     differences.collect::<Vec<_>>().join(", ")
 }
 

@@ -15,7 +15,7 @@ use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::Exporter;
 use crate::support::fault_proxy::{FaultProxy, ProxyMode};
 
-/// Time after which figures of failing clusters are withdrawn, in seconds.
+/// Time after which metrics of failing clusters are withdrawn, in seconds.
 pub(super) const STALE_AFTER: f64 = 12.0;
 
 /// Cluster of a project without faults.

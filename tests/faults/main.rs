@@ -2,7 +2,7 @@
 //!
 //! Faults are data that `runner` runs. The table is in `tests/README.md`.
 
-// A test that cannot go on should panic, and values are compared to the bit.
+// Tests may panic, and compare metrics exactly.
 #![allow(
     clippy::unwrap_used,
     clippy::float_cmp,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::jobs;
-use super::scenario::{Fault, Figure, Outcome, http, script};
+use super::scenario::{Fault, Metric, Outcome, http, script};
 use crate::support::fault_proxy::{FOREVER, Step};
 use Outcome::{Fails, Succeeds};
 
@@ -50,7 +50,7 @@ fn pages(
 }
 
 pub(super) fn faults() -> Vec<Fault> {
-    const ENDED: &[Figure] = &[
+    const ENDED: &[Metric] = &[
         ("jobs", "state=\"InProgress\"", Some(0.0)),
         ("jobs", "state=\"Failed\"", Some(1.0)),
         ("jobs", "state=\"Successful\"", Some(500.0)),

@@ -67,7 +67,7 @@ pub(super) struct Runner {
     pub(super) failed: Mutex<BTreeMap<String, String>>,
 }
 
-pub(super) type Figures = BTreeMap<String, f64>;
+pub(super) type Metrics = BTreeMap<String, f64>;
 
 impl Runner {
     fn new(cases: Vec<Case>, env: Env, exporter: Exporter) -> Self {
@@ -77,7 +77,7 @@ impl Runner {
         });
         let mut families: BTreeSet<_> = families.collect();
         if matches!(cases[0].fault.injection, Injection::Listing(..)) {
-            // Figures of snapshots change with another listing, which is read much later.
+            // Metrics of snapshots change with another listing, which is read much later.
             families.retain(|family| !family.contains("snapshot"));
         }
         assert!(families.len() > 10, "too few families: {families:?}");
@@ -129,9 +129,9 @@ impl Runner {
         for case in &self.cases {
             match case.fault.outcome {
                 _ if case.fault.after_good_poll => self.check_good(case, scrape, &[]),
-                Outcome::Fails(reason) => self.check_failed_without_figures(case, scrape, reason),
-                Outcome::Succeeds(figures) => {
-                    self.check_good(case, scrape, figures);
+                Outcome::Fails(reason) => self.check_failed_without_metrics(case, scrape, reason),
+                Outcome::Succeeds(metrics) => {
+                    self.check_good(case, scrape, metrics);
                     self.check_clock(case, scrape);
                 }
             }
@@ -189,7 +189,7 @@ impl Runner {
                     self.check(good || !next, case, "recovery", || {
                         format!("the next poll fails: {:?}", reason(scrape, &case.faulty))
                     });
-                    // A fault without failures is observed for one more poll, as figures change.
+                    // A fault without failures is observed for one more poll, as metrics change.
                     next || good && matches!(case.fault.outcome, Outcome::Fails(_))
                 }
                 Recovery::AfterPause => good,
@@ -206,15 +206,15 @@ impl Runner {
     }
 
     async fn second_round(&self) {
-        // Waits until all clusters have the same figures again.
+        // Waits until all clusters have the same metrics again.
         let mut before = BTreeMap::new();
-        self.observe("figures", "the good polls", |scrape, case, _| {
-            let expected = self.figures(scrape, ELSEWHERE);
-            let figures = self.figures(scrape, &case.faulty);
+        self.observe("metrics", "the good polls", |scrape, case, _| {
+            let expected = self.metrics(scrape, ELSEWHERE);
+            let metrics = self.metrics(scrape, &case.faulty);
             let good = !expected.is_empty()
-                && figures == expected
-                && self.figures(scrape, &case.healthy) == expected;
-            before.insert(case.faulty.clone(), figures);
+                && metrics == expected
+                && self.metrics(scrape, &case.healthy) == expected;
+            before.insert(case.faulty.clone(), metrics);
             good
         })
         .await;
@@ -223,36 +223,36 @@ impl Runner {
             self.env.apply(case, Some(&self.exporter)).await;
         }
         let mut kept = BTreeSet::new();
-        self.observe("figures", "the second round", |scrape, case, asked| match case.fault.outcome {
-            Outcome::Succeeds(figures) => {
+        self.observe("metrics", "the second round", |scrape, case, asked| match case.fault.outcome {
+            Outcome::Succeeds(metrics) => {
                 let more = polls(scrape, &case.faulty) - polls(&good, &case.faulty);
                 // A poll may have been in progress.
                 if more >= 2.0 {
-                    self.check_good(case, scrape, figures);
+                    self.check_good(case, scrape, metrics);
                     self.check_clock(case, scrape);
                 }
                 more >= 3.0
             }
             Outcome::Fails(reason) => {
-                let figures = self.figures(scrape, &case.faulty);
+                let metrics = self.metrics(scrape, &case.faulty);
                 let failed = scrape.up(&case.faulty) == Some(0.0);
                 if failed {
                     self.check_failed(case, scrape, reason);
                 }
-                if !figures.is_empty() {
+                if !metrics.is_empty() {
                     if failed {
                         kept.insert(case.faulty.clone());
                     }
-                    self.check_unchanged(case, &figures, &before[&case.faulty]);
+                    self.check_unchanged(case, &metrics, &before[&case.faulty]);
                 }
-                self.check_staleness(case, scrape, asked, figures.is_empty());
-                figures.is_empty() && failed
+                self.check_staleness(case, scrape, asked, metrics.is_empty());
+                metrics.is_empty() && failed
             }
         })
         .await;
         for case in self.cases.iter().filter(|case| matches!(case.fault.outcome, Outcome::Fails(_))) {
-            self.check(kept.contains(&case.faulty), case, "figures", || {
-                "no figure was kept after the first failure".to_owned()
+            self.check(kept.contains(&case.faulty), case, "metrics", || {
+                "no metric was kept after the first failure".to_owned()
             });
         }
         self.check_secrets().await;

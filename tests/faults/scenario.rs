@@ -8,7 +8,7 @@ use crate::support::authority::Authority;
 use crate::support::fault_proxy::{ProxyMode, Script, Step};
 
 /// Columns of the table: what must hold of each fault.
-pub(super) const COLUMNS: [&str; 5] = ["reason", "figures", "others", "recovery", "secrets"];
+pub(super) const COLUMNS: [&str; 5] = ["reason", "metrics", "others", "recovery", "secrets"];
 
 pub(super) struct Fault {
     pub(super) name: String,
@@ -53,14 +53,14 @@ pub(super) enum Injection {
 /// Result of a poll during a fault.
 #[derive(Clone, Copy)]
 pub(super) enum Outcome {
-    /// The poll fails for this reason; figures are kept until they are stale.
+    /// The poll fails for this reason; metrics are kept until they are stale.
     Fails(&'static str),
-    /// The poll succeeds; these figures differ from those of a healthy cluster.
-    Succeeds(&'static [Figure]),
+    /// The poll succeeds; these metrics differ from those of a healthy cluster.
+    Succeeds(&'static [Metric]),
 }
 
 /// Metric without its prefix, a part of its labels, and its value; `None` if there is no series.
-pub(super) type Figure = (&'static str, &'static str, Option<f64>);
+pub(super) type Metric = (&'static str, &'static str, Option<f64>);
 
 /// Clusters that a fault affects.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -149,7 +149,7 @@ impl Fault {
                 None => "none: the poll succeeds".to_owned(),
             },
         };
-        let figures = match self.outcome {
+        let metrics = match self.outcome {
             Outcome::Fails(_) if self.after_good_poll => "kept, then withdrawn",
             Outcome::Fails(_) => "none at first; kept, then withdrawn",
             Outcome::Succeeds([]) => "unchanged",
@@ -166,7 +166,7 @@ impl Fault {
             Recovery::AfterWait => "after the wait, an hour at most",
             Recovery::AfterPause => "after the backoff of the token request, a minute at most",
         };
-        [reason, figures.to_owned(), others.to_owned(), recovery.to_owned(), "✓".to_owned()]
+        [reason, metrics.to_owned(), others.to_owned(), recovery.to_owned(), "✓".to_owned()]
     }
 }
 

@@ -176,7 +176,7 @@ async fn refused_secret_is_not_retried_until_rotated() {
     for name in NAMES {
         assert_eq!(scrape.up(name), Some(0.0));
         assert_eq!(scrape.value("last_poll_error_info", name, "reason=\"unauthorized\""), Some(1.0));
-        assert!(!scrape.has_figures(name));
+        assert!(!scrape.has_metrics(name));
     }
     assert_eq!(token_requests(&simulator), 1);
     assert!(exporter.log().contains("invalid_client"));

@@ -85,7 +85,7 @@ async fn demo_shows_every_status() {
                 && scrape.value("progress_ratio", "ledger-sharded", "").is_none(),
             scrape.latest_state("warehouse") == Some("InProgress")
                 && scrape.value("progress_ratio", "warehouse", "") == Some(1.0),
-            scrape.has_figures("sandbox") && scrape.latest_state("sandbox").is_none(),
+            scrape.has_metrics("sandbox") && scrape.latest_state("sandbox").is_none(),
             recovery.get() && failures == Some(0.0),
         ];
         for (what, now) in everything.into_iter().zip(now) {

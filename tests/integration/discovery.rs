@@ -207,7 +207,7 @@ async fn clusters_and_projects_are_added_and_removed() {
     assert_eq!(exporter.scrape().await.0["mongodbatlas_backup_exporter_targets"], 1.0);
 }
 
-async fn assert_figures_are_kept(exporter: &Exporter) {
+async fn assert_metrics_are_kept(exporter: &Exporter) {
     let scrape = exporter.polled_again(3.0).await;
     assert_eq!(names(&scrape), ["a", "b"]);
     assert_eq!(scrape.latest_state("a"), Some("Successful"));
@@ -234,7 +234,7 @@ async fn failed_discovery_keeps_the_last_state() {
         let failed =
             exporter.until(|scrape| by_project(scrape, "discovery_success", PROJECT) == Some(0.0)).await;
         assert!(at(&failed) >= at(&good), "{path}");
-        assert_figures_are_kept(&exporter).await;
+        assert_metrics_are_kept(&exporter).await;
         simulator.state().faults.clear();
         exporter.until(|scrape| by_project(scrape, "discovery_success", PROJECT) == Some(1.0)).await;
     }
@@ -244,7 +244,7 @@ async fn failed_discovery_keeps_the_last_state() {
     for fault in [refused(), FaultKind::Html, FaultKind::Body("{\"results\":[{\"id\":\"nonsense\"}]}")] {
         simulator.state().faults = vec![Fault::lasting("/orgs/", fault)];
         exporter.until(|scrape| scrape.0.get(&organization) == Some(&0.0)).await;
-        assert_figures_are_kept(&exporter).await;
+        assert_metrics_are_kept(&exporter).await;
         simulator.state().faults.clear();
         exporter.until(|scrape| scrape.0.get(&organization) == Some(&1.0)).await;
     }

@@ -1,4 +1,4 @@
-//! Figures of listings of export jobs.
+//! Metrics of listings of export jobs.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ async fn failure_after_successes_is_exposed() {
 }
 
 #[tokio::test]
-async fn unusual_clusters_have_the_right_figures() {
+async fn unusual_clusters_have_the_right_metrics() {
     let running = Job { running: HOUR * 100, ..Job::ended(HOUR * 50, JobOutcome::Successful) };
     let stuck = Job { topology: Topology::ReplicaSet(105), ..Job::ended(HOUR * 9, JobOutcome::Never) };
     let sharded =
@@ -206,7 +206,7 @@ async fn repeated_page_does_not_end_the_listing() {
 }
 
 #[tokio::test]
-async fn restart_keeps_figures_of_a_failure() {
+async fn restart_keeps_metrics_of_a_failure() {
     let jobs = [
         Job::ended(HOUR * 30, JobOutcome::Successful),
         Job::ended(HOUR * 20, failed("E")),

@@ -1,6 +1,6 @@
 //! The binary over real sockets, against the simulator.
 
-// Tests may panic, and compare figures exactly.
+// Tests may panic, and compare metrics exactly.
 #![allow(
     clippy::unwrap_used,
     clippy::float_cmp,

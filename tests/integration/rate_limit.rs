@@ -146,7 +146,7 @@ async fn polls_slow_down_while_the_quota_is_low() {
 }
 
 #[tokio::test]
-async fn throttled_polls_do_not_make_figures_stale() {
+async fn throttled_polls_do_not_make_metrics_stale() {
     let mut state = three_projects();
     state.projects.get_mut(PROJECT).unwrap().budget = TokenBucket::new(100_000, 1).with(50.0);
     let simulator = simulator(state).await;
@@ -155,7 +155,7 @@ async fn throttled_polls_do_not_make_figures_stale() {
     exporter.ready().await;
     for _ in 0..60 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert!(exporter.scrape().await.has_figures("a"));
+        assert!(exporter.scrape().await.has_metrics("a"));
     }
 }
 

@@ -58,7 +58,7 @@ async fn reload_adds_and_removes_clusters() {
     let after = exporter.until(|scrape| scrape.up("c").is_some() && scrape.up("d").is_some()).await;
     assert!(!after.0.keys().any(|series| series.contains("cluster_name=\"b\"")), "{after:#?}");
     assert_eq!(after.value("expected_interval_seconds", "d", ""), Some(172_800.0));
-    assert_eq!(after.latest_state("a"), Some("InProgress"), "figures are kept while polls fail");
+    assert_eq!(after.latest_state("a"), Some("InProgress"), "metrics are kept while polls fail");
     for name in ["polls_total", "poll_failures_total"] {
         assert!(after.value(name, "a", "") >= failed.value(name, "a", ""), "{name} went back");
     }
@@ -258,7 +258,7 @@ async fn every_setting_can_be_reloaded() {
     add_cluster(&simulator, "c-new", Cluster::default());
     exporter.until(|scrape| scrape.up("c-new") == Some(1.0)).await;
     simulator.state().faults = vec![Fault::lasting(&exports("a"), FaultKind::Status(404, "X", Vec::new()))];
-    exporter.until(|scrape| scrape.up("a") == Some(0.0) && !scrape.has_figures("a")).await;
+    exporter.until(|scrape| scrape.up("a") == Some(0.0) && !scrape.has_metrics("a")).await;
 }
 
 #[tokio::test]

@@ -281,7 +281,7 @@ async fn status_page_works_without_a_script() {
 }
 
 #[tokio::test]
-async fn withdrawn_figures_make_no_cluster_healthy() {
+async fn withdrawn_metrics_make_no_cluster_healthy() {
     let cluster = Cluster::with([Job::ended(HOUR * 3, JobOutcome::Successful)]);
     let mut state = atlas_state([("a", cluster)]);
     let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some("a"), HOUR * 9);
@@ -299,7 +299,7 @@ async fn withdrawn_figures_make_no_cluster_healthy() {
     exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;
     // The last finished poll was good; the current one never ends.
     simulator.state().faults.push(Fault::lasting("/exports", FaultKind::Slow(HOUR)));
-    exporter.until(|scrape| !scrape.has_figures("a")).await;
+    exporter.until(|scrape| !scrape.has_metrics("a")).await;
     let status = json(&exporter, "").await;
     let cluster = &status["clusters"][0];
     assert_eq!((&cluster["status"], &cluster["up"]), (&"polls_failing".into(), &true.into()));
@@ -359,7 +359,7 @@ async fn status_page_reports_failing_discovery_first() {
 }
 
 #[tokio::test]
-async fn next_poll_is_shown_and_stale_figures_are_not() {
+async fn next_poll_is_shown_and_stale_metrics_are_not() {
     let simulator = simulator(atlas_state([("a", Cluster::default())])).await;
     let exporter = ExporterBuilder::new(&simulator)
         .set("poll.interval", "200ms")
@@ -378,7 +378,7 @@ async fn next_poll_is_shown_and_stale_figures_are_not() {
         .state()
         .faults
         .push(Fault::lasting("/exports", FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new())));
-    exporter.until(|scrape| scrape.up("a") == Some(0.0) && !scrape.has_figures("a")).await;
+    exporter.until(|scrape| scrape.up("a") == Some(0.0) && !scrape.has_metrics("a")).await;
     let status = json(&exporter, "").await;
     let cluster = &status["clusters"][0];
     assert_eq!((&cluster["status"], &cluster["jobs"]), (&"polls_failing".into(), &Value::Null));

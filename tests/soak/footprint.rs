@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) struct Footprint {
     pub(crate) resident_kib: u64,
     pub(crate) descriptors: u64,
-    /// Time until every figure was right.
+    /// Time until every metric was right.
     recovered_in: Duration,
 }
 

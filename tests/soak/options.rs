@@ -41,7 +41,7 @@ impl Options {
         self.interval() * 6
     }
 
-    /// Returns the maximum time until every figure is right after the last fault.
+    /// Returns the maximum time until every metric is right after the last fault.
     pub(crate) fn recovery_timeout(self) -> Duration {
         Duration::from_secs(if self.is_long() { 240 } else { 60 })
     }

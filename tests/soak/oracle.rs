@@ -1,4 +1,4 @@
-//! Expected figures of a cluster, computed from its jobs, and their history.
+//! Expected metrics of a cluster, computed from its jobs, and their history.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -76,14 +76,14 @@ impl Job {
 }
 
 /// Values by metric and labels, without those of the cluster.
-pub(crate) type Figures = BTreeMap<String, f64>;
+pub(crate) type Metrics = BTreeMap<String, f64>;
 
-/// Returns the figures of a listing.
-pub(crate) fn figures(jobs: &[Job]) -> Figures {
-    let mut figures = Figures::new();
+/// Returns the metrics of a listing.
+pub(crate) fn metrics(jobs: &[Job]) -> Metrics {
+    let mut metrics = Metrics::new();
     let mut set = |name: &str, value: Option<f64>| {
         if let Some(value) = value {
-            figures.insert(name.to_owned(), value);
+            metrics.insert(name.to_owned(), value);
         }
     };
     let of = |state: &'static str| jobs.iter().filter(move |job| job.known_state() == state);
@@ -124,12 +124,12 @@ pub(crate) fn figures(jobs: &[Job]) -> Figures {
         let code = newest.code.unwrap_or("unknown");
         set(&format!("latest_failure_info,error_code=\"{code}\""), Some(1.0));
     }
-    figures
+    metrics
 }
 
-/// Parses the figures and `up` of each cluster.
-pub(crate) fn scraped(text: &str) -> BTreeMap<&str, (Figures, Option<f64>)> {
-    let mut clusters = BTreeMap::<_, (Figures, Option<f64>)>::new();
+/// Parses the metrics and `up` of each cluster.
+pub(crate) fn scraped(text: &str) -> BTreeMap<&str, (Metrics, Option<f64>)> {
+    let mut clusters = BTreeMap::<_, (Metrics, Option<f64>)>::new();
     for line in text.lines() {
         let Some((series, value)) = line.strip_prefix(PREFIX).and_then(|line| line.rsplit_once(' ')) else {
             continue;
@@ -154,28 +154,28 @@ pub(crate) fn scraped(text: &str) -> BTreeMap<&str, (Figures, Option<f64>)> {
     clusters
 }
 
-/// Expected figures of a cluster, each with the time of the change; the last are the current ones.
+/// Expected metrics of a cluster, each with the time of the change; the last are the current ones.
 #[derive(Debug, Default)]
-pub(crate) struct History(VecDeque<(Instant, Arc<Figures>)>);
+pub(crate) struct History(VecDeque<(Instant, Arc<Metrics>)>);
 
 impl History {
-    /// Adds figures; the change happened after `since`.
-    pub(crate) fn push(&mut self, since: Instant, figures: Figures) {
-        self.0.push_back((since, Arc::new(figures)));
+    /// Adds metrics; the change happened after `since`.
+    pub(crate) fn push(&mut self, since: Instant, metrics: Metrics) {
+        self.0.push_back((since, Arc::new(metrics)));
     }
 
-    pub(crate) fn now(&self) -> &Figures {
+    pub(crate) fn now(&self) -> &Metrics {
         &self.0[self.0.len() - 1].1
     }
 
-    /// Returns whether `figures` were right at some time since `begin`, and forgets older ones.
+    /// Returns whether `metrics` were right at some time since `begin`, and forgets older ones.
     ///
     /// A change may happen a little later than recorded.
-    pub(crate) fn contains_since(&mut self, figures: &Figures, begin: Instant) -> bool {
+    pub(crate) fn contains_since(&mut self, metrics: &Metrics, begin: Instant) -> bool {
         let is_over = |next: &(Instant, _)| next.0 + Duration::from_secs(1) < begin;
         while self.0.get(1).is_some_and(is_over) {
             self.0.pop_front();
         }
-        self.0.iter().any(|(_, known)| **known == *figures)
+        self.0.iter().any(|(_, known)| **known == *metrics)
     }
 }

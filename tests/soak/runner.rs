@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::footprint::Footprint;
 use super::options::{Options, PER_PROJECT, POLL_TIMEOUT, project_id};
-use super::oracle::{Figures, History, Job, figures, scraped};
+use super::oracle::{History, Job, Metrics, metrics, scraped};
 use super::{FAULTS_DURATION, chaos};
 use crate::support::atlas::{service_account, simulator};
 use crate::support::exporter::{Exporter, command, command_of};
@@ -19,7 +19,7 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 /// Maximum time of a scrape, which is the default of Prometheus.
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Cluster with its expected figures.
+/// Cluster with its expected metrics.
 pub(crate) struct ExpectedCluster {
     project: String,
     jobs: Vec<Job>,
@@ -38,7 +38,7 @@ pub(crate) async fn atlas(options: Options) -> (Simulator, Clusters) {
         let (name, project) = (format!("c{number}"), project_id(number / PER_PROJECT));
         let jobs = chaos::past_jobs(&mut rng, Timestamp::now().as_second());
         let mut history = History::default();
-        history.push(began, figures(&jobs));
+        history.push(began, metrics(&jobs));
         let mut cluster = chaos::cluster(&mut rng);
         cluster.jobs = jobs.iter().map(Job::entry).collect();
         let known = state.projects.entry(project.clone()).or_insert_with(|| unlimited(&project));
@@ -96,7 +96,7 @@ impl Runner {
         self.simulator.state().faults.clear();
     }
 
-    /// Injects faults, changes jobs and reloads for a while; all exposed figures must be recent.
+    /// Injects faults, changes jobs and reloads for a while; all exposed metrics must be recent.
     pub(crate) async fn inject_faults(&mut self) {
         let (begin, mut turn) = (Instant::now(), 0_u32);
         while begin.elapsed() < FAULTS_DURATION {
@@ -117,12 +117,12 @@ impl Runner {
         self.simulator.state().faults.clear();
     }
 
-    /// Waits without faults and changes until every figure is right.
+    /// Waits without faults and changes until every metric is right.
     pub(crate) async fn recover(&mut self) -> Footprint {
         let begin = Instant::now();
         self.write_configuration(8);
         self.exporter.signal("HUP");
-        // Requests that hung may still fail, so figures must stay right for the time of a poll.
+        // Requests that hung may still fail, so metrics must stay right for the time of a poll.
         let mut right_since = None;
         loop {
             let text = self.scrape().await;
@@ -155,7 +155,7 @@ impl Runner {
             let mut state = self.simulator.state();
             state.projects.get_mut(&known.project).unwrap().clusters.get_mut(&name).unwrap().jobs = entries;
             drop(state);
-            known.history.push(since, figures(&known.jobs));
+            known.history.push(since, metrics(&known.jobs));
             self.changes += 1;
         }
     }
@@ -190,36 +190,36 @@ impl Runner {
         text
     }
 
-    /// Asserts that the figures of each cluster are absent, or those of one recent listing.
+    /// Asserts that the metrics of each cluster are absent, or those of one recent listing.
     fn check_recent(&mut self, text: &str, scraped_at: Instant) {
         let oldest = scraped_at.checked_sub(self.options.stale_after() + POLL_TIMEOUT).unwrap_or(scraped_at);
-        for (name, (figures, up)) in scraped(text) {
+        for (name, (metrics, up)) in scraped(text) {
             assert!(matches!(up, None | Some(0.0 | 1.0)), "{name}: up is {up:?}");
             let known = self.clusters.get_mut(name).unwrap_or_else(|| panic!("there is no {name}"));
-            if figures.is_empty() {
+            if metrics.is_empty() {
                 self.withdrawn += 1;
                 continue;
             }
             self.compared += 1;
             assert!(
-                known.history.contains_since(&figures, oldest),
-                "SOAK_SEED={}: {name} has {figures:#?}; expected one of {:#?}",
+                known.history.contains_since(&metrics, oldest),
+                "SOAK_SEED={}: {name} has {metrics:#?}; expected one of {:#?}",
                 self.options.seed,
                 known.history
             );
         }
     }
 
-    /// Checks that all figures are the current ones; returns the first difference.
+    /// Checks that all metrics are the current ones; returns the first difference.
     fn check_current(&self, text: &str) -> Result<(), String> {
         let scraped = scraped(text);
         for (name, known) in &self.clusters {
-            let (figures, up) = scraped.get(name.as_str()).ok_or_else(|| format!("{name} is not there"))?;
+            let (metrics, up) = scraped.get(name.as_str()).ok_or_else(|| format!("{name} is not there"))?;
             if *up != Some(1.0) {
                 return Err(format!("up of {name} is {up:?}"));
             }
-            if figures != known.history.now() {
-                return Err(format!("{name}: {}", difference(figures, known.history.now())));
+            if metrics != known.history.now() {
+                return Err(format!("{name}: {}", difference(metrics, known.history.now())));
             }
         }
         let expected = [
@@ -248,8 +248,8 @@ impl Runner {
     }
 }
 
-fn difference(seen: &Figures, expected: &Figures) -> String {
-    let of = |one: &Figures, other: &Figures| {
+fn difference(seen: &Metrics, expected: &Metrics) -> String {
+    let of = |one: &Metrics, other: &Metrics| {
         let news = one.iter().filter(|(name, value)| other.get(*name) != Some(*value));
         news.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
     };

@@ -50,7 +50,7 @@ impl Scrape {
     }
 
     /// Returns whether there are series of a cluster's jobs.
-    pub(crate) fn has_figures(&self, cluster: &str) -> bool {
+    pub(crate) fn has_metrics(&self, cluster: &str) -> bool {
         self.value("failures_since_last_success", cluster, "").is_some()
             || self.value("jobs", cluster, "state=\"Failed\"").is_some()
     }

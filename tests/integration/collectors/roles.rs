@@ -18,7 +18,7 @@ async fn missing_role_disables_collectors_and_nothing_else() {
     let scrape = exporter.polled_again(5.0).await;
     assert_eq!(asked(&simulator), [4, 2, 2], "a second refusal confirms the first");
     assert_eq!((scrape.up("prod"), scrape.up("other")), (Some(1.0), Some(1.0)));
-    assert!(scrape.has_figures("prod") && all_down(&scrape) && awaiting(&scrape, "prod").is_none());
+    assert!(scrape.has_metrics("prod") && all_down(&scrape) && awaiting(&scrape, "prod").is_none());
     assert!(scrape.of("mongodbatlas_backup_export_bucket_info").is_empty());
     let log = exporter.log();
     for what in ["the cluster's snapshots", "the project's events", "the project's export buckets"] {

@@ -23,12 +23,12 @@ async fn snapshot_awaits_export_until_a_job_exists() {
     let simulator = simulator(atlas_state([("prod", prod)])).await;
     let exporter = setup(&simulator).start().await;
     let scrape = snapshots_read(&exporter).await;
-    let figure = |scrape: &Scrape, name: &str| scrape.value(&format!("{name}_timestamp_seconds"), "prod", "");
+    let metric = |scrape: &Scrape, name: &str| scrape.value(&format!("{name}_timestamp_seconds"), "prod", "");
     assert_eq!(awaiting(&scrape, "prod"), Some(2.0));
-    assert_eq!(figure(&scrape, "newest_exported_snapshot"), Some(seconds(&newest)));
-    assert_eq!(figure(&scrape, "oldest_snapshot_awaiting_export"), Some(seconds(&older)));
-    assert_eq!(figure(&scrape, "newest_snapshot"), Some(seconds(&forgotten)));
-    assert_eq!(figure(&scrape, "last_success_created"), Some(seconds(&newest) + 60.0));
+    assert_eq!(metric(&scrape, "newest_exported_snapshot"), Some(seconds(&newest)));
+    assert_eq!(metric(&scrape, "oldest_snapshot_awaiting_export"), Some(seconds(&older)));
+    assert_eq!(metric(&scrape, "newest_snapshot"), Some(seconds(&forgotten)));
+    assert_eq!(metric(&scrape, "last_success_created"), Some(seconds(&newest) + 60.0));
 
     // A failed job does not export a snapshot; a queued one may.
     let failed = JobOutcome::Failed("E".to_owned(), "no".to_owned());
@@ -44,14 +44,14 @@ async fn snapshot_awaits_export_until_a_job_exists() {
     });
     // A newer snapshot than the older one has been exported.
     let scrape = exporter.until(|scrape| awaiting(scrape, "prod") == Some(0.0)).await;
-    assert_eq!(figure(&scrape, "newest_exported_snapshot"), Some(seconds(&forgotten)));
-    assert_eq!(figure(&scrape, "oldest_snapshot_awaiting_export"), None);
+    assert_eq!(metric(&scrape, "newest_exported_snapshot"), Some(seconds(&forgotten)));
+    assert_eq!(metric(&scrape, "oldest_snapshot_awaiting_export"), None);
     // Exported data stays in the bucket when Atlas deletes its snapshot.
     change(&simulator, "prod", |prod| prod.snapshots.retain(|snapshot| snapshot.id != forgotten.id));
     let scrape = exporter
-        .until(|scrape| figure(scrape, "newest_snapshot").is_some_and(|at| at < seconds(&forgotten)))
+        .until(|scrape| metric(scrape, "newest_snapshot").is_some_and(|at| at < seconds(&forgotten)))
         .await;
-    assert_eq!(figure(&scrape, "newest_exported_snapshot"), Some(seconds(&forgotten)));
+    assert_eq!(metric(&scrape, "newest_exported_snapshot"), Some(seconds(&forgotten)));
     assert_eq!(awaiting(&scrape, "prod"), Some(0.0));
 }
 
@@ -111,7 +111,7 @@ async fn unreadable_snapshots_are_withdrawn() {
     exporter.until(|scrape| up(scrape, "snapshots") == Some(0.0)).await;
     let scrape = exporter.until(|scrape| awaiting(scrape, "prod").is_none()).await;
     assert_eq!(scrape.value("newest_exported_snapshot_timestamp_seconds", "prod", ""), None);
-    assert!(scrape.has_figures("prod"));
+    assert!(scrape.has_metrics("prod"));
     simulator.state().faults.clear();
     let scrape = exporter.until(|scrape| awaiting(scrape, "prod").is_some()).await;
     assert_eq!((awaiting(&scrape, "prod"), up(&scrape, "snapshots")), (Some(1.0), Some(1.0)));
