@@ -189,7 +189,7 @@ fn own_tests(rule: &str) -> Vec<String> {
     RULE_TESTS.iter().flat_map(|name| single_tests(name)).filter(about).collect()
 }
 
-/// Whether a test of `rule` passes with the rules in `all`.
+/// Returns whether a test of `rule` passes with the rules in `all`.
 fn passes(rule: &str, test: &str, all: &str, folder: &Path) -> bool {
     let file = folder.join("test.yml");
     std::fs::write(&file, test).unwrap();
@@ -197,7 +197,7 @@ fn passes(rule: &str, test: &str, all: &str, folder: &Path) -> bool {
     promtool_test(&file).0
 }
 
-/// Maps items on two threads, each with a folder of its own.
+/// Maps items on two threads, each with its own folder.
 pub(crate) fn map_parallel<T: Sync, R: Send>(items: &[T], map: impl Fn(&T, &Path) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let work = || {

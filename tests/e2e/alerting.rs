@@ -114,7 +114,7 @@ fn alert(name: &str, more: &Value) -> Value {
     json!({"labels": labels})
 }
 
-/// Whether `quiet` is inhibited while `loud` fires.
+/// Returns whether `quiet` is inhibited while `loud` fires.
 async fn inhibits(loud: &Value, quiet: &Value) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;

@@ -57,7 +57,7 @@ fn named<'a>(list: &'a Value, name: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("{list:?} has no {name}"))
 }
 
-/// Whether a selector matches labels.
+/// Returns whether a selector matches labels.
 fn takes(selector: &Value, labels: &Value) -> bool {
     let selector = selector.as_object().unwrap();
     !selector.is_empty() && selector.iter().all(|(name, value)| labels[name] == *value)

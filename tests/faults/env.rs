@@ -124,7 +124,7 @@ impl Env {
                 .env("LD_PRELOAD", faketime())
                 .env("FAKETIME_TIMESTAMP_FILE", folder.path().join(CLOCK).display().to_string())
                 .env("FAKETIME_NO_CACHE", "1")
-                // The monotonic clock goes on when the wall clock is set.
+                // The monotonic clock continues when the wall clock is set.
                 .env("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
             _ => builder,
         };

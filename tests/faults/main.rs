@@ -79,12 +79,12 @@ fn assert_all_met(failed: &[String]) {
     assert!(failed.is_empty(), "{} cells failed:\n{}", failed.len(), failed.join("\n"));
 }
 
-/// Runs faults in one exporter, each in a project of its own.
+/// Runs faults in one exporter, each in its own project.
 async fn run_together(faults: Vec<Fault>) {
     assert_all_met(&runner::run(faults).await);
 }
 
-/// Runs each fault in an exporter of its own, as it affects all clusters.
+/// Runs each fault in its own exporter, as it affects all clusters.
 async fn run_separately(faults: Vec<Fault>) {
     let failed = join_all(faults.into_iter().map(|fault| runner::run(vec![fault]))).await;
     assert_all_met(&failed.concat());

@@ -104,7 +104,7 @@ pub(super) fn faults() -> Vec<Fault> {
         ),
         pages(
             "a second page that is gone",
-            "404: the cluster was deleted meanwhile",
+            "404: the cluster was deleted",
             Fails("not_found"),
             "Successful",
             || {

@@ -108,7 +108,7 @@ fn rule_groups_are_small_and_independent() {
     }
 }
 
-/// Whether a selector of alerts has a name or a label.
+/// Returns whether a selector of alerts has a name or a label.
 #[test]
 fn alerts_are_selected_by_label() {
     for rule in rules() {

@@ -35,7 +35,7 @@ async fn many_requests_share_few_connections() {
     let exporter = start(ExporterBuilder::new(&simulator), &server, &authority.pem()).await;
     assert!(is_up(&exporter.polled_again(10.0).await));
     let asked = requests(&simulator, "");
-    // Four polls may be in flight, and requests of discovery and collectors besides.
+    // Four polls may be in flight, and requests of discovery and collectors as well.
     let connections = server.accepted();
     assert!(asked >= 44 && connections <= 12, "{connections} connections for {asked} requests");
     exporter.polled_again(10.0).await;

@@ -31,7 +31,7 @@ impl Exposed {
         self.labels.get(metric).ok_or_else(|| format!("{metric} is not exposed"))
     }
 
-    /// Whether a metric can have the label and the value of a matcher.
+    /// Returns whether a metric can have the label and the value of a matcher.
     pub(crate) fn fits(&self, metric: &str, m: &Matcher) -> Result<(), String> {
         if !self.labels_of(metric)?.contains(&m.label) {
             return Err(format!("{metric} has no {}", m.label));

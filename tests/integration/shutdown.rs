@@ -163,7 +163,7 @@ async fn handshakes_do_not_prevent_exit() {
     assert_exits(exporter, "a reload that hangs").await;
 }
 
-/// Whether a process handles the signal `number`, by the mask in `/proc`.
+/// Returns whether a process handles the signal `number`, by the mask in `/proc`.
 fn handles(pid: u32, number: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
@@ -214,7 +214,7 @@ async fn signals_are_handled_while_the_configuration_is_read() {
                 write(&file, &toml).await;
                 logged("was read anew").await;
             };
-            tokio::time::timeout(Duration::from_secs(10), read).await.expect("it goes on");
+            tokio::time::timeout(Duration::from_secs(10), read).await.expect("the exporter continues");
             assert!(child.try_wait().unwrap().is_none());
             child.kill().await.unwrap();
         } else {

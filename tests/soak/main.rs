@@ -38,7 +38,7 @@ use scrapers::Scrapers;
 fn random_faults_leave_metrics_right_and_memory_flat() {
     let options = Options::from_env();
     println!("SOAK_SEED={} SOAK_CLUSTERS={}, {:?}", options.seed, options.clusters, options.length);
-    // The simulator has threads of its own, so that scrapes do not wait for it.
+    // The simulator has its own threads, so that scrapes do not wait for it.
     let threads = || tokio::runtime::Runtime::new().unwrap();
     let (atlas, here) = (threads(), threads());
     let (simulator, clusters) = atlas.block_on(runner::atlas(options));

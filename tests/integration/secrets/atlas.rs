@@ -55,7 +55,7 @@ pub(super) struct Atlas {
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Secrets that are repeated besides the credentials of the request; empty at first.
+    /// Secrets that are repeated in addition to the credentials of the request; empty at first.
     pub(super) echoed: Vec<String>,
     /// Values of all `Authorization` headers.
     pub(super) authorizations: Vec<String>,
