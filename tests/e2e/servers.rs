@@ -13,6 +13,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
+use crate::support::exporter::http;
+
 /// Maximum time until an expected state is reached.
 const STATE_TIMEOUT: Duration = Duration::from_secs(40);
 
@@ -93,7 +95,7 @@ impl Prometheus {
         std::fs::write(folder.join("prometheus.yml"), config).unwrap();
         let arguments = ["--config.file=prometheus.yml", "--storage.tsdb.path=prometheus"];
         let (url, child) = serve("prometheus", folder, &arguments);
-        Self { url, http: reqwest::Client::new(), _child: child }
+        Self { url, http: http(), _child: child }
     }
 
     /// Returns the response of an endpoint; `None` if there is none.
@@ -136,7 +138,7 @@ impl Alertmanager {
         let arguments =
             ["--config.file=alertmanager.yml", "--storage.path=alertmanager", "--cluster.listen-address="];
         let (url, child) = serve("prometheus-alertmanager", folder, &arguments);
-        Self { url, http: reqwest::Client::new(), _child: child }
+        Self { url, http: http(), _child: child }
     }
 
     /// Sends alerts as Prometheus does.

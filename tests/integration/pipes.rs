@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::support::atlas::{atlas_state, exports, requests, simulator};
 use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::http;
 use crate::support::scrape::Scrape;
 
 /// Maximum time until an expected state is reached.
@@ -52,7 +53,7 @@ impl Piped {
     /// Scrapes until `done`.
     async fn until(&mut self, done: impl Fn(&Scrape) -> bool) {
         let url = format!("http://{}/metrics", self.address);
-        let client = reqwest::Client::builder().no_proxy().timeout(STATE_TIMEOUT).build().unwrap();
+        let client = http();
         let scraped = async {
             loop {
                 assert!(self.child.try_wait().unwrap().is_none(), "it has ended");

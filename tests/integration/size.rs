@@ -7,7 +7,7 @@ use atlas_simulator::{Cluster, Job, JobOutcome, ORGANIZATION, Project, Snapshot,
 
 use crate::support::atlas::{atlas_state, simulator};
 use crate::support::builder::ExporterBuilder;
-use crate::support::exporter::Exporter;
+use crate::support::exporter::{Exporter, http};
 
 /// Clusters of each project.
 const OF_PROJECT: usize = 10;
@@ -88,7 +88,7 @@ async fn scraped(clusters: usize) -> Size {
 
 impl Size {
     async fn of(exporter: &Exporter) -> Self {
-        let http = reqwest::Client::builder().no_proxy().no_gzip().tls_certs_only([]).build().unwrap();
+        let http = http();
         let get = async |encoding: &str| {
             let request = http.get(format!("{}/metrics", exporter.url)).header("accept-encoding", encoding);
             request.send().await.unwrap().bytes().await.unwrap()

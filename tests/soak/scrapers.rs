@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::exporter::Exporter;
+use crate::support::exporter::{Exporter, http};
 
 /// Pauses between requests, as wrk would saturate a small machine; every other one is without gzip.
 const SCRIPT: &str = r#"
@@ -38,7 +38,7 @@ impl Scrapers {
         let mut wrk = Command::new("wrk");
         wrk.args(["-t1", "-c4", &seconds, "-s"]).arg(script).arg(format!("{}/metrics", exporter.url));
         let wrk = Server::start(wrk.stdout(std::fs::File::create(folder.path().join("wrk.txt")).unwrap()));
-        Self { folder, servers: servers.into(), wrk, http: reqwest::Client::new() }
+        Self { folder, servers: servers.into(), wrk, http: http() }
     }
 
     /// Asserts that no scrape failed.

@@ -39,7 +39,6 @@ pub(crate) struct Exporter {
 
 impl Exporter {
     pub(crate) async fn spawn(mut command: Command, folder: TempDir) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let stderr = child.stderr.take().unwrap().into_owned_fd().unwrap();
@@ -202,5 +201,6 @@ impl Exporter {
 /// Returns a client without gzip, as such responses are cached, and without the certificates of the
 /// system, which take long to load.
 pub(crate) fn http() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().no_gzip().tls_certs_only([]).build().unwrap()
 }
