@@ -43,7 +43,7 @@ fn resolve() {
 /// Returns the path of the static binary, built by a separate cargo: its variables in tests would
 /// change the build.
 pub(crate) async fn built() -> String {
-    if let Ok(binary) = std::env::var("SHIPPED") {
+    if let Ok(binary) = std::env::var("STATIC_EXPORTER") {
         return binary;
     }
     let built = Command::new(shipped("deploy/static")).output().await.unwrap();
@@ -58,7 +58,7 @@ fn put(root: &Path, path: &str, text: &str) {
 }
 
 #[tokio::test]
-#[ignore = "needs root, and builds what is shipped: musl-tools and its target of Rust; tests/run installs them"]
+#[ignore = "needs root, Debian's musl-tools and Rust's musl target; tests/run installs them"]
 async fn static_binary_runs_in_an_empty_root() {
     let binary = built().await;
     let size = std::fs::metadata(&binary).unwrap().len();

@@ -118,7 +118,7 @@ async fn attacked(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints a table, of the build that MEMORY_EXPORTER names"]
+#[ignore = "prints a table for the build of MEMORY_EXPORTER"]
 #[allow(clippy::print_stdout)]
 async fn table() {
     // Takes six minutes; the tests below assert the limits.
@@ -153,7 +153,7 @@ async fn table() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "builds what is shipped: musl-tools and its target of Rust; tests/run installs them"]
+#[ignore = "needs Debian's musl-tools and Rust's musl target; tests/run installs them"]
 async fn hostile_answers_stay_within_the_documented_memory() {
     let binary = built().await;
     let cgroup = Cgroup::new(MAX_MIB);
@@ -180,7 +180,7 @@ async fn hostile_answers_stay_within_the_documented_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "builds what is shipped: musl-tools and its target of Rust; tests/run installs them"]
+#[ignore = "needs Debian's musl-tools and Rust's musl target; tests/run installs them"]
 async fn hanging_atlas_stays_within_the_documented_memory() {
     let interval = Duration::from_secs(15);
     let cgroup = Cgroup::new(MAX_MIB_OF_MANY);

@@ -35,7 +35,7 @@ async fn check(simulator: &Simulator, columns: Option<u16>, environment: &[(&str
 }
 
 #[tokio::test]
-#[ignore = "needs a terminal, which Debian's bsdutils make"]
+#[ignore = "needs Debian's bsdutils for a terminal"]
 async fn check_is_colored_in_terminals_only() {
     let mut state = atlas_state([("well", Cluster::default()), ("closed", Cluster::default())]);
     state.faults =
