@@ -88,3 +88,27 @@ fn changelog_and_manifests_have_this_version() {
         assert!(read(&root().join(file)).contains(&text), "{file} does not contain {version}");
     }
 }
+
+/// Paths in code, such as `src/store.rs`, from the root or from the folder of the document.
+#[test]
+fn paths_in_code_exist() {
+    const FOLDERS: [&str; 9] =
+        ["src/", "crates/", "tests/", "fuzz/", "benches/", "deploy/", "docs/", "alerts/", "dashboards/"];
+    let (mut found, mut missing) = (0, Vec::new());
+    for document in documents() {
+        let text = read(&document);
+        for path in prose(&text).flat_map(|line| line.split('`').skip(1).step_by(2)) {
+            // `NAME` and patterns stand for many files.
+            let is_one = !path.contains([' ', '*', '{', '#']) && !path.contains("NAME");
+            if is_one && FOLDERS.iter().any(|folder| path.starts_with(folder)) {
+                found += 1;
+                let folders = [root(), document.parent().unwrap()];
+                if !folders.iter().any(|folder| folder.join(path).exists()) {
+                    missing.push(format!("{}: there is no {path}", document.display()));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(found > 60, "{found}");
+}
