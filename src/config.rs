@@ -7,8 +7,6 @@ mod ca_bundle;
 mod cluster_selector;
 mod environment;
 mod error;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzzing;
 mod layers;
 mod raw;
 mod secret;
@@ -64,7 +62,7 @@ impl Config {
     }
 
     /// Reads `text`, the content of the file, under the variables of `environment`.
-    fn parse(
+    pub(crate) fn parse(
         source: &Source,
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,

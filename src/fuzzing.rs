@@ -1,25 +1,25 @@
-//! Entry points of the fuzzers: one function for each target of `fuzz/`.
-//!
-//! Each takes any bytes and panics if what must hold of them does not. Tests replay what fuzzers
-//! found. Nothing of it is in what is shipped.
+//! Private functions that the invariants in `fuzz/` check.
 
-pub use atlas_client::fuzzing::{challenge, error_body, inflate, retry_after};
+use axum::http::HeaderValue;
 
-pub use crate::config::fuzzing::config;
-pub use crate::http::fuzzing::accept;
-pub use exporter_web::fuzzing::web;
-use exposed::{Known, is_exposed};
-pub use listing::listing;
+use crate::config::{Config, ConfigError, Source};
+use crate::http::negotiate;
+use crate::metrics::Format;
 
-/// What is read besides export jobs; one body is read as each kind of thing.
-pub fn details(bytes: &[u8]) {
-    let details = atlas_client::fuzzing::details(bytes);
-    if details.cluster.is_some() || !details.buckets.is_empty() || !details.name.is_empty() {
-        is_exposed(Known { details, ..Known::default() });
-    }
+pub fn parse_config(
+    source: &Source,
+    text: &str,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    Config::parse(source, text, environment)
 }
 
-mod exposed;
-mod listing;
-#[cfg(test)]
-mod tests;
+#[must_use]
+pub fn accepted_format(accept: &[HeaderValue]) -> Format {
+    negotiate::format(accept)
+}
+
+#[must_use]
+pub fn accepts_gzip(accept_encoding: &[HeaderValue]) -> bool {
+    negotiate::gzip(accept_encoding)
+}

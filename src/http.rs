@@ -3,7 +3,7 @@
 mod clusters_api;
 mod gzip;
 mod metrics;
-mod negotiate;
+pub(crate) mod negotiate;
 mod probes;
 mod query;
 mod state;
@@ -15,8 +15,6 @@ use axum::Router;
 use axum::http::{HeaderValue, header};
 use exporter_web::ServeOptions;
 
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use negotiate::fuzzing;
 use probes::HEALTHY;
 pub use state::AppState;
 use state::RequestLimiter;

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| atlas_backup_exporter::fuzzing::web(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| atlas_backup_exporter_fuzz::invariants::web(bytes));

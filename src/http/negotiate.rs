@@ -7,7 +7,7 @@ use crate::metrics::Format;
 
 /// The format of the highest quality in `Accept`, text where nothing decides: a scraper that names neither gets what every
 /// scraper reads, rather than 406.
-pub(super) fn format<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> Format {
+pub(crate) fn format<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> Format {
     let ranges: Vec<(MediaType<'_>, f64)> = accept
         .into_iter()
         .filter_map(|value| value.to_str().ok())
@@ -54,7 +54,7 @@ fn specificity(range: &MediaType<'_>, format: Format) -> Option<u8> {
 }
 
 /// Whether `Accept-Encoding` offers gzip, and does not like plain text better.
-pub(super) fn gzip<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> bool {
+pub(crate) fn gzip<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> bool {
     let (mut gzip, mut identity, mut any) = (None, None, None);
     for coding in
         accept.into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','))
@@ -74,9 +74,6 @@ pub(super) fn gzip<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> boo
     let gzip: f64 = gzip.or(any).unwrap_or(0.0);
     gzip > 0.0 && gzip <= 1.0 && identity.is_none_or(|identity| identity <= gzip)
 }
-
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzzing;
 
 #[cfg(test)]
 mod tests {

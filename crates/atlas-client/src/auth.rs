@@ -1,6 +1,6 @@
 //! Signing requests: a bearer token of a service account, or the digest of an API key.
 
-mod digest;
+pub(crate) mod digest;
 mod oauth;
 mod signing;
 
@@ -12,8 +12,6 @@ use crate::endpoint::RequestContext;
 use crate::error::Error;
 use crate::transport::Transport;
 use digest::DigestAuth;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use digest::fuzzing;
 use oauth::OAuthClient;
 
 #[derive(Debug)]

@@ -256,8 +256,5 @@ fn has_cause(error: &reqwest::Error, is: fn(&(dyn std::error::Error + 'static)) 
     false
 }
 
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzzing;
-
 #[cfg(test)]
 mod tests;

@@ -1,33 +1,89 @@
-//! What must hold of responses, whatever Atlas sends. For the fuzzers and for replays of what they
-//! found; each function panics if it does not hold.
+//! Private functions that the invariants in `fuzz/` check.
 
-#![allow(clippy::missing_panics_doc)]
+use std::time::{Duration, SystemTime};
 
+use digest_auth::WwwAuthenticateHeader;
+use reqwest::header::HeaderMap;
+use reqwest::{Request, StatusCode};
+use secrecy::SecretString;
+use tokio::time::Instant;
 use url::Url;
 
-pub use crate::auth::fuzzing::challenge;
-pub use crate::error::fuzzing::{error_body, is_tidy, retry_after};
-pub use crate::inflate::fuzzing::inflate;
-pub use crate::pagination::fuzzing::{Details, details};
-use crate::{endpoint, redact};
+use crate::auth::digest;
+use crate::endpoint::{self, Endpoint, RequestContext};
+use crate::pagination::{self, ListBuilder};
+use crate::rate_limit::{RateLimiter, interval_multiplier};
+use crate::types::{self, ListEntry};
+use crate::{Error, MAX_ENTRIES, PartialList, ProjectId, Quota, Schedule, error, inflate};
 
-/// The variables that name proxies.
-pub const PROXY_VARIABLES: [&[&str]; 3] = crate::proxy::NAMES;
-
-/// A text of others, as it goes to a log, is one line.
-#[track_caller]
-pub fn is_a_line(text: &str) {
-    assert!(!text.contains(redact::is_hidden), "{text:?}");
+pub fn api_url(base_url: &Url, segments: &[&str]) -> Result<Url, Error> {
+    endpoint::api_url(base_url, segments)
 }
 
-/// A cluster that is called `name` is requested under that name, and nowhere else.
-#[track_caller]
-pub fn leads_to(name: &str) {
-    let base: Url = "https://localhost/below/".parse().expect("a URL");
-    let url = endpoint::api_url(&base, &["clusters", name, "backup"]).expect("a base that can have a path");
-    let segments: Vec<_> = url.path_segments().into_iter().flatten().collect();
-    let ["below", "api", "atlas", "v2", "clusters", segment, "backup"] = segments[..] else {
-        panic!("{name:?} leads to {url}");
-    };
-    assert_eq!(percent_encoding::percent_decode_str(segment).decode_utf8().as_deref(), Ok(name));
+pub fn gunzip(body: &[u8], max: usize, piece: usize) -> Result<Vec<u8>, Error> {
+    inflate::gunzip(body, max, piece)
+}
+
+#[must_use]
+pub fn error_answer(status: StatusCode, body: &[u8]) -> Error {
+    Error::answer(status, &HeaderMap::new(), body)
+}
+
+#[must_use]
+pub fn requested_pause(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    error::requested_pause(headers, now)
+}
+
+/// Returns whether requests of a project may be sent at a time after a response, its quota, and
+/// the multiplier of intervals.
+pub fn rate_limit(
+    project: &ProjectId,
+    status: StatusCode,
+    headers: &HeaderMap,
+    received: Instant,
+) -> (impl Fn(Instant) -> Result<(), Error>, Option<Quota>, f64) {
+    let context = RequestContext { endpoint: Endpoint::Exports, owner: Some(project.as_str().to_owned()) };
+    let limiter = RateLimiter::default();
+    limiter.update_from_headers(&context, status, headers, received);
+    let quota = limiter.quota(project);
+    (move |now| limiter.try_acquire(&context, now), quota, interval_multiplier(quota))
+}
+
+#[must_use]
+pub fn digest_challenge(headers: &HeaderMap) -> Option<WwwAuthenticateHeader> {
+    digest::challenge(headers)
+}
+
+pub fn digest_sign(
+    challenge: &mut WwwAuthenticateHeader,
+    public_key: &str,
+    private_key: &SecretString,
+    request: &Request,
+) -> Result<Request, Error> {
+    digest::respond(challenge, public_key, private_key, request)
+}
+
+#[allow(private_bounds)]
+pub fn decode_list<T: ListEntry>(body: &[u8]) -> Result<PartialList<T>, Error> {
+    pagination::decode_list(body)
+}
+
+/// Decodes the only page of a listing.
+#[allow(private_bounds)]
+pub fn decode_page<T: ListEntry>(body: &[u8]) -> Result<PartialList<T>, Error> {
+    let mut builder = ListBuilder::default();
+    let total_count = builder.read_page(body, MAX_ENTRIES)?.total_count;
+    builder.finish(total_count)
+}
+
+pub fn decode_schedule(body: &[u8]) -> Result<Schedule, Error> {
+    types::decode(body)
+}
+
+pub fn decode_project_name(body: &[u8]) -> Result<String, Error> {
+    types::decode(body).map(|project: types::Project| project.name.0)
+}
+
+pub fn decode_token_life(body: &[u8]) -> Result<Duration, Error> {
+    types::decode_token(body).map(|token| token.life)
 }

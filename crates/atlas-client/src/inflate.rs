@@ -65,7 +65,7 @@ fn broken() -> Error {
 
 /// Decompresses `body` as if it came in pieces of `piece` bytes, to at most `max` bytes.
 #[cfg(any(test, feature = "fuzzing"))]
-fn gunzip(body: &[u8], max: usize, piece: usize) -> Result<Vec<u8>, Error> {
+pub(crate) fn gunzip(body: &[u8], max: usize, piece: usize) -> Result<Vec<u8>, Error> {
     let (mut inflate, mut text) = (Inflate::new(), Vec::new());
     for mut rest in body.chunks(piece.max(1)) {
         while !rest.is_empty() {
@@ -78,9 +78,6 @@ fn gunzip(body: &[u8], max: usize, piece: usize) -> Result<Vec<u8>, Error> {
     }
     inflate.finish().map(|()| text)
 }
-
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzzing;
 
 #[cfg(test)]
 mod tests {

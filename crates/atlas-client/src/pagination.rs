@@ -9,9 +9,8 @@ use crate::client::AtlasClient;
 use crate::endpoint::ApiRequest;
 use crate::error::Error;
 use crate::types::{ListEntry, MAX_PAGE_SIZE};
-use list::ListBuilder;
 pub use list::PartialList;
-pub(crate) use list::decode_list;
+pub(crate) use list::{ListBuilder, decode_list};
 use outcome::PageRead;
 pub(crate) use outcome::read_page;
 pub use outcome::{MAX_ENTRIES, PageOutcome};
@@ -77,9 +76,6 @@ pub(crate) async fn list<T: ListEntry + Send>(
     let total_count = read_pages(client, request, MAX_PAGE_SIZE, deadline, &mut read).await?;
     builder.finish(total_count)
 }
-
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzzing;
 
 #[cfg(test)]
 mod tests;

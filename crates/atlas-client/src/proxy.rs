@@ -17,10 +17,6 @@ const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 
 const NO: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// Names that an error about the environment may begin with.
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) const NAMES: [&[&str]; 3] = [&HTTPS, &HTTP, &NO];
-
 /// The address that messages suggest.
 const EXAMPLE: &str = "such as http://proxy.example.org:3128";
 

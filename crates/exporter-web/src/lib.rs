@@ -5,7 +5,7 @@ mod client_cert;
 mod config;
 mod error;
 mod files;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod guarded_body;

@@ -88,26 +88,37 @@ impl DigestAuth {
         request: &Request,
         private_key: &SecretString,
     ) -> Result<(Request, Option<String>), Error> {
-        let mut signed = copy(request)?;
         let mut challenge = self.challenge.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(challenge) = challenge.as_mut() else { return Ok((signed, None)) };
-        let url = request.url();
-        let uri = match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
-        };
-        let context = AuthContext::new(self.public_key.as_str(), private_key.expose_secret(), uri);
-        let answer = challenge
-            .respond(&context)
-            .map_err(|error| Error::invalid(&format!("a digest challenge that cannot be met: {error}")))?;
-        signed.headers_mut().insert(AUTHORIZATION, sensitive(&answer.to_header_string())?);
+        let Some(challenge) = challenge.as_mut() else { return Ok((copy(request)?, None)) };
+        let signed = respond(challenge, &self.public_key, private_key, request)?;
         Ok((signed, Some(challenge.nonce.clone())))
     }
 }
 
+/// Returns a copy of the request that is signed for a challenge.
+pub(crate) fn respond(
+    challenge: &mut WwwAuthenticateHeader,
+    public_key: &str,
+    private_key: &SecretString,
+    request: &Request,
+) -> Result<Request, Error> {
+    let url = request.url();
+    let uri = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    let context = AuthContext::new(public_key, private_key.expose_secret(), uri);
+    let answer = challenge
+        .respond(&context)
+        .map_err(|error| Error::invalid(&format!("a digest challenge that cannot be met: {error}")))?;
+    let mut signed = copy(request)?;
+    signed.headers_mut().insert(AUTHORIZATION, sensitive(&answer.to_header_string())?);
+    Ok(signed)
+}
+
 /// Returns the digest challenge of a response. Only visible ASCII is parsed: `digest_auth` slices
 /// by bytes what it counts in characters.
-fn challenge(headers: &HeaderMap) -> Option<WwwAuthenticateHeader> {
+pub(crate) fn challenge(headers: &HeaderMap) -> Option<WwwAuthenticateHeader> {
     headers
         .get_all(WWW_AUTHENTICATE)
         .iter()
@@ -116,9 +127,6 @@ fn challenge(headers: &HeaderMap) -> Option<WwwAuthenticateHeader> {
         .filter(|value| value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("digest ")))
         .find_map(|value| WwwAuthenticateHeader::parse(&value[7..]).ok())
 }
-
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzzing;
 
 #[cfg(test)]
 mod tests {

@@ -30,7 +30,7 @@ impl<T> PartialList<T> {
 }
 
 /// A list in progress.
-pub(super) struct ListBuilder<T> {
+pub(crate) struct ListBuilder<T> {
     entries: BTreeSet<T>,
     /// The ids of entries that are not wanted, which count as well.
     skipped: BTreeSet<CompactString>,
@@ -45,7 +45,7 @@ impl<T> Default for ListBuilder<T> {
 }
 
 impl<T: ListEntry> ListBuilder<T> {
-    pub(super) fn read_page(&mut self, body: &[u8], max_entries: usize) -> Result<PageRead, Error> {
+    pub(crate) fn read_page(&mut self, body: &[u8], max_entries: usize) -> Result<PageRead, Error> {
         let page = decode_page::<&RawValue, MAX_PAGE_SIZE>(body)?;
         read_page(page, MAX_PAGE_SIZE, max_entries, |page| self.add_page(page))
     }
@@ -77,7 +77,7 @@ impl<T: ListEntry> ListBuilder<T> {
     }
 
     /// Ends the list. A list of nothing that has a `total_count` is an error.
-    pub(super) fn finish(self, total_count: u64) -> Result<PartialList<T>, Error> {
+    pub(crate) fn finish(self, total_count: u64) -> Result<PartialList<T>, Error> {
         if self.entries.is_empty() && self.skipped.is_empty() && self.error.is_none() && total_count > 0 {
             return Err(Error::invalid(&format!("a listing of nothing that counts {total_count}")));
         }

@@ -29,7 +29,7 @@ pub struct PageOutcome {
 pub(crate) struct PageRead {
     pub(super) has_next: bool,
     pub(super) has_new: bool,
-    pub(super) total_count: u64,
+    pub(crate) total_count: u64,
     pub(super) kept_bytes: usize,
 }
 

@@ -1,0 +1,114 @@
+//! Invariants of a configuration.
+
+use atlas_backup_exporter::config::{Config, ENV_PREFIX, Source};
+use atlas_backup_exporter::fuzzing::parse_config;
+use atlas_client::Credentials;
+
+use super::text::{assert_path_segment, assert_single_line};
+
+const FILE: &str = "exporter.toml";
+
+/// A secret that the text does not contain.
+const PLANTED: &str = "d0a1ca1d-4c2b";
+
+/// Variables of the environment that hold a secret.
+const SECRETS: [&str; 2] = ["MONGODB_ATLAS_CLIENT_SECRET", "MONGODB_ATLAS_PRIVATE_API_KEY"];
+
+/// Names by which an error says where it is, besides [`SECRETS`].
+const PLACES: [&str; 13] = [
+    FILE,
+    ENV_PREFIX,
+    "--shard.index",
+    "MONGODB_ATLAS_CLIENT_ID",
+    "MONGODB_ATLAS_PUBLIC_API_KEY",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "NO_PROXY",
+    "no_proxy",
+];
+
+/// Checks a file. Its comments `#env NAME=VALUE` are variables of the environment, and
+/// `#shard INDEX` is the flag.
+pub fn config(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let source = Source {
+        file: FILE.into(),
+        shard_index: text.lines().find_map(|line| line.strip_prefix("#shard ")).map(str::to_owned),
+    };
+    let environment: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("#env ")?.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    check(&source, text, &environment, false);
+    if text.contains(PLANTED) {
+        return;
+    }
+    for planted in [
+        // A string without quotes, or without the closing one, is not TOML.
+        format!("[atlas.service_account]\nclient_secret = {PLANTED}{text}"),
+        format!("[atlas.service_account]\nclient_secret = \"{PLANTED}{text}"),
+        format!(
+            "[atlas.service_account]\nclient_id = \"mdb_sa_id_1\"\nclient_secret = \"{PLANTED}\"\n{text}"
+        ),
+        format!("[atlas.api_key]\npublic_key = \"abcdefgh\"\nprivate_key = \"{PLANTED}\"\n{text}"),
+        format!(
+            "[[projects]]\nid = \"32b6e34b3d91647abb20e7b8\"\napi_key.private_key = \"{PLANTED}\"\n{text}"
+        ),
+    ] {
+        check(&source, &planted, &environment, true);
+    }
+    for name in SECRETS {
+        let planted = (name.to_owned(), PLANTED.to_owned());
+        check(&source, text, &[environment.as_slice(), &[planted]].concat(), true);
+    }
+}
+
+fn check(source: &Source, text: &str, environment: &[(String, String)], is_planted: bool) {
+    let parse = || parse_config(source, text, environment.iter().cloned());
+    match parse() {
+        Ok(config) => {
+            assert!(!is_planted || !format!("{config:?}").contains(PLANTED));
+            assert_usable(&config);
+        }
+        Err(error) => {
+            assert_eq!(parse().err().as_ref(), Some(&error), "parsed twice");
+            let error = error.to_string();
+            assert_single_line(&error);
+            assert!(PLACES.iter().chain(&SECRETS).any(|place| error.contains(place)), "no place: {error}");
+            assert!(!is_planted || !error.contains(PLANTED), "a secret is in: {error}");
+        }
+    }
+}
+
+/// Checks the rules across keys that the exporter relies on.
+fn assert_usable(config: &Config) {
+    let url = &config.base_url;
+    let is_loopback = matches!(url.host_str(), Some(host) if is_loopback(host));
+    assert!(url.scheme() == "https" || url.scheme() == "http" && is_loopback);
+    assert!(url.path().ends_with('/') && url.query().is_none());
+    assert!(url.password().is_none() && url.username().is_empty());
+    let poll = &config.poll;
+    assert!((1..=1000).contains(&poll.concurrency) && poll.stale_after >= poll.interval * 2);
+    assert!(config.collectors.stale_after() > config.collectors.interval);
+    assert!(config.shard.index < config.shard.total);
+    assert!(!config.projects.is_empty() || !config.organizations.is_empty());
+    for (i, project) in config.projects.iter().enumerate() {
+        assert!(config.projects[..i].iter().all(|other| other.id != project.id));
+        project.clusters.names.iter().for_each(|name| assert_path_segment(name));
+    }
+    for credentials in config.credentials() {
+        let (Credentials::ServiceAccount { client_secret: secret, .. }
+        | Credentials::ApiKey { private_key: secret, .. }) = credentials;
+        assert!(secret.read().is_ok());
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
