@@ -1,6 +1,6 @@
 //! Private functions that the invariants in `fuzz/` check.
 
-use axum::http::HeaderValue;
+use hyper::header::HeaderValue;
 
 use crate::config::{Config, ConfigError, Source};
 use crate::http::negotiate;
