@@ -80,10 +80,10 @@ pub struct PollConfig {
     /// Polls begun at once; at least 1.
     #[serde(deserialize_with = "value::parsed")]
     pub concurrency: usize,
-    /// Whether jobs that ended long ago are read by every poll, or only by a full walk.
+    /// Whether jobs that ended long ago are read by every poll, or only by a full listing.
     #[serde(deserialize_with = "value::parsed")]
     pub incremental: bool,
-    /// From one full walk of a listing to its next.
+    /// From one full listing of a listing to its next.
     #[serde(deserialize_with = "value::parsed")]
     pub full_listing_interval: Duration,
 }

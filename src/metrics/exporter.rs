@@ -89,7 +89,7 @@ impl ExporterCollector {
             (
                 "mongodbatlas_backup_exporter_full_listings",
                 "Total number of full export job listings.",
-                self.metrics.full_walks(),
+                self.metrics.full_listings(),
             ),
             (
                 "mongodbatlas_backup_exporter_log_lines_dropped",

@@ -24,7 +24,7 @@ pub struct SelfMetrics {
     requests: Mutex<BTreeMap<(&'static str, String), u64>>,
     durations: BTreeMap<&'static str, Histogram>,
     pages: AtomicU64,
-    full_walks: AtomicU64,
+    full_listings: AtomicU64,
     dropped_log_lines: Arc<AtomicU64>,
     started: Timestamp,
     reload: Mutex<Reload>,
@@ -50,7 +50,7 @@ impl SelfMetrics {
             ),
             durations: endpoints.iter().map(|endpoint| (*endpoint, Histogram::new(BOUNDS))).collect(),
             pages: AtomicU64::default(),
-            full_walks: AtomicU64::default(),
+            full_listings: AtomicU64::default(),
             dropped_log_lines: Arc::default(),
             started,
             reload: Mutex::new(Reload { error: None, succeeded_at: started, failures: 0 }),
@@ -69,8 +69,8 @@ impl SelfMetrics {
     }
 
     /// Counts a listing of export jobs that was read to its end.
-    pub fn count_full_walk(&self) {
-        self.full_walks.fetch_add(1, Ordering::Relaxed);
+    pub fn count_full_listing(&self) {
+        self.full_listings.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes in that something of the configuration was read anew at `now`, whether it was refused, and why what is in force is not what
@@ -98,8 +98,8 @@ impl SelfMetrics {
 
     /// Listings of export jobs that were read to their end.
     #[must_use]
-    pub fn full_walks(&self) -> u64 {
-        self.full_walks.load(Ordering::Relaxed)
+    pub fn full_listings(&self) -> u64 {
+        self.full_listings.load(Ordering::Relaxed)
     }
 
     /// Lines of the log that were dropped.

@@ -54,7 +54,7 @@ impl JobListing {
             accumulator.add_page(page)
         };
         atlas.export_jobs(target, MAX_PAGE_SIZE, deadline, on_page).await?;
-        metrics.count_full_walk();
+        metrics.count_full_listing();
         let (report, checkpoint) =
             if poll.incremental { accumulator.into_checkpoint() } else { (accumulator.finish(), None) };
         self.0 = checkpoint

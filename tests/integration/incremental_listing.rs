@@ -126,7 +126,7 @@ async fn full_listings_follow_their_interval() {
     let unseen = |scrape: &Scrape| own(scrape, "full_listings_total") >= 3.0;
     let scrape = exporter.until(unseen).await;
     let polls = scrape.value("polls_total", "prod", "").unwrap();
-    assert!(polls >= 6.0, "{polls} polls: a full walk is one in several");
+    assert!(polls >= 6.0, "{polls} polls: a full listing is one in several");
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn snapshots_that_are_read_after_the_first_poll_are_matched_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn polls_of_the_newest_jobs_do_not_forget_what_a_full_walk_told() {
+async fn incremental_polls_keep_what_a_full_listing_found() {
     let store = store(&["prod"]);
     let exported =
         ExportJob { snapshot_id: Some(snapshot(20).0.into()), ..job("a", 21, JobState::Successful) };

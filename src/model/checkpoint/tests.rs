@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::NewestExport;
 
-/// Jobs a page of a full walk.
+/// Jobs a page of a full listing.
 const PAGE: usize = 500;
 
 /// A job of the tests' Atlas.
@@ -133,7 +133,7 @@ impl World {
         (page, listing.len() as u64, listing.len() > size * (number + 1))
     }
 
-    /// What a full walk says while nothing happens.
+    /// What a full listing says while nothing happens.
     fn truth(&self) -> JobSummary {
         let mut accumulator = JobAccumulator::default();
         for job in self.listing() {
@@ -247,7 +247,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    fn whatever_happens_a_reading_says_what_a_full_walk_says(
+    fn incremental_listing_equals_a_full_listing(
         jobs in 60..700u32,
         order in orders(),
         gaps in proptest::collection::vec((any::<prop::sample::Index>(), 0..2u8), 0..2),
@@ -287,7 +287,7 @@ proptest! {
     }
 }
 
-/// What reading a world of so many jobs twice takes: pages of the second time, and full walks in all.
+/// What reading a world of so many jobs twice takes: pages of the second time, and full listings in all.
 fn second_reading(world: &mut World, between: &[Event]) -> (usize, usize) {
     let mut reader = Reader::default();
     reader.read(world, &[]);
@@ -362,7 +362,7 @@ fn what_does_not_fit_makes_the_walk_full() {
 }
 
 #[test]
-fn a_count_that_is_not_right_leaves_no_tail() {
+fn wrong_count_leaves_no_checkpoint() {
     let world = World::of(300, Order::NewestFirst);
     for (total_count, settled) in [(300, true), (301, false), (299, false), (0, false)] {
         let mut accumulator = JobAccumulator::default();
@@ -375,7 +375,7 @@ fn a_count_that_is_not_right_leaves_no_tail() {
 }
 
 #[test]
-fn a_full_walk_during_which_the_count_changes_leaves_no_tail() {
+fn changing_count_leaves_no_checkpoint() {
     let mut world = World::of(800, Order::NewestFirst);
     let mut reader = Reader::default();
     // It vanishes from the first page, behind the border, and hides the first job of the second.
