@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_watched_whatever_they_are_and_patterns_take_what_can_be_exported() {
+    fn names_select_any_cluster_and_patterns_exportable_ones() {
         let there = listed(&[
             ("prod", None),
             ("test-a", None),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_nowhere_is_a_complaint() {
+    fn unmatched_names_and_patterns_are_warnings() {
         let there = listed(&[("prod-eu", None), ("free-a", Some(Unexportable::SharedTier))]);
         let selection = ClusterSelector::parse(["prod-ue", "free-a", "free-*", "none-*"]).unwrap();
         let found = selection_warnings(&selection, &there, &select_clusters(&selection, Some(&there)), None);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_is_told_from_another_name() {
+    fn similar_names_are_suggested() {
         let there = listed(&[("prod-eu", None), ("prod-us", None), ("reporting", None)]);
         for (name, expected) in [
             ("prod-ue", Some("prod-eu")),

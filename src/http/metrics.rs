@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn plain_and_compressed_tell_the_same() {
+    async fn plain_and_compressed_bodies_are_equal() {
         let (state, cache) = (app_state(), MetricsCache::default());
         publish(&state);
         for accept in ["text/plain", "application/openmetrics-text; version=1.0.0"] {

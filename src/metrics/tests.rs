@@ -184,7 +184,7 @@ fn no() -> PollError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_discovery_that_fails_says_so_and_keeps_what_is_known() {
+async fn failed_discovery_is_exposed_and_keeps_known_state() {
     let store = store(&["prod", "sharded"]);
     let id = target("").project_id;
     let success = |store: &Store| samples(&text(store), "discovery_success");
@@ -226,7 +226,7 @@ async fn a_discovery_that_fails_says_so_and_keeps_what_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_forgotten_is_gone_and_what_stays_keeps_its_counters() {
+async fn removed_clusters_are_gone_and_others_keep_their_counters() {
     let store = store(&["prod", "old"]);
     discovered(&store);
     good(&store, "prod", []);
@@ -446,7 +446,7 @@ async fn names_are_escaped() {
 }
 
 #[tokio::test]
-async fn both_formats_tell_the_same_and_are_whole() {
+async fn both_formats_have_the_same_samples() {
     let store = store(&["prod"]);
     good(
         &store,

@@ -38,7 +38,7 @@ fn bundles_are_the_same_if_their_certificates_are() {
 }
 
 #[test]
-fn what_is_no_bundle_is_refused_with_what_would_be_right() {
+fn invalid_bundle_is_refused_with_a_hint() {
     let (certificate, key) = made();
     let key = key.serialize_pem();
     let request = certificate.pem().replace("CERTIFICATE", "X509 CRL");

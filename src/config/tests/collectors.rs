@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn details_are_read_unless_they_are_switched_off() {
+fn collectors_are_on_unless_disabled() {
     let detail = |toml: &str, environment: &[(&str, &str)]| {
         load(&format!("{GOOD}\n{toml}"), environment).unwrap().collectors
     };
@@ -52,7 +52,7 @@ fn a_secret_ends_at_a_time_or_on_a_day() {
 }
 
 #[test]
-fn of_two_accounts_that_look_alike_the_first_to_end_is_told() {
+fn first_expiry_of_accounts_with_equal_short_ids_is_exposed() {
     let account = |id: &str, day: &str| {
         format!(
             "[projects.service_account]\nclient_id = \"{id}\"\nclient_secret = \"hush\"\nexpires_at = \"{day}\"\n"

@@ -83,7 +83,7 @@ fn renamed_key_is_refused_with_its_new_name() {
 }
 
 #[test]
-fn values_that_do_not_fit_are_shown_with_what_was_expected() {
+fn invalid_values_are_shown_with_the_expected_ones() {
     let duration =
         "expected a duration of at least 100ms with its unit, such as \"30s\", \"1m 30s\" or \"1d\"";
     let list = "expected a list of names or patterns";
@@ -213,7 +213,7 @@ fn keys_that_contradict_each_other_are_named() {
 }
 
 #[test]
-fn credentials_are_of_one_kind_and_whole() {
+fn credentials_are_complete_and_of_one_kind() {
     let key = "[atlas.api_key]\npublic_key = \"a\"\nprivate_key = \"hush\"";
     let file = |name: &str| replaced("client_secret = \"hush\"", &format!("client_secret_file = \"{name}\""));
     let own = key.replace("atlas", "projects");

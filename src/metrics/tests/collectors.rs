@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn details_are_withdrawn_when_they_were_not_read_for_long() {
+async fn stale_readings_are_withdrawn() {
     const FIGURES: [&str; 6] = [
         "newest_exported_snapshot_timestamp_seconds",
         "snapshots_awaiting_export",
@@ -80,9 +80,13 @@ async fn snapshots_that_are_read_after_the_first_poll_are_matched_with_it() {
         || ExportJob { snapshot_id: Some(snapshot(20).0.into()), ..job("a", 21, JobState::Successful) };
     good(&store, "prod", [exported()]);
     discovered(&store);
-    assert_eq!(unread_details(&store), [3, 2], "no snapshots are expected without auto export");
+    assert_eq!(
+        unread_collectors_of_clusters(&store),
+        [3, 2],
+        "no snapshots are expected without auto export"
+    );
     detailed(&store);
-    assert_eq!(unread_details(&store), [1, 1], "events failed");
+    assert_eq!(unread_collectors_of_clusters(&store), [1, 1], "events failed");
     assert_eq!(awaiting(&store), ["{prod\"} 1"]);
     // From then on a poll comes after the snapshots that it is matched with.
     detailed(&store);
@@ -91,7 +95,7 @@ async fn snapshots_that_are_read_after_the_first_poll_are_matched_with_it() {
     store.set_collectors(STALE_AFTER, &CollectorKind::ALL);
     store.remove_snapshots(&target("prod"));
     good(&store, "prod", [exported()]);
-    assert!(unread_details(&store).is_empty() && awaiting(&store).is_empty());
+    assert!(unread_collectors_of_clusters(&store).is_empty() && awaiting(&store).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,7 +256,7 @@ async fn a_reading_after_the_poll_awaits_the_next_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_exported_stays_so_under_another_policy() {
+async fn exported_snapshots_stay_exported_under_another_policy() {
     let store = store(&["prod"]);
     discovered(&store);
     detailed(&store);
@@ -298,7 +302,7 @@ async fn an_older_event_does_not_hide_a_newer_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_cluster_that_cannot_be_read_is_told() {
+async fn one_unreadable_cluster_fails_the_collector() {
     for bad in ["prod", "sharded"] {
         let store = store(&["prod", "sharded"]);
         discovered(&store);
@@ -326,10 +330,10 @@ async fn snapshots_are_forgotten_when_the_schedule_is_read_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_off_or_not_exported_is_not_waited_for() {
+async fn disabled_collectors_are_not_unread() {
     let store = store(&["prod"]);
     store.set_collectors(STALE_AFTER, &CollectorKind::ALL);
-    assert!(unread_details(&store).is_empty());
+    assert!(unread_collectors_of_clusters(&store).is_empty());
     assert_eq!(store.view(Instant::now()).unread(), 0);
 }
 
@@ -365,13 +369,13 @@ async fn failures_are_looked_for_among_the_clusters_of_the_project() {
 }
 
 /// The number of unread collectors of each cluster that has any.
-fn unread_details(store: &Store) -> Vec<u64> {
+fn unread_collectors_of_clusters(store: &Store) -> Vec<u64> {
     let counts = samples(&text(store), "collectors_unread");
     counts.iter().map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cluster_is_read_when_each_detail_was_read_or_refused() {
+async fn cluster_is_read_once_every_collector_was_read_or_refused() {
     let store = store(&["prod"]);
     store.set_collectors(Duration::from_mins(30), &[]);
     let (id, now) = (target("").project_id, Instant::now());

@@ -273,7 +273,7 @@ proptest! {
     }
 
     #[test]
-    fn the_report_of_a_head_over_a_tail_is_that_of_the_whole(jobs in 101..400u32, order in orders(), events in events(true)) {
+    fn merged_summary_equals_that_of_all_jobs(jobs in 101..400u32, order in orders(), events in events(true)) {
         let mut world = World::of(jobs, order);
         for event in &events {
             world.happen(event);
@@ -311,7 +311,7 @@ fn a_long_listing_is_read_on_its_first_page_while_it_is_newest_first() {
 }
 
 #[test]
-fn new_jobs_make_the_head_longer() {
+fn new_jobs_are_read_before_the_checkpoint() {
     let after = |jobs| second_reading(&mut World::of(3000, Order::NewestFirst), &[Event::Appear(jobs, true)]);
     assert_eq!(after(49), (1, 1));
     assert_eq!(after(50), (2, 1));
@@ -332,7 +332,7 @@ fn an_old_job_that_still_runs_or_has_no_id_is_read_each_time() {
 }
 
 #[test]
-fn what_does_not_fit_makes_the_walk_full() {
+fn invalid_checkpoint_causes_a_full_listing() {
     let newest_first = || World::of(3000, Order::NewestFirst);
     for event in [
         Event::AppearLate,
@@ -385,7 +385,7 @@ fn changing_count_leaves_no_checkpoint() {
 }
 
 #[test]
-fn of_the_failures_of_a_tail_the_newest_is_told_while_it_is_not_made_good() {
+fn checkpoint_keeps_the_newest_unresolved_failure() {
     let mut world = World::of(300, Order::NewestFirst);
     for job in &mut world.jobs {
         job.state = JobState::Failed;
@@ -408,7 +408,7 @@ fn of_the_failures_of_a_tail_the_newest_is_told_while_it_is_not_made_good() {
 }
 
 #[test]
-fn a_tail_holds_no_snapshots_but_tells_the_newest() {
+fn checkpoint_keeps_only_the_newest_snapshot() {
     let mut world = World::of(300, Order::NewestFirst);
     for job in &mut world.jobs {
         job.state = JobState::Successful;
