@@ -18,14 +18,14 @@ const ROUNDS: usize = 3;
 fn main() {
     let page = page().into_bytes();
     let pages = vec![page.clone(); COLD / page.len()];
-    let (mut folds, mut reports, mut scans) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut accumulated, mut summaries, mut scans) = (Vec::new(), Vec::new(), Vec::new());
     // The first round finds memory that the allocator never had in hands; it does not count.
     for round in 0..=ROUNDS {
         // In turn, so that whatever else the machine does falls on all alike.
         for (number, page) in pages.iter().enumerate() {
             let (times, time) = match number % 3 {
-                0 => (&mut folds, time(|| summarized(page))),
-                1 => (&mut reports, time(|| summarized(page).finish())),
+                0 => (&mut accumulated, time(|| summarized(page))),
+                1 => (&mut summaries, time(|| summarized(page).finish())),
                 _ => (&mut scans, time(|| memchr::memchr_iter(b'"', black_box(page)).count())),
             };
             if round > 0 {
@@ -37,7 +37,7 @@ fn main() {
     println!("a page of {JOBS} jobs, {} bytes, each copy cold; medians\n", page.len());
     println!("| | µs | scans |\n|---|---|---|");
     for (what, time) in
-        [("decode and accumulate", median(folds)), ("and report", median(reports)), ("scan", scan)]
+        [("decode and accumulate", median(accumulated)), ("and summary", median(summaries)), ("scan", scan)]
     {
         let ratio = time.as_secs_f64() / scan.as_secs_f64();
         println!("| {what} | {:.1} | {ratio:.1} |", time.as_secs_f64() * 1e6);

@@ -185,13 +185,13 @@ impl Fleet {
         for day in 0..JOBS {
             accumulator.add(job(index, day, self.start, seconds));
         }
-        let report = accumulator.finish();
+        let summary = accumulator.finish();
         let finished_at = self.start
             + SignedDuration::from_secs(seconds)
             + SignedDuration::from_nanos(fastrand::i64(0..1_000_000_000));
         let poll = GoodPoll {
-            last_progress: report.active.first().map(|_| finished_at),
-            report,
+            last_progress: summary.active.first().map(|_| finished_at),
+            summary,
             finished_at,
             finished: Instant::now(),
         };

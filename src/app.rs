@@ -27,8 +27,8 @@ const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked whether everything was asked once.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Maximum wait for a further detail to be read once everything else was requested.
-const DETAILS_WAIT: Duration = Duration::from_secs(10);
+/// Maximum wait for a further collector to be read once everything else was requested.
+const COLLECTORS_WAIT: Duration = Duration::from_secs(10);
 
 /// Why the exporter ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +160,7 @@ pub async fn once(
             if unasked < fewest_unasked {
                 (fewest_unasked, progressed_at) = (unasked, Instant::now());
             }
-            if unasked == 0 || progressed_at.elapsed() > DETAILS_WAIT {
+            if unasked == 0 || progressed_at.elapsed() > COLLECTORS_WAIT {
                 break;
             }
         }

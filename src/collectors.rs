@@ -7,7 +7,7 @@
 
 mod buckets;
 mod events;
-mod role_missing;
+mod refusals;
 mod runner;
 mod snapshots;
 

@@ -81,9 +81,9 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
     }
     let projects = targets::select_projects(config, |id| listed.get(id));
     let asked = stream::iter(&projects)
-        .map(|(id, plan)| async {
-            match clients.of(&plan.credentials) {
-                Some(atlas) => project(&atlas, id, plan, &config.collectors, timeouts).await,
+        .map(|(id, project)| async {
+            match clients.of(&project.credentials) {
+                Some(atlas) => project_rows(&atlas, id, project, &config.collectors, timeouts).await,
                 None => Vec::new(),
             }
         })
@@ -106,8 +106,8 @@ fn unmatched(
     rows: &[Row],
 ) -> impl Iterator<Item = Row> {
     let is_of = |row: &&Row| {
-        let plan = row.project_id.as_ref().and_then(|id| projects.get(id));
-        plan.is_some_and(|plan| plan.organization.as_ref() == Some(&organization.id))
+        let project = row.project_id.as_ref().and_then(|id| projects.get(id));
+        project.is_some_and(|project| project.organization.as_ref() == Some(&organization.id))
     };
     let rows: Vec<_> = rows.iter().filter(is_of).collect();
     let unread = rows.iter().any(|row| row.cluster_name.is_none() && row.status == CheckStatus::Failed);
@@ -122,15 +122,15 @@ fn unmatched(
 }
 
 /// The rows of a project: its own if it cannot be read, those of its clusters otherwise.
-async fn project(
+async fn project_rows(
     atlas: &AtlasClient,
     id: &ProjectId,
-    plan: &ProjectTarget,
+    project: &ProjectTarget,
     collector_config: &CollectorConfig,
     timeouts: Timeouts,
 ) -> Vec<Row> {
     let failed =
-        |row: Row, error: &Error| row.fail(error, &hint(error, Resource::Project, &plan.credentials));
+        |row: Row, error: &Error| row.fail(error, &hint(error, Resource::Project, &project.credentials));
     let name = match atlas.project_name(id, timeouts.deadline()).await {
         Ok(name) => name,
         Err(error) => return vec![failed(Row::of_project(id, None), &error)],
@@ -143,13 +143,14 @@ async fn project(
         rows.push(failed(project_row(), error));
     }
     let listed = answer.ok().map(|listing| listing.entries);
-    let selected = targets::select_clusters(&plan.selection, listed.as_deref());
+    let selected = targets::select_clusters(&project.selection, listed.as_deref());
     let asked = stream::iter(&selected.watched)
         .map(|(cluster, known)| {
             let target = Target { project_id: id.clone(), cluster_name: (*cluster).to_owned() };
             let (row, listed) = (row(cluster), listed.as_deref());
             async move {
-                let (row, schedule) = cluster_row(atlas, &target, *known, listed, plan, row, timeouts).await;
+                let (row, schedule) =
+                    cluster_row(atlas, &target, *known, listed, project, row, timeouts).await;
                 (row, schedule.map(|schedule| (target, schedule)))
             }
         })
@@ -164,7 +165,7 @@ async fn project(
     }));
     if let Some(listed) = &listed {
         for warning in
-            targets::selection_warnings(&plan.selection, listed, &selected, plan.organization.as_ref())
+            targets::selection_warnings(&project.selection, listed, &selected, project.organization.as_ref())
         {
             if let SelectionWarning::Pattern { pattern, .. } = warning {
                 let hint = format!("no cluster of the project matches; it has {}", names_of(listed));
@@ -181,7 +182,7 @@ async fn project(
     });
     let mut collectors =
         collectors::ProjectCollectors { atlas, id, config: collector_config, exporting, buckets: None };
-    rows.extend(collectors.row(project_row(), plan, timeouts).await);
+    rows.extend(collectors.row(project_row(), project, timeouts).await);
     collectors.judge_buckets(&mut rows, &schedules, timeouts).await;
     rows.sort_by(|one, other| one.cluster_name.cmp(&other.cluster_name));
     rows
@@ -193,7 +194,7 @@ async fn cluster_row(
     target: &Target,
     known: Option<&ListedCluster>,
     listed: Option<&[ListedCluster]>,
-    plan: &ProjectTarget,
+    project: &ProjectTarget,
     row: Row,
     timeouts: Timeouts,
 ) -> (Row, Option<Schedule>) {
@@ -209,7 +210,7 @@ async fn cluster_row(
             (_, Some(listed)) if error.row().is_some_and(|row| row.cause == Cause::NoSuchCluster) => {
                 no_such_cluster(&target.cluster_name, listed)
             }
-            _ => hint(&error, Resource::Project, &plan.credentials),
+            _ => hint(&error, Resource::Project, &project.credentials),
         };
         return (row.fail(&error, &hint), None);
     }
@@ -218,12 +219,12 @@ async fn cluster_row(
     }
     match atlas.schedule(target, timeouts.deadline()).await {
         Err(error) => {
-            let hint = hint(&error, Resource::Project, &plan.credentials);
+            let hint = hint(&error, Resource::Project, &project.credentials);
             (row.fail(&error, &hint), None)
         }
         Ok(schedule) => {
             let paused = known.and_then(|known| known.paused) == Some(true);
-            (judge(row, plan.expected, &schedule, paused), Some(schedule).filter(Schedule::exports_itself))
+            (judge(row, project.expected, &schedule, paused), Some(schedule).filter(Schedule::exports_itself))
         }
     }
 }

@@ -66,7 +66,7 @@ pub struct Problem<'a> {
     pub error: Option<&'a str>,
 }
 
-/// One cluster. Names are those of its metrics, `..._at` instead of `..._timestamp_seconds`.
+/// One cluster. Most names are those of its metrics, with `..._at` instead of `..._timestamp_seconds`.
 #[derive(Debug, Serialize)]
 pub struct Cluster<'a> {
     pub project_id: &'a str,
@@ -246,22 +246,22 @@ fn later(now: Timestamp, next: Instant, at: Instant) -> Option<At> {
 }
 
 impl<'a> Cluster<'a> {
-    /// `at` is `now` on the clock that nobody sets.
+    /// `at` is `now` on the monotonic clock.
     fn of(cluster: &'a ClusterView, at: Instant, poll_interval: Duration, now: Timestamp) -> Self {
         let state = &cluster.state;
-        let report = cluster.current().map(|good| &good.report);
+        let summary = cluster.current().map(|good| &good.summary);
         let schedule = state.schedule.as_ref();
         let recovery = cluster.recovery;
         let awaiting = recovery.and_then(|recovery| recovery.awaiting);
-        let unresolved = report.and_then(|report| report.unresolved().next());
+        let unresolved = summary.and_then(|summary| summary.unresolved().next());
         Self {
             project_id: cluster.target.project_id.as_str(),
             project: &cluster.project,
             cluster_name: &cluster.target.cluster_name,
             status: ClusterStatus::of(cluster, poll_interval, now),
             paused: state.paused,
-            jobs: report.map(|report| Jobs(&report.jobs)),
-            newest_job: report.and_then(|report| report.latest.as_ref()).map(|latest| NewestJob {
+            jobs: summary.map(|summary| Jobs(&summary.jobs)),
+            newest_job: summary.and_then(|summary| summary.latest.as_ref()).map(|latest| NewestJob {
                 state: latest.state,
                 created_at: At(latest.key.created_at),
                 exported_collections: latest.counts.exported,
@@ -269,16 +269,16 @@ impl<'a> Cluster<'a> {
                 progress_ratio: latest.counts.ratio(),
             }),
             last_progress_at: cluster.current().and_then(|good| good.last_progress).map(At),
-            last_success_finished_at: report
-                .and_then(|report| report.last_finished(JobState::Successful))
+            last_success_finished_at: summary
+                .and_then(|summary| summary.last_finished(JobState::Successful))
                 .map(At),
-            last_success_created_at: report.and_then(|report| report.last_success_created).map(At),
-            last_success_duration_seconds: report.and_then(|report| report.last_success_seconds),
+            last_success_created_at: summary.and_then(|summary| summary.last_success_created).map(At),
+            last_success_duration_seconds: summary.and_then(|summary| summary.last_success_seconds),
             expected_interval_seconds: cluster.expected_interval().map(|interval| interval.as_secs_f64()),
             auto_export_enabled: schedule.and_then(|schedule| schedule.auto_export),
-            failures_since_last_success: report.map(|report| report.failures_since_success),
-            oldest_unresolved_failure_created_at: report
-                .and_then(|report| report.oldest_failure_created)
+            failures_since_last_success: summary.map(|summary| summary.failures_since_success),
+            oldest_unresolved_failure_created_at: summary
+                .and_then(|summary| summary.oldest_failure_created)
                 .map(At),
             latest_failure: unresolved.map(|job| Failure {
                 error_code: job.reason.error_code.as_deref(),

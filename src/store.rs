@@ -1,7 +1,7 @@
 //! The latest state of every cluster, and of the discovery of every project: the only thing that polls and scrapes share.
 //!
 //! Discovery and polls write what they found, readers take a [`StoreView`], in which the two rules of truth are applied already: a
-//! cluster is not shown before its project's name was asked for, and a report that is too old is withdrawn.
+//! cluster is not shown before its project's name was asked for, and a summary that is too old is withdrawn.
 
 mod collected;
 mod readings;
@@ -26,13 +26,13 @@ pub use view::{ClusterView, CollectorView, OrganizationView, ProjectView, StoreV
 pub struct Store(Mutex<State>);
 
 impl Store {
-    /// A store of nothing yet. Reports older than `stale_after` are withdrawn.
+    /// A store of nothing yet. Summaries older than `stale_after` are withdrawn.
     #[must_use]
     pub fn new(stale_after: Duration) -> Self {
         Self(Mutex::new(State { stale_after, collectors_stale_after: stale_after, ..State::default() }))
     }
 
-    /// Sets the age at which reports are withdrawn.
+    /// Sets the age at which summaries are withdrawn.
     pub fn set_stale_after(&self, stale_after: Duration) {
         self.state().stale_after = stale_after;
     }
@@ -131,10 +131,10 @@ impl Store {
         }
     }
 
-    /// Sets what is left of a project's budget.
-    pub fn record_quota(&self, id: &ProjectId, budget: Option<Quota>) {
+    /// Sets what is left of a project's quota.
+    pub fn record_quota(&self, id: &ProjectId, quota: Option<Quota>) {
         if let Some(project) = self.state().projects.get_mut(id) {
-            project.budget = budget;
+            project.quota = quota;
         }
     }
 
@@ -166,7 +166,7 @@ impl Store {
         let error = match outcome {
             Ok(mut good) => {
                 let off = cluster.schedule.as_ref().is_some_and(|schedule| !schedule.exports_itself());
-                cluster.readings.record(&mut good.report, snapshots_on && !off);
+                cluster.readings.record(&mut good.summary, snapshots_on && !off);
                 cluster.good = Some(Arc::new(good));
                 None
             }

@@ -56,7 +56,7 @@ fn render(times: usize) {
 fn store(at: Timestamp) -> Store {
     let mut accumulator = JobAccumulator::default();
     accumulator.add_page(decode_jobs(page().as_bytes()).unwrap());
-    let report = accumulator.finish();
+    let summary = accumulator.finish();
     let store = Store::new(STALE_AFTER);
     let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();
     store.add_project(&project_id);
@@ -65,7 +65,7 @@ fn store(at: Timestamp) -> Store {
         let target = Target { project_id: project_id.clone(), cluster_name: format!("cluster-{number}") };
         store.add_cluster(&target, ExportExpectation::default());
         let good = GoodPoll {
-            report: report.clone(),
+            summary: summary.clone(),
             last_progress: Some(at),
             finished_at: at,
             finished: Instant::now(),

@@ -58,7 +58,7 @@ pub(crate) struct Events {
     /// The failures of the last reading, and how often their clusters were looked for. What the
     /// next one sees again is no news.
     looks: BTreeMap<Key, u8>,
-    /// Clusters that are still to be asked about: a search that breaks off is gone on with.
+    /// Clusters whose events are still to be read: an interrupted search continues.
     open: Vec<Group>,
     /// Whose failure was found so far, in this search.
     owners: BTreeMap<Key, String>,

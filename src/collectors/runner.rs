@@ -9,7 +9,7 @@ use atlas_client::{AtlasClient, Error, FailureReason, ProjectId};
 use tokio::time::Instant;
 use tracing::Level;
 
-use super::role_missing::RoleMissing;
+use super::refusals::Refusals;
 use crate::model::{CollectorKind, PollError, ReadingError};
 use crate::poll::timing::sleep_until_due;
 use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
@@ -57,7 +57,7 @@ pub(crate) struct CollectorRunner {
 #[derive(Debug, Default)]
 struct CollectorState {
     failing: Option<FailureReason>,
-    role_missing: RoleMissing,
+    refusals: Refusals,
 }
 
 impl CollectorRunner {
@@ -83,10 +83,10 @@ impl CollectorRunner {
             }
             let client = |config: &ReloadableConfig| client(&collector, config);
             let pause =
-                |config: &ReloadableConfig| pause(&collector, &state.role_missing, config, atlas.as_ref());
+                |config: &ReloadableConfig| pause(&collector, &state.refusals, config, atlas.as_ref());
             tokio::select! {
                 () = sleep_until_due(&mut receiver, began, atlas.as_ref(), client, pause, |_| ()) => {}
-                () = collector.due_early(), if state.role_missing.is_empty() => {}
+                () = collector.due_early(), if state.refusals.is_empty() => {}
             }
         }
     }
@@ -105,19 +105,19 @@ impl CollectorRunner {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(refusal), Some(error)) = (refusal, &error) else {
             // Only a collector that was refused shows that this is over.
-            if error.is_none() && state.role_missing.are_confirmed() {
-                logged.retain(|(id, detail, _)| (id, *detail) != (project_id, C::KIND));
+            if error.is_none() && state.refusals.are_confirmed() {
+                logged.retain(|(id, kind, _)| (id, *kind) != (project_id, C::KIND));
             }
-            state.role_missing = RoleMissing::default();
+            state.refusals = Refusals::default();
             return log(&mut state.failing, error.as_ref(), context, what);
         };
-        state.role_missing.add(config.reloads);
-        let is_confirmed = state.role_missing.are_confirmed();
+        state.refusals.add(config.reloads);
+        let is_confirmed = state.refusals.are_confirmed();
         if is_confirmed {
             state.failing = Some(error.reason);
         }
         let is_news = is_confirmed && logged.insert((project_id.clone(), C::KIND, refusal.meaning));
-        let pause = state.role_missing.pause(config.collectors.interval, config.reloads).unwrap_or_default();
+        let pause = state.refusals.pause(config.collectors.interval, config.reloads).unwrap_or_default();
         // To the second.
         let pause = jiff::SignedDuration::from_secs(pause.as_secs().try_into().unwrap_or(i64::MAX));
         log_at!(
@@ -142,12 +142,12 @@ fn client<C: AtlasCollector>(collector: &C, config: &ReloadableConfig) -> Option
 /// long that what was read goes stale; and growing while the collector is refused.
 fn pause<C: AtlasCollector>(
     collector: &C,
-    role_missing: &RoleMissing,
+    refusals: &Refusals,
     config: &ReloadableConfig,
     atlas: Option<&AtlasClient>,
 ) -> Duration {
     let interval = config.collectors.interval;
-    role_missing.pause(interval, config.reloads).unwrap_or_else(|| {
+    refusals.pause(interval, config.reloads).unwrap_or_else(|| {
         let stretch = atlas.map_or(1.0, |atlas| atlas.interval_multiplier(collector.project_id()));
         interval.mul_f64(stretch).min(config.collectors.stale_after() / 2)
     })

@@ -80,10 +80,10 @@ pub struct PollConfig {
     /// Polls begun at once; at least 1.
     #[serde(deserialize_with = "value::parsed")]
     pub concurrency: usize,
-    /// Whether jobs that ended long ago are read by every poll, or only by a full listing.
+    /// Whether polls read only the newest jobs between full listings.
     #[serde(deserialize_with = "value::parsed")]
     pub incremental: bool,
-    /// From one full listing of a listing to its next.
+    /// Interval between full listings of a cluster.
     #[serde(deserialize_with = "value::parsed")]
     pub full_listing_interval: Duration,
 }
@@ -101,14 +101,14 @@ impl Default for PollConfig {
     }
 }
 
-/// `[discovery] interval` when nobody sets it.
+/// Default of `discovery.interval`.
 pub const DISCOVERY_INTERVAL: Duration = Duration::from_mins(10);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectorConfig {
-    /// From one reading of a detail to its next.
+    /// Interval at which a collector reads.
     pub interval: Duration,
-    /// The details that are switched off.
+    /// The collectors that are disabled.
     pub off: Vec<CollectorKind>,
 }
 

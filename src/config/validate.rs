@@ -133,7 +133,7 @@ fn collectors(raw: RawCollectors) -> CollectorConfig {
     let off = switches.into_iter().filter(|(_, is_on)| is_on.as_ref().is_some_and(|is_on| !is_on.0));
     CollectorConfig {
         interval: raw.interval.map_or(default.interval, |interval| interval.0),
-        off: off.map(|(detail, _)| detail).collect(),
+        off: off.map(|(collector, _)| collector).collect(),
     }
 }
 

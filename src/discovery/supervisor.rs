@@ -126,9 +126,9 @@ impl Supervisor {
                 None if self.store.project_name(&id).is_some() => {}
                 None => self.store.record_project_name(&id, id.to_string()),
             },
-            TargetChange::Schedule { target, schedule, budget } => {
+            TargetChange::Schedule { target, schedule, quota } => {
                 self.apply_schedule(&target, schedule);
-                self.store.record_quota(&target.project_id, budget);
+                self.store.record_quota(&target.project_id, quota);
             }
         }
     }

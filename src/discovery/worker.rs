@@ -1,7 +1,7 @@
 //! Discovery: the projects of organizations, the clusters of projects, the schedules of clusters.
 //!
 //! One task each reads an organization, a project or a schedule, at once and then on an interval;
-//! failures are retried soon. Tasks only report what they read: [`crate::discovery`] records it and
+//! failures are retried soon. Tasks only report what they read: the supervisor records it and
 //! decides what follows.
 
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub(crate) enum TargetChange {
     Schedule {
         target: Target,
         schedule: Result<Schedule, PollError>,
-        budget: Option<Quota>,
+        quota: Option<Quota>,
     },
 }
 
@@ -115,7 +115,7 @@ impl DiscoveryWorker {
             let pause = |config: &ReloadableConfig| {
                 let pause = pause(failing.is_some(), config.discovery_interval);
                 match (context, client(config)) {
-                    // Schedules share the budget of the polls, and slow down with them.
+                    // Schedules share the quota of the polls, and slow down with them.
                     (LogContext { cluster_name: Some(_), project_id: Some(id), .. }, Some(atlas)) => {
                         pause.mul_f64(atlas.interval_multiplier(id))
                     }
@@ -153,8 +153,8 @@ impl DiscoveryWorker {
         let schedule = atlas.schedule(target, Instant::now() + LISTING_TIMEOUT).await;
         let schedule = schedule.map_err(|error| PollError::from(&error));
         let outcome = schedule.as_ref().map(|_| ()).map_err(PollError::clone);
-        let budget = atlas.quota(&target.project_id);
-        self.send(TargetChange::Schedule { target: target.clone(), schedule, budget }).await;
+        let quota = atlas.quota(&target.project_id);
+        self.send(TargetChange::Schedule { target: target.clone(), schedule, quota }).await;
         outcome
     }
 

@@ -151,7 +151,7 @@ mod tests {
 
     fn publish(state: &AppState) {
         let (finished_at, finished) = (Timestamp::now(), Instant::now());
-        let good = GoodPoll { report: JobSummary::default(), last_progress: None, finished_at, finished };
+        let good = GoodPoll { summary: JobSummary::default(), last_progress: None, finished_at, finished };
         state.store.record_poll(&target(), finished_at, Duration::ZERO, Ok(good));
     }
 

@@ -14,7 +14,7 @@ pub(super) const MOST_SEARCHED: usize = 200;
 pub(super) enum Sort {
     /// The worst status first.
     #[default]
-    ClusterStatus,
+    Status,
     Cluster,
     /// The newest job first.
     Job,
@@ -29,19 +29,12 @@ pub(super) enum Sort {
 }
 
 impl Sort {
-    pub(super) const ALL: [Self; 7] = [
-        Self::ClusterStatus,
-        Self::Cluster,
-        Self::Job,
-        Self::Success,
-        Self::Bucket,
-        Self::Failures,
-        Self::Poll,
-    ];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Status, Self::Cluster, Self::Job, Self::Success, Self::Bucket, Self::Failures, Self::Poll];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::ClusterStatus => "status",
+            Self::Status => "status",
             Self::Cluster => "cluster",
             Self::Job => "job",
             Self::Success => "success",
@@ -60,7 +53,7 @@ impl Sort {
     fn key(self, cluster: &Cluster<'_>) -> Option<i64> {
         let ms = |at: Option<crate::status::At>| at.map(|at| at.0.as_millisecond());
         match self {
-            Self::ClusterStatus => Some(i64::from(cluster.status as u8)),
+            Self::Status => Some(i64::from(cluster.status as u8)),
             Self::Cluster => Some(0),
             Self::Job => ms(cluster.newest_job.as_ref().map(|job| job.created_at)).map(|ms| -ms),
             Self::Success => {
@@ -79,7 +72,7 @@ impl Sort {
 pub(super) struct Query {
     /// Words that each must be found, in whatever case.
     pub(super) search: String,
-    pub(super) kind: Option<Severity>,
+    pub(super) severity: Option<Severity>,
     pub(super) sort: Sort,
     pub(super) reversed: bool,
 }
@@ -96,7 +89,7 @@ impl Query {
                 "search" => parsed.search = value.into_owned(),
                 // What a form sends where nothing is chosen.
                 _ if value.is_empty() => {}
-                "severity" => parsed.kind = Some(one_of(&name, &value, Severity::ALL, Severity::as_str)?),
+                "severity" => parsed.severity = Some(one_of(&name, &value, Severity::ALL, Severity::as_str)?),
                 "sort" => parsed.sort = one_of(&name, &value, Sort::ALL, Sort::as_str)?,
                 "order" => {
                     parsed.reversed =
@@ -112,7 +105,7 @@ impl Query {
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let parameters = [
             ("search", Some(self.search.as_str()).filter(|search| !search.is_empty())),
-            ("severity", self.kind.map(Severity::as_str)),
+            ("severity", self.severity.map(Severity::as_str)),
             ("sort", (self.sort != Sort::default()).then(|| self.sort.as_str())),
             ("order", self.reversed.then_some("reversed")),
         ];
@@ -124,7 +117,7 @@ impl Query {
         let search = self.search.to_lowercase();
         let words: Vec<_> = search.split_whitespace().collect();
         clusters.retain(|cluster| {
-            self.kind.is_none_or(|kind| cluster.status.kind() == kind)
+            self.severity.is_none_or(|severity| cluster.status.severity() == severity)
                 && (words.is_empty() || has_all(cluster, &words))
         });
         clusters.sort_by(|a, b| (a.project, a.cluster_name).cmp(&(b.project, b.cluster_name)));

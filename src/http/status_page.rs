@@ -26,7 +26,7 @@ const REFRESH: (f64, f64) = (2.0, 15.0);
 
 /// The columns, with what they are sorted by.
 const COLUMNS: [(&str, Sort); 7] = [
-    ("Status", Sort::ClusterStatus),
+    ("Status", Sort::Status),
     ("Cluster", Sort::Cluster),
     ("Newest job", Sort::Job),
     ("Last success", Sort::Success),
@@ -80,7 +80,7 @@ pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str
                     p id="held" class="banner none" hidden { "This page is not refreshed while text is marked." }
                 }
                 main id="live" data-every=(every) {
-                    nav id="severities" aria-label="Severities" { (kinds(query, &summary)) }
+                    nav id="severities" aria-label="Severities" { (severities(query, &summary)) }
                     div id="banners" { (banners(&status, &summary)) }
                     (table(&status, query))
                 }
@@ -99,7 +99,7 @@ pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str
 
 /// What is told before anything else.
 struct Summary {
-    /// Number of clusters of each kind.
+    /// Number of clusters of each severity.
     counts: [(Severity, usize); Severity::ALL.len()],
     clusters: usize,
     /// Readings besides those of clusters that failed.
@@ -115,9 +115,9 @@ struct Summary {
 
 impl Summary {
     fn of(status: &Status<'_>) -> Self {
-        let counts = Severity::ALL.map(|kind| {
-            let of_kind = status.clusters.iter().filter(|cluster| cluster.status.kind() == kind);
-            (kind, of_kind.count())
+        let counts = Severity::ALL.map(|severity| {
+            let of_severity = status.clusters.iter().filter(|cluster| cluster.status.severity() == severity);
+            (severity, of_severity.count())
         });
         let (clusters, unread) = (status.clusters.len(), status.problems.len());
         let waits = status.clusters.iter().filter(|cluster| cluster.status == ClusterStatus::NotReadYet);
@@ -130,8 +130,9 @@ impl Summary {
 
     /// Number of clusters of each severity from warning up.
     fn troubles(&self) -> Vec<String> {
-        let troubles = self.counts.iter().filter(|(kind, count)| *count > 0 && *kind <= Severity::Warning);
-        troubles.map(|(kind, count)| format!("{count} {}", kind.as_str())).collect()
+        let troubles =
+            self.counts.iter().filter(|(severity, count)| *count > 0 && *severity <= Severity::Warning);
+        troubles.map(|(severity, count)| format!("{count} {}", severity.as_str())).collect()
     }
 
     /// What stands in the tab of a browser.
@@ -177,8 +178,8 @@ impl Summary {
     }
 }
 
-fn words(kind: Severity) -> &'static str {
-    match kind {
+fn words(severity: Severity) -> &'static str {
+    match severity {
         Severity::Critical => "Critical",
         Severity::Unknown => "Unknown",
         Severity::Warning => "Warning",
@@ -187,14 +188,14 @@ fn words(kind: Severity) -> &'static str {
     }
 }
 
-fn kinds(query: &Query, summary: &Summary) -> Markup {
-    let link = |kind: Option<Severity>| Query { kind, ..query.clone() }.to_string();
-    let current = |kind: Option<Severity>| (query.kind == kind).then_some("true");
+fn severities(query: &Query, summary: &Summary) -> Markup {
+    let link = |severity: Option<Severity>| Query { severity, ..query.clone() }.to_string();
+    let current = |severity: Option<Severity>| (query.severity == severity).then_some("true");
     html! {
         a id="all" href=(link(None)) aria-current=[current(None)] { "All " (summary.clusters) }
-        @for (kind, count) in &summary.counts {
-            a id={ "severity-" (kind.as_str()) } class=(kind.as_str()) href=(link(Some(*kind))) aria-current=[current(Some(*kind))] {
-                (words(*kind)) " " (count)
+        @for (severity, count) in &summary.counts {
+            a id={ "severity-" (severity.as_str()) } class=(severity.as_str()) href=(link(Some(*severity))) aria-current=[current(Some(*severity))] {
+                (words(*severity)) " " (count)
             }
         }
     }

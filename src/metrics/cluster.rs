@@ -26,7 +26,7 @@ pub(super) enum Samples {
     /// A gauge.
     PerCluster(fn(&ClusterView) -> Option<f64>),
     /// A gauge of the last listing of export jobs, unless that is too old.
-    PerReport(fn(&JobSummary) -> Option<f64>),
+    PerSummary(fn(&JobSummary) -> Option<f64>),
     /// The same for each state of a job, with the label `state`.
     PerState(fn(&JobSummary, JobState) -> Option<f64>),
     /// An info with one label.
@@ -41,68 +41,68 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     per_state(
         "mongodbatlas_backup_export_jobs",
         "Export jobs listed by Atlas, by state, as of the last good poll.",
-        |report, state| Some(count(report.jobs[state])),
+        |summary, state| Some(count(summary.jobs[state])),
     ),
-    per_report(
+    per_summary(
         "mongodbatlas_backup_export_progress_ratio",
         "Exported over all collections of the newest job, 0 to 1, as of the last good poll. No sample where Atlas gives no counts, as for sharded clusters, or nothing to export. 1 does not mean finished.",
-        |report| report.latest.as_ref()?.counts.ratio(),
+        |summary| summary.latest.as_ref()?.counts.ratio(),
     ),
     per_state(
         "mongodbatlas_backup_export_last_finished_timestamp_seconds",
         "When the last job to end in this state ended, in seconds since the epoch, as of the last good poll.",
-        |report, state| report.last_finished(state).map(seconds),
+        |summary, state| summary.last_finished(state).map(seconds),
     ),
     per_state(
         "mongodbatlas_backup_export_latest_job_state",
         "1 for the state of the newest job, 0 for the others, as of the last good poll. Newest is by creation, then id.",
-        |report, state| Some(f64::from(report.latest.as_ref()?.state == state)),
+        |summary, state| Some(f64::from(summary.latest.as_ref()?.state == state)),
     ),
-    per_report(
+    per_summary(
         "mongodbatlas_backup_export_latest_job_created_timestamp_seconds",
         "When the newest job was created, in seconds since the epoch, as of the last good poll.",
-        |report| report.latest.as_ref().map(|latest| seconds(latest.key.created_at)),
+        |summary| summary.latest.as_ref().map(|latest| seconds(latest.key.created_at)),
     ),
-    per_report(
+    per_summary(
         "mongodbatlas_backup_export_latest_job_exported_collections",
         "Collections that the newest job has exported, as of the last good poll.",
-        |report| report.latest.as_ref()?.counts.exported.map(count),
+        |summary| summary.latest.as_ref()?.counts.exported.map(count),
     ),
-    per_report(
+    per_summary(
         "mongodbatlas_backup_export_latest_job_collections",
         "Collections that the newest job is to export, as of the last good poll.",
-        |report| report.latest.as_ref()?.counts.total.map(count),
+        |summary| summary.latest.as_ref()?.counts.total.map(count),
     ),
-    per_report(
+    per_summary(
         "mongodbatlas_backup_export_last_success_duration_seconds",
         "Creation to end of the newest successful job, time in the queue included, as of the last good poll.",
-        |report| report.last_success_seconds.map(count),
+        |summary| summary.last_success_seconds.map(count),
     ),
-    per_report(
+    per_summary(
         "mongodbatlas_backup_export_last_success_created_timestamp_seconds",
         "When the newest successful job was created, in seconds since the epoch, as of the last good poll.",
-        |report| report.last_success_created.map(seconds),
+        |summary| summary.last_success_created.map(seconds),
     ),
-    per_report(
+    per_summary(
         "mongodbatlas_backup_export_failures_since_last_success",
         "Failed jobs newer than the newest successful one, as of the last good poll. Cancelled jobs neither count nor reset.",
-        |report| Some(count(report.failures_since_success)),
+        |summary| Some(count(summary.failures_since_success)),
     ),
-    per_report(
+    per_summary(
         "mongodbatlas_backup_export_oldest_unresolved_failure_created_timestamp_seconds",
         "When the oldest failed job that is newer than the newest successful one was created, in seconds since the epoch, as of the last good poll. No sample while there is none.",
-        |report| report.oldest_failure_created.map(seconds),
+        |summary| summary.oldest_failure_created.map(seconds),
     ),
     info(
         "mongodbatlas_backup_export_latest_failure",
         "Error code of the newest failed job that no newer success has made good, as of the last good poll; unknown if Atlas gives none, other if it is no short word. The message is in the log.",
         "error_code",
-        |cluster| Some(error_code(cluster.current()?.report.unresolved().next()?)),
+        |cluster| Some(error_code(cluster.current()?.summary.unresolved().next()?)),
     ),
     per_state(
         "mongodbatlas_backup_export_oldest_active_job_created_timestamp_seconds",
         "When the oldest job in this state was created, in seconds since the epoch, as of the last good poll. Queued and InProgress only.",
-        |report, state| report.oldest_active_created(state).map(seconds),
+        |summary, state| summary.oldest_active_created(state).map(seconds),
     ),
     per_cluster(
         "mongodbatlas_backup_export_last_progress_timestamp_seconds",
@@ -218,12 +218,12 @@ const fn per_cluster(
     MetricFamily { name, help, samples: Samples::PerCluster(value) }
 }
 
-const fn per_report(
+const fn per_summary(
     name: &'static str,
     help: &'static str,
     value: fn(&JobSummary) -> Option<f64>,
 ) -> MetricFamily {
-    MetricFamily { name, help, samples: Samples::PerReport(value) }
+    MetricFamily { name, help, samples: Samples::PerSummary(value) }
 }
 
 const fn per_state(

@@ -51,7 +51,7 @@ impl Encoder {
         let (kind, suffix) = match samples {
             Samples::Counter(_) | Samples::PerReason(_) => ("counter", "_total"),
             Samples::Info(..) => ("info", "_info"),
-            Samples::PerCluster(_) | Samples::PerReport(_) | Samples::PerState(_) => ("gauge", ""),
+            Samples::PerCluster(_) | Samples::PerSummary(_) | Samples::PerState(_) => ("gauge", ""),
         };
         let sample_name = format!("{name}{suffix}");
         // The older format names a family as its samples are named, and knows no info.
@@ -68,21 +68,21 @@ impl Encoder {
     /// Appends the samples of a cluster, if there are any.
     pub(super) fn add_cluster(&mut self, cluster: &ClusterView, labels: &str, out: &mut String) {
         let Self { samples, states, writer } = self;
-        let report = cluster.current().map(|good| &good.report);
+        let summary = cluster.current().map(|good| &good.summary);
         match samples {
             Samples::PerCluster(value) => {
                 if let Some(value) = value(cluster) {
                     writer.write(labels, "", value, out);
                 }
             }
-            Samples::PerReport(value) => {
-                if let Some(value) = report.and_then(value) {
+            Samples::PerSummary(value) => {
+                if let Some(value) = summary.and_then(value) {
                     writer.write(labels, "", value, out);
                 }
             }
             Samples::PerState(value) => {
                 for (state, label) in states {
-                    if let Some(value) = report.and_then(|report| value(report, *state)) {
+                    if let Some(value) = summary.and_then(|summary| value(summary, *state)) {
                         writer.write(labels, label, value, out);
                     }
                 }

@@ -158,13 +158,13 @@ impl ExporterCollector {
             encoder,
             "mongodbatlas_api_ratelimit_limit",
             "Requests for Cloud Backups that a project can save up, as Atlas told last.",
-            |project| project.budget.map(|budget| count(budget.limit)),
+            |project| project.quota.map(|quota| count(quota.limit)),
         )?;
         self.per_project(
             encoder,
             "mongodbatlas_api_ratelimit_remaining",
             "Requests for Cloud Backups that were left to a project, as Atlas told last. Everyone who uses the project shares them.",
-            |project| project.budget.map(|budget| count(budget.remaining)),
+            |project| project.quota.map(|quota| count(quota.remaining)),
         )
     }
 

@@ -73,9 +73,9 @@ fn good<'a>(store: &Store, name: &str, jobs: impl IntoIterator<Item = ExportJob<
     publish(store, name, summarized(jobs));
 }
 
-fn publish(store: &Store, name: &str, report: JobSummary) {
-    let last_progress = ProgressTracker::default().observe(&report.active, at(100));
-    let poll = GoodPoll { report, last_progress, finished_at: at(100), finished: Instant::now() };
+fn publish(store: &Store, name: &str, summary: JobSummary) {
+    let last_progress = ProgressTracker::default().observe(&summary.active, at(100));
+    let poll = GoodPoll { summary, last_progress, finished_at: at(100), finished: Instant::now() };
     store.record_poll(&target(name), at(100), Duration::from_millis(250), Ok(poll));
 }
 

@@ -30,7 +30,7 @@ pub struct ListingCheckpoint {
     jobs: u64,
     /// Without the snapshots of successful jobs, of which there are thousands, and without the reasons of failures that a newer success
     /// has resolved: the full reading reported them.
-    report: JobSummary,
+    summary: JobSummary,
 }
 
 impl JobAccumulator {
@@ -43,11 +43,11 @@ impl JobAccumulator {
             self.failed.into_iter().partition(|(key, _)| key.created_at > split.newest);
         let (first, jobs) = (older[0].clone(), older.len() as u64);
         let mut older = summarize(older, older_failed);
-        let mut report = summarize(self.jobs, newer_failed);
-        report.merge_older(&older);
+        let mut summary = summarize(self.jobs, newer_failed);
+        summary.merge_older(&older);
         older.exports.successful = SnapshotSet::default();
         older.keep_newest_failure();
-        (report, Some(ListingCheckpoint { first, newest: split.newest, jobs, report: older }))
+        (summary, Some(ListingCheckpoint { first, newest: split.newest, jobs, summary: older }))
     }
 
     /// Returns the first place from which on all jobs have ended and are older than all jobs before. `None` where a checkpoint would save no
@@ -135,7 +135,7 @@ impl<'a> IncrementalListing<'a> {
         self.reached_checkpoint || !self.is_valid
     }
 
-    /// Ends the reading: the report of the whole listing, or `None` where the checkpoint is no longer valid. It has the snapshots of the
+    /// Ends the reading: the summary of the whole listing, or `None` where the checkpoint is no longer valid. It has the snapshots of the
     /// newer successful jobs only, and of the failed jobs of the checkpoint the newest, unless a success has resolved it.
     #[must_use]
     pub fn finish(self) -> Option<JobSummary> {
@@ -143,16 +143,16 @@ impl<'a> IncrementalListing<'a> {
         let is_valid =
             self.reached_checkpoint && self.is_valid && self.accumulator.total_count_matches(total);
         is_valid.then(|| {
-            let mut report = self.accumulator.finish();
-            report.merge_older(&self.checkpoint.report);
-            report.exports.partial = true;
-            report
+            let mut summary = self.accumulator.finish();
+            summary.merge_older(&self.checkpoint.summary);
+            summary.exports.partial = true;
+            summary
         })
     }
 }
 
 impl JobSummary {
-    /// Adds older jobs: every job of `checkpoint` is older than every job of this report that has a time, and has ended.
+    /// Adds older jobs: every job of `checkpoint` is older than every job of this summary that has a time, and has ended.
     fn merge_older(&mut self, checkpoint: &Self) {
         for state in JobState::ALL {
             self.jobs[state] += checkpoint.jobs[state];

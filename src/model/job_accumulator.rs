@@ -25,7 +25,7 @@ pub enum Sighting {
 
 /// A reading in progress.
 ///
-/// A later page may list a job again, in a later state. So jobs are summarized at the end of the reading, and the report depends
+/// A later page may list a job again, in a later state. So jobs are summarized at the end of the reading, and the summary depends
 /// neither on the order of the listing nor on where its pages end.
 #[derive(Debug, Default)]
 pub struct JobAccumulator {
@@ -38,7 +38,7 @@ pub struct JobAccumulator {
     total_count_changed: bool,
 }
 
-/// The fields of a job that the report needs.
+/// The fields of a job that the summary needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct JobRecord {
     pub(super) id: Option<JobId>,
@@ -170,12 +170,12 @@ impl JobAccumulator {
 
 /// Summarizes jobs, each listed once. `failed` has the reasons of failed jobs.
 pub(super) fn summarize(jobs: Vec<JobRecord>, failed: BTreeMap<JobKey, FailedJob>) -> JobSummary {
-    let mut report = JobSummary::default();
+    let mut summary = JobSummary::default();
     let (mut successful, mut active) = (Vec::with_capacity(jobs.len()), Vec::new());
     let mut ordered = Vec::with_capacity(jobs.len());
     for job in jobs {
-        report.jobs[job.state] += 1;
-        let time = &mut report.moments[job.state];
+        summary.jobs[job.state] += 1;
+        let time = &mut summary.moments[job.state];
         if job.state.is_terminal() {
             *time = (*time).max(job.finished_at);
         } else if job.state.is_active() {
@@ -192,21 +192,21 @@ pub(super) fn summarize(jobs: Vec<JobRecord>, failed: BTreeMap<JobKey, FailedJob
         }
     }
     ordered.sort_unstable_by(|(key, _), (other, _)| key.cmp(other));
-    report.exports.successful = successful.into();
-    report.exports.active = active.into();
-    report.latest =
+    summary.exports.successful = successful.into();
+    summary.exports.active = active.into();
+    summary.latest =
         ordered.last().map(|(key, job)| LatestJob { key: key.clone(), state: job.state, counts: job.counts });
 
     let last_success = ordered.iter().rposition(|(_, job)| job.state == JobState::Successful);
     if let Some((key, job)) = last_success.map(|place| &ordered[place]) {
-        report.last_success_created = Some(key.created_at);
-        report.last_success_seconds = job.duration_seconds();
-        report.exports.newest = Some(NewestExport { created_at: key.created_at, snapshot: job.snapshot });
+        summary.last_success_created = Some(key.created_at);
+        summary.last_success_seconds = job.duration_seconds();
+        summary.exports.newest = Some(NewestExport { created_at: key.created_at, snapshot: job.snapshot });
     }
     let since_success = &ordered[last_success.map_or(0, |place| place + 1)..];
     let mut failures = since_success.iter().filter(|(_, job)| job.state == JobState::Failed).peekable();
-    report.oldest_failure_created = failures.peek().map(|(key, _)| key.created_at);
-    report.failures_since_success = failures.count() as u64;
+    summary.oldest_failure_created = failures.peek().map(|(key, _)| key.created_at);
+    summary.failures_since_success = failures.count() as u64;
 
     let of_active = ordered.iter().filter(|(_, job)| job.state.is_active()).take(MAX_ACTIVE);
     let active_job = |(key, job): &(JobKey, JobRecord)| ActiveJob {
@@ -214,11 +214,11 @@ pub(super) fn summarize(jobs: Vec<JobRecord>, failed: BTreeMap<JobKey, FailedJob
         state: job.state,
         counts: job.counts,
     };
-    report.active = of_active.map(active_job).collect();
+    summary.active = of_active.map(active_job).collect();
     // The sighting that counts may give another creation.
     let is_listed = |failed: &FailedJob| ordered.binary_search_by(|(key, _)| key.cmp(&failed.key)).is_ok();
-    report.failed = failed.into_values().rev().filter(is_listed).collect();
-    report
+    summary.failed = failed.into_values().rev().filter(is_listed).collect();
+    summary
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One poll of one cluster: which calls, and how the listing is summarized.
+//! Reads the listing of a cluster: all pages, or only the newest after a full listing.
 
 use atlas_client::{AtlasClient, Error, ExportJob, MAX_PAGE_SIZE, Page, Target};
 use tokio::time::Instant;
@@ -16,14 +16,13 @@ pub struct JobListing(Option<Box<LastFullListing>>);
 struct LastFullListing {
     checkpoint: ListingCheckpoint,
     at: Instant,
-    /// When it was, in parts of what passes until the next: clusters that began together do not stay so.
+    /// Jitter of the interval until the next full listing, 0 to 1.
     random: f64,
 }
 
 impl JobListing {
-    /// Reads the listing of `target` before `deadline`: as much as has to be read to know the whole. Half a listing is no listing: it is an
-    /// error.
-    pub async fn cluster(
+    /// Reads the export jobs of `target` before `deadline`. An incomplete listing is an error.
+    pub async fn read(
         &mut self,
         atlas: &AtlasClient,
         metrics: &SelfMetrics,
@@ -42,8 +41,8 @@ impl JobListing {
                 listing.add_page(page)
             };
             atlas.export_jobs(target, NEWEST_PAGE_SIZE, deadline, on_page).await?;
-            if let Some(report) = listing.finish() {
-                return Ok(report);
+            if let Some(summary) = listing.finish() {
+                return Ok(summary);
             }
             self.0 = None;
         }
@@ -55,10 +54,10 @@ impl JobListing {
         };
         atlas.export_jobs(target, MAX_PAGE_SIZE, deadline, on_page).await?;
         metrics.count_full_listing();
-        let (report, checkpoint) =
+        let (summary, checkpoint) =
             if poll.incremental { accumulator.into_checkpoint() } else { (accumulator.finish(), None) };
         self.0 = checkpoint
             .map(|checkpoint| Box::new(LastFullListing { checkpoint, at, random: fastrand::f64() }));
-        Ok(report)
+        Ok(summary)
     }
 }

@@ -25,11 +25,11 @@ const LOGGED_AGE: SignedDuration = SignedDuration::from_hours(24);
 /// Longest time from the failure of a job to the event that reports it.
 const EVENT_DELAY: SignedDuration = SignedDuration::from_hours(1);
 
-/// Number of failed jobs from which those are forgotten that a whole listing no longer has. A listing tells the newest twenty.
+/// Maximum number of logged job ids that are remembered after a full listing, which has the newest twenty failures.
 const MAX_LOGGED: usize = 200;
 
-/// Number from which they are forgotten by any listing; one of them may be logged again then.
-const MAX_LOGGED_BETWEEN_WALKS: usize = 2000;
+/// Maximum number of logged job ids between full listings. A forgotten job may be logged again.
+const MAX_LOGGED_BETWEEN_FULL_LISTINGS: usize = 2000;
 
 #[derive(Debug)]
 pub(crate) struct PollWorker {
@@ -79,16 +79,16 @@ impl PollWorker {
         let timed = async move || {
             let began = Instant::now();
             let deadline = began + config.poll.timeout;
-            (listing.cluster(atlas, &self.metrics, target, &config.poll, deadline).await, began.elapsed())
+            (listing.read(atlas, &self.metrics, target, &config.poll, deadline).await, began.elapsed())
         };
         let (outcome, duration) = config.poll_limiter.run(&mut state.slow, timed).await?;
         let (now, finished) = (Timestamp::now(), Instant::now());
         let outcome = match outcome {
-            Ok(report) => {
+            Ok(summary) => {
                 let project = self.store.project_name(&target.project_id);
                 let event = self.store.last_failure_event(target);
-                state.log_failures(target, project.as_deref(), event, &report, now);
-                Ok(state.take_in(target, report, now, finished))
+                state.log_failures(target, project.as_deref(), event, &summary, now);
+                Ok(state.take_in(target, summary, now, finished))
             }
             Err(error) => Err(state.fail(target, &error)),
         };
@@ -130,38 +130,38 @@ impl PollState {
         target: &Target,
         project: Option<&str>,
         event: Option<Timestamp>,
-        report: &JobSummary,
+        summary: &JobSummary,
         now: Timestamp,
     ) {
         let is_old = |at: Timestamp| now.duration_since(at) > LOGGED_AGE;
         let logged = self.logged.get_or_insert_with(|| {
-            let unresolved = report.unresolved().count();
-            let known = report.failed.iter().enumerate();
+            let unresolved = summary.unresolved().count();
+            let known = summary.failed.iter().enumerate();
             let known = known.filter(|(index, job)| *index >= unresolved || is_old(job.failed_at()));
             known.map(|(_, job)| job.key.id.clone()).collect()
         });
         // The name is read within seconds. Until then, failures wait for the next poll.
         let Some(project) = project else { return };
-        for job in report.failed.iter().rev() {
+        for job in summary.failed.iter().rev() {
             if logged.insert(job.key.id.clone()) {
                 log_failed_job(target, project, job);
             }
         }
         // Only a whole listing tells which of them will not come again.
-        let max = if report.exports.partial { MAX_LOGGED_BETWEEN_WALKS } else { MAX_LOGGED };
+        let max = if summary.exports.partial { MAX_LOGGED_BETWEEN_FULL_LISTINGS } else { MAX_LOGGED };
         if logged.len() > max {
-            logged.retain(|id| report.failed.iter().any(|job| job.key.id == *id));
+            logged.retain(|id| summary.failed.iter().any(|job| job.key.id == *id));
         }
         let Some(at) = event.filter(|at| self.event < Some(*at)) else { return };
         // The event may come before the job is seen to have failed.
-        if report.active.iter().any(|job| job.key.created_at <= at) {
+        if summary.active.iter().any(|job| job.key.created_at <= at) {
             return;
         }
         self.event = Some(at);
-        let is_resolved = report.last_success_created.is_some_and(|success| at <= success);
+        let is_resolved = summary.last_success_created.is_some_and(|success| at <= success);
         let is_told_by =
             |job: &FailedJob| job.key.created_at <= at && at.duration_since(job.failed_at()) <= EVENT_DELAY;
-        if !is_resolved && !is_old(at) && !report.failed.iter().any(is_told_by) {
+        if !is_resolved && !is_old(at) && !summary.failed.iter().any(is_told_by) {
             tracing::warn!(project_id = %target.project_id, project, cluster_name = target.cluster_name, at = %at, "an export failed before it had a job");
         }
     }
@@ -169,16 +169,16 @@ impl PollState {
     fn take_in(
         &mut self,
         target: &Target,
-        mut report: JobSummary,
+        mut summary: JobSummary,
         now: Timestamp,
         finished: Instant,
     ) -> GoodPoll {
-        report.keep_newest_failure();
+        summary.keep_newest_failure();
         if self.failing.take().is_some() {
             tracing::info!(project_id = %target.project_id, cluster_name = target.cluster_name, "the cluster can be polled again");
         }
-        let last_progress = self.tracker.observe(&report.active, now);
-        GoodPoll { report, last_progress, finished_at: now, finished }
+        let last_progress = self.tracker.observe(&summary.active, now);
+        GoodPoll { summary, last_progress, finished_at: now, finished }
     }
 
     fn fail(&mut self, target: &Target, error: &Error) -> PollError {
@@ -237,8 +237,8 @@ mod tests {
         let target = Target { project_id, cluster_name: "prod".to_owned() };
         let now = Timestamp::from_second(2000).unwrap();
         let mut state = PollState::default();
-        let mut logged = |report: &JobSummary| {
-            state.log_failures(&target, Some("payments"), None, report, now);
+        let mut logged = |summary: &JobSummary| {
+            state.log_failures(&target, Some("payments"), None, summary, now);
             state.logged.as_ref().map_or(0, HashSet::len)
         };
         for poll in 0..100 {
@@ -247,9 +247,9 @@ mod tests {
         }
         assert_eq!(logged(&failures(1980..2000)), logged(&failures(1980..2000)), "they are logged once");
         for poll in 100..1000 {
-            let mut report = failures(poll * 20..(poll + 1) * 20);
-            report.exports.partial = true;
-            assert!(logged(&report) <= MAX_LOGGED_BETWEEN_WALKS);
+            let mut summary = failures(poll * 20..(poll + 1) * 20);
+            summary.exports.partial = true;
+            assert!(logged(&summary) <= MAX_LOGGED_BETWEEN_FULL_LISTINGS);
         }
     }
 }

@@ -28,7 +28,7 @@ impl ProjectCollectors<'_> {
     pub(super) async fn row(
         &mut self,
         mut row: Row,
-        plan: &ProjectTarget,
+        project: &ProjectTarget,
         timeouts: Timeouts,
     ) -> Option<Row> {
         let (mut fine, mut trouble) = (Vec::new(), String::new());
@@ -41,7 +41,7 @@ impl ProjectCollectors<'_> {
             match outcome {
                 Ok(()) => fine.push(collector.as_str()),
                 Err(error) => {
-                    let hint = hint(&error, Resource::Collector(collector), &plan.credentials);
+                    let hint = hint(&error, Resource::Collector(collector), &project.credentials);
                     let code = error.code().map(|code| format!(" ({code})")).unwrap_or_default();
                     let _ = write!(trouble, "{} cannot be read{code}: {hint}; ", collector.as_str());
                     row.error_code = row.error_code.or(error.code().map(str::to_owned));

@@ -118,9 +118,10 @@ impl ClusterStatus {
     /// The worst that holds of a cluster at `now`, with `poll_interval` from one poll to the next.
     #[must_use]
     pub fn of(cluster: &ClusterView, poll_interval: Duration, now: Timestamp) -> Self {
-        let facts = Facts { cluster, report: cluster.current().map(|good| &good.report), poll_interval, now };
+        let facts =
+            Facts { cluster, summary: cluster.current().map(|good| &good.summary), poll_interval, now };
         let holds = |status: &Self| match status {
-            Self::Failed => facts.report.is_some_and(|report| report.failures_since_success > 0),
+            Self::Failed => facts.summary.is_some_and(|summary| summary.failures_since_success > 0),
             Self::NotStarted => facts.waits() || facts.only_an_event_tells(),
             Self::Overdue => !facts.paused() && facts.overdue(facts.finished(JobState::Successful)),
             Self::NeverSucceeded => {
@@ -145,9 +146,8 @@ impl ClusterStatus {
         TABLE[self as usize]
     }
 
-    /// What it asks for.
     #[must_use]
-    pub fn kind(self) -> Severity {
+    pub fn severity(self) -> Severity {
         self.row().1
     }
 
@@ -174,7 +174,7 @@ impl Serialize for ClusterStatus {
 struct Facts<'a> {
     cluster: &'a ClusterView,
     /// That of the last good poll, unless it is stale.
-    report: Option<&'a JobSummary>,
+    summary: Option<&'a JobSummary>,
     poll_interval: Duration,
     now: Timestamp,
 }
@@ -184,7 +184,7 @@ impl Facts<'_> {
         at.is_some_and(|at| self.now.duration_since(at).as_secs_f64() > age.as_secs_f64())
     }
 
-    /// Whether what was at `at` is further back than anything should be that is expected.
+    /// Returns true if `at` is longer ago than the expected interval and a quarter.
     fn overdue(&self, at: Option<Timestamp>) -> bool {
         let most = self.cluster.expected_interval().map(|interval| interval.mul_f64(OVERDUE_FACTOR));
         most.is_some_and(|most| self.older_than(at, most))
@@ -195,15 +195,15 @@ impl Facts<'_> {
     }
 
     fn finished(&self, state: JobState) -> Option<Timestamp> {
-        self.report?.last_finished(state)
+        self.summary?.last_finished(state)
     }
 
     fn jobs(&self, state: JobState) -> u64 {
-        self.report.map_or(0, |report| report.jobs[state])
+        self.summary.map_or(0, |summary| summary.jobs[state])
     }
 
     fn never_exported(&self) -> bool {
-        self.report.is_some() && self.jobs(JobState::Successful) == 0
+        self.summary.is_some() && self.jobs(JobState::Successful) == 0
     }
 
     fn is_active(&self) -> bool {
@@ -211,7 +211,7 @@ impl Facts<'_> {
     }
 
     fn oldest_queued(&self) -> Option<Timestamp> {
-        self.report?.oldest_active_created(JobState::Queued)
+        self.summary?.oldest_active_created(JobState::Queued)
     }
 
     /// Whether a snapshot waits for too long, and nothing is under way.
@@ -224,13 +224,13 @@ impl Facts<'_> {
 
     /// Whether an event tells of a failure that was not made good, and no job shows it.
     fn only_an_event_tells(&self) -> bool {
-        let (Some(event), Some(report)) = (self.cluster.failed_event, self.report) else { return false };
+        let (Some(event), Some(summary)) = (self.cluster.failed_event, self.summary) else { return false };
         let not_made_good =
-            report.last_success_created.map_or_else(|| self.never_exported(), |success| event > success);
+            summary.last_success_created.map_or_else(|| self.never_exported(), |success| event > success);
         let newer_is_active =
-            self.is_active() && report.latest.as_ref().is_some_and(|latest| latest.key.created_at > event);
+            self.is_active() && summary.latest.as_ref().is_some_and(|latest| latest.key.created_at > event);
         let same_export =
-            |failed| report.failures_since_success == 0 && event.duration_since(failed).abs() < SAME_EXPORT;
+            |failed| summary.failures_since_success == 0 && event.duration_since(failed).abs() < SAME_EXPORT;
         not_made_good && !newer_is_active && !self.finished(JobState::Failed).is_some_and(same_export)
     }
 
@@ -238,15 +238,15 @@ impl Facts<'_> {
         let longest = (self.poll_interval * POLLS_FAILING_INTERVALS).max(MIN_POLLS_FAILING);
         let last_success = self.cluster.state.good.as_ref().map(|good| good.finished_at);
         // What was polled and has no figures was not read, or so long ago that they were withdrawn.
-        self.older_than(last_success, longest) || self.cluster.state.last.is_some() && self.report.is_none()
+        self.older_than(last_success, longest) || self.cluster.state.last.is_some() && self.summary.is_none()
     }
 
     fn stalled(&self) -> bool {
         let Some(good) = self.cluster.current() else { return false };
-        let usual = Duration::from_secs(good.report.last_success_seconds.unwrap_or_default());
+        let usual = Duration::from_secs(good.summary.last_success_seconds.unwrap_or_default());
         self.older_than(good.last_progress, MIN_STALLED.max(usual.saturating_mul(STALLED_DURATIONS)))
             && self.jobs(JobState::InProgress) > 0
-            // What stands still is one that waits.
+            // The job without progress is a queued one.
             && good.last_progress != self.oldest_queued()
     }
 
@@ -266,6 +266,6 @@ mod tests {
     #[test]
     fn table_is_in_the_order_of_the_enum() {
         assert!(ClusterStatus::all().enumerate().all(|(place, status)| status as usize == place));
-        assert!(TABLE.is_sorted_by_key(|(_, kind, _)| *kind));
+        assert!(TABLE.is_sorted_by_key(|(_, severity, _)| *severity));
     }
 }

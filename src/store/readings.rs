@@ -84,7 +84,7 @@ pub struct ClusterReadings {
     /// Its snapshots against its export jobs, as of the last good poll.
     pub(super) recovery: Option<RecoveryPoint>,
     exported: Exported,
-    /// The exports of the last report, until snapshots are requested for the first time.
+    /// The exports of the last summary, until snapshots are requested for the first time.
     unmatched: Option<Arc<ExportedSnapshots>>,
     /// When an automatic export failed last, by the events of its project.
     pub(super) failed_event: Option<Timestamp>,
@@ -94,10 +94,10 @@ pub struct ClusterReadings {
 }
 
 impl ClusterReadings {
-    /// Matches the snapshots with the jobs of a report, which was read after them; or, `until_read`, when they are read.
-    pub(super) fn record(&mut self, report: &mut JobSummary, until_read: bool) {
+    /// Matches the snapshots with the jobs of a summary, which was read after them; or, `until_read`, when they are read.
+    pub(super) fn record(&mut self, summary: &mut JobSummary, until_read: bool) {
         // Thousands of ids, which nothing needs once they are matched.
-        let mut exports = std::mem::take(&mut report.exports);
+        let mut exports = std::mem::take(&mut summary.exports);
         if exports.partial
             && let Some(whole) = &self.unmatched
         {
@@ -134,7 +134,7 @@ pub(super) struct BucketHistory {
     /// When the policy named this bucket first, and when it was read last.
     first_named: u64,
     last_named: u64,
-    /// When it was missing first from a list that was read after that.
+    /// When a list that was read after that lacked the bucket for the first time.
     pub(super) missing_since: Option<u64>,
 }
 

@@ -61,7 +61,7 @@ pub(super) struct ProjectRecord {
     pub(super) name: Option<Arc<str>>,
     pub(super) discovery: Discovery,
     pub(super) excluded: Option<BTreeMap<ExclusionReason, u64>>,
-    pub(super) budget: Option<Quota>,
+    pub(super) quota: Option<Quota>,
     pub(super) readings: ProjectReadings,
     /// Shared with the views: a change while one is in use changes a copy.
     pub(super) clusters: BTreeMap<Arc<Target>, Arc<ClusterRecord>>,
@@ -120,11 +120,11 @@ impl ClusterRecord {
 
 #[derive(Debug, Clone)]
 pub struct GoodPoll {
-    pub report: JobSummary,
+    pub summary: JobSummary,
     /// When the least recently moved active job last moved.
     pub last_progress: Option<Timestamp>,
     pub finished_at: Timestamp,
-    /// The same moment on the clock that nobody sets: staleness is measured on it.
+    /// The same time on the monotonic clock, on which staleness is measured.
     pub finished: Instant,
 }
 

@@ -15,7 +15,7 @@ use crate::model::{CollectorKind, ExclusionReason, PollError, RecoveryPoint};
 /// The store at one moment, each list sorted by id and name.
 #[derive(Debug, Clone)]
 pub struct StoreView {
-    /// The moment that it is of, on the clock that nobody sets.
+    /// The time of the view, on the monotonic clock.
     pub at: Instant,
     /// The clusters that may be shown.
     pub clusters: Vec<ClusterView>,
@@ -79,8 +79,8 @@ pub struct ProjectView {
     pub last_success: Option<Timestamp>,
     /// Clusters that are left out, by reason; `None` before the first listing.
     pub excluded: Option<BTreeMap<ExclusionReason, u64>>,
-    /// What is left of its budget.
-    pub budget: Option<Quota>,
+    /// What is left of its quota.
+    pub quota: Option<Quota>,
     /// The last reading of each collector; those that were not requested are not in it.
     pub readings: BTreeMap<CollectorKind, CollectorView>,
     /// Its events and buckets as far as they are on, and were neither read recently nor refused.
@@ -96,21 +96,17 @@ pub struct ProjectView {
 pub struct CollectorView {
     /// True if it succeeded: for every cluster, if it is one of clusters.
     pub up: bool,
-    /// True if Atlas refused it.
-    pub is_refused: bool,
     /// The failure of the last reading.
     pub error: Option<PollError>,
 }
 
 impl CollectorView {
     fn new(reading: &Reading) -> Option<Self> {
-        let Reading { up, is_refused, error, .. } = reading;
-        Some(Self { up: (*up)?, is_refused: *is_refused, error: error.clone() })
+        Some(Self { up: reading.up?, error: reading.error.clone() })
     }
 
     fn and(self, other: Self) -> Self {
-        let is_refused = self.is_refused || other.is_refused;
-        Self { up: self.up && other.up, is_refused, error: self.error.or(other.error) }
+        Self { up: self.up && other.up, error: self.error.or(other.error) }
     }
 }
 
@@ -155,7 +151,7 @@ impl Source<'_> {
             error: error.cloned(),
             last_success: discovery.last_success,
             excluded: project.excluded.clone(),
-            budget: project.budget,
+            quota: project.quota,
             readings: of_project.chain(snapshots).collect(),
             unread: [CollectorKind::Events, CollectorKind::Buckets].into_iter().filter(is_unread).collect(),
             buckets: buckets

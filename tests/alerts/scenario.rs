@@ -273,10 +273,10 @@ impl ExporterState {
             for job in cluster.jobs.iter().filter_map(|job| job.at(minute)) {
                 accumulator.add(job);
             }
-            let report = accumulator.finish();
+            let summary = accumulator.finish();
             let tracker = self.tracker.entry(cluster.name).or_default();
-            let last_progress = tracker.observe(&report.active, at(minute));
-            Ok(GoodPoll { report, last_progress, finished_at: at(minute), finished: now })
+            let last_progress = tracker.observe(&summary.active, at(minute));
+            Ok(GoodPoll { summary, last_progress, finished_at: at(minute), finished: now })
         };
         self.store.record_poll(&target, at(minute), Duration::from_millis(250), outcome);
     }

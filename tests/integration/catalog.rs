@@ -239,7 +239,7 @@ fn every_status_is_documented_and_in_the_dashboards() {
     let dashboards = ["dashboards/overview.json", "dashboards/cluster.json"].map(|file| (file, read(file)));
     let mut missing = Missing::default();
     for (place, status) in ClusterStatus::all().enumerate() {
-        let row = format!("| `{}` | `{}` | ", status.name(), status.kind().as_str());
+        let row = format!("| `{}` | `{}` | ", status.name(), status.severity().as_str());
         missing.add_unless(
             documented.lines().any(|line| line.starts_with(&row)),
             file,

@@ -19,13 +19,13 @@ pub(super) struct Readings {
     pub(super) cluster: Option<ListedCluster>,
     pub(super) schedule: Schedule,
     pub(super) buckets: Vec<ExportBucket>,
-    pub(super) report: JobSummary,
+    pub(super) summary: JobSummary,
 }
 
 /// Checks that each line of the exposition is a sample of its own, and that names come out of it
 /// unchanged.
 pub(super) fn assert_exposed(readings: Readings) {
-    let Readings { project_name, cluster, schedule, buckets, report } = readings;
+    let Readings { project_name, cluster, schedule, buckets, summary } = readings;
     let id = ProjectId::parse("32b6e34b3d91647abb20e7b8").expect("an id");
     let cluster_name = cluster.as_ref().map_or("a", |cluster| &cluster.name).to_owned();
     let target = Target { project_id: id.clone(), cluster_name };
@@ -38,7 +38,7 @@ pub(super) fn assert_exposed(readings: Readings) {
     store.record_schedule(&target, Ok(schedule));
     store.set_collectors(Duration::from_mins(30), &[]);
     store.record_buckets(&id, now, Ok(buckets.clone()));
-    let poll = GoodPoll { report, last_progress: None, finished_at, finished: now };
+    let poll = GoodPoll { summary, last_progress: None, finished_at, finished: now };
     store.record_poll(&target, finished_at, Duration::from_secs(1), Ok(poll));
     let view = Arc::new(store.view(now));
     for format in [Format::Text, Format::OpenMetrics] {

@@ -22,13 +22,13 @@ pub fn listing(bytes: &[u8]) {
         }
         (Ok(accumulator), Ok(again)) => {
             let jobs = accumulator.jobs();
-            let report = accumulator.finish();
-            assert_consistent(&report, jobs);
-            assert_counted(&pages, &report, jobs);
-            assert_eq!(again.into_checkpoint().0, report, "with a checkpoint");
+            let summary = accumulator.finish();
+            assert_consistent(&summary, jobs);
+            assert_counted(&pages, &summary, jobs);
+            assert_eq!(again.into_checkpoint().0, summary, "with a checkpoint");
             let reversed = accumulate(pages.iter().rev()).expect("pages that were read before");
-            assert_eq!(reversed.finish(), report, "pages in reverse order");
-            assert_exposed(Readings { report, ..Readings::default() });
+            assert_eq!(reversed.finish(), summary, "pages in reverse order");
+            assert_exposed(Readings { summary, ..Readings::default() });
         }
         (outcome, again) => panic!("read twice: {:?} {:?}", outcome.err(), again.err()),
     }
@@ -43,35 +43,38 @@ fn accumulate<'a>(pages: impl Iterator<Item = &'a &'a [u8]>) -> Result<JobAccumu
 }
 
 /// Checks that figures are within their bounds and agree with each other.
-fn assert_consistent(report: &JobSummary, jobs: u64) {
-    let count = |state| report.jobs[state];
-    assert_eq!(report.jobs.iter().map(|(_, jobs)| jobs).sum::<u64>(), jobs);
-    let ratios = report.latest.iter().map(|job| job.counts).chain(report.active.iter().map(|job| job.counts));
+fn assert_consistent(summary: &JobSummary, jobs: u64) {
+    let count = |state| summary.jobs[state];
+    assert_eq!(summary.jobs.iter().map(|(_, jobs)| jobs).sum::<u64>(), jobs);
+    let ratios =
+        summary.latest.iter().map(|job| job.counts).chain(summary.active.iter().map(|job| job.counts));
     assert!(ratios.filter_map(Counts::ratio).all(|ratio| (0.0..=1.0).contains(&ratio)));
 
-    let keys = report.active.iter().map(|job| &job.key).chain(report.failed.iter().map(|job| &job.key));
-    let latest = report.latest.as_ref().map(|latest| &latest.key);
+    let keys = summary.active.iter().map(|job| &job.key).chain(summary.failed.iter().map(|job| &job.key));
+    let latest = summary.latest.as_ref().map(|latest| &latest.key);
     assert!(keys.max() <= latest, "a job is newer than the latest");
-    assert!(report.active.is_sorted_by(|one, next| one.key <= next.key));
-    assert!(report.active.iter().all(|job| job.state.is_active()));
-    assert!(report.active.len() as u64 <= count(JobState::Queued) + count(JobState::InProgress));
+    assert!(summary.active.is_sorted_by(|one, next| one.key <= next.key));
+    assert!(summary.active.iter().all(|job| job.state.is_active()));
+    assert!(summary.active.len() as u64 <= count(JobState::Queued) + count(JobState::InProgress));
 
-    assert!(report.failed.is_sorted_by(|one, next| one.key > next.key));
-    assert!(report.failed.len() <= MAX_REASONS && report.failed.len() as u64 <= count(JobState::Failed));
-    assert!(report.failures_since_success <= count(JobState::Failed));
-    assert_eq!(report.oldest_failure_created.is_some(), report.failures_since_success > 0);
-    assert!(report.oldest_failure_created.is_none_or(|failure| Some(failure) >= report.last_success_created));
+    assert!(summary.failed.is_sorted_by(|one, next| one.key > next.key));
+    assert!(summary.failed.len() <= MAX_REASONS && summary.failed.len() as u64 <= count(JobState::Failed));
+    assert!(summary.failures_since_success <= count(JobState::Failed));
+    assert_eq!(summary.oldest_failure_created.is_some(), summary.failures_since_success > 0);
+    assert!(
+        summary.oldest_failure_created.is_none_or(|failure| Some(failure) >= summary.last_success_created)
+    );
 
-    assert!(report.last_success_created.is_none() || count(JobState::Successful) > 0);
-    assert!(report.last_success_created.is_some() || report.last_success_seconds.is_none());
+    assert!(summary.last_success_created.is_none() || count(JobState::Successful) > 0);
+    assert!(summary.last_success_created.is_some() || summary.last_success_seconds.is_none());
     for state in JobState::ALL {
-        assert!(report.last_finished(state).is_none() || state.is_terminal() && count(state) > 0);
-        assert!(report.oldest_active_created(state).is_none() || state.is_active() && count(state) > 0);
+        assert!(summary.last_finished(state).is_none() || state.is_terminal() && count(state) > 0);
+        assert!(summary.oldest_active_created(state).is_none() || state.is_active() && count(state) > 0);
     }
 }
 
 /// Compares the numbers of jobs with those of a plain JSON parser, if that can read every page.
-fn assert_counted(pages: &[&[u8]], report: &JobSummary, jobs: u64) {
+fn assert_counted(pages: &[&[u8]], summary: &JobSummary, jobs: u64) {
     let (mut ids, mut without_id, mut has_duplicate) = (HashSet::new(), 0, false);
     let mut states = ByState::<u64>::default();
     for page in pages {
@@ -89,5 +92,5 @@ fn assert_counted(pages: &[&[u8]], report: &JobSummary, jobs: u64) {
         }
     }
     assert_eq!(ids.len() as u64 + without_id, jobs);
-    assert!(has_duplicate || states == report.jobs, "{states:?}");
+    assert!(has_duplicate || states == summary.jobs, "{states:?}");
 }

@@ -16,7 +16,7 @@ const MOST_OVERDUE: f64 = 1.5;
 pub(super) fn row(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     html! {
         tr data-key={ (cluster.project_id) "/" (escape(cluster.cluster_name)) } {
-            td class=(cluster.status.kind().as_str()) { (cluster.status.words()) }
+            td class=(cluster.status.severity().as_str()) { (cluster.status.words()) }
             th scope="row" {
                 (isolated(cluster.cluster_name))
                 small { (isolated(cluster.project)) @if cluster.paused == Some(true) { ", paused" } }

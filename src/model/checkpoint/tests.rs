@@ -175,9 +175,9 @@ impl Reader {
                     break;
                 }
             }
-            if let Some(report) = listing.finish() {
+            if let Some(summary) = listing.finish() {
                 self.checkpoint = Some(checkpoint);
-                return report;
+                return summary;
             }
         }
         self.full_listings += 1;
@@ -189,24 +189,24 @@ impl Reader {
                 accumulator.add(job);
             }
             if !more {
-                let (report, checkpoint) = accumulator.into_checkpoint();
+                let (summary, checkpoint) = accumulator.into_checkpoint();
                 self.checkpoint = checkpoint;
-                return report;
+                return summary;
             }
         }
         unreachable!()
     }
 }
 
-/// Whether a report says what the truth is, but for snapshots that were told before.
-fn is_true(mut report: JobSummary, mut truth: JobSummary) -> Result<(), TestCaseError> {
-    let (told, all) = (std::mem::take(&mut report.exports), std::mem::take(&mut truth.exports));
+/// Whether a summary says what the truth is, but for snapshots that were told before.
+fn is_true(mut summary: JobSummary, mut truth: JobSummary) -> Result<(), TestCaseError> {
+    let (told, all) = (std::mem::take(&mut summary.exports), std::mem::take(&mut truth.exports));
     if told.partial {
-        prop_assert!(truth.failed.starts_with(&report.failed));
-        prop_assert_eq!(report.unresolved().next(), truth.unresolved().next());
-        truth.failed.truncate(report.failed.len());
+        prop_assert!(truth.failed.starts_with(&summary.failed));
+        prop_assert_eq!(summary.unresolved().next(), truth.unresolved().next());
+        truth.failed.truncate(summary.failed.len());
     }
-    prop_assert_eq!(report, truth);
+    prop_assert_eq!(summary, truth);
     prop_assert_eq!(told.newest, all.newest);
     prop_assert_eq!(&told.active, &all.active);
     prop_assert_eq!(&told.successful.union(&all.successful), &all.successful);
@@ -397,10 +397,10 @@ fn checkpoint_keeps_the_newest_unresolved_failure() {
     let told = |world: &mut World| {
         let mut reader = Reader::default();
         let whole = reader.read(world, &[]);
-        let report = reader.read(world, &[]);
+        let summary = reader.read(world, &[]);
         assert_eq!((reader.full_listings, whole.failed.len()), (1, MAX_FAILURES));
-        assert_eq!(report.failed, whole.failed[..report.failed.len()]);
-        report.failed.len()
+        assert_eq!(summary.failed, whole.failed[..summary.failed.len()]);
+        summary.failed.len()
     };
     assert_eq!(told(&mut world.clone()), 11);
     world.jobs[300 - 1 - MIN_NEWER_JOBS].state = JobState::Successful;

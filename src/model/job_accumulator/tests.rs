@@ -59,10 +59,10 @@ fn failures_count_from_the_newest_success_on() {
         job("e", 40, JobState::Failed),
         job("f", 50, JobState::Unknown),
     ];
-    let report = accumulate(jobs.clone());
-    assert_eq!(report.failures_since_success, 2);
-    assert_eq!(report.oldest_failure_created, jobs[2].created_at);
-    assert_eq!(&*report.failed[0].key.id, "e");
+    let summary = accumulate(jobs.clone());
+    assert_eq!(summary.failures_since_success, 2);
+    assert_eq!(summary.oldest_failure_created, jobs[2].created_at);
+    assert_eq!(&*summary.failed[0].key.id, "e");
     let recovered = accumulate(jobs.into_iter().chain([job("g", 60, JobState::Successful)]));
     assert_eq!(recovered.failures_since_success, 0);
     assert_eq!(recovered.oldest_failure_created, None);
@@ -75,13 +75,13 @@ fn a_job_that_cannot_be_placed_is_counted_and_nothing_more() {
     nameless.id = None;
     let mut timeless = job("b", 9, JobState::Successful);
     timeless.created_at = None;
-    let report = accumulate([nameless.clone(), nameless, timeless]);
-    assert_eq!(report.jobs[JobState::Failed], 2);
-    assert_eq!(report.jobs[JobState::Successful], 1);
-    assert_eq!(report.latest, None);
-    assert_eq!(report.failures_since_success, 0);
-    assert_eq!(report.last_success_seconds, None);
-    assert!(report.last_finished(JobState::Failed).is_some());
+    let summary = accumulate([nameless.clone(), nameless, timeless]);
+    assert_eq!(summary.jobs[JobState::Failed], 2);
+    assert_eq!(summary.jobs[JobState::Successful], 1);
+    assert_eq!(summary.latest, None);
+    assert_eq!(summary.failures_since_success, 0);
+    assert_eq!(summary.last_success_seconds, None);
+    assert!(summary.last_finished(JobState::Failed).is_some());
 }
 
 #[test]
@@ -90,15 +90,15 @@ fn a_job_met_twice_counts_once_and_furthest_on() {
     running.counts = Counts { exported: Some(3), total: Some(9) };
     let views = [job("a", 0, JobState::Queued), running, job("a", 0, JobState::Successful)];
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
-        let report = accumulate(order.map(|i| views[i].clone()));
-        assert_eq!(report.jobs.iter().map(|(_, n)| n).sum::<u64>(), 1);
-        assert_eq!(report.latest.unwrap().state, JobState::Successful);
+        let summary = accumulate(order.map(|i| views[i].clone()));
+        assert_eq!(summary.jobs.iter().map(|(_, n)| n).sum::<u64>(), 1);
+        assert_eq!(summary.latest.unwrap().state, JobState::Successful);
     }
-    let report = accumulate([1, 0].map(|i| views[i].clone()));
-    assert_eq!(report.latest.unwrap().counts.exported, Some(3));
+    let summary = accumulate([1, 0].map(|i| views[i].clone()));
+    assert_eq!(summary.latest.unwrap().counts.exported, Some(3));
     for order in [[0, 5], [5, 0]] {
-        let report = accumulate(order.map(|minute| job("a", minute, JobState::Failed)));
-        assert_eq!(report.failed.len(), 1, "the reason of the other sighting");
+        let summary = accumulate(order.map(|minute| job("a", minute, JobState::Failed)));
+        assert_eq!(summary.failed.len(), 1, "the reason of the other sighting");
     }
 }
 
@@ -112,11 +112,11 @@ fn the_oldest_active_and_the_last_finished_are_that() {
         job("e", 1, JobState::Failed),
     ];
     for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]] {
-        let report = accumulate(order.map(|i| jobs[i].clone()));
-        assert_eq!(report.oldest_active_created(JobState::Queued), jobs[1].created_at);
-        assert_eq!(report.oldest_active_created(JobState::InProgress), jobs[2].created_at);
-        assert_eq!(report.last_finished(JobState::Failed), jobs[3].finished_at);
-        assert_eq!(report.active.iter().map(|job| &*job.key.id).collect::<Vec<_>>(), ["b", "c", "a"]);
+        let summary = accumulate(order.map(|i| jobs[i].clone()));
+        assert_eq!(summary.oldest_active_created(JobState::Queued), jobs[1].created_at);
+        assert_eq!(summary.oldest_active_created(JobState::InProgress), jobs[2].created_at);
+        assert_eq!(summary.last_finished(JobState::Failed), jobs[3].finished_at);
+        assert_eq!(summary.active.iter().map(|job| &*job.key.id).collect::<Vec<_>>(), ["b", "c", "a"]);
     }
 }
 
@@ -152,10 +152,10 @@ fn an_id_may_be_any_text_and_is_ordered_as_one() {
     let digits = "65a1f0b2c3d4e5f60718293a";
     let mut ids = [digits.to_owned(), digits.to_uppercase(), format!("{digits}0"), "\u{e4}".repeat(64)];
     let jobs = ids.clone().map(|id| job(id, 0, JobState::Queued));
-    let report = accumulate(jobs.clone().into_iter().chain(jobs));
+    let summary = accumulate(jobs.clone().into_iter().chain(jobs));
     ids.sort();
-    assert_eq!(report.active.iter().map(|job| job.key.id.as_str()).collect::<Vec<_>>(), ids);
-    assert_eq!(report.latest.unwrap().key.id, ids[3]);
+    assert_eq!(summary.active.iter().map(|job| job.key.id.as_str()).collect::<Vec<_>>(), ids);
+    assert_eq!(summary.latest.unwrap().key.id, ids[3]);
 }
 
 #[test]
@@ -170,11 +170,11 @@ fn a_duration_is_never_negative_nor_guessed() {
 
 #[test]
 fn many_failures_are_counted_exactly_and_remembered_in_part() {
-    let report = accumulate((0..100).map(|i| job(format!("{i:03}"), i, JobState::Failed)));
-    assert_eq!(report.failures_since_success, 100);
-    assert_eq!(report.failed.len(), MAX_FAILURES);
-    assert_eq!(&*report.failed[0].key.id, "099");
-    assert_eq!(report.oldest_failure_created, job("000", 0, JobState::Failed).created_at);
+    let summary = accumulate((0..100).map(|i| job(format!("{i:03}"), i, JobState::Failed)));
+    assert_eq!(summary.failures_since_success, 100);
+    assert_eq!(summary.failed.len(), MAX_FAILURES);
+    assert_eq!(&*summary.failed[0].key.id, "099");
+    assert_eq!(summary.oldest_failure_created, job("000", 0, JobState::Failed).created_at);
 }
 
 /// Listings with ties in time, missing parts and, through `listing_with_repeats`, jobs that are met twice.
@@ -220,7 +220,7 @@ fn listing_with_repeats() -> impl Strategy<Value = (Vec<ExportJob<'static>>, Vec
     )
 }
 
-/// The report by its definition, with sorts and filters over the whole listing.
+/// The summary by its definition, with sorts and filters over the whole listing.
 fn by_definition(jobs: &[ExportJob<'_>]) -> (Option<String>, usize, Option<Timestamp>) {
     let mut placed: Vec<_> = jobs.iter().filter(|job| job.id.is_some() && job.created_at.is_some()).collect();
     placed.sort_by_key(|job| (job.created_at, job.id.clone()));
@@ -243,12 +243,12 @@ proptest! {
 
     #[test]
     fn the_report_is_what_the_definition_says(jobs in listing()) {
-        let report = accumulate(jobs.clone());
+        let summary = accumulate(jobs.clone());
         let (latest, failures, oldest) = by_definition(&jobs);
-        prop_assert_eq!(report.latest.map(|latest| latest.key.id.to_string()), latest);
-        prop_assert_eq!(usize::try_from(report.failures_since_success).unwrap(), failures);
-        prop_assert_eq!(report.oldest_failure_created, oldest);
-        prop_assert_eq!(report.jobs.iter().map(|(_, n)| *n).sum::<u64>(), jobs.len() as u64);
+        prop_assert_eq!(summary.latest.map(|latest| latest.key.id.to_string()), latest);
+        prop_assert_eq!(usize::try_from(summary.failures_since_success).unwrap(), failures);
+        prop_assert_eq!(summary.oldest_failure_created, oldest);
+        prop_assert_eq!(summary.jobs.iter().map(|(_, n)| *n).sum::<u64>(), jobs.len() as u64);
     }
 }
 
@@ -266,29 +266,29 @@ fn the_snapshots_of_jobs_are_told_by_what_became_of_them() {
         about(job("f", 9, JobState::Cancelled), 6),
     ];
     let newest = jobs[1].created_at;
-    let report = accumulate(jobs);
+    let summary = accumulate(jobs);
     let ids = |numbers: &[u8]| {
         let ids = numbers.iter().filter_map(|number| ObjectId::parse(&id(*number)));
         ids.collect::<Vec<_>>().into()
     };
-    assert_eq!(report.exports.successful, ids(&[1, 2]));
-    assert_eq!(report.exports.active, ids(&[4, 5]));
+    assert_eq!(summary.exports.successful, ids(&[1, 2]));
+    assert_eq!(summary.exports.active, ids(&[4, 5]));
     assert_eq!(
-        report.exports.newest,
+        summary.exports.newest,
         Some(NewestExport { created_at: newest.unwrap(), snapshot: ObjectId::parse(&id(2)) })
     );
-    assert_eq!(report.last_success_created, newest);
+    assert_eq!(summary.last_success_created, newest);
 }
 
 #[test]
 fn active_jobs_beyond_the_oldest_are_counted_only() {
     let ids: Vec<_> = (0..3 * MAX_ACTIVE).map(|number| format!("{number:05}")).collect();
     let jobs = ids.iter().zip(1..).map(|(id, minute)| job(id.as_str(), minute, JobState::Queued));
-    let report = accumulate(jobs.collect::<Vec<_>>().into_iter().rev());
-    assert_eq!(report.jobs[JobState::Queued], ids.len() as u64);
-    assert_eq!(report.active.len(), MAX_ACTIVE);
-    assert_eq!(report.active[0].key.id, "00000");
-    assert_eq!(report.latest.unwrap().key.id, *ids.last().unwrap());
+    let summary = accumulate(jobs.collect::<Vec<_>>().into_iter().rev());
+    assert_eq!(summary.jobs[JobState::Queued], ids.len() as u64);
+    assert_eq!(summary.active.len(), MAX_ACTIVE);
+    assert_eq!(summary.active[0].key.id, "00000");
+    assert_eq!(summary.latest.unwrap().key.id, *ids.last().unwrap());
 }
 
 #[test]
@@ -296,8 +296,8 @@ fn texts_that_are_kept_have_a_maximum() {
     let long = "\u{1f512}\n".repeat(10_000);
     let reason = StateReason { error_code: Some((&*long).into()), message: Some((&*long).into()) };
     let failed = ExportJob { snapshot_id: Some((&*long).into()), reason, ..job("a", 0, JobState::Failed) };
-    let report = accumulate([failed]);
-    let FailedJob { reason, snapshot_id, .. } = &report.failed[0];
+    let summary = accumulate([failed]);
+    let FailedJob { reason, snapshot_id, .. } = &summary.failed[0];
     let texts =
         [(reason.error_code.as_deref(), 128), (reason.message.as_deref(), 300), (snapshot_id.as_deref(), 64)];
     for (text, max) in texts {

@@ -15,12 +15,12 @@ const MAX_PAUSE: Duration = Duration::from_hours(1);
 /// The refusals that a collector has met in a row, since the configuration was loaded: a reload may
 /// follow the fix.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct RoleMissing {
+pub(super) struct Refusals {
     count: u32,
     reloads: u64,
 }
 
-impl RoleMissing {
+impl Refusals {
     pub(super) fn add(&mut self, reloads: u64) {
         let before = if self.reloads == reloads { self.count } else { 0 };
         *self = Self { count: before.saturating_add(1), reloads };
@@ -55,7 +55,7 @@ mod tests {
 
     /// The pauses after so many refusals in a row, in minutes.
     fn pauses(interval: u64) -> Vec<u64> {
-        let mut refusals = RoleMissing::default();
+        let mut refusals = Refusals::default();
         let mut next = || {
             refusals.add(0);
             refusals.pause(Duration::from_mins(interval), 0).unwrap().as_secs() / 60
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn single_refusal_does_not_disable() {
-        let mut refusals = RoleMissing::default();
+        let mut refusals = Refusals::default();
         assert_eq!((refusals.are_confirmed(), refusals.pause(MIN_PAUSE, 0)), (false, None));
         refusals.add(0);
         let short = Duration::from_secs(1);
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn reload_starts_again() {
-        let mut refusals = RoleMissing::default();
+        let mut refusals = Refusals::default();
         refusals.add(0);
         refusals.add(0);
         assert_eq!(refusals.pause(MIN_PAUSE, 1), None);
