@@ -18,7 +18,9 @@ use atlas_client::{
     Counts, ENDPOINTS, ExportJob, JobState, ListedCluster, ObjectId, ProjectId, Schedule, Snapshot,
     StateReason, Target,
 };
-use atlas_simulator::{Account, AtlasState, Cluster, Job, JobOutcome, Project, Scheme, Simulator, object_id};
+use atlas_simulator::{
+    Account, AtlasState, Cluster, Job, JobOutcome, Project, Scheme, Simulator, TokenBucket, object_id,
+};
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
@@ -267,13 +269,15 @@ async fn simulate(clusters: u32, jobs: u32) {
         let cluster = Cluster { snapshots, ..Cluster::with(jobs) };
         project = project.with(&format!("cluster-{number}"), cluster);
     }
-    let world = AtlasState {
+    // Two programs poll more often than Atlas would allow.
+    project.budget = TokenBucket::new(1_000_000, 1_000_000);
+    let state = AtlasState {
         accounts: vec![Account::new(Scheme::ServiceAccount, "bench", "bench")],
         projects: [(PROJECT.to_owned(), project)].into(),
         ..AtlasState::default()
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let simulator = Simulator::start(listener, world).unwrap();
+    let simulator = Simulator::start(listener, state).unwrap();
     println!("{}", simulator.url());
     input_ends().await;
 }
