@@ -88,9 +88,12 @@ fn joined(parts: [(&str, Option<&str>); 2]) -> Option<String> {
     Some(odd.collect::<Vec<_>>().join(", ")).filter(|hint| !hint.is_empty())
 }
 
+pub(crate) fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}')
+}
+
 /// Returns what a part of credentials looks like, if that is not one.
 fn oddity(text: &str) -> Option<&'static str> {
-    let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}');
     let is_placeholder = ["${", "$(", "{{", "<", "%"].iter().any(|begin| text.starts_with(begin));
     let is_variable = text.strip_prefix('$').is_some_and(|name| name.chars().all(is_of_name));
     let is_assignment = text.split_once('=').is_some_and(|(name, value)| {

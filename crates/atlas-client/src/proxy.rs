@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
+use crate::credentials::is_quote;
 use crate::redact;
 
 /// Variables that name the proxy of https requests; the first that is set wins.
@@ -147,10 +148,6 @@ fn address(value: &str) -> Result<Url, String> {
 
 fn is_socks(value: &str) -> bool {
     value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("socks"))
-}
-
-fn is_quote(c: char) -> bool {
-    matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}')
 }
 
 /// Decodes a part of the credentials; `None` where the proxy would be sent something else.
