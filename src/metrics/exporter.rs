@@ -25,115 +25,175 @@ pub(super) struct ExporterCollector {
     pub(super) process: Option<ProcessStats>,
 }
 
+/// Source of the samples of a family. A value that is `None` has no sample.
+enum Samples {
+    Gauge(fn(&ExporterCollector) -> Option<f64>),
+    Counter(fn(&ExporterCollector) -> u64),
+    /// Gauge of the process; the names are those of every Prometheus client library.
+    Process(fn(&ProcessStats) -> Option<f64>),
+    PerProject(fn(&ProjectView) -> Option<f64>),
+    PerOrganization(fn(&Discovery) -> Option<f64>),
+}
+
+use Samples::{Counter, Gauge, PerOrganization, PerProject, Process};
+
+/// Names, help texts and samples of the families whose labels are at most one id.
+const FAMILIES: &[(&str, &str, Samples)] = &[
+    (
+        "mongodbatlas_backup_exporter_targets",
+        "Clusters that are watched.",
+        Gauge(|exporter| Some(count(exporter.view.targets as u64))),
+    ),
+    (
+        "mongodbatlas_backup_exporter_poll_interval_seconds",
+        "Configured time from one poll of a cluster to its next.",
+        Gauge(|exporter| Some(length(exporter.poll_interval))),
+    ),
+    (
+        "mongodbatlas_backup_exporter_config_last_reload_successful",
+        "1 if the configuration could be used when it was read last, 0 if it was refused and an older one is in force.",
+        Gauge(|exporter| Some(f64::from(exporter.metrics.reload().error.is_none()))),
+    ),
+    (
+        "mongodbatlas_backup_exporter_config_last_reload_success_timestamp_seconds",
+        "When the configuration in force was read, in seconds since the epoch.",
+        Gauge(|exporter| Some(seconds(exporter.metrics.reload().succeeded_at))),
+    ),
+    (
+        "mongodbatlas_backup_exporter_config_reload_failures",
+        "Configurations that were refused when they were read again.",
+        Counter(|exporter| exporter.metrics.reload().failures),
+    ),
+    (
+        "mongodbatlas_backup_exporter_listing_pages_read",
+        "Pages of export jobs that were read.",
+        Counter(|exporter| exporter.metrics.pages.get()),
+    ),
+    (
+        "mongodbatlas_backup_exporter_full_listings",
+        "Total number of full export job listings.",
+        Counter(|exporter| exporter.metrics.full_listings.get()),
+    ),
+    (
+        "mongodbatlas_backup_exporter_log_lines_dropped",
+        "Total number of log lines that were dropped because standard error did not take them in time.",
+        Counter(|exporter| exporter.metrics.dropped_log_lines()),
+    ),
+    (
+        "process_resident_memory_bytes",
+        "Resident memory size in bytes.",
+        Process(|process| process.resident_bytes.map(count)),
+    ),
+    (
+        "process_virtual_memory_bytes",
+        "Virtual memory size in bytes.",
+        Process(|process| process.virtual_bytes.map(count)),
+    ),
+    ("process_open_fds", "Number of open file descriptors.", Process(|process| process.open_fds.map(count))),
+    (
+        "process_max_fds",
+        "Maximum number of open file descriptors.",
+        Process(|process| process.max_fds.map(count)),
+    ),
+    (
+        "process_threads",
+        "Number of OS threads in the process.",
+        Process(|process| process.threads.map(count)),
+    ),
+    (
+        "process_start_time_seconds",
+        "Start time of the process since unix epoch in seconds.",
+        // The start time that the kernel reports moves when the clock is set.
+        Gauge(|exporter| exporter.process.as_ref().map(|_| seconds(exporter.metrics.started))),
+    ),
+    (
+        "mongodbatlas_api_ratelimit_limit",
+        "Requests for Cloud Backups that a project can save up, as Atlas told last.",
+        PerProject(|project| project.quota.map(|quota| count(quota.limit))),
+    ),
+    (
+        "mongodbatlas_api_ratelimit_remaining",
+        "Requests for Cloud Backups that were left to a project, as Atlas told last. Everyone who uses the project shares them.",
+        PerProject(|project| project.quota.map(|quota| count(quota.remaining))),
+    ),
+    (
+        "mongodbatlas_backup_export_discovery_success",
+        "1 if the name of the project, its clusters and all their backup schedules could be read last, 0 if not. What was known before is kept.",
+        PerProject(|project| project.success.map(f64::from)),
+    ),
+    (
+        "mongodbatlas_backup_export_last_discovery_success_timestamp_seconds",
+        "When the name of the project and its clusters could be read last, in seconds since the epoch.",
+        PerProject(|project| project.last_success.map(seconds)),
+    ),
+    (
+        "mongodbatlas_backup_export_organization_discovery_success",
+        "1 if the projects of the organization could be listed last, 0 if not. Those known before are kept.",
+        PerOrganization(|discovery| discovery.was_tried().then(|| f64::from(discovery.error.is_none()))),
+    ),
+    (
+        "mongodbatlas_backup_export_last_organization_discovery_success_timestamp_seconds",
+        "When the projects of the organization could be listed last, in seconds since the epoch.",
+        PerOrganization(|discovery| discovery.last_success.map(seconds)),
+    ),
+    (
+        "mongodbatlas_backup_export_secret_expiring_event_timestamp_seconds",
+        "When Atlas last told, in an event of the project, that a secret of a service account ends soon, in seconds since the epoch. It tells neither whose nor when. No sample once it told that none does any longer.",
+        PerProject(|project| project.secrets_expiring.map(seconds)),
+    ),
+];
+
 impl Collector for ExporterCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        self.exporter(&mut encoder)?;
-        if let Some(process) = &self.process {
-            self.process(process, &mut encoder)?;
+        let encoder = &mut encoder;
+        for (name, help, samples) in FAMILIES {
+            self.simple(encoder, name, help, samples)?;
         }
-        self.requests(&mut encoder)?;
-        self.discovery(&mut encoder)?;
-        self.collectors(&mut encoder)
+        build(encoder)?;
+        self.cpu(encoder)?;
+        self.requests(encoder)?;
+        self.projects(encoder)?;
+        self.credentials(encoder)
     }
 }
 
 impl ExporterCollector {
-    fn exporter(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let build = [
-            ("version", env!("CARGO_PKG_VERSION")),
-            ("revision", env!("BUILD_REVISION")),
-            ("rustversion", env!("BUILD_RUST_VERSION")),
-        ];
-        family(
-            encoder,
-            "mongodbatlas_backup_exporter_build",
-            "The running exporter. Always 1.",
-            [(build, Info::new(NO_LABELS))],
-        )?;
-        let reload = self.metrics.reload();
-        for (name, help, value) in [
-            (
-                "mongodbatlas_backup_exporter_targets",
-                "Clusters that are watched.",
-                count(self.view.targets as u64),
-            ),
-            (
-                "mongodbatlas_backup_exporter_poll_interval_seconds",
-                "Configured time from one poll of a cluster to its next.",
-                length(self.poll_interval),
-            ),
-            (
-                "mongodbatlas_backup_exporter_config_last_reload_successful",
-                "1 if the configuration could be used when it was read last, 0 if it was refused and an older one is in force.",
-                f64::from(reload.error.is_none()),
-            ),
-            (
-                "mongodbatlas_backup_exporter_config_last_reload_success_timestamp_seconds",
-                "When the configuration in force was read, in seconds since the epoch.",
-                seconds(reload.succeeded_at),
-            ),
-        ] {
-            family(encoder, name, help, [(NO_LABELS, gauge(value))])?;
+    fn simple(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        samples: &Samples,
+    ) -> fmt::Result {
+        let single = |value: Option<f64>| value.map(|value| (NO_LABELS, gauge(value)));
+        match samples {
+            Gauge(value) => family(encoder, name, help, single(value(self))),
+            Process(value) => family(encoder, name, help, single(self.process.as_ref().and_then(value))),
+            Counter(value) => family(encoder, name, help, [(NO_LABELS, ConstCounter::new(value(self)))]),
+            PerProject(value) => {
+                let samples = self.view.projects.iter().filter_map(|project| {
+                    Some(([("project_id", project.id.as_str())], gauge(value(project)?)))
+                });
+                family(encoder, name, help, samples)
+            }
+            PerOrganization(value) => {
+                let samples = self.view.organizations.iter().filter_map(|organization| {
+                    let value = value(&organization.discovery)?;
+                    Some(([("organization_id", organization.id.as_str())], gauge(value)))
+                });
+                family(encoder, name, help, samples)
+            }
         }
-        for (name, help, value) in [
-            (
-                "mongodbatlas_backup_exporter_config_reload_failures",
-                "Configurations that were refused when they were read again.",
-                reload.failures,
-            ),
-            (
-                "mongodbatlas_backup_exporter_listing_pages_read",
-                "Pages of export jobs that were read.",
-                self.metrics.pages(),
-            ),
-            (
-                "mongodbatlas_backup_exporter_full_listings",
-                "Total number of full export job listings.",
-                self.metrics.full_listings(),
-            ),
-            (
-                "mongodbatlas_backup_exporter_log_lines_dropped",
-                "Total number of log lines that were dropped because standard error did not take them in time.",
-                self.metrics.dropped_log_lines(),
-            ),
-        ] {
-            family(encoder, name, help, [(NO_LABELS, ConstCounter::new(value))])?;
-        }
-        Ok(())
     }
 
-    /// Encodes the metrics that every Prometheus client library has.
-    fn process(&self, process: &ProcessStats, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    fn cpu(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let seconds = self.process.as_ref().and_then(|process| process.cpu_seconds);
         family(
             encoder,
             "process_cpu_seconds",
             "Total user and system CPU time spent in seconds.",
-            process.cpu_seconds.map(|seconds| (NO_LABELS, ConstCounter::new(seconds))),
-        )?;
-        for (name, help, value) in [
-            (
-                "process_resident_memory_bytes",
-                "Resident memory size in bytes.",
-                process.resident_bytes.map(count),
-            ),
-            (
-                "process_virtual_memory_bytes",
-                "Virtual memory size in bytes.",
-                process.virtual_bytes.map(count),
-            ),
-            ("process_open_fds", "Number of open file descriptors.", process.open_fds.map(count)),
-            ("process_max_fds", "Maximum number of open file descriptors.", process.max_fds.map(count)),
-            (
-                "process_start_time_seconds",
-                "Start time of the process since unix epoch in seconds.",
-                // The start time that the kernel reports moves when the clock is set.
-                Some(seconds(self.metrics.started())),
-            ),
-            ("process_threads", "Number of OS threads in the process.", process.threads.map(count)),
-        ] {
-            family(encoder, name, help, value.map(|value| (NO_LABELS, gauge(value))))?;
-        }
-        Ok(())
+            seconds.map(|seconds| (NO_LABELS, ConstCounter::new(seconds))),
+        )
     }
 
     fn requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -153,46 +213,10 @@ impl ExporterCollector {
             self.metrics
                 .durations()
                 .map(|(endpoint, durations)| ([("endpoint", endpoint)], durations.clone())),
-        )?;
-        self.per_project(
-            encoder,
-            "mongodbatlas_api_ratelimit_limit",
-            "Requests for Cloud Backups that a project can save up, as Atlas told last.",
-            |project| project.quota.map(|quota| count(quota.limit)),
-        )?;
-        self.per_project(
-            encoder,
-            "mongodbatlas_api_ratelimit_remaining",
-            "Requests for Cloud Backups that were left to a project, as Atlas told last. Everyone who uses the project shares them.",
-            |project| project.quota.map(|quota| count(quota.remaining)),
         )
     }
 
-    fn discovery(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        self.per_project(
-            encoder,
-            "mongodbatlas_backup_export_discovery_success",
-            "1 if the name of the project, its clusters and all their backup schedules could be read last, 0 if not. What was known before is kept.",
-            |project| project.success.map(f64::from),
-        )?;
-        self.per_project(
-            encoder,
-            "mongodbatlas_backup_export_last_discovery_success_timestamp_seconds",
-            "When the name of the project and its clusters could be read last, in seconds since the epoch.",
-            |project| project.last_success.map(seconds),
-        )?;
-        self.per_organization(
-            encoder,
-            "mongodbatlas_backup_export_organization_discovery_success",
-            "1 if the projects of the organization could be listed last, 0 if not. Those known before are kept.",
-            |discovery| discovery.was_tried().then(|| f64::from(discovery.error.is_none())),
-        )?;
-        self.per_organization(
-            encoder,
-            "mongodbatlas_backup_export_last_organization_discovery_success_timestamp_seconds",
-            "When the projects of the organization could be listed last, in seconds since the epoch.",
-            |discovery| discovery.last_success.map(seconds),
-        )?;
+    fn projects(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         family(
             encoder,
             "mongodbatlas_backup_export_clusters_excluded",
@@ -203,12 +227,8 @@ impl ExporterCollector {
                     (labels, gauge(count(*clusters)))
                 })
             }),
-        )
-    }
-
-    fn collectors(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let projects = || self.view.projects.iter();
-        let named = projects().filter_map(|project| Some((project, project.name.as_deref()?)));
+        )?;
+        let named = self.view.projects.iter().filter_map(|project| Some((project, project.name.as_deref()?)));
         family(
             encoder,
             "mongodbatlas_backup_export_bucket",
@@ -230,19 +250,16 @@ impl ExporterCollector {
             encoder,
             "mongodbatlas_backup_export_collector_success",
             "Whether the last run of a collector of the project succeeded (1 for yes, 0 for no). Absent if the collector is disabled.",
-            projects().flat_map(|project| {
+            self.view.projects.iter().flat_map(|project| {
                 project.readings.iter().map(|(collector, view)| {
                     let labels = [("project_id", project.id.as_str()), ("collector", collector.as_str())];
                     (labels, gauge(f64::from(view.up)))
                 })
             }),
-        )?;
-        self.per_project(
-            encoder,
-            "mongodbatlas_backup_export_secret_expiring_event_timestamp_seconds",
-            "When Atlas last told, in an event of the project, that a secret of a service account ends soon, in seconds since the epoch. It tells neither whose nor when. No sample once it told that none does any longer.",
-            |project| project.secrets_expiring.map(seconds),
-        )?;
+        )
+    }
+
+    fn credentials(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         family(
             encoder,
             "mongodbatlas_credential_expiry_timestamp_seconds",
@@ -253,35 +270,20 @@ impl ExporterCollector {
                 .map(|(client_id, at)| ([("client_id", client_id.as_str())], gauge(seconds(*at)))),
         )
     }
+}
 
-    fn per_project(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        name: &str,
-        help: &str,
-        value: fn(&ProjectView) -> Option<f64>,
-    ) -> fmt::Result {
-        let samples = self
-            .view
-            .projects
-            .iter()
-            .filter_map(|project| Some(([("project_id", project.id.as_str())], gauge(value(project)?))));
-        family(encoder, name, help, samples)
-    }
-
-    fn per_organization(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        name: &str,
-        help: &str,
-        value: fn(&Discovery) -> Option<f64>,
-    ) -> fmt::Result {
-        let samples = self.view.organizations.iter().filter_map(|organization| {
-            let value = value(&organization.discovery)?;
-            Some(([("organization_id", organization.id.as_str())], gauge(value)))
-        });
-        family(encoder, name, help, samples)
-    }
+fn build(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let labels = [
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("revision", env!("BUILD_REVISION")),
+        ("rustversion", env!("BUILD_RUST_VERSION")),
+    ];
+    family(
+        encoder,
+        "mongodbatlas_backup_exporter_build",
+        "The running exporter. Always 1.",
+        [(labels, Info::new(NO_LABELS))],
+    )
 }
 
 fn gauge(value: f64) -> ConstGauge<Plain> {

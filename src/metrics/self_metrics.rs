@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use atlas_client::RequestObserver;
 use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
 /// Bounds of the histogram of requests, in seconds: from a quick answer to the default time-out of a poll.
@@ -23,10 +24,12 @@ const GOOD: &str = "200";
 pub struct SelfMetrics {
     requests: Mutex<BTreeMap<(&'static str, String), u64>>,
     durations: BTreeMap<&'static str, Histogram>,
-    pages: AtomicU64,
-    full_listings: AtomicU64,
+    /// Pages of export jobs that were read.
+    pub pages: Counter,
+    /// Listings of export jobs that were read to their end.
+    pub full_listings: Counter,
     dropped_log_lines: Arc<AtomicU64>,
-    started: Timestamp,
+    pub started: Timestamp,
     reload: Mutex<Reload>,
 }
 
@@ -49,8 +52,8 @@ impl SelfMetrics {
                 endpoints.iter().map(|endpoint| ((*endpoint, GOOD.to_owned()), 0)).collect(),
             ),
             durations: endpoints.iter().map(|endpoint| (*endpoint, Histogram::new(BOUNDS))).collect(),
-            pages: AtomicU64::default(),
-            full_listings: AtomicU64::default(),
+            pages: Counter::default(),
+            full_listings: Counter::default(),
             dropped_log_lines: Arc::default(),
             started,
             reload: Mutex::new(Reload { error: None, succeeded_at: started, failures: 0 }),
@@ -63,16 +66,6 @@ impl SelfMetrics {
         Self { dropped_log_lines, ..self }
     }
 
-    /// Counts a page of export jobs.
-    pub fn count_page(&self) {
-        self.pages.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a listing of export jobs that was read to its end.
-    pub fn count_full_listing(&self) {
-        self.full_listings.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// Takes in that something of the configuration was read anew at `now`, whether it was refused, and why what is in force is not what
     /// is in the files, if it is not: that may be for something else.
     pub fn count_reload(&self, refused: bool, error: Option<String>, now: Timestamp) {
@@ -83,23 +76,6 @@ impl SelfMetrics {
             reload.succeeded_at = now;
         }
         reload.error = error;
-    }
-
-    #[must_use]
-    pub fn started(&self) -> Timestamp {
-        self.started
-    }
-
-    /// Pages of export jobs that were read.
-    #[must_use]
-    pub fn pages(&self) -> u64 {
-        self.pages.load(Ordering::Relaxed)
-    }
-
-    /// Listings of export jobs that were read to their end.
-    #[must_use]
-    pub fn full_listings(&self) -> u64 {
-        self.full_listings.load(Ordering::Relaxed)
     }
 
     /// Lines of the log that were dropped.

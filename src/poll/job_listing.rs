@@ -37,7 +37,7 @@ impl JobListing {
         if let Some(last) = &self.0 {
             let mut listing = IncrementalListing::new(&last.checkpoint);
             let on_page = |page: Page<ExportJob<'_>>| {
-                metrics.count_page();
+                metrics.pages.inc();
                 listing.add_page(page)
             };
             atlas.export_jobs(target, NEWEST_PAGE_SIZE, deadline, on_page).await?;
@@ -49,11 +49,11 @@ impl JobListing {
         let at = Instant::now();
         let mut accumulator = JobAccumulator::default();
         let on_page = |page: Page<ExportJob<'_>>| {
-            metrics.count_page();
+            metrics.pages.inc();
             accumulator.add_page(page)
         };
         atlas.export_jobs(target, MAX_PAGE_SIZE, deadline, on_page).await?;
-        metrics.count_full_listing();
+        metrics.full_listings.inc();
         let (summary, checkpoint) =
             if poll.incremental { accumulator.into_checkpoint() } else { (accumulator.finish(), None) };
         self.0 = checkpoint
