@@ -112,7 +112,8 @@ pub(super) fn faults() -> Vec<Fault> {
             "a schedule with endless policies",
             "a million of `{}`",
             format!("{{\"policies\":{policies}}}"),
-        ),
+        )
+        .logged("an array of more than 16 entries"),
         schedule(
             "a schedule with a long bucket",
             "`exportBucketId` of 10,000 characters",

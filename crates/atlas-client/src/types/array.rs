@@ -9,69 +9,37 @@ use serde::{Deserialize, Deserializer};
 /// Maximum number of entries on a page.
 pub const MAX_PAGE_SIZE: usize = 500;
 
-/// What is kept of the entries of an array.
-pub(super) trait Gather<T>: Default {
-    /// Takes in an entry; an error says why the array is refused.
-    fn gather(&mut self, entry: T) -> Result<(), String>;
-}
-
-/// An array of `T`, read entry by entry, of which `G` is kept.
+/// An array of at most `MAX` entries; a longer one is refused before it is read.
 #[derive(Debug)]
-pub(super) struct Each<T, G> {
-    pub(super) all: G,
-    entries: PhantomData<T>,
-}
+pub(super) struct BoundedVec<T, const MAX: usize>(pub(super) Vec<T>);
 
-/// The entries of an array themselves, at most `MAX`.
-#[derive(Debug)]
-pub(super) struct List<T, const MAX: usize>(pub(super) Vec<T>);
-
-impl<T, const MAX: usize> Default for List<T, MAX> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T, const MAX: usize> Gather<T> for List<T, MAX> {
-    fn gather(&mut self, entry: T) -> Result<(), String> {
-        if self.0.is_empty() {
-            // Most pages are full.
-            self.0.reserve_exact(MAX.min(MAX_PAGE_SIZE));
-        }
-        push::<T, MAX>(&mut self.0, entry)
-    }
-}
-
-/// Adds an entry to those of an array that may have at most `MAX`.
-pub(super) fn push<T, const MAX: usize>(entries: &mut Vec<T>, entry: T) -> Result<(), String> {
-    if entries.len() == MAX {
-        return Err(format!("an array of more than {MAX} entries"));
-    }
-    entries.push(entry);
-    Ok(())
-}
-
-impl<'de, T: Deserialize<'de>, G: Gather<T>> Deserialize<'de> for Each<T, G> {
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for BoundedVec<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries<T, G>(PhantomData<(T, G)>);
+        struct Entries<T, const MAX: usize>(PhantomData<T>);
 
-        impl<'de, T: Deserialize<'de>, G: Gather<T>> Visitor<'de> for Entries<T, G> {
-            type Value = G;
+        impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Entries<T, MAX> {
+            type Value = Vec<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<G, A::Error> {
-                let mut all = G::default();
-                while let Some(entry) = entries.next_element()? {
-                    all.gather(entry).map_err(A::Error::custom)?;
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Vec<T>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = array.next_element()? {
+                    if entries.is_empty() && MAX >= MAX_PAGE_SIZE {
+                        // Most pages are full.
+                        entries.reserve_exact(MAX_PAGE_SIZE);
+                    }
+                    if entries.len() == MAX {
+                        return Err(A::Error::custom(format_args!("an array of more than {MAX} entries")));
+                    }
+                    entries.push(entry);
                 }
-                Ok(all)
+                Ok(entries)
             }
         }
 
-        let all = deserializer.deserialize_seq(Entries::<T, G>(PhantomData))?;
-        Ok(Self { all, entries: PhantomData })
+        deserializer.deserialize_seq(Entries::<T, MAX>(PhantomData)).map(Self)
     }
 }

@@ -8,10 +8,13 @@ use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::array::{Each, Gather};
+use super::array::BoundedVec;
 use super::text::Lenient;
 use crate::error::{Error, MAX_CODE, requested_pause, tidy};
 use crate::redact;
+
+/// Maximum number of parameters.
+const MAX_PARAMETERS: usize = 64;
 
 /// No field is essential, and one of another type is as good as absent: `error` is a number in
 /// Atlas's errors and a text in OAuth's, and `parameters` mixes texts and numbers.
@@ -29,23 +32,14 @@ struct ErrorBody<'a> {
     parameters: Option<&'a RawValue>,
 }
 
-/// The first address of an array.
-#[derive(Default)]
-struct FirstAddress(Option<IpAddr>);
-
-impl Gather<Lenient> for FirstAddress {
-    fn gather(&mut self, parameter: Lenient) -> Result<(), String> {
-        self.0 = self.0.or_else(|| parameter.0?.parse().ok());
-        Ok(())
-    }
-}
-
 impl Error {
     /// Creates the error for an answer that is no success: its status, and whatever its body says
     /// for itself.
     pub(crate) fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let body: ErrorBody<'_> = serde_json::from_slice(body).unwrap_or_default();
-        let parameters = body.parameters.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let parameters: Option<BoundedVec<Lenient, MAX_PARAMETERS>> =
+            body.parameters.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let is_address = |text: Lenient| text.0?.parse::<IpAddr>().ok();
         // The header repeats the code, and arrives where the body does not.
         let header = headers.get("x-error-code").and_then(|code| code.to_str().ok()).map(str::to_owned);
         let code = first_text([body.code, body.error]).or(header).filter(|code| !code.trim().is_empty());
@@ -54,7 +48,7 @@ impl Error {
             status,
             code: code.map(|code| redact::display(code.trim(), MAX_CODE)),
             detail: detail.map(|detail| tidy(&detail)),
-            address: parameters.and_then(|each: Each<Lenient, FirstAddress>| each.all.0),
+            address: parameters.and_then(|parameters| parameters.0.into_iter().find_map(is_address)),
             retry_after: requested_pause(headers, SystemTime::now()),
         }
     }

@@ -4,13 +4,16 @@ use serde::Deserialize;
 use serde_json::Number;
 use serde_json::value::RawValue;
 
-use super::array::{Each, Gather, List, MAX_PAGE_SIZE};
+use super::array::{BoundedVec, MAX_PAGE_SIZE};
 use super::job::ExportJob;
 use super::json::decode;
 use crate::error::Error;
 
 /// Maximum number of snapshots in a listing without pages. Hourly ones of a year are 8,784.
 pub(crate) const MAX_UNPAGED: usize = 20_000;
+
+/// Maximum number of links of a page.
+const MAX_LINKS: usize = 64;
 
 /// A page of a listing.
 #[derive(Debug)]
@@ -37,32 +40,21 @@ pub(crate) fn decode_page<'a, T: Deserialize<'a>, const MAX: usize>(
     #[derive(Deserialize)]
     #[serde(bound = "T: Deserialize<'de>", rename_all = "camelCase")]
     struct Body<T, const MAX: usize> {
-        results: Each<T, List<T, MAX>>,
-        links: Option<Each<Link, HasNext>>,
+        results: BoundedVec<T, MAX>,
+        links: Option<BoundedVec<Link, MAX_LINKS>>,
         total_count: Option<Number>,
     }
     let Body::<T, MAX> { results, links, total_count } = decode(body)?;
     Ok(Page {
-        entries: results.all.0,
+        entries: results.0,
         total_count: total_count.as_ref().and_then(Number::as_u64).unwrap_or_default(),
-        has_next: links.is_some_and(|links| links.all.0),
+        has_next: links.is_some_and(|links| links.0.iter().any(|link| link.rel.as_deref() == Some("next"))),
     })
 }
 
 #[derive(Deserialize)]
 struct Link {
     rel: Option<String>,
-}
-
-/// True if a link leads to another page.
-#[derive(Default)]
-struct HasNext(bool);
-
-impl Gather<Link> for HasNext {
-    fn gather(&mut self, link: Link) -> Result<(), String> {
-        self.0 |= link.rel.as_deref() == Some("next");
-        Ok(())
-    }
 }
 
 /// An entry of a listing, which is decoded apart from the others.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::array::{Each, Gather};
+use super::array::BoundedVec;
 use super::ids::ProjectId;
 use super::json::entry;
 use super::page::ListEntry;
@@ -75,6 +75,9 @@ impl ListEntry for ListedCluster {
     }
 }
 
+/// Maximum number of shards of a cluster, and of regions of a shard.
+const MAX_SPECS: usize = 1000;
+
 /// One of `GET /groups/{groupId}/clusters`
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -86,41 +89,19 @@ struct Cluster {
     #[serde(rename = "clusterType")]
     kind: Option<String>,
     state_name: Option<String>,
-    replication_specs: Option<Each<ReplicationSpec, Tier>>,
+    replication_specs: Option<BoundedVec<ReplicationSpec, MAX_SPECS>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ReplicationSpec {
-    region_configs: Option<Each<RegionConfig, Tier>>,
+    region_configs: Option<BoundedVec<RegionConfig, MAX_SPECS>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RegionConfig {
     provider_name: Option<String>,
-}
-
-/// The first tier without exports.
-#[derive(Default)]
-struct Tier(Option<Unexportable>);
-
-impl Gather<ReplicationSpec> for Tier {
-    fn gather(&mut self, spec: ReplicationSpec) -> Result<(), String> {
-        self.0 = self.0.or(spec.region_configs.and_then(|regions| regions.all.0));
-        Ok(())
-    }
-}
-
-impl Gather<RegionConfig> for Tier {
-    fn gather(&mut self, region: RegionConfig) -> Result<(), String> {
-        self.0 = self.0.or(match region.provider_name.as_deref() {
-            Some("TENANT") => Some(Unexportable::SharedTier),
-            Some("FLEX") => Some(Unexportable::Flex),
-            _ => None,
-        });
-        Ok(())
-    }
 }
 
 impl Cluster {
@@ -134,7 +115,13 @@ impl Cluster {
         if self.state_name.as_deref() == Some("DELETED") {
             return Ok(None);
         }
-        let tier = self.replication_specs.and_then(|specs| specs.all.0);
+        let specs = self.replication_specs.into_iter().flat_map(|specs| specs.0);
+        let mut regions = specs.filter_map(|spec| spec.region_configs).flat_map(|regions| regions.0);
+        let tier = regions.find_map(|region| match region.provider_name.as_deref() {
+            Some("TENANT") => Some(Unexportable::SharedTier),
+            Some("FLEX") => Some(Unexportable::Flex),
+            _ => None,
+        });
         let disabled = (self.backup_enabled == Some(false)).then_some(Unexportable::BackupDisabled);
         Ok(Some(ListedCluster {
             unexportable: tier.or(disabled),

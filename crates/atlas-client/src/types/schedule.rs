@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::array::{Each, Gather, push};
+use super::array::BoundedVec;
 use super::ids::ObjectId;
 use super::snapshot::Snapshot;
 use super::text::{Id, MAX_WORD, Shown};
@@ -152,13 +152,13 @@ impl Schedule {
 struct RawSchedule {
     auto_export_enabled: Option<bool>,
     export: Option<ExportPolicy>,
-    policies: Option<Each<Policy, Items>>,
+    policies: Option<BoundedVec<Policy, MAX_POLICIES>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Policy {
-    policy_items: Option<Each<PolicyItem, Items>>,
+    policy_items: Option<BoundedVec<PolicyItem, MAX_ITEMS>>,
 }
 
 #[derive(Deserialize)]
@@ -175,26 +175,11 @@ struct ExportPolicy {
     export_bucket_id: Option<Id>,
 }
 
+/// Maximum number of backup policies. A cluster has one.
+const MAX_POLICIES: usize = 16;
+
 /// Maximum number of items in a backup policy.
 const MAX_ITEMS: usize = 256;
-
-/// The items of all policies, each with its id and its frequency.
-#[derive(Default)]
-struct Items(Vec<(Option<ObjectId>, Option<String>)>);
-
-impl Gather<PolicyItem> for Items {
-    fn gather(&mut self, item: PolicyItem) -> Result<(), String> {
-        let id = item.id.and_then(|id| ObjectId::parse(&id));
-        push::<_, MAX_ITEMS>(&mut self.0, (id, item.frequency_type.map(|text| text.0)))
-    }
-}
-
-impl Gather<Policy> for Items {
-    fn gather(&mut self, policy: Policy) -> Result<(), String> {
-        let items = policy.policy_items.map(|items| items.all.0).unwrap_or_default();
-        items.into_iter().try_for_each(|item| push::<_, MAX_ITEMS>(&mut self.0, item))
-    }
-}
 
 impl From<RawSchedule> for Schedule {
     fn from(schedule: RawSchedule) -> Self {
@@ -202,11 +187,17 @@ impl From<RawSchedule> for Schedule {
         let frequency = frequency_type.map(|text| text.0);
         // Items only matter for automatic exports.
         let policies = schedule.policies.filter(|_| schedule.auto_export_enabled == Some(true));
-        let items = policies.zip(frequency.as_deref());
+        let items = policies.zip(frequency.as_deref()).map(|(policies, word)| {
+            let items = policies.0.into_iter().filter_map(|policy| policy.policy_items);
+            let items = items.flat_map(|items| items.0).map(|item| {
+                (item.id.and_then(|id| ObjectId::parse(&id)), item.frequency_type.map(|text| text.0))
+            });
+            PolicyItems::new(&items.collect::<Vec<_>>(), word)
+        });
         Self {
             auto_export: schedule.auto_export_enabled,
             bucket_id: export_bucket_id.map(|id| id.0),
-            items: items.map(|(items, word)| PolicyItems::new(&items.all.0, word)).unwrap_or_default(),
+            items: items.unwrap_or_default(),
             frequency,
         }
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::array::{Each, Gather, push};
+use super::array::BoundedVec;
 use super::ids::ObjectId;
 use super::json::entry;
 use super::page::ListEntry;
@@ -42,7 +42,7 @@ struct RawSnapshot {
     id: String,
     created_at: Option<String>,
     frequency_type: Option<Shown<MAX_WORD>>,
-    policy_items: Option<Each<String, PolicyItems>>,
+    policy_items: Option<BoundedVec<String, MAX_POLICY_ITEMS>>,
     status: Option<String>,
     #[serde(rename = "snapshotType")]
     kind: Option<String>,
@@ -50,16 +50,6 @@ struct RawSnapshot {
 
 /// Maximum number of policy items that a snapshot belongs to.
 const MAX_POLICY_ITEMS: usize = 64;
-
-/// Ids of policy items; `None` for one that is not of Atlas's form.
-#[derive(Default)]
-struct PolicyItems(Vec<Option<ObjectId>>);
-
-impl Gather<String> for PolicyItems {
-    fn gather(&mut self, id: String) -> Result<(), String> {
-        push::<_, MAX_POLICY_ITEMS>(&mut self.0, ObjectId::parse(&id))
-    }
-}
 
 impl ListEntry for Snapshot {
     fn decode(raw: &RawValue) -> Result<Option<Self>, Error> {
@@ -84,11 +74,12 @@ impl RawSnapshot {
         let Some(created_at) = self.created_at else { return Ok(None) };
         let created_at = created_at.parse().map_err(|_| format!("{created_at:?} is no time"))?;
         let id = ObjectId::parse(&self.id).ok_or_else(|| format!("{:?} is no snapshot id", self.id))?;
+        let policy_items = self.policy_items.into_iter().flat_map(|items| items.0);
         Ok(Some(Snapshot {
             id,
             created_at,
             frequency: self.frequency_type.map(|text| text.0),
-            policy_items: self.policy_items.map(|items| items.all.0).unwrap_or_default(),
+            policy_items: policy_items.map(|id| ObjectId::parse(&id)).collect(),
         }))
     }
 }
