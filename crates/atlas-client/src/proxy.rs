@@ -3,18 +3,16 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use hyper::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
 use percent_encoding::percent_decode_str;
-use url::{Host, Url};
+use url::Url;
 
 use crate::credentials::is_quote;
 use crate::redact;
 
 /// Variables that name the proxy of https requests; the first that is set wins.
 const HTTPS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-
-/// Variables of http requests, which reach no further than this machine.
-const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 
 const NO: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
@@ -69,9 +67,8 @@ impl Proxy {
     /// Returns the proxy for requests to `base_url`; `None` for a direct connection. `variable`
     /// looks up a variable that is not empty; `warn` receives a variable and its problem.
     ///
-    /// An unusable value of any variable is an error, whatever `base_url` is. A SOCKS proxy that
-    /// another variable overrides is a warning: desktops often set one in `ALL_PROXY`. Neither
-    /// repeats a value.
+    /// An unusable value is an error, or a warning where another variable overrides it: desktops
+    /// often set a SOCKS proxy in `ALL_PROXY`. Neither repeats the value.
     pub fn from_environment<'a>(
         variable: impl Fn(&str) -> Option<&'a str>,
         base_url: &Url,
@@ -79,31 +76,22 @@ impl Proxy {
     ) -> Result<Option<Self>, String> {
         let set = |name: &'static str| Some((name, variable(name)?));
         let mut chosen = None;
-        for (name, value) in HTTPS.into_iter().chain(HTTP).filter_map(set) {
-            let decides = chosen.is_none() && HTTPS.contains(&name);
+        for (name, value) in HTTPS.into_iter().filter_map(set) {
             match address(value) {
-                Ok(url) if decides => chosen = Some(Self { url, variable: name }),
-                Ok(_) => {}
-                Err(problem) if decides || !is_socks(value) => return Err(format!("{name}: {problem}")),
+                Ok(url) => chosen = chosen.or(Some(Self { url, variable: name })),
+                Err(problem) if chosen.is_none() => return Err(format!("{name}: {problem}")),
                 Err(problem) => warn(name, problem),
             }
         }
-        let (Some(chosen), "https") = (chosen, base_url.scheme()) else { return Ok(None) };
-        let Some((name, value)) = NO.into_iter().find_map(set) else { return Ok(Some(chosen)) };
-        if value.contains(is_quote) {
-            return Err(format!("{name}: the value holds quotes; write it without"));
-        }
-        let mut is_direct = false;
-        for entry in value.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty()) {
-            match covers(&entry.to_ascii_lowercase(), base_url) {
-                Some(covers) => is_direct |= covers,
-                None => warn(
-                    name,
-                    "an entry is neither a name, an address, a network nor *, and is ignored".to_owned(),
-                ),
+        // Requests over plain http stay on this machine.
+        let chosen = chosen.filter(|_| base_url.scheme() == "https");
+        match NO.into_iter().find_map(set) {
+            Some((name, value)) if chosen.is_some() && value.contains(is_quote) => {
+                Err(format!("{name}: the value holds quotes; write it without"))
             }
+            Some((_, value)) => Ok(chosen.filter(|_| !covers(value, base_url))),
+            None => Ok(chosen),
         }
-        Ok(Some(chosen).filter(|_| !is_direct))
     }
 }
 
@@ -132,7 +120,8 @@ fn address(value: &str) -> Result<Url, String> {
             "the value has more than scheme, credentials, host and port, {EXAMPLE} (in a password, / ? # and \\ are written %2F, %3F, %23 and %5C)"
         ));
     }
-    let is_host = url.domain().map_or(url.has_host(), is_domain);
+    let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let is_host = url.domain().map_or(url.has_host(), |name| name.bytes().all(in_name));
     if !is_host || url.port() == Some(0) {
         return Err(format!("the value has no usable host or port, {EXAMPLE}"));
     }
@@ -146,10 +135,6 @@ fn address(value: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn is_socks(value: &str) -> bool {
-    value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("socks"))
-}
-
 /// Decodes a part of the credentials; `None` where the proxy would be sent something else.
 fn decoded(text: &str) -> Option<String> {
     let is_escape =
@@ -159,44 +144,20 @@ fn decoded(text: &str) -> Option<String> {
     (!text.contains(char::is_control)).then(|| text.into_owned())
 }
 
-/// Returns true if an entry of `NO_PROXY` covers `base`; `None` if it can cover nothing.
+/// Returns true if an entry of `no_proxy` covers `base`.
 ///
 /// A name covers itself and what is below it, with or without `.` or `*.` before it, as for curl.
-/// A port limits any entry to that port, as for Go.
-fn covers(entry: &str, base: &Url) -> Option<bool> {
-    let address = match base.host()? {
-        Host::Ipv4(address) => Some(IpAddr::from(address)),
-        Host::Ipv6(address) => Some(IpAddr::from(address)),
-        Host::Domain(_) => None,
-    };
-    if entry == "*" {
-        return Some(true);
-    }
-    if entry.contains('/') {
-        let network: IpNet = entry.parse().ok()?;
-        return Some(address.is_some_and(|address| network.contains(&address)));
-    }
-    let (host, is_port) = match entry.rsplit_once(':') {
-        // More than one colon without brackets is an IPv6 address.
-        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-            (host, Some(port.parse().ok()?) == base.port_or_known_default())
-        }
-        _ => (entry, true),
-    };
-    if let Ok(host) = host.trim_matches(['[', ']']).parse() {
-        return Some(is_port && address == Some(host));
-    }
-    let domain = host.strip_prefix('*').unwrap_or(host).trim_matches('.');
-    if domain.is_empty() || !is_domain(domain) {
-        return None;
-    }
-    let name = base.domain().unwrap_or_default().trim_end_matches('.');
-    let is_below = name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    Some(is_port && is_below)
-}
-
-fn is_domain(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+/// A port limits an entry to that port, as for Go.
+fn covers(no_proxy: &str, base: &Url) -> bool {
+    let port = format!(":{}", base.port_or_known_default().unwrap_or_default());
+    let entries = no_proxy.split(|c: char| c == ',' || c.is_whitespace()).map(|entry| {
+        let is_address = entry.parse::<IpAddr>().is_ok();
+        let host = entry.strip_suffix(&port).filter(|_| !is_address).unwrap_or(entry);
+        host.trim_start_matches("*.").trim_matches(['[', ']', '.'])
+    });
+    let entries = entries.collect::<Vec<_>>().join(",");
+    let matcher = Matcher::builder().all("http://proxy").no(entries).build();
+    base.as_str().parse().is_ok_and(|base: Uri| matcher.intercept(&base).is_none())
 }
 
 #[cfg(test)]
