@@ -10,7 +10,7 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use reqwest::{Request, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
@@ -59,8 +59,8 @@ struct TokenCache {
     client_secret: SecretSource,
     url: Url,
     token: watch::Sender<Option<Token>>,
-    /// Held while a token is fetched.
-    attempts: Arc<Mutex<Attempts>>,
+    /// The last attempt, if it failed; locked while a token is fetched.
+    failure: Mutex<Option<Failure>>,
 }
 
 #[derive(Debug, Clone)]
@@ -69,13 +69,8 @@ struct Token {
     header: HeaderValue,
     renew_at: Instant,
     ends_at: Instant,
-}
-
-#[derive(Debug, Default)]
-struct Attempts {
-    /// The last attempt, if it failed.
-    failure: Option<Failure>,
-    refreshed_after_401: Option<Instant>,
+    /// The earliest time at which a 401 replaces it.
+    refresh_at: Instant,
 }
 
 #[derive(Debug)]
@@ -97,8 +92,8 @@ impl OAuthClient {
     ) -> Self {
         let mut url = base_url.clone();
         url.set_path(&format!("{}api/oauth/token", base_url.path()));
-        let (token, attempts) = (watch::Sender::default(), Arc::default());
-        Self(Arc::new(TokenCache { transport, client_id, origin, client_secret, url, token, attempts }))
+        let (token, failure) = (watch::Sender::default(), Mutex::default());
+        Self(Arc::new(TokenCache { transport, client_id, origin, client_secret, url, token, failure }))
     }
 
     pub(super) async fn send(&self, context: &RequestContext, request: &Request) -> Result<Response, Error> {
@@ -108,44 +103,25 @@ impl OAuthClient {
             return Ok(response);
         }
         let refusal = self.0.transport.error_answer(response).await;
-        if refusal.row().is_none_or(|row| row.retry != Retry::NewToken) {
+        let may_refresh = refusal.row().is_some_and(|row| row.retry == Retry::NewToken);
+        if !may_refresh || Instant::now() < token.refresh_at {
             return Err(refusal);
         }
-        match self.refresh_after_401(&token).await {
-            Some(newer) => self.0.transport.send(context, signed(request, &newer)?).await,
-            None => Err(refusal),
+        // The refused token stays in use until then: others may have no trouble with it.
+        let refresh_at = Instant::now() + REFRESH_AFTER_401_INTERVAL;
+        match self.fetch_token(Some(token), refresh_at).await {
+            Ok(newer) => self.0.transport.send(context, signed(request, &newer)?).await,
+            Err(_) => Err(refusal),
         }
     }
 
     /// Returns the token in use, or a new one if there is none.
     async fn token(&self) -> Result<Token, Error> {
-        if let Some(token) = self.valid_token() {
-            if token.renew_at <= Instant::now()
-                && let Ok(attempts) = self.0.attempts.clone().try_lock_owned()
-            {
-                tokio::spawn(self.clone().fetch(attempts, false));
-            }
-            return Ok(token);
+        let Some(token) = self.valid_token() else { return self.fetch_token(None, Instant::now()).await };
+        if token.renew_at <= Instant::now() && self.0.failure.try_lock().is_ok() {
+            tokio::spawn(self.clone().fetch(Some(token.clone()), Instant::now()));
         }
-        let attempts = self.0.attempts.clone().lock_owned().await;
-        // It may have been fetched while this request waited.
-        match self.valid_token() {
-            Some(token) => Ok(token),
-            None => self.fetch_token(attempts, false).await,
-        }
-    }
-
-    /// Returns a newer token than the `refused` one, which stays in use until then: others may have
-    /// no trouble with it.
-    async fn refresh_after_401(&self, refused: &Token) -> Option<Token> {
-        let attempts = self.0.attempts.clone().lock_owned().await;
-        if let Some(newer) = self.valid_token().filter(|token| token.header != refused.header) {
-            return Some(newer);
-        }
-        if !attempts.may_refresh_after_401() {
-            return None;
-        }
-        self.fetch_token(attempts, true).await.ok()
+        Ok(token)
     }
 
     fn valid_token(&self) -> Option<Token> {
@@ -153,48 +129,46 @@ impl OAuthClient {
     }
 
     /// Fetches a token, which continues when the request that needs it is cancelled.
-    async fn fetch_token(
-        &self,
-        attempts: OwnedMutexGuard<Attempts>,
-        after_401: bool,
-    ) -> Result<Token, Error> {
-        tokio::spawn(self.clone().fetch(attempts, after_401))
+    async fn fetch_token(&self, old: Option<Token>, refresh_at: Instant) -> Result<Token, Error> {
+        tokio::spawn(self.clone().fetch(old, refresh_at))
             .await
             .unwrap_or_else(|error| Err(Error::invalid(&format!("the token request was cancelled: {error}"))))
     }
 
-    async fn fetch(self, mut attempts: OwnedMutexGuard<Attempts>, after_401: bool) -> Result<Token, Error> {
+    /// Returns a newer token than the `old` one.
+    async fn fetch(self, old: Option<Token>, refresh_at: Instant) -> Result<Token, Error> {
+        let mut failure = self.0.failure.lock().await;
+        // It may have been fetched while this request waited.
+        let is_newer = |token: &Token| old.is_none_or(|old| token.header != old.header);
+        if let Some(newer) = self.valid_token().filter(is_newer) {
+            return Ok(newer);
+        }
         let secret = secret(&self.0.client_secret).await?;
         // A secret that has changed is tried at once.
-        attempts.failure.take_if(|last| last.secret.expose_secret() != secret.expose_secret());
-        if let Some(last) = &attempts.failure
-            && Instant::now() < last.retry_at
-        {
+        failure.take_if(|last| last.secret.expose_secret() != secret.expose_secret());
+        if let Some(last) = failure.as_ref().filter(|last| Instant::now() < last.retry_at) {
             return Err(last.error.clone());
         }
-        let outcome = timeout(FETCH_TIMEOUT, self.request_token(&secret)).await;
+        let outcome = timeout(FETCH_TIMEOUT, self.request_token(&secret, refresh_at)).await;
         match outcome.unwrap_or(Err(Error::Timeout)) {
             Ok(token) => {
-                attempts.failure = None;
-                if after_401 {
-                    attempts.refreshed_after_401 = Some(Instant::now());
-                }
+                *failure = None;
                 self.0.token.send_replace(Some(token.clone()));
                 Ok(token)
             }
             Err(error) => {
-                let count = attempts.failure.as_ref().map_or(0, |last| last.count);
+                let count = failure.as_ref().map_or(0, |last| last.count);
                 if count == 0 {
                     self.log_failure(&error, &secret);
                 }
                 let retry_at = Instant::now() + pause_after(&error, count);
-                attempts.failure = Some(Failure { error: error.clone(), secret, count: count + 1, retry_at });
+                *failure = Some(Failure { error: error.clone(), secret, count: count + 1, retry_at });
                 Err(error)
             }
         }
     }
 
-    async fn request_token(&self, secret: &SecretString) -> Result<Token, Error> {
+    async fn request_token(&self, secret: &SecretString, refresh_at: Instant) -> Result<Token, Error> {
         let transport = &self.0.transport;
         let request = transport
             .post(self.0.url.clone())
@@ -217,6 +191,7 @@ impl OAuthClient {
             header: sensitive(&format!("Bearer {}", access_token.expose_secret()))?,
             renew_at: Instant::now() + renew_in,
             ends_at: Instant::now() + life.max(MIN_LIFE),
+            refresh_at,
         })
     }
 
@@ -231,12 +206,6 @@ impl OAuthClient {
             hint = client_hint(&self.0.client_id, secret.expose_secret()).filter(|_| is_refused),
             "cannot get an access token"
         );
-    }
-}
-
-impl Attempts {
-    fn may_refresh_after_401(&self) -> bool {
-        self.refreshed_after_401.is_none_or(|at| at.elapsed() >= REFRESH_AFTER_401_INTERVAL)
     }
 }
 
@@ -258,17 +227,6 @@ fn signed(request: &Request, token: &Token) -> Result<Request, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn refreshes_after_401_are_a_minute_apart() {
-        let mut attempts = Attempts::default();
-        assert!(attempts.may_refresh_after_401());
-        attempts.refreshed_after_401 = Some(Instant::now());
-        for (seconds, expected) in [(59, false), (1, true)] {
-            tokio::time::advance(Duration::from_secs(seconds)).await;
-            assert_eq!(attempts.may_refresh_after_401(), expected);
-        }
-    }
 
     fn answer(status: StatusCode, retry_after: Option<Duration>) -> Error {
         Error::Answer { status, code: None, detail: None, address: None, retry_after }
