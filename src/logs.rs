@@ -13,11 +13,9 @@ use atlas_client::redact;
 use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::LogFormat;
@@ -36,16 +34,20 @@ const ELLIPSIS: &str = "...";
 /// Maximum wait, at the end, for standard error to take what is left.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Interval between reports of lines that are missing.
+const REPORT_INTERVAL: Duration = Duration::from_mins(1);
+
 #[derive(Debug, Clone)]
 pub(crate) struct Logs {
     queue: Queue,
     limiter: Limiter,
+    format: LogFormat,
 }
 
 impl Logs {
     /// The counter of lines that were dropped.
     pub(crate) fn dropped(&self) -> Arc<AtomicU64> {
-        self.queue.dropped()
+        self.queue.dropped.clone()
     }
 
     /// Writes a line for a person, in no format.
@@ -53,26 +55,39 @@ impl Logs {
         self.queue.push(format!("{}\n", redact::secrets(line)).as_bytes());
     }
 
+    /// Logs once a minute how many lines were suppressed or dropped.
+    pub(crate) async fn report_regularly(self) {
+        loop {
+            tokio::time::sleep(REPORT_INTERVAL).await;
+            self.report();
+        }
+    }
+
+    fn report(&self) {
+        self.limiter.report();
+        self.queue.report();
+    }
+
     /// Waits until the log is written, but not for ever.
     pub(crate) fn flush(&self) {
-        self.limiter.report();
-        self.queue.flush(FLUSH_TIMEOUT);
+        // The report needs room, and is written, too.
+        self.queue.wait_until_written(FLUSH_TIMEOUT);
+        self.report();
+        self.queue.wait_until_written(FLUSH_TIMEOUT);
     }
 }
 
-/// Begins to log, and makes a panic, wherever it is, a line of the log like any other and the end of the process: what a task leaves undone
-/// nobody would notice, and its figures would go on being served.
+impl<S: Subscriber> Layer<S> for Logs {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.queue.push(line(self.format, event).as_bytes());
+    }
+}
+
+/// Starts the log. A panic, wherever it is, becomes a line of the log and ends the process: nobody
+/// would notice that its task is gone, and old figures would go on being served.
 pub(crate) fn init(filter: Targets, format: LogFormat) -> io::Result<Logs> {
-    let limiter = Limiter::default();
-    let reporter = limiter.clone();
-    let queue = Queue::start(io::stderr(), move || reporter.report())?;
-    let logs = Logs { queue: queue.clone(), limiter: limiter.clone() };
-    // An error inside the log is dropped: it would be printed, and a standard error that is closed must not end us.
-    let layer = tracing_subscriber::fmt::layer()
-        .log_internal_errors(false)
-        .event_format(Format(format))
-        .with_writer(move || Lines(queue.clone()));
-    tracing_subscriber::registry().with(filter).with(limiter).with(layer).init();
+    let logs = Logs { queue: Queue::start(io::stderr())?, limiter: Limiter::default(), format };
+    tracing_subscriber::registry().with(filter).with(logs.limiter.clone()).with(logs.clone()).init();
     let log = logs.clone();
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -84,50 +99,22 @@ pub(crate) fn init(filter: Targets, format: LogFormat) -> io::Result<Logs> {
     Ok(logs)
 }
 
-/// Takes each line as a whole, as the layer writes it.
-struct Lines(Queue);
-
-impl io::Write for Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.push(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// `ts=... level=... msg=... key=value`, values quoted as JSON strings where they need it, as Go's logfmt reads them; or an object of JSON.
-/// (`tracing-logfmt` quotes as Rust does: `\'` and `\u{7}` are errors to those readers. The JSON of `tracing-subscriber` has no bound.)
-struct Format(LogFormat);
-
-impl<S, N> FormatEvent<S, N> for Format
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let (level, target) = (event.metadata().level(), event.metadata().target());
-        let mut line = Line { format: self.0, text: String::new() };
-        let now = Timestamp::now();
-        match self.0 {
-            LogFormat::Logfmt => {
-                write!(writer, "ts={now:.3} level={}", level.as_str().to_lowercase())?;
-                event.record(&mut line);
-                writeln!(writer, "{}", line.text)
-            }
-            LogFormat::Json => {
-                write!(writer, "{{\"timestamp\":\"{now:.6}\",\"level\":\"{level}\"")?;
-                event.record(&mut line);
-                writeln!(writer, "{},\"target\":\"{target}\"}}", line.text)
-            }
-        }
+/// Formats an event as `ts=... level=... msg=... key=value`, with values quoted as JSON strings where
+/// Go's readers of logfmt need it, or as an object of JSON.
+///
+/// `tracing-logfmt` quotes as Rust does: `\'` and `\u{7}` are errors to those readers. The JSON of
+/// `tracing-subscriber` has no bound.
+fn line(format: LogFormat, event: &Event<'_>) -> String {
+    let (level, target, now) = (event.metadata().level(), event.metadata().target(), Timestamp::now());
+    let text = match format {
+        LogFormat::Logfmt => format!("ts={now:.3} level={}", level.as_str().to_lowercase()),
+        LogFormat::Json => format!("{{\"timestamp\":\"{now:.6}\",\"level\":\"{level}\""),
+    };
+    let mut line = Line { format, text };
+    event.record(&mut line);
+    match format {
+        LogFormat::Logfmt => line.text + "\n",
+        LogFormat::Json => format!("{},\"target\":\"{target}\"}}\n", line.text),
     }
 }
 
@@ -242,12 +229,11 @@ mod tests {
     }
 
     /// Returns the line of an event with many long values.
-    fn line(format: LogFormat) -> String {
+    fn long_line(format: LogFormat) -> String {
         let (sender, lines) = mpsc::channel();
-        let writer = move || Sent(sender.clone());
-        let layer = tracing_subscriber::fmt::layer().event_format(Format(format)).with_writer(writer);
+        let logs = Logs { queue: Queue::start(Sent(sender)).unwrap(), limiter: Limiter::default(), format };
         let long = "\u{7}".repeat(10_000);
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(logs), || {
             tracing::warn!(a = long, b = long, c = long, d = long, e = long, f = 7, "text of {}", long);
         });
         String::from_utf8(lines.recv().unwrap()).unwrap()
@@ -256,10 +242,10 @@ mod tests {
     #[test]
     fn line_has_a_bound_and_stays_in_its_format() {
         for format in [LogFormat::Logfmt, LogFormat::Json] {
-            let line = line(format);
+            let line = long_line(format);
             assert!(line.len() < MAX_LINE + 256 && line.ends_with('\n'), "{} bytes: {line}", line.len());
         }
-        let line: serde_json::Value = serde_json::from_str(&line(LogFormat::Json)).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&long_line(LogFormat::Json)).unwrap();
         let characters = |name: &str| line[name].as_str().unwrap().chars().count();
         assert!(line["message"].as_str().unwrap().starts_with("text of \u{7}"), "{line}");
         assert_eq!([characters("a"), characters("e")], [(MAX_VALUE - 3) / 6 + 3, 3]);

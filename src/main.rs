@@ -90,6 +90,7 @@ fn runtime() -> std::io::Result<Runtime> {
 async fn start(cli: Cli, logs: &Logs) -> anyhow::Result<ExitCode> {
     let shutdown = CancellationToken::new();
     stop_on_signals(shutdown.clone())?;
+    tokio::spawn(logs.clone().report_regularly());
     let reloads = Reloads::default();
     let serves = !cli.once && !matches!(cli.command, Some(Command::Check { .. }));
     if serves {

@@ -1,6 +1,6 @@
 //! A bound on the lines of one kind, and on those about one resource, whatever changes in their texts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,8 @@ const PER_KIND: Rate = Rate { burst: 500, interval: Duration::from_secs(6) };
 const RESOURCE_FIELDS: [&str; 6] =
     ["organization_id", "project_id", "cluster_name", "collector", "client_id", "resource"];
 
-/// Suppresses events beyond the bounds, and counts them. A kind is a place in the source. Clones share the counts.
+/// Suppresses events beyond the bounds, and counts them. A kind is a place in the source. Clones
+/// share the counts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Limiter {
     state: Arc<Mutex<State>>,
@@ -31,9 +32,10 @@ pub(super) struct Limiter {
 
 #[derive(Debug, Default)]
 struct State {
-    kinds: HashMap<Identifier, Bucket>,
-    resources: HashMap<(Identifier, u64), Bucket>,
-    suppressed: HashMap<String, u64>,
+    /// The time when a token bucket is full again, by kind, and by kind and resource. Others are
+    /// full.
+    full_at: HashMap<(Identifier, Option<u64>), Instant>,
+    suppressed: BTreeMap<String, u64>,
 }
 
 /// Tokens at most, and the interval at which one comes back.
@@ -43,32 +45,23 @@ struct Rate {
     interval: Duration,
 }
 
-/// A token bucket, as the time when it is full again; `None` is full.
-#[derive(Debug, Clone, Copy, Default)]
-struct Bucket(Option<Instant>);
-
-impl Bucket {
-    /// Returns the bucket with one token less, if there is one.
-    fn take(self, rate: Rate, now: Instant) -> Option<Self> {
-        let full = self.0.map_or(now, |full| full.max(now)) + rate.interval;
-        (full - now <= rate.interval * rate.burst).then_some(Self(Some(full)))
-    }
-}
-
 impl State {
+    /// Takes a token from the bucket of the kind and from that of the resource, unless one is empty.
     fn allows(&mut self, kind: &Identifier, resource: Option<u64>, now: Instant) -> bool {
-        let Some(of_kind) = self.kinds.get(kind).copied().unwrap_or_default().take(PER_KIND, now) else {
-            return false;
-        };
-        if let Some(resource) = resource {
+        let mut taken = vec![(None, PER_KIND)];
+        taken.extend(resource.map(|resource| (Some(resource), PER_RESOURCE)));
+        let mut buckets = Vec::new();
+        for (resource, rate) in taken {
             let key = (kind.clone(), resource);
-            let bucket = self.resources.get(&key).copied().unwrap_or_default();
-            let Some(bucket) = bucket.take(PER_RESOURCE, now) else { return false };
-            // Only a line that the kind has room for adds a bucket, so that few of them are not full.
-            self.resources.retain(|_, bucket| bucket.0.is_some_and(|full| full > now));
-            self.resources.insert(key, bucket);
+            let full_at = self.full_at.get(&key).map_or(now, |at| now.max(*at)) + rate.interval;
+            if full_at - now > rate.interval * rate.burst {
+                return false;
+            }
+            buckets.push((key, full_at));
         }
-        self.kinds.insert(kind.clone(), of_kind);
+        // Only an allowed line adds a bucket, so that few of them are not full.
+        self.full_at.retain(|_, full_at| *full_at > now);
+        self.full_at.extend(buckets);
         true
     }
 }
@@ -85,9 +78,7 @@ impl Limiter {
             return;
         }
         let lines: u64 = suppressed.values().sum();
-        let mut kinds: Vec<_> =
-            suppressed.into_iter().map(|(place, lines)| format!("{place} {lines}")).collect();
-        kinds.sort();
+        let kinds: Vec<_> = suppressed.into_iter().map(|(place, lines)| format!("{place} {lines}")).collect();
         tracing::warn!(lines, kinds = kinds.join(", "), "suppressed repeated log lines");
     }
 }
@@ -166,6 +157,6 @@ mod tests {
         assert_eq!(without, 10);
         // Full buckets are not kept.
         assert!(state.allows(&kind(), Some(1), start + Duration::from_hours(1)));
-        assert_eq!(state.resources.len(), 1);
+        assert_eq!(state.full_at.len(), 2);
     }
 }

@@ -1,122 +1,86 @@
 //! The queue of the log. A pipe that is not read blocks the thread that writes, and no other.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Maximum bytes that wait to be written; further lines are dropped.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// Maximum bytes of one write.
-const CHUNK: usize = 16 * 1024;
-
-/// Minimum stack of the thread. It is set, since the variable `RUST_MIN_STACK` could ask for more than there is.
+/// Minimum stack of the thread. It is set, since the variable `RUST_MIN_STACK` could ask for more
+/// than there is.
 const STACK: usize = 256 * 1024;
 
 /// Pause before another attempt, where standard error does not block and is full.
 const FULL_PAUSE: Duration = Duration::from_millis(20);
 
-const REPORT_INTERVAL: Duration = Duration::from_mins(1);
+/// Interval at which a flush looks whether everything is written.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The lines that wait for standard error; clones share them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Queue(Arc<Shared>);
-
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-    dropped: Arc<AtomicU64>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    waiting: VecDeque<u8>,
-    /// Whether the thread has lines that are not written yet.
-    writing: bool,
+#[derive(Debug, Clone)]
+pub(crate) struct Queue {
+    lines: Sender<Vec<u8>>,
+    /// Bytes of the lines that are not written yet.
+    waiting: Arc<AtomicUsize>,
+    /// Number of lines that were dropped.
+    pub(crate) dropped: Arc<AtomicU64>,
+    /// Number of dropped lines that a line of the log says.
+    reported: Arc<AtomicU64>,
 }
 
 impl Queue {
-    /// Starts the thread that writes to `out`. It calls `report` once a minute.
-    pub(crate) fn start(
-        out: impl Write + Send + 'static,
-        report: impl Fn() + Send + 'static,
-    ) -> io::Result<Self> {
-        let queue = Self::default();
-        let shared = queue.0.clone();
+    /// Starts the thread that writes to `out`.
+    pub(crate) fn start(mut out: impl Write + Send + 'static) -> io::Result<Self> {
+        let (sender, lines) = mpsc::channel::<Vec<u8>>();
+        let queue = Self {
+            lines: sender,
+            waiting: Arc::default(),
+            dropped: Arc::default(),
+            reported: Arc::default(),
+        };
+        let (waiting, dropped) = (queue.waiting.clone(), queue.dropped.clone());
         let thread = thread::Builder::new().name("log".to_owned()).stack_size(STACK);
-        thread.spawn(move || shared.write_to(out, report))?;
+        thread.spawn(move || {
+            for line in lines {
+                if write_all(&mut out, &line).is_err() {
+                    dropped.fetch_add(1, Ordering::Relaxed);
+                }
+                waiting.fetch_sub(line.len(), Ordering::Release);
+            }
+        })?;
         Ok(queue)
     }
 
-    /// The counter of lines that were dropped.
-    pub(crate) fn dropped(&self) -> Arc<AtomicU64> {
-        self.0.dropped.clone()
+    /// Adds a line, or counts it as dropped where there is no room.
+    pub(crate) fn push(&self, line: &[u8]) {
+        let before = self.waiting.fetch_add(line.len(), Ordering::Relaxed);
+        if before + line.len() > MAX_BYTES || self.lines.send(line.to_vec()).is_err() {
+            self.waiting.fetch_sub(line.len(), Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    /// Adds whole lines, or counts them as dropped where there is no room.
-    pub(crate) fn push(&self, lines: &[u8]) {
-        let mut state = self.0.state();
-        if state.waiting.len() + lines.len() > MAX_BYTES {
-            self.0.drop_lines(lines);
-        } else {
-            state.waiting.extend(lines);
-            self.0.changed.notify_all();
+    /// Logs how many lines were dropped since the last time.
+    pub(crate) fn report(&self) {
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        // A line about those that were dropped should not be dropped itself.
+        if self.waiting.load(Ordering::Relaxed) < MAX_BYTES / 2 {
+            let lines = dropped.saturating_sub(self.reported.fetch_max(dropped, Ordering::Relaxed));
+            if lines > 0 {
+                tracing::warn!("dropped {lines} log lines");
+            }
         }
     }
 
     /// Waits until everything is written, at most for `timeout`.
-    pub(crate) fn flush(&self, timeout: Duration) {
-        let is_busy = |state: &mut State| state.writing || !state.waiting.is_empty();
-        let waited = self.0.changed.wait_timeout_while(self.0.state(), timeout, is_busy);
-        drop(waited);
-    }
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn drop_lines(&self, lines: &[u8]) {
-        let count = lines.iter().map(|byte| u64::from(*byte == b'\n')).sum();
-        self.dropped.fetch_add(count, Ordering::Relaxed);
-    }
-
-    fn write_to(&self, mut out: impl Write, report: impl Fn()) {
-        let (mut chunk, mut noted, mut reported) = (Vec::with_capacity(CHUNK), 0, Instant::now());
-        loop {
-            let is_idle = |state: &mut State| state.waiting.is_empty();
-            let waited = self.changed.wait_timeout_while(self.state(), REPORT_INTERVAL, is_idle);
-            let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            chunk.clear();
-            let bytes = state.waiting.len().min(CHUNK);
-            chunk.extend(state.waiting.drain(..bytes));
-            if state.waiting.is_empty() {
-                state.waiting.shrink_to(CHUNK);
-            }
-            // A line about those that were dropped should not be dropped itself.
-            let has_room = state.waiting.len() < MAX_BYTES / 2;
-            state.writing = true;
-            drop(state);
-            if write_all(&mut out, &chunk).is_err() {
-                self.drop_lines(&chunk);
-            } else if has_room {
-                let dropped = self.dropped.load(Ordering::Relaxed);
-                if dropped > noted {
-                    tracing::warn!("dropped {} log lines", dropped - noted);
-                }
-                noted = dropped;
-            }
-            if reported.elapsed() >= REPORT_INTERVAL {
-                reported = Instant::now();
-                report();
-            }
-            self.state().writing = false;
-            self.changed.notify_all();
+    pub(crate) fn wait_until_written(&self, timeout: Duration) {
+        let start = Instant::now();
+        while self.waiting.load(Ordering::Acquire) > 0 && start.elapsed() < timeout {
+            thread::sleep(FLUSH_INTERVAL);
         }
     }
 }
@@ -137,7 +101,7 @@ fn write_all(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::Mutex;
 
     use super::*;
 
@@ -167,7 +131,7 @@ mod tests {
     fn queue() -> (Queue, Gate, Taken) {
         let ((open, gate), taken) = (mpsc::channel(), Taken::default());
         let pipe = Pipe { gate, taken: taken.clone() };
-        (Queue::start(pipe, || ()).unwrap(), open, taken)
+        (Queue::start(pipe).unwrap(), open, taken)
     }
 
     #[test]
@@ -177,14 +141,13 @@ mod tests {
         for _ in 0..2000 {
             queue.push(&line);
         }
-        let dropped = queue.dropped().load(Ordering::Relaxed);
-        // The thread holds one chunk at most.
-        assert!((2000 - 1024 - 16..=2000 - 1024).contains(&dropped), "{dropped}");
+        let dropped = queue.dropped.load(Ordering::Relaxed);
+        assert_eq!(dropped, 2000 - 1024);
         let start = Instant::now();
-        queue.flush(Duration::from_millis(50));
+        queue.wait_until_written(Duration::from_millis(50));
         assert!(start.elapsed() < PATIENCE, "a flush has an end");
         drop(gate);
-        queue.flush(PATIENCE);
+        queue.wait_until_written(PATIENCE);
         assert_eq!(taken.lock().unwrap().len() as u64, (2000 - dropped) * 1024);
     }
 
@@ -196,11 +159,8 @@ mod tests {
         }
         for line in ["lost\n", "late\n"] {
             queue.push(line.as_bytes());
-            queue.flush(PATIENCE);
+            queue.wait_until_written(PATIENCE);
         }
-        assert_eq!(
-            (queue.dropped().load(Ordering::Relaxed), &taken.lock().unwrap()[..]),
-            (1, &b"late\n"[..])
-        );
+        assert_eq!((queue.dropped.load(Ordering::Relaxed), &taken.lock().unwrap()[..]), (1, &b"late\n"[..]));
     }
 }
