@@ -1,11 +1,11 @@
 //! PEM files as they are found in practice: sections in sequence, with any text between them.
 //!
 //! The reader of `rustls-pki-types` drops a certificate silently if its first line is not a line of
-//! its own, as after `cat a.pem b.pem` without a last newline. So the sections are found here, and
-//! decoded there.
+//! its own, as after `cat a.pem b.pem` without a last newline. So the sections are found here.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::text;
@@ -21,15 +21,6 @@ const REVOCATION_LIST: &str = "X509 CRL";
 /// Maximum length of a label that is repeated.
 const MAX_LABEL: usize = 40;
 
-/// The sections of a PEM file.
-#[derive(Debug)]
-pub struct Pem {
-    /// The certificates in the order of the file.
-    pub certificates: Vec<CertificateDer<'static>>,
-    /// Labels of the other sections.
-    pub others: Vec<String>,
-}
-
 /// A section between its first and its last line.
 #[derive(Debug)]
 struct Section<'a> {
@@ -38,166 +29,126 @@ struct Section<'a> {
     line: usize,
 }
 
-/// Reads the certificates of the file `name`; other sections are skipped and logged.
+/// Reads the certificates of the file `name`, at least one; other sections are skipped and logged.
 ///
-/// The error names the place, and repeats nothing of the file.
-pub fn certificates(name: &str, content: &[u8]) -> Result<Pem, String> {
-    let text = text::decode_lossy(content);
-    let mut pem = Pem { certificates: Vec::new(), others: Vec::new() };
-    let mut skipped = Vec::new();
-    for section in sections(&text)? {
+/// The error is a clause that continues the file's name. It repeats nothing of the file.
+pub fn certificates(name: &str, content: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let text = without_comments(content);
+    let mut certificates = Vec::new();
+    let sections = sections(&text).map_err(|problem| format!("cannot be used: {problem}"))?;
+    for section in &sections {
         if !CERTIFICATE.contains(&section.label) {
-            section.refuse_lost_certificate()?;
-            skipped.push((section.shown(), section.line));
+            section.skip(name)?;
             continue;
         }
-        let place = format!("certificate {} at line {}", pem.certificates.len() + 1, section.line);
-        let certificate = CertificateDer::from_pem_slice(section.plain("CERTIFICATE").as_bytes())
-            .map_err(|_| format!("{place} has damaged base64{}", section.hint()))?;
+        let place = format!("certificate {} at line {}", certificates.len() + 1, section.line);
+        let damaged = || format!("cannot be used: {place} has damaged base64");
+        let certificate = CertificateDer::from(section.decode().ok_or_else(damaged)?);
         RootCertStore::empty()
             .add(certificate.clone())
-            .map_err(|error| format!("{place}: {error}{}", section.hint()))?;
-        pem.certificates.push(certificate);
+            .map_err(|error| format!("cannot be used: {place}: {error}"))?;
+        certificates.push(certificate);
     }
-    for (section, line) in &skipped {
-        if pem.certificates.is_empty() {
-            // The caller refuses the file.
-        } else if section == REVOCATION_LIST {
-            tracing::warn!(
-                file = name,
-                line,
-                "skipped a certificate revocation list; revocation is not checked"
-            );
-        } else {
-            tracing::info!(file = name, line, section, "skipped a section that is not a certificate");
-        }
+    if !certificates.is_empty() {
+        return Ok(certificates);
     }
-    pem.others = skipped.into_iter().map(|(section, _)| section).collect();
-    Ok(pem)
+    Err(if sections.iter().any(|section| section.label.ends_with("PRIVATE KEY")) {
+        "holds a private key and no certificate; name the file with the certificate".into()
+    } else {
+        "holds no certificate in PEM, which begins with BEGIN CERTIFICATE; \
+         openssl x509 -inform der makes it of a binary one"
+            .into()
+    })
 }
 
 /// Reads the first private key; other sections do not matter.
 ///
-/// The error repeats nothing of the file.
+/// The error is a clause that repeats nothing of the file.
 pub(crate) fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
-    let text = text::decode_lossy(content);
+    let text = without_comments(content);
     let malformed = |problem| format!("is no private key in PEM: {problem}");
-    let sections = sections(&text).map_err(malformed)?;
-    let is_known = |section: &&Section<'_>| {
-        matches!(section.label, "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY")
-            && !section.is_encrypted()
-    };
-    match sections.iter().find(is_known) {
-        Some(section) => PrivateKeyDer::from_pem_slice(section.plain(section.label).as_bytes())
-            .map_err(|_| malformed(format!("the key at line {} is damaged", section.line))),
-        None if sections.iter().any(Section::is_encrypted) => {
-            Err("is encrypted; a key without a passphrase is needed".into())
-        }
-        None => Err("is no private key in PEM".into()),
+    let mut keys = sections(&text).map_err(malformed)?;
+    keys.retain(|section| section.label.ends_with("PRIVATE KEY"));
+    let is_encrypted = |key: &Section<'_>| key.label.contains("ENCRYPTED") || key.body.contains("ENCRYPTED");
+    match keys.iter().find(|key| !is_encrypted(key)) {
+        Some(key) => key
+            .decode()
+            .and_then(|der| PrivateKeyDer::try_from(der).ok())
+            .ok_or_else(|| malformed(format!("the key at line {} cannot be decoded", key.line))),
+        None if keys.is_empty() => Err("is no private key in PEM".into()),
+        None => Err("is encrypted; a key without a passphrase is needed".into()),
     }
 }
 
 impl Section<'_> {
-    /// Returns the section for a strict parser: without indentation and headers.
-    fn plain(&self, label: &str) -> String {
-        let lines = self.body.lines().map(str::trim).filter(|line| !line.contains(':'));
-        let body = lines.collect::<Vec<_>>().join("\n");
-        format!("{BEGIN}{label}{DASHES}\n{body}\n-----END {label}{DASHES}\n")
+    /// Decodes the body. Lines with a colon are headers; some templates write `\n` for a line end.
+    fn decode(&self) -> Option<Vec<u8>> {
+        let body = self.body.replace("\\n", "\n");
+        let lines = body.lines().filter(|line| !line.contains(':'));
+        let base64: String = lines.flat_map(str::split_whitespace).collect();
+        BASE64_STANDARD.decode(base64).ok()
     }
 
-    fn is_encrypted(&self) -> bool {
-        self.label.ends_with("PRIVATE KEY")
-            && (self.label.starts_with("ENCRYPTED") || self.body.contains("ENCRYPTED"))
-    }
-
-    /// Refuses sections with certificates that would be missed only when they are needed.
-    fn refuse_lost_certificate(&self) -> Result<(), String> {
-        let (line, label) = (self.line, self.label.to_ascii_uppercase());
-        let hint = match label.as_str() {
-            "TRUSTED CERTIFICATE" => "openssl x509 converts it",
-            "PKCS7" => "openssl pkcs7 -print_certs converts it",
-            "CMS" => "openssl cms converts it",
-            "ATTRIBUTE CERTIFICATE" => return Ok(()),
-            label if label.contains("CERTIFICATE") && !label.contains("REQUEST") => {
-                return Err(format!(
-                    "line {line} begins something like a certificate; its label should be CERTIFICATE"
-                ));
-            }
-            _ => return Ok(()),
-        };
-        Err(format!("line {line} begins a {label}, which is not supported; {hint}"))
-    }
-
-    /// Returns the label, unless it could be something else.
-    fn shown(&self) -> String {
-        let is_plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || " .#".contains(c);
+    /// Logs a section that is skipped, or refuses it if a certificate would be missed.
+    fn skip(&self, file: &str) -> Result<(), String> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || " .#".contains(c);
         let is_label = self.label.len() <= MAX_LABEL && self.label.chars().all(is_plain);
-        if is_label { self.label.to_owned() } else { "unknown".to_owned() }
+        let (line, section) = (self.line, if is_label { self.label } else { "unknown" });
+        let label = self.label.to_ascii_uppercase();
+        let has_certificate = label.contains("CERTIFICATE") && !label.contains("REQUEST");
+        if has_certificate || label == "PKCS7" || label == "CMS" {
+            return Err(format!(
+                "cannot be used: line {line} begins a {section}, which is not supported; convert it to CERTIFICATE"
+            ));
+        }
+        if section == REVOCATION_LIST {
+            tracing::warn!(file, line, "skipped a certificate revocation list; revocation is not checked");
+        } else {
+            tracing::info!(file, line, section, "skipped a section that is not a certificate");
+        }
+        Ok(())
     }
+}
 
-    fn hint(&self) -> &'static str {
-        if self.body.contains("\\n") { "; it has \\n where lines should end" } else { "" }
-    }
+/// Decodes a file, with an empty line for each comment.
+fn without_comments(content: &[u8]) -> String {
+    let text = text::decode_lossy(content);
+    let lines =
+        text.split('\n').map(|line| if line.trim_start().starts_with(['#', ';']) { "" } else { line });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Finds every section, wherever in a line it begins. A truncated certificate is an error.
 fn sections(text: &str) -> Result<Vec<Section<'_>>, String> {
-    let (mut sections, mut read) = (Vec::new(), 0);
-    while let Some(begin) = next_begin(text, read) {
-        refuse_stray_markers(text, read, begin)?;
-        let line = line_at(text, begin);
-        let rest = &text[begin + BEGIN.len()..];
-        let label = rest.split_once(DASHES).map(|(label, _)| label).filter(|label| !label.contains('\n'));
-        let label =
-            label.ok_or_else(|| format!("line {line} begins a section without {DASHES} at its end"))?;
-        let body = &rest[label.len() + DASHES.len()..];
+    let (mut sections, mut rest) = (Vec::new(), text);
+    loop {
+        let line_of = |rest: &str| text[..text.len() - rest.len()].matches('\n').count() + 1;
+        let (between, section) = rest.split_at(rest.find(BEGIN).unwrap_or(rest.len()));
+        if let Some(index) = between.split('\n').position(is_stray_marker) {
+            let line = line_of(rest) + index;
+            return Err(format!(
+                "line {line} is like the first or last line of a certificate, but is not one"
+            ));
+        }
+        let Some(section_text) = section.strip_prefix(BEGIN) else { return Ok(sections) };
+        let line = line_of(section);
+        let (label, body) = section_text
+            .split_once(DASHES)
+            .filter(|(label, _)| !label.contains('\n'))
+            .ok_or_else(|| format!("line {line} begins a section without {DASHES} at its end"))?;
         // No body has dashes.
-        let end = format!("-----END {label}{DASHES}");
-        let length = body.find(DASHES).filter(|at| body[*at..].starts_with(&end));
-        let length = length.ok_or_else(|| format!("the section that begins at line {line} has no end"))?;
-        sections.push(Section { label, body: &body[..length], line });
-        read = text.len() - body.len() + length + end.len();
-    }
-    refuse_stray_markers(text, read, text.len())?;
-    Ok(sections)
-}
-
-/// Returns the start of the next section that is not in a comment.
-fn next_begin(text: &str, from: usize) -> Option<usize> {
-    let mut begins = text[from..].match_indices(BEGIN).map(|(at, _)| from + at);
-    begins.find(|at| {
-        let line = text[from..*at].rfind('\n').map_or(from, |newline| from + newline + 1);
-        !is_comment(&text[line..*at])
-    })
-}
-
-fn is_comment(line: &str) -> bool {
-    ["#", ";", "//"].iter().any(|mark| line.trim_start().starts_with(mark))
-}
-
-/// Refuses a line that was meant to be the first or last one of a certificate.
-///
-/// It may have too few dashes, or those of a word processor.
-fn refuse_stray_markers(text: &str, from: usize, to: usize) -> Result<(), String> {
-    let is_dash = |c: char| c == '-' || ('\u{2010}'..='\u{2015}').contains(&c) || c == '\u{2212}';
-    let is_marker = |line: &str| {
-        let line = line.to_uppercase().replace(is_dash, "-").replace("- ", "-");
-        let words = line.trim_matches(|c: char| c == '-' || c.is_whitespace());
-        let is_bare = ["BEGIN ", "END "].iter().any(|first| words.starts_with(first));
-        let is_within = ["--BEGIN ", "--END "].iter().any(|part| line.contains(part));
-        is_bare && words.ends_with("CERTIFICATE") || is_within && line.contains("CERTIFICATE")
-    };
-    match text[from..to].split('\n').position(|line| !is_comment(line) && is_marker(line)) {
-        None => Ok(()),
-        Some(index) => Err(format!(
-            "line {} is like the first or last line of a certificate, but is not one",
-            line_at(text, from) + index
-        )),
+        let (body, end) = body.split_at(body.find(DASHES).unwrap_or(body.len()));
+        rest = end
+            .strip_prefix(&format!("-----END {label}{DASHES}"))
+            .ok_or_else(|| format!("the section that begins at line {line} has no end"))?;
+        sections.push(Section { label, body, line });
     }
 }
 
-fn line_at(text: &str, at: usize) -> usize {
-    text[..at].matches('\n').count() + 1
+/// Returns true for the first or last line of a certificate with other dashes, or none.
+fn is_stray_marker(line: &str) -> bool {
+    let line = line.to_uppercase();
+    line.contains("BEGIN CERTIFICATE") || line.contains("END CERTIFICATE")
 }
 
 #[cfg(test)]

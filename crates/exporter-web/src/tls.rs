@@ -124,11 +124,8 @@ impl Pem {
     }
 
     fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
-        match pem::certificates(&self.file, &self.content) {
-            Ok(pem) if !pem.certificates.is_empty() => Ok(pem.certificates),
-            Ok(_) => Err(self.error("holds no certificate in PEM")),
-            Err(problem) => Err(self.error(&format!("({}) cannot be used: {problem}", self.file))),
-        }
+        pem::certificates(&self.file, &self.content)
+            .map_err(|problem| self.error(&format!("({}) {problem}", self.file)))
     }
 }
 

@@ -48,7 +48,7 @@ fn invalid_bundle_is_refused_with_a_hint() {
     let long = vec![b'a'; 1024 * 1024 + 1];
     for (content, part) in [
         (key.as_bytes(), "holds a private key and no certificate"),
-        (request.as_bytes(), "other PEM; name the file with the authority's certificate"),
+        (request.as_bytes(), "holds no certificate in PEM"),
         (cut.as_bytes(), "cannot be used: the section that begins at line 1 has no end"),
         (text.as_bytes(), "openssl x509 -inform der"),
         (&der, "openssl x509 -inform der"),

@@ -26,7 +26,7 @@ fn invalid_value_is_refused_with_expected_ones() {
         ("tls_server_config: {cert_file: none.pem, key_file: key.pem}".to_owned(), "none.pem: No such file"),
         (
             "tls_server_config: {cert_file: key.pem, key_file: key.pem}".to_owned(),
-            "tls_server_config.cert_file holds no certificate",
+            "key.pem) holds a private key and no certificate",
         ),
         (
             "tls_server_config: {cert_file: cert.pem, key_file: cert.pem}".to_owned(),
@@ -53,7 +53,7 @@ fn invalid_value_is_refused_with_expected_ones() {
         ),
         (
             tls("client_auth_type: RequireAndVerifyClientCert, client_ca_file: key.pem"),
-            "client_ca_file holds no certificate",
+            "key.pem) holds a private key and no certificate",
         ),
         (tls("min_version: TLS14"), "min_version is \"TLS14\"; expected one of TLS10, TLS11, TLS12, TLS13"),
         (tls("max_version: TLS11"), "max_version leaves no version that is supported"),
