@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use anyhow::{Context, bail};
 use atlas_client::{ENDPOINTS, Proxy, redact};
 use exporter_web::{ReloadTrigger, WebConfigWatcher};
 use jiff::Timestamp;
@@ -30,26 +31,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Maximum wait for a further collector to be read once everything else was requested.
 const COLLECTORS_WAIT: Duration = Duration::from_secs(10);
 
-/// Why the exporter ended by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The client of the API could not be set up.
-    #[error("cannot set up the Atlas client: {0}")]
-    Atlas(#[from] atlas_client::Error),
-    #[error("cannot serve: {0}")]
-    Serve(#[from] std::io::Error),
-    /// A task that should run for ever has ended. Its figures would go on being served, so nothing
-    /// goes on.
-    #[error("a task has ended: {0}")]
-    TaskEnded(String),
-    /// The exposition could not be written.
-    #[error("cannot write the exposition")]
-    Write(#[from] std::fmt::Error),
-    /// It was told to stop before it had asked everything once.
-    #[error("told to stop before everything was asked once")]
-    Stopped,
-}
-
 #[derive(Debug, Default)]
 pub struct Options {
     pub telemetry_path: String,
@@ -72,7 +53,7 @@ pub async fn run(
     listeners: Vec<TcpListener>,
     mut reloads: Reloads,
     shutdown: CancellationToken,
-) -> Result<(), Error> {
+) -> anyhow::Result<()> {
     let (store, metrics, mut supervisor) = begin(config, options.dropped_log_lines)?;
     let router = http::router(http::AppState {
         store,
@@ -87,32 +68,34 @@ pub async fn run(
         exporter_web::serve(listeners, router, web.clone(), http::serve_options(), shutdown.clone());
     let server = tokio::spawn(serving);
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(follow_web(web.clone(), reloads.handle())));
-    let mut refused = Refused::default();
+    // Why the file is not what is in use.
+    let mut config_error = None;
     loop {
-        tokio::select! {
+        let (request, config, web_outcome) = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            reason = supervisor.run() => return Err(Error::TaskEnded(reason)),
-            read = next_reload(&mut reloads, options.source.as_ref(), &web) => {
-                let scope = read.request.scope;
-                let web = read.web.err();
-                refused.web.clone_from(&web);
-                let now = if let Some(config) = read.config {
-                    let outcome = config.and_then(|config| supervisor.reload(config).map_err(|error| error.to_string()));
-                    refused.config = outcome.err();
-                    refused.sentence()
-                } else {
-                    web
-                };
-                match &now {
-                    None => tracing::info!("{scope} was read anew"),
-                    Some(error) => tracing::error!(error, "{scope} was refused; the one in force stays"),
-                }
-                metrics.count_reload(now.is_some(), refused.sentence(), Timestamp::now());
-                // Whoever asked may have gone.
-                let _ = read.request.answer.send(now.map_or(Ok(()), Err));
-            }
+            // Its figures would go on being served, so nothing goes on.
+            reason = supervisor.run() => bail!("a task has ended: {reason}"),
+            reload = next_reload(&mut reloads, options.source.as_ref(), &web) => reload,
+        };
+        if let Some(config) = config {
+            let reload = |config| supervisor.reload(config).map_err(|error| error.to_string());
+            config_error = config.and_then(reload).err();
         }
+        let web_error = web_outcome.err();
+        let errors: Vec<_> = config_error.iter().chain(&web_error).map(String::as_str).collect();
+        let errors = (!errors.is_empty()).then(|| errors.join("; "));
+        let (what, error) = match request.scope {
+            ReloadScope::All => ("the configuration", errors.clone()),
+            ReloadScope::Web => ("the web configuration", web_error),
+        };
+        match &error {
+            None => tracing::info!("{what} was read anew"),
+            Some(error) => tracing::error!(error, "{what} was refused; the one in force stays"),
+        }
+        metrics.count_reload(error.is_some(), errors, Timestamp::now());
+        // Whoever asked may have gone.
+        let _ = request.answer.send(error.map_or(Ok(()), Err));
     }
     drop(supervisor);
     // Whoever waits for a reload is told that there is none.
@@ -121,27 +104,13 @@ pub async fn run(
     Ok(())
 }
 
-/// Why what is in force is not what is in the files.
-#[derive(Debug, Default)]
-struct Refused {
-    config: Option<String>,
-    web: Option<String>,
-}
-
-impl Refused {
-    fn sentence(&self) -> Option<String> {
-        let sentences: Vec<_> = [&self.config, &self.web].into_iter().flatten().map(String::as_str).collect();
-        (!sentences.is_empty()).then(|| sentences.join("; "))
-    }
-}
-
 /// Asks everything once, well or badly, and returns the exposition and whether all was well. An
 /// error if it is told to stop before that.
 pub async fn once(
     mut config: Config,
     dropped_log_lines: Arc<AtomicU64>,
     shutdown: CancellationToken,
-) -> Result<(String, bool), Error> {
+) -> anyhow::Result<(String, bool)> {
     // What is found in the meantime is for the next time: a listing that never stands still must
     // not keep this one from ending.
     config.discovery_interval = NEVER;
@@ -151,8 +120,8 @@ pub async fn once(
     loop {
         tokio::select! {
             biased;
-            () = shutdown.cancelled() => return Err(Error::Stopped),
-            reason = supervisor.run() => return Err(Error::TaskEnded(reason)),
+            () = shutdown.cancelled() => bail!("told to stop before everything was asked once"),
+            reason = supervisor.run() => bail!("a task has ended: {reason}"),
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
         if store.is_ready() {
@@ -174,7 +143,7 @@ pub async fn once(
 fn begin(
     config: Config,
     dropped_log_lines: Arc<AtomicU64>,
-) -> Result<(Arc<Store>, Arc<SelfMetrics>, Supervisor), Error> {
+) -> anyhow::Result<(Arc<Store>, Arc<SelfMetrics>, Supervisor)> {
     tracing::info!(
         projects = config.projects.len(),
         organizations = config.organizations.len(),
@@ -188,21 +157,19 @@ fn begin(
     let metrics = SelfMetrics::new(&ENDPOINTS, Timestamp::now());
     let metrics = Arc::new(metrics.with_dropped_log_lines(dropped_log_lines));
     let store = Arc::new(Store::new(config.poll.stale_after));
-    let supervisor = Supervisor::new(config, store.clone(), metrics.clone())?;
+    let supervisor =
+        Supervisor::new(config, store.clone(), metrics.clone()).context("cannot set up the Atlas client")?;
     Ok((store, metrics, supervisor))
 }
 
-/// A request to reload, and what was read for it.
-struct Reload {
-    request: ReloadRequest,
-    /// `None` if only the web configuration was read.
-    config: Option<Result<Config, String>>,
-    web: Result<(), String>,
-}
-
-/// Waits for a request to reload, and reads. If it is cancelled, the request is dropped, which
+/// Waits for a request to reload, and reads: the configuration, unless only the web configuration
+/// is to be read, and the web configuration. If it is cancelled, the request is dropped, which
 /// answers it.
-async fn next_reload(reloads: &mut Reloads, source: Option<&Source>, web: &WebConfigWatcher) -> Reload {
+async fn next_reload(
+    reloads: &mut Reloads,
+    source: Option<&Source>,
+    web: &WebConfigWatcher,
+) -> (ReloadRequest, Option<Result<Config, String>>, Result<(), String>) {
     let request = reloads.next().await;
     let config = match (request.scope, source) {
         (ReloadScope::All, Some(source)) => Some(read_again(source.clone()).await),
@@ -213,7 +180,7 @@ async fn next_reload(reloads: &mut Reloads, source: Option<&Source>, web: &WebCo
     let is_asked = request.scope == ReloadScope::All && !matches!(config, Some(Err(_)));
     let trigger = if is_asked { ReloadTrigger::Manual } else { ReloadTrigger::FileChange };
     let web = web.reload(trigger).await.map_err(|error| redact::line(&error.to_string()));
-    Reload { request, config, web }
+    (request, config, web)
 }
 
 /// Requests a reload of the web configuration whenever it changes.
@@ -221,7 +188,7 @@ async fn follow_web(web: WebConfigWatcher, reload: ReloadHandle) {
     loop {
         web.changed().await;
         // The outcome is in the log.
-        let _ = reload.request(ReloadScope::Web).await;
+        let _ = reload.reload(ReloadScope::Web).await;
     }
 }
 

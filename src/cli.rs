@@ -106,7 +106,7 @@ pub(crate) enum Output {
 
 impl Cli {
     /// `--once` is for the exporter alone; clap cannot say so of a flag and a command.
-    pub(crate) fn refuse_what_does_not_go_together(&self) {
+    pub(crate) fn refuse_once_with_a_command(&self) {
         if self.once && self.command.is_some() {
             let text = "--once goes without a command";
             Self::command().error(ErrorKind::ArgumentConflict, text).exit();

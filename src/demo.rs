@@ -1,5 +1,7 @@
 //! An embedded Atlas and the exporter watching it: no account, no file.
 
+use std::io::Write;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use atlas_client::{CaBundle, Credentials, OrganizationId, SecretSource};
@@ -9,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::app::{Error, Options};
+use crate::app::Options;
 use crate::config::{CollectorConfig, Config, OrganizationConfig, PollConfig};
 use crate::model::{ExportExpectation, Shard};
 use crate::reload::Reloads;
@@ -54,11 +56,12 @@ pub async fn run(
     listeners: Vec<TcpListener>,
     reloads: Reloads,
     shutdown: CancellationToken,
-) -> Result<(), Error> {
+) -> anyhow::Result<()> {
+    print_addresses(&options, &listeners);
     let now = Timestamp::now();
     let world = world(now);
     let simulator = Simulator::start(TcpListener::bind(("127.0.0.1", 0)).await?, world)?;
-    let base_url = Url::parse(simulator.url()).map_err(std::io::Error::other)?;
+    let base_url = Url::parse(simulator.url())?;
     let credentials = Credentials::ServiceAccount {
         client_id: "mdb_sa_id_demo".to_owned(),
         origin: "the demo".to_owned(),
@@ -88,6 +91,25 @@ pub async fn run(
         warnings: Vec::new(),
     };
     crate::app::run(config, options, listeners, reloads, shutdown).await
+}
+
+/// Prints where to look. Where nobody reads standard output, nothing is lost.
+fn print_addresses(options: &Options, listeners: &[TcpListener]) {
+    let Some(Ok(mut address)) = listeners.first().map(TcpListener::local_addr) else { return };
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    let scheme = if options.web.is_encrypted() { "https" } else { "http" };
+    let text = format!(
+        "\nA demo: eight clusters of an embedded Atlas whose exports queue, run, end, fail and hang, or are never begun.\n\n  \
+         every cluster at a glance   {scheme}://{address}/\n  \
+         the metrics                 {scheme}://{address}{path}\n  \
+         one figure                  curl -s {scheme}://{address}{path} | grep progress_ratio\n\n\
+         Ctrl-C ends it.\n\n",
+        path = options.telemetry_path,
+    );
+    // The thread is not waited for: the demo goes on while standard output is not read.
+    tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(text.as_bytes()));
 }
 
 /// One cluster for each thing that can be seen.

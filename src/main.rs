@@ -13,13 +13,12 @@ use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context, bail};
 use atlas_backup_exporter::app::{Options, once, run};
 use atlas_backup_exporter::config::{Config, ConfigError};
-use atlas_backup_exporter::reload::{ReloadHandle, Reloads};
+use atlas_backup_exporter::reload::{ReloadHandle, ReloadScope, Reloads};
 use atlas_backup_exporter::{demo, preflight};
 use atlas_client::redact;
 use clap::Parser;
 use exporter_web::WebConfigWatcher;
-use exporter_web::listeners::{self, ListenAddress};
-use tokio::net::TcpListener;
+use exporter_web::listeners;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -36,14 +35,9 @@ const WORKERS: RangeInclusive<usize> = 2..=8;
 /// Stack of each thread, as Rust has it by default.
 const STACK: usize = 2 * 1024 * 1024;
 
-/// A service that was started without its socket: to start it again would change nothing.
-#[derive(Debug, thiserror::Error)]
-#[error("systemd hands over no socket; --web.systemd-socket needs a socket unit of the same name")]
-struct NoSocket;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    cli.refuse_what_does_not_go_together();
+    cli.refuse_once_with_a_command();
     let logs = match logs::init(cli.filter(), cli.log_format) {
         Ok(logs) => logs,
         Err(error) => {
@@ -51,8 +45,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // One connection for each poll under way, and those of the scrapers: soft limits are made for older programs. Where it
-    // cannot be raised, polls fail with a reason when it is reached.
+    // One connection for each poll under way, and those of the scrapers: soft limits are made for
+    // older programs. Where it cannot be raised, polls fail with a reason when it is reached.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let outcome = runtime().map_err(anyhow::Error::from).and_then(|runtime| {
         let outcome = runtime.block_on(start(cli, &logs));
@@ -69,14 +63,15 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the exporter ends");
-            if error.is::<NoSocket>() { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
+            ExitCode::FAILURE
         }
     };
     logs.flush();
     code
 }
 
-/// Numbers and sizes of threads are set, since variables such as `TOKIO_WORKER_THREADS` and `RUST_MIN_STACK` can make the defaults panic.
+/// Numbers and sizes of threads are set, since variables such as `TOKIO_WORKER_THREADS` and
+/// `RUST_MIN_STACK` can make the defaults panic.
 fn runtime() -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(*WORKERS.start(), NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
@@ -152,7 +147,8 @@ fn exit_code(well: bool) -> ExitCode {
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Writes to standard output until `shutdown`, on a thread that is not waited for then. A pipe that is not read blocks it.
+/// Writes to standard output until `shutdown`, on a thread that is not waited for then. A pipe that
+/// is not read blocks it.
 async fn print(text: String, shutdown: &CancellationToken) -> anyhow::Result<()> {
     // The last line of defense, as in the log.
     let text: String = text.split_inclusive('\n').map(redact::secrets).collect();
@@ -174,10 +170,22 @@ async fn serve(
     logs: &Logs,
     shutdown: CancellationToken,
 ) -> anyhow::Result<ExitCode> {
-    let listeners =
-        if cli.systemd_socket { listeners::from_systemd()? } else { bind_all(&cli.listen_addresses).await? };
-    if listeners.is_empty() {
-        bail!(NoSocket);
+    let mut listeners = Vec::new();
+    if cli.systemd_socket {
+        listeners = listeners::from_systemd()?;
+        if listeners.is_empty() {
+            // To start it again would change nothing.
+            tracing::error!(
+                "systemd hands over no socket; --web.systemd-socket needs a socket unit of the same name"
+            );
+            return Ok(ExitCode::from(BAD_CONFIGURATION));
+        }
+    } else {
+        for address in &cli.listen_addresses {
+            listeners.push(address.bind().await.with_context(|| {
+                format!("cannot listen on {address} (choose another with --web.listen-address)")
+            })?);
+        }
     }
     for listener in &listeners {
         let address = listener.local_addr()?;
@@ -198,25 +206,12 @@ async fn serve(
         web,
         dropped_log_lines: logs.dropped(),
     };
-    let scheme = if options.web.is_encrypted() { "https" } else { "http" };
-    if let Some(config) = config {
-        run(config, options, listeners, reloads, shutdown).await?;
-    } else {
-        show_where_to_look(cli, scheme, &listeners);
-        demo::run(options, listeners, reloads, shutdown).await?;
+    match config {
+        Some(config) => run(config, options, listeners, reloads, shutdown).await?,
+        None => demo::run(options, listeners, reloads, shutdown).await?,
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
-}
-
-async fn bind_all(addresses: &[ListenAddress]) -> anyhow::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::new();
-    for address in addresses {
-        listeners.push(address.bind().await.with_context(|| {
-            format!("cannot listen on {address} (choose another with --web.listen-address)")
-        })?);
-    }
-    Ok(listeners)
 }
 
 fn stop_on_signals(shutdown: CancellationToken) -> std::io::Result<()> {
@@ -237,26 +232,8 @@ fn reload_on_signal(reload: ReloadHandle) -> std::io::Result<()> {
     tokio::spawn(async move {
         // What comes of it is in the log.
         while hangup.recv().await.is_some() {
-            let _ = reload.reload().await;
+            let _ = reload.reload(ReloadScope::All).await;
         }
     });
     Ok(())
-}
-
-/// Where nobody reads standard output, nothing is lost.
-fn show_where_to_look(cli: &Cli, scheme: &str, listeners: &[TcpListener]) {
-    let Some(Ok(mut address)) = listeners.first().map(TcpListener::local_addr) else { return };
-    if address.ip().is_unspecified() {
-        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    let text = format!(
-        "\nA demo: eight clusters of an embedded Atlas whose exports queue, run, end, fail and hang, or are never begun.\n\n  \
-         every cluster at a glance   {scheme}://{address}/\n  \
-         the metrics                 {scheme}://{address}{path}\n  \
-         one figure                  curl -s {scheme}://{address}{path} | grep progress_ratio\n\n\
-         Ctrl-C ends it.\n\n",
-        path = cli.telemetry_path,
-    );
-    // The thread is not waited for: the demo goes on while standard output is not read.
-    tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(text.as_bytes()));
 }

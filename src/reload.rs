@@ -1,25 +1,14 @@
 //! Requests to reload the configuration: signal, HTTP endpoint and changed files send them,
 //! [`crate::app::run`] serves them.
 
-use std::fmt;
-
 use tokio::sync::{mpsc, oneshot};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ReloadScope {
+pub enum ReloadScope {
     /// The configuration and the web configuration.
     All,
     /// The web configuration, which has changed.
     Web,
-}
-
-impl fmt::Display for ReloadScope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::All => "the configuration",
-            Self::Web => "the web configuration",
-        })
-    }
 }
 
 #[derive(Debug)]
@@ -62,12 +51,8 @@ impl Reloads {
 }
 
 impl ReloadHandle {
-    /// Reloads the configuration; an error is the sentence that refuses it.
-    pub async fn reload(&self) -> Result<(), String> {
-        self.request(ReloadScope::All).await
-    }
-
-    pub(crate) async fn request(&self, scope: ReloadScope) -> Result<(), String> {
+    /// Reloads; an error is the sentence that refuses the configuration.
+    pub async fn reload(&self, scope: ReloadScope) -> Result<(), String> {
         let stopping = || "the exporter is stopping".to_owned();
         let (answer, outcome) = oneshot::channel();
         self.0.send(ReloadRequest { scope, answer }).await.map_err(|_| stopping())?;

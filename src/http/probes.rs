@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::state::AppState;
+use crate::reload::ReloadScope;
 
 /// The path of the health probe. It needs no password and does not count for the rate limit: the response says only that
 /// the exporter runs.
@@ -40,7 +41,7 @@ async fn reload(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Respo
         let text = "Reloading is not allowed from pages of other sites.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
-    match handle.reload().await {
+    match handle.reload(ReloadScope::All).await {
         Ok(()) => "The configuration was read anew.\n".into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
