@@ -23,9 +23,6 @@ const MAX_SHOWN: usize = 80;
 const RENAMED: [(&str, &str); 2] =
     [("detail", "collectors"), ("poll.full_walk_interval", "poll.full_listing_interval")];
 
-/// Keys of a web configuration file.
-const WEB_KEYS: [&str; 3] = ["tls_server_config", "http_server_config", "basic_auth_users"];
-
 pub(super) struct Layers {
     folder: PathBuf,
     file: String,
@@ -147,12 +144,6 @@ impl Layers {
     fn unknown_key(&self, path: &str, key: &str, known: &[String]) -> String {
         let origin = self.origin(path);
         if let Some((old, new)) = RENAMED.iter().find(|(old, _)| *old == path) {
-            let variable = |path: &str| path.replace('.', "__").to_uppercase();
-            let new = if self.is_from_file(path) {
-                (*new).to_owned()
-            } else {
-                origin.to_uppercase().replace(&variable(old), &variable(new))
-            };
             return format!("{origin}: unknown key `{old}`; it is now `{new}`");
         }
         let meant = if self.is_from_file(path) {
@@ -182,23 +173,14 @@ impl Layers {
     }
 }
 
-/// Returns the likely form of a file that is not TOML, by its name and first line, and what to do about it.
-fn other_form(file: &Path, text: &str) -> Option<&'static str> {
-    let is_named = |extension: &str| file.extension().is_some_and(|own| own.eq_ignore_ascii_case(extension));
+/// Returns the likely form of a file that is not TOML, by its first line.
+fn other_form(text: &str) -> Option<&'static str> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let first = lines.next().unwrap_or_default();
-    let is_yaml = || {
-        let key = first.split_once(':').map(|(key, _)| key);
-        let is_marked = first == "---" || first.starts_with("- ");
-        is_marked || is_named("yaml") || is_named("yml") || key.is_some_and(|key| !key.contains(['=', '[']))
-    };
-    if WEB_KEYS.iter().any(|key| text.lines().any(|line| line.starts_with(key))) {
-        Some("YAML; this is a web configuration file, which --web.config.file names")
-    } else if first.starts_with('{') || is_named("json") {
-        Some("JSON; write [poll] and interval = \"1m\", and see config.example.toml")
-    } else {
-        is_yaml().then_some("YAML; write [poll] and interval = \"1m\", and see config.example.toml")
-    }
+    let first = lines.next()?;
+    let key = first.split_once(':').map(|(key, _)| key);
+    let is_yaml =
+        first == "---" || first.starts_with("- ") || key.is_some_and(|key| !key.contains(['=', '[']));
+    if first.starts_with('{') { Some("JSON") } else { is_yaml.then_some("YAML") }
 }
 
 /// Returns the position of every key and entry of the file.
@@ -211,8 +193,10 @@ fn positions(file: &str, text: &str) -> Result<BTreeMap<String, String>, ConfigE
     let refused = |error: Error| {
         // The parser's own display shows the line, which can hold a secret.
         let at = error.span().unwrap_or_default().start;
-        match other_form(Path::new(file), text) {
-            Some(hint) => ConfigError::new(&format!("{file}: not TOML but {hint}")),
+        match other_form(text) {
+            Some(form) => ConfigError::new(&format!(
+                "{file}: not TOML but {form}; write [poll] and interval = \"1m\", and see config.example.toml"
+            )),
             None => ConfigError::new(&format!("{}: not TOML: {}", position(at), error.message())),
         }
     };

@@ -169,37 +169,34 @@ fn credentials(
     service_account: Option<RawServiceAccount>,
     api_key: Option<RawApiKey>,
 ) -> Result<Option<Credentials>, ConfigError> {
-    let (account_path, key_path) = (format!("{table}.service_account"), format!("{table}.api_key"));
+    let path = |key: &str| format!("{table}.{key}");
     match (service_account, api_key) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) => {
+            let key_path = path("api_key");
             let origin = layers.origin(&key_path);
             let problem = format!(
                 "and {key_path} ({origin}) are both set; Atlas takes one kind of credentials, so remove one"
             );
-            Err(layers.error(&account_path, problem))
+            Err(layers.error(&path("service_account"), problem))
         }
-        (Some(raw), None) => Ok(Some(Credentials::ServiceAccount {
-            client_id: raw.client_id.0,
-            origin: layers.source(&format!("{account_path}.client_id")),
-            client_secret: secret(
-                layers,
-                &format!("{account_path}.client_secret"),
-                raw.client_secret,
-                raw.client_secret_file,
-            )?,
-            expires_at: raw.expires_at.map(|at| at.0),
-        })),
-        (None, Some(raw)) => Ok(Some(Credentials::ApiKey {
-            public_key: raw.public_key.0,
-            origin: layers.source(&format!("{key_path}.public_key")),
-            private_key: secret(
-                layers,
-                &format!("{key_path}.private_key"),
-                raw.private_key,
-                raw.private_key_file,
-            )?,
-        })),
+        (Some(raw), None) => {
+            let secret_path = path("service_account.client_secret");
+            Ok(Some(Credentials::ServiceAccount {
+                client_id: raw.client_id.0,
+                origin: layers.source(&path("service_account.client_id")),
+                client_secret: secret(layers, &secret_path, raw.client_secret, raw.client_secret_file)?,
+                expires_at: raw.expires_at.map(|at| at.0),
+            }))
+        }
+        (None, Some(raw)) => {
+            let secret_path = path("api_key.private_key");
+            Ok(Some(Credentials::ApiKey {
+                public_key: raw.public_key.0,
+                origin: layers.source(&path("api_key.public_key")),
+                private_key: secret(layers, &secret_path, raw.private_key, raw.private_key_file)?,
+            }))
+        }
     }
 }
 

@@ -47,26 +47,15 @@ fn files_of_any_editor_are_read_alike() {
 
 #[test]
 fn configuration_in_another_form_is_said_so() {
-    for (name, text, parts) in [
-        (
-            "config.toml",
-            "atlas:\n  service_account:\n    client_secret: hush\n",
-            ["not TOML but YAML", "write [poll]"],
-        ),
-        ("config.toml", "# ours\n---\natlas:\n\tbroken: hush\n", ["not TOML but YAML", "write [poll]"]),
-        ("config.toml", "poll: {interval: 1m}\n", ["not TOML but YAML", "config.example.toml"]),
-        ("config.toml", "- hush\n", ["not TOML but YAML", "write [poll]"]),
-        ("config.yaml", "hush\n", ["not TOML but YAML", "write [poll]"]),
-        ("config.yml", "%TAG hush\n", ["not TOML but YAML", "write [poll]"]),
-        ("config.toml", "{\"atlas\": {\"x\": \"hush\"}}\n", ["not TOML but JSON", "write [poll]"]),
-        ("web.yml", "basic_auth_users:\n  hush: hush\n", ["not TOML but YAML", "--web.config.file"]),
+    for (text, form) in [
+        ("atlas:\n  service_account:\n    client_secret: hush\n", "YAML"),
+        ("# ours\n---\natlas:\n\tbroken: hush\n", "YAML"),
+        ("poll: {interval: 1m}\n", "YAML"),
+        ("- hush\n", "YAML"),
+        ("basic_auth_users:\n  hush: hush\n", "YAML"),
+        ("{\"atlas\": {\"x\": \"hush\"}}\n", "JSON"),
     ] {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join(name);
-        std::fs::write(&file, text).unwrap();
-        let error = Config::layered(&from(&file), []).unwrap_err().to_string();
-        assert!(error.contains(name) && parts.iter().all(|part| error.contains(part)), "{text}: {error}");
-        assert!(!error.contains("hush") && error.lines().count() == 1, "{error}");
+        refused(text, &[], &[&format!("exporter.toml: not TOML but {form}; write [poll]")]);
     }
     // TOML stays TOML, whatever it is called and wherever it breaks.
     for text in ["[atlas\n", "a = \"b: c\n", "x = [\n", "[poll]\ninterval: 1m\n"] {
