@@ -1,10 +1,11 @@
 //! The files of a web configuration, and how a change of them is noticed.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::text;
 
 /// Larger files are refused.
 pub(crate) const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -38,8 +39,7 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    let mut content = Vec::new();
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut content)?;
+    let content = text::read(path, MAX_FILE_BYTES + 1)?;
     // What is cut off could be what restricts access.
     if content.len() as u64 > MAX_FILE_BYTES {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 1 MiB"));
