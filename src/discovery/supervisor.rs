@@ -29,7 +29,7 @@ use tasks::{Cluster, Organization, Project, Tasks, warn};
 /// Capacity of the channel of results of discovery.
 const MAX_CHANGES: usize = 64;
 
-/// Maximum number of log lines about projects or clusters that are removed at once.
+/// Maximum number of log lines about clusters of a project that are removed at once.
 const MAX_REMOVALS_LOGGED: usize = 10;
 
 /// Starts and cancels tasks, so that they follow the configuration and what discovery finds.
@@ -195,17 +195,9 @@ impl Supervisor {
             ReloadableConfig::new(&self.config, self.reloads, &self.clients, &targets, Some(&before));
         self.reloadable_config.send_replace(Arc::new(reloadable_config));
 
-        let mut removed = 0;
         for (id, _) in self.projects.extract_if(.., |id, _| !targets.contains_key(id)) {
-            removed += 1;
-            if removed <= MAX_REMOVALS_LOGGED {
-                tracing::info!(project_id = %id, "the project is watched no longer");
-            }
+            tracing::info!(project_id = %id, "the project is watched no longer");
             self.store.remove_project(&id);
-        }
-        let others = removed.saturating_sub(MAX_REMOVALS_LOGGED);
-        if others > 0 {
-            tracing::info!(projects = others, "further projects are watched no longer");
         }
         let count = targets.len();
         for (index, (id, target)) in targets.into_iter().enumerate() {
