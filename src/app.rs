@@ -125,7 +125,7 @@ pub async fn once(
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
         if store.is_ready() {
-            let unasked = store.pending_reads();
+            let unasked = store.view(Instant::now()).pending();
             if unasked < fewest_unasked {
                 (fewest_unasked, progressed_at) = (unasked, Instant::now());
             }

@@ -16,7 +16,7 @@ mod shard;
 
 pub use by_state::ByState;
 pub use checkpoint::{IncrementalListing, ListingCheckpoint, NEWEST_PAGE_SIZE};
-pub use collector::{CollectorKind, ReadingError};
+pub use collector::CollectorKind;
 pub use exclusion::ExclusionReason;
 pub use expectation::ExportExpectation;
 pub use job_accumulator::{JobAccumulator, Sighting};

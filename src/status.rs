@@ -12,7 +12,7 @@ use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
-use crate::model::ByState;
+use crate::model::{ByState, PollError};
 use crate::store::{ClusterView, StoreView};
 pub use health::{ClusterStatus, OVERDUE_FACTOR, Severity};
 
@@ -62,8 +62,8 @@ pub struct Problem<'a> {
     /// What: `projects`, `clusters` (or the name or a schedule), or a collector: `snapshots`, `events`, `buckets`.
     pub what: &'static str,
     /// The reason, as in the label `reason`.
-    pub reason: Option<&'static str>,
-    pub error: Option<&'a str>,
+    pub reason: &'static str,
+    pub error: &'a str,
 }
 
 /// One cluster. Most names are those of its metrics, with `..._at` instead of `..._timestamp_seconds`.
@@ -196,43 +196,29 @@ impl Status<'_> {
     }
 }
 
+impl<'a> Problem<'a> {
+    fn new(what: &'static str, error: &'a PollError) -> Self {
+        let (reason, error) = (error.reason.as_str(), error.text.as_str());
+        Self { organization_id: None, project_id: None, project: None, what, reason, error }
+    }
+}
+
 fn problems(view: &StoreView) -> Vec<Problem<'_>> {
-    let nothing = Problem {
-        organization_id: None,
-        project_id: None,
-        project: None,
-        what: "projects",
-        reason: None,
-        error: None,
-    };
     let mut problems = Vec::new();
-    for organization in &view.organizations {
-        if let Some(error) = &organization.discovery.error {
-            problems.push(Problem {
-                organization_id: Some(organization.id.as_str()),
-                reason: Some(error.reason.as_str()),
-                error: Some(&error.text),
-                ..nothing
-            });
-        }
+    for (id, discovery) in &view.organizations {
+        let failed = discovery.error.iter().map(|error| Problem::new("projects", error));
+        problems.extend(failed.map(|failed| Problem { organization_id: Some(id.as_str()), ..failed }));
     }
     for project in &view.projects {
-        let of_project =
-            Problem { project_id: Some(project.id.as_str()), project: project.name.as_deref(), ..nothing };
-        if let Some(error) = &project.error {
-            problems.push(Problem {
-                what: "clusters",
-                reason: Some(error.reason.as_str()),
-                error: Some(&error.text),
-                ..of_project
-            });
-        }
-        let unread = project.readings.iter().filter(|(_, collector)| !collector.up);
-        problems.extend(unread.map(|(collector, view)| Problem {
-            what: collector.as_str(),
-            reason: view.error.as_ref().map(|error| error.reason.as_str()),
-            error: view.error.as_ref().map(|error| &*error.text),
-            ..of_project
+        let discovery = project.error.iter().map(|error| ("clusters", error));
+        let collectors = project
+            .readings
+            .iter()
+            .filter_map(|(collector, outcome)| Some((collector.as_str(), outcome.as_ref().err()?)));
+        problems.extend(discovery.chain(collectors).map(|(what, error)| Problem {
+            project_id: Some(project.id.as_str()),
+            project: project.name.as_deref(),
+            ..Problem::new(what, error)
         }));
     }
     problems

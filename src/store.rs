@@ -18,9 +18,9 @@ use tokio::time::Instant;
 
 use crate::model::{CollectorKind, ExclusionReason, ExportExpectation, PollError};
 pub use readings::ClusterReadings;
-use records::State;
 pub use records::{ClusterRecord, Discovery, GoodPoll, LastPoll};
-pub use view::{ClusterView, CollectorView, OrganizationView, ProjectView, StoreView};
+use records::{ProjectRecord, State};
+pub use view::{ClusterView, ProjectView, StoreView};
 
 #[derive(Debug)]
 pub struct Store(Mutex<State>);
@@ -58,16 +58,14 @@ impl Store {
 
     /// Shows a cluster of a project that is shown, from now on, with what is expected of it. What is known of it already stays.
     pub fn add_cluster(&self, target: &Target, expected: ExportExpectation) {
-        if let Some(project) = self.state().projects.get_mut(&target.project_id) {
+        self.update_project(&target.project_id, |project| {
             let cluster = project.clusters.entry(Arc::new(target.clone())).or_default();
             Arc::make_mut(cluster).expected = expected;
-        }
+        });
     }
 
     pub fn remove_cluster(&self, target: &Target) {
-        if let Some(project) = self.state().projects.get_mut(&target.project_id) {
-            project.clusters.remove(target);
-        }
+        self.update_project(&target.project_id, |project| drop(project.clusters.remove(target)));
     }
 
     /// Takes in how the projects of an organization were listed.
@@ -79,21 +77,17 @@ impl Store {
 
     /// Takes in how a project's name and clusters were read.
     pub fn record_discovery(&self, id: &ProjectId, at: Timestamp, outcome: Result<(), PollError>) {
-        if let Some(project) = self.state().projects.get_mut(id) {
-            project.discovery.record(at, outcome);
-        }
+        self.update_project(id, |project| project.discovery.record(at, outcome));
     }
 
     /// Sets how many clusters of a project are left out, by reason.
     pub fn record_excluded(&self, id: &ProjectId, excluded: BTreeMap<ExclusionReason, u64>) {
-        if let Some(project) = self.state().projects.get_mut(id) {
-            project.excluded = Some(excluded);
-        }
+        self.update_project(id, |project| project.excluded = Some(excluded));
     }
 
     /// Takes in how a cluster stands in its project's listing, `None` if it is not there, and whether its schedule is read.
     pub fn record_listed_cluster(&self, target: &Target, listed: Option<&ListedCluster>, scheduled: bool) {
-        if let Some(cluster) = self.state().cluster_mut(target) {
+        self.update_cluster(target, |cluster| {
             cluster.paused = listed.and_then(|listed| listed.paused);
             let created_at = listed.and_then(|listed| listed.created_at);
             if cluster.created_at.is_some() && created_at.is_some() && cluster.created_at != created_at {
@@ -106,43 +100,35 @@ impl Store {
                 (cluster.schedule, cluster.schedule_error) = (None, None);
                 cluster.readings.remove_snapshots();
             }
-        }
+        });
     }
 
     /// Takes in a cluster's backup schedule. One that could not be read leaves the last one standing.
     pub fn record_schedule(&self, target: &Target, outcome: Result<Schedule, PollError>) {
-        let mut state = self.state();
-        let order = state.next_order();
-        // A reading that was under way when it was ended says nothing.
-        let Some(cluster) = state.cluster_mut(target).filter(|cluster| cluster.scheduled) else {
-            return;
-        };
-        match outcome {
+        self.update_cluster(target, |cluster| match outcome {
+            // A reading that was under way when it was ended says nothing.
+            _ if !cluster.scheduled => {}
             Ok(schedule) => {
                 if cluster.schedule.as_ref().is_some_and(|before| !before.exports_like(&schedule)) {
                     cluster.readings.remove_snapshots();
                 }
                 let before = cluster.bucket();
                 let is_same_bucket = before.is_some() && before == schedule.bucket();
-                cluster.readings.bucket.named(is_same_bucket, order);
+                cluster.readings.bucket.named(is_same_bucket);
                 (cluster.schedule, cluster.schedule_error) = (Some(schedule), None);
             }
             Err(error) => cluster.schedule_error = Some(error),
-        }
+        });
     }
 
     /// Sets what is left of a project's quota.
     pub fn record_quota(&self, id: &ProjectId, quota: Option<Quota>) {
-        if let Some(project) = self.state().projects.get_mut(id) {
-            project.quota = quota;
-        }
+        self.update_project(id, |project| project.quota = quota);
     }
 
     /// Sets the name that the clusters of a project are shown under.
     pub fn record_project_name(&self, id: &ProjectId, name: String) {
-        if let Some(project) = self.state().projects.get_mut(id) {
-            project.name = Some(name.into());
-        }
+        self.update_project(id, |project| project.name = Some(name.into()));
     }
 
     /// The name that a project is shown under; `None` until it was asked for.
@@ -180,9 +166,7 @@ impl Store {
 
     /// Sets when the next poll of a cluster is due. No exposition shows it.
     pub fn record_next_poll(&self, target: &Target, next: Instant) {
-        if let Some(cluster) = self.state().cluster_mut(target) {
-            cluster.next_poll = Some(next);
-        }
+        self.update_cluster(target, |cluster| cluster.next_poll = Some(next));
     }
 
     /// Whether everything was asked for once, well or badly: organizations, projects, clusters and their schedules. Once true, it
@@ -196,7 +180,19 @@ impl Store {
 
     #[must_use]
     pub fn view(&self, now: Instant) -> StoreView {
-        StoreView::new(&self.state(), now)
+        self.state().view(now)
+    }
+
+    fn update_project(&self, id: &ProjectId, update: impl FnOnce(&mut ProjectRecord)) {
+        if let Some(project) = self.state().projects.get_mut(id) {
+            update(project);
+        }
+    }
+
+    fn update_cluster(&self, target: &Target, update: impl FnOnce(&mut ClusterRecord)) {
+        if let Some(cluster) = self.state().cluster_mut(target) {
+            update(cluster);
+        }
     }
 
     /// A panic elsewhere ends the process; until then the last whole write is what stands here.

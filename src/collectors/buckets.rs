@@ -11,7 +11,7 @@ use atlas_client::{AtlasClient, Error, PartialList, ProjectId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::runner::{AtlasCollector, READING_TIMEOUT, unread};
+use super::runner::{AtlasCollector, READING_TIMEOUT};
 use crate::model::CollectorKind;
 use crate::store::Store;
 
@@ -35,7 +35,7 @@ impl AtlasCollector for Buckets {
         let id = &self.project_id;
         let at = Instant::now();
         let listed = atlas.export_buckets(id, at + READING_TIMEOUT).await.and_then(PartialList::complete);
-        store.record_buckets(id, at, listed.clone().map_err(|error| unread(&error)));
+        store.record_buckets(id, at, listed.clone().map_err(|error| (&error).into()));
         for target in store.clusters_with_unconfirmed_bucket(id) {
             if let Ok(schedule) = atlas.schedule(&target, Instant::now() + READING_TIMEOUT).await {
                 store.record_schedule(&target, Ok(schedule));

@@ -15,8 +15,8 @@ use atlas_client::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::runner::{AtlasCollector, unread};
-use crate::model::CollectorKind;
+use super::runner::AtlasCollector;
+use crate::model::{CollectorKind, PollError};
 use crate::store::Store;
 
 /// How far back the first reading looks: the longest time between two exports that is at all usual,
@@ -89,7 +89,7 @@ impl AtlasCollector for Events {
     async fn read(&mut self, atlas: &AtlasClient, store: &Store) -> Result<(), Error> {
         let at = Instant::now();
         let outcome = self.read_new(atlas, store).await;
-        store.record_events_outcome(&self.project_id, at, outcome.as_ref().copied().map_err(unread));
+        store.record_events_outcome(&self.project_id, at, outcome.as_ref().copied().map_err(PollError::from));
         outcome
     }
 }

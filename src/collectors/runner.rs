@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use super::refusals::Refusals;
-use crate::model::{CollectorKind, PollError, ReadingError};
+use crate::model::{CollectorKind, PollError};
 use crate::poll::timing::sleep_until_due;
 use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
 use crate::store::Store;
@@ -32,11 +32,6 @@ pub(crate) trait AtlasCollector {
 
     /// Reads from Atlas and records the result in the store.
     async fn read(&mut self, atlas: &AtlasClient, store: &Store) -> Result<(), Error>;
-
-    /// Removes from the store what was read: the collector is switched off.
-    fn forget(&self, store: &Store) {
-        store.remove_readings(self.project_id(), Self::KIND);
-    }
 
     /// Waits until a reading is due before the interval is over.
     async fn due_early(&self) {
@@ -78,8 +73,6 @@ impl CollectorRunner {
                 let read = config.read_limiter.run(&mut slow, || collector.read(&atlas, &self.store));
                 let Some(outcome) = read.await else { continue };
                 self.log(&collector, outcome.as_ref().err(), &mut state, &config);
-            } else {
-                collector.forget(&self.store);
             }
             let client = |config: &ReloadableConfig| client(&collector, config);
             let pause =
@@ -151,9 +144,4 @@ fn pause<C: AtlasCollector>(
         let stretch = atlas.map_or(1.0, |atlas| atlas.interval_multiplier(collector.project_id()));
         interval.mul_f64(stretch).min(config.collectors.stale_after() / 2)
     })
-}
-
-/// The failure of a reading, for the store.
-pub(super) fn unread(error: &Error) -> ReadingError {
-    ReadingError { is_refused: error.lasting_refusal().is_some(), error: error.into() }
 }

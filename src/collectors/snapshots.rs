@@ -4,7 +4,7 @@ use atlas_client::{AtlasClient, Error, PartialList, ProjectId, Target};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::runner::{AtlasCollector, READING_TIMEOUT, unread};
+use super::runner::{AtlasCollector, READING_TIMEOUT};
 use crate::model::{self, CollectorKind};
 use crate::store::Store;
 use crate::util::failure_log::LogContext;
@@ -40,12 +40,8 @@ impl AtlasCollector for Snapshots {
             .map(|listed| model::Snapshots::new(&listed, &schedule, read_at));
         let outcome = read.as_ref().map(|_| ()).map_err(Error::clone);
         if store.schedule(target).is_some_and(|now| now.exports_like(&schedule)) {
-            store.record_snapshots(target, at, read.map_err(|error| unread(&error)));
+            store.record_snapshots(target, at, read.map_err(|error| (&error).into()));
         }
         outcome
-    }
-
-    fn forget(&self, store: &Store) {
-        store.remove_snapshots(&self.target);
     }
 }

@@ -177,9 +177,8 @@ impl ExporterCollector {
                 family(encoder, name, help, samples)
             }
             PerOrganization(value) => {
-                let samples = self.view.organizations.iter().filter_map(|organization| {
-                    let value = value(&organization.discovery)?;
-                    Some(([("organization_id", organization.id.as_str())], gauge(value)))
+                let samples = self.view.organizations.iter().filter_map(|(id, discovery)| {
+                    Some(([("organization_id", id.as_str())], gauge(value(discovery)?)))
                 });
                 family(encoder, name, help, samples)
             }
@@ -251,9 +250,9 @@ impl ExporterCollector {
             "mongodbatlas_backup_export_collector_success",
             "Whether the last run of a collector of the project succeeded (1 for yes, 0 for no). Absent if the collector is disabled.",
             self.view.projects.iter().flat_map(|project| {
-                project.readings.iter().map(|(collector, view)| {
+                project.readings.iter().map(|(collector, outcome)| {
                     let labels = [("project_id", project.id.as_str()), ("collector", collector.as_str())];
-                    (labels, gauge(f64::from(view.up)))
+                    (labels, gauge(f64::from(outcome.is_ok())))
                 })
             }),
         )

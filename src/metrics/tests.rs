@@ -9,7 +9,7 @@ use super::*;
 use crate::golden::assert_golden;
 use crate::model::{
     CollectorKind, ExclusionReason, ExportExpectation, JobAccumulator, JobSummary, NewestExport, PollError,
-    ProgressTracker, ReadingError, Snapshots,
+    ProgressTracker, Snapshots,
 };
 use crate::store::{GoodPoll, Store};
 
@@ -80,7 +80,7 @@ fn publish(store: &Store, name: &str, summary: JobSummary) {
 }
 
 fn bad(store: &Store, name: &str, reason: FailureReason) {
-    let error = PollError { reason, text: "no".to_owned() };
+    let error = PollError { reason, ..no() };
     store.record_poll(&target(name), at(101), Duration::from_secs(30), Err(error));
 }
 
@@ -175,12 +175,12 @@ fn event(kind: EventKind, minute: i64) -> ProjectEvent {
     ProjectEvent { created_at: at(minute), id: format!("e{minute}"), kind: Some(kind) }
 }
 
-fn unread() -> ReadingError {
-    ReadingError { is_refused: false, error: no() }
+fn unread() -> PollError {
+    PollError { is_refused: false, ..no() }
 }
 
 fn no() -> PollError {
-    PollError { reason: FailureReason::Forbidden, text: "no".to_owned() }
+    PollError { reason: FailureReason::Forbidden, text: "no".to_owned(), is_refused: true }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,5 @@
 //! What is read besides the export jobs, on an interval of its own.
 
-use super::poll_error::PollError;
-
 /// A kind of reading that can be switched off, and that needs a role of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CollectorKind {
@@ -25,12 +23,4 @@ impl CollectorKind {
             Self::Buckets => "buckets",
         }
     }
-}
-
-/// A failed reading of a collector.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadingError {
-    /// True if Atlas refused it, as where a role is missing.
-    pub is_refused: bool,
-    pub error: PollError,
 }

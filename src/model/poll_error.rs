@@ -8,10 +8,16 @@ pub struct PollError {
     pub reason: FailureReason,
     /// The sentence, for a person. No secret is in it.
     pub text: String,
+    /// True if Atlas refused it until a role or a setting changes.
+    pub is_refused: bool,
 }
 
 impl From<&Error> for PollError {
     fn from(error: &Error) -> Self {
-        Self { reason: error.reason(), text: error.to_string() }
+        Self {
+            reason: error.reason(),
+            text: error.to_string(),
+            is_refused: error.lasting_refusal().is_some(),
+        }
     }
 }

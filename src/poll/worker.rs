@@ -182,14 +182,15 @@ impl PollState {
     }
 
     fn fail(&mut self, target: &Target, error: &Error) -> PollError {
-        let PollError { reason, text } = error.into();
+        let error = PollError::from(error);
+        let PollError { reason, text, .. } = &error;
         // The counter has every failure; the log has every change, so that an outage does not bury it.
-        if self.failing.replace(reason) == Some(reason) {
+        if self.failing.replace(*reason) == Some(*reason) {
             tracing::debug!(project_id = %target.project_id, cluster_name = target.cluster_name, reason = reason.as_str(), error = text, "the poll failed again");
         } else {
             tracing::warn!(project_id = %target.project_id, cluster_name = target.cluster_name, reason = reason.as_str(), error = text, "the poll failed");
         }
-        PollError { reason, text }
+        error
     }
 }
 

@@ -1,6 +1,5 @@
 //! What the collectors found: snapshots, events, export buckets.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,30 +8,14 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::model::{
-    CollectorKind, Exported, ExportedSnapshots, JobSummary, PollError, ReadingError, RecoveryPoint, Snapshots,
+    CollectorKind, Exported, ExportedSnapshots, JobSummary, PollError, RecoveryPoint, Snapshots,
 };
-
-/// Something that was read, and when, on the monotonic clock.
-#[derive(Debug, Clone)]
-pub(super) struct Read<T> {
-    pub(super) what: T,
-    pub(super) at: Instant,
-}
-
-impl<T> Read<T> {
-    /// Returns what was read, unless that is too long ago.
-    pub(super) fn current(&self, stale_after: Duration, now: Instant) -> Option<&T> {
-        (now.duration_since(self.at) <= stale_after).then_some(&self.what)
-    }
-}
 
 /// Outcome of the last reading of a collector of a project or a cluster.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reading {
-    /// True if the last reading succeeded; `None` before the first.
-    pub(super) up: Option<bool>,
-    /// The failure of the last reading.
-    pub(super) error: Option<PollError>,
+    /// `None` before the first.
+    pub(super) outcome: Option<Result<(), PollError>>,
     /// True if Atlas refused it, and it was not read since.
     pub(super) is_refused: bool,
     /// Time of the last successful reading.
@@ -40,46 +23,42 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn record(&mut self, at: Instant, outcome: Result<(), ReadingError>) {
-        match outcome {
-            Ok(()) => *self = Self { up: Some(true), read_at: Some(at), ..Self::default() },
-            Err(ReadingError { is_refused, error }) => {
-                self.up = Some(false);
-                self.is_refused |= is_refused;
-                self.error = Some(error);
-            }
+    pub(super) fn record(&mut self, at: Instant, outcome: Result<(), PollError>) {
+        match &outcome {
+            Ok(()) => (self.read_at, self.is_refused) = (Some(at), false),
+            Err(error) => self.is_refused |= error.is_refused,
         }
+        self.outcome = Some(outcome);
     }
 
-    /// Returns true if it was neither read recently nor refused.
-    pub(super) fn is_unread(&self, stale_after: Duration, now: Instant) -> bool {
-        !self.is_refused && self.read_at.is_none_or(|at| now.duration_since(at) > stale_after)
+    /// Returns true if it was read recently.
+    pub(super) fn is_current(&self, stale_after: Duration, now: Instant) -> bool {
+        self.read_at.is_some_and(|at| now.duration_since(at) <= stale_after)
     }
 }
 
 /// What the collectors found of a project.
 #[derive(Debug, Default)]
 pub(super) struct ProjectReadings {
+    pub(super) events: Reading,
+    pub(super) buckets: Reading,
     /// All its export buckets, sorted.
-    pub(super) buckets: Option<Read<Arc<[ExportBucket]>>>,
-    /// The readings of its events and buckets.
-    pub(super) by_collector: BTreeMap<CollectorKind, Reading>,
+    pub(super) listed_buckets: Option<Arc<[ExportBucket]>>,
     /// When Atlas last reported that a secret of a service account ends soon, and that none does any longer.
     pub(super) secrets_expiring: Option<Timestamp>,
     pub(super) secrets_no_longer_expiring: Option<Timestamp>,
 }
 
 impl ProjectReadings {
-    /// Returns true if its buckets were read, or failed to be, without a refusal.
-    pub(super) fn has_bucket_reading(&self) -> bool {
-        self.by_collector.get(&CollectorKind::Buckets).is_some_and(|reading| !reading.is_refused)
+    pub(super) fn by_collector(&self) -> impl Iterator<Item = (CollectorKind, &Reading)> {
+        [(CollectorKind::Events, &self.events), (CollectorKind::Buckets, &self.buckets)].into_iter()
     }
 }
 
 /// What the collectors found of a cluster.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterReadings {
-    pub(super) snapshots: Option<Read<Arc<Snapshots>>>,
+    pub(super) snapshots: Option<Arc<Snapshots>>,
     pub(super) reading: Reading,
     /// Its snapshots against its export jobs, as of the last good poll.
     pub(super) recovery: Option<RecoveryPoint>,
@@ -90,7 +69,7 @@ pub struct ClusterReadings {
     pub(super) failed_event: Option<Timestamp>,
     /// Whether failures of it were looked for.
     pub(super) searched: bool,
-    pub(super) bucket: BucketHistory,
+    pub(super) bucket: BucketAbsence,
 }
 
 impl ClusterReadings {
@@ -104,17 +83,18 @@ impl ClusterReadings {
             exports.successful = exports.successful.union(&whole.successful);
         }
         self.match_with(&exports);
-        self.unmatched = (until_read && self.reading.up.is_none()).then(|| Arc::new(exports));
+        self.unmatched = (until_read && self.reading.outcome.is_none()).then(|| Arc::new(exports));
     }
 
     fn match_with(&mut self, exports: &ExportedSnapshots) {
         let exported = &mut self.exported;
-        self.recovery = self.snapshots.as_ref().map(|read| RecoveryPoint::of(&read.what, exports, exported));
+        self.recovery =
+            self.snapshots.as_ref().map(|snapshots| RecoveryPoint::of(snapshots, exports, exported));
     }
 
     /// Takes in the snapshots, or why they could not be read.
-    pub(super) fn record_snapshots(&mut self, at: Instant, read: Result<Snapshots, ReadingError>) {
-        let outcome = read.map(|read| self.snapshots = Some(Read { what: Arc::new(read), at }));
+    pub(super) fn record_snapshots(&mut self, at: Instant, read: Result<Snapshots, PollError>) {
+        let outcome = read.map(|snapshots| self.snapshots = Some(Arc::new(snapshots)));
         self.reading.record(at, outcome);
         if let Some(exports) = self.unmatched.take() {
             self.match_with(&exports);
@@ -128,38 +108,35 @@ impl ClusterReadings {
     }
 }
 
-/// The order in which the policy and the lists of buckets were read. One that is older than the other proves nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct BucketHistory {
-    /// When the policy named this bucket first, and when it was read last.
-    first_named: u64,
-    last_named: u64,
-    /// When a list that was read after that lacked the bucket for the first time.
-    pub(super) missing_since: Option<u64>,
+/// Whether the lists of buckets lack the bucket that a policy names. The policy and the lists are read independently, and one
+/// that is older than the other proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum BucketAbsence {
+    #[default]
+    None,
+    /// A list that is newer than the last reading of the policy lacks it.
+    Unconfirmed,
+    /// The policy still named it after that.
+    Confirmed,
 }
 
-impl BucketHistory {
+impl BucketAbsence {
     /// Takes in that a list of buckets was read.
-    pub(super) fn listed(&mut self, is_missing: bool, order: u64) {
-        self.missing_since = is_missing.then(|| self.missing_since.unwrap_or(order));
+    pub(super) fn listed(&mut self, is_missing: bool) {
+        match (is_missing, *self) {
+            (false, _) => *self = Self::None,
+            (true, Self::None) => *self = Self::Unconfirmed,
+            (true, _) => {}
+        }
     }
 
     /// Takes in that the policy was read, and whether it names the same bucket as before.
-    pub(super) fn named(&mut self, is_same: bool, order: u64) {
-        if !is_same {
-            *self = Self { first_named: order, ..Self::default() };
+    pub(super) fn named(&mut self, is_same: bool) {
+        match (is_same, *self) {
+            (false, _) => *self = Self::None,
+            (true, Self::Unconfirmed) => *self = Self::Confirmed,
+            (true, _) => {}
         }
-        self.last_named = order;
-    }
-
-    /// Returns true if a list that is newer than the last reading of the policy lacks the bucket.
-    pub(super) fn is_unconfirmed(self) -> bool {
-        self.missing_since.is_some_and(|missing| self.last_named < missing)
-    }
-
-    /// Returns true if the policy still named the bucket after it was missing.
-    pub(super) fn is_missing(self) -> bool {
-        self.missing_since.is_some_and(|missing| self.first_named < missing && missing < self.last_named)
     }
 }
 

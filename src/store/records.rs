@@ -17,8 +17,6 @@ pub(super) struct State {
     pub(super) collectors_stale_after: Duration,
     /// The collectors that are switched off.
     pub(super) collectors_off: Vec<CollectorKind>,
-    /// Number of readings of schedules and buckets, of which the order matters.
-    pub(super) order: u64,
     /// When the secret of a service account ends, by the short form of its id.
     pub(super) expiries: BTreeMap<String, Timestamp>,
     /// Whether everything was asked for once. It stays true when targets are added.
@@ -28,11 +26,6 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn next_order(&mut self) -> u64 {
-        self.order += 1;
-        self.order
-    }
-
     pub(super) fn is_on(&self, collector: CollectorKind) -> bool {
         !self.collectors_off.contains(&collector)
     }

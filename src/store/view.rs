@@ -8,7 +8,7 @@ use atlas_client::{ExportBucket, FailureReason, OrganizationId, ProjectId, Quota
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::readings::{Reading, has_bucket};
+use super::readings::{BucketAbsence, Reading, has_bucket};
 use super::records::{ClusterRecord, Discovery, GoodPoll, ProjectRecord, State};
 use crate::model::{CollectorKind, ExclusionReason, PollError, RecoveryPoint};
 
@@ -20,7 +20,8 @@ pub struct StoreView {
     /// The clusters that may be shown.
     pub clusters: Vec<ClusterView>,
     pub projects: Vec<ProjectView>,
-    pub organizations: Vec<OrganizationView>,
+    /// How the projects of each organization were listed last.
+    pub organizations: BTreeMap<OrganizationId, Discovery>,
     pub targets: usize,
     /// When the secrets of service accounts end, by the short forms of their ids.
     pub expiries: BTreeMap<String, Timestamp>,
@@ -44,6 +45,8 @@ pub struct ClusterView {
     pub bucket_missing: Option<bool>,
     /// The collectors that say something of it, are on, and were neither read recently nor refused.
     pub unread: Vec<CollectorKind>,
+    /// Whether one of those was not requested yet, or needs a second answer to be certain.
+    pending: bool,
 }
 
 impl ClusterView {
@@ -81,8 +84,9 @@ pub struct ProjectView {
     pub excluded: Option<BTreeMap<ExclusionReason, u64>>,
     /// What is left of its quota.
     pub quota: Option<Quota>,
-    /// The last reading of each collector; those that were not requested are not in it.
-    pub readings: BTreeMap<CollectorKind, CollectorView>,
+    /// The last reading of each collector; those that were not requested are not in it. One of clusters succeeded if it did for
+    /// all of them.
+    pub readings: BTreeMap<CollectorKind, Result<(), PollError>>,
     /// Its events and buckets as far as they are on, and were neither read recently nor refused.
     pub unread: Vec<CollectorKind>,
     /// Its export buckets, if they were read of late.
@@ -91,59 +95,43 @@ pub struct ProjectView {
     pub secrets_expiring: Option<Timestamp>,
 }
 
-/// The last reading of a collector of a project.
-#[derive(Debug, Clone, Default)]
-pub struct CollectorView {
-    /// True if it succeeded: for every cluster, if it is one of clusters.
-    pub up: bool,
-    /// The failure of the last reading.
-    pub error: Option<PollError>,
-}
-
-impl CollectorView {
-    fn new(reading: &Reading) -> Option<Self> {
-        Some(Self { up: reading.up?, error: reading.error.clone() })
+impl State {
+    pub(super) fn view(&self, now: Instant) -> StoreView {
+        let (mut clusters, mut projects) = (Vec::new(), Vec::new());
+        for (id, project) in &self.projects {
+            let view = self.project_view(id, project, now);
+            let named =
+                project.name.iter().flat_map(|name| project.clusters.iter().map(move |it| (name, it)));
+            clusters.extend(named.map(|(name, (target, cluster))| {
+                let (target, name) = (target.clone(), name.clone());
+                self.cluster_view(target, name, cluster, project, &view, now)
+            }));
+            projects.push(view);
+        }
+        StoreView {
+            at: now,
+            clusters,
+            projects,
+            organizations: self.organizations.clone(),
+            targets: self.projects.values().map(|project| project.clusters.len()).sum(),
+            expiries: self.expiries.clone(),
+        }
     }
 
-    fn and(self, other: Self) -> Self {
-        Self { up: self.up && other.up, error: self.error.or(other.error) }
-    }
-}
-
-/// How the discovery of an organization goes.
-#[derive(Debug, Clone)]
-pub struct OrganizationView {
-    pub id: OrganizationId,
-    /// How its projects were listed last.
-    pub discovery: Discovery,
-}
-
-/// The store, and the time of the view.
-#[derive(Clone, Copy)]
-struct Source<'a> {
-    state: &'a State,
-    now: Instant,
-}
-
-impl Source<'_> {
-    fn project(self, id: &ProjectId, project: &ProjectRecord) -> ProjectView {
+    fn project_view(&self, id: &ProjectId, project: &ProjectRecord, now: Instant) -> ProjectView {
         let (discovery, readings) = (&project.discovery, &project.readings);
         let clusters = || project.clusters.values();
         let error = discovery
             .error
             .as_ref()
             .or_else(|| clusters().find_map(|cluster| cluster.schedule_error.as_ref()));
-        let of_project = readings
-            .by_collector
-            .iter()
-            .filter_map(|(collector, reading)| Some((*collector, CollectorView::new(reading)?)));
-        let of_clusters = clusters().filter_map(|cluster| CollectorView::new(&cluster.readings.reading));
-        let snapshots = of_clusters.reduce(CollectorView::and).map(|view| (CollectorKind::Snapshots, view));
-        let is_unread = |collector: &CollectorKind| {
-            let reading = readings.by_collector.get(collector);
-            self.state.is_on(*collector) && reading.is_none_or(|reading| self.is_unread(reading))
-        };
-        let buckets = readings.buckets.as_ref();
+        let outcomes =
+            readings.by_collector().map(|(collector, reading)| (collector, reading.outcome.clone()));
+        let of_clusters = clusters().filter_map(|cluster| cluster.readings.reading.outcome.clone());
+        let outcomes = outcomes.chain([(CollectorKind::Snapshots, of_clusters.reduce(Result::and))]);
+        let unread = readings.by_collector().filter(|(_, reading)| self.is_unread(reading, now));
+        let are_buckets_current =
+            self.is_on(CollectorKind::Buckets) && self.is_current(&readings.buckets, now);
         ProjectView {
             id: id.clone(),
             name: project.name.clone(),
@@ -152,79 +140,85 @@ impl Source<'_> {
             last_success: discovery.last_success,
             excluded: project.excluded.clone(),
             quota: project.quota,
-            readings: of_project.chain(snapshots).collect(),
-            unread: [CollectorKind::Events, CollectorKind::Buckets].into_iter().filter(is_unread).collect(),
-            buckets: buckets
-                .and_then(|read| read.current(self.state.collectors_stale_after, self.now))
-                .cloned(),
-            secrets_expiring: readings
-                .secrets_expiring
-                .filter(|expiring| Some(*expiring) > readings.secrets_no_longer_expiring),
+            readings: outcomes
+                .filter(|(collector, _)| self.is_on(*collector))
+                .filter_map(|(collector, outcome)| Some((collector, outcome?)))
+                .collect(),
+            unread: unread
+                .map(|(collector, _)| collector)
+                .filter(|collector| self.is_on(*collector))
+                .collect(),
+            buckets: readings.listed_buckets.clone().filter(|_| are_buckets_current),
+            secrets_expiring: readings.secrets_expiring.filter(|expiring| {
+                self.is_on(CollectorKind::Events) && Some(*expiring) > readings.secrets_no_longer_expiring
+            }),
         }
     }
 
-    /// Returns the clusters of a project, unless its name was not asked for yet.
-    fn clusters(self, project: &ProjectRecord, view: &ProjectView) -> impl Iterator<Item = ClusterView> {
-        let named = project.name.iter().flat_map(|name| project.clusters.iter().map(move |it| (name, it)));
-        named.map(move |(name, (target, cluster))| {
-            let State { stale_after, collectors_stale_after, .. } = self.state;
-            let good = cluster.good.as_ref();
-            let fresh = good.is_some_and(|good| self.now.duration_since(good.finished) <= *stale_after);
-            let snapshots = cluster.readings.snapshots.as_ref();
-            let snapshots = snapshots.and_then(|read| read.current(*collectors_stale_after, self.now));
-            let bucket_missing = bucket_missing(cluster, view);
-            ClusterView {
-                target: target.clone(),
-                project: name.clone(),
-                state: cluster.clone(),
-                fresh,
-                newest_snapshot: snapshots.and_then(|snapshots| snapshots.newest()),
-                recovery: cluster.readings.recovery.filter(|_| fresh && snapshots.is_some()),
-                failed_event: cluster.failed_event(),
-                bucket_missing,
-                unread: self.unread(cluster, project, view, bucket_missing),
-            }
-        })
-    }
-
-    /// Returns the collectors of a cluster that were not read, or whose answer is not certain.
-    fn unread(
-        self,
-        cluster: &ClusterRecord,
+    fn cluster_view(
+        &self,
+        target: Arc<Target>,
+        project_name: Arc<str>,
+        cluster: &Arc<ClusterRecord>,
         project: &ProjectRecord,
-        view: &ProjectView,
-        bucket_missing: Option<bool>,
-    ) -> Vec<CollectorKind> {
-        let mut unread = view.unread.clone();
-        let is_uncertain = bucket_missing.is_none() && cluster.bucket().is_some() && view.buckets.is_some();
-        if is_uncertain
-            && !unread.contains(&CollectorKind::Buckets)
-            && self.state.is_on(CollectorKind::Buckets)
-            && project.readings.has_bucket_reading()
-        {
+        project_view: &ProjectView,
+        now: Instant,
+    ) -> ClusterView {
+        let readings = &cluster.readings;
+        let good = cluster.good.as_ref();
+        let fresh = good.is_some_and(|good| now.duration_since(good.finished) <= self.stale_after);
+        let are_snapshots_on = self.is_on(CollectorKind::Snapshots);
+        let are_snapshots_current = are_snapshots_on && self.is_current(&readings.reading, now);
+        let snapshots = readings.snapshots.as_ref().filter(|_| are_snapshots_current);
+        let bucket_missing = bucket_missing(cluster, project_view);
+
+        let mut unread = project_view.unread.clone();
+        let is_bucket_uncertain = bucket_missing.is_none()
+            && cluster.bucket().is_some()
+            && project_view.buckets.is_some()
+            && !project.readings.buckets.is_refused;
+        if is_bucket_uncertain {
             unread.push(CollectorKind::Buckets);
         }
-        if self.state.is_on(CollectorKind::Snapshots) && self.are_snapshots_unread(cluster, project) {
+        let are_snapshots_unread = are_snapshots_on && self.are_snapshots_unread(cluster, project, now);
+        if are_snapshots_unread {
             unread.push(CollectorKind::Snapshots);
         }
-        unread
+        let is_unasked = cluster.exports_itself() && readings.reading.outcome.is_none();
+        ClusterView {
+            target,
+            project: project_name,
+            state: cluster.clone(),
+            fresh,
+            newest_snapshot: snapshots.and_then(|snapshots| snapshots.newest()),
+            recovery: readings.recovery.filter(|_| fresh && snapshots.is_some()),
+            failed_event: cluster.failed_event().filter(|_| self.is_on(CollectorKind::Events)),
+            bucket_missing,
+            unread,
+            pending: is_bucket_uncertain || are_snapshots_unread && is_unasked,
+        }
     }
 
     /// Returns true if the snapshots of a cluster should be read, or may be, and were neither read recently nor refused.
-    fn are_snapshots_unread(self, cluster: &ClusterRecord, project: &ProjectRecord) -> bool {
+    fn are_snapshots_unread(&self, cluster: &ClusterRecord, project: &ProjectRecord, now: Instant) -> bool {
         // A refused schedule has a banner; it is unknown then whether snapshots are expected.
         let is_open =
             |error: Option<&PollError>| error.is_none_or(|error| error.reason != FailureReason::Forbidden);
         match &cluster.schedule {
-            Some(_) => cluster.exports_itself() && self.is_unread(&cluster.readings.reading),
+            Some(_) => cluster.exports_itself() && self.is_unread(&cluster.readings.reading, now),
             None if cluster.scheduled => is_open(cluster.schedule_error.as_ref()),
             // Before the first listing, it is unknown whether it has a schedule.
             None => project.discovery.last_success.is_none() && is_open(project.discovery.error.as_ref()),
         }
     }
 
-    fn is_unread(self, reading: &Reading) -> bool {
-        reading.is_unread(self.state.collectors_stale_after, self.now)
+    fn is_current(&self, reading: &Reading, now: Instant) -> bool {
+        reading.is_current(self.collectors_stale_after, now)
+    }
+
+    /// Returns true if it was neither read recently nor refused.
+    fn is_unread(&self, reading: &Reading, now: Instant) -> bool {
+        !reading.is_refused && !self.is_current(reading, now)
     }
 }
 
@@ -233,38 +227,26 @@ fn bucket_missing(cluster: &ClusterRecord, project: &ProjectView) -> Option<bool
     if has_bucket(project.buckets.as_ref()?, cluster.bucket()?) {
         return Some(false);
     }
-    cluster.readings.bucket.is_missing().then_some(true)
+    (cluster.readings.bucket == BucketAbsence::Confirmed).then_some(true)
 }
 
 impl StoreView {
-    pub(super) fn new(state: &State, now: Instant) -> Self {
-        let source = Source { state, now };
-        let (mut clusters, mut projects) = (Vec::new(), Vec::new());
-        for (id, project) in &state.projects {
-            let view = source.project(id, project);
-            clusters.extend(source.clusters(project, &view));
-            projects.push(view);
-        }
-        let organizations = state.organizations.iter();
-        let organization = |(id, discovery): (&OrganizationId, &Discovery)| OrganizationView {
-            id: id.clone(),
-            discovery: discovery.clone(),
-        };
-        Self {
-            at: now,
-            clusters,
-            projects,
-            organizations: organizations.map(organization).collect(),
-            targets: state.projects.values().map(|project| project.clusters.len()).sum(),
-            expiries: state.expiries.clone(),
-        }
-    }
-
     /// Number of collectors that are on and were neither read recently nor refused.
     #[must_use]
     pub fn unread(&self) -> usize {
         let of_clusters = self.clusters.iter().map(|cluster| cluster.unread.len());
         of_clusters.chain(self.projects.iter().map(|project| project.unread.len())).sum()
+    }
+
+    /// Number of clusters and of collectors of projects with readings that were not requested yet, or need a second answer to be
+    /// certain.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        let of_project = |project: &ProjectView| {
+            project.unread.iter().filter(|collector| !project.readings.contains_key(collector)).count()
+        };
+        self.projects.iter().map(of_project).sum::<usize>()
+            + self.clusters.iter().filter(|cluster| cluster.pending).count()
     }
 
     /// Returns true if nothing is wrong: there are clusters, every last poll and discovery was good, what is on was read or refused, and no bucket
@@ -277,8 +259,9 @@ impl StoreView {
             && self.clusters.len() == self.targets
             && self.clusters.iter().all(|cluster| cluster.state.last.is_some() && cluster.error().is_none())
             && self.projects.iter().all(|project| project.success == Some(true))
-            && self.organizations.iter().all(|organization| {
-                organization.discovery.last_success.is_some() && organization.discovery.error.is_none()
-            })
+            && self
+                .organizations
+                .values()
+                .all(|discovery| discovery.last_success.is_some() && discovery.error.is_none())
     }
 }

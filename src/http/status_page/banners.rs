@@ -27,7 +27,7 @@ pub(super) fn texts(status: &Status<'_>) -> Vec<Markup> {
     let mut groups: BTreeMap<_, Group<'_>> = BTreeMap::new();
     for problem in &status.problems {
         let group = groups.entry(cause(problem)).or_default();
-        group.error = group.error.or(problem.error);
+        group.error.get_or_insert(problem.error);
         match (problem.organization_id, problem.project_id) {
             (Some(id), _) => drop(group.organizations.insert(id)),
             (None, id) => {
@@ -42,12 +42,11 @@ pub(super) fn texts(status: &Status<'_>) -> Vec<Markup> {
 
 /// The key of a cause: the reason, and Atlas's code where the reason alone could be several causes.
 fn cause<'a>(problem: &Problem<'a>) -> (&'static str, &'a str) {
-    let reason = problem.reason.unwrap_or("forbidden");
-    let code = match reason {
-        "unauthorized" | "forbidden" | "not_found" | "bad_request" => problem.error.unwrap_or_default(),
+    let code = match problem.reason {
+        "unauthorized" | "forbidden" | "not_found" | "bad_request" => problem.error,
         _ => "",
     };
-    (reason, code.split(": ").next().unwrap_or_default())
+    (problem.reason, code.split(": ").next().unwrap_or_default())
 }
 
 impl Group<'_> {
@@ -55,7 +54,7 @@ impl Group<'_> {
         let ids: Vec<_> = self.organizations.iter().copied().collect();
         let names: Vec<_> = self.projects.values().copied().collect();
         let what: Vec<_> = self.what.iter().copied().collect();
-        let error = self.error.unwrap_or("the log says why");
+        let error = self.error.unwrap_or_default();
         html! {
             "Cannot read "
             @if !ids.is_empty() { "the projects of " (counted("organization", &ids)) }
@@ -151,7 +150,7 @@ mod tests {
         error: &'static str,
     ) -> Problem<'static> {
         let (project_id, project) = (Some(project), Some(project));
-        Problem { organization_id: None, project_id, project, what, reason: Some(reason), error: Some(error) }
+        Problem { organization_id: None, project_id, project, what, reason, error }
     }
 
     fn banners(problems: &[Problem<'_>]) -> Vec<String> {

@@ -93,7 +93,6 @@ async fn snapshots_that_are_read_after_the_first_poll_are_matched_with_it() {
     good(&store, "prod", []);
     assert_eq!(awaiting(&store), ["{prod\"} 1"], "what was exported stays so");
     store.set_collectors(STALE_AFTER, &CollectorKind::ALL);
-    store.remove_snapshots(&target("prod"));
     good(&store, "prod", [exported()]);
     assert!(unread_collectors_of_clusters(&store).is_empty() && awaiting(&store).is_empty());
 }
@@ -364,8 +363,6 @@ async fn failures_are_looked_for_among_the_clusters_of_the_project() {
     store.add_cluster(&target("b"), ExportExpectation::default());
     assert_eq!(store.clusters_to_search(&id), (names(&["a"]), names(&["b"])), "it came back");
     assert_eq!(store.clusters_to_search(&other), (names(&[]), names(&["c"])));
-    store.remove_readings(&id, CollectorKind::Events);
-    assert_eq!(store.clusters_to_search(&id), (names(&[]), names(&["a", "b"])), "switched off and on");
 }
 
 /// The number of unread collectors of each cluster that has any.
@@ -379,7 +376,6 @@ async fn cluster_is_read_once_every_collector_was_read_or_refused() {
     let store = store(&["prod"]);
     store.set_collectors(Duration::from_mins(30), &[]);
     let (id, now) = (target("").project_id, Instant::now());
-    let refused = || ReadingError { is_refused: true, error: no() };
     let left = |store: &Store| {
         let view = store.view(Instant::now());
         view.clusters[0].unread.clone()
@@ -396,7 +392,7 @@ async fn cluster_is_read_once_every_collector_was_read_or_refused() {
     };
     store.record_listed_cluster(&target("prod"), Some(&listed), true);
     assert_eq!(left(&store), open, "its schedule is to be read");
-    let failed = PollError { reason: FailureReason::ServerError, text: "no".to_owned() };
+    let failed = PollError { reason: FailureReason::ServerError, ..unread() };
     store.record_schedule(&target("prod"), Err(failed));
     assert_eq!(left(&store), open);
     store.record_schedule(&target("prod"), Err(no()));
@@ -409,7 +405,7 @@ async fn cluster_is_read_once_every_collector_was_read_or_refused() {
     store.record_events_outcome(&id, now, Err(unread()));
     store.record_buckets(&id, now, Err(unread()));
     assert_eq!(left(&store), open, "what failed is not read");
-    store.record_snapshots(&target("prod"), now, Err(refused()));
+    store.record_snapshots(&target("prod"), now, Err(no()));
     assert_eq!(left(&store), open[..2]);
     store.record_snapshots(&target("prod"), now, Err(unread()));
     assert_eq!(left(&store), open[..2], "a fault says nothing of a role");
@@ -458,6 +454,6 @@ async fn a_bucket_that_may_be_missing_is_unread_until_that_is_certain() {
     store.set_collectors(Duration::from_mins(30), &CollectorKind::ALL);
     assert!(!unlisted(), "a collector that is off is not requested");
     store.set_collectors(Duration::from_mins(30), &[]);
-    store.record_buckets(&id, now, Err(ReadingError { is_refused: true, error: no() }));
+    store.record_buckets(&id, now, Err(no()));
     assert!(is(2, None), "a role is missing for buckets");
 }
