@@ -19,11 +19,11 @@ pub use checkpoint::{IncrementalListing, ListingCheckpoint, NEWEST_PAGE_SIZE};
 pub use collector::CollectorKind;
 pub use exclusion::ExclusionReason;
 pub use expectation::ExportExpectation;
-pub use job_accumulator::{JobAccumulator, Sighting};
-pub use job_summary::{ActiveJob, FailedJob, JobId, JobKey, JobSummary, LatestJob};
+pub use job_accumulator::JobAccumulator;
+pub use job_summary::{FailedJob, JobId, JobKey, JobSummary, ListedJob};
 pub use poll_error::PollError;
 pub use progress::ProgressTracker;
 pub use recovery_point::{
-    AwaitingSnapshots, Exported, ExportedSnapshots, NewestExport, RecoveryPoint, SnapshotSet, Snapshots,
+    AwaitingSnapshots, Exported, ExportedSnapshots, NewestExport, RecoveryPoint, Snapshots,
 };
 pub use shard::Shard;

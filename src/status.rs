@@ -256,7 +256,7 @@ impl<'a> Cluster<'a> {
             }),
             last_progress_at: cluster.current().and_then(|good| good.last_progress).map(At),
             last_success_finished_at: summary
-                .and_then(|summary| summary.last_finished(JobState::Successful))
+                .and_then(|summary| summary.last_finished[JobState::Successful])
                 .map(At),
             last_success_created_at: summary.and_then(|summary| summary.last_success_created).map(At),
             last_success_duration_seconds: summary.and_then(|summary| summary.last_success_seconds),

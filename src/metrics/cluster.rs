@@ -52,7 +52,7 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     MetricFamily {
         name: "mongodbatlas_backup_export_last_finished_timestamp_seconds",
         help: "When the last job to end in this state ended, in seconds since the epoch, as of the last good poll.",
-        samples: PerState(|summary, state| summary.last_finished(state).map(seconds)),
+        samples: PerState(|summary, state| summary.last_finished[state].map(seconds)),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_latest_job_state",
@@ -104,7 +104,7 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     MetricFamily {
         name: "mongodbatlas_backup_export_oldest_active_job_created_timestamp_seconds",
         help: "When the oldest job in this state was created, in seconds since the epoch, as of the last good poll. Queued and InProgress only.",
-        samples: PerState(|summary, state| summary.oldest_active_created(state).map(seconds)),
+        samples: PerState(|summary, state| summary.oldest_active_created[state].map(seconds)),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_last_progress_timestamp_seconds",

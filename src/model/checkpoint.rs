@@ -9,12 +9,13 @@
 //! Two changes go unseen: a job of the checkpoint that changes although it has ended, and one that vanishes while another appears in its
 //! place. So the whole listing is read again now and then.
 
+use std::collections::HashSet;
+
 use atlas_client::{ExportJob, JobState, Page, PageOutcome};
 use jiff::Timestamp;
 
-use super::job_accumulator::{JobAccumulator, JobRecord, Sighting, summarize};
+use super::job_accumulator::{JobAccumulator, JobRecord, summarize};
 use super::job_summary::{JobSummary, MAX_FAILURES};
-use super::recovery_point::SnapshotSet;
 
 /// Jobs that are asked for at once while the checkpoint is known. A listing of no more has no checkpoint: it is read in one request anyway.
 pub const NEWEST_PAGE_SIZE: usize = 100;
@@ -45,7 +46,7 @@ impl JobAccumulator {
         let mut older = summarize(older, older_failed);
         let mut summary = summarize(self.jobs, newer_failed);
         summary.merge_older(&older);
-        older.exports.successful = SnapshotSet::default();
+        older.exports.successful = HashSet::new();
         older.keep_newest_failure();
         (summary, Some(ListingCheckpoint { first, newest: split.newest, jobs, summary: older }))
     }
@@ -109,12 +110,12 @@ impl<'a> IncrementalListing<'a> {
         self.accumulator.prepare(&page);
         let mut has_new = false;
         for job in page.entries {
-            has_new |= self.add(job) == Sighting::First;
+            has_new |= self.add(job);
         }
         PageOutcome { is_complete: self.is_over(), ..self.accumulator.outcome(has_new) }
     }
 
-    fn add(&mut self, job: ExportJob<'_>) -> Sighting {
+    fn add(&mut self, job: ExportJob<'_>) -> bool {
         let ListingCheckpoint { first, newest, .. } = self.checkpoint;
         if !self.reached_checkpoint && job.id.as_deref() == first.id.as_deref() {
             self.reached_checkpoint = true;
@@ -124,7 +125,7 @@ impl<'a> IncrementalListing<'a> {
             self.is_valid &= job.id.is_some()
                 && job.state.is_terminal()
                 && job.created_at.is_some_and(|created_at| created_at <= *newest);
-            return Sighting::First;
+            return true;
         }
         self.is_valid &= job.created_at.is_none_or(|created_at| created_at > *newest);
         self.accumulator.add(job)
@@ -156,7 +157,7 @@ impl JobSummary {
     fn merge_older(&mut self, checkpoint: &Self) {
         for state in JobState::ALL {
             self.jobs[state] += checkpoint.jobs[state];
-            self.moments[state] = self.moments[state].max(checkpoint.moments[state]);
+            self.last_finished[state] = self.last_finished[state].max(checkpoint.last_finished[state]);
         }
         if self.latest.is_none() {
             self.latest.clone_from(&checkpoint.latest);
@@ -170,7 +171,7 @@ impl JobSummary {
         }
         self.failed.extend(checkpoint.failed.iter().cloned());
         self.failed.truncate(MAX_FAILURES);
-        self.exports.successful = self.exports.successful.union(&checkpoint.exports.successful);
+        self.exports.successful.extend(&checkpoint.exports.successful);
     }
 }
 

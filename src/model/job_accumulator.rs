@@ -5,23 +5,12 @@ use std::collections::{BTreeMap, HashMap, hash_map};
 use atlas_client::{Counts, ExportJob, JobState, MAX_ID, ObjectId, Page, PageOutcome, redact};
 use jiff::Timestamp;
 
-use super::job_summary::{
-    ActiveJob, FailedJob, JobId, JobKey, JobSummary, LatestJob, MAX_ACTIVE, MAX_FAILURES,
-};
+use super::job_summary::{FailedJob, JobId, JobKey, JobSummary, ListedJob, MAX_ACTIVE, MAX_FAILURES};
 use super::recovery_point::NewestExport;
 
 /// Approximate memory of a job while a listing is read, and of a failed job whose reason is kept.
 const JOB_BYTES: usize = 160;
 const FAILURE_BYTES: usize = 1024;
-
-/// Whether a job was already seen in this reading of the listing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sighting {
-    /// The first time, or a job without id, which cannot be told from others.
-    First,
-    /// Pages shift while they are read, so a job may be met twice. It counts once.
-    Again,
-}
 
 /// A reading in progress.
 ///
@@ -86,7 +75,7 @@ impl JobAccumulator {
         self.prepare(&page);
         let mut has_new = false;
         for job in page.entries {
-            has_new |= self.add(job) == Sighting::First;
+            has_new |= self.add(job);
         }
         self.outcome(has_new)
     }
@@ -112,11 +101,13 @@ impl JobAccumulator {
         !self.total_count_changed && self.total_count == Some(jobs)
     }
 
-    pub fn add(&mut self, job: ExportJob<'_>) -> Sighting {
+    /// Adds a job, and returns whether it is new. Pages shift while they are read, so a job may be met twice: it counts once. One
+    /// without id cannot be told from others.
+    pub fn add(&mut self, job: ExportJob<'_>) -> bool {
         let record = JobRecord::new(&job);
         let Some(id) = record.id.clone() else {
             self.jobs.push(record);
-            return Sighting::First;
+            return true;
         };
         self.keep_reason(&id, job);
         match self.places.entry(id) {
@@ -125,12 +116,12 @@ impl JobAccumulator {
                 if known.progress() < record.progress() {
                     *known = record;
                 }
-                Sighting::Again
+                false
             }
             hash_map::Entry::Vacant(place) => {
                 place.insert(self.jobs.len());
                 self.jobs.push(record);
-                Sighting::First
+                true
             }
         }
     }
@@ -171,20 +162,20 @@ impl JobAccumulator {
 /// Summarizes jobs, each listed once. `failed` has the reasons of failed jobs.
 pub(super) fn summarize(jobs: Vec<JobRecord>, failed: BTreeMap<JobKey, FailedJob>) -> JobSummary {
     let mut summary = JobSummary::default();
-    let (mut successful, mut active) = (Vec::with_capacity(jobs.len()), Vec::new());
+    summary.exports.successful.reserve(jobs.len());
     let mut ordered = Vec::with_capacity(jobs.len());
     for job in jobs {
         summary.jobs[job.state] += 1;
-        let time = &mut summary.moments[job.state];
         if job.state.is_terminal() {
-            *time = (*time).max(job.finished_at);
+            let finished = &mut summary.last_finished[job.state];
+            *finished = (*finished).max(job.finished_at);
         } else if job.state.is_active() {
-            *time = time.iter().copied().chain(job.created_at).min();
+            let created = &mut summary.oldest_active_created[job.state];
+            *created = created.iter().copied().chain(job.created_at).min();
+            summary.exports.active.extend(job.snapshot);
         }
-        match job.state {
-            JobState::Successful => successful.extend(job.snapshot),
-            state if state.is_active() => active.extend(job.snapshot),
-            _ => {}
+        if job.state == JobState::Successful {
+            summary.exports.successful.extend(job.snapshot);
         }
         // Without both parts of the key, a job is neither before nor after another.
         if let (Some(created_at), Some(id)) = (job.created_at, job.id.clone()) {
@@ -192,10 +183,12 @@ pub(super) fn summarize(jobs: Vec<JobRecord>, failed: BTreeMap<JobKey, FailedJob
         }
     }
     ordered.sort_unstable_by(|(key, _), (other, _)| key.cmp(other));
-    summary.exports.successful = successful.into();
-    summary.exports.active = active.into();
-    summary.latest =
-        ordered.last().map(|(key, job)| LatestJob { key: key.clone(), state: job.state, counts: job.counts });
+    let listed = |(key, job): &(JobKey, JobRecord)| ListedJob {
+        key: key.clone(),
+        state: job.state,
+        counts: job.counts,
+    };
+    summary.latest = ordered.last().map(listed);
 
     let last_success = ordered.iter().rposition(|(_, job)| job.state == JobState::Successful);
     if let Some((key, job)) = last_success.map(|place| &ordered[place]) {
@@ -208,13 +201,8 @@ pub(super) fn summarize(jobs: Vec<JobRecord>, failed: BTreeMap<JobKey, FailedJob
     summary.oldest_failure_created = failures.peek().map(|(key, _)| key.created_at);
     summary.failures_since_success = failures.count() as u64;
 
-    let of_active = ordered.iter().filter(|(_, job)| job.state.is_active()).take(MAX_ACTIVE);
-    let active_job = |(key, job): &(JobKey, JobRecord)| ActiveJob {
-        key: key.clone(),
-        state: job.state,
-        counts: job.counts,
-    };
-    summary.active = of_active.map(active_job).collect();
+    let active = ordered.iter().filter(|(_, job)| job.state.is_active());
+    summary.active = active.take(MAX_ACTIVE).map(listed).collect();
     // The sighting that counts may give another creation.
     let is_listed = |failed: &FailedJob| ordered.binary_search_by(|(key, _)| key.cmp(&failed.key)).is_ok();
     summary.failed = failed.into_values().rev().filter(is_listed).collect();

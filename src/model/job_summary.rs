@@ -25,9 +25,9 @@ pub struct JobKey {
     pub id: JobId,
 }
 
-/// The newest job of a cluster.
+/// A job, with what would show that it moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LatestJob {
+pub struct ListedJob {
     pub key: JobKey,
     pub state: JobState,
     pub counts: Counts,
@@ -51,21 +51,15 @@ impl FailedJob {
     }
 }
 
-/// A job that waits or works, with what would show a movement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ActiveJob {
-    pub key: JobKey,
-    pub state: JobState,
-    pub counts: Counts,
-}
-
 /// What one whole reading of a cluster's listing says. Where a field is `None`, nobody knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JobSummary {
     pub jobs: ByState<u64>,
-    pub latest: Option<LatestJob>,
-    /// Of the jobs that ended in a state, the newest `finishedAt`; of those in a state that is active, the oldest creation.
-    pub(super) moments: ByState<Option<Timestamp>>,
+    pub latest: Option<ListedJob>,
+    /// The newest `finishedAt` of the jobs that ended in a state.
+    pub last_finished: ByState<Option<Timestamp>>,
+    /// Creation of the oldest job in a state that is active.
+    pub oldest_active_created: ByState<Option<Timestamp>>,
     /// Seconds from creation to end of the newest successful job, the queue included.
     pub last_success_seconds: Option<u64>,
     pub last_success_created: Option<Timestamp>,
@@ -77,24 +71,12 @@ pub struct JobSummary {
     pub failed: Vec<FailedJob>,
     /// The oldest active jobs that can be followed from poll to poll, oldest first; at most
     /// a thousand.
-    pub active: Vec<ActiveJob>,
+    pub active: Vec<ListedJob>,
     /// Which snapshots the jobs are about.
     pub exports: ExportedSnapshots,
 }
 
 impl JobSummary {
-    /// The newest `finishedAt` of the jobs that ended in a state.
-    #[must_use]
-    pub fn last_finished(&self, state: JobState) -> Option<Timestamp> {
-        self.moments[state].filter(|_| state.is_terminal())
-    }
-
-    /// Creation of the oldest job in a state that is active.
-    #[must_use]
-    pub fn oldest_active_created(&self, state: JobState) -> Option<Timestamp> {
-        self.moments[state].filter(|_| state.is_active())
-    }
-
     /// The newest failed jobs that no newer success has made good, newest first; no more than twenty.
     pub fn unresolved(&self) -> impl Iterator<Item = &FailedJob> {
         let count = usize::try_from(self.failures_since_success).unwrap_or(usize::MAX);

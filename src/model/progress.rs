@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use atlas_client::{Counts, JobState};
 use jiff::{SignedDuration, Timestamp};
 
-use super::job_summary::{ActiveJob, JobId, MAX_ACTIVE};
+use super::job_summary::{JobId, ListedJob, MAX_ACTIVE};
 
 /// How long a job is remembered that is no longer seen as active. It may have ended, which is the rule; or it may come back
 /// from a state that is new to us, or from between two pages, and must not look then as if it had never moved.
@@ -29,7 +29,7 @@ impl ProgressTracker {
     ///
     /// A job that is new here last moved when it was created, as far as anyone knows: a restart must not
     /// make a job that hangs look as if it had just moved.
-    pub fn observe(&mut self, active: &[ActiveJob], now: Timestamp) -> Option<Timestamp> {
+    pub fn observe(&mut self, active: &[ListedJob], now: Timestamp) -> Option<Timestamp> {
         for job in active {
             let moved_at = match self.0.get(&job.key.id) {
                 None => job.key.created_at,
@@ -56,8 +56,8 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn active(id: &str, created: i64, state: JobState, exported: Option<u64>) -> ActiveJob {
-        ActiveJob {
+    fn active(id: &str, created: i64, state: JobState, exported: Option<u64>) -> ListedJob {
+        ListedJob {
             key: JobKey { created_at: at(created), id: id.into() },
             state,
             counts: Counts { exported, total: Some(105) },

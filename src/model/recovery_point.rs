@@ -1,5 +1,7 @@
 //! Which snapshots have left Atlas: what the listing of export jobs alone cannot say.
 
+use std::collections::HashSet;
+
 use atlas_client::{ObjectId, Schedule, Snapshot};
 use jiff::Timestamp;
 
@@ -48,42 +50,15 @@ impl Snapshots {
     }
 }
 
-/// Snapshots by their ids.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SnapshotSet(Box<[ObjectId]>);
-
-impl SnapshotSet {
-    fn contains(&self, id: ObjectId) -> bool {
-        self.0.binary_search(&id).is_ok()
-    }
-
-    /// What is in either.
-    #[must_use]
-    pub fn union(&self, other: &Self) -> Self {
-        if other.0.is_empty() {
-            return self.clone();
-        }
-        [&*self.0, &*other.0].concat().into()
-    }
-}
-
-impl From<Vec<ObjectId>> for SnapshotSet {
-    fn from(mut ids: Vec<ObjectId>) -> Self {
-        ids.sort_unstable();
-        ids.dedup();
-        Self(ids.into())
-    }
-}
-
 /// Which snapshots the export jobs of a cluster are about.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExportedSnapshots {
     /// Those with a successful job.
-    pub successful: SnapshotSet,
+    pub successful: HashSet<ObjectId>,
     /// Whether those of older jobs are left out: they were told before.
     pub partial: bool,
     /// Those with a job that waits or works.
-    pub active: SnapshotSet,
+    pub active: HashSet<ObjectId>,
     /// The newest successful job.
     pub newest: Option<NewestExport>,
 }
@@ -131,7 +106,7 @@ impl RecoveryPoint {
     /// What was exported stays so when Atlas deletes the snapshot, hence `seen`, which is brought up to date.
     #[must_use]
     pub fn of(snapshots: &Snapshots, exports: &ExportedSnapshots, seen: &mut Exported) -> Self {
-        let exported = snapshots.listed.iter().filter(|snapshot| exports.successful.contains(snapshot.id));
+        let exported = snapshots.listed.iter().filter(|snapshot| exports.successful.contains(&snapshot.id));
         seen.newest = seen.newest.max(exported.map(|snapshot| snapshot.created_at).max());
         if let Some(newest) = exports.newest
             && newest.snapshot.is_some_and(|id| snapshots.contains(id))
@@ -147,7 +122,7 @@ impl RecoveryPoint {
         let awaiting: Vec<Timestamp> = snapshots
             .listed
             .iter()
-            .filter(|snapshot| snapshot.is_due && !exports.active.contains(snapshot.id))
+            .filter(|snapshot| snapshot.is_due && !exports.active.contains(&snapshot.id))
             .map(|snapshot| snapshot.created_at)
             .filter(|created_at| Some(*created_at) > since)
             .collect();
@@ -182,7 +157,7 @@ mod tests {
     }
 
     fn exports(successful: &[u8], active: &[u8], newest: Option<(u8, Option<u8>)>) -> ExportedSnapshots {
-        let ids = |numbers: &[u8]| numbers.iter().map(|number| id(*number)).collect::<Vec<_>>().into();
+        let ids = |numbers: &[u8]| numbers.iter().map(|number| id(*number)).collect();
         let newest = newest
             .map(|(hour, number)| NewestExport { created_at: at(i64::from(hour)), snapshot: number.map(id) });
         ExportedSnapshots { successful: ids(successful), active: ids(active), newest, partial: false }

@@ -195,7 +195,7 @@ impl Facts<'_> {
     }
 
     fn finished(&self, state: JobState) -> Option<Timestamp> {
-        self.summary?.last_finished(state)
+        self.summary?.last_finished[state]
     }
 
     fn jobs(&self, state: JobState) -> u64 {
@@ -211,7 +211,7 @@ impl Facts<'_> {
     }
 
     fn oldest_queued(&self) -> Option<Timestamp> {
-        self.summary?.oldest_active_created(JobState::Queued)
+        self.summary?.oldest_active_created[JobState::Queued]
     }
 
     /// Whether a snapshot waits for too long, and nothing is under way.

@@ -80,7 +80,7 @@ impl ClusterReadings {
         if exports.partial
             && let Some(whole) = &self.unmatched
         {
-            exports.successful = exports.successful.union(&whole.successful);
+            exports.successful.extend(&whole.successful);
         }
         self.match_with(&exports);
         self.unmatched = (until_read && self.reading.outcome.is_none()).then(|| Arc::new(exports));

@@ -68,8 +68,8 @@ fn assert_consistent(summary: &JobSummary, jobs: u64) {
     assert!(summary.last_success_created.is_none() || count(JobState::Successful) > 0);
     assert!(summary.last_success_created.is_some() || summary.last_success_seconds.is_none());
     for state in JobState::ALL {
-        assert!(summary.last_finished(state).is_none() || state.is_terminal() && count(state) > 0);
-        assert!(summary.oldest_active_created(state).is_none() || state.is_active() && count(state) > 0);
+        assert!(summary.last_finished[state].is_none() || state.is_terminal() && count(state) > 0);
+        assert!(summary.oldest_active_created[state].is_none() || state.is_active() && count(state) > 0);
     }
 }
 

@@ -209,7 +209,7 @@ fn is_true(mut summary: JobSummary, mut truth: JobSummary) -> Result<(), TestCas
     prop_assert_eq!(summary, truth);
     prop_assert_eq!(told.newest, all.newest);
     prop_assert_eq!(&told.active, &all.active);
-    prop_assert_eq!(&told.successful.union(&all.successful), &all.successful);
+    prop_assert!(told.successful.is_subset(&all.successful));
     prop_assert!(told.partial || told.successful == all.successful);
     Ok(())
 }
@@ -425,7 +425,7 @@ fn checkpoint_keeps_only_the_newest_snapshot() {
     assert_eq!((whole.newest, partial.newest), (newest, newest));
     assert!(!whole.partial && partial.partial);
     assert_ne!(whole.successful, partial.successful);
-    assert_eq!(partial.successful, SnapshotSet::default());
+    assert!(partial.successful.is_empty());
 }
 
 #[test]
