@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use atlas_client::{JobState, Schedule};
-use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
@@ -226,9 +226,8 @@ fn problems(view: &StoreView) -> Vec<Problem<'_>> {
 
 /// The moment `next`, which is `now` at `at`.
 fn later(now: Timestamp, next: Instant, at: Instant) -> Option<At> {
-    let wait = SignedDuration::try_from(next.saturating_duration_since(at)).ok()?;
-    let late = SignedDuration::try_from(at.saturating_duration_since(next)).ok()?;
-    Some(At(now.checked_add(wait - late).ok()?))
+    let moment = if next > at { now.checked_add(next - at) } else { now.checked_sub(at - next) };
+    moment.ok().map(At)
 }
 
 impl<'a> Cluster<'a> {

@@ -29,19 +29,19 @@ pub(super) enum Sort {
 }
 
 impl Sort {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Status, Self::Cluster, Self::Job, Self::Success, Self::Bucket, Self::Failures, Self::Poll];
+    /// In the order of the enum and of the columns: each with its word in an address and the title of its column.
+    pub(super) const ALL: [(Self, &str, &str); 7] = [
+        (Self::Status, "status", "Status"),
+        (Self::Cluster, "cluster", "Cluster"),
+        (Self::Job, "job", "Newest job"),
+        (Self::Success, "success", "Last success"),
+        (Self::Bucket, "bucket", "In the bucket"),
+        (Self::Failures, "failures", "Failures since"),
+        (Self::Poll, "poll", "Poll"),
+    ];
 
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Status => "status",
-            Self::Cluster => "cluster",
-            Self::Job => "job",
-            Self::Success => "success",
-            Self::Bucket => "bucket",
-            Self::Failures => "failures",
-            Self::Poll => "poll",
-        }
+    fn word(self) -> &'static str {
+        Self::ALL[self as usize].1
     }
 
     /// Whether its figures grow from row to row.
@@ -89,11 +89,16 @@ impl Query {
                 "search" => parsed.search = value.into_owned(),
                 // What a form sends where nothing is chosen.
                 _ if value.is_empty() => {}
-                "severity" => parsed.severity = Some(one_of(&name, &value, Severity::ALL, Severity::as_str)?),
-                "sort" => parsed.sort = one_of(&name, &value, Sort::ALL, Sort::as_str)?,
+                "severity" => {
+                    let words = Severity::ALL.map(|severity| (severity.as_str(), severity));
+                    parsed.severity = Some(one_of(&name, &value, &words)?);
+                }
+                "sort" => {
+                    let words = Sort::ALL.map(|(sort, word, _)| (word, sort));
+                    parsed.sort = one_of(&name, &value, &words)?;
+                }
                 "order" => {
-                    parsed.reversed =
-                        one_of(&name, &value, ["asc", "reversed"], |order| order)? == "reversed";
+                    parsed.reversed = one_of(&name, &value, &[("asc", false), ("reversed", true)])?;
                 }
                 _ => {}
             }
@@ -106,7 +111,7 @@ impl Query {
         let parameters = [
             ("search", Some(self.search.as_str()).filter(|search| !search.is_empty())),
             ("severity", self.severity.map(Severity::as_str)),
-            ("sort", (self.sort != Sort::default()).then(|| self.sort.as_str())),
+            ("sort", (self.sort != Sort::default()).then(|| self.sort.word())),
             ("order", self.reversed.then_some("reversed")),
         ];
         parameters.into_iter().filter_map(|(name, value)| Some((name, value?)))
@@ -154,15 +159,10 @@ impl fmt::Display for Query {
     }
 }
 
-fn one_of<T: Copy>(
-    name: &str,
-    value: &str,
-    all: impl IntoIterator<Item = T> + Clone,
-    word: impl Fn(T) -> &'static str,
-) -> Result<T, String> {
-    let found = all.clone().into_iter().find(|one| word(*one) == value);
-    found.ok_or_else(|| {
-        let words: Vec<_> = all.into_iter().map(word).collect();
+fn one_of<T: Copy>(name: &str, value: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| *word == value);
+    found.map(|(_, one)| *one).ok_or_else(|| {
+        let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         format!("{name}={value}: it is one of {}", words.join(", "))
     })
 }

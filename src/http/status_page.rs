@@ -24,17 +24,6 @@ const LIVE: &str = include_str!("status_page/live.js");
 /// Seconds from one refresh to the next: half of the time between polls, within these bounds.
 const REFRESH: (f64, f64) = (2.0, 15.0);
 
-/// The columns, with what they are sorted by.
-const COLUMNS: [(&str, Sort); 7] = [
-    ("Status", Sort::Status),
-    ("Cluster", Sort::Cluster),
-    ("Newest job", Sort::Job),
-    ("Last success", Sort::Success),
-    ("In the bucket", Sort::Bucket),
-    ("Failures since", Sort::Failures),
-    ("Poll", Sort::Poll),
-];
-
 /// The policy that allows the page its own style and script, and requests to the exporter, and nothing else.
 pub(super) fn content_security_policy() -> HeaderValue {
     let hash = |text: &str| BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes()));
@@ -151,14 +140,13 @@ impl Summary {
     }
 
     fn sentences(&self) -> String {
-        let mut text = match (self.clusters, self.troubles().join(", ")) {
-            (0, _) if self.unread > 0 => "No cluster is known.".to_owned(),
-            (0, _) => "No cluster is known yet.".to_owned(),
-            (clusters, trouble) if trouble.is_empty() && self.unpolled > 0 => format!("{clusters} clusters."),
-            (1, trouble) if trouble.is_empty() => "1 cluster without problems.".to_owned(),
-            (clusters, trouble) if trouble.is_empty() => format!("{clusters} clusters without problems."),
-            (1, trouble) => format!("1 cluster: {trouble}."),
-            (clusters, trouble) => format!("{clusters} clusters: {trouble}."),
+        let clusters = if self.clusters == 1 { "1 cluster" } else { &format!("{} clusters", self.clusters) };
+        let mut text = match self.troubles().join(", ") {
+            _ if self.clusters == 0 && self.unread > 0 => "No cluster is known.".to_owned(),
+            _ if self.clusters == 0 => "No cluster is known yet.".to_owned(),
+            trouble if !trouble.is_empty() => format!("{clusters}: {trouble}."),
+            _ if self.unpolled > 0 => format!("{clusters}."),
+            _ => format!("{clusters} without problems."),
         };
         match self.unread {
             0 => {}
@@ -178,16 +166,6 @@ impl Summary {
     }
 }
 
-fn words(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical => "Critical",
-        Severity::Unknown => "Unknown",
-        Severity::Warning => "Warning",
-        Severity::None => "None",
-        Severity::Ok => "OK",
-    }
-}
-
 fn severities(query: &Query, summary: &Summary) -> Markup {
     let link = |severity: Option<Severity>| Query { severity, ..query.clone() }.to_string();
     let current = |severity: Option<Severity>| (query.severity == severity).then_some("true");
@@ -195,7 +173,7 @@ fn severities(query: &Query, summary: &Summary) -> Markup {
         a id="all" href=(link(None)) aria-current=[current(None)] { "All " (summary.clusters) }
         @for (severity, count) in &summary.counts {
             a id={ "severity-" (severity.as_str()) } class=(severity.as_str()) href=(link(Some(*severity))) aria-current=[current(Some(*severity))] {
-                (words(*severity)) " " (count)
+                (severity.as_str()) " " (count)
             }
         }
     }
@@ -242,8 +220,8 @@ fn table(status: &Status<'_>, query: &Query) -> Markup {
                 ", as of " (now.strftime("%F %T UTC"))
             }
             thead id="head" { tr {
-                @for (title, sort) in COLUMNS {
-                    th scope="col" aria-sort=[order(sort)] { a id={ "sort-" (sort.as_str()) } href=(link(sort)) { (title) } }
+                @for (sort, word, title) in Sort::ALL {
+                    th scope="col" aria-sort=[order(sort)] { a id={ "sort-" (word) } href=(link(sort)) { (title) } }
                 }
             } }
             tbody id="rows" { @for cluster in &status.clusters { (row::row(cluster, now)) } }

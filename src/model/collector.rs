@@ -23,4 +23,14 @@ impl CollectorKind {
             Self::Buckets => "buckets",
         }
     }
+
+    /// Returns what nobody notices while it is not read.
+    #[must_use]
+    pub fn finds(self) -> &'static str {
+        match self {
+            Self::Snapshots => "snapshots whose export never begins",
+            Self::Events => "failures before there was a job",
+            Self::Buckets => "missing buckets",
+        }
+    }
 }

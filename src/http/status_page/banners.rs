@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use maud::{Markup, html};
 
 use super::isolated::isolated;
+use crate::model::CollectorKind;
 use crate::status::{Cluster, ClusterStatus, Problem, Status};
 
 /// Names of projects or organizations that a banner lists.
@@ -14,7 +15,7 @@ const MAX_NAMES: usize = 3;
 #[derive(Default)]
 struct Group<'a> {
     /// The error of the first reading that failed.
-    error: Option<&'a str>,
+    error: &'a str,
     organizations: BTreeSet<&'a str>,
     /// Ids of projects, with their names.
     projects: BTreeMap<&'a str, &'a str>,
@@ -26,8 +27,8 @@ struct Group<'a> {
 pub(super) fn texts(status: &Status<'_>) -> Vec<Markup> {
     let mut groups: BTreeMap<_, Group<'_>> = BTreeMap::new();
     for problem in &status.problems {
-        let group = groups.entry(cause(problem)).or_default();
-        group.error.get_or_insert(problem.error);
+        let first = || Group { error: problem.error, ..Group::default() };
+        let group = groups.entry(cause(problem)).or_insert_with(first);
         match (problem.organization_id, problem.project_id) {
             (Some(id), _) => drop(group.organizations.insert(id)),
             (None, id) => {
@@ -54,13 +55,12 @@ impl Group<'_> {
         let ids: Vec<_> = self.organizations.iter().copied().collect();
         let names: Vec<_> = self.projects.values().copied().collect();
         let what: Vec<_> = self.what.iter().copied().collect();
-        let error = self.error.unwrap_or_default();
         html! {
             "Cannot read "
             @if !ids.is_empty() { "the projects of " (counted("organization", &ids)) }
             @if !ids.is_empty() && !names.is_empty() { " and " }
             @if !names.is_empty() { "the " (listed(&what)) " of " (counted("project", &names)) }
-            ": " (isolated(error.trim_end_matches('.'))) "."
+            ": " (isolated(self.error.trim_end_matches('.'))) "."
             @for sentence in [self.stays(), &self.unnoticed(), &self.polls(clusters)] {
                 @if !sentence.is_empty() { " " (sentence) }
             }
@@ -77,16 +77,8 @@ impl Group<'_> {
 
     /// Names the faults that the collectors would find.
     fn unnoticed(&self) -> String {
-        let meanings = [
-            ("snapshots", "snapshots whose export never begins"),
-            ("events", "failures before there was a job"),
-            ("buckets", "missing buckets"),
-        ];
-        let meanings: Vec<_> = meanings
-            .iter()
-            .filter(|(what, _)| self.what.contains(what))
-            .map(|(_, meaning)| *meaning)
-            .collect();
+        let collectors = CollectorKind::ALL.into_iter().filter(|kind| self.what.contains(kind.as_str()));
+        let meanings: Vec<_> = collectors.map(CollectorKind::finds).collect();
         if meanings.is_empty() { String::new() } else { format!("Not noticed: {}.", listed(&meanings)) }
     }
 
