@@ -11,7 +11,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde_json::json;
 
 use crate::config::Warning;
-use crate::model::{CollectorKind, PollError};
+use crate::model::PollError;
 
 /// Characters around a status until the whole text is rendered: the table counts no width for
 /// them, which it would for escape sequences. Texts of Atlas cannot contain them, since hidden
@@ -39,7 +39,7 @@ pub struct Row {
     /// Whether `cluster_name` is a pattern that matches no cluster.
     pub is_pattern: bool,
     /// On the row of a project: whether each detail can be read.
-    pub collectors: BTreeMap<CollectorKind, bool>,
+    pub collectors: BTreeMap<&'static str, bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,6 +100,10 @@ impl Row {
         Self { cluster_name: Some(name.to_owned()), ..self }
     }
 
+    pub(super) fn pattern(self, pattern: &str, hint: &str) -> Self {
+        Self { is_pattern: true, ..self.cluster(pattern).warn(hint) }
+    }
+
     pub(super) fn with(self, status: CheckStatus, hint: &str) -> Self {
         Self { status, hint: hint.to_owned(), ..self }
     }
@@ -124,35 +128,23 @@ impl Row {
     }
 }
 
-/// A row as people read it, with escapes.
-struct Line {
-    project: String,
-    cluster: Option<String>,
-    status: String,
-    code: Option<String>,
-    hint: String,
-}
-
-impl Line {
-    fn new(row: &Row, is_repeated: bool) -> Self {
-        let project = match (&row.organization_id, &row.project, &row.project_id) {
-            (Some(id), ..) => format!("organization {id}"),
-            (None, Some(name), _) => name.clone(),
-            (None, None, Some(id)) => id.to_string(),
-            (None, None, None) => "credentials".to_owned(),
-        };
-        let status = row.error.as_ref().map_or(row.status.as_str(), |error| error.reason.as_str());
-        let (start, _) = row.status.colour();
-        let shown = |text: &Option<String>| text.as_deref().map(|text| escape(text).into_owned());
-        Self {
-            project: escape(&project).into_owned(),
-            cluster: shown(&row.cluster_name),
-            status: format!("{start}{}{END_OF_COLOUR}", status.replace('_', " ")),
-            code: shown(&row.error_code),
-            // Wrong credentials fail every project in the same way, which is said once.
-            hint: escape(if is_repeated { "as above" } else { &row.hint }).into_owned(),
-        }
-    }
+/// The cells of a row as people read them, with escapes; empty where there is nothing to say.
+fn cells(row: &Row, is_repeated: bool) -> [String; 5] {
+    let project = match (&row.organization_id, &row.project, &row.project_id) {
+        (Some(id), ..) => format!("organization {id}"),
+        (None, Some(name), _) => name.clone(),
+        (None, None, Some(id)) => id.to_string(),
+        (None, None, None) => "credentials".to_owned(),
+    };
+    let cluster = row.cluster_name.as_deref().unwrap_or_default();
+    let code = row.error_code.as_deref().unwrap_or_default();
+    // Wrong credentials fail every project in the same way, which is said once.
+    let hint = if is_repeated { "as above" } else { &row.hint };
+    let [project, cluster, code, hint] =
+        [&project, cluster, code, hint].map(|text| escape(text).into_owned());
+    let status = row.error.as_ref().map_or(row.status.as_str(), |error| error.reason.as_str());
+    let (start, _) = row.status.colour();
+    [project, cluster, format!("{start}{}{END_OF_COLOUR}", status.replace('_', " ")), code, hint]
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -186,7 +178,7 @@ impl Report {
         let above = std::iter::once(None).chain(self.rows.iter().map(Some));
         let lines = above
             .zip(&self.rows)
-            .map(|(above, row)| Line::new(row, above.is_some_and(|above| above.is_repeated_by(row))));
+            .map(|(above, row)| cells(row, above.is_some_and(|above| above.is_repeated_by(row))));
         let is_narrow = terminal.width.is_some_and(|width| width < TABLE_WIDTH);
         let mut text = if is_narrow { list(lines) } else { table(lines, terminal.width) };
         text.push('\n');
@@ -208,12 +200,8 @@ impl Report {
         let count = |status| self.rows.iter().filter(|row| row.status == status).count();
         let (all, bad) = (self.watched().count(), self.watched().filter(is_failed).count());
         let unread = self.rows.iter().filter(|row| row.cluster_name.is_none()).filter(is_failed).count();
-        let no_project_has_one = unread == 0
-            && self.rows.iter().any(|row| row.project_id.is_some())
-            && self.rows.iter().all(|row| row.cluster_name.is_none() || row.is_pattern);
         let known = if unread > 0 { " that are known" } else { "" };
         let mut sentence = match (all, bad) {
-            (0, _) if no_project_has_one => "No project has a cluster: there is nothing to watch.".to_owned(),
             (0, _) => "There is no cluster to watch.".to_owned(),
             (1, 0) => format!("1 cluster{}, and it can be watched.", known.replace("are", "is")),
             (all, 0) => format!("{all} clusters{known}, and all can be watched."),
@@ -245,9 +233,7 @@ impl Report {
                 "error_code": row.error_code,
                 "error": row.error.as_ref().map(|error| &error.text),
                 "hint": row.hint,
-                "details": (!row.collectors.is_empty()).then(|| {
-                    row.collectors.iter().map(|(collector, up)| (collector.as_str(), *up)).collect::<BTreeMap<_, _>>()
-                }),
+                "details": Some(&row.collectors).filter(|collectors| !collectors.is_empty()),
             })
         };
         let rows: Vec<_> = self.rows.iter().map(row).collect();
@@ -265,16 +251,15 @@ impl Report {
     }
 }
 
-fn table(lines: impl Iterator<Item = Line>, width: Option<u16>) -> String {
+fn table(lines: impl Iterator<Item = [String; 5]>, width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["PROJECT", "CLUSTER", "STATUS", "ERROR CODE", "HINT"]);
     if let Some(width) = width {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
-    for Line { project, cluster, status, code, hint } in lines {
-        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        table.add_row([project, or_dash(cluster), status, or_dash(code), hint]);
+    for line in lines {
+        table.add_row(line.map(|text| if text.is_empty() { "-".to_owned() } else { text }));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -286,11 +271,11 @@ fn table(lines: impl Iterator<Item = Line>, width: Option<u16>) -> String {
     table.trim_fmt() + "\n"
 }
 
-fn list(lines: impl Iterator<Item = Line>) -> String {
+fn list(lines: impl Iterator<Item = [String; 5]>) -> String {
     let mut list = String::new();
-    for Line { project, cluster, status, code, hint } in lines {
-        let cluster = cluster.map(|name| format!(" / {name}")).unwrap_or_default();
-        let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+    for [project, cluster, status, code, hint] in lines {
+        let cluster = if cluster.is_empty() { cluster } else { format!(" / {cluster}") };
+        let code = if code.is_empty() { code } else { format!(" ({code})") };
         let _ = writeln!(list, "{project}{cluster}: {status}{code}");
         if !hint.is_empty() {
             let _ = writeln!(list, "    {hint}");

@@ -193,7 +193,7 @@ async fn check_without_clusters_fails() {
     let simulator = simulator(state).await;
     let (code, table, _) = run(&ExporterBuilder::new(&simulator).project(PROJECT), &["check"]).await;
     assert!(code == Some(1) && table.contains("the project has no clusters"), "{table}");
-    assert!(table.ends_with("\nNo project has a cluster: there is nothing to watch.\n"), "{table}");
+    assert!(table.ends_with("\nThere is no cluster to watch.\n"), "{table}");
     let own = "[organizations.service_account]\nclient_id = \"mdb_sa_id_new\"\nclient_secret = \"new\"\n";
     let entry = format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n{own}");
     let (code, table, _) = run(&ExporterBuilder::new(&simulator).targets(entry), &["check"]).await;

@@ -13,7 +13,7 @@ fn failed(project: &str, cluster: Option<&str>, hint: &str) -> Row {
 }
 
 fn pattern(project: &str, pattern: &str) -> Row {
-    Row { is_pattern: true, ..row(project, Some(pattern)).warn("no match") }
+    row(project, None).pattern(pattern, "no match")
 }
 
 fn excluded(project: &str) -> Row {
