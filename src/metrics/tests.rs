@@ -13,11 +13,20 @@ use crate::model::{
 };
 use crate::store::{GoodPoll, Store};
 
+mod collectors;
+
 const STALE_AFTER: Duration = Duration::from_mins(15);
 
+fn project() -> ProjectId {
+    ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap()
+}
+
+fn organization() -> OrganizationId {
+    OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap()
+}
+
 fn target(cluster_name: &str) -> Target {
-    let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();
-    Target { project_id, cluster_name: cluster_name.to_owned() }
+    Target { project_id: project(), cluster_name: cluster_name.to_owned() }
 }
 
 fn at(minute: i64) -> Timestamp {
@@ -36,6 +45,12 @@ fn job(id: &str, minute: i64, state: JobState) -> ExportJob<'_> {
     }
 }
 
+/// The export of the snapshot that was taken at a minute.
+fn exported(minute: i64) -> ExportJob<'static> {
+    let snapshot_id = Some(snapshot(minute).0.into());
+    ExportJob { snapshot_id, ..job("a", minute + 1, JobState::Successful) }
+}
+
 fn failed(code: Option<&str>) -> ExportJob<'_> {
     let mut job = job("f", 9, JobState::Failed);
     job.reason.error_code = code.map(Into::into);
@@ -44,13 +59,13 @@ fn failed(code: Option<&str>) -> ExportJob<'_> {
 
 fn store(names: &[&str]) -> Store {
     let store = unnamed(names);
-    store.record_project_name(&target("").project_id, "payments".to_owned());
+    store.record_project_name(&project(), "payments".to_owned());
     store
 }
 
 fn unnamed(names: &[&str]) -> Store {
     let store = Store::new(STALE_AFTER);
-    store.add_project(&target("").project_id);
+    store.add_project(&project());
     for name in names {
         store.add_cluster(&target(name), ExportExpectation::default());
     }
@@ -106,19 +121,27 @@ fn samples(text: &str, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// What discovery tells of the project and of `prod` and `sharded`.
-fn discovered(store: &Store) {
-    let id = target("").project_id;
-    store.record_discovery(&id, at(90), Ok(()));
-    store.record_excluded(&id, ExclusionReason::ALL.into_iter().map(|reason| (reason, 0)).collect());
-    store.record_quota(&id, Some(Quota { limit: 1200, remaining: 1180 }));
-    let listed = |paused| ListedCluster {
+/// The samples of a family that are exposed now.
+fn exposed(store: &Store, name: &str) -> Vec<String> {
+    samples(&text(store), name)
+}
+
+fn listed_cluster(created: i64) -> ListedCluster {
+    ListedCluster {
         name: String::new(),
         unexportable: None,
-        paused: Some(paused),
-        created_at: Some(at(-1000)),
+        paused: None,
+        created_at: Some(at(created)),
         sharded: false,
-    };
+    }
+}
+
+/// What discovery tells of the project and of `prod` and `sharded`.
+fn discovered(store: &Store) {
+    store.record_discovery(&project(), at(90), Ok(()));
+    store.record_excluded(&project(), ExclusionReason::ALL.into_iter().map(|reason| (reason, 0)).collect());
+    store.record_quota(&project(), Some(Quota { limit: 1200, remaining: 1180 }));
+    let listed = |paused| ListedCluster { paused: Some(paused), ..listed_cluster(-1000) };
     store.add_cluster(
         &target("sharded"),
         ExportExpectation { interval: Some(Duration::from_hours(12)), export: Some(true) },
@@ -133,9 +156,8 @@ fn discovered(store: &Store) {
     };
     store.record_schedule(&target("prod"), Ok(schedule(true)));
     store.record_schedule(&target("sharded"), Ok(schedule(false)));
-    let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
-    store.add_organization(&organization);
-    store.record_projects_listed(&organization, at(80), Ok(()));
+    store.add_organization(&organization());
+    store.record_projects_listed(&organization(), at(80), Ok(()));
 }
 
 /// The id and the entry of a daily snapshot that was taken at a minute.
@@ -146,6 +168,13 @@ fn snapshot(minute: i64) -> (String, Snapshot) {
     (id, snapshot)
 }
 
+/// The snapshots of `prod`, taken at these minutes, under the schedule of a frequency.
+fn record_snapshots(store: &Store, minutes: &[i64], frequency: &str) {
+    let listed: Vec<_> = minutes.iter().map(|minute| snapshot(*minute).1).collect();
+    let read = Snapshots::new(&listed, &exporting(frequency), at(99));
+    store.record_snapshots(&target("prod"), Instant::now(), Ok(read));
+}
+
 /// A schedule that exports the snapshots of a frequency to no bucket.
 fn exporting(frequency: &str) -> Schedule {
     Schedule { auto_export: Some(true), frequency: Some(frequency.to_owned()), ..Schedule::default() }
@@ -153,17 +182,11 @@ fn exporting(frequency: &str) -> Schedule {
 
 /// What is read besides of the project and of `prod`.
 fn detailed(store: &Store) {
-    let id = target("").project_id;
-    let listed: Vec<_> = [-1, 20, 50].into_iter().map(|minute| snapshot(minute).1).collect();
-    store.record_snapshots(
-        &target("prod"),
-        Instant::now(),
-        Ok(Snapshots::new(&listed, &exporting("daily"), at(99))),
-    );
-    store.record_buckets(&id, Instant::now(), Ok(vec![bucket("b1"), bucket("b2")]));
+    record_snapshots(store, &[-1, 20, 50], "daily");
+    store.record_buckets(&project(), Instant::now(), Ok(vec![bucket("b1"), bucket("b2")]));
     store.record_failure_event(&target("prod"), at(60));
-    store.record_project_events(&id, &[event(EventKind::SecretsExpiring, 70)]);
-    store.record_events_outcome(&id, Instant::now(), Err(unread()));
+    store.record_project_events(&project(), &[event(EventKind::SecretsExpiring, 70)]);
+    store.record_events_outcome(&project(), Instant::now(), Err(unread()));
     store.set_expiries([("234567".to_owned(), at(100_000))].into());
 }
 
@@ -186,17 +209,16 @@ fn no() -> PollError {
 #[tokio::test(start_paused = true)]
 async fn failed_discovery_is_exposed_and_keeps_known_state() {
     let store = store(&["prod", "sharded"]);
-    let id = target("").project_id;
-    let success = |store: &Store| samples(&text(store), "discovery_success");
-    let project = "{project_id=\"32b6e34b3d91647abb20e7b8\"}";
-    store.add_organization(&OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap());
+    let success = |store: &Store| exposed(store, "discovery_success");
+    let labels = "{project_id=\"32b6e34b3d91647abb20e7b8\"}";
+    store.add_organization(&organization());
     assert!(success(&store).is_empty(), "not tried yet");
-    assert!(samples(&text(&store), "organization_discovery_success").is_empty());
+    assert!(exposed(&store, "organization_discovery_success").is_empty());
     discovered(&store);
-    assert_eq!(success(&store), [format!("{project} 1")]);
+    assert_eq!(success(&store), [format!("{labels} 1")]);
     let known = text(&store);
-    store.record_discovery(&id, at(95), Err(no()));
-    assert_eq!(success(&store), [format!("{project} 0")]);
+    store.record_discovery(&project(), at(95), Err(no()));
+    assert_eq!(success(&store), [format!("{labels} 0")]);
     assert_eq!(
         text(&store).replace(
             "_success{project_id=\"32b6e34b3d91647abb20e7b8\"} 0",
@@ -205,22 +227,18 @@ async fn failed_discovery_is_exposed_and_keeps_known_state() {
         known,
         "all else stays"
     );
-    store.record_discovery(&id, at(96), Ok(()));
-    assert_eq!(
-        samples(&text(&store), "last_discovery_success_timestamp_seconds"),
-        [format!("{project} 1700005760")]
-    );
+    store.record_discovery(&project(), at(96), Ok(()));
+    assert_eq!(exposed(&store, "last_discovery_success_timestamp_seconds"), [format!("{labels} 1700005760")]);
     // A schedule that cannot be read is a part of the project that is not seen.
     store.record_schedule(&target("prod"), Err(no()));
-    assert_eq!(success(&store), [format!("{project} 0")]);
-    assert_eq!(samples(&text(&store), "auto_export_enabled"), ["{prod\"} 1", "{sharded\"} 0"]);
+    assert_eq!(success(&store), [format!("{labels} 0")]);
+    assert_eq!(exposed(&store, "auto_export_enabled"), ["{prod\"} 1", "{sharded\"} 0"]);
     store.record_schedule(&target("prod"), Ok(Schedule::default()));
-    assert_eq!(success(&store), [format!("{project} 1")]);
-    assert_eq!(samples(&text(&store), "auto_export_enabled"), ["{sharded\"} 0"], "not told is not known");
-    let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
-    store.record_projects_listed(&organization, at(97), Err(no()));
+    assert_eq!(success(&store), [format!("{labels} 1")]);
+    assert_eq!(exposed(&store, "auto_export_enabled"), ["{sharded\"} 0"], "not told is not known");
+    store.record_projects_listed(&organization(), at(97), Err(no()));
     assert_eq!(
-        samples(&text(&store), "organization_discovery_success"),
+        exposed(&store, "organization_discovery_success"),
         ["{organization_id=\"5f0e5a3b9c1d4e6f8a7b0000\"} 0"]
     );
 }
@@ -232,7 +250,7 @@ async fn removed_clusters_are_gone_and_others_keep_their_counters() {
     good(&store, "prod", []);
     good(&store, "old", []);
     store.add_cluster(&target("prod"), ExportExpectation { interval: None, export: Some(false) });
-    assert_eq!(samples(&text(&store), "polls_total"), ["{old\"} 1", "{prod\"} 1", "{sharded\"} 0"]);
+    assert_eq!(exposed(&store, "polls_total"), ["{old\"} 1", "{prod\"} 1", "{sharded\"} 0"]);
     store.remove_cluster(&target("old"));
     assert!(!text(&store).contains("\"old\""));
     // A poll that ends after that brings nothing back.
@@ -240,28 +258,26 @@ async fn removed_clusters_are_gone_and_others_keep_their_counters() {
     assert!(!text(&store).contains("\"old\""));
     store.record_listed_cluster(&target("prod"), None, false);
     store.record_schedule(&target("prod"), Ok(Schedule { auto_export: Some(true), ..Schedule::default() }));
-    assert_eq!(samples(&text(&store), "auto_export_enabled"), ["{sharded\"} 0"], "it is no longer read");
-    store.remove_project(&target("").project_id);
+    assert_eq!(exposed(&store, "auto_export_enabled"), ["{sharded\"} 0"], "it is no longer read");
+    store.remove_project(&project());
     assert_eq!(store.view(Instant::now()).targets, 0);
-    store.record_discovery(&target("").project_id, at(99), Ok(()));
+    store.record_discovery(&project(), at(99), Ok(()));
     assert!(!text(&store).contains("32b6e34b3d91647abb20e7b8"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn ready_is_when_everything_was_asked_for_once() {
-    let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
-    let id = target("").project_id;
+async fn store_is_ready_once_everything_was_requested() {
     let steps: [&dyn Fn(&Store); 6] = [
-        &|store| store.record_projects_listed(&organization, at(0), Err(no())),
-        &|store| store.record_project_name(&id, "payments".to_owned()),
-        &|store| store.record_discovery(&id, at(0), Ok(())),
+        &|store| store.record_projects_listed(&organization(), at(0), Err(no())),
+        &|store| store.record_project_name(&project(), "payments".to_owned()),
+        &|store| store.record_discovery(&project(), at(0), Ok(())),
         &|store| bad(store, "prod", FailureReason::NotFound),
         &|store| good(store, "other", []),
         &|store| store.record_schedule(&target("prod"), Err(no())),
     ];
     for missing in 0..steps.len() {
         let store = unnamed(&["prod", "other"]);
-        store.add_organization(&organization);
+        store.add_organization(&organization());
         store.record_listed_cluster(&target("prod"), None, true);
         for (number, step) in steps.iter().enumerate() {
             assert!(!store.is_ready());
@@ -279,12 +295,11 @@ async fn ready_is_when_everything_was_asked_for_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_is_well_when_everything_was_read() {
+async fn view_is_well_when_everything_was_read() {
     let store = store(&["prod", "sharded"]);
     let well = |store: &Store| store.view(Instant::now()).is_well();
     store.set_collectors(STALE_AFTER, &[CollectorKind::Events, CollectorKind::Snapshots]);
-    let listed =
-        |id: &str| store.record_buckets(&target("").project_id, Instant::now(), Ok(vec![bucket(id)]));
+    let listed = |id: &str| store.record_buckets(&project(), Instant::now(), Ok(vec![bucket(id)]));
     discovered(&store);
     good(&store, "prod", []);
     assert!(!well(&store), "one was not polled");
@@ -300,14 +315,13 @@ async fn all_is_well_when_everything_was_read() {
     store.record_schedule(&target("prod"), Err(no()));
     assert!(!well(&store));
     store.record_schedule(&target("prod"), Ok(Schedule::default()));
-    store.record_discovery(&target("").project_id, at(99), Err(no()));
+    store.record_discovery(&project(), at(99), Err(no()));
     assert!(!well(&store));
-    store.record_discovery(&target("").project_id, at(99), Ok(()));
-    let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
+    store.record_discovery(&project(), at(99), Ok(()));
     assert!(well(&store));
-    store.record_projects_listed(&organization, at(99), Err(no()));
+    store.record_projects_listed(&organization(), at(99), Err(no()));
     assert!(!well(&store));
-    store.record_projects_listed(&organization, at(99), Ok(()));
+    store.record_projects_listed(&organization(), at(99), Ok(()));
     bad(&store, "prod", FailureReason::Timeout);
     assert!(!well(&store));
     assert!(!well(&Store::new(STALE_AFTER)), "nothing at all");
@@ -318,9 +332,7 @@ async fn the_exposition_is_the_golden_one() {
     let store = store(&["prod", "sharded", "empty", "broken", "waiting"]);
     discovered(&store);
     detailed(&store);
-    let exported =
-        ExportJob { snapshot_id: Some(snapshot(-1).0.into()), ..job("a", 0, JobState::Successful) };
-    good(&store, "prod", [exported, failed(Some("NO_ACCESS")), job("r", 30, JobState::InProgress)]);
+    good(&store, "prod", [exported(-1), failed(Some("NO_ACCESS")), job("r", 30, JobState::InProgress)]);
     let sharded = ExportJob { counts: Counts::default(), ..job("s", 5, JobState::InProgress) };
     good(&store, "sharded", [sharded]);
     good(&store, "empty", []);
@@ -344,14 +356,14 @@ async fn the_exposition_is_the_golden_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_shown_before_the_projects_name_was_asked_for() {
+async fn clusters_are_hidden_until_the_project_name_is_read() {
     let store = unnamed(&["prod"]);
     good(&store, "prod", [job("a", 0, JobState::Successful)]);
     assert!(!store.is_ready());
     assert!(!text(&store).contains("cluster_name"));
     assert!(text(&store).contains("mongodbatlas_backup_exporter_targets 1"));
-    store.record_project_name(&target("").project_id, "payments".to_owned());
-    assert_eq!(samples(&text(&store), "up"), ["{prod\"} 1"]);
+    store.record_project_name(&project(), "payments".to_owned());
+    assert_eq!(exposed(&store, "up"), ["{prod\"} 1"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -387,8 +399,8 @@ async fn figures_outlive_a_failed_poll_until_they_are_stale() {
 
     good(&store, "prod", [job("r", 30, JobState::InProgress)]);
     tokio::time::advance(STALE_AFTER * 2).await;
-    assert_eq!(samples(&text(&store), "up"), ["{prod\"} 1"], "the last poll was good, however long ago");
-    assert_eq!(samples(&text(&store), "progress_ratio"), [""; 0]);
+    assert_eq!(exposed(&store, "up"), ["{prod\"} 1"], "the last poll was good, however long ago");
+    assert_eq!(exposed(&store, "progress_ratio"), [""; 0]);
 
     good(&store, "prod", [job("r", 30, JobState::InProgress)]);
     let back = text(&store);
@@ -399,7 +411,7 @@ async fn figures_outlive_a_failed_poll_until_they_are_stale() {
 }
 
 #[tokio::test]
-async fn a_cluster_never_polled_well_is_down_and_has_no_figures() {
+async fn cluster_without_a_good_poll_has_no_metrics_of_jobs() {
     let store = store(&["prod", "waiting"]);
     bad(&store, "prod", FailureReason::NotFound);
     let text = text(&store);
@@ -425,17 +437,14 @@ async fn an_error_code_is_a_bounded_label() {
     ] {
         let store = store(&["prod"]);
         good(&store, "prod", [failed(code)]);
-        assert_eq!(
-            samples(&text(&store), "latest_failure_info"),
-            [format!("{{prod\",error_code=\"{label}\"}} 1")]
-        );
+        assert_eq!(exposed(&store, "latest_failure_info"), [format!("{{prod\",error_code=\"{label}\"}} 1")]);
     }
 }
 
 #[tokio::test]
 async fn names_are_escaped() {
     let store = unnamed(&["we\"ird\\\n\0"]);
-    store.record_project_name(&target("").project_id, "a\"b\\c\nd\0".to_owned());
+    store.record_project_name(&project(), "a\"b\\c\nd\0".to_owned());
     good(&store, "we\"ird\\\n\0", []);
     let text = text(&store);
     let labels = "project=\"a\\\"b\\\\c\\nd\0\",cluster_name=\"we\\\"ird\\\\\\n\0\"";
@@ -468,8 +477,6 @@ async fn both_formats_have_the_same_samples() {
     names.dedup();
     assert_eq!(names.len(), count, "a series stands twice");
 }
-
-mod collectors;
 
 #[tokio::test]
 async fn family_in_several_pieces_has_one_header() {
