@@ -29,48 +29,12 @@ fn accumulate<'a>(jobs: impl IntoIterator<Item = ExportJob<'a>>) -> JobSummary {
 }
 
 #[test]
-fn an_empty_listing_knows_nothing_and_counts_nothing() {
+fn empty_listing_has_an_empty_summary() {
     assert_eq!(accumulate([]), JobSummary::default());
 }
 
 #[test]
-fn the_latest_is_by_creation_then_id_and_never_by_end() {
-    let mut early = job("b", 0, JobState::Failed);
-    early.finished_at = Timestamp::from_second(1_800_000_000).ok();
-    let jobs = [
-        early,
-        job("a", 5, JobState::Failed),
-        job("c", 5, JobState::Cancelled),
-        job("b", 5, JobState::Queued),
-    ];
-    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
-        let latest = accumulate(order.map(|i| jobs[i].clone())).latest.unwrap();
-        assert_eq!((&*latest.key.id, latest.state), ("c", JobState::Cancelled));
-    }
-}
-
-#[test]
-fn failures_count_from_the_newest_success_on() {
-    let jobs = [
-        job("a", 0, JobState::Failed),
-        job("b", 10, JobState::Successful),
-        job("c", 20, JobState::Failed),
-        job("d", 30, JobState::Cancelled),
-        job("e", 40, JobState::Failed),
-        job("f", 50, JobState::Unknown),
-    ];
-    let summary = accumulate(jobs.clone());
-    assert_eq!(summary.failures_since_success, 2);
-    assert_eq!(summary.oldest_failure_created, jobs[2].created_at);
-    assert_eq!(&*summary.failed[0].key.id, "e");
-    let recovered = accumulate(jobs.into_iter().chain([job("g", 60, JobState::Successful)]));
-    assert_eq!(recovered.failures_since_success, 0);
-    assert_eq!(recovered.oldest_failure_created, None);
-    assert_eq!(recovered.unresolved().count(), 0);
-}
-
-#[test]
-fn a_job_that_cannot_be_placed_is_counted_and_nothing_more() {
+fn job_without_id_or_creation_is_only_counted() {
     let mut nameless = job("a", 9, JobState::Failed);
     nameless.id = None;
     let mut timeless = job("b", 9, JobState::Successful);
@@ -85,7 +49,7 @@ fn a_job_that_cannot_be_placed_is_counted_and_nothing_more() {
 }
 
 #[test]
-fn a_job_met_twice_counts_once_and_furthest_on() {
+fn repeated_job_counts_once_in_its_latest_state() {
     let mut running = job("a", 0, JobState::InProgress);
     running.counts = Counts { exported: Some(3), total: Some(9) };
     let views = [job("a", 0, JobState::Queued), running, job("a", 0, JobState::Successful)];
@@ -103,25 +67,7 @@ fn a_job_met_twice_counts_once_and_furthest_on() {
 }
 
 #[test]
-fn the_oldest_active_and_the_last_finished_are_that() {
-    let jobs = [
-        job("a", 7, JobState::Queued),
-        job("b", 3, JobState::Queued),
-        job("c", 5, JobState::InProgress),
-        job("d", 2, JobState::Failed),
-        job("e", 1, JobState::Failed),
-    ];
-    for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]] {
-        let summary = accumulate(order.map(|i| jobs[i].clone()));
-        assert_eq!(summary.oldest_active_created[JobState::Queued], jobs[1].created_at);
-        assert_eq!(summary.oldest_active_created[JobState::InProgress], jobs[2].created_at);
-        assert_eq!(summary.last_finished[JobState::Failed], jobs[3].finished_at);
-        assert_eq!(summary.active.iter().map(|job| &*job.key.id).collect::<Vec<_>>(), ["b", "c", "a"]);
-    }
-}
-
-#[test]
-fn a_second_sighting_is_told_from_a_first() {
+fn second_sighting_of_a_job_is_recognized() {
     let mut accumulator = JobAccumulator::default();
     let sightings = [JobState::Queued, JobState::Successful, JobState::Queued]
         .map(|state| accumulator.add(job("a", 0, state)));
@@ -131,7 +77,7 @@ fn a_second_sighting_is_told_from_a_first() {
 }
 
 #[test]
-fn of_two_ends_of_one_job_the_worse_counts_whatever_the_order() {
+fn worse_of_two_final_states_counts_in_any_order() {
     let mut reasoned = job("x", 0, JobState::Failed);
     reasoned.reason.error_code = Some("E".into());
     let mut bare = job("x", 0, JobState::Failed);
@@ -147,7 +93,7 @@ fn of_two_ends_of_one_job_the_worse_counts_whatever_the_order() {
 }
 
 #[test]
-fn an_id_may_be_any_text_and_is_ordered_as_one() {
+fn ids_may_be_any_text_and_are_ordered_as_text() {
     // Digits in upper case, what is shorter or longer than an id, and what begins like one.
     let digits = "65a1f0b2c3d4e5f60718293a";
     let mut ids = [digits.to_owned(), digits.to_uppercase(), format!("{digits}0"), "\u{e4}".repeat(64)];
@@ -159,7 +105,7 @@ fn an_id_may_be_any_text_and_is_ordered_as_one() {
 }
 
 #[test]
-fn a_duration_is_never_negative_nor_guessed() {
+fn duration_is_never_negative_nor_guessed() {
     let mut odd = job("a", 0, JobState::Successful);
     assert_eq!(accumulate([odd.clone()]).last_success_seconds, Some(1200));
     odd.finished_at = Timestamp::from_second(1).ok();
@@ -169,7 +115,7 @@ fn a_duration_is_never_negative_nor_guessed() {
 }
 
 #[test]
-fn many_failures_are_counted_exactly_and_remembered_in_part() {
+fn many_failures_are_counted_and_kept_in_part() {
     let summary = accumulate((0..100).map(|i| job(format!("{i:03}"), i, JobState::Failed)));
     assert_eq!(summary.failures_since_success, 100);
     assert_eq!(summary.failed.len(), MAX_FAILURES);
@@ -220,40 +166,45 @@ fn listing_with_repeats() -> impl Strategy<Value = (Vec<ExportJob<'static>>, Vec
     )
 }
 
-/// The summary by its definition, with sorts and filters over the whole listing.
-fn by_definition(jobs: &[ExportJob<'_>]) -> (Option<String>, usize, Option<Timestamp>) {
-    let mut placed: Vec<_> = jobs.iter().filter(|job| job.id.is_some() && job.created_at.is_some()).collect();
-    placed.sort_by_key(|job| (job.created_at, job.id.clone()));
-    let after_success =
-        placed.iter().rposition(|job| job.state == JobState::Successful).map_or(0, |at| at + 1);
-    let failures: Vec<_> =
-        placed[after_success..].iter().filter(|job| job.state == JobState::Failed).collect();
-    (
-        placed.last().and_then(|job| job.id.as_deref()).map(str::to_owned),
-        failures.len(),
-        failures.first().and_then(|job| job.created_at),
-    )
-}
-
 proptest! {
     #[test]
-    fn the_report_is_the_same_for_every_order_and_repetition((jobs, again) in listing_with_repeats()) {
+    fn summary_depends_neither_on_order_nor_on_repetition((jobs, again) in listing_with_repeats()) {
         prop_assert_eq!(accumulate(jobs), accumulate(again));
     }
 
+    /// The definition sorts and filters the whole listing.
     #[test]
-    fn the_report_is_what_the_definition_says(jobs in listing()) {
+    fn summary_equals_its_definition(jobs in listing()) {
         let summary = accumulate(jobs.clone());
-        let (latest, failures, oldest) = by_definition(&jobs);
-        prop_assert_eq!(summary.latest.map(|latest| latest.key.id.to_string()), latest);
-        prop_assert_eq!(usize::try_from(summary.failures_since_success).unwrap(), failures);
-        prop_assert_eq!(summary.oldest_failure_created, oldest);
-        prop_assert_eq!(summary.jobs.iter().map(|(_, n)| *n).sum::<u64>(), jobs.len() as u64);
+        for (state, count) in summary.jobs.iter() {
+            let of_state = || jobs.iter().filter(|job| job.state == state);
+            prop_assert_eq!(*count, of_state().count() as u64);
+            if state.is_terminal() {
+                prop_assert_eq!(summary.last_finished[state], of_state().filter_map(|job| job.finished_at).max());
+            } else if state.is_active() {
+                let oldest = of_state().filter_map(|job| job.created_at).min();
+                prop_assert_eq!(summary.oldest_active_created[state], oldest);
+            }
+        }
+        let mut placed = jobs;
+        placed.retain(|job| job.id.is_some() && job.created_at.is_some());
+        placed.sort_by_key(|job| (job.created_at, job.id.clone()));
+        let id = |job: &ExportJob<'_>| job.id.clone().unwrap().into_owned();
+        prop_assert_eq!(summary.latest.as_ref().map(|latest| latest.key.id.to_string()), placed.last().map(id));
+        let active: Vec<_> = placed.iter().filter(|job| job.state.is_active()).map(id).collect();
+        prop_assert!(summary.active.iter().map(|job| job.key.id.as_str()).eq(active));
+        let success = placed.iter().rposition(|job| job.state == JobState::Successful);
+        let is_failure = |job: &&ExportJob<'_>| job.state == JobState::Failed;
+        let failures: Vec<_> = placed[success.map_or(0, |at| at + 1)..].iter().filter(is_failure).collect();
+        prop_assert_eq!(summary.failures_since_success, failures.len() as u64);
+        prop_assert_eq!(summary.oldest_failure_created, failures.first().and_then(|job| job.created_at));
+        let newest = failures.into_iter().rev().take(MAX_FAILURES).map(id);
+        prop_assert!(summary.unresolved().map(|job| job.key.id.to_string()).eq(newest));
     }
 }
 
 #[test]
-fn the_snapshots_of_jobs_are_told_by_what_became_of_them() {
+fn snapshots_of_jobs_are_kept_by_state() {
     let id = |number: u8| format!("{number:024x}");
     let about =
         |job: ExportJob<'static>, number: u8| ExportJob { snapshot_id: Some(id(number).into()), ..job };
@@ -289,7 +240,7 @@ fn active_jobs_beyond_the_oldest_are_counted_only() {
 }
 
 #[test]
-fn texts_that_are_kept_have_a_maximum() {
+fn kept_texts_are_truncated() {
     let long = "\u{1f512}\n".repeat(10_000);
     let reason = StateReason { error_code: Some((&*long).into()), message: Some((&*long).into()) };
     let failed = ExportJob { snapshot_id: Some((&*long).into()), reason, ..job("a", 0, JobState::Failed) };
