@@ -6,7 +6,7 @@ use atlas_simulator::{Cluster, Entry, Job, JobOutcome, Simulator};
 use serde_json::{Value, json};
 
 use super::servers::{Alertmanager, Prometheus, Receiver, eventually, shipped};
-use crate::support::atlas::{PROJECT, atlas_state, simulator};
+use crate::support::atlas::{PROJECT, atlas_state, simulator, update_cluster};
 use crate::support::builder::ExporterBuilder;
 
 fn cluster() -> Cluster {
@@ -14,9 +14,7 @@ fn cluster() -> Cluster {
 }
 
 fn export(simulator: &Simulator, name: &str, job: Job) {
-    let mut state = simulator.state();
-    let project = state.projects.get_mut(PROJECT).unwrap();
-    project.clusters.get_mut(name).unwrap().jobs.push(Entry::Job(job));
+    update_cluster(simulator, name, |cluster| cluster.jobs.push(Entry::Job(job)));
 }
 
 /// Waits for an alert of a cluster with a status; returns its receiver and the alert.

@@ -251,7 +251,7 @@ fn now() -> f64 {
 async fn hang(binary: &str, interval: Duration, time: Duration, limit: Option<&Cgroup>) -> (u64, Duration) {
     let (simulator, exporter) = with_many(binary, (MANY_CLUSTERS, 1), interval, limit).await;
     all_polled(&exporter, MANY_CLUSTERS, 0.0, 4 * interval).await;
-    simulator.state().faults = vec![Fault::lasting("", FaultKind::Hang)];
+    simulator.state().faults = vec![Fault::lasting("", FaultKind::HANG)];
     tokio::time::sleep(time).await;
     simulator.state().faults.clear();
     let took = all_polled(&exporter, MANY_CLUSTERS, now(), 3 * interval).await;

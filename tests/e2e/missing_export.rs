@@ -2,25 +2,18 @@
 
 use std::time::Duration;
 
-use atlas_simulator::{Cluster, Entry, Event, Job, JobOutcome, Simulator, Snapshot};
+use atlas_simulator::{Cluster, Entry, Event, Job, JobOutcome, Snapshot};
 use serde_json::json;
 
 use super::servers::{Alertmanager, Prometheus, Receiver, eventually};
-use crate::support::atlas::{PROJECT, atlas_state, simulator};
+use crate::support::atlas::{PROJECT, atlas_state, simulator, update_cluster, update_project};
 use crate::support::builder::ExporterBuilder;
 
 const HOUR: Duration = Duration::from_hours(1);
 
 /// Returns a cluster whose last exported snapshot has this age.
 fn exported(age: Duration) -> Cluster {
-    let snapshot = Snapshot::taken(age, "daily");
-    let job = Job::of(&snapshot, JobOutcome::Successful);
-    Cluster { snapshots: vec![snapshot], ..Cluster::with([job]) }
-}
-
-fn change(simulator: &Simulator, name: &str, change: impl FnOnce(&mut Cluster)) {
-    let mut state = simulator.state();
-    change(state.projects.get_mut(PROJECT).unwrap().clusters.get_mut(name).unwrap());
+    Cluster::exported([Snapshot::taken(age, "daily")])
 }
 
 #[tokio::test]
@@ -54,9 +47,9 @@ async fn missing_export_alerts_until_a_manual_export() {
 
     // A snapshot of this night without a job, and a failure event of another cluster without a job.
     let snapshot = Snapshot::taken(HOUR * 7, "daily");
-    change(&simulator, "forgotten", |forgotten| forgotten.snapshots.push(snapshot.clone()));
+    update_cluster(&simulator, "forgotten", |forgotten| forgotten.snapshots.push(snapshot.clone()));
     let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some("refused"), Duration::ZERO);
-    simulator.state().projects.get_mut(PROJECT).unwrap().events.push(event);
+    update_project(&simulator, |project| project.events.push(event));
     let (path, _, alert) = notified("AtlasBackupExportMissing", "forgotten", "firing").await;
     let description = alert["annotations"]["description"].as_str().unwrap();
     assert_eq!(path, "/pager");
@@ -76,10 +69,10 @@ async fn missing_export_alerts_until_a_manual_export() {
     assert_eq!(prometheus.value(jobs).await, None, "there is no job");
 
     // Both are exported manually.
-    change(&simulator, "forgotten", |forgotten| {
+    update_cluster(&simulator, "forgotten", |forgotten| {
         forgotten.jobs.push(Entry::Job(Job::of(&snapshot, JobOutcome::Successful)));
     });
-    change(&simulator, "refused", |refused| {
+    update_cluster(&simulator, "refused", |refused| {
         let done = Job {
             queued: Duration::ZERO,
             running: Duration::ZERO,

@@ -38,8 +38,7 @@ async fn check(simulator: &Simulator, columns: Option<u16>, environment: &[(&str
 #[ignore = "needs Debian's bsdutils for a terminal"]
 async fn check_is_colored_in_terminals_only() {
     let mut state = atlas_state([("well", Cluster::default()), ("closed", Cluster::default())]);
-    state.faults =
-        vec![Fault::lasting(&exports("closed"), FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new()))];
+    state.faults = vec![Fault::lasting(&exports("closed"), FaultKind::error(403, "USER_UNAUTHORIZED"))];
     let simulator = simulator(state).await;
     let wide = check(&simulator, Some(160), &[]).await;
     assert!(wide.contains("\x1b[32mok\x1b[0m") && wide.contains("\x1b[31mforbidden\x1b[0m"), "{wide:?}");

@@ -151,10 +151,10 @@ pub(super) fn secrets() -> Vec<Fault> {
             "no Project Backup Manager",
             Fails("forbidden"),
             |state| {
-                state.accounts.iter_mut().for_each(|account| account.backup_manager = false);
+                state.accounts.iter_mut().for_each(|account| account.denied = vec!["exports"]);
             },
             |state| {
-                state.accounts.iter_mut().for_each(|account| account.backup_manager = true);
+                state.accounts.iter_mut().for_each(|account| account.denied.clear());
             },
         ),
         state_fault(
@@ -204,10 +204,10 @@ pub(super) fn sign_ins() -> Vec<Fault> {
             refuse_sign_ins(state, 404, "RESOURCE_NOT_FOUND", None);
         }),
         sign_in("a sign-in that hangs", "no response", "timeout", |state| {
-            fail_sign_ins(state, FaultKind::Hang);
+            fail_sign_ins(state, FaultKind::HANG);
         }),
         sign_in("a sign-in with a page", "HTML for people", "invalid_response", |state| {
-            fail_sign_ins(state, FaultKind::Html);
+            fail_sign_ins(state, FaultKind::Status(200, "", Vec::new()));
         }),
         sign_in("a sign-in that breaks off", "half an answer", "invalid_response", |state| {
             fail_sign_ins(state, FaultKind::Truncated);

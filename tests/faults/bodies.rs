@@ -3,17 +3,17 @@
 use std::io::Write;
 use std::sync::LazyLock;
 
-use atlas_simulator::FaultKind;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::jobs;
-use super::scenario::{Fault, Injection, Outcome, http, script};
-use crate::support::fault_proxy::Step;
+use super::scenario::{Fault, Outcome, http, script};
+use crate::support::fault_proxy::{FOREVER, Step};
 use Outcome::Fails;
 
 pub(super) const JSON: (&str, &str) = ("content-type", "application/json");
 const GZIP: (&str, &str) = ("content-encoding", "gzip");
+const CIRCULAR_PAGE: &str = r#"{"results":[{"id":"65a10000000000000000cafe","state":"Successful","createdAt":"2026-01-01T00:00:00Z"}],"totalCount":1,"links":[{"rel":"next","href":"/"}]}"#;
 
 pub(super) fn zipped(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -61,6 +61,10 @@ fn invalid(
     body(name, description, Fails("invalid_response"), text)
 }
 
+fn gzip(name: &'static str, description: &'static str, body: Vec<u8>) -> Fault {
+    headed(name, description, Fails("invalid_response"), &[JSON, GZIP], body)
+}
+
 pub(super) fn invalid_bodies() -> Vec<Fault> {
     let deep = 200_000;
     let utf16: Vec<u8> = listing().encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -104,31 +108,15 @@ pub(super) fn invalid_bodies() -> Vec<Fault> {
 pub(super) fn encodings() -> Vec<Fault> {
     vec![
         headed("gzip of 32 MiB", "a gzip bomb", Fails("too_large"), &[JSON, GZIP], bomb()),
-        Fault::new(
-            "truncated gzip",
-            "its last bytes are missing",
-            Injection::Simulator(FaultKind::GzipTruncated),
-            Fails("invalid_response"),
-        ),
-        headed(
-            "no gzip",
-            "the listing, declared as gzip",
-            Fails("invalid_response"),
-            &[JSON, GZIP],
-            listing(),
-        ),
-        headed(
-            "gzip of gzip",
-            "compressed twice, declared once",
-            Fails("invalid_response"),
-            &[JSON, GZIP],
-            zipped(&zipped(listing().as_bytes())),
-        ),
-        headed(
+        gzip("truncated gzip", "its last bytes are missing", {
+            let zipped = zipped(listing().as_bytes());
+            zipped[..zipped.len() - 8].to_vec()
+        }),
+        gzip("no gzip", "the listing, declared as gzip", listing().into_bytes()),
+        gzip("gzip of gzip", "compressed twice, declared once", zipped(&zipped(listing().as_bytes()))),
+        gzip(
             "gzip with trailing bytes",
             "bytes after its end",
-            Fails("invalid_response"),
-            &[JSON, GZIP],
             [zipped(listing().as_bytes()), b"more".to_vec()].concat(),
         ),
         headed(
@@ -144,11 +132,12 @@ pub(super) fn encodings() -> Vec<Fault> {
                 bomb
             },
         ),
-        Fault::new(
+        headed(
             "an encoding that was not accepted",
             "`Content-Encoding: br`",
-            Injection::Simulator(FaultKind::OddEncoding),
             Fails("invalid_response"),
+            &[JSON, ("content-encoding", "br")],
+            zipped(listing().as_bytes()),
         ),
         headed(
             "two encodings",
@@ -163,24 +152,17 @@ pub(super) fn encodings() -> Vec<Fault> {
 /// Excessive responses, and responses that repeat the request.
 pub(super) fn excesses() -> Vec<Fault> {
     vec![
-        Fault::new(
+        invalid(
             "half a million jobs on a page",
             "more than was asked for",
-            Injection::Simulator(FaultKind::HugePage),
-            Fails("invalid_response"),
+            format!("{{\"results\":[{}]}}", vec!["{}"; 500_000].join(",")),
         ),
-        Fault::new(
-            "circular pages",
-            "the same page, and always a next one",
-            Injection::Simulator(FaultKind::CirclingPages),
-            Fails("invalid_response"),
-        ),
-        Fault::new(
-            "an error that hangs",
-            "404, and half a body",
-            Injection::Simulator(FaultKind::SlowError(404)),
-            Fails("not_found"),
-        ),
+        invalid("circular pages", "the same page, and always a next one", CIRCULAR_PAGE),
+        script("an error that hangs", "404, and half a body", Fails("not_found"), |_| {
+            let head =
+                "HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 200\r\n\r\n{";
+            vec![Step::Send(head.into()), FOREVER]
+        }),
         script(
             "a listing that repeats the credentials",
             "the request, as the state of a job",

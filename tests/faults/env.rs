@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use atlas_simulator::{
-    AtlasState, Cluster, Entry, Fault as SimulatorFault, ORGANIZATION, Project, Simulator,
-};
+use atlas_simulator::{AtlasState, Cluster, Entry, ORGANIZATION, Project, Simulator};
 use tempfile::TempDir;
 
 use super::jobs;
@@ -150,9 +148,6 @@ impl Env {
         match &case.fault.injection {
             Injection::Script(script) => self.server.respond(&case.path(), Some(script.clone())),
             Injection::Listing(path, script) => self.server.respond(&case.fill(path), Some(script.clone())),
-            Injection::Simulator(what) => {
-                self.simulator.state().faults.push(SimulatorFault::lasting(&case.path(), what.clone()));
-            }
             Injection::Connection(way) => self.server.set_mode(way(&self.authority)).await,
             Injection::Proxy(way) => self.proxy.set_mode(way()).await,
             Injection::State(apply, _) => apply(&mut self.simulator.state()),
@@ -173,9 +168,6 @@ impl Env {
         match &case.fault.injection {
             Injection::Script(_) => self.server.respond(&case.path(), None),
             Injection::Listing(path, _) => self.server.respond(&case.fill(path), None),
-            Injection::Simulator(_) => {
-                self.simulator.state().faults.retain(|fault| fault.path != case.path());
-            }
             Injection::Connection(_) => self.server.set_mode(ProxyMode::Tls(self.authority.valid())).await,
             Injection::Proxy(_) => self.proxy.set_mode(ProxyMode::Tunnel).await,
             Injection::State(_, revert) => revert(&mut self.simulator.state()),

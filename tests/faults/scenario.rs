@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use atlas_simulator::{AtlasState, FaultKind};
+use atlas_simulator::AtlasState;
 
 use crate::support::authority::Authority;
 use crate::support::fault_proxy::{ProxyMode, Script, Step};
@@ -32,8 +32,6 @@ pub(super) enum Injection {
     Script(Script),
     /// The proxy responds for another resource, at a path with `{project}` or `{cluster}`.
     Listing(&'static str, Script),
-    /// The simulator responds with a fault for one cluster.
-    Simulator(FaultKind),
     /// The TLS proxy before the simulator changes its mode.
     Connection(fn(&Authority) -> ProxyMode),
     /// The forward proxy changes its mode.
@@ -102,8 +100,7 @@ impl Fault {
         injection: Injection,
         outcome: Outcome,
     ) -> Self {
-        let affects_all =
-            !matches!(injection, Injection::Script(_) | Injection::Listing(..) | Injection::Simulator(_));
+        let affects_all = !matches!(injection, Injection::Script(_) | Injection::Listing(..));
         Self {
             name: name.into(),
             description: description.into(),

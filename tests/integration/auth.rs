@@ -70,7 +70,7 @@ async fn failed_renewal_keeps_the_token() {
     simulator.state().sessions.token_lifetime = Duration::from_secs(22);
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
-    simulator.state().faults.push(Fault::lasting("oauth/token", FaultKind::Status(503, "E", Vec::new())));
+    simulator.state().faults.push(Fault::lasting("oauth/token", FaultKind::error(503, "E")));
     tokio::time::sleep(Duration::from_secs(13)).await;
     assert!(token_requests(&simulator) >= 2, "a renewal was tried");
     let scrape = exporter.scrape().await;
@@ -84,7 +84,7 @@ async fn hanging_renewal_does_not_delay_polls() {
     simulator.state().sessions.token_lifetime = Duration::from_secs(22);
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
-    simulator.state().faults.push(Fault::lasting("oauth/token", FaultKind::Hang));
+    simulator.state().faults.push(Fault::lasting("oauth/token", FaultKind::HANG));
     tokio::time::sleep(Duration::from_secs(12)).await;
     let scrape = exporter.polled_again(10.0).await;
     assert!(NAMES.iter().all(|name| scrape.up(name) == Some(1.0)), "{scrape:#?}");
@@ -102,8 +102,8 @@ async fn unauthorized_cluster_does_not_affect_others() {
     let simulator = five_clusters().await;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
-    let refused = FaultKind::Status(401, "UNEXPECTED_ERROR", Vec::new());
-    let away = FaultKind::Status(503, "UNEXPECTED_ERROR", Vec::new());
+    let refused = FaultKind::error(401, "UNEXPECTED_ERROR");
+    let away = FaultKind::error(503, "UNEXPECTED_ERROR");
     simulator.state().faults = vec![Fault::lasting("/a/", refused), Fault::lasting("oauth/token", away)];
     let scrape = exporter.polled_again(6.0).await;
     assert_eq!(scrape.value("last_poll_error_info", "a", "unauthorized"), Some(1.0), "{scrape:#?}");
@@ -113,7 +113,7 @@ async fn unauthorized_cluster_does_not_affect_others() {
 #[tokio::test]
 async fn missing_role_does_not_suppress_later_refreshes() {
     let simulator = five_clusters().await;
-    let refused = FaultKind::Status(401, "USER_UNAUTHORIZED", Vec::new());
+    let refused = FaultKind::error(401, "USER_UNAUTHORIZED");
     simulator.state().faults.push(Fault::lasting("/a/", refused));
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled_again(3.0).await;
@@ -156,7 +156,7 @@ async fn revoked_token_is_replaced_once_without_failed_polls() {
 #[tokio::test]
 async fn persistent_401_causes_one_refresh() {
     let simulator = five_clusters().await;
-    let refused = FaultKind::Status(401, "UNEXPECTED_ERROR", Vec::new());
+    let refused = FaultKind::error(401, "UNEXPECTED_ERROR");
     simulator.state().faults.push(Fault::lasting("/a/", refused));
     let exporter = ExporterBuilder::new(&simulator).start().await;
     let scrape = exporter.polled_again(8.0).await;
@@ -261,7 +261,7 @@ async fn digest_nonces_are_reused() {
     // One request per cluster may have been in progress when the list was cleared.
     assert!(state.requests.len() >= 20, "{:#?}", state.requests);
     assert!(
-        state.requests.iter().all(|seen| seen.scheme == "Digest" && seen.status == 200),
+        state.requests.iter().all(|seen| seen.nonce_count.is_some() && seen.status == 200),
         "{:#?}",
         state.requests
     );
@@ -315,7 +315,7 @@ async fn wrong_private_key_is_reported_until_rotated() {
 #[tokio::test]
 async fn missing_role_is_reported_as_forbidden() {
     let simulator = five_clusters().await;
-    simulator.state().accounts.iter_mut().for_each(|account| account.backup_manager = false);
+    simulator.state().accounts.iter_mut().for_each(|account| account.denied = vec!["exports"]);
     for builder in [ExporterBuilder::new(&simulator), by_key(&simulator)] {
         let exporter = builder.start().await;
         let scrape = exporter.polled().await;

@@ -8,11 +8,13 @@ mod snapshots;
 use std::time::Duration;
 
 use atlas_simulator::{
-    AtlasState, Cluster, Entry, Event, ExportBucket, Fault, FaultKind, Job, JobOutcome, PolicyItem, Project,
-    Schedule, Simulator, Snapshot, TokenBucket,
+    AtlasState, Cluster, Entry, Event, ExportBucket, Fault, FaultKind, Job, JobOutcome, Project, Schedule,
+    Simulator, Snapshot, TokenBucket,
 };
 
-use crate::support::atlas::{PROJECT, atlas_state, requests, simulator};
+use crate::support::atlas::{
+    PROJECT, add_cluster, atlas_state, requests, simulator, update_cluster, update_project,
+};
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::{Exporter, command};
 use crate::support::scrape::Scrape;
@@ -23,9 +25,9 @@ const FAILED: &str = "CPS_AUTO_EXPORT_FAILED";
 
 /// Returns a cluster with exports of two daily snapshots, and `more` snapshots.
 fn cluster(more: impl IntoIterator<Item = Snapshot>) -> Cluster {
-    let exported = [DAY * 2, DAY].map(|age| Snapshot::taken(age, "daily"));
-    let jobs = exported.each_ref().map(|snapshot| Job::of(snapshot, JobOutcome::Successful));
-    Cluster { snapshots: exported.into_iter().chain(more).collect(), ..Cluster::with(jobs) }
+    let mut cluster = Cluster::exported([DAY * 2, DAY].map(|age| Snapshot::taken(age, "daily")));
+    cluster.snapshots.extend(more);
+    cluster
 }
 
 /// Returns a configuration whose collectors read five times a second.
@@ -33,16 +35,8 @@ fn setup(simulator: &Simulator) -> ExporterBuilder {
     ExporterBuilder::new(simulator).set("discovery.interval", "500ms").set("collectors.interval", "200ms")
 }
 
-fn change(simulator: &Simulator, name: &str, change: impl FnOnce(&mut Cluster)) {
-    change_project(simulator, |project| change(project.clusters.get_mut(name).unwrap()));
-}
-
-fn change_project(simulator: &Simulator, change: impl FnOnce(&mut Project)) {
-    change(simulator.state().projects.get_mut(PROJECT).unwrap());
-}
-
 fn add_event(simulator: &Simulator, event: Event) {
-    change_project(simulator, |project| project.events.push(event));
+    update_project(simulator, |project| project.events.push(event));
 }
 
 fn seconds(snapshot: &Snapshot) -> f64 {
@@ -95,7 +89,7 @@ async fn missing_bucket_is_reported_for_each_cluster() {
         name: "backups \"two\"".to_owned(),
         provider: "AZURE".to_owned(),
     };
-    change_project(&simulator, |project| project.buckets.push(second));
+    update_project(&simulator, |project| project.buckets.push(second));
     let exporter = setup(&simulator).start().await;
     let missing = |scrape: &Scrape| ["prod", "other"].map(|name| scrape.value("bucket_missing", name, ""));
     let scrape = exporter.until(|scrape| missing(scrape) == [Some(0.0), Some(0.0)]).await;
@@ -113,11 +107,11 @@ async fn missing_bucket_is_reported_for_each_cluster() {
             ),
         ]
     );
-    change_project(&simulator, |project| drop(project.buckets.pop()));
+    update_project(&simulator, |project| drop(project.buckets.pop()));
     exporter.until(|scrape| missing(scrape) == [Some(0.0), Some(1.0)]).await;
     let page = exporter.page().await;
     assert!(page.contains("export bucket missing: 5f0e5a3b9c1d4e6f8a7b0002"), "{page}");
-    change_project(&simulator, |project| project.buckets.clear());
+    update_project(&simulator, |project| project.buckets.clear());
     exporter.until(|scrape| missing(scrape) == [Some(1.0), Some(1.0)]).await;
     // An unreadable list is not an empty list.
     simulator.state().faults.push(Fault::lasting("/exportBuckets", FaultKind::Body("{\"results\":[{}]}")));
@@ -129,7 +123,7 @@ async fn missing_bucket_is_reported_for_each_cluster() {
 async fn hanging_collectors_do_not_delay_polls() {
     let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     for path in ["/snapshots", "/events", "/exportBuckets"] {
-        simulator.state().faults.push(Fault::lasting(path, FaultKind::Hang));
+        simulator.state().faults.push(Fault::lasting(path, FaultKind::HANG));
     }
     let exporter = setup(&simulator).start().await;
     let scrape = exporter.polled_again(10.0).await;
@@ -223,7 +217,7 @@ async fn reload_changes_the_staleness_of_collectors() {
 #[tokio::test]
 async fn once_does_not_wait_for_a_hanging_collector() {
     let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
-    simulator.state().faults.push(Fault::lasting("/exportBuckets", FaultKind::Hang));
+    simulator.state().faults.push(Fault::lasting("/exportBuckets", FaultKind::HANG));
     let folder = tempfile::tempdir().unwrap();
     ExporterBuilder::new(&simulator).write(&folder);
     let once = command().current_dir(folder.path()).arg("--once").output();
@@ -253,7 +247,7 @@ async fn status_page_shows_recovery_points() {
     }
     assert_eq!(page.matches("Atlas told of a failed export").count(), 2, "{page}");
     assert!(!page.contains("Cannot read the"), "{page}");
-    change(&simulator, "prod", |prod| {
+    update_cluster(&simulator, "prod", |prod| {
         prod.jobs.push(Entry::Job(Job::ended(Duration::from_mins(30), JobOutcome::Successful)));
     });
     exporter.polled_again(2.0).await;

@@ -6,7 +6,9 @@ use atlas_simulator::{
     Account, Cluster, ClusterKind, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Project, Schedule, Scheme,
 };
 
-use crate::support::atlas::{PROJECT, SECRET, add_cluster, atlas_state, exports, requests, simulator};
+use crate::support::atlas::{
+    PROJECT, SECRET, add_cluster, atlas_state, exports, requests, simulator, update_cluster, update_project,
+};
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::Exporter;
 use crate::support::scrape::Scrape;
@@ -193,8 +195,7 @@ async fn clusters_and_projects_are_added_and_removed() {
     tokio::time::sleep(Duration::from_millis(900)).await;
     assert_eq!(requests(&simulator, "/goes/"), asked, "neither for its exports nor for its schedule");
     // A cluster without cloud backup is excluded.
-    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("new").unwrap().backup_disabled =
-        true;
+    update_cluster(&simulator, "new", |new| new.backup_disabled = true);
     let off = exporter.until(|scrape| names(scrape) == ["stays", "warehouse"]).await;
     assert_eq!(excluded(&off, "backup_disabled"), Some(1.0));
     // A project is removed with its clusters.
@@ -226,7 +227,7 @@ async fn failed_discovery_keeps_the_last_state() {
     let good = exporter.ready().await;
     let at =
         |scrape: &Scrape| by_project(scrape, "last_discovery_success_timestamp_seconds", PROJECT).unwrap();
-    let refused = || FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
+    let refused = || FaultKind::error(403, "USER_UNAUTHORIZED");
     for path in
         [format!("groups/{PROJECT}/clusters$"), format!("groups/{PROJECT}$"), "/a/backup/schedule".to_owned()]
     {
@@ -241,7 +242,11 @@ async fn failed_discovery_keeps_the_last_state() {
     let organization = format!(
         "mongodbatlas_backup_export_organization_discovery_success{{organization_id=\"{ORGANIZATION}\"}}"
     );
-    for fault in [refused(), FaultKind::Html, FaultKind::Body("{\"results\":[{\"id\":\"nonsense\"}]}")] {
+    for fault in [
+        refused(),
+        FaultKind::Status(200, "", Vec::new()),
+        FaultKind::Body("{\"results\":[{\"id\":\"nonsense\"}]}"),
+    ] {
         simulator.state().faults = vec![Fault::lasting("/orgs/", fault)];
         exporter.until(|scrape| scrape.0.get(&organization) == Some(&0.0)).await;
         assert_metrics_are_kept(&exporter).await;
@@ -284,15 +289,11 @@ async fn exporter_is_not_ready_before_the_first_discovery() {
 
 #[tokio::test]
 async fn every_page_of_clusters_is_read() {
-    let mut state = atlas_state([]);
-    let project = state.projects.get_mut(PROJECT).unwrap();
+    let simulator = simulator(atlas_state([("zzz-the-last", cluster())])).await;
     for i in 0..1100 {
-        project
-            .clusters
-            .insert(format!("c{i:04}"), Cluster { kind: ClusterKind::SharedTier, ..Cluster::default() });
+        let shared = Cluster { kind: ClusterKind::SharedTier, ..Cluster::default() };
+        add_cluster(&simulator, format!("c{i:04}"), shared);
     }
-    project.clusters.insert("zzz-the-last".to_owned(), cluster());
-    let simulator = simulator(state).await;
     let mut builder = all_of_project(ExporterBuilder::new(&simulator));
     builder = builder.unset("discovery.interval");
     let scrape = builder.start().await.ready().await;
@@ -347,16 +348,7 @@ async fn schedule_sets_the_expected_interval() {
     let unknown: Vec<_> = log.lines().filter(|line| line.contains("does not know")).collect();
     assert!(unknown.len() == 1 && unknown[0].contains("fortnightly"), "{log}");
     // The next discovery reads changes.
-    simulator
-        .state()
-        .projects
-        .get_mut(PROJECT)
-        .unwrap()
-        .clusters
-        .get_mut("daily")
-        .unwrap()
-        .schedule
-        .auto_export = false;
+    update_cluster(&simulator, "daily", |daily| daily.schedule.auto_export = false);
     let off = exporter.until(|scrape| scrape.value("auto_export_enabled", "daily", "") == Some(0.0)).await;
     assert_eq!(off.value("expected_interval_seconds", "daily", ""), None);
 }
@@ -413,7 +405,7 @@ async fn named_cluster_that_returns_has_its_schedule() {
     let named = format!("[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"a\", \"b\"]\n");
     let exporter = polling(ExporterBuilder::new(&simulator), named).start().await;
     exporter.ready().await;
-    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.remove("a");
+    update_project(&simulator, |project| drop(project.clusters.remove("a")));
     let gone = exporter.until(|scrape| scrape.value("auto_export_enabled", "a", "").is_none()).await;
     assert_eq!(gone.value("cluster_paused", "a", ""), None);
     exporter.until(|scrape| by_project(scrape, "discovery_success", PROJECT) == Some(1.0)).await;
@@ -461,7 +453,8 @@ async fn invalid_entry_of_a_listing_is_skipped() {
 #[tokio::test]
 async fn circular_listings_end() {
     let mut state = atlas_state([("a", cluster())]);
-    state.faults = vec![Fault::lasting("/clusters$", FaultKind::CirclingPages)];
+    let page = r#"{"results":[{"name":"a"}],"totalCount":1,"links":[{"rel":"next","href":"/"}]}"#;
+    state.faults = vec![Fault::lasting("/clusters$", FaultKind::Body(page))];
     let simulator = simulator(state).await;
     let mut builder = all_of_project(ExporterBuilder::new(&simulator));
     builder = builder.unset("discovery.interval");

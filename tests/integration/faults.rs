@@ -13,13 +13,17 @@ fn one_success() -> Cluster {
 }
 
 fn status(status: u16, code: &'static str) -> FaultKind {
-    FaultKind::Status(status, code, Vec::new())
+    FaultKind::error(status, code)
 }
 
 #[tokio::test]
 async fn redirects_and_final_errors_are_not_retried() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let redirect = FaultKind::Redirect(format!("http://{}/elsewhere", elsewhere.local_addr().unwrap()));
+    let redirect = FaultKind::Status(
+        302,
+        "",
+        vec![("location", format!("http://{}/elsewhere", elsewhere.local_addr().unwrap()))],
+    );
     let mut state = atlas_state([("redirected", one_success()), ("deleted", one_success())]);
     state.faults = vec![
         Fault::lasting(&exports("redirected"), redirect),
@@ -122,7 +126,7 @@ async fn echoed_credentials_are_redacted() {
         &exports("prod"),
         FaultKind::Body(r#"{"error":"Authorization: Bearer eyJ0b2tlbg and mdb_sa_sk_never_to_be_seen"}"#),
     )];
-    state.faults.push(Fault::lasting("/schedule", FaultKind::Status(403, "Bearer eyJ0b2tlbg==", Vec::new())));
+    state.faults.push(Fault::lasting("/schedule", FaultKind::error(403, "Bearer eyJ0b2tlbg==")));
     let simulator = simulator(state).await;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.ready().await;

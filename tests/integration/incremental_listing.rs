@@ -5,7 +5,7 @@ use std::time::Duration;
 use atlas_simulator::{Cluster, Entry, Job, JobOutcome, Order, Simulator};
 use jiff::Timestamp;
 
-use crate::support::atlas::{PROJECT, atlas_state, requests, simulator};
+use crate::support::atlas::{atlas_state, requests, simulator, update_cluster};
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::Exporter;
 use crate::support::scrape::Scrape;
@@ -25,11 +25,6 @@ fn history(days: u32) -> Cluster {
 
 fn own(scrape: &Scrape, name: &str) -> f64 {
     scrape.0[&format!("mongodbatlas_backup_exporter_{name}")]
-}
-
-/// Changes the jobs of `prod`.
-fn change(simulator: &Simulator, change: impl FnOnce(&mut Cluster)) {
-    change(simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap());
 }
 
 fn jobs(scrape: &Scrape) -> (Option<f64>, Option<f64>) {
@@ -72,7 +67,7 @@ async fn only_the_first_page_is_read_after_a_full_listing() {
 async fn changes_on_the_first_page_need_no_full_listing() {
     let (simulator, exporter) = start(history(1200)).await;
     let life = Duration::from_millis(800);
-    change(&simulator, |cluster| {
+    update_cluster(&simulator, "prod", |cluster| {
         let end = JobOutcome::Failed("KMS".to_owned(), "no key".to_owned());
         let job = Job { created_at: Timestamp::now(), queued: life, running: life, ..Job::ended(DAY, end) };
         cluster.jobs.push(Entry::Job(job));
@@ -92,12 +87,12 @@ async fn changes_behind_it_cause_a_full_listing() {
     let (simulator, exporter) = start(history(1200)).await;
     exporter.polled_again(2.0).await;
     // Atlas deletes the oldest job, which failed.
-    change(&simulator, |cluster| drop(cluster.jobs.pop()));
+    update_cluster(&simulator, "prod", |cluster| drop(cluster.jobs.pop()));
     let scrape = exporter.polled_again(2.0).await;
     assert_eq!(jobs(&scrape), (Some(1080.0), Some(119.0)));
     assert_eq!((requests(&simulator, FULL), own(&scrape, "full_listings_total")), (6, 2.0));
     // A changed order causes full listings.
-    change(&simulator, |cluster| cluster.order = Order::OldestFirst);
+    update_cluster(&simulator, "prod", |cluster| cluster.order = Order::OldestFirst);
     exporter.polled_again(4.0).await;
     let heads = requests(&simulator, HEAD);
     let scrape = exporter.polled_again(4.0).await;

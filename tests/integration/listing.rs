@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use atlas_simulator::{Cluster, Entry, Fault, FaultKind, Job, JobOutcome, Order, Topology};
+use atlas_simulator::{Cluster, Entry, Fault, FaultKind, Job, JobOutcome, Order};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::support::atlas::{PROJECT, atlas_state, exports, requests, simulator};
+use crate::support::atlas::{
+    PROJECT, atlas_state, exports, requests, simulator, update_cluster, update_project,
+};
 use crate::support::builder::ExporterBuilder;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -51,10 +53,9 @@ async fn failure_after_successes_is_exposed() {
 #[tokio::test]
 async fn unusual_clusters_have_the_right_metrics() {
     let running = Job { running: HOUR * 100, ..Job::ended(HOUR * 50, JobOutcome::Successful) };
-    let stuck = Job { topology: Topology::ReplicaSet(105), ..Job::ended(HOUR * 9, JobOutcome::Never) };
-    let sharded =
-        Job { topology: Topology::Sharded(3), running: HOUR * 9, ..Job::ended(HOUR, JobOutcome::Successful) };
-    let nothing = Job { topology: Topology::ReplicaSet(0), ..Job::ended(HOUR, JobOutcome::Successful) };
+    let stuck = Job::ended(HOUR * 9, JobOutcome::Never);
+    let sharded = Job { running: HOUR * 9, ..Job::ended(HOUR, JobOutcome::Successful) };
+    let nothing = Job { collections: 0, ..Job::ended(HOUR, JobOutcome::Successful) };
     let odd = [
         json!({"exportBucketId": "x"}),
         json!({"exportBucketId": "x", "id": "a", "createdAt": "2026-01-01T00:00:00.25Z", "state": "PAUSED", "brandNew": {"a": [1]}}),
@@ -65,7 +66,7 @@ async fn unusual_clusters_have_the_right_metrics() {
     let simulator = simulator(atlas_state([
         ("running", Cluster::with([running])),
         ("stuck", Cluster::with([stuck.clone()])),
-        ("sharded", Cluster::with([sharded])),
+        ("sharded", Cluster { shards: 3, ..Cluster::with([sharded]) }),
         ("nothing", Cluster::with([nothing])),
         ("never", Cluster::default()),
         ("odd", odd),
@@ -129,22 +130,9 @@ async fn job_states_are_followed() {
     let failed = exporter.until(|scrape| scrape.latest_state("prod") == Some("Failed")).await;
     assert_eq!(failed.value("failures_since_last_success", "prod", ""), Some(1.0));
     assert_eq!(failed.value("last_progress_timestamp_seconds", "prod", ""), None);
-    let recovery = Entry::Job(Job {
-        created_at: Timestamp::now(),
-        ..Job::ended(Duration::ZERO, JobOutcome::Successful)
-    });
-    let Entry::Job(mut recovery) = recovery else { unreachable!() };
-    (recovery.queued, recovery.running) = (Duration::ZERO, Duration::ZERO);
-    simulator
-        .state()
-        .projects
-        .get_mut(PROJECT)
-        .unwrap()
-        .clusters
-        .get_mut("prod")
-        .unwrap()
-        .jobs
-        .push(Entry::Job(recovery));
+    let none = Duration::ZERO;
+    let recovery = Job { queued: none, running: none, ..Job::ended(none, JobOutcome::Successful) };
+    update_cluster(&simulator, "prod", |prod| prod.jobs.push(Entry::Job(recovery)));
     let recovered = exporter.until(|scrape| scrape.latest_state("prod") == Some("Successful")).await;
     assert_eq!(recovered.value("failures_since_last_success", "prod", ""), Some(0.0));
     assert_eq!(recovered.value("latest_failure_info", "prod", ""), None);
@@ -233,7 +221,7 @@ async fn names_are_escaped_in_paths_labels_and_pages() {
     let name = "we ird/näme#<b>%2F_";
     let simulator =
         simulator(atlas_state([(name, Cluster::with([Job::ended(HOUR, JobOutcome::Successful)]))])).await;
-    simulator.state().projects.get_mut(PROJECT).unwrap().name = "<script>\"pay\\ments\"\n".to_owned();
+    update_project(&simulator, |project| "<script>\"pay\\ments\"\n".clone_into(&mut project.name));
     let exporter = ExporterBuilder::new(&simulator).start().await;
     let scrape = exporter.polled().await;
     assert_eq!(scrape.up(name), Some(1.0));
@@ -250,13 +238,13 @@ async fn names_are_escaped_in_paths_labels_and_pages() {
 #[tokio::test]
 async fn project_id_replaces_an_unreadable_name() {
     let mut state = atlas_state([("prod", Cluster::default())]);
-    let refused = FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
+    let refused = FaultKind::error(403, "USER_UNAUTHORIZED");
     state.faults.push(Fault::lasting(&format!("groups/{PROJECT}$"), refused));
     let simulator = simulator(state).await;
     let scrape = ExporterBuilder::new(&simulator).start().await.polled().await;
     assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains(&format!("project=\"{PROJECT}\"")));
     simulator.state().faults.clear();
-    " ".clone_into(&mut simulator.state().projects.get_mut(PROJECT).unwrap().name);
+    update_project(&simulator, |project| " ".clone_into(&mut project.name));
     let scrape = ExporterBuilder::new(&simulator).start().await.polled().await;
     assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains(&format!("project=\"{PROJECT}\"")));
 }
@@ -272,7 +260,7 @@ async fn log_names_few_of_many_clusters() {
         .start()
         .await;
     exporter.until(|scrape| scrape.up("prod-39").is_some()).await;
-    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.clear();
+    update_project(&simulator, |project| project.clusters.clear());
     exporter.until(|scrape| scrape.value("polls_total", "prod-39", "").is_none()).await;
     let log = exporter.log();
     for (each, others) in [

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use atlas_simulator::{Cluster, Entry, Event, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Project};
 
-use crate::support::atlas::{PROJECT, atlas_state, simulator};
+use crate::support::atlas::{PROJECT, atlas_state, simulator, update_cluster, update_project};
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::command;
 use crate::support::fault_proxy::{FaultProxy, ProxyMode, Step};
@@ -178,7 +178,7 @@ async fn event_without_a_job_is_logged_once() {
     for (cluster, age) in [("alone", 2), ("jobless", 3), ("with-job", 1), ("resolved", 4), ("old", 26)] {
         // The job of `with-job` failed 21 minutes after its creation.
         let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some(cluster), hour * age + hour / 2);
-        simulator.state().projects.get_mut(PROJECT).unwrap().events.push(event);
+        update_project(&simulator, |project| project.events.push(event));
     }
     let exporter = ExporterBuilder::new(&simulator).set("collectors.interval", "300ms").start().await;
     let events = |scrape: &crate::support::scrape::Scrape| {
@@ -226,16 +226,9 @@ async fn failure_of_an_older_job_is_logged() {
     .await;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;
-    {
-        let mut state = simulator.state();
-        let failed = Job {
-            outcome: JobOutcome::Failed("LATE".to_owned(), MESSAGE.to_owned()),
-            running: hour / 2,
-            ..older
-        };
-        state.projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().jobs[0] =
-            Entry::Job(failed);
-    }
+    let outcome = JobOutcome::Failed("LATE".to_owned(), MESSAGE.to_owned());
+    let failed = Job { outcome, running: hour / 2, ..older };
+    update_cluster(&simulator, "prod", |prod| prod.jobs[0] = Entry::Job(failed));
     let scrape = exporter.until(|scrape| scrape.value("jobs", "prod", "Failed") == Some(1.0)).await;
     assert_eq!(scrape.value("failures_since_last_success", "prod", ""), Some(0.0));
     exporter.polled_again(3.0).await;
@@ -273,10 +266,7 @@ async fn trace_log_has_no_secret() {
 #[tokio::test]
 async fn outage_is_logged_at_its_start_and_end() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
-    simulator
-        .state()
-        .faults
-        .push(Fault::lasting("/prod/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new())));
+    simulator.state().faults.push(Fault::lasting("/prod/", FaultKind::error(404, "CLUSTER_NOT_FOUND")));
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled_again(4.0).await;
     assert_eq!(exporter.log().matches("the poll failed").count(), 1, "{}", exporter.log());

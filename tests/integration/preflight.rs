@@ -11,7 +11,9 @@ use atlas_simulator::{
 };
 use serde_json::Value;
 
-use crate::support::atlas::{PRIVATE_KEY, PROJECT, SECRET, atlas_state, requests, simulator};
+use crate::support::atlas::{
+    PRIVATE_KEY, PROJECT, SECRET, add_cluster, atlas_state, requests, simulator, update_cluster,
+};
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::command;
 use crate::support::scrape::Scrape;
@@ -86,7 +88,7 @@ async fn check_of_healthy_clusters_succeeds() {
 async fn check_has_a_hint_for_each_problem() {
     let simulator = simulator(mixed()).await;
     simulator.state().accounts.push(Account {
-        backup_manager: false,
+        denied: vec!["exports"],
         ..Account::new(Scheme::ServiceAccount, "mdb_sa_id_poor", "poor")
     });
     let entries = format!(
@@ -163,7 +165,7 @@ async fn check_of_an_invalid_configuration_exits_with_code_2() {
 #[tokio::test]
 async fn check_has_a_timeout_and_stops_on_sigint() {
     let simulator = simulator(mixed()).await;
-    simulator.state().faults = vec![Fault::lasting("/exports", FaultKind::Hang)];
+    simulator.state().faults = vec![Fault::lasting("/exports", FaultKind::HANG)];
     let mut builder = ExporterBuilder::new(&simulator).project(PROJECT).set("poll.timeout", "1s");
     let start = std::time::Instant::now();
     assert_eq!(run(&builder, &["check"]).await.0, Some(1));
@@ -248,7 +250,7 @@ async fn check_reports_access_of_collectors() {
     assert_eq!(all["details"], serde_json::json!({"snapshots": true, "events": true, "buckets": true}));
     assert_eq!(all["hint"], "collectors with access: snapshots, events, buckets");
 
-    simulator.state().accounts[0].denied = vec!["events".to_owned(), "exportBuckets".to_owned()];
+    simulator.state().accounts[0].denied = vec!["events", "exportBuckets"];
     let (code, json) = checked(&["buckets"]).await;
     let some = row(&json).unwrap();
     assert_eq!((code, &some["status"]), (Some(0), &"warning".into()), "exports are still polled");
@@ -276,17 +278,17 @@ async fn check_reports_access_of_collectors() {
     assert_eq!(row(&json), None);
     // A list with an unreadable entry is unreadable. Sharded clusters have another list.
     simulator.state().accounts[0].denied.clear();
-    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().shards = 3;
+    update_cluster(&simulator, "prod", |prod| prod.shards = 3);
     let odd = FaultKind::Body("{\"results\":[{}]}");
     simulator.state().faults.push(Fault::lasting("/exportBuckets", odd));
     let (_, json) = checked(&[]).await;
     let details = serde_json::json!({"snapshots": true, "events": true, "buckets": false});
     assert_eq!(row(&json).unwrap()["details"], details);
     simulator.state().faults.clear();
-    simulator.state().accounts[0].denied = vec!["events".to_owned(), "exportBuckets".to_owned()];
+    simulator.state().accounts[0].denied = vec!["events", "exportBuckets"];
     // There are no snapshots to read without a cluster with automatic export.
     let off = Schedule { auto_export: false, ..Schedule::default() };
-    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.get_mut("prod").unwrap().schedule = off;
+    update_cluster(&simulator, "prod", |prod| prod.schedule = off);
     let (_, json) = checked(&[]).await;
     assert_eq!(row(&json).unwrap()["details"], serde_json::json!({"events": false, "buckets": false}));
 }

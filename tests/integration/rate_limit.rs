@@ -6,7 +6,9 @@ use atlas_simulator::{
     Account, AtlasState, Cluster, Fault, FaultKind, ORGANIZATION, Project, Scheme, Simulator, TokenBucket,
 };
 
-use crate::support::atlas::{PRIVATE_KEY, PROJECT, SECRET, atlas_state, exports, requests, simulator};
+use crate::support::atlas::{
+    PRIVATE_KEY, PROJECT, SECRET, atlas_state, exports, requests, simulator, update_project,
+};
 use crate::support::builder::ExporterBuilder;
 use crate::support::scrape::Scrape;
 
@@ -110,8 +112,10 @@ async fn asked_within(simulator: &Simulator, time: Duration) -> usize {
 #[tokio::test]
 async fn polls_slow_down_while_the_quota_is_low() {
     let simulator = simulator(three_projects()).await;
-    let budget = |left: f64| TokenBucket::new(1000, 1).with(left);
-    simulator.state().projects.get_mut(PROJECT).unwrap().budget = budget(1000.0);
+    let set_budget = |left: f64| {
+        update_project(&simulator, |project| project.budget = TokenBucket::new(1000, 1).with(left));
+    };
+    set_budget(1000.0);
     let exporter = ExporterBuilder::new(&simulator)
         .targets(format!("[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{OTHER}\"\n"))
         .poll_interval("200ms")
@@ -124,7 +128,7 @@ async fn polls_slow_down_while_the_quota_is_low() {
     let plenty = asked_within(&simulator, time).await;
     assert!(plenty >= 12, "{plenty}");
     // About one percent is left, as if other clients used up the rest.
-    simulator.state().projects.get_mut(PROJECT).unwrap().budget = budget(12.0);
+    set_budget(12.0);
     exporter.polled_again(1.0).await;
     let schedules = requests(&simulator, "/a/backup/schedule");
     let scarce = asked_within(&simulator, time).await;
@@ -140,7 +144,7 @@ async fn polls_slow_down_while_the_quota_is_low() {
     assert!(of("mongodbatlas_api_ratelimit_remaining", &scrape, &label) > 1000.0);
     let other = requests(&simulator, &exports("b"));
     assert!(other >= 30, "the other project is polled as ever: {other}");
-    simulator.state().projects.get_mut(PROJECT).unwrap().budget = budget(1000.0);
+    set_budget(1000.0);
     exporter.polled_again(1.0).await;
     assert!(asked_within(&simulator, time).await >= 12, "and back");
 }
@@ -162,7 +166,7 @@ async fn throttled_polls_do_not_make_metrics_stale() {
 #[tokio::test]
 async fn every_request_is_counted_once_by_endpoint_and_code() {
     let mut state = three_projects();
-    state.faults = vec![Fault::passing(&exports("b"), FaultKind::Status(503, "E", Vec::new()), 1)];
+    state.faults = vec![Fault::passing(&exports("b"), FaultKind::error(503, "E"), 1)];
     let simulator = simulator(state).await;
     for builder in [ExporterBuilder::new(&simulator), ExporterBuilder::new(&simulator).api_key()] {
         simulator.state().requests.clear();
@@ -194,7 +198,7 @@ async fn every_request_is_counted_once_by_endpoint_and_code() {
 #[tokio::test]
 async fn request_without_a_response_is_counted() {
     let mut state = three_projects();
-    state.faults = vec![Fault::lasting(&exports("a"), FaultKind::Hang)];
+    state.faults = vec![Fault::lasting(&exports("a"), FaultKind::HANG)];
     let simulator = simulator(state).await;
     let scrape = ExporterBuilder::new(&simulator)
         .set("poll.interval", "1h")
@@ -240,7 +244,7 @@ async fn retry_after_outlasts_a_change_of_credentials() {
 #[tokio::test]
 async fn failing_resources_are_requested_at_the_interval() {
     let mut state = three_projects();
-    let broken = || FaultKind::Status(503, "E", Vec::new());
+    let broken = || FaultKind::error(503, "E");
     state.faults = vec![
         Fault::lasting(&exports("a"), broken()),
         Fault::lasting("/a/backup/schedule", broken()),

@@ -48,7 +48,7 @@ async fn reload_adds_and_removes_clusters() {
     let before = exporter.polled_again(3.0).await;
     let since = own(&before, "config_last_reload_success_timestamp_seconds");
     assert_eq!(own(&before, "config_last_reload_successful"), 1.0);
-    simulator.state().faults = vec![Fault::lasting(&exports("a"), FaultKind::Status(404, "X", Vec::new()))];
+    simulator.state().faults = vec![Fault::lasting(&exports("a"), FaultKind::error(404, "X"))];
     let failed = exporter.until(|scrape| scrape.up("a") == Some(0.0)).await;
 
     let next = polling(&simulator, &["a", "c"]).poll_interval("300ms");
@@ -78,13 +78,8 @@ async fn reload_adds_and_removes_clusters() {
 #[tokio::test]
 async fn progress_is_kept_over_a_reload() {
     let simulator = three_clusters().await;
-    simulator.state().projects.get_mut(PROJECT).unwrap().clusters.insert(
-        "a".to_owned(),
-        Cluster::with([Job {
-            queued: Duration::ZERO,
-            ..Job::ended(Duration::from_mins(1), JobOutcome::Never)
-        }]),
-    );
+    let job = Job { queued: Duration::ZERO, ..Job::ended(Duration::from_mins(1), JobOutcome::Never) };
+    add_cluster(&simulator, "a", Cluster::with([job]));
     let exporter = polling(&simulator, &["a"]).start().await;
     let created = exporter.polled().await.value("latest_job_created_timestamp_seconds", "a", "").unwrap();
     // It exports five collections a minute: one within twelve seconds.
@@ -257,7 +252,7 @@ async fn every_setting_can_be_reloaded() {
     assert_eq!(after.value("export_expected", "a", ""), Some(1.0));
     add_cluster(&simulator, "c-new", Cluster::default());
     exporter.until(|scrape| scrape.up("c-new") == Some(1.0)).await;
-    simulator.state().faults = vec![Fault::lasting(&exports("a"), FaultKind::Status(404, "X", Vec::new()))];
+    simulator.state().faults = vec![Fault::lasting(&exports("a"), FaultKind::error(404, "X"))];
     exporter.until(|scrape| scrape.up("a") == Some(0.0) && !scrape.has_metrics("a")).await;
 }
 

@@ -21,7 +21,7 @@ async fn hanging_clusters_do_not_starve_others() {
     let mut state = atlas_state(
         hanging.map(|name| (name, Cluster::default())).into_iter().chain([("good", Cluster::default())]),
     );
-    state.faults = hanging.map(|name| Fault::lasting(&format!("/{name}/"), FaultKind::Hang)).into();
+    state.faults = hanging.map(|name| Fault::lasting(&format!("/{name}/"), FaultKind::HANG)).into();
     let simulator = simulator(state).await;
     let exporter = ExporterBuilder::new(&simulator)
         .set("poll.interval", "500ms")
@@ -47,7 +47,7 @@ async fn many_hanging_clusters_do_not_delay_others() {
     let mut state = atlas_state(
         hanging.iter().map(|name| (*name, Cluster::default())).chain([("good", Cluster::default())]),
     );
-    state.faults = hanging.iter().map(|name| Fault::lasting(&format!("/{name}/"), FaultKind::Hang)).collect();
+    state.faults = hanging.iter().map(|name| Fault::lasting(&format!("/{name}/"), FaultKind::HANG)).collect();
     let simulator = simulator(state).await;
     let exporter = ExporterBuilder::new(&simulator)
         .set("poll.interval", "1s")
@@ -129,7 +129,7 @@ async fn first_requests_are_spread() {
 async fn hanging_schedules_delay_no_polls_and_no_discovery() {
     let names: Vec<&'static str> = (0..40).map(|i| &*format!("c{i}").leak()).collect();
     let mut state = atlas_state(names.iter().map(|name| (*name, Cluster::default())));
-    state.faults = vec![Fault::lasting("/schedule", FaultKind::Hang)];
+    state.faults = vec![Fault::lasting("/schedule", FaultKind::HANG)];
     let simulator = simulator(state).await;
     let exporter = ExporterBuilder::new(&simulator)
         .project(PROJECT)
@@ -151,7 +151,7 @@ async fn many_hanging_projects_do_not_delay_others() {
     for i in 0..150 {
         state.projects.insert(format!("65f1c0ffee5eed{i:010x}"), Project::new("hanging"));
     }
-    state.faults = vec![Fault::lasting("/65f1c0ffee5eed", FaultKind::Hang)];
+    state.faults = vec![Fault::lasting("/65f1c0ffee5eed", FaultKind::HANG)];
     let simulator = simulator(state).await;
     let mut builder = ExporterBuilder::new(&simulator);
     // The hanging projects come first in every order.

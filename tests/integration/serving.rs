@@ -45,7 +45,7 @@ async fn exposition_equals_the_golden_file() {
         ),
     ];
     let mut state = atlas_state([("prod", Cluster { jobs, ..Cluster::default() })]);
-    state.faults = vec![Fault::lasting("/gone/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new()))];
+    state.faults = vec![Fault::lasting("/gone/", FaultKind::error(404, "CLUSTER_NOT_FOUND"))];
     let simulator = simulator(state).await;
     let exporter = ExporterBuilder::new(&simulator)
         .clusters(["prod", "gone"])
@@ -154,7 +154,7 @@ async fn body_is_compressed_if_accepted() {
 async fn ready_after_the_first_poll_of_every_cluster() {
     let mut state = atlas_state([("bad", Cluster::default()), ("slow", Cluster::default())]);
     state.faults = vec![
-        Fault::lasting("/bad/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new())),
+        Fault::lasting("/bad/", FaultKind::error(404, "CLUSTER_NOT_FOUND")),
         Fault::lasting(&exports("slow"), FaultKind::Slow(Duration::from_secs(3))),
     ];
     let simulator = simulator(state).await;
@@ -183,7 +183,7 @@ async fn status_page_shows_every_cluster() {
         ("never", Cluster::default()),
         ("gone", Cluster::default()),
     ]);
-    state.faults = vec![Fault::lasting("/gone/", FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new()))];
+    state.faults = vec![Fault::lasting("/gone/", FaultKind::error(404, "CLUSTER_NOT_FOUND"))];
     let simulator = simulator(state).await;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled().await;

@@ -16,7 +16,7 @@ use crate::support::exporter::{Exporter, command};
 async fn signals_stop_it_during_a_poll() {
     for signal in ["TERM", "INT"] {
         let mut state = atlas_state([("hanging", Cluster::default()), ("good", Cluster::default())]);
-        state.faults = vec![Fault::lasting("/hanging/", FaultKind::Hang)];
+        state.faults = vec![Fault::lasting("/hanging/", FaultKind::HANG)];
         let simulator = simulator(state).await;
         let mut exporter = ExporterBuilder::new(&simulator).start().await;
         // The connection of this scrape is kept alive.

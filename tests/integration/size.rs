@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use atlas_simulator::{Cluster, Job, JobOutcome, ORGANIZATION, Project, Snapshot, TokenBucket};
+use atlas_simulator::{Cluster, ORGANIZATION, Project, Snapshot, TokenBucket};
 
 use crate::support::atlas::{atlas_state, simulator};
 use crate::support::builder::ExporterBuilder;
@@ -52,11 +52,9 @@ async fn scraped(clusters: usize) -> Size {
         for cluster in 0..OF_PROJECT.min(clusters - number * OF_PROJECT) {
             // Clusters have different times, as equal values would compress too well.
             let age = Duration::from_secs((7919 * (number * OF_PROJECT + cluster) as u64) % 80_021 + 3600);
-            let snapshots = [age, age + DAY, age + DAY * 2].map(|age| Snapshot::taken(age, "daily"));
-            let jobs = snapshots.each_ref().map(|snapshot| Job::of(snapshot, JobOutcome::Successful));
+            let snapshots = [0, 1, 2].map(|days| Snapshot::taken(age + DAY * days, "daily"));
             let cluster_name = format!("prod-{number:03}-{cluster}");
-            let cluster = Cluster { snapshots: snapshots.to_vec(), ..Cluster::with(jobs) };
-            project.clusters.insert(cluster_name, cluster);
+            project.clusters.insert(cluster_name, Cluster::exported(snapshots));
         }
         // Ids with little in common, as those of Atlas.
         let id = (number as u128 + 1) * 0x9e37_79b9_7f4a_7c15_f39c % (1 << 80);

@@ -59,8 +59,7 @@ fn all_kinds() -> AtlasState {
         ),
         ("blind", Cluster::default()),
     ]);
-    state.faults =
-        vec![Fault::lasting(&exports("blind"), FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new()))];
+    state.faults = vec![Fault::lasting(&exports("blind"), FaultKind::error(403, "USER_UNAUTHORIZED"))];
     let failure = Event::new("CPS_AUTO_EXPORT_FAILED", Some("well"), HOUR * 9);
     state.projects.get_mut(PROJECT).unwrap().events.push(failure);
     state
@@ -325,7 +324,7 @@ async fn progress_is_attributed_to_the_right_job() {
 #[tokio::test]
 async fn status_page_reports_failing_discovery_first() {
     let simulator = simulator(atlas_state([("a", Cluster::default())])).await;
-    let refused = FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
+    let refused = FaultKind::error(403, "USER_UNAUTHORIZED");
     simulator.state().faults.push(Fault::lasting("/orgs/", refused));
     let exporter = ExporterBuilder::new(&simulator)
         .organization(ORGANIZATION)
@@ -374,10 +373,7 @@ async fn next_poll_is_shown_and_stale_metrics_are_not() {
     };
     let wait = moment("next_poll_at").duration_since(moment("last_poll_at"));
     assert!((0.1..0.3).contains(&wait.as_secs_f64()), "{wait}");
-    simulator
-        .state()
-        .faults
-        .push(Fault::lasting("/exports", FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new())));
+    simulator.state().faults.push(Fault::lasting("/exports", FaultKind::error(500, "UNEXPECTED_ERROR")));
     exporter.until(|scrape| scrape.up("a") == Some(0.0) && !scrape.has_metrics("a")).await;
     let status = json(&exporter, "").await;
     let cluster = &status["clusters"][0];
@@ -433,7 +429,7 @@ async fn links_of_the_page_are_relative_and_work() {
 #[tokio::test]
 async fn banner_does_not_claim_polls_while_they_fail() {
     let simulator = simulator(atlas_state([("a", Cluster::default()), ("b", Cluster::default())])).await;
-    let down = || FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new());
+    let down = || FaultKind::error(500, "UNEXPECTED_ERROR");
     simulator.state().faults.push(Fault::lasting("/groups/", down()));
     let exporter = ExporterBuilder::new(&simulator)
         .set("discovery.interval", "300ms")

@@ -1,5 +1,6 @@
 //! Random faults of Atlas, and random progress of jobs.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use atlas_simulator::{Cluster, Fault, FaultKind, Order};
@@ -9,6 +10,10 @@ use super::oracle::Job;
 
 /// Final states; the exporter does not know the last.
 const FINAL_STATES: [&str; 4] = ["Successful", "Failed", "Cancelled", "Archived"];
+
+/// More jobs than a page may have.
+static HUGE_PAGE: LazyLock<String> =
+    LazyLock::new(|| format!("{{\"results\":[{}]}}", vec!["{}"; 500_000].join(",")));
 
 const CODES: [Option<&str>; 3] = [None, Some("EXPORT_BUCKET_NOT_FOUND"), Some("EXPORT_BUCKET_ACCESS_DENIED")];
 
@@ -101,30 +106,33 @@ pub(crate) fn faults(rng: &mut Rng, clusters: usize, hard: bool) -> Vec<Fault> {
 }
 
 fn is_heavy(kind: &FaultKind) -> bool {
-    matches!(kind, FaultKind::EndlessBody | FaultKind::HugePage)
+    match kind {
+        FaultKind::EndlessBody => true,
+        FaultKind::Body(body) => body.len() == HUGE_PAGE.len(),
+        _ => false,
+    }
 }
 
 /// Returns a random kind of fault; without `refusals`, none after which the exporter backs off for
 /// up to a minute.
 fn fault_kind(rng: &mut Rng, refusals: bool) -> FaultKind {
     let wait = |rng: &mut Rng| vec![("retry-after", rng.u8(0..4).to_string())];
-    match rng.u8(0..18) {
-        0 => FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new()),
+    match rng.u8(0..17) {
+        0 => FaultKind::error(500, "UNEXPECTED_ERROR"),
         1 => FaultKind::Status(503, "UNAVAILABLE", wait(rng)),
         2 => FaultKind::Status(429, "RATE_LIMITED_TOKEN_BUCKET", wait(rng)),
-        3 if refusals => FaultKind::Status(401, "UNEXPECTED_ERROR", Vec::new()),
-        4 if refusals => FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new()),
-        5 => FaultKind::Status(404, "CLUSTER_NOT_FOUND", Vec::new()),
-        6 => FaultKind::Hang,
+        3 if refusals => FaultKind::error(401, "UNEXPECTED_ERROR"),
+        4 if refusals => FaultKind::error(403, "USER_UNAUTHORIZED"),
+        5 => FaultKind::error(404, "CLUSTER_NOT_FOUND"),
+        6 => FaultKind::HANG,
         7 | 8 => FaultKind::Slow(Duration::from_millis(rng.u64(1..3000))),
         9 => FaultKind::Truncated,
-        10 => FaultKind::Html,
+        10 => FaultKind::Status(200, "", Vec::new()),
         11 => FaultKind::Body("{\"results\":null}"),
         12 => FaultKind::EndlessBody,
-        13 => FaultKind::HugePage,
-        14 => FaultKind::OddEncoding,
-        15 => FaultKind::GzipTruncated,
-        16 => FaultKind::SlowError(500),
-        _ => FaultKind::Redirect("http://127.0.0.1:9/elsewhere".to_owned()),
+        13 => FaultKind::Body(&HUGE_PAGE),
+        14 => FaultKind::Status(200, "", vec![("content-encoding", "br".to_owned())]),
+        15 => FaultKind::Status(200, "", vec![("content-encoding", "gzip".to_owned())]),
+        _ => FaultKind::Status(302, "", vec![("location", "http://127.0.0.1:9/elsewhere".to_owned())]),
     }
 }

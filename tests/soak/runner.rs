@@ -90,7 +90,7 @@ impl Runner {
 
     /// Hangs every listing until polls time out, which is the peak of concurrent requests.
     pub(crate) async fn hang_listings(&mut self) {
-        let silent = Fault { path: "/backup/exports$".to_owned(), kind: FaultKind::Hang, times: None };
+        let silent = Fault { path: "/backup/exports$".to_owned(), kind: FaultKind::HANG, times: None };
         self.simulator.state().faults.push(silent);
         tokio::time::sleep(self.options.interval() + POLL_TIMEOUT).await;
         self.simulator.state().faults.clear();

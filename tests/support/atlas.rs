@@ -34,11 +34,19 @@ pub(crate) async fn simulator(state: AtlasState) -> Simulator {
     Simulator::start(listener, state).unwrap()
 }
 
-/// Adds a cluster to [`PROJECT`].
-pub(crate) fn add_cluster(simulator: &Simulator, name: &str, cluster: Cluster) {
-    let mut state = simulator.state();
-    let project = state.projects.get_mut(PROJECT).unwrap();
-    project.clusters.insert(name.to_owned(), cluster);
+/// Changes [`PROJECT`].
+pub(crate) fn update_project(simulator: &Simulator, change: impl FnOnce(&mut Project)) {
+    change(simulator.state().projects.get_mut(PROJECT).unwrap());
+}
+
+/// Changes a cluster of [`PROJECT`].
+pub(crate) fn update_cluster(simulator: &Simulator, name: &str, change: impl FnOnce(&mut Cluster)) {
+    update_project(simulator, |project| change(project.clusters.get_mut(name).unwrap()));
+}
+
+/// Adds a cluster to [`PROJECT`], or replaces it.
+pub(crate) fn add_cluster(simulator: &Simulator, name: impl Into<String>, cluster: Cluster) {
+    update_project(simulator, |project| drop(project.clusters.insert(name.into(), cluster)));
 }
 
 /// Returns the end of the path of a cluster's export jobs.

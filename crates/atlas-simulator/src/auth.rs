@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use axum::http::{HeaderMap, Method, header};
+use axum::http::Method;
 use base64::Engine;
 use md5::{Digest, Md5};
 use tokio::time::Instant;
@@ -16,7 +16,6 @@ const MAX_VALID_TOKENS: usize = 100;
 
 const REALM: &str = "MMS Public API";
 
-/// Authentication of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// OAuth 2.0 client credentials.
@@ -28,36 +27,23 @@ pub enum Scheme {
 /// A service account or an API key.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// Authentication method.
     pub scheme: Scheme,
     /// Client id or public key.
     pub id: String,
     /// Client secret or private key.
     pub secret: String,
-    /// True if it has the role Project Backup Manager, which listing export jobs requires.
-    pub backup_manager: bool,
-    /// True if it is a member of the organizations, which listing their projects requires.
-    pub organization_member: bool,
     /// The projects it is assigned to; `None` for all.
     pub projects: Option<Vec<String>>,
     /// Ends of paths that it lacks the role for, such as `events`; `snapshots` includes those of
     /// sharded clusters.
-    pub denied: Vec<String>,
+    pub denied: Vec<&'static str>,
 }
 
 impl Account {
     /// An account with all roles in all projects.
     #[must_use]
     pub fn new(scheme: Scheme, id: &str, secret: &str) -> Self {
-        Self {
-            scheme,
-            id: id.to_owned(),
-            secret: secret.to_owned(),
-            backup_manager: true,
-            organization_member: true,
-            projects: None,
-            denied: Vec::new(),
-        }
+        Self { scheme, id: id.to_owned(), secret: secret.to_owned(), projects: None, denied: Vec::new() }
     }
 
     pub(crate) fn is_denied(&self, path: &str) -> bool {
@@ -111,18 +97,10 @@ impl Default for Sessions {
     }
 }
 
-/// The outcome of authentication.
-pub(crate) enum AuthResult {
-    /// Success, with the id of the account.
-    Granted(String),
-    /// Failure, and whether only the nonce is invalid.
-    Refused { stale: bool },
-}
-
-pub(crate) enum TokenResponse {
-    Token { text: String, lifetime: Duration },
+/// Why a client gets no token.
+pub(crate) enum TokenRefusal {
     UnknownClient,
-    RateLimited { wait: Duration },
+    RateLimited(Duration),
 }
 
 impl Sessions {
@@ -138,78 +116,69 @@ impl Sessions {
         }
     }
 
-    pub(crate) fn issue_token(&mut self, accounts: &[Account], headers: &HeaderMap) -> TokenResponse {
+    pub(crate) fn issue_token(
+        &mut self,
+        accounts: &[Account],
+        authorization: &str,
+    ) -> Result<String, TokenRefusal> {
         let now = Instant::now();
-        let Some((id, secret)) = basic(headers) else { return TokenResponse::UnknownClient };
+        let (id, secret) = basic(authorization).ok_or(TokenRefusal::UnknownClient)?;
         let times = self.token_requests.entry(id.clone()).or_default();
         times.retain(|at| now - *at < Duration::from_mins(1));
         if times.len() >= MAX_TOKEN_REQUESTS_PER_MINUTE {
-            return TokenResponse::RateLimited { wait: (times[0] + Duration::from_mins(1)) - now };
+            return Err(TokenRefusal::RateLimited((times[0] + Duration::from_mins(1)) - now));
         }
         times.push_back(now);
-        let known = accounts.iter().any(|account| {
+        let is_known = accounts.iter().any(|account| {
             account.scheme == Scheme::ServiceAccount && account.id == id && account.secret == secret
         });
-        if !known {
-            return TokenResponse::UnknownClient;
+        if !is_known {
+            return Err(TokenRefusal::UnknownClient);
         }
         self.tokens.retain(|_, (_, expires_at)| now < *expires_at);
         if self.tokens.values().filter(|(owner, _)| *owner == id).count() >= MAX_VALID_TOKENS {
-            return TokenResponse::RateLimited { wait: Duration::from_mins(1) };
+            return Err(TokenRefusal::RateLimited(Duration::from_mins(1)));
         }
-        let text = format!("eyJ{:032x}", fastrand::u128(..));
-        self.issued_tokens.push(text.clone());
-        self.tokens.insert(text.clone(), (id, now + self.token_lifetime));
-        TokenResponse::Token { text, lifetime: self.token_lifetime }
+        let token = format!("eyJ{:032x}", fastrand::u128(..));
+        self.issued_tokens.push(token.clone());
+        self.tokens.insert(token.clone(), (id, now + self.token_lifetime));
+        Ok(token)
     }
 
-    pub(crate) fn check(
+    /// The account that sent a request, or the challenge for it.
+    pub(crate) fn authenticate<'a>(
         &mut self,
-        accounts: &[Account],
+        accounts: &'a [Account],
         method: &Method,
         uri: &str,
-        headers: &HeaderMap,
-    ) -> AuthResult {
-        let refused = AuthResult::Refused { stale: false };
-        let Some(value) = authorization(headers) else { return refused };
-        if let Some(token) = value.strip_prefix("Bearer ") {
-            return match self.tokens.get(token) {
-                Some((id, expires_at)) if Instant::now() < *expires_at => AuthResult::Granted(id.clone()),
-                _ => refused,
-            };
+        authorization: &str,
+    ) -> Result<&'a Account, String> {
+        let account = match authorization.strip_prefix("Bearer ") {
+            Some(token) => self.tokens.get(token).and_then(|(id, expires_at)| {
+                accounts.iter().find(|account| account.id == *id && Instant::now() < *expires_at)
+            }),
+            None => signer(accounts, method, uri, authorization),
+        };
+        let Some(account) = account else { return Err(self.challenge(false)) };
+        if account.scheme == Scheme::ApiKey && !self.use_nonce(authorization) {
+            return Err(self.challenge(true));
         }
-        let Some(fields) = value.strip_prefix("Digest ").map(fields) else { return refused };
-        let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
-        let account = accounts
-            .iter()
-            .find(|account| account.scheme == Scheme::ApiKey && account.id == field("username"));
-        let Some(account) = account else { return refused };
-        let hash = |text: String| format!("{:x}", Md5::digest(text));
-        let secret = hash(format!("{}:{REALM}:{}", account.id, account.secret));
-        let request = hash(format!("{method}:{}", field("uri")));
-        let (nonce, count) = (field("nonce"), field("nc"));
-        let expected = hash(format!("{secret}:{nonce}:{count}:{}:auth:{request}", field("cnonce")));
-        let Some(uses) = nonce_count(&value) else { return refused };
-        if field("response") != expected
-            || field("uri") != uri
-            || field("realm") != REALM
-            || field("qop") != "auth"
-        {
-            return refused;
-        }
-        let fresh = self
-            .nonces
-            .get_mut(nonce)
-            .is_some_and(|known| Instant::now() < known.expires_at && known.used.insert(uses));
-        if self.stale_digests > 0 {
-            self.stale_digests -= 1;
-            return AuthResult::Refused { stale: true };
-        }
-        if fresh { AuthResult::Granted(account.id.clone()) } else { AuthResult::Refused { stale: true } }
+        Ok(account)
+    }
+
+    /// Whether the nonce of a digest is valid and its count is new.
+    fn use_nonce(&mut self, digest: &str) -> bool {
+        let nonce = fields(digest).get("nonce").and_then(|nonce| self.nonces.get_mut(nonce));
+        let is_fresh = nonce
+            .zip(nonce_count(digest))
+            .is_some_and(|(nonce, count)| Instant::now() < nonce.expires_at && nonce.used.insert(count));
+        let is_called_stale = self.stale_digests > 0;
+        self.stale_digests = self.stale_digests.saturating_sub(1);
+        is_fresh && !is_called_stale
     }
 
     /// A challenge with a new nonce.
-    pub(crate) fn challenge(&mut self, stale: bool) -> String {
+    fn challenge(&mut self, stale: bool) -> String {
         let nonce = format!("{:032x}", fastrand::u128(..));
         let expires_at = Instant::now() + self.nonce_lifetime;
         self.nonces.insert(nonce.clone(), Nonce { expires_at, used: HashSet::new() });
@@ -219,34 +188,54 @@ impl Sessions {
     }
 }
 
-pub(crate) fn authorization(headers: &HeaderMap) -> Option<String> {
-    Some(headers.get(header::AUTHORIZATION)?.to_str().ok()?.to_owned())
+/// The account whose digest is right, apart from its nonce.
+fn signer<'a>(
+    accounts: &'a [Account],
+    method: &Method,
+    uri: &str,
+    authorization: &str,
+) -> Option<&'a Account> {
+    let fields = fields(authorization);
+    let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
+    let account = accounts
+        .iter()
+        .find(|account| account.scheme == Scheme::ApiKey && account.id == field("username"))?;
+    let hash = |text: String| format!("{:x}", Md5::digest(text));
+    let secret = hash(format!("{}:{REALM}:{}", account.id, account.secret));
+    let request = hash(format!("{method}:{uri}"));
+    let (nonce, count) = (field("nonce"), field("nc"));
+    let response = hash(format!("{secret}:{nonce}:{count}:{}:auth:{request}", field("cnonce")));
+    let expected = [("response", response.as_str()), ("uri", uri), ("realm", REALM), ("qop", "auth")];
+    let is_right = expected.iter().all(|(name, value)| field(name) == *value);
+    (is_right && nonce_count(authorization).is_some()).then_some(account)
 }
 
 /// The nonce count of a digest; it starts at 1.
 pub(crate) fn nonce_count(authorization: &str) -> Option<u32> {
-    let fields = fields(authorization.strip_prefix("Digest ")?);
-    u32::from_str_radix(fields.get("nc")?, 16).ok().filter(|count| *count > 0)
+    u32::from_str_radix(fields(authorization).get("nc")?, 16).ok().filter(|count| *count > 0)
 }
 
-fn basic(headers: &HeaderMap) -> Option<(String, String)> {
-    let value = authorization(headers)?;
-    let decoded = base64::engine::general_purpose::STANDARD.decode(value.strip_prefix("Basic ")?).ok()?;
+fn basic(authorization: &str) -> Option<(String, String)> {
+    let encoded = authorization.strip_prefix("Basic ")?;
+    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
     let text = String::from_utf8(decoded).ok()?;
     let (id, secret) = text.split_once(':')?;
     Some((id.to_owned(), secret.to_owned()))
 }
 
-/// Parses `name=value` and `name="value"`, separated by commas.
-fn fields(text: &str) -> HashMap<String, String> {
+/// The fields of a digest: `name=value` and `name="value"`, separated by commas.
+fn fields(authorization: &str) -> HashMap<String, String> {
     let mut quoted = false;
-    text.split(|c| {
-        quoted ^= c == '"';
-        c == ',' && !quoted
-    })
-    .filter_map(|field| field.trim().split_once('='))
-    .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
-    .collect()
+    authorization
+        .strip_prefix("Digest ")
+        .unwrap_or_default()
+        .split(|c| {
+            quoted ^= c == '"';
+            c == ',' && !quoted
+        })
+        .filter_map(|field| field.trim().split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -254,17 +243,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digest_equals_the_example_of_rfc_2617() {
-        let hash = |text: &str| format!("{:x}", Md5::digest(text));
-        let secret = hash("Mufasa:testrealm@host.com:Circle Of Life");
-        let request = hash("GET:/dir/index.html");
-        let all = format!("{secret}:dcd98b7102dd2f0e8b11d0f600bfb0c093:00000001:0a4f113b:auth:{request}");
-        assert_eq!(hash(&all), "6629fae49393a05397450978507c4ef1");
-    }
-
-    #[test]
     fn fields_in_quotes_may_contain_commas() {
-        let fields = fields(r#"username="a,b", nc=0000000a, uri="/x?y=z""#);
+        let fields = fields(r#"Digest username="a,b", nc=0000000a, uri="/x?y=z""#);
         assert_eq!(fields["username"], "a,b");
         assert_eq!(fields["uri"], "/x?y=z");
         assert_eq!(nonce_count("Digest nc=0000000a"), Some(10));

@@ -3,18 +3,11 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
-use crate::gzip;
-use crate::response::{add_headers, json, page, refuse};
-
-/// Duration of a hang.
-const HANG: Duration = Duration::from_mins(10);
-
-/// Jobs of a huge page: more than a megabyte of JSON, of a few bytes each.
-const HUGE_PAGE: usize = 500_000;
+use crate::response::{add_headers, json, ok, page, refuse};
 
 /// An endless body ends at 64 MiB, so that a client without a limit does not exhaust memory.
 const ENDLESS_CHUNKS: usize = 1024;
@@ -61,42 +54,35 @@ pub enum FaultKind {
     /// An error of Atlas with this status, code and additional headers; without a code, the HTML
     /// page of a proxy.
     Status(u16, &'static str, Vec<(&'static str, String)>),
-    /// No response for 10 minutes.
-    Hang,
     /// The usual response, delayed.
     Slow(Duration),
     /// A body that ends early, with an aborted connection.
     Truncated,
-    /// An HTML page with status 200.
-    Html,
     /// This body with status 200.
     Body(&'static str),
     /// A page that does not end.
     EndlessBody,
-    /// The same page again and again, each with a link to the next one.
-    CirclingPages,
     /// Always another page, each with a link to the next one.
     EndlessPages,
-    /// A page of more jobs than requested.
-    HugePage,
-    /// Truncated gzip.
-    GzipTruncated,
-    /// Gzip with another `Content-Encoding`.
-    OddEncoding,
-    /// An error with this status whose body does not arrive.
-    SlowError(u16),
-    /// A redirect to this location.
-    Redirect(String),
     /// All tokens and nonces are revoked, then the request is processed.
     SignOut,
 }
 
 impl FaultKind {
+    /// No response for longer than a client waits.
+    pub const HANG: Self = Self::Slow(Duration::from_mins(10));
+
+    /// An error of Atlas with this status and code.
+    #[must_use]
+    pub fn error(status: u16, code: &'static str) -> Self {
+        Self::Status(status, code, Vec::new())
+    }
+
     /// The faulty response; `None` if the request is to be processed.
     pub(crate) async fn apply(self) -> Option<Response> {
         let response = match self {
             Self::Status(status, code, headers) => {
-                let status = code_of(status);
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let mut response = if code.is_empty() {
                     (status, Html("<html><h1>refused</h1></html>")).into_response()
                 } else {
@@ -104,10 +90,6 @@ impl FaultKind {
                 };
                 add_headers(&mut response, &headers);
                 response
-            }
-            Self::Hang => {
-                tokio::time::sleep(HANG).await;
-                return None;
             }
             Self::Slow(wait) => {
                 tokio::time::sleep(wait).await;
@@ -120,57 +102,22 @@ impl FaultKind {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     Err(std::io::Error::other("the simulator aborts the response"))
                 });
-                json_body(Body::from_stream(half.chain(broken)))
+                json(StatusCode::OK, Body::from_stream(half.chain(broken)))
             }
-            Self::Html => Html("<!doctype html><title>Be back soon</title>").into_response(),
-            Self::Body(text) => json(StatusCode::OK, &text),
+            Self::Body(text) => json(StatusCode::OK, text),
             Self::EndlessBody => {
                 let begin = stream::once(async { Bytes::from_static(b"{\"results\":[") });
                 let jobs = Bytes::from("{\"state\":\"Successful\"},".repeat(3000));
                 let chunks = stream::repeat(jobs).take(ENDLESS_CHUNKS);
-                json_body(Body::from_stream(begin.chain(chunks).map(Ok::<_, std::io::Error>)))
+                let body = Body::from_stream(begin.chain(chunks).map(Ok::<_, std::io::Error>));
+                json(StatusCode::OK, body)
             }
-            Self::CirclingPages => one_more_page("65a10000000000000000cafe"),
-            Self::EndlessPages => one_more_page(&format!("{:024x}", fastrand::u64(..))),
-            Self::HugePage => {
-                let jobs = vec!["{}"; HUGE_PAGE].join(",");
-                json(StatusCode::OK, &format!("{{\"results\":[{jobs}]}}"))
+            Self::EndlessPages => {
+                let id = format!("{:024x}", fastrand::u64(..));
+                let job = serde_json::json!({"id": id, "exportBucketId": "x", "state": "Successful", "createdAt": "2026-01-01T00:00:00Z"});
+                ok(&page(&[job], "/", 1, 1, true, 1))
             }
-            Self::GzipTruncated => {
-                let mut body = gzip::compressed(br#"{"results":[]}"#);
-                body.truncate(body.len() - 8);
-                encoded("gzip", body)
-            }
-            Self::OddEncoding => encoded("br", gzip::compressed(br#"{"results":[]}"#)),
-            Self::SlowError(status) => {
-                let begin = stream::once(async { Ok::<_, std::io::Error>(Bytes::from_static(b"{")) });
-                let stall = stream::once(async {
-                    tokio::time::sleep(HANG).await;
-                    Ok(Bytes::new())
-                });
-                let mut response = json_body(Body::from_stream(begin.chain(stall)));
-                *response.status_mut() = code_of(status);
-                response
-            }
-            Self::Redirect(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
         };
         Some(response)
     }
-}
-
-fn code_of(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-fn one_more_page(id: &str) -> Response {
-    let job = serde_json::json!({"id": id, "exportBucketId": "x", "state": "Successful", "createdAt": "2026-01-01T00:00:00Z"});
-    json(StatusCode::OK, &page(&[job], "/", 1, 1, true, 1))
-}
-
-fn encoded(encoding: &'static str, body: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json"), (header::CONTENT_ENCODING, encoding)], body).into_response()
-}
-
-fn json_body(body: Body) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

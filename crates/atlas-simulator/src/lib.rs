@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![allow(missing_docs)] // most fields are those of Atlas's API
 
 mod auth;
 mod fault;
@@ -19,8 +20,8 @@ use tokio::task::JoinHandle;
 
 pub use auth::{Account, Scheme, Sessions};
 pub use fault::{Fault, FaultKind};
-pub use job::{Entry, Job, JobOutcome, Recurring, Topology};
-pub use snapshot::{PolicyItem, Snapshot, object_id};
+pub use job::{Entry, Job, JobOutcome, Recurring};
+pub use snapshot::{FREQUENCIES, Snapshot, object_id};
 pub use state::{
     AtlasState, Cluster, ClusterKind, Event, ExportBucket, ORGANIZATION, Order, Project, RecordedRequest,
     Schedule,
@@ -45,7 +46,6 @@ impl Simulator {
         Ok(Self { state, url, server })
     }
 
-    /// The base URL for clients.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url

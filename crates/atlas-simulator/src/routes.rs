@@ -8,18 +8,19 @@ mod tests;
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use jiff::civil::Date;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use crate::auth::{AuthResult, TokenResponse, authorization, nonce_count};
+use crate::auth::{TokenRefusal, nonce_count};
 use crate::fault::FaultKind;
-use crate::response::{Refusal, add_headers, json, not_found, rate_limited, refuse, unauthorized};
-use crate::state::{AtlasState, Project, RecordedRequest, lock};
+use crate::response::{Refusal, add_headers, json, not_found, ok, rate_limited, refuse, unauthorized, value};
+use crate::state::{AtlasState, RecordedRequest, lock};
 use crate::{gzip, json};
-use listing::{Quirks, listing_of};
+use listing::listing;
 use project::{ProjectRequest, group};
 
 /// The oldest version of the API; a later date means the latest version before it.
@@ -41,13 +42,10 @@ pub(crate) async fn answer(State(state): State<Arc<Mutex<AtlasState>>>, request:
     };
     let response = match faulty {
         Some(response) => response,
-        None if parts.uri.path() == TOKEN_PATH => {
-            token(&mut lock(&state), &parts.method, &parts.headers, &body)
-        }
+        None if parts.uri.path() == TOKEN_PATH => token(&mut lock(&state), &parts, &body),
         None => {
             let mut state = lock(&state);
-            let response = resource(&mut state, &parts.method, &parts.uri, &parts.headers);
-            let mut response = response.into_response();
+            let mut response = resource(&mut state, &parts).into_response();
             if response.status().is_success() {
                 add_headers(&mut response, &state.headers);
             }
@@ -55,20 +53,14 @@ pub(crate) async fn answer(State(state): State<Arc<Mutex<AtlasState>>>, request:
         }
     };
     let response = gzip::negotiate(&parts.headers, response).await;
-    let authorization = authorization(&parts.headers).unwrap_or_default();
     lock(&state).record(RecordedRequest {
         line: format!("{} {}", parts.method, parts.uri),
-        accept: accept(&parts.headers).to_owned(),
-        nonce_count: nonce_count(&authorization),
-        scheme: authorization.split(' ').next().unwrap_or_default().to_owned(),
+        accept: value(&parts.headers, header::ACCEPT).to_owned(),
+        nonce_count: nonce_count(value(&parts.headers, header::AUTHORIZATION)),
         status: response.status().as_u16(),
         gzip: response.headers().contains_key(header::CONTENT_ENCODING),
     });
     response
-}
-
-fn accept(headers: &HeaderMap) -> &str {
-    headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// A request until its response is sent or its client disconnects.
@@ -101,66 +93,60 @@ fn fault(state: &mut AtlasState, uri: &Uri) -> Option<FaultKind> {
     Some(kind)
 }
 
-fn token(state: &mut AtlasState, method: &Method, headers: &HeaderMap, body: &[u8]) -> Response {
-    let refuse_client =
-        |status, error, description| json(status, &json!({"error": error, "error_description": description}));
-    if method != Method::POST {
+fn token(state: &mut AtlasState, request: &Parts, body: &[u8]) -> Response {
+    let refuse_client = |status, error, description| {
+        json(status, json!({"error": error, "error_description": description}).to_string())
+    };
+    if request.method != Method::POST {
         return refuse_client(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "POST only");
     }
-    let form =
-        headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/x-www-form-urlencoded");
-    if !form || body != b"grant_type=client_credentials" {
+    let content_type = value(&request.headers, header::CONTENT_TYPE);
+    if content_type != "application/x-www-form-urlencoded" || body != b"grant_type=client_credentials" {
         let description = "only client_credentials is supported";
         return refuse_client(StatusCode::BAD_REQUEST, "unsupported_grant_type", description);
     }
-    match state.sessions.issue_token(&state.accounts, headers) {
-        TokenResponse::Token { text, lifetime } => {
-            let mut token = json!({"access_token": text, "token_type": "Bearer"});
-            let reported = state.sessions.reported_lifetime;
-            let expires_in = reported
-                .map_or(Some(json!(lifetime.as_secs())), |reported| serde_json::from_str(reported).ok());
-            if let Some(expires_in) = expires_in {
-                token["expires_in"] = expires_in;
+    let authorization = value(&request.headers, header::AUTHORIZATION);
+    let sessions = &mut state.sessions;
+    match sessions.issue_token(&state.accounts, authorization) {
+        Ok(token) => {
+            let mut body = json!({"access_token": token, "token_type": "Bearer"});
+            let lifetime = sessions.token_lifetime.as_secs().to_string();
+            let reported = sessions.reported_lifetime.unwrap_or(&lifetime);
+            if let Ok(expires_in) = serde_json::from_str(reported) {
+                body["expires_in"] = expires_in;
             }
-            json(StatusCode::OK, &token)
+            ok(&body)
         }
-        TokenResponse::UnknownClient => {
+        Err(TokenRefusal::UnknownClient) => {
             refuse_client(StatusCode::UNAUTHORIZED, "invalid_client", "Client authentication failed")
         }
         // The only error of this endpoint that has the form of Atlas's errors, not of OAuth's.
-        TokenResponse::RateLimited { wait } => rate_limited("RATE_LIMITED", "too many tokens", wait),
+        Err(TokenRefusal::RateLimited(wait)) => rate_limited("RATE_LIMITED", "too many tokens", wait),
     }
 }
 
-fn resource(
-    state: &mut AtlasState,
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-) -> Result<Response, Refusal> {
+fn resource(state: &mut AtlasState, request: &Parts) -> Result<Response, Refusal> {
+    let Parts { method, uri, headers, .. } = request;
     let target = uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str());
-    let account = match state.sessions.check(&state.accounts, method, target, headers) {
-        AuthResult::Granted(account) => account,
-        AuthResult::Refused { stale } => {
+    let authorization = value(headers, header::AUTHORIZATION);
+    let account = match state.sessions.authenticate(&state.accounts, method, target, authorization) {
+        Ok(account) => account,
+        Err(challenge) => {
             let detail = "You are not authorized for this resource.";
             let refusal = refuse(StatusCode::UNAUTHORIZED, "UNEXPECTED_ERROR", detail);
-            let challenge = [(header::WWW_AUTHENTICATE, state.sessions.challenge(stale))];
-            return Ok((challenge, refusal).into_response());
+            return Ok(([(header::WWW_AUTHENTICATE, challenge)], refusal).into_response());
         }
     };
-    if method != Method::GET {
+    if *method != Method::GET {
         return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "GET only here"));
     }
     let version = version(headers)?;
     let decoded = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
     let segments: Vec<String> = uri.path().split('/').skip(1).map(decoded).collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let Some(account) = state.accounts.iter().find(|known| known.id == account) else {
-        return Err(refuse(StatusCode::UNAUTHORIZED, "UNEXPECTED_ERROR", "The account no longer exists."));
-    };
     match segments.as_slice() {
         ["api", "atlas", "v2", "orgs", id, "groups"] if is_id(id) => {
-            if !account.organization_member {
+            if account.is_denied(uri.path()) {
                 return Err(unauthorized());
             }
             let of_organization: Vec<_> = state
@@ -168,8 +154,7 @@ fn resource(
                 .iter()
                 .filter(|(project, known)| known.organization == *id && account.is_in(project))
                 .collect();
-            let entry = |(id, project): &(&String, &Project)| json::project(id, project);
-            listing_of(&of_organization, entry, uri, &Quirks::default())
+            listing(&of_organization, |(id, project)| json::project(id, project), uri, &[], None)
         }
         ["api", "atlas", "v2", "groups", id, rest @ ..] if is_id(id) => match state.projects.get_mut(*id) {
             None => Err(refuse(StatusCode::NOT_FOUND, "GROUP_NOT_FOUND", "No group with that ID exists.")),
@@ -193,8 +178,8 @@ fn is_id(text: &str) -> bool {
 
 /// The version of a dated media type, which is mandatory.
 fn version(headers: &HeaderMap) -> Result<Date, Refusal> {
-    let date =
-        accept(headers).strip_prefix("application/vnd.atlas.").and_then(|rest| rest.strip_suffix("+json"));
+    let accept = value(headers, header::ACCEPT);
+    let date = accept.strip_prefix("application/vnd.atlas.").and_then(|rest| rest.strip_suffix("+json"));
     let Some(date) = date else {
         let detail = "A dated version is mandatory.";
         return Err(refuse(StatusCode::NOT_ACCEPTABLE, "INVALID_ACCEPT_HEADER", detail));

@@ -1,4 +1,4 @@
-//! Snapshots and the policy items that take them.
+//! Snapshots of clusters.
 
 use std::time::Duration;
 
@@ -10,67 +10,36 @@ pub fn object_id(at: Timestamp, unique: u64) -> String {
     format!("{:08x}{unique:016x}", at.as_second() & 0xffff_ffff)
 }
 
-/// A snapshot of a cluster.
+/// Frequencies of Atlas's default backup policy, which has one item of each.
+pub const FREQUENCIES: [&str; 5] = ["hourly", "daily", "weekly", "monthly", "yearly"];
+
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// 24 hexadecimal digits.
     pub id: String,
     /// Creation time; `None` before the snapshot is taken.
     pub created_at: Option<Timestamp>,
     /// `hourly`, `daily`, `ondemand` and so on; one value, even if several policy items took it.
     pub frequency: String,
-    /// Ids of its policy items; omitted from responses if empty.
-    pub items: Vec<String>,
+    /// Frequencies of its policy items; omitted from responses if empty.
+    pub items: Vec<&'static str>,
     /// `scheduled`, `onDemand` or `fallback`.
-    pub kind: String,
+    pub kind: &'static str,
     /// `queued`, `inProgress`, `completed` or `failed`.
-    pub status: String,
+    pub status: &'static str,
 }
 
 impl Snapshot {
     /// A completed snapshot that an item of the default policy took `age` ago.
     #[must_use]
     pub fn taken(age: Duration, frequency: &str) -> Self {
-        let at = Timestamp::now() - age;
-        Self::scheduled(object_id(at, fastrand::u64(..)), at, frequency)
-    }
-
-    pub(crate) fn scheduled(id: String, at: Timestamp, frequency: &str) -> Self {
+        let created_at = Timestamp::now() - age;
         Self {
-            id,
-            created_at: Some(at),
-            items: PolicyItem::usual()
-                .into_iter()
-                .filter(|item| item.frequency.eq_ignore_ascii_case(frequency))
-                .map(|item| item.id)
-                .collect(),
+            id: object_id(created_at, fastrand::u64(..)),
+            created_at: Some(created_at),
             frequency: frequency.to_owned(),
-            kind: "scheduled".to_owned(),
-            status: "completed".to_owned(),
+            items: FREQUENCIES.into_iter().filter(|item| item.eq_ignore_ascii_case(frequency)).collect(),
+            kind: "scheduled",
+            status: "completed",
         }
-    }
-}
-
-/// An item of a backup policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyItem {
-    /// 24 hexadecimal digits.
-    pub id: String,
-    /// `hourly`, `daily`, `weekly`, `monthly` or `yearly`.
-    pub frequency: String,
-}
-
-impl PolicyItem {
-    /// One item of each frequency, as in Atlas's default policy.
-    #[must_use]
-    pub fn usual() -> Vec<Self> {
-        ["hourly", "daily", "weekly", "monthly", "yearly"].map(Self::of).into()
-    }
-
-    /// The default item of a frequency; its id is derived from the frequency.
-    #[must_use]
-    pub fn of(frequency: &str) -> Self {
-        let id = format!("65a1f0b2c3d4e5f607182{:03x}", frequency.bytes().map(u32::from).sum::<u32>());
-        Self { id, frequency: frequency.to_owned() }
     }
 }

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::auth::{Account, Sessions};
 use crate::fault::Fault;
-use crate::job::{Entry, Job, Recurring};
-use crate::snapshot::{PolicyItem, Snapshot, object_id};
+use crate::job::{Entry, Job, JobOutcome, Recurring};
+use crate::snapshot::{FREQUENCIES, Snapshot, object_id};
 use crate::token_bucket::TokenBucket;
 
 /// The organization of projects by default.
@@ -24,9 +24,7 @@ const MAX_RECORDED: usize = 10_000;
 /// Everything that the simulated Atlas knows; change it at any time.
 #[derive(Debug, Default)]
 pub struct AtlasState {
-    /// Service accounts and API keys.
     pub accounts: Vec<Account>,
-    /// Projects by id.
     pub projects: BTreeMap<String, Project>,
     /// Injected faults; the first that matches a request applies.
     pub faults: Vec<Fault>,
@@ -34,13 +32,11 @@ pub struct AtlasState {
     pub headers: Vec<(&'static str, String)>,
     /// The latest requests, in order.
     pub requests: VecDeque<RecordedRequest>,
-    /// Number of all requests.
     pub request_count: u64,
     /// Number of requests whose response is pending.
     pub in_flight: usize,
     /// Maximum of `in_flight` so far.
     pub max_in_flight: usize,
-    /// Issued tokens and nonces.
     pub sessions: Sessions,
 }
 
@@ -59,28 +55,17 @@ impl AtlasState {
 pub struct RecordedRequest {
     /// Method, path and query.
     pub line: String,
-    /// The `Accept` header.
     pub accept: String,
-    /// The scheme of the `Authorization` header, empty without one.
-    pub scheme: String,
-    /// The nonce count of a digest.
     pub nonce_count: Option<u32>,
-    /// The status of the response.
     pub status: u16,
-    /// True if the response was compressed.
     pub gzip: bool,
 }
 
-/// A project.
 #[derive(Debug)]
 pub struct Project {
-    /// Its name.
     pub name: String,
-    /// The id of its organization.
     pub organization: String,
-    /// Clusters by name.
     pub clusters: BTreeMap<String, Cluster>,
-    /// Export buckets.
     pub buckets: Vec<ExportBucket>,
     /// Events, in any order.
     pub events: Vec<Event>,
@@ -113,15 +98,22 @@ impl Project {
         }
     }
 
-    /// Adds a cluster.
     #[must_use]
     pub fn with(mut self, name: &str, cluster: Cluster) -> Self {
         self.clusters.insert(name.to_owned(), cluster);
         self
     }
+
+    /// Refills all rate limits `factor` times as fast.
+    #[must_use]
+    pub fn with_faster_refill(mut self, factor: u32) -> Self {
+        for budget in [&mut self.budget, &mut self.clusters_budget, &mut self.events_budget] {
+            budget.per_minute *= factor;
+        }
+        self
+    }
 }
 
-/// Kind of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClusterKind {
     /// M10 and up.
@@ -136,14 +128,12 @@ pub enum ClusterKind {
 /// The part of a cluster's backup schedule that concerns exports.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// True if snapshots are exported automatically.
     pub auto_export: bool,
     /// Frequency type of the export policy; `None` for no export policy.
     pub frequency: Option<String>,
-    /// Id of the export bucket.
     pub bucket: String,
-    /// Items of the backup policy; `None` for a response without policies.
-    pub items: Option<Vec<PolicyItem>>,
+    /// Frequencies of the backup policy's items; `None` for a response without policies.
+    pub items: Option<Vec<&'static str>>,
 }
 
 impl Default for Schedule {
@@ -153,7 +143,7 @@ impl Default for Schedule {
             auto_export: true,
             frequency: Some("daily".to_owned()),
             bucket: BUCKET.to_owned(),
-            items: Some(PolicyItem::usual()),
+            items: Some(FREQUENCIES.into()),
         }
     }
 }
@@ -161,10 +151,8 @@ impl Default for Schedule {
 /// The order of a listing. Atlas documents none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Order {
-    /// By creation, newest first.
     #[default]
     NewestFirst,
-    /// By creation, oldest first.
     OldestFirst,
     /// The order of the entries in the state.
     AsGiven,
@@ -173,15 +161,12 @@ pub enum Order {
 /// A cluster, its snapshots and its export jobs.
 #[derive(Debug, Clone, Default)]
 pub struct Cluster {
-    /// Dedicated, shared or flex.
     pub kind: ClusterKind,
     /// True if cloud backup is off.
     pub backup_disabled: bool,
-    /// True if the cluster is paused.
     pub paused: bool,
     /// Creation time; in 2024 by default.
     pub created_at: Option<Timestamp>,
-    /// Backup schedule.
     pub schedule: Schedule,
     /// Number of shards; 0 for a replica set.
     pub shards: usize,
@@ -208,12 +193,18 @@ impl Cluster {
     pub fn with(jobs: impl IntoIterator<Item = Job>) -> Self {
         Self { jobs: jobs.into_iter().map(Entry::Job).collect(), ..Self::default() }
     }
+
+    /// A cluster with these snapshots, all of them exported.
+    #[must_use]
+    pub fn exported(snapshots: impl IntoIterator<Item = Snapshot>) -> Self {
+        let snapshots: Vec<_> = snapshots.into_iter().collect();
+        let jobs = snapshots.iter().map(|snapshot| Job::of(snapshot, JobOutcome::Successful));
+        Self { snapshots: snapshots.clone(), ..Self::with(jobs) }
+    }
 }
 
-/// An export bucket.
 #[derive(Debug, Clone)]
 pub struct ExportBucket {
-    /// 24 hexadecimal digits.
     pub id: String,
     /// Name at the cloud provider.
     pub name: String,
@@ -221,14 +212,10 @@ pub struct ExportBucket {
     pub provider: String,
 }
 
-/// An event of a project.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// 24 hexadecimal digits.
     pub id: String,
-    /// Creation time.
     pub created: Timestamp,
-    /// Event type name.
     pub kind: String,
     /// The cluster it concerns. Responses do not contain it, but the filter uses it.
     pub cluster: Option<String>,
@@ -245,11 +232,6 @@ impl Event {
             kind: kind.to_owned(),
             cluster: cluster.map(str::to_owned),
         }
-    }
-
-    /// Returns the creation time to the second, as in responses.
-    pub(crate) fn shown(&self) -> Timestamp {
-        Timestamp::from_second(self.created.as_second()).unwrap_or(self.created)
     }
 }
 

@@ -7,17 +7,13 @@ use tokio::time::Instant;
 /// A rate limit: requests at once, and requests per minute.
 #[derive(Debug)]
 pub struct TokenBucket {
-    /// Maximum number of tokens.
     pub capacity: u32,
-    /// Tokens added per minute.
     pub per_minute: u32,
-    /// Tokens left.
     pub left: f64,
     filled: Option<Instant>,
 }
 
 impl TokenBucket {
-    /// A full bucket.
     #[must_use]
     pub fn new(capacity: u32, per_minute: u32) -> Self {
         Self { capacity, per_minute, left: f64::from(capacity), filled: None }

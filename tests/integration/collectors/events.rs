@@ -35,7 +35,7 @@ async fn event_is_attributed_to_its_cluster() {
     let past = Event::new(FAILED, Some("new"), DAY * 3);
     add_event(&simulator, past.clone());
     assert_eq!(rate(&simulator, "clusterNames=new").await, 0);
-    change_project(&simulator, |project| drop(project.clusters.insert("new".to_owned(), cluster([]))));
+    update_project(&simulator, |project| drop(project.clusters.insert("new".to_owned(), cluster([]))));
     exporter.reload(&setup(&simulator).project(PROJECT));
     let scrape = exporter.until(|scrape| event(scrape, "new").is_some()).await;
     assert_eq!(event(&scrape, "new"), of(&past));
@@ -44,12 +44,10 @@ async fn event_is_attributed_to_its_cluster() {
 #[tokio::test]
 async fn event_of_many_clusters_costs_few_requests() {
     let names: Vec<String> = (0..120).map(|number| format!("cluster-{number:03}")).collect();
-    let mut all = atlas_state([]);
-    let project = all.projects.get_mut(PROJECT).unwrap();
+    let simulator = simulator(atlas_state([])).await;
     for name in &names {
-        project.clusters.insert(name.clone(), Cluster::default());
+        add_cluster(&simulator, name, Cluster::default());
     }
-    let simulator = simulator(all).await;
     add_event(&simulator, Event::new(FAILED, Some("cluster-077"), HOUR));
     let exporter = ExporterBuilder::new(&simulator)
         .poll_interval("10s")
@@ -96,7 +94,7 @@ async fn name_rejected_by_the_filter_hides_no_other() {
     for name in ["a", "c"] {
         add_event(&simulator, Event::new(FAILED, Some(name), HOUR));
     }
-    let refusal = FaultKind::Status(400, "INVALID_QUERY_PARAMETER", Vec::new());
+    let refusal = FaultKind::error(400, "INVALID_QUERY_PARAMETER");
     simulator.state().faults.push(Fault::lasting("?clusterNames=odd", refusal));
     let exporter = setup(&simulator).start().await;
     let scrape = exporter.until(|scrape| event(scrape, "a").is_some() && event(scrape, "c").is_some()).await;
@@ -110,7 +108,7 @@ async fn interrupted_search_is_continued() {
     // Requests for one cluster fail for some intervals: four attempts for the first, one each for
     // later ones.
     let alone = |name: &str| format!("EXPORT_FAILED&clusterNames={name}&itemsPerPage");
-    let down = FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new());
+    let down = FaultKind::error(500, "UNEXPECTED_ERROR");
     simulator.state().faults.push(Fault::passing(&format!("?{}", alone("c5")), down, 6));
     let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
@@ -127,9 +125,9 @@ async fn returning_cluster_is_searched_with_its_past() {
     let exporter = setup(&simulator).project(PROJECT).start().await;
     add_event(&simulator, Event::new(FAILED, Some("a"), HOUR));
     exporter.until(|scrape| event(scrape, "a").is_some()).await;
-    let gone = simulator.state().projects.get_mut(PROJECT).unwrap().clusters.remove("a").unwrap();
+    update_project(&simulator, |project| drop(project.clusters.remove("a")));
     exporter.until(|scrape| scrape.up("a").is_none()).await;
-    change_project(&simulator, |project| drop(project.clusters.insert("a".to_owned(), gone)));
+    add_cluster(&simulator, "a", cluster([]));
     exporter.until(|scrape| event(scrape, "a").is_some()).await;
 }
 
@@ -165,7 +163,7 @@ async fn event_during_an_outage_is_not_missed() {
     let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
     let fault = |what| simulator.state().faults.push(Fault::lasting("/events", what));
-    fault(FaultKind::Status(500, "UNEXPECTED_ERROR", Vec::new()));
+    fault(FaultKind::error(500, "UNEXPECTED_ERROR"));
     let news = Event::new(FAILED, Some("a"), Duration::ZERO);
     add_event(&simulator, news.clone());
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
@@ -181,12 +179,12 @@ async fn rate_limited_events_do_not_delay_polls() {
     add_event(&simulator, Event::new(FAILED, Some("b"), HOUR));
     // The events of the project can be read, those of its clusters cannot.
     let budget = TokenBucket::new(300, 0).with(1.0);
-    change_project(&simulator, |project| project.events_budget = budget);
+    update_project(&simulator, |project| project.events_budget = budget);
     let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
     let scrape = exporter.polled_again(2.0).await;
     assert_eq!((scrape.up("a"), event(&scrape, "b")), (Some(1.0), None));
-    change_project(&simulator, |project| project.events_budget = TokenBucket::new(300, 100));
+    update_project(&simulator, |project| project.events_budget = TokenBucket::new(300, 100));
     // The exporter waits as `Retry-After` demands.
     assert!(up(&exporter.polled_again(2.0).await, "events") == Some(0.0));
 }
@@ -196,7 +194,7 @@ async fn events_before_a_failed_first_read_are_not_missed() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let old = Event::new(FAILED, Some("a"), DAY * 2);
     add_event(&simulator, old.clone());
-    simulator.state().faults.push(Fault::lasting("/events", FaultKind::Status(500, "E", Vec::new())));
+    simulator.state().faults.push(Fault::lasting("/events", FaultKind::error(500, "E")));
     let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
     simulator.state().faults.clear();
@@ -207,7 +205,7 @@ async fn events_before_a_failed_first_read_are_not_missed() {
 async fn failed_search_is_repeated() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     add_event(&simulator, Event::new(FAILED, Some("b"), HOUR * 5));
-    let no = || FaultKind::Status(500, "E", Vec::new());
+    let no = || FaultKind::error(500, "E");
     simulator.state().faults.push(Fault::lasting("?clusterNames=", no()));
     let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn missing_role_disables_collectors_and_nothing_else() {
     let mut all = atlas_state([("prod", cluster([])), ("other", cluster([]))]);
-    all.accounts[0].denied = ["snapshots", "events", "exportBuckets"].map(str::to_owned).into();
+    all.accounts[0].denied = vec!["snapshots", "events", "exportBuckets"];
     let simulator = simulator(all).await;
     let exporter = setup(&simulator).start().await;
     let all_down = |scrape: &Scrape| {
@@ -37,7 +37,7 @@ async fn missing_role_disables_collectors_and_nothing_else() {
 async fn refusal_of_one_cluster_disables_no_other() {
     for code in ["CLUSTER_RESTRICTED", "USER_UNAUTHORIZED"] {
         let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
-        let refusal = FaultKind::Status(403, code, Vec::new());
+        let refusal = FaultKind::error(403, code);
         simulator.state().faults.push(Fault::lasting("/b/backup/snapshots", refusal));
         let exporter = setup(&simulator).start().await;
         let scrape = exporter
@@ -59,7 +59,7 @@ async fn refusal_of_one_cluster_disables_no_other() {
 #[tokio::test]
 async fn reenabled_collector_reports_a_refusal_again() {
     let mut all = atlas_state([("prod", cluster([]))]);
-    all.accounts[0].denied = ["events", "exportBuckets"].map(str::to_owned).into();
+    all.accounts[0].denied = vec!["events", "exportBuckets"];
     let simulator = simulator(all).await;
     let exporter = setup(&simulator).start().await;
     let down = |scrape: &Scrape| ["events", "buckets"].map(|detail| up(scrape, detail)) == [Some(0.0); 2];
@@ -105,7 +105,7 @@ async fn only_confirmed_refusals_disable_a_collector() {
     for (index, (status, code, _)) in cases.iter().enumerate() {
         all.projects.insert(project(index), Project::new("payments").with("prod", cluster([])));
         let path = format!("/groups/{}/backup/exportBuckets", project(index));
-        faults.push(Fault::lasting(&path, FaultKind::Status(*status, code, Vec::new())));
+        faults.push(Fault::lasting(&path, FaultKind::error(*status, code)));
     }
     all.faults = faults;
     let simulator = simulator(all).await;
@@ -133,7 +133,7 @@ async fn only_confirmed_refusals_disable_a_collector() {
 #[tokio::test]
 async fn single_refusal_is_retried_and_not_logged() {
     let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
-    let refusal = FaultKind::Status(401, "USER_UNAUTHORIZED", Vec::new());
+    let refusal = FaultKind::error(401, "USER_UNAUTHORIZED");
     simulator.state().faults.push(Fault::passing("/exportBuckets", refusal, 1));
     let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "buckets") == Some(1.0)).await;
@@ -144,7 +144,7 @@ async fn single_refusal_is_retried_and_not_logged() {
 #[tokio::test]
 async fn other_credentials_are_tried_at_once() {
     let mut all = atlas_state([("prod", cluster([]))]);
-    all.accounts[0].denied = ["snapshots", "events", "exportBuckets"].map(str::to_owned).into();
+    all.accounts[0].denied = vec!["snapshots", "events", "exportBuckets"];
     let simulator = simulator(all).await;
     let exporter = setup(&simulator).start().await;
     let are = |to: f64| {
@@ -162,7 +162,7 @@ async fn other_credentials_are_tried_at_once() {
 #[tokio::test]
 async fn once_does_not_wait_for_a_missing_role() {
     let mut all = atlas_state(["a", "b", "c", "d"].map(|name| (name, cluster([]))));
-    all.accounts[0].denied = vec!["snapshots".to_owned()];
+    all.accounts[0].denied = vec!["snapshots"];
     let simulator = simulator(all).await;
     let folder = tempfile::tempdir().unwrap();
     ExporterBuilder::new(&simulator).write(&folder);

@@ -6,11 +6,7 @@ use super::*;
 async fn snapshot_awaits_export_until_a_job_exists() {
     let forgotten = Snapshot::taken(HOUR * 5, "DAILY");
     let older = Snapshot::taken(HOUR * 9, "daily");
-    let of = |age, frequency: &str, kind: &str, status: &str| Snapshot {
-        kind: kind.to_owned(),
-        status: status.to_owned(),
-        ..Snapshot::taken(age, frequency)
-    };
+    let of = |age, frequency, kind, status| Snapshot { kind, status, ..Snapshot::taken(age, frequency) };
     let others = [
         of(HOUR * 4, "daily", "fallback", "completed"),
         of(HOUR * 4, "hourly", "scheduled", "completed"),
@@ -32,13 +28,13 @@ async fn snapshot_awaits_export_until_a_job_exists() {
 
     // A failed job does not export a snapshot; a queued one may.
     let failed = JobOutcome::Failed("E".to_owned(), "no".to_owned());
-    change(&simulator, "prod", |prod| prod.jobs.push(Entry::Job(Job::of(&older, failed))));
+    update_cluster(&simulator, "prod", |prod| prod.jobs.push(Entry::Job(Job::of(&older, failed))));
     let scrape = exporter.until(|scrape| scrape.value("jobs", "prod", "\"Failed\"") == Some(1.0)).await;
     assert_eq!(awaiting(&scrape, "prod"), Some(2.0));
     let waiting = Job { queued: DAY, ..Job::of(&forgotten, JobOutcome::Successful) };
-    change(&simulator, "prod", |prod| prod.jobs.push(Entry::Job(waiting)));
+    update_cluster(&simulator, "prod", |prod| prod.jobs.push(Entry::Job(waiting)));
     exporter.until(|scrape| awaiting(scrape, "prod") == Some(1.0)).await;
-    change(&simulator, "prod", |prod| {
+    update_cluster(&simulator, "prod", |prod| {
         prod.jobs.pop();
         prod.jobs.push(Entry::Job(Job::of(&forgotten, JobOutcome::Successful)));
     });
@@ -47,7 +43,7 @@ async fn snapshot_awaits_export_until_a_job_exists() {
     assert_eq!(metric(&scrape, "newest_exported_snapshot"), Some(seconds(&forgotten)));
     assert_eq!(metric(&scrape, "oldest_snapshot_awaiting_export"), None);
     // Exported data stays in the bucket when Atlas deletes its snapshot.
-    change(&simulator, "prod", |prod| prod.snapshots.retain(|snapshot| snapshot.id != forgotten.id));
+    update_cluster(&simulator, "prod", |prod| prod.snapshots.retain(|snapshot| snapshot.id != forgotten.id));
     let scrape = exporter
         .until(|scrape| metric(scrape, "newest_snapshot").is_some_and(|at| at < seconds(&forgotten)))
         .await;
@@ -65,7 +61,7 @@ async fn snapshots_of_sharded_clusters_are_read() {
     assert!(requests(&simulator, "/prod/backup/snapshots/shardedClusters") > 0);
     assert_eq!(requests(&simulator, "/prod/backup/snapshots?"), 0);
     // A cluster that becomes a replica set is read from the other listing without a restart.
-    change(&simulator, "prod", |prod| prod.shards = 0);
+    update_cluster(&simulator, "prod", |prod| prod.shards = 0);
     exporter
         .until(|scrape| up(scrape, "snapshots") == Some(1.0) && requests(&simulator, "/snapshots?") > 0)
         .await;
@@ -93,9 +89,9 @@ async fn snapshots_of_auto_exported_clusters_are_read() {
     assert_eq!(awaiting(&scrape, "manual"), None);
     assert_eq!(scrape.value("bucket_missing", "manual", ""), None);
     assert_eq!(requests(&simulator, "/manual/backup/snapshots"), 0);
-    change(&simulator, "manual", |manual| manual.schedule = Schedule::default());
+    update_cluster(&simulator, "manual", |manual| manual.schedule = Schedule::default());
     exporter.until(|scrape| awaiting(scrape, "manual") == Some(0.0)).await;
-    change(&simulator, "manual", |manual| manual.schedule = off);
+    update_cluster(&simulator, "manual", |manual| manual.schedule = off);
     exporter.until(|scrape| awaiting(scrape, "manual").is_none()).await;
     assert_eq!(rate(&simulator, "/manual/backup/snapshots").await, 0);
 }
@@ -119,7 +115,7 @@ async fn unreadable_snapshots_are_withdrawn() {
 
 #[tokio::test]
 async fn irrelevant_snapshots_are_accepted() {
-    let fallback = Snapshot { kind: "fallback".to_owned(), ..Snapshot::taken(HOUR, "daily") };
+    let fallback = Snapshot { kind: "fallback", ..Snapshot::taken(HOUR, "daily") };
     let prod = Cluster { snapshots: vec![fallback], ..Cluster::default() };
     let simulator = simulator(atlas_state([("prod", prod)])).await;
     let exporter = setup(&simulator).start().await;
@@ -142,9 +138,8 @@ const FREQUENCIES: [&str; 4] = ["daily", "weekly", "monthly", "yearly"];
 
 /// Returns a cluster whose last snapshot of a frequency is 13 hours old and not exported, unlike
 /// the one before.
-fn unexported(frequency: &str, word: &str, shards: usize, items: &[&str]) -> Cluster {
-    let ids = items.iter().map(|item| PolicyItem::of(item).id).collect();
-    let waiting = Snapshot { items: ids, ..Snapshot::taken(HOUR * 13, word) };
+fn unexported(frequency: &str, word: &str, shards: usize, items: &[&'static str]) -> Cluster {
+    let waiting = Snapshot { items: items.to_vec(), ..Snapshot::taken(HOUR * 13, word) };
     let schedule = Schedule { frequency: Some(frequency.to_uppercase()), ..Schedule::default() };
     Cluster { schedule, shards, ..cluster([waiting]) }
 }
@@ -154,7 +149,7 @@ async fn snapshot_of_several_policy_items_is_awaited() {
     let mut clusters = Vec::new();
     for (index, frequency) in FREQUENCIES.into_iter().enumerate() {
         for word in FREQUENCIES {
-            let mut add = |name: &str, shards: usize, items: &[&str], awaited: f64| {
+            let mut add = |name: &str, shards: usize, items: &[&'static str], awaited: f64| {
                 let name: &'static str = format!("{frequency}-{word}-{name}").leak();
                 clusters.push((name, unexported(frequency, word, shards, items), awaited));
             };
@@ -171,7 +166,7 @@ async fn snapshot_of_several_policy_items_is_awaited() {
     }
     let of_world = clusters.iter().map(|(name, cluster, _)| (*name, cluster.clone()));
     let simulator = simulator(atlas_state(of_world)).await;
-    simulator.state().projects.get_mut(PROJECT).unwrap().budget.per_minute *= 30;
+    update_project(&simulator, |project| project.budget.per_minute *= 30);
     let exporter = ExporterBuilder::new(&simulator).set("collectors.interval", "30s");
     let exporter = exporter.start().await;
     let is_read = |scrape: &Scrape| clusters.iter().all(|(name, ..)| awaiting(scrape, name).is_some());
@@ -199,16 +194,15 @@ async fn frequency_decides_without_policies() {
     let awaited = |scrape: &Scrape| ["daily", "weekly"].map(|name| awaiting(scrape, name));
     exporter.until(|scrape| awaited(scrape) == [Some(0.0), Some(1.0)]).await;
     // Policy items decide after the next read of the snapshots.
-    change(&simulator, "daily", |daily| daily.schedule.items = Some(PolicyItem::usual()));
+    update_cluster(&simulator, "daily", |daily| daily.schedule.items = Schedule::default().items);
     exporter.until(|scrape| awaited(scrape) == [Some(1.0), Some(1.0)]).await;
 }
 
 #[tokio::test]
 async fn frequency_without_a_policy_item_is_reported() {
-    let items = |words: &[&str]| Some(words.iter().map(|word| PolicyItem::of(word)).collect());
     let schedule = Schedule { frequency: Some("weekly".to_owned()), ..Schedule::default() };
     let prod = Cluster {
-        schedule: Schedule { items: items(&["daily", "hourly"]), ..schedule.clone() },
+        schedule: Schedule { items: Some(vec!["daily", "hourly"]), ..schedule.clone() },
         ..cluster([])
     };
     let simulator =
@@ -230,7 +224,7 @@ async fn frequency_without_a_policy_item_is_reported() {
     let json = exporter.get("/api/v1/clusters?sort=cluster").await.text().await.unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!([0, 1].map(|at: usize| json["clusters"][at]["policy_item_missing"].clone()), [false, true]);
-    change(&simulator, "prod", |prod| prod.schedule.items = items(&["daily", "weekly"]));
+    update_cluster(&simulator, "prod", |prod| prod.schedule.items = Some(vec!["daily", "weekly"]));
     let start = std::time::Instant::now();
     while page().await.contains("ever be exported") {
         assert!(start.elapsed() < Duration::from_secs(20));

@@ -16,7 +16,7 @@ async fn check_with_fault(simulator: &Simulator, path: &str, what: FaultKind) ->
 #[tokio::test]
 async fn check_distinguishes_common_causes() {
     let simulator = simulator(mixed()).await;
-    let refused = |status, code| FaultKind::Status(status, code, Vec::new());
+    let refused = |status, code| FaultKind::error(status, code);
     let of = async |path: &str, what, parts: &[&str]| {
         let table = check_with_fault(&simulator, path, what).await;
         for part in parts {
@@ -56,8 +56,8 @@ async fn check_distinguishes_common_causes() {
     )
     .await;
     of("/exports", refused(429, "RATE_LIMITED"), &["too many requests"]).await;
-    of("/groups/", FaultKind::Hang, &["no answer in time"]).await;
-    of("/groups/", FaultKind::Html, &["check atlas.base_url"]).await;
+    of("/groups/", FaultKind::HANG, &["no answer in time"]).await;
+    of("/groups/", FaultKind::Status(200, "", Vec::new()), &["check atlas.base_url"]).await;
     of("/groups/", refused(500, "UNEXPECTED_ERROR"), &["an internal fault"]).await;
     of("/oauth/", refused(403, "ORG_REQUIRES_ACCESS_LIST"), &["API access list of the service"]).await;
     let builder = ExporterBuilder::new(&simulator).base_url("http://127.0.0.1:9").set("poll.timeout", "1s");
@@ -102,7 +102,7 @@ async fn check_hints_follow_the_error_code() {
     let mut state = atlas_state([("prod", cluster())]);
     let names: Vec<_> = (0..cases.len()).map(|index| format!("unlisted-{index:02}")).collect();
     for (name, (status, code, ..)) in names.iter().zip(cases) {
-        let answer = FaultKind::Status(status, code, Vec::new());
+        let answer = FaultKind::error(status, code);
         state.faults.push(Fault::lasting(&format!("/{name}/backup/exports"), answer));
     }
     let simulator = simulator(state).await;

@@ -19,7 +19,7 @@ async fn once_prints_metrics_and_sets_the_exit_code() {
     assert!(!out.contains("process_"), "a textfile collector has its own");
 
     for path in ["prod-eu/backup/exports", "prod-eu/backup/schedule", "/orgs/", "/clusters$"] {
-        let refusal = FaultKind::Status(403, "USER_UNAUTHORIZED", Vec::new());
+        let refusal = FaultKind::error(403, "USER_UNAUTHORIZED");
         simulator.state().faults = vec![Fault::lasting(path, refusal)];
         let (code, out, err) = run(&builder, &["--once"]).await;
         assert_eq!(code, Some(1), "{path}: {err}");
@@ -33,7 +33,7 @@ async fn once_prints_metrics_and_sets_the_exit_code() {
 #[tokio::test]
 async fn once_stops_on_sigterm() {
     let simulator = simulator(mixed()).await;
-    simulator.state().faults = vec![Fault::lasting("/exports", FaultKind::Hang)];
+    simulator.state().faults = vec![Fault::lasting("/exports", FaultKind::HANG)];
     let folder = tempfile::tempdir().unwrap();
     ExporterBuilder::new(&simulator).write(&folder);
     let mut child = command().current_dir(folder.path()).arg("--once").spawn().unwrap();
@@ -50,18 +50,12 @@ async fn once_stops_on_sigterm() {
 async fn once_ends_while_clusters_come_and_go() {
     let simulator = std::sync::Arc::new(simulator(mixed()).await);
     let mut builder = ExporterBuilder::new(&simulator).project(PROJECT).set("discovery.interval", "100ms");
-    simulator.state().faults = vec![Fault::lasting("/fickle-", FaultKind::Hang)];
+    simulator.state().faults = vec![Fault::lasting("/fickle-", FaultKind::HANG)];
     builder = builder.set("poll.timeout", "2s");
     let state = simulator.clone();
     let fickle = tokio::spawn(async move {
         for number in 0.. {
-            state
-                .state()
-                .projects
-                .get_mut(PROJECT)
-                .unwrap()
-                .clusters
-                .insert(format!("fickle-{number}"), cluster());
+            add_cluster(&state, format!("fickle-{number}"), cluster());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });

@@ -1,30 +1,26 @@
 //! Query parameters and paginated listings.
 
-use axum::http::{StatusCode, Uri};
+use axum::extract;
+use axum::http::Uri;
 use axum::response::Response;
 use jiff::Timestamp;
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use crate::response::{Refusal, invalid, json, page};
+use crate::response::{Refusal, invalid, ok, page};
+use crate::state::Cluster;
 
 /// Query parameters of every endpoint.
 pub(crate) const COMMON_PARAMETERS: [&str; 2] = ["envelope", "pretty"];
 
 /// Query parameters of every paginated listing.
-pub(crate) const PAGE_PARAMETERS: [&str; 5] =
-    ["itemsPerPage", "pageNum", "includeCount", "envelope", "pretty"];
+const PAGE_PARAMETERS: [&str; 5] = ["itemsPerPage", "pageNum", "includeCount", "envelope", "pretty"];
 
 /// The parameters of a query, decoded.
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(crate) fn of(uri: &Uri) -> Self {
-        let decoded =
-            |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-        let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        Self(pairs.map(|(name, value)| (decoded(name), decoded(value))).collect())
+        Self(extract::Query::try_from_uri(uri).map(|query| query.0).unwrap_or_default())
     }
 
     /// All values of a parameter, in order.
@@ -67,48 +63,38 @@ impl Query {
     }
 }
 
-/// Deviations of a listing.
-#[derive(Default)]
-pub(crate) struct Quirks {
-    /// Number of entries of each page that are repeated on the next one.
-    pub(crate) overlap: usize,
-    /// A wrong `totalCount`.
-    pub(crate) total: Option<i64>,
-    /// True if pages have no links.
-    pub(crate) unlinked: bool,
-}
-
-/// The page of `all` that the query selects.
-pub(crate) fn listing(all: &[Value], uri: &Uri, quirks: &Quirks) -> Result<Response, Refusal> {
-    listing_of(all, Value::clone, uri, quirks)
-}
-
-/// The same of a long listing: only the entries of the page are converted.
-pub(crate) fn listing_of<T>(
+/// The page of `all` that the query selects, with the deviations of a cluster's listing.
+///
+/// Listings can be long, so that only the entries of the page are converted.
+pub(crate) fn listing<T>(
     all: &[T],
     entry: impl Fn(&T) -> Value,
     uri: &Uri,
-    quirks: &Quirks,
+    filters: &[&str],
+    deviations: Option<&Cluster>,
 ) -> Result<Response, Refusal> {
     let query = Query::of(uri);
+    query.only(&[&PAGE_PARAMETERS, filters].concat())?;
+    let overlap = deviations.map_or(0, |cluster| cluster.overlap);
     let size = query.number("itemsPerPage", 100).filter(|size| (1..=500).contains(size));
     let number = query.number("pageNum", 1).filter(|number| *number >= 1);
     let (Some(size), Some(number)) = (size, number) else {
         return Err(invalid("itemsPerPage must be 1 to 500, pageNum at least 1."));
     };
-    let step = size - quirks.overlap.min(size - 1);
+    let step = size - overlap.min(size - 1);
     let start = (number - 1).saturating_mul(step).min(all.len());
     let end = (start + size).min(all.len());
-    let total = quirks.total.unwrap_or(i64::try_from(all.len()).unwrap_or(i64::MAX));
+    let total = deviations.and_then(|cluster| cluster.total_count);
+    let total = total.unwrap_or(i64::try_from(all.len()).unwrap_or(i64::MAX));
     let results: Vec<_> = all[start..end].iter().map(entry).collect();
     let mut body = page(&results, &unpaged(uri), number, size, end < all.len(), total);
-    if quirks.unlinked {
+    if deviations.is_some_and(|cluster| cluster.unlinked) {
         body["links"] = Value::Array(Vec::new());
     }
     if let (Some("false"), Some(body)) = (query.one("includeCount"), body.as_object_mut()) {
         body.remove("totalCount");
     }
-    Ok(json(StatusCode::OK, &body))
+    Ok(ok(&body))
 }
 
 /// Path and query without the page, so that links to other pages keep the filters.

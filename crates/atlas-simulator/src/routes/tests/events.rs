@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::{Atlas, HOUR, PROJECT, column};
 use crate::{Event, Project};
 
@@ -45,48 +47,39 @@ async fn events_are_filtered_and_newest_first() {
 
 #[tokio::test]
 async fn events_with_invalid_query_are_refused() {
-    let dates = [
-        ("?minDate=2026-03-03", 400),
-        ("?minDate=yesterday", 400),
-        ("?minDate=", 400),
-        ("?maxDate=1772496000", 400),
-        ("?maxDate=2026-03-03T00:00:00", 400),
-        ("?maxDate=2026-03-03%2000:00:00Z", 400),
-        ("?maxDate=2026-03-03T00Z", 400),
-        ("?maxDate=2026-03-03T00:00:00Z[UTC]", 400),
+    let queries = [
+        "minDate=2026-03-03",
+        "minDate=yesterday",
+        "minDate=",
+        "maxDate=1772496000",
+        "maxDate=2026-03-03T00:00:00",
+        "maxDate=2026-03-03%2000:00:00Z",
+        "maxDate=2026-03-03T00Z",
+        "maxDate=2026-03-03T00:00:00Z[UTC]",
         // An unescaped plus is a space.
-        ("?maxDate=2026-03-03T00:00:00+01:00", 400),
-        ("?maxDate=2026-03-03T00:00:00.123Z", 200),
-    ];
-    let words = [
-        ("?eventType=CPS_EXPORT_FAILED,CPS_AUTO_EXPORT_FAILED", 400),
-        ("?eventType=cps_export_failed", 400),
-        ("?eventType=SOMETHING_ELSE", 400),
-        ("?eventType=CPS_EXPORT_FAILED&eventType=", 400),
-        ("?eventTypes=CPS_EXPORT_FAILED", 400),
-        ("?clusterName=prod", 400),
-        ("?excludedEventType=CPS_EXPORT_FAILED", 400),
+        "maxDate=2026-03-03T00:00:00+01:00",
+        "eventType=CPS_EXPORT_FAILED,CPS_AUTO_EXPORT_FAILED",
+        "eventType=cps_export_failed",
+        "eventType=SOMETHING_ELSE",
+        "eventType=CPS_EXPORT_FAILED&eventType=",
+        "eventTypes=CPS_EXPORT_FAILED",
+        "clusterName=prod",
+        "excludedEventType=CPS_EXPORT_FAILED",
     ];
     let atlas = eventful();
-    atlas.check("events", &dates).await;
-    atlas.check("events", &words).await;
+    atlas.refuses_queries("events", &queries).await;
+    atlas.get("events?maxDate=2026-03-03T00:00:00.123Z").await;
 }
 
 #[tokio::test]
 async fn event_does_not_name_its_cluster() {
     let atlas = eventful();
-    let (_, body) = atlas.get("events?clusterNames=test").await;
-    let event = body["results"][0].as_object().unwrap();
-    let fields: std::collections::BTreeSet<_> = event.keys().map(String::as_str).collect();
-    assert_eq!(
-        fields,
-        ["created", "eventTypeName", "groupId", "id", "isGlobalAdmin", "links"].into(),
-        "{event:?}"
-    );
-    assert_eq!(
-        ["created", "eventTypeName", "groupId"].map(|field| &event[field]),
-        ["2026-03-03T00:00:00Z", "CPS_AUTO_EXPORT_FAILED", PROJECT]
-    );
+    let body = atlas.get("events?clusterNames=test").await;
+    let expected = json!({
+        "id": "c", "created": "2026-03-03T00:00:00Z", "eventTypeName": "CPS_AUTO_EXPORT_FAILED",
+        "groupId": PROJECT, "isGlobalAdmin": false, "links": [],
+    });
+    assert_eq!(body["results"][0], expected);
 }
 
 #[tokio::test]
@@ -97,7 +90,7 @@ async fn link_to_next_page_keeps_filters() {
     let mut ids = String::new();
     for _ in 0..3 {
         let (_, rest) = path.split_once(&format!("{PROJECT}/")).unwrap();
-        let (_, body) = atlas.get(rest).await;
+        let body = atlas.get(rest).await;
         ids += &column(&body, "id").concat();
         let links = body["links"].as_array().unwrap();
         let next = links.iter().find(|link| link["rel"] == "next");
