@@ -6,9 +6,7 @@ mod tasks;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use atlas_client::{
-    Error, Frequency, ListedCluster, MAX_ENTRIES, OrganizationId, ProjectId, Schedule, Target,
-};
+use atlas_client::{Error, ListedCluster, MAX_ENTRIES, OrganizationId, ProjectId, Schedule, Target};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
@@ -137,8 +135,8 @@ impl Supervisor {
         let Some(project) = self.projects.get_mut(&target.project_id) else { return };
         let Some(cluster) = project.clusters.get_mut(target) else { return };
         let exports = schedule.as_ref().ok().map(Schedule::exports_itself);
-        if let Ok(Schedule { auto_export: Some(true), frequency: Some(word), .. }) = &schedule
-            && Frequency::parse(word).is_none()
+        if let Ok(known @ Schedule { auto_export: Some(true), frequency: Some(word), .. }) = &schedule
+            && known.export_period().is_none()
             && self.store.schedule(target).and_then(|before| before.frequency).as_ref() != Some(word)
         {
             tracing::warn!(

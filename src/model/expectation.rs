@@ -1,6 +1,6 @@
 //! Which exports are expected of a cluster.
 
-use atlas_client::{Frequency, Schedule};
+use atlas_client::Schedule;
 
 use std::time::Duration;
 
@@ -24,10 +24,7 @@ impl ExportExpectation {
         if auto_export == Some(false) && self.export == Some(false) {
             return None;
         }
-        let scheduled = || {
-            let frequency = schedule.filter(|_| auto_export == Some(true))?.frequency.as_deref()?;
-            Some(Frequency::parse(frequency)?.period())
-        };
+        let scheduled = || schedule.filter(|_| auto_export == Some(true))?.export_period();
         self.interval.or_else(scheduled)
     }
 }

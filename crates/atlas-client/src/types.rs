@@ -26,7 +26,7 @@ pub(crate) use page::{ListEntry, MAX_UNPAGED, decode_page};
 pub use page::{Page, decode_jobs};
 pub(crate) use project::Project;
 pub use project::{ListedCluster, Unexportable};
-pub use schedule::{Frequency, PolicyItems, Schedule};
+pub use schedule::{PolicyItems, Schedule};
 pub use snapshot::{ExportBucket, Snapshot};
 pub use text::MAX_ID;
 pub(crate) use text::shorten;

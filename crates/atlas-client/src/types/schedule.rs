@@ -9,46 +9,6 @@ use super::ids::ObjectId;
 use super::snapshot::Snapshot;
 use super::text::{Id, MAX_WORD, Shown};
 
-const DAY: Duration = Duration::from_hours(24);
-
-/// The frequency of an export policy. Atlas may have more words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Frequency {
-    /// Every day.
-    Daily,
-    /// Every week.
-    Weekly,
-    /// Every month.
-    Monthly,
-    /// Every year.
-    Yearly,
-}
-
-impl Frequency {
-    /// Parses Atlas's word, whatever its case; `None` if it is not known.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        let words = [
-            ("daily", Self::Daily),
-            ("weekly", Self::Weekly),
-            ("monthly", Self::Monthly),
-            ("yearly", Self::Yearly),
-        ];
-        words.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, frequency)| frequency)
-    }
-
-    /// Returns the longest time from one export to the next: a month of 31 days, a year of 366.
-    #[must_use]
-    pub fn period(self) -> Duration {
-        match self {
-            Self::Daily => DAY,
-            Self::Weekly => DAY * 7,
-            Self::Monthly => DAY * 31,
-            Self::Yearly => DAY * 366,
-        }
-    }
-}
-
 /// The exports of a cluster's backup schedule. What Atlas did not say is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(from = "RawSchedule")]
@@ -63,41 +23,51 @@ pub struct Schedule {
     pub items: PolicyItems,
 }
 
-/// The items of a backup policy, split by whether the export policy exports their snapshots.
+/// The items of a backup policy, in order; `None` where Atlas does not say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PolicyItems {
-    /// Ids of the exported ones, sorted.
-    exported: Box<[ObjectId]>,
-    /// Ids of the others, sorted.
-    others: Box<[ObjectId]>,
-    /// True if any has the export frequency; `None` where Atlas does not say.
-    matched: Option<bool>,
+pub struct PolicyItems(Option<Box<[PolicyItem]>>);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct PolicyItem {
+    id: Option<ObjectId>,
+    /// Whether it has the export frequency, so that its snapshots are exported.
+    is_exported: Option<bool>,
 }
 
 impl PolicyItems {
-    /// Splits the items of a policy, each with its id and its frequency in Atlas's word, for an
+    /// Takes in the items of a policy, each with its id and its frequency in Atlas's word, for an
     /// export policy of `frequency`.
     #[must_use]
     pub fn new(items: &[(Option<ObjectId>, Option<String>)], frequency: &str) -> Self {
-        let is_exported = |word: &str| word.eq_ignore_ascii_case(frequency);
-        let ids = |wanted: bool| {
-            let of = |(id, word): &(Option<ObjectId>, Option<String>)| {
-                id.filter(|_| word.as_deref().is_some_and(|word| is_exported(word) == wanted))
-            };
-            let mut ids: Vec<_> = items.iter().filter_map(of).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            ids.into_boxed_slice()
+        let is_exported = |word: &String| word.eq_ignore_ascii_case(frequency);
+        let item = |(id, word): &(Option<ObjectId>, Option<String>)| PolicyItem {
+            id: *id,
+            is_exported: word.as_ref().map(is_exported),
         };
-        let words = || items.iter().map(|(_, word)| word.as_deref());
-        let matched = words().flatten().any(is_exported);
-        // An item without a word may be the one.
-        let matched = (matched || words().all(|word| word.is_some())).then_some(matched);
-        Self { exported: ids(true), others: ids(false), matched }
+        let mut items: Vec<_> = items.iter().map(item).collect();
+        items.sort_unstable();
+        items.dedup();
+        Self(Some(items.into()))
+    }
+
+    /// Returns the ids of the items that are exported, or of those that are not.
+    fn ids(&self, is_exported: bool) -> impl Iterator<Item = ObjectId> {
+        let items = self.0.iter().flatten().filter(move |item| item.is_exported == Some(is_exported));
+        items.filter_map(|item| item.id)
     }
 }
 
 impl Schedule {
+    /// Returns the longest time from one export to the next: a month of 31 days, a year of 366;
+    /// `None` for a frequency that is not known.
+    #[must_use]
+    pub fn export_period(&self) -> Option<Duration> {
+        let periods = [("daily", 1), ("weekly", 7), ("monthly", 31), ("yearly", 366)];
+        let word = self.frequency.as_ref()?;
+        let (_, days) = periods.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(word))?;
+        Some(Duration::from_hours(24) * days)
+    }
+
     /// Returns true if Atlas is known to export snapshots automatically.
     #[must_use]
     pub fn exports_itself(&self) -> bool {
@@ -117,13 +87,12 @@ impl Schedule {
     #[must_use]
     pub fn exports(&self, snapshot: &Snapshot) -> bool {
         let Some(frequency) = &self.frequency else { return false };
-        let is_in =
-            |ids: &[ObjectId], item: &Option<ObjectId>| item.is_some_and(|id| ids.binary_search(&id).is_ok());
         let items = &snapshot.policy_items;
-        if items.iter().any(|item| is_in(&self.items.exported, item)) {
+        if self.items.ids(true).any(|id| items.contains(&Some(id))) {
             return true;
         }
-        let are_known = !items.is_empty() && items.iter().all(|item| is_in(&self.items.others, item));
+        let is_other = |item: &Option<ObjectId>| self.items.ids(false).any(|id| Some(id) == *item);
+        let are_known = !items.is_empty() && items.iter().all(is_other);
         !are_known && snapshot.frequency.as_ref().is_some_and(|word| word.eq_ignore_ascii_case(frequency))
     }
 
@@ -132,7 +101,10 @@ impl Schedule {
     /// off.
     #[must_use]
     pub fn policy_item_missing(&self) -> Option<bool> {
-        self.items.matched.filter(|_| self.exports_itself()).map(|matched| !matched)
+        let items = self.items.0.as_ref().filter(|_| self.exports_itself())?;
+        let is_exported = |expected: Option<bool>| items.iter().any(|item| item.is_exported == expected);
+        // An item without a word may be the one.
+        if is_exported(Some(true)) { Some(false) } else { (!is_exported(None)).then_some(true) }
     }
 
     /// Returns true if two schedules export the same snapshots. Items of another frequency do not
@@ -142,7 +114,7 @@ impl Schedule {
         let decides = |schedule: &Self| {
             (schedule.auto_export, schedule.frequency.as_ref().map(|word| word.to_ascii_lowercase()))
         };
-        decides(self) == decides(other) && self.items.exported == other.items.exported
+        decides(self) == decides(other) && self.items.ids(true).eq(other.items.ids(true))
     }
 }
 
@@ -158,12 +130,12 @@ struct RawSchedule {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Policy {
-    policy_items: Option<BoundedVec<PolicyItem, MAX_ITEMS>>,
+    policy_items: Option<BoundedVec<RawItem, MAX_ITEMS>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PolicyItem {
+struct RawItem {
     id: Option<String>,
     frequency_type: Option<Shown<MAX_WORD>>,
 }
