@@ -119,7 +119,7 @@ impl AtlasClient {
 
     async fn send_once(&self, ApiRequest { context, url }: &ApiRequest) -> Result<Body, Error> {
         let mut request = Request::new(Method::GET, url.clone());
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(context.endpoint.media_type()));
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(context.endpoint.media_type));
         let response = self.auth.send(context, &request).await?;
         self.transport.body(response).await
     }

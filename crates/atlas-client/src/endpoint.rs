@@ -11,54 +11,41 @@ const V2024_05_30: &str = "application/vnd.atlas.2024-05-30+json";
 const V2024_08_05: &str = "application/vnd.atlas.2024-08-05+json";
 
 /// The endpoints that a [`RequestObserver`](crate::RequestObserver) observes.
-pub const ENDPOINTS: [&str; RESOURCES.len()] = {
-    let mut names = [""; RESOURCES.len()];
-    let mut i = 0;
-    while i < names.len() {
-        names[i] = RESOURCES[i].0;
-        i += 1;
-    }
-    names
-};
-
-/// Name, media type and quota of every [`Endpoint`], in that order.
-const RESOURCES: [(&str, &str, EndpointSet); 9] = [
-    ("token", "application/json", EndpointSet::Other),
-    ("organization_projects", V2023_01_01, EndpointSet::Other),
-    ("project", V2023_01_01, EndpointSet::Other),
-    ("clusters", V2024_08_05, EndpointSet::Clusters),
-    ("schedule", V2024_08_05, EndpointSet::CloudBackups),
-    ("exports", V2024_05_30, EndpointSet::CloudBackups),
-    ("snapshots", V2023_01_01, EndpointSet::CloudBackups),
-    ("export_buckets", V2024_05_30, EndpointSet::CloudBackups),
-    ("events", V2023_01_01, EndpointSet::Events),
+pub const ENDPOINTS: [&str; 9] = [
+    Endpoint::TOKEN.name,
+    Endpoint::ORGANIZATION_PROJECTS.name,
+    Endpoint::PROJECT.name,
+    Endpoint::CLUSTERS.name,
+    Endpoint::SCHEDULE.name,
+    Endpoint::EXPORTS.name,
+    Endpoint::SNAPSHOTS.name,
+    Endpoint::EXPORT_BUCKETS.name,
+    Endpoint::EVENTS.name,
 ];
 
 /// A resource of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Endpoint {
-    Token,
-    OrganizationProjects,
-    Project,
-    Clusters,
-    Schedule,
-    Exports,
-    Snapshots,
-    ExportBuckets,
-    Events,
+pub(crate) struct Endpoint {
+    pub(crate) name: &'static str,
+    pub(crate) media_type: &'static str,
+    pub(crate) set: EndpointSet,
 }
 
 impl Endpoint {
-    pub(crate) fn as_str(self) -> &'static str {
-        RESOURCES[self as usize].0
-    }
+    pub(crate) const TOKEN: Self = Self::new("token", "application/json", EndpointSet::Other);
+    pub(crate) const ORGANIZATION_PROJECTS: Self =
+        Self::new("organization_projects", V2023_01_01, EndpointSet::Other);
+    pub(crate) const PROJECT: Self = Self::new("project", V2023_01_01, EndpointSet::Other);
+    pub(crate) const CLUSTERS: Self = Self::new("clusters", V2024_08_05, EndpointSet::Clusters);
+    pub(crate) const SCHEDULE: Self = Self::new("schedule", V2024_08_05, EndpointSet::CloudBackups);
+    pub(crate) const EXPORTS: Self = Self::new("exports", V2024_05_30, EndpointSet::CloudBackups);
+    pub(crate) const SNAPSHOTS: Self = Self::new("snapshots", V2023_01_01, EndpointSet::CloudBackups);
+    pub(crate) const EXPORT_BUCKETS: Self =
+        Self::new("export_buckets", V2024_05_30, EndpointSet::CloudBackups);
+    pub(crate) const EVENTS: Self = Self::new("events", V2023_01_01, EndpointSet::Events);
 
-    pub(crate) fn media_type(self) -> &'static str {
-        RESOURCES[self as usize].1
-    }
-
-    pub(crate) fn set(self) -> EndpointSet {
-        RESOURCES[self as usize].2
+    const fn new(name: &'static str, media_type: &'static str, set: EndpointSet) -> Self {
+        Self { name, media_type, set }
     }
 }
 
@@ -95,27 +82,4 @@ pub(crate) fn api_url(base_url: &Url, segments: &[&str]) -> Result<Url, Error> {
         .extend(["api", "atlas", "v2"])
         .extend(segments);
     Ok(url)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn resource_has_its_name_version_and_quota() {
-        let check = |endpoint: Endpoint, name: &str, version: &str, set: EndpointSet| {
-            let media_type = format!("application/vnd.atlas.{version}+json");
-            assert_eq!((endpoint.as_str(), endpoint.media_type()), (name, &*media_type), "{endpoint:?}");
-            assert_eq!(endpoint.set(), set, "{endpoint:?}");
-        };
-        check(Endpoint::OrganizationProjects, "organization_projects", "2023-01-01", EndpointSet::Other);
-        check(Endpoint::Project, "project", "2023-01-01", EndpointSet::Other);
-        check(Endpoint::Clusters, "clusters", "2024-08-05", EndpointSet::Clusters);
-        check(Endpoint::Schedule, "schedule", "2024-08-05", EndpointSet::CloudBackups);
-        check(Endpoint::Exports, "exports", "2024-05-30", EndpointSet::CloudBackups);
-        check(Endpoint::Snapshots, "snapshots", "2023-01-01", EndpointSet::CloudBackups);
-        check(Endpoint::ExportBuckets, "export_buckets", "2024-05-30", EndpointSet::CloudBackups);
-        check(Endpoint::Events, "events", "2023-01-01", EndpointSet::Events);
-        assert_eq!((Endpoint::Token.as_str(), Endpoint::Token.media_type()), ("token", "application/json"));
-    }
 }

@@ -42,7 +42,7 @@ pub fn rate_limit(
     headers: &HeaderMap,
     received: Instant,
 ) -> (impl Fn(Instant) -> Result<(), Error>, Option<Quota>, f64) {
-    let context = RequestContext { endpoint: Endpoint::Exports, owner: Some(project.as_str().to_owned()) };
+    let context = RequestContext { endpoint: Endpoint::EXPORTS, owner: Some(project.as_str().to_owned()) };
     let limiter = RateLimiter::default();
     limiter.update_from_headers(&context, status, headers, received);
     let quota = limiter.quota(project);

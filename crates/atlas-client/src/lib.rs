@@ -33,9 +33,9 @@ pub use proxy::Proxy;
 pub use rate_limit::Quota;
 pub use transport::{CaBundle, ClientOptions, RequestObserver};
 pub use types::{
-    Counts, EventKind, ExportBucket, ExportJob, JobState, ListedCluster, MAX_ID, MAX_PAGE_SIZE,
-    ObjectId, OrganizationId, Page, PolicyItems, ProjectEvent, ProjectId, Schedule, Snapshot, StateReason,
-    Target, Unexportable, decode_jobs,
+    Counts, EventKind, ExportBucket, ExportJob, JobState, ListedCluster, MAX_ID, MAX_PAGE_SIZE, ObjectId,
+    OrganizationId, Page, PolicyItems, ProjectEvent, ProjectId, Schedule, Snapshot, StateReason, Target,
+    Unexportable, decode_jobs,
 };
 
 /// Maximum number of export buckets in a project.
@@ -51,7 +51,7 @@ impl AtlasClient {
         deadline: Instant,
         mut on_page: impl for<'a> FnMut(Page<ExportJob<'a>>) -> PageOutcome + Send,
     ) -> Result<(), Error> {
-        let request = self.backup_request(Endpoint::Exports, target, &["exports"])?;
+        let request = self.backup_request(Endpoint::EXPORTS, target, &["exports"])?;
         let mut read =
             |body: &[u8]| pagination::read_page(decode_jobs(body)?, page_size, MAX_ENTRIES, &mut on_page);
         pagination::read_pages(self, request, page_size, deadline, &mut read).await.map(drop)
@@ -59,20 +59,20 @@ impl AtlasClient {
 
     /// Reads one export job of a cluster, to see whether they may be read at all.
     pub async fn try_export_jobs(&self, target: &Target, deadline: Instant) -> Result<(), Error> {
-        let mut request = self.backup_request(Endpoint::Exports, target, &["exports"])?;
+        let mut request = self.backup_request(Endpoint::EXPORTS, target, &["exports"])?;
         request.url.set_query(Some("itemsPerPage=1&pageNum=1"));
         decode_jobs(&self.body(&request, deadline).await?).map(drop)
     }
 
     /// Reads the backup schedule of a cluster.
     pub async fn schedule(&self, target: &Target, deadline: Instant) -> Result<Schedule, Error> {
-        let request = self.backup_request(Endpoint::Schedule, target, &["schedule"])?;
+        let request = self.backup_request(Endpoint::SCHEDULE, target, &["schedule"])?;
         types::decode(&self.body(&request, deadline).await?)
     }
 
     /// Reads the name of a project.
     pub async fn project_name(&self, id: &ProjectId, deadline: Instant) -> Result<String, Error> {
-        let request = self.project_request(Endpoint::Project, id, &[])?;
+        let request = self.project_request(Endpoint::PROJECT, id, &[])?;
         let project: types::Project = types::decode(&self.body(&request, deadline).await?)?;
         Ok(project.name.0)
     }
@@ -83,7 +83,7 @@ impl AtlasClient {
         id: &ProjectId,
         deadline: Instant,
     ) -> Result<PartialList<ListedCluster>, Error> {
-        let request = self.project_request(Endpoint::Clusters, id, &["clusters"])?;
+        let request = self.project_request(Endpoint::CLUSTERS, id, &["clusters"])?;
         pagination::list(self, request, MAX_ENTRIES, deadline).await
     }
 
@@ -94,7 +94,7 @@ impl AtlasClient {
         id: &OrganizationId,
         deadline: Instant,
     ) -> Result<PartialList<(ProjectId, Option<String>)>, Error> {
-        let request = self.request(Endpoint::OrganizationProjects, ["orgs", id.as_str()], &["groups"])?;
+        let request = self.request(Endpoint::ORGANIZATION_PROJECTS, ["orgs", id.as_str()], &["groups"])?;
         pagination::list(self, request, MAX_ENTRIES, deadline).await
     }
 
@@ -108,10 +108,10 @@ impl AtlasClient {
     ) -> Result<PartialList<Snapshot>, Error> {
         if sharded {
             let request =
-                self.backup_request(Endpoint::Snapshots, target, &["snapshots", "shardedClusters"])?;
+                self.backup_request(Endpoint::SNAPSHOTS, target, &["snapshots", "shardedClusters"])?;
             return pagination::decode_list(&self.body(&request, deadline).await?);
         }
-        let request = self.backup_request(Endpoint::Snapshots, target, &["snapshots"])?;
+        let request = self.backup_request(Endpoint::SNAPSHOTS, target, &["snapshots"])?;
         pagination::list(self, request, types::MAX_UNPAGED, deadline).await
     }
 
@@ -121,7 +121,7 @@ impl AtlasClient {
         id: &ProjectId,
         deadline: Instant,
     ) -> Result<PartialList<ExportBucket>, Error> {
-        let request = self.project_request(Endpoint::ExportBuckets, id, &["backup", "exportBuckets"])?;
+        let request = self.project_request(Endpoint::EXPORT_BUCKETS, id, &["backup", "exportBuckets"])?;
         pagination::list(self, request, MAX_BUCKETS, deadline).await
     }
 
@@ -135,7 +135,7 @@ impl AtlasClient {
         clusters: &[String],
         deadline: Instant,
     ) -> Result<PartialList<ProjectEvent>, Error> {
-        let mut request = self.project_request(Endpoint::Events, id, &["events"])?;
+        let mut request = self.project_request(Endpoint::EVENTS, id, &["events"])?;
         let since = since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         request
             .url

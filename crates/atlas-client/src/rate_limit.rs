@@ -56,7 +56,7 @@ impl RateLimiter {
     pub(crate) fn try_acquire(&self, context: &RequestContext, now: Instant) -> Result<(), Error> {
         let Some(owner) = &context.owner else { return Ok(()) };
         let limits = self.limits();
-        for scope in [Scope::Quota(context.endpoint.set()), Scope::Resource(context.endpoint)] {
+        for scope in [Scope::Quota(context.endpoint.set), Scope::Resource(context.endpoint)] {
             let until = limits.paused_until.get(&(owner.clone(), scope));
             if let Some(until) = until.filter(|until| now < **until) {
                 let limited = matches!(scope, Scope::Quota(_));
@@ -75,7 +75,7 @@ impl RateLimiter {
         now: Instant,
     ) {
         let Some(owner) = context.owner.clone() else { return };
-        let set = context.endpoint.set();
+        let set = context.endpoint.set;
         let scope = match status {
             StatusCode::TOO_MANY_REQUESTS => Some(Scope::Quota(set)),
             StatusCode::SERVICE_UNAVAILABLE => Some(Scope::Resource(context.endpoint)),
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn quota_is_what_the_headers_say() {
         let limiter = RateLimiter::default();
-        let exports = context(Endpoint::Exports);
+        let exports = context(Endpoint::EXPORTS);
         let quota = |pairs: &[(&'static str, &str)]| {
             limiter.update_from_headers(&exports, StatusCode::OK, &headers(pairs), Instant::now());
             limiter.quota(&ProjectId::parse(PROJECT).unwrap()).map(|quota| (quota.remaining, quota.limit))
@@ -167,55 +167,55 @@ mod tests {
         let limiter = RateLimiter::default();
         let now = Instant::now();
         let pause = headers(&[("retry-after", "20")]);
-        limiter.update_from_headers(&context(Endpoint::Exports), StatusCode::TOO_MANY_REQUESTS, &pause, now);
+        limiter.update_from_headers(&context(Endpoint::EXPORTS), StatusCode::TOO_MANY_REQUESTS, &pause, now);
         let later = |seconds| now + Duration::from_secs(seconds);
         let left = Duration::from_secs(15);
         assert_eq!(
-            limiter.try_acquire(&context(Endpoint::Exports), later(5)),
+            limiter.try_acquire(&context(Endpoint::EXPORTS), later(5)),
             Err(Error::RateLimited { left, limited: true })
         );
         assert_eq!(
-            limiter.try_acquire(&context(Endpoint::Schedule), later(5)),
+            limiter.try_acquire(&context(Endpoint::SCHEDULE), later(5)),
             Err(Error::RateLimited { left, limited: true })
         );
-        assert!(limiter.try_acquire(&context(Endpoint::Clusters), later(5)).is_ok());
+        assert!(limiter.try_acquire(&context(Endpoint::CLUSTERS), later(5)).is_ok());
         // A good answer to what was sent before does not open it again.
         let good = headers(&[("ratelimit-remaining", "5"), ("ratelimit-limit", "9")]);
-        limiter.update_from_headers(&context(Endpoint::Exports), StatusCode::OK, &good, later(1));
-        assert!(limiter.try_acquire(&context(Endpoint::Exports), later(5)).is_err());
-        assert!(limiter.try_acquire(&context(Endpoint::Exports), later(20)).is_ok());
+        limiter.update_from_headers(&context(Endpoint::EXPORTS), StatusCode::OK, &good, later(1));
+        assert!(limiter.try_acquire(&context(Endpoint::EXPORTS), later(5)).is_err());
+        assert!(limiter.try_acquire(&context(Endpoint::EXPORTS), later(20)).is_ok());
         // Only a refusal asks for it.
-        limiter.update_from_headers(&context(Endpoint::Clusters), StatusCode::OK, &pause, now);
-        assert!(limiter.try_acquire(&context(Endpoint::Clusters), later(5)).is_ok());
+        limiter.update_from_headers(&context(Endpoint::CLUSTERS), StatusCode::OK, &pause, now);
+        assert!(limiter.try_acquire(&context(Endpoint::CLUSTERS), later(5)).is_ok());
         // A service that is down asks for it, too.
         limiter.update_from_headers(
-            &context(Endpoint::Clusters),
+            &context(Endpoint::CLUSTERS),
             StatusCode::SERVICE_UNAVAILABLE,
             &pause,
             now,
         );
         assert_eq!(
-            limiter.try_acquire(&context(Endpoint::Clusters), later(5)),
+            limiter.try_acquire(&context(Endpoint::CLUSTERS), later(5)),
             Err(Error::RateLimited { left, limited: false })
         );
         limiter.update_from_headers(
-            &context(Endpoint::ExportBuckets),
+            &context(Endpoint::EXPORT_BUCKETS),
             StatusCode::SERVICE_UNAVAILABLE,
             &pause,
             later(20),
         );
-        assert!(limiter.try_acquire(&context(Endpoint::ExportBuckets), later(25)).is_err());
+        assert!(limiter.try_acquire(&context(Endpoint::EXPORT_BUCKETS), later(25)).is_err());
         assert!(
-            limiter.try_acquire(&context(Endpoint::Exports), later(25)).is_ok(),
+            limiter.try_acquire(&context(Endpoint::EXPORTS), later(25)).is_ok(),
             "its quota is not used up"
         );
         let for_ever = headers(&[("retry-after", "99999999999999999999")]);
         limiter.update_from_headers(
-            &context(Endpoint::Exports),
+            &context(Endpoint::EXPORTS),
             StatusCode::TOO_MANY_REQUESTS,
             &for_ever,
             now,
         );
-        assert!(limiter.try_acquire(&context(Endpoint::Exports), now + Duration::from_hours(1)).is_ok());
+        assert!(limiter.try_acquire(&context(Endpoint::EXPORTS), now + Duration::from_hours(1)).is_ok());
     }
 }

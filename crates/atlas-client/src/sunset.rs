@@ -27,8 +27,8 @@ impl SunsetWarnings {
         let Some(date) = sunset.as_ref().or(deprecation.as_ref()) else { return };
         if self.is_new(endpoint, date, Instant::now()) {
             tracing::warn!(
-                resource = endpoint.as_str(),
-                version = endpoint.media_type(),
+                resource = endpoint.name,
+                version = endpoint.media_type,
                 sunset,
                 deprecation,
                 "Atlas is going to retire a version of its API that is in use; install a newer release"
@@ -60,12 +60,12 @@ mod tests {
             let at = start + Duration::from_hours(hours);
             assert_eq!(warnings.is_new(endpoint, date, at), expected, "{endpoint:?} {date} {hours}");
         };
-        check(Endpoint::Schedule, "Wed, 1 Jul 2027 00:00:00 GMT", 0, true);
-        check(Endpoint::Schedule, "Wed, 1 Jul 2027 00:00:00 GMT", 1, false);
-        check(Endpoint::Clusters, "Wed, 1 Jul 2027 00:00:00 GMT", 1, true);
-        check(Endpoint::Schedule, "Sat, 30 May 2026 00:00:00 GMT", 23, false);
-        check(Endpoint::Schedule, "Sat, 30 May 2026 00:00:00 GMT", 24, true);
-        check(Endpoint::Schedule, "Wed, 1 Jul 2027 00:00:00 GMT", 25, false);
-        check(Endpoint::Schedule, "Sat, 30 May 2026 00:00:00 GMT", 999, false);
+        check(Endpoint::SCHEDULE, "Wed, 1 Jul 2027 00:00:00 GMT", 0, true);
+        check(Endpoint::SCHEDULE, "Wed, 1 Jul 2027 00:00:00 GMT", 1, false);
+        check(Endpoint::CLUSTERS, "Wed, 1 Jul 2027 00:00:00 GMT", 1, true);
+        check(Endpoint::SCHEDULE, "Sat, 30 May 2026 00:00:00 GMT", 23, false);
+        check(Endpoint::SCHEDULE, "Sat, 30 May 2026 00:00:00 GMT", 24, true);
+        check(Endpoint::SCHEDULE, "Wed, 1 Jul 2027 00:00:00 GMT", 25, false);
+        check(Endpoint::SCHEDULE, "Sat, 30 May 2026 00:00:00 GMT", 999, false);
     }
 }

@@ -205,7 +205,7 @@ struct Observation<'a> {
 
 impl Drop for Observation<'_> {
     fn drop(&mut self) {
-        let endpoint = self.context.endpoint.as_str();
+        let endpoint = self.context.endpoint.name;
         self.transport.observer.observe(endpoint, self.status, self.start.elapsed());
     }
 }

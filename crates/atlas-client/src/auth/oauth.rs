@@ -172,12 +172,12 @@ impl OAuthClient {
         let transport = &self.0.transport;
         let request = transport
             .post(self.0.url.clone())
-            .header(ACCEPT, HeaderValue::from_static(Endpoint::Token.media_type()))
+            .header(ACCEPT, HeaderValue::from_static(Endpoint::TOKEN.media_type))
             .basic_auth(&self.0.client_id, Some(secret.expose_secret()))
             .form(&[("grant_type", "client_credentials")])
             .build()
             .map_err(Error::transport)?;
-        let context = RequestContext { endpoint: Endpoint::Token, owner: None };
+        let context = RequestContext { endpoint: Endpoint::TOKEN, owner: None };
         let body = transport
             .body(transport.send(&context, request).await?)
             .await
