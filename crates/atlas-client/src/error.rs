@@ -187,11 +187,15 @@ impl Error {
         // The library does not say whose tunnel that is. Its texts hold no password of the proxy.
         let said = chain(&error).replace("tunnel error", "no tunnel through the proxy of the environment");
         let text = tidy(&(host.unwrap_or_default() + &said));
-        if has_cause(&error, <dyn std::error::Error + 'static>::is::<rustls::Error>) {
+        let is_no_http = |error: &hyper::Error| error.is_parse();
+        if causes(&error).any(<dyn std::error::Error>::is::<rustls::Error>) {
             Self::Tls(text)
         } else if error.is_body() || error.is_decode() {
             Self::Broken(text)
-        } else if error.is_builder() || error.is_redirect() || has_cause(&error, is_no_http) {
+        } else if error.is_builder()
+            || error.is_redirect()
+            || causes(&error).any(|cause| cause.downcast_ref().is_some_and(is_no_http))
+        {
             Self::Invalid(text)
         } else {
             Self::Connect(text)
@@ -223,37 +227,24 @@ pub(crate) fn tidy(text: &str) -> String {
 }
 
 /// Returns an error with its causes: the text of reqwest says only "error sending request".
-fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let said = inner.to_string();
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
+    for cause in causes(error).skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
         }
-        cause = inner.source();
     }
     text
 }
 
-fn is_no_http(cause: &(dyn std::error::Error + 'static)) -> bool {
-    cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
-}
-
-fn has_cause(error: &reqwest::Error, is: fn(&(dyn std::error::Error + 'static)) -> bool) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(inner) = cause {
-        if is(inner) {
-            return true;
-        }
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
         // An I/O error hides what it wraps from `source`.
-        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        cause = match wrapped {
+        match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
             Some(wrapped) => Some(wrapped),
-            None => inner.source(),
-        };
-    }
-    false
+            None => error.source(),
+        }
+    })
 }
 
 #[cfg(test)]
