@@ -23,7 +23,7 @@ const EXAMPLE: &str = "such as http://proxy.example.org:3128";
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     /// May hold a password.
-    url: Url,
+    pub(crate) url: Url,
     variable: &'static str,
 }
 
@@ -42,11 +42,6 @@ impl fmt::Display for Proxy {
 }
 
 impl Proxy {
-    /// The address with credentials.
-    pub(crate) fn url(&self) -> &Url {
-        &self.url
-    }
-
     /// Registers the credentials, and the pair that the proxy is sent, for redaction.
     pub fn redact(&self) {
         let (user, password) = (self.url.username(), self.url.password());

@@ -113,7 +113,7 @@ impl Transport {
             // cannot read.
             .no_proxy();
         if let Some(proxy) = &options.proxy {
-            client = client.proxy(reqwest::Proxy::all(proxy.url().clone()).map_err(Error::transport)?);
+            client = client.proxy(reqwest::Proxy::all(proxy.url.clone()).map_err(Error::transport)?);
         }
         if options.base_url.scheme() == "http" {
             // That is this machine: no certificate authority is needed.

@@ -21,7 +21,7 @@ pub use array::MAX_PAGE_SIZE;
 pub use event::{EventKind, ProjectEvent};
 pub use ids::{ObjectId, OrganizationId, ProjectId, Target};
 pub use job::{Counts, ExportJob, JobState, StateReason};
-pub(crate) use json::{decode, id_of};
+pub(crate) use json::decode;
 pub(crate) use page::{ListEntry, MAX_UNPAGED, decode_page};
 pub use page::{Page, decode_jobs};
 pub(crate) use project::Project;

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use compact_str::CompactString;
 use serde_json::value::RawValue;
 
 use super::outcome::{PageOutcome, PageRead, read_page};
 use crate::error::Error;
-use crate::types::{ListEntry, MAX_PAGE_SIZE, MAX_UNPAGED, Page, decode_page, id_of};
+use crate::types::{ListEntry, MAX_PAGE_SIZE, MAX_UNPAGED, Page, decode_page};
 
 /// Memory of a kept entry besides itself and its texts, in bytes: its place in a tree, and the
 /// allocations.
@@ -32,15 +31,15 @@ impl<T> PartialList<T> {
 /// A list in progress.
 pub(crate) struct ListBuilder<T> {
     entries: BTreeSet<T>,
-    /// The ids of entries that are not wanted, which count as well.
-    skipped: BTreeSet<CompactString>,
+    /// Number of entries that are not wanted, which count as well.
+    skipped: usize,
     error: Option<Error>,
     pub(super) kept_bytes: usize,
 }
 
 impl<T> Default for ListBuilder<T> {
     fn default() -> Self {
-        Self { entries: BTreeSet::new(), skipped: BTreeSet::new(), error: None, kept_bytes: 0 }
+        Self { entries: BTreeSet::new(), skipped: 0, error: None, kept_bytes: 0 }
     }
 }
 
@@ -53,32 +52,33 @@ impl<T: ListEntry> ListBuilder<T> {
     fn add_page(&mut self, page: Page<&RawValue>) -> PageOutcome {
         let mut has_new = false;
         for entry in page.entries {
-            let (bytes, is_new) = match T::decode(entry) {
-                Ok(Some(entry)) => (size_of::<T>() + entry.text_bytes(), self.entries.insert(entry)),
+            match T::decode(entry) {
+                Ok(Some(entry)) => {
+                    let bytes = size_of::<T>() + entry.text_bytes() + ENTRY_OVERHEAD;
+                    if self.entries.insert(entry) {
+                        self.kept_bytes += bytes;
+                        has_new = true;
+                    }
+                }
                 Ok(None) => {
-                    let id = id_of(entry);
-                    (size_of::<CompactString>() + id.len(), self.skipped.insert(id))
+                    self.skipped += 1;
+                    has_new = true;
                 }
                 Err(error) => {
                     self.error.get_or_insert(error);
-                    (0, false)
                 }
-            };
-            if is_new {
-                self.kept_bytes += bytes + ENTRY_OVERHEAD;
-                has_new = true;
             }
         }
         PageOutcome { has_new, is_complete: false, entries: self.len(), kept_bytes: self.kept_bytes }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.len() + self.skipped.len()
+        self.entries.len() + self.skipped
     }
 
     /// Ends the list. A list of nothing that has a `total_count` is an error.
     pub(crate) fn finish(self, total_count: u64) -> Result<PartialList<T>, Error> {
-        if self.entries.is_empty() && self.skipped.is_empty() && self.error.is_none() && total_count > 0 {
+        if self.len() == 0 && self.error.is_none() && total_count > 0 {
             return Err(Error::invalid(&format!("a listing of nothing that counts {total_count}")));
         }
         Ok(PartialList { entries: self.entries.into_iter().collect(), error: self.error })

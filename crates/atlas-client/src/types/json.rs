@@ -1,10 +1,8 @@
 //! Decoding of JSON.
 
-use compact_str::CompactString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::text::{Lenient, MAX_ID, is_longer};
 use crate::error::Error;
 
 pub(crate) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
@@ -21,14 +19,4 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error>
 pub(super) fn entry<'a, T: Deserialize<'a>>(entry: &'a RawValue) -> Result<T, Error> {
     serde_json::from_str(entry.get())
         .map_err(|error| Error::invalid(&format!("an entry of a listing: {error}")))
-}
-
-/// Returns the id of an entry; empty where it has none.
-pub(crate) fn id_of(entry: &RawValue) -> CompactString {
-    #[derive(Deserialize)]
-    struct WithId {
-        id: Lenient,
-    }
-    let id = serde_json::from_str(entry.get()).ok().and_then(|WithId { id }| id.0);
-    id.filter(|id| !is_longer(id, MAX_ID)).unwrap_or_default().into()
 }
