@@ -14,13 +14,8 @@ const MAX_BUNDLE: u64 = 1024 * 1024;
 pub(super) fn read(path: &Path) -> Result<CaBundle, String> {
     let name = path.display().to_string();
     let refused = |problem: String| format!("names {name}, which {problem}");
-    let bundle = text::read(path, MAX_BUNDLE + 1).map_err(|error| {
+    let bundle = text::read(path, MAX_BUNDLE).map_err(|error| {
         refused(format!("cannot be read: {error}; name a file with the authority's certificate in PEM, a relative path is looked up beside the configuration"))
     })?;
-    if bundle.len() as u64 > MAX_BUNDLE {
-        return Err(refused(format!(
-            "has more than {MAX_BUNDLE} bytes; name a file with the certificates of your own authorities, those of the system are trusted anyway"
-        )));
-    }
     pem::certificates(&name, &bundle).map(CaBundle::from).map_err(refused)
 }

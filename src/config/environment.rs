@@ -24,19 +24,15 @@ pub(super) fn set(environment: impl IntoIterator<Item = (String, String)>) -> BT
     environment.into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }
 
-pub(super) fn atlas_names(environment: &BTreeMap<String, String>) -> Environment {
-    let set =
-        ATLAS_NAMES.into_iter().filter_map(|(name, path)| Some((path.to_owned(), environment.get(name)?)));
-    Environment::default().source(Some(set.map(|(path, value)| (path, value.clone())).collect()))
+/// Returns the layer of the variables.
+pub(super) fn layer(environment: &BTreeMap<String, String>) -> Environment {
+    // Of two variables for a key, the later one wins.
+    let values = keys(environment).filter_map(|(path, name)| Some((path, environment.get(&name)?.clone())));
+    Environment::default().source(Some(values.collect()))
 }
 
-/// Returns the layer of the variables with [`ENV_PREFIX`], which win over [`ATLAS_NAMES`].
-pub(super) fn own_names(environment: &BTreeMap<String, String>) -> Environment {
-    let variables = environment.clone().into_iter().collect();
-    Environment::with_prefix(ENV_PREFIX).prefix_separator("__").separator("__").source(Some(variables))
-}
-
-/// Returns the variables of both layers by the paths of their keys.
+/// Returns the variables by the paths of their keys. Those with [`ENV_PREFIX`] come after, and win
+/// over, [`ATLAS_NAMES`].
 pub(super) fn keys(environment: &BTreeMap<String, String>) -> impl Iterator<Item = (String, String)> {
     let atlas = ATLAS_NAMES.into_iter().filter(|(name, _)| environment.contains_key(*name));
     let own = environment.keys().filter_map(|variable| {

@@ -50,8 +50,7 @@ impl Layers {
         }
         let merged = config::Config::builder()
             .add_source(config::File::from_str(text, FileFormat::Toml))
-            .add_source(environment::atlas_names(environment))
-            .add_source(environment::own_names(environment))
+            .add_source(environment::layer(environment))
             .set_override_option("shard.index", source.shard_index.clone())
             .and_then(ConfigBuilder::<DefaultState>::build)
             .and_then(config::Config::try_deserialize);

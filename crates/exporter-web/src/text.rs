@@ -6,10 +6,13 @@ use std::path::Path;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Reads at most `max` bytes of a file.
+/// Reads a file of at most `max` bytes. A longer one is an error: what is cut off could matter.
 pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    File::open(path)?.take(max).read_to_end(&mut content)?;
+    File::open(path)?.take(max + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > max {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {max} bytes")));
+    }
     Ok(content)
 }
 
