@@ -13,10 +13,13 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 /// Lines of one kind about one resource. A cluster has at most 20 failed jobs to report.
-const PER_RESOURCE: Rate = Rate { burst: 20, interval: Duration::from_mins(3) };
+const PER_RESOURCE: Rate = (20, Duration::from_mins(3));
 
 /// Lines of one kind about all resources together.
-const PER_KIND: Rate = Rate { burst: 500, interval: Duration::from_secs(6) };
+const PER_KIND: Rate = (500, Duration::from_secs(6));
+
+/// Tokens at most, and the interval at which one comes back.
+type Rate = (u32, Duration);
 
 /// Fields that name a resource. All others, texts and reasons among them, may change from line to line.
 const RESOURCE_FIELDS: [&str; 6] =
@@ -38,23 +41,16 @@ struct State {
     suppressed: BTreeMap<String, u64>,
 }
 
-/// Tokens at most, and the interval at which one comes back.
-#[derive(Debug, Clone, Copy)]
-struct Rate {
-    burst: u32,
-    interval: Duration,
-}
-
 impl State {
     /// Takes a token from the bucket of the kind and from that of the resource, unless one is empty.
     fn allows(&mut self, kind: &Identifier, resource: Option<u64>, now: Instant) -> bool {
         let mut taken = vec![(None, PER_KIND)];
         taken.extend(resource.map(|resource| (Some(resource), PER_RESOURCE)));
         let mut buckets = Vec::new();
-        for (resource, rate) in taken {
+        for (resource, (burst, interval)) in taken {
             let key = (kind.clone(), resource);
-            let full_at = self.full_at.get(&key).map_or(now, |at| now.max(*at)) + rate.interval;
-            if full_at - now > rate.interval * rate.burst {
+            let full_at = self.full_at.get(&key).map_or(now, |at| now.max(*at)) + interval;
+            if full_at - now > interval * burst {
                 return false;
             }
             buckets.push((key, full_at));
