@@ -146,32 +146,26 @@ fn client_verifier(
             "client_allowed_sans holds an e-mail address; expected DNS names, IP addresses or URIs".into()
         );
     }
-    let issuer_verifier = match (auth_type.verifies(), authorities) {
-        (false, None) if allowed_sans.is_none() => None,
-        (false, _) => {
-            return Err(
-                "client_auth_type verifies no certificate, as client_ca_file and client_allowed_sans need; \
- expected RequireAndVerifyClientCert"
-                    .into(),
-            );
-        }
-        (true, None) => {
-            return Err(
-                "client_ca_file is missing; expected the authorities that issue client certificates".into()
-            );
-        }
-        (true, Some(pem)) => {
-            let unusable = |error: &dyn std::fmt::Display| pem.error(&format!("cannot be used: {error}"));
-            let mut roots = RootCertStore::empty();
-            for certificate in pem.certificates()? {
-                roots.add(certificate).map_err(|error| unusable(&error))?;
-            }
-            let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-            Some(builder.build().map_err(|error| unusable(&error))?)
-        }
-    };
+    if !auth_type.verifies() && (authorities.is_some() || allowed_sans.is_some()) {
+        return Err(
+            "client_auth_type verifies no certificate, as client_ca_file and client_allowed_sans need; \
+             expected RequireAndVerifyClientCert"
+                .into(),
+        );
+    }
     if auth_type == ClientAuthType::NoClientCert {
         return Ok(None);
+    }
+    let mut issuer_verifier = None;
+    if auth_type.verifies() {
+        let missing = "client_ca_file is missing; expected the authorities that issue client certificates";
+        let authorities = authorities.ok_or(missing)?;
+        let mut roots = RootCertStore::empty();
+        // The reader of PEM has parsed each of them.
+        roots.add_parsable_certificates(authorities.certificates()?);
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+        let unusable = |error| authorities.error(&format!("cannot be used: {error}"));
+        issuer_verifier = Some(verifier.map_err(unusable)?);
     }
     let algorithms = provider.signature_verification_algorithms;
     Ok(Some(ClientVerifier { auth_type, issuer_verifier, allowed_sans, algorithms }))
