@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use atlas_backup_exporter::config::Source;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use exporter_web::listeners::ListenAddress;
+use exporter_web::listeners;
 use tracing_subscriber::filter::Targets;
 
 const PAGES: &str = "Pages";
@@ -45,8 +45,8 @@ pub(crate) struct Cli {
     pub(crate) config_file: PathBuf,
 
     /// Address to serve on, host:port or :port; may be repeated.
-    #[arg(help_heading = PAGES, long = "web.listen-address", value_name = "ADDRESS", default_value = ":10027", global = true)]
-    pub(crate) listen_addresses: Vec<ListenAddress>,
+    #[arg(help_heading = PAGES, long = "web.listen-address", value_name = "ADDRESS", default_value = ":10027", value_parser = listeners::parse_address, global = true)]
+    pub(crate) listen_addresses: Vec<String>,
 
     /// Path of the metrics.
     #[arg(help_heading = PAGES, long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = telemetry_path, global = true)]

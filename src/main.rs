@@ -182,7 +182,7 @@ async fn serve(
         }
     } else {
         for address in &cli.listen_addresses {
-            listeners.push(address.bind().await.with_context(|| {
+            listeners.push(listeners::bind(address).await.with_context(|| {
                 format!("cannot listen on {address} (choose another with --web.listen-address)")
             })?);
         }

@@ -96,14 +96,6 @@ pub(super) fn unique<'a, T>(
     entries.into_iter().map(parse).collect()
 }
 
-impl fmt::Display for ClusterSelector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let patterns = self.patterns.iter().flatten().map(Pattern::as_str);
-        let all: Vec<_> = self.names.iter().map(String::as_str).chain(patterns).collect();
-        f.write_str(&all.join(", "))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,53 +1,35 @@
 //! Listening sockets: addresses as Prometheus writes them, and sockets of systemd.
 
-use std::fmt;
 use std::io;
-use std::str::FromStr;
 
 use tokio::net::TcpListener;
 
 /// Maximum of `LISTEN_FDS`: each number takes memory, whether it is a socket or not.
 const MAX_SOCKETS: u64 = 1000;
 
-/// An address to listen on, `host:port` or `:port`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenAddress(String);
-
-impl FromStr for ListenAddress {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "write host:port or :port, an IPv6 address in brackets";
-        let (host, port) = text.rsplit_once(':').ok_or(EXPECTED)?;
-        port.parse::<u16>().map_err(|_| "the port is a number from 0 to 65535")?;
-        if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
-            return Err(EXPECTED);
-        }
-        Ok(Self(text.to_owned()))
+/// Parses an address to listen on, `host:port` or `:port`.
+pub fn parse_address(text: &str) -> Result<String, &'static str> {
+    const EXPECTED: &str = "write host:port or :port, an IPv6 address in brackets";
+    let (host, port) = text.rsplit_once(':').ok_or(EXPECTED)?;
+    port.parse::<u16>().map_err(|_| "the port is a number from 0 to 65535")?;
+    if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+        return Err(EXPECTED);
     }
+    Ok(text.to_owned())
 }
 
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// Listens on `host:port` or `:port`.
+///
+/// Without a host, that is every address of both families, or of IPv4 where IPv6 is off.
+pub async fn bind(address: &str) -> io::Result<TcpListener> {
+    if !address.starts_with(':') {
+        return TcpListener::bind(address).await;
     }
-}
-
-impl ListenAddress {
-    /// Listens on the address.
-    ///
-    /// Without a host, that is every address of both families, or of IPv4 where IPv6 is off.
-    pub async fn bind(&self) -> io::Result<TcpListener> {
-        let Self(address) = self;
-        if !address.starts_with(':') {
-            return TcpListener::bind(address).await;
+    match TcpListener::bind(format!("[::]{address}")).await {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind(format!("0.0.0.0{address}")).await
         }
-        match TcpListener::bind(format!("[::]{address}")).await {
-            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-                TcpListener::bind(format!("0.0.0.0{address}")).await
-            }
-            bound => bound,
-        }
+        bound => bound,
     }
 }
 
@@ -81,10 +63,10 @@ mod tests {
     #[test]
     fn listen_addresses_are_those_of_prometheus() {
         for text in [":10027", "127.0.0.1:0", "localhost:9", "[::1]:8080"] {
-            assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
+            assert_eq!(parse_address(text).unwrap(), text);
         }
         for text in ["", "10027", "::1:80", "host:", "host:http", ":65536"] {
-            assert!(text.parse::<ListenAddress>().is_err(), "{text}");
+            assert!(parse_address(text).is_err(), "{text}");
         }
     }
 }
