@@ -4,11 +4,10 @@
 
 mod health;
 
-use std::fmt;
 use std::time::Duration;
 
 use atlas_client::{JobState, Schedule};
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
@@ -16,27 +15,10 @@ use crate::model::{ByState, PollError};
 use crate::store::{ClusterView, StoreView};
 pub use health::{ClusterStatus, OVERDUE_FACTOR, Severity};
 
-/// A time, written as RFC 3339 has it: in UTC, to the millisecond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct At(pub Timestamp);
-
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let to_millisecond = TimestampRound::new().smallest(Unit::Millisecond).mode(RoundMode::Trunc);
-        self.0.round(to_millisecond).unwrap_or(self.0).fmt(f)
-    }
-}
-
-impl Serialize for At {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 #[derive(Debug, Serialize)]
 pub struct Status<'a> {
     /// The moment that it is of.
-    pub as_of: At,
+    pub as_of: Timestamp,
     pub version: &'static str,
     /// Why the configuration was refused when it was read last; `None` if it is in force.
     pub configuration_error: Option<String>,
@@ -78,11 +60,11 @@ pub struct Cluster<'a> {
     pub jobs: Option<Jobs<'a>>,
     pub newest_job: Option<NewestJob>,
     /// When the least recently moved active job last moved.
-    pub last_progress_at: Option<At>,
+    pub last_progress_at: Option<Timestamp>,
     /// When the last successful export ended.
-    pub last_success_finished_at: Option<At>,
+    pub last_success_finished_at: Option<Timestamp>,
     /// When the newest successful one was created.
-    pub last_success_created_at: Option<At>,
+    pub last_success_created_at: Option<Timestamp>,
     /// How long that took, queue included.
     pub last_success_duration_seconds: Option<u64>,
     /// The longest time from one export to the next.
@@ -91,17 +73,17 @@ pub struct Cluster<'a> {
     /// Failed exports that were not made good.
     pub failures_since_last_success: Option<u64>,
     /// When the first of those was created.
-    pub oldest_unresolved_failure_created_at: Option<At>,
+    pub oldest_unresolved_failure_created_at: Option<Timestamp>,
     /// Why the newest of those failed.
     pub latest_failure: Option<Failure<'a>>,
     /// When the newest snapshot in the bucket was taken.
-    pub newest_exported_snapshot_at: Option<At>,
+    pub newest_exported_snapshot_at: Option<Timestamp>,
     /// Newer ones of the policy that neither are there nor on their way.
     pub snapshots_awaiting_export: Option<u64>,
     /// When the oldest of those was taken.
-    pub oldest_snapshot_awaiting_export_at: Option<At>,
+    pub oldest_snapshot_awaiting_export_at: Option<Timestamp>,
     /// When an event told last that an export failed.
-    pub last_auto_export_failure_event_at: Option<At>,
+    pub last_auto_export_failure_event_at: Option<Timestamp>,
     /// Atlas's id of the bucket of the export policy.
     pub export_bucket_id: Option<&'a str>,
     /// Whether that is none of the project's.
@@ -113,12 +95,12 @@ pub struct Cluster<'a> {
     /// Whether the last poll was good.
     pub up: Option<bool>,
     pub last_poll_error: Option<Error<'a>>,
-    pub last_poll_at: Option<At>,
+    pub last_poll_at: Option<Timestamp>,
     pub last_poll_duration_seconds: Option<f64>,
     /// When the last good one finished.
-    pub last_poll_success_at: Option<At>,
+    pub last_poll_success_at: Option<Timestamp>,
     /// When the next is due; one that is past waits for its turn, or is under way.
-    pub next_poll_at: Option<At>,
+    pub next_poll_at: Option<Timestamp>,
 }
 
 /// Jobs by state, in Atlas's words.
@@ -136,7 +118,7 @@ impl Serialize for Jobs<'_> {
 pub struct NewestJob {
     #[serde(serialize_with = "state")]
     pub state: JobState,
-    pub created_at: At,
+    pub created_at: Timestamp,
     /// Collections that were exported, and all of them; `None` where Atlas gives no counts, as for sharded clusters.
     pub exported_collections: Option<u64>,
     pub collections: Option<u64>,
@@ -172,7 +154,7 @@ impl<'a> Status<'a> {
         now: Timestamp,
     ) -> Self {
         Self {
-            as_of: At(now),
+            as_of: to_millisecond(now),
             version: env!("CARGO_PKG_VERSION"),
             configuration_error,
             poll_interval_seconds: poll_interval.as_secs_f64(),
@@ -225,9 +207,14 @@ fn problems(view: &StoreView) -> Vec<Problem<'_>> {
 }
 
 /// The moment `next`, which is `now` at `at`.
-fn later(now: Timestamp, next: Instant, at: Instant) -> Option<At> {
+fn later(now: Timestamp, next: Instant, at: Instant) -> Option<Timestamp> {
     let moment = if next > at { now.checked_add(next - at) } else { now.checked_sub(at - next) };
-    moment.ok().map(At)
+    moment.ok().map(to_millisecond)
+}
+
+/// Cuts a time of our clock: Atlas gives no finer ones.
+fn to_millisecond(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }
 
 impl<'a> Cluster<'a> {
@@ -248,31 +235,27 @@ impl<'a> Cluster<'a> {
             jobs: summary.map(|summary| Jobs(&summary.jobs)),
             newest_job: summary.and_then(|summary| summary.latest.as_ref()).map(|latest| NewestJob {
                 state: latest.state,
-                created_at: At(latest.key.created_at),
+                created_at: latest.key.created_at,
                 exported_collections: latest.counts.exported,
                 collections: latest.counts.total,
                 progress_ratio: latest.counts.ratio(),
             }),
-            last_progress_at: cluster.current().and_then(|good| good.last_progress).map(At),
-            last_success_finished_at: summary
-                .and_then(|summary| summary.last_finished[JobState::Successful])
-                .map(At),
-            last_success_created_at: summary.and_then(|summary| summary.last_success_created).map(At),
+            last_progress_at: cluster.current().and_then(|good| good.last_progress).map(to_millisecond),
+            last_success_finished_at: summary.and_then(|summary| summary.last_finished[JobState::Successful]),
+            last_success_created_at: summary.and_then(|summary| summary.last_success_created),
             last_success_duration_seconds: summary.and_then(|summary| summary.last_success_seconds),
             expected_interval_seconds: cluster.expected_interval().map(|interval| interval.as_secs_f64()),
             auto_export_enabled: schedule.and_then(|schedule| schedule.auto_export),
             failures_since_last_success: summary.map(|summary| summary.failures_since_success),
-            oldest_unresolved_failure_created_at: summary
-                .and_then(|summary| summary.oldest_failure_created)
-                .map(At),
+            oldest_unresolved_failure_created_at: summary.and_then(|summary| summary.oldest_failure_created),
             latest_failure: unresolved.map(|job| Failure {
                 error_code: job.reason.error_code.as_deref(),
                 message: job.reason.message.as_deref(),
             }),
-            newest_exported_snapshot_at: recovery.and_then(|recovery| recovery.newest_exported).map(At),
+            newest_exported_snapshot_at: recovery.and_then(|recovery| recovery.newest_exported),
             snapshots_awaiting_export: awaiting.map(|awaiting| awaiting.count),
-            oldest_snapshot_awaiting_export_at: awaiting.and_then(|awaiting| awaiting.oldest).map(At),
-            last_auto_export_failure_event_at: cluster.failed_event.map(At),
+            oldest_snapshot_awaiting_export_at: awaiting.and_then(|awaiting| awaiting.oldest),
+            last_auto_export_failure_event_at: cluster.failed_event,
             export_bucket_id: schedule.and_then(Schedule::bucket),
             bucket_missing: cluster.bucket_missing,
             policy_item_missing: schedule.and_then(Schedule::policy_item_missing),
@@ -281,9 +264,9 @@ impl<'a> Cluster<'a> {
             last_poll_error: cluster
                 .error()
                 .map(|error| Error { reason: error.reason.as_str(), error: &error.text }),
-            last_poll_at: state.last.as_ref().map(|last| At(last.finished_at)),
+            last_poll_at: state.last.as_ref().map(|last| to_millisecond(last.finished_at)),
             last_poll_duration_seconds: state.last.as_ref().map(|last| last.duration.as_secs_f64()),
-            last_poll_success_at: state.good.as_ref().map(|good| At(good.finished_at)),
+            last_poll_success_at: state.good.as_ref().map(|good| to_millisecond(good.finished_at)),
             next_poll_at: state.next_poll.and_then(|next| later(now, next, at)),
         }
     }
@@ -295,7 +278,8 @@ mod tests {
 
     #[test]
     fn time_is_written_to_the_millisecond_and_never_later() {
-        let written = |nanosecond| At(Timestamp::new(1_700_000_000, nanosecond).unwrap()).to_string();
+        let written =
+            |nanosecond| to_millisecond(Timestamp::new(1_700_000_000, nanosecond).unwrap()).to_string();
         assert_eq!(written(0), "2023-11-14T22:13:20Z");
         assert_eq!(written(123_999_999), "2023-11-14T22:13:20.123Z");
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use url::form_urlencoded;
 
 use crate::status::{Cluster, Severity};
@@ -51,7 +52,7 @@ impl Sort {
 
     /// A number that is small for what comes first; `None` where nobody knows, which comes last in either order.
     fn key(self, cluster: &Cluster<'_>) -> Option<i64> {
-        let ms = |at: Option<crate::status::At>| at.map(|at| at.0.as_millisecond());
+        let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
         match self {
             Self::Status => Some(i64::from(cluster.status as u8)),
             Self::Cluster => Some(0),

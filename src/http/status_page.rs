@@ -200,7 +200,7 @@ fn banners(status: &Status<'_>, summary: &Summary) -> Markup {
 }
 
 fn table(status: &Status<'_>, query: &Query) -> Markup {
-    let now = status.as_of.0;
+    let now = status.as_of;
     let link = |sort: Sort| {
         let reversed = query.sort == sort && !query.reversed;
         Query { sort, reversed, ..query.clone() }.to_string()

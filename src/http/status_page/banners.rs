@@ -133,7 +133,6 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::status::At;
 
     fn problem(
         project: &'static str,
@@ -147,7 +146,7 @@ mod tests {
 
     fn banners(problems: &[Problem<'_>]) -> Vec<String> {
         let banners = texts(&Status {
-            as_of: At(Timestamp::from_second(0).unwrap()),
+            as_of: Timestamp::UNIX_EPOCH,
             version: "",
             configuration_error: None,
             poll_interval_seconds: 60.0,

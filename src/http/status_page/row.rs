@@ -5,7 +5,7 @@ use jiff::{SignedDuration, SpanRound, Timestamp, Unit};
 use maud::{Markup, html};
 
 use super::isolated::isolated;
-use crate::status::{At, Cluster, Jobs, NewestJob, OVERDUE_FACTOR};
+use crate::status::{Cluster, Jobs, NewestJob, OVERDUE_FACTOR};
 
 /// Characters of a failed job's code or message that fit into a table; the log has all of it.
 const MESSAGE_SHOWN: usize = 120;
@@ -40,7 +40,7 @@ fn unknown() -> Markup {
     html! { span class="faint" { "unknown" } }
 }
 
-fn newest_job(job: &NewestJob, jobs: Option<&Jobs<'_>>, moved: Option<At>, now: Timestamp) -> Markup {
+fn newest_job(job: &NewestJob, jobs: Option<&Jobs<'_>>, moved: Option<Timestamp>, now: Timestamp) -> Markup {
     let active = jobs.map_or(0, |jobs| jobs.0[JobState::Queued] + jobs.0[JobState::InProgress]);
     // Of several, it is the one that stands still for longest.
     let is_alone = active == 1 && job.state.is_active();
@@ -70,7 +70,7 @@ fn bar(share: f64, class: &str) -> Markup {
 
 /// The last success, against what is expected.
 fn success(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
-    let age = cluster.last_success_finished_at.map(|at| now.duration_since(at.0).as_secs_f64());
+    let age = cluster.last_success_finished_at.map(|at| now.duration_since(at).as_secs_f64());
     let share = age.zip(cluster.expected_interval_seconds).map(|(age, expected)| age / expected);
     html! {
         @match (cluster.last_success_finished_at, &cluster.jobs) {
@@ -148,7 +148,7 @@ fn poll(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
         @if let Some(error) = &cluster.last_poll_error { small class="unknown" { (error.reason) ": " (isolated(error.error)) } }
         @if let Some(next) = cluster.next_poll_at {
             small title=(next) {
-                @match next.0.duration_since(now).as_secs() {
+                @match next.duration_since(now).as_secs() {
                     ..=0 => { "next: now" },
                     seconds => { "next in " (rounded(SignedDuration::from_secs(seconds), Unit::Second)) },
                 }
@@ -166,10 +166,10 @@ fn class_of(state: JobState) -> Option<&'static str> {
 }
 
 /// "2d 3h ago": the two largest units.
-fn ago(at: At, now: Timestamp) -> String {
-    let age = now.duration_since(at.0);
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    let age = now.duration_since(at);
     if age.is_negative() {
-        return at.0.to_string();
+        return at.to_string();
     }
     let smallest = match age.as_secs() {
         ..3600 => Unit::Second,
@@ -200,7 +200,7 @@ mod tests {
         let check = |seconds: i64, expected: &str| {
             let now = Timestamp::from_second(1_800_000_000).unwrap();
             let at = Timestamp::from_second(1_800_000_000 - seconds).unwrap();
-            assert_eq!(ago(At(at), now), expected);
+            assert_eq!(ago(at, now), expected);
         };
         check(0, "0s ago");
         check(75, "1m 15s ago");
