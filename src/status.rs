@@ -168,9 +168,7 @@ impl<'a> Status<'a> {
                 .collect(),
         }
     }
-}
 
-impl Status<'_> {
     #[must_use]
     pub fn json(&self) -> String {
         // Nothing in it can fail to be written.
@@ -255,7 +253,7 @@ impl<'a> Cluster<'a> {
             newest_exported_snapshot_at: recovery.and_then(|recovery| recovery.newest_exported),
             snapshots_awaiting_export: awaiting.map(|awaiting| awaiting.count),
             oldest_snapshot_awaiting_export_at: awaiting.and_then(|awaiting| awaiting.oldest),
-            last_auto_export_failure_event_at: cluster.failed_event,
+            last_auto_export_failure_event_at: cluster.last_failure_event,
             export_bucket_id: schedule.and_then(Schedule::bucket),
             bucket_missing: cluster.bucket_missing,
             policy_item_missing: schedule.and_then(Schedule::policy_item_missing),
@@ -266,7 +264,7 @@ impl<'a> Cluster<'a> {
                 .map(|error| Error { reason: error.reason.as_str(), error: &error.text }),
             last_poll_at: state.last.as_ref().map(|last| to_millisecond(last.finished_at)),
             last_poll_duration_seconds: state.last.as_ref().map(|last| last.duration.as_secs_f64()),
-            last_poll_success_at: state.good.as_ref().map(|good| to_millisecond(good.finished_at)),
+            last_poll_success_at: state.last_good_poll.as_ref().map(|good| to_millisecond(good.finished_at)),
             next_poll_at: state.next_poll.and_then(|next| later(now, next, at)),
         }
     }

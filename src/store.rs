@@ -153,7 +153,7 @@ impl Store {
             Ok(mut good) => {
                 let off = cluster.schedule.as_ref().is_some_and(|schedule| !schedule.exports_itself());
                 cluster.readings.record(&mut good.summary, snapshots_on && !off);
-                cluster.good = Some(Arc::new(good));
+                cluster.last_good_poll = Some(Arc::new(good));
                 None
             }
             Err(error) => {

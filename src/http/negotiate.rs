@@ -1,6 +1,7 @@
 //! Which format and coding a scraper wants, by RFC 9110, sections 12.5.1 and 12.5.3.
 
 use axum::http::HeaderValue;
+use mediatype::names::{_STAR, Q};
 use mediatype::{MediaType, MediaTypeList, ReadParams};
 
 use crate::metrics::Format;
@@ -13,7 +14,7 @@ pub(crate) fn format<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> F
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| MediaTypeList::new(value).filter_map(Result::ok))
         .filter_map(|range| {
-            let quality = range.get_param(mediatype::names::Q).map_or(Some(1.0), |q| q.as_str().parse().ok());
+            let quality = range.get_param(Q).map_or(Some(1.0), |q| q.as_str().parse().ok());
             Some((range, quality.filter(|q| (0.0..=1.0).contains(q))?))
         })
         .collect();
@@ -35,21 +36,14 @@ fn specificity(range: &MediaType<'_>, format: Format) -> Option<u8> {
         Format::Text => ("text", "plain", "0.0.4"),
         Format::OpenMetrics => ("application", "openmetrics-text", "1.0.0"),
     };
-    if range.ty == mediatype::names::_STAR {
-        return Some(0);
-    }
-    if range.ty != ty {
-        return None;
-    }
-    if range.subty == mediatype::names::_STAR {
-        return Some(1);
-    }
     let asked = mediatype::Name::new("version").and_then(|name| range.get_param(name));
-    let whole = range.suffix.is_none() && range.subty == subty;
+    let is_format = range.ty == ty && range.subty == subty && range.suffix.is_none();
     match asked {
-        _ if !whole => None,
-        None => Some(2),
-        Some(asked) => (asked.unquoted_str() == version).then_some(3),
+        _ if range.ty == _STAR => Some(0),
+        _ if range.ty == ty && range.subty == _STAR => Some(1),
+        None if is_format => Some(2),
+        Some(asked) if is_format && asked.unquoted_str() == version => Some(3),
+        _ => None,
     }
 }
 

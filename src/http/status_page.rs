@@ -39,7 +39,7 @@ pub(super) fn content_security_policy() -> HeaderValue {
 
 /// The page of the clusters that `query` asks for.
 pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str) -> Markup {
-    let summary = Summary::of(&status);
+    let (summary, banners) = (Summary::of(&status), banners(&status));
     query.apply(&mut status.clusters);
     let every = (status.poll_interval_seconds / 2.0).clamp(REFRESH.0, REFRESH.1);
     html! {
@@ -70,7 +70,7 @@ pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str
                 }
                 main id="live" data-every=(every) {
                     nav id="severities" aria-label="Severities" { (severities(query, &summary)) }
-                    div id="banners" { (banners(&status, &summary)) }
+                    div id="banners" { (banners) }
                     (table(&status, query))
                 }
                 footer class="faint" {
@@ -95,10 +95,6 @@ struct Summary {
     unread: usize,
     /// Clusters that wait for their first poll, or for the name of their project.
     unpolled: usize,
-    /// The banners of those, one text for each cause.
-    problems: Vec<Markup>,
-    /// Clusters whose export frequency is that of no policy item.
-    unmatched: usize,
     refused: bool,
 }
 
@@ -111,10 +107,8 @@ impl Summary {
         let (clusters, unread) = (status.clusters.len(), status.problems.len());
         let waits = status.clusters.iter().filter(|cluster| cluster.status == ClusterStatus::NotReadYet);
         let unpolled = status.clusters_watched.saturating_sub(clusters) + waits.count();
-        let unmatched = status.clusters.iter().filter(|cluster| cluster.policy_item_missing == Some(true));
-        let (unmatched, refused) = (unmatched.count(), status.configuration_error.is_some());
-        let problems = banners::texts(status);
-        Self { counts, clusters, unread, unpolled, problems, unmatched, refused }
+        let refused = status.configuration_error.is_some();
+        Self { counts, clusters, unread, unpolled, refused }
     }
 
     /// Number of clusters of each severity from warning up.
@@ -180,16 +174,18 @@ fn severities(query: &Query, summary: &Summary) -> Markup {
 }
 
 /// What is wrong besides single clusters.
-fn banners(status: &Status<'_>, summary: &Summary) -> Markup {
+fn banners(status: &Status<'_>) -> Markup {
+    let unmatched =
+        status.clusters.iter().filter(|cluster| cluster.policy_item_missing == Some(true)).count();
     let unnamed = status.clusters_watched.saturating_sub(status.clusters_named);
     html! {
         @if let Some(error) = &status.configuration_error {
             p class="banner critical" { "The configuration was refused when it was read last, and an older one is in force: " (isolated(error)) }
         }
-        @for text in &summary.problems { p class="banner unknown" { (text) } }
-        @if summary.unmatched > 0 {
+        @for text in banners::texts(status) { p class="banner unknown" { (text) } }
+        @if unmatched > 0 {
             p class="banner warning" {
-                "Nothing will ever be exported of " (summary.unmatched) @if summary.unmatched == 1 { " cluster" } @else { " clusters" }
+                "Nothing will ever be exported of " (unmatched) @if unmatched == 1 { " cluster" } @else { " clusters" }
                 ": no item of the backup policy has the frequency that is exported."
             }
         }

@@ -161,7 +161,7 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     MetricFamily {
         name: "mongodbatlas_backup_export_last_auto_export_failure_event_timestamp_seconds",
         help: "When Atlas last told, in an event of the project, that an export of the cluster failed, in seconds since the epoch: even where there never was a job. As of the last reading of events, which begins a month before the start.",
-        samples: PerCluster(|cluster| cluster.failed_event.map(seconds)),
+        samples: PerCluster(|cluster| cluster.last_failure_event.map(seconds)),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_bucket_missing",
@@ -194,7 +194,7 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     MetricFamily {
         name: "mongodbatlas_backup_export_last_poll_success_timestamp_seconds",
         help: "When the last good poll of the cluster finished, in seconds since the epoch. The figures of its jobs are as of then.",
-        samples: PerCluster(|cluster| Some(seconds(cluster.state.good.as_ref()?.finished_at))),
+        samples: PerCluster(|cluster| Some(seconds(cluster.state.last_good_poll.as_ref()?.finished_at))),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_last_poll_duration_seconds",

@@ -28,7 +28,6 @@ pub(super) const MIN_NEWER_JOBS: usize = NEWEST_PAGE_SIZE / 2;
 pub struct ListingCheckpoint {
     first: JobRecord,
     newest: Timestamp,
-    jobs: u64,
     /// Without the snapshots of successful jobs, of which there are thousands, and without the reasons of failures that a newer success
     /// has resolved: the full reading reported them.
     summary: JobSummary,
@@ -42,13 +41,13 @@ impl JobAccumulator {
         let older = self.jobs.split_off(split.place);
         let (newer_failed, older_failed) =
             self.failed.into_iter().partition(|(key, _)| key.created_at > split.newest);
-        let (first, jobs) = (older[0].clone(), older.len() as u64);
+        let first = older[0].clone();
         let mut older = summarize(older, older_failed);
         let mut summary = summarize(self.jobs, newer_failed);
         summary.merge_older(&older);
         older.exports.successful = HashSet::new();
         older.keep_newest_failure();
-        (summary, Some(ListingCheckpoint { first, newest: split.newest, jobs, summary: older }))
+        (summary, Some(ListingCheckpoint { first, newest: split.newest, summary: older }))
     }
 
     /// Returns the first place from which on all jobs have ended and are older than all jobs before. `None` where a checkpoint would save no
@@ -140,9 +139,10 @@ impl<'a> IncrementalListing<'a> {
     /// newer successful jobs only, and of the failed jobs of the checkpoint the newest, unless a success has resolved it.
     #[must_use]
     pub fn finish(self) -> Option<JobSummary> {
-        let total = self.checkpoint.jobs + self.accumulator.jobs();
-        let is_valid =
-            self.reached_checkpoint && self.is_valid && self.accumulator.total_count_matches(total);
+        let older: u64 = self.checkpoint.summary.jobs.iter().map(|(_, jobs)| jobs).sum();
+        let is_valid = self.reached_checkpoint
+            && self.is_valid
+            && self.accumulator.total_count_matches(older + self.accumulator.jobs());
         is_valid.then(|| {
             let mut summary = self.accumulator.finish();
             summary.merge_older(&self.checkpoint.summary);

@@ -224,7 +224,9 @@ impl Facts<'_> {
 
     /// Whether an event tells of a failure that was not made good, and no job shows it.
     fn only_an_event_tells(&self) -> bool {
-        let (Some(event), Some(summary)) = (self.cluster.failed_event, self.summary) else { return false };
+        let (Some(event), Some(summary)) = (self.cluster.last_failure_event, self.summary) else {
+            return false;
+        };
         let not_made_good =
             summary.last_success_created.map_or_else(|| self.never_exported(), |success| event > success);
         let newer_is_active =
@@ -236,7 +238,7 @@ impl Facts<'_> {
 
     fn blind(&self) -> bool {
         let longest = (self.poll_interval * POLLS_FAILING_INTERVALS).max(MIN_POLLS_FAILING);
-        let last_success = self.cluster.state.good.as_ref().map(|good| good.finished_at);
+        let last_success = self.cluster.state.last_good_poll.as_ref().map(|good| good.finished_at);
         // What was polled and has no figures was not read, or so long ago that they were withdrawn.
         self.older_than(last_success, longest) || self.cluster.state.last.is_some() && self.summary.is_none()
     }

@@ -94,14 +94,14 @@ impl Store {
     /// Takes in that an event told at `at` of an export of a cluster that failed.
     pub fn record_failure_event(&self, target: &Target, at: Timestamp) {
         self.update_cluster(target, |cluster| {
-            cluster.readings.failed_event = cluster.readings.failed_event.max(Some(at));
+            cluster.readings.last_failure_event = cluster.readings.last_failure_event.max(Some(at));
         });
     }
 
     /// Returns the time of a cluster's last failed export, by the events of its project.
     #[must_use]
     pub fn last_failure_event(&self, target: &Target) -> Option<Timestamp> {
-        self.state().cluster(target)?.failed_event()
+        self.state().cluster(target)?.last_failure_event()
     }
 
     /// Returns the names of a project's clusters: those whose failures were looked for before, and those that are new. From now on

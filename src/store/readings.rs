@@ -66,7 +66,7 @@ pub struct ClusterReadings {
     /// The exports of the last summary, until snapshots are requested for the first time.
     unmatched: Option<Arc<ExportedSnapshots>>,
     /// When an automatic export failed last, by the events of its project.
-    pub(super) failed_event: Option<Timestamp>,
+    pub(super) last_failure_event: Option<Timestamp>,
     /// Whether failures of it were looked for.
     pub(super) searched: bool,
     pub(super) bucket: BucketAbsence,

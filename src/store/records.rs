@@ -70,7 +70,7 @@ impl ProjectRecord {
 #[derive(Debug, Clone, Default)]
 pub struct ClusterRecord {
     /// The last good poll, `None` until there was one.
-    pub good: Option<Arc<GoodPoll>>,
+    pub last_good_poll: Option<Arc<GoodPoll>>,
     /// The last poll, `None` until the first has finished.
     pub last: Option<LastPoll>,
     /// When the next one is due; `None` until the first has finished.
@@ -106,8 +106,8 @@ impl ClusterRecord {
 
     /// Returns the time of the last failed export, by the events of the project. An event from before the creation is about another
     /// cluster of the same name.
-    pub(super) fn failed_event(&self) -> Option<Timestamp> {
-        self.readings.failed_event.filter(|at| self.created_at.is_none_or(|created| created <= *at))
+    pub(super) fn last_failure_event(&self) -> Option<Timestamp> {
+        self.readings.last_failure_event.filter(|at| self.created_at.is_none_or(|created| created <= *at))
     }
 }
 

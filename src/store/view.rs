@@ -31,7 +31,7 @@ pub struct StoreView {
 pub struct ClusterView {
     pub target: Arc<Target>,
     pub project: Arc<str>,
-    /// Its state; `state.good` may be older than anything that should be shown.
+    /// Its state; `state.last_good_poll` may be older than anything that should be shown.
     pub state: Arc<ClusterRecord>,
     /// Whether the last good poll is young enough for its figures to be shown.
     pub fresh: bool,
@@ -40,7 +40,7 @@ pub struct ClusterView {
     /// How far its bucket is behind its snapshots, as far as both were read of late.
     pub recovery: Option<RecoveryPoint>,
     /// When an automatic export failed last, by the events of its project.
-    pub failed_event: Option<Timestamp>,
+    pub last_failure_event: Option<Timestamp>,
     /// Whether the bucket that its policy exports to is gone; `None` where nobody knows, or it exports nothing by itself.
     pub bucket_missing: Option<bool>,
     /// The collectors that say something of it, are on, and were neither read recently nor refused.
@@ -53,7 +53,7 @@ impl ClusterView {
     /// The last good poll, unless it is stale.
     #[must_use]
     pub fn current(&self) -> Option<&GoodPoll> {
-        self.state.good.as_deref().filter(|_| self.fresh)
+        self.state.last_good_poll.as_deref().filter(|_| self.fresh)
     }
 
     /// The error of the last poll, if that failed.
@@ -165,7 +165,7 @@ impl State {
         now: Instant,
     ) -> ClusterView {
         let readings = &cluster.readings;
-        let good = cluster.good.as_ref();
+        let good = cluster.last_good_poll.as_ref();
         let fresh = good.is_some_and(|good| now.duration_since(good.finished) <= self.stale_after);
         let are_snapshots_on = self.is_on(CollectorKind::Snapshots);
         let are_snapshots_current = are_snapshots_on && self.is_current(&readings.reading, now);
@@ -192,7 +192,7 @@ impl State {
             fresh,
             newest_snapshot: snapshots.and_then(|snapshots| snapshots.newest()),
             recovery: readings.recovery.filter(|_| fresh && snapshots.is_some()),
-            failed_event: cluster.failed_event().filter(|_| self.is_on(CollectorKind::Events)),
+            last_failure_event: cluster.last_failure_event().filter(|_| self.is_on(CollectorKind::Events)),
             bucket_missing,
             unread,
             pending: is_bucket_uncertain || are_snapshots_unread && is_unasked,
