@@ -9,12 +9,11 @@ mod page;
 mod process;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use atlas::Atlas;
 use clap::Parser;
-use process::{Running, cpu, free_port, get_ready, median, of, polls, scrape};
+use process::{Running, cpu, failed_polls, fewest_polls, get_ready, median, peer_cpu, polls, scrape};
 
 /// Past jobs of the cluster that is polled steadily.
 const LONG: usize = 50_000;
@@ -60,18 +59,12 @@ fn main() {
 
 /// The real binary, watching every cluster of `atlas`.
 fn exporter(atlas: &Atlas, folder: &Path, poll: &str) -> (Running, String) {
-    let config = format!(
-        "[atlas]\nbase_url = \"{}\"\n[atlas.service_account]\nclient_id = \"bench\"\nclient_secret = \"bench\"\n\
-         [poll]\n{poll}\n[collectors]\nevents = false\nbuckets = false\n[[projects]]\nid = \"{}\"\n",
-        atlas.url,
+    let tables = format!(
+        "[poll]\n{poll}\n[collectors]\nevents = false\nbuckets = false\n[[projects]]\nid = \"{}\"\n",
         atlas::PROJECT
     );
-    std::fs::write(folder.join("config.toml"), config).unwrap();
-    let authority = folder.join("ca.pem");
-    std::fs::write(&authority, &atlas.authority).unwrap();
-    let port = free_port();
-    let child = process::exporter(folder, port).env("SSL_CERT_FILE", authority).spawn().unwrap();
-    (Running(child), format!("http://127.0.0.1:{port}"))
+    std::fs::write(folder.join("ca.pem"), &atlas.authority).unwrap();
+    process::start(folder, &atlas.url, &tables)
 }
 
 /// CPU, pages and polls since the last time.
@@ -119,7 +112,7 @@ async fn steady() {
         let ((full, page, of_pages), (new, _, one)) = (windows.0.end().await, windows.1.end().await);
         assert!((90.0..110.0).contains(&of_pages), "{of_pages} pages a full listing");
         requests = requests.max(one);
-        let scan = scan(&atlas.plain_url);
+        let scan = peer_cpu(&["--peer", &atlas.plain_url]);
         ratios.push(full / new);
         page_ratios.push(page / scan);
         fulls.push(full * 1e3);
@@ -139,16 +132,7 @@ async fn steady() {
     println!("| the one / the other | **{:.1}** | |", median(page_ratios));
 }
 
-/// Seconds of CPU that a bare client takes for a page.
-fn scan(url: &str) -> f64 {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--peer", url])
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
-}
-
+/// Prints the seconds of CPU that a bare client takes for a page.
 async fn peer(url: &str) {
     const PAGES: u32 = 500;
     let client = reqwest::Client::builder().no_gzip().build().unwrap();
@@ -193,12 +177,9 @@ async fn rounds(clusters: usize, minutes: u32) {
     }
     let cpu = exporter.cpu() - cpu;
     let requests = atlas.answered() - requests;
-    let (last, first) = (scrape(&url).await, polls(&first));
-    let made = polls(&last);
-    let fewest = made.iter().map(|(labels, polls)| polls - first[labels]).fold(f64::MAX, f64::min);
-    let all = made.values().sum::<f64>() - first.values().sum::<f64>();
-    let failed: f64 =
-        of(&last, "mongodbatlas_backup_export_poll_failures_total").map(|(_, polls)| polls).sum();
+    let last = scrape(&url).await;
+    let (fewest, failed) = (fewest_polls(&first, &last), failed_polls(&last));
+    let all = polls(&last).values().sum::<f64>() - polls(&first).values().sum::<f64>();
     // An interval may come a tenth late.
     let due = (f64::from(minutes) / 1.1).floor();
     println!("| {minutes} minutes | |\n|---|---|");

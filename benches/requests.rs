@@ -5,11 +5,9 @@
 mod process;
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use atlas_simulator::{Account, AtlasState, Cluster, Job, JobOutcome, Project, Scheme, Simulator, Snapshot};
-use process::Running;
+use atlas_simulator::{Account, AtlasState, Cluster, Project, Scheme, Simulator, Snapshot};
 use tokio::net::TcpListener;
 
 const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
@@ -42,17 +40,8 @@ async fn hour(more: &str) -> BTreeMap<&'static str, usize> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let simulator = Simulator::start(listener, world()).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let config = format!(
-        "[atlas]\nbase_url = \"{}\"\n[atlas.service_account]\nclient_id = \"bench\"\nclient_secret = \"bench\"\n{INTERVALS}{more}[[projects]]\nid = \"{PROJECT}\"\n",
-        simulator.url()
-    );
-    std::fs::write(folder.path().join("config.toml"), config).unwrap();
-    let exporter = Command::new(env!("CARGO_BIN_EXE_atlas-backup-exporter"))
-        .current_dir(folder.path())
-        .args(["--web.listen-address=127.0.0.1:0", "--log.level=warn"])
-        .spawn()
-        .unwrap();
-    let _running = Running(exporter);
+    let tables = format!("{INTERVALS}{more}[[projects]]\nid = \"{PROJECT}\"\n");
+    let _running = process::start(folder.path(), simulator.url(), &tables);
     let began = Instant::now();
     while simulator.state().requests.len() < 4 * CLUSTERS as usize {
         assert!(began.elapsed() < Duration::from_secs(30), "it does not begin");
@@ -91,18 +80,14 @@ fn endpoint(line: &str) -> &'static str {
 fn world() -> AtlasState {
     let mut project = Project::new("payments");
     for number in 0..CLUSTERS {
-        let snapshots: Vec<_> = (0..30).map(|day| Snapshot::taken(DAY * day, "daily")).collect();
-        let jobs = snapshots.iter().map(|snapshot| Job::of(snapshot, JobOutcome::Successful));
+        let snapshots = (0..30).map(|day| Snapshot::taken(DAY * day, "daily"));
         let shards = if number == 0 { 3 } else { 0 };
-        let cluster = Cluster { snapshots: snapshots.clone(), shards, ..Cluster::with(jobs) };
+        let cluster = Cluster { shards, ..Cluster::exported(snapshots) };
         project = project.with(&format!("cluster-{number}"), cluster);
-    }
-    for budget in [&mut project.budget, &mut project.clusters_budget, &mut project.events_budget] {
-        budget.per_minute *= FASTER;
     }
     AtlasState {
         accounts: vec![Account::new(Scheme::ServiceAccount, "bench", "bench")],
-        projects: [(PROJECT.to_owned(), project)].into(),
+        projects: [(PROJECT.to_owned(), project.with_faster_refill(FASTER))].into(),
         ..AtlasState::default()
     }
 }

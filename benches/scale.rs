@@ -5,14 +5,13 @@
 
 mod process;
 
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use atlas_simulator::{
     Account, AtlasState, Cluster, Fault, FaultKind, Job, JobOutcome, ORGANIZATION, Project, Scheme, Simulator,
 };
 use clap::Parser;
-use process::{Running, cpu, free_port, get_ready, of, polls, scrape};
+use process::{cpu, failed_polls, fewest_polls, get_ready, median, of, peer_cpu, scrape};
 use tokio::net::TcpListener;
 
 /// As Prometheus does.
@@ -59,14 +58,8 @@ async fn measure(arguments: &Arguments) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let simulator = Simulator::start(listener, world(arguments)).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let config = format!(
-        "[atlas]\nbase_url = \"{}\"\n[atlas.service_account]\nclient_id = \"bench\"\nclient_secret = \"bench\"\n[poll]\ninterval = \"{interval}s\"\n[[organizations]]\nid = \"{ORGANIZATION}\"\n",
-        simulator.url()
-    );
-    std::fs::write(folder.path().join("config.toml"), config).unwrap();
-    let port = free_port();
-    let exporter = Running(process::exporter(folder.path(), port).spawn().unwrap());
-    let url = format!("http://127.0.0.1:{port}");
+    let tables = format!("[poll]\ninterval = \"{interval}s\"\n[[organizations]]\nid = \"{ORGANIZATION}\"\n");
+    let (exporter, url) = process::start(folder.path(), simulator.url(), &tables);
     let ready_after = get_ready(&url).await;
     println!(
         "{clusters} clusters in {projects} projects, {} jobs each, polled every {interval} s; Atlas takes {} ms",
@@ -90,14 +83,7 @@ async fn measure(arguments: &Arguments) {
     let after = scrape(&url).await;
     let cpu = (exporter.cpu() - cpu) / rounds as f64;
     let requests = (simulator.state().request_count - answered) / rounds;
-    let before = polls(&before);
-    let fewest = polls(&after)
-        .iter()
-        .map(|(labels, polls)| polls - before.get(labels).unwrap_or(&0.0))
-        .fold(f64::MAX, f64::min);
-    let failed = of(&after, "mongodbatlas_backup_export_poll_failures_total")
-        .map(|(_, count)| count as u64)
-        .sum::<u64>();
+    let (fewest, failed) = (fewest_polls(&before, &after), failed_polls(&after));
     // An interval may come a tenth late, so of so many rounds this many polls must be there.
     let due = (rounds as f64 / 1.1).floor();
     let missed = if fewest >= due { "none was missed" } else { "SOME WERE MISSED" };
@@ -114,18 +100,10 @@ async fn measure(arguments: &Arguments) {
     println!("peak memory            {:8.1} MiB", exporter.peak_mebibytes());
 
     let per_request = |total: f64, requests: f64| total * 1_000_000.0 / requests;
-    let mut bare = Vec::new();
-    for _ in 0..5 {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--peer", simulator.url(), "--latency", "0"])
-            .args([format!("--clusters={clusters}"), format!("--projects={projects}")])
-            .stderr(Stdio::inherit())
-            .output()
-            .unwrap();
-        bare.push(String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap());
-    }
-    bare.sort_by(f64::total_cmp);
-    let (ours, theirs) = (per_request(cpu, requests as f64), per_request(bare[2], f64::from(clusters)));
+    let (clusters_flag, projects_flag) = (format!("--clusters={clusters}"), format!("--projects={projects}"));
+    let peer = ["--peer", simulator.url(), "--latency=0", &clusters_flag, &projects_flag];
+    let bare = median((0..5).map(|_| peer_cpu(&peer)).collect());
+    let (ours, theirs) = (per_request(cpu, requests as f64), per_request(bare, f64::from(clusters)));
     println!(
         "CPU a request          {ours:8.0} µs, {:.2} times that of a bare client ({theirs:.0} µs, median of five)",
         ours / theirs

@@ -18,9 +18,7 @@ use atlas_client::{
     Counts, ENDPOINTS, ExportJob, JobState, ListedCluster, ObjectId, ProjectId, Schedule, Snapshot,
     StateReason, Target,
 };
-use atlas_simulator::{
-    Account, AtlasState, Cluster, Job, JobOutcome, Project, Scheme, Simulator, TokenBucket, object_id,
-};
+use atlas_simulator::{Account, AtlasState, Cluster, Project, Scheme, Simulator, TokenBucket, object_id};
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
@@ -263,10 +261,7 @@ async fn simulate(clusters: u32, jobs: u32) {
     let mut project = Project::new("payments");
     for number in 0..clusters {
         let taken = |day| atlas_simulator::Snapshot::taken(Duration::from_hours(24) * day, "daily");
-        let snapshots: Vec<_> = (0..jobs).map(taken).collect();
-        let jobs = snapshots.iter().map(|snapshot| Job::of(snapshot, JobOutcome::Successful));
-        let jobs: Vec<_> = jobs.collect();
-        let cluster = Cluster { snapshots, ..Cluster::with(jobs) };
+        let cluster = Cluster::exported((0..jobs).map(taken));
         project = project.with(&format!("cluster-{number}"), cluster);
     }
     // Two programs poll more often than Atlas would allow.

@@ -5,20 +5,37 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
-/// The binary that is measured, in the folder of its configuration: the one that the variable `EXPORTER` names, or else the one that cargo
-/// built beside the benchmark.
-pub(crate) fn exporter(folder: &Path, port: u16) -> Command {
+/// Starts the binary that is measured, and returns it with its URL: the binary that the variable `EXPORTER` names, or else the one that
+/// cargo built beside the benchmark.
+///
+/// `tables` is TOML that follows the table of Atlas; certificates of Atlas may be in `ca.pem` in the folder.
+pub(crate) fn start(folder: &Path, atlas: &str, tables: &str) -> (Running, String) {
+    let account = "client_id = \"bench\"\nclient_secret = \"bench\"";
+    let config = format!("[atlas]\nbase_url = \"{atlas}\"\n[atlas.service_account]\n{account}\n{tables}");
+    std::fs::write(folder.join("config.toml"), config).unwrap();
     let built = || env!("CARGO_BIN_EXE_atlas-backup-exporter").into();
+    let port = free_port();
     let mut exporter = Command::new(std::env::var_os("EXPORTER").unwrap_or_else(built));
     exporter.current_dir(folder);
     exporter.args([&format!("--web.listen-address=127.0.0.1:{port}"), "--log.level=warn"]);
-    exporter
+    let certificates = folder.join("ca.pem");
+    if certificates.exists() {
+        exporter.env("SSL_CERT_FILE", certificates);
+    }
+    (Running(exporter.spawn().unwrap()), format!("http://127.0.0.1:{port}"))
+}
+
+/// Runs this benchmark as the peer, and returns the seconds of CPU that it prints.
+pub(crate) fn peer_cpu(arguments: &[&str]) -> f64 {
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new(program).args(arguments).stderr(Stdio::inherit()).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
 
 /// A process that ends with the benchmark.
@@ -87,6 +104,19 @@ pub(crate) fn polls(scrape: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
     polls.map(|(labels, polls)| (labels.to_owned(), polls)).collect()
 }
 
+/// The fewest polls of a cluster between two scrapes.
+pub(crate) fn fewest_polls(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> f64 {
+    let before = polls(before);
+    let made = polls(after);
+    let more = made.iter().map(|(labels, polls)| polls - before.get(labels).unwrap_or(&0.0));
+    more.fold(f64::MAX, f64::min)
+}
+
+pub(crate) fn failed_polls(scrape: &BTreeMap<String, f64>) -> f64 {
+    let failed = of(scrape, "mongodbatlas_backup_export_poll_failures_total");
+    failed.fold(0.0, |sum, (_, polls)| sum + polls)
+}
+
 /// Waits until an exporter at `url` is ready, and tells how long that took.
 pub(crate) async fn get_ready(url: &str) -> Duration {
     let began = Instant::now();
@@ -103,6 +133,6 @@ pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 /// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
+fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
