@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_is_the_configured_one_or_that_of_the_schedule_or_nothing() {
+    fn configured_interval_precedes_that_of_the_schedule() {
         let check = |configured: Option<u32>, schedule: Option<Schedule>, days: Option<u64>| {
             let expected = ExportExpectation { interval: configured.map(|days| DAY * days), export: None };
             let interval = expected.effective_interval(schedule.as_ref());
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_expected_where_a_cluster_without_auto_export_is_no_fault() {
+    fn cluster_without_auto_export_expects_nothing() {
         let expected = ExportExpectation { interval: Some(DAY), export: Some(false) };
         assert_eq!(expected.effective_interval(Some(&schedule(false, "daily"))), None);
         assert_eq!(expected.effective_interval(Some(&schedule(true, "weekly"))), Some(DAY));

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_moved_job_decides_and_ended_ones_are_forgotten() {
+    fn least_recently_moved_active_job_decides() {
         let mut tracker = ProgressTracker::default();
         let old = active("a", 100, JobState::InProgress, Some(1));
         let new = active("b", 200, JobState::Queued, None);

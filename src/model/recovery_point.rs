@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn awaited_is_what_is_newer_than_the_newest_exported_one_and_has_no_job_that_may_still_end_well() {
+    fn newer_snapshots_without_a_hopeful_job_await_export() {
         let check =
             |numbers: &[u8], exports: &ExportedSnapshots, expected: (Option<i64>, u64, Option<i64>)| {
                 assert_eq!(recovery(numbers, exports), expected, "{numbers:?} {exports:?}");
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_exported_stays_exported_when_atlas_deletes_the_snapshot() {
+    fn exported_snapshot_stays_exported_after_its_deletion() {
         let mut seen = Exported::default();
         let four = exports(&[4], &[], Some((4, Some(4))));
         assert_eq!(RecoveryPoint::of(&snapshots(&[4]), &four, &mut seen).newest_exported, Some(at(4)));

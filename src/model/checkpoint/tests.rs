@@ -300,7 +300,7 @@ fn second_reading(world: &mut World, between: &[Event]) -> (usize, usize) {
 }
 
 #[test]
-fn a_long_listing_is_read_on_its_first_page_while_it_is_newest_first() {
+fn long_listing_newest_first_is_read_on_its_first_page() {
     let world = |jobs| World::of(jobs, Order::NewestFirst);
     assert_eq!(second_reading(&mut world(3000), &[]), (1, 1));
     assert_eq!(second_reading(&mut world(101), &[]), (1, 1));
@@ -319,7 +319,7 @@ fn new_jobs_are_read_before_the_checkpoint() {
 }
 
 #[test]
-fn an_old_job_that_still_runs_or_has_no_id_is_read_each_time() {
+fn old_job_that_runs_or_has_no_id_is_read_each_time() {
     let mut world = World::of(3000, Order::NewestFirst);
     world.jobs[3000 - 250].state = JobState::InProgress;
     assert_eq!(second_reading(&mut world.clone(), &[]), (3, 1));
@@ -429,7 +429,7 @@ fn checkpoint_keeps_only_the_newest_snapshot() {
 }
 
 #[test]
-fn a_newer_job_behind_the_border_does_not_fit() {
+fn newer_job_behind_the_checkpoint_needs_a_full_listing() {
     let mut world = World::of(300, Order::NewestFirst);
     let mut reader = Reader::default();
     reader.read(&mut world, &[]);
