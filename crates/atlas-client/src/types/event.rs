@@ -63,7 +63,7 @@ impl EventKind {
 #[derive(Deserialize)]
 struct Event {
     id: Id,
-    created: String,
+    created: Timestamp,
     #[serde(rename = "eventTypeName")]
     kind: String,
 }
@@ -71,9 +71,8 @@ struct Event {
 impl ListEntry for ProjectEvent {
     fn decode(raw: &RawValue) -> Result<Option<Self>, Error> {
         let Event { id, created, kind } = entry(raw)?;
-        let created_at = created.parse().map_err(|_| Error::invalid(&format!("{created:?} is no time")))?;
         let kind = EventKind::ALL.into_iter().find(|known| known.as_str() == kind);
-        Ok(Some(Self { created_at, id: id.0, kind }))
+        Ok(Some(Self { created_at: created, id: id.0, kind }))
     }
 
     fn text_bytes(&self) -> usize {

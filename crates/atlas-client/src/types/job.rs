@@ -132,20 +132,16 @@ pub struct ExportJob<'a> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl Text<'_> {
-    fn to_time(&self) -> Result<Timestamp, String> {
-        self.0.parse().map_err(|_| format!("{:?} is no time", self.0))
-    }
-}
-
+/// A time that cannot be parsed is an error: without it, a job would lose its place, and perhaps
+/// hide that the newest one failed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Job<'a> {
     #[serde(borrow)]
     id: Option<Text<'a>>,
     snapshot_id: Option<Text<'a>>,
-    created_at: Option<Text<'a>>,
-    finished_at: Option<Text<'a>>,
+    created_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
     state: Option<Text<'a>>,
     export_status: Option<ExportStatus>,
     state_reason: Option<Reason<'a>>,
@@ -168,36 +164,28 @@ struct Reason<'a> {
 
 impl<'de> Deserialize<'de> for ExportJob<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Job::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
-    }
-}
-
-impl<'a> TryFrom<Job<'a>> for ExportJob<'a> {
-    type Error = String;
-
-    /// A time that cannot be parsed is an error: without it, a job would lose its place, and
-    /// perhaps hide that the newest one failed.
-    fn try_from(job: Job<'a>) -> Result<Self, String> {
+        let job = Job::deserialize(deserializer)?;
         // A number that is negative, broken or too large is as good as none.
         let count = |count: Option<Number>| count.and_then(|count| count.as_u64());
         let counts = |status: ExportStatus| Counts {
             exported: count(status.exported_collections),
             total: count(status.total_collections),
         };
-        let reason = |reason: Reason<'a>| StateReason {
+        let reason = |reason: Reason<'de>| StateReason {
             error_code: reason.error_code.map(|code| code.0),
             message: reason.message.map(|message| message.0),
         };
         let id = job.id.map(|id| id.0).filter(|id| !id.is_empty());
         // Known secrets are searched for where an id is shown, not in each of thousands of ids.
         if id.as_ref().is_some_and(|id| is_longer(id, MAX_ID) || redact::has_hidden(id)) {
-            return Err(format!("a job with an id of more than {MAX_ID} characters, or with hidden ones"));
+            let error = format!("a job with an id of more than {MAX_ID} characters, or with hidden ones");
+            return Err(D::Error::custom(error));
         }
         Ok(Self {
             id,
             snapshot_id: job.snapshot_id.map(|id| id.0),
-            created_at: job.created_at.as_ref().map(Text::to_time).transpose()?,
-            finished_at: job.finished_at.as_ref().map(Text::to_time).transpose()?,
+            created_at: job.created_at,
+            finished_at: job.finished_at,
             state: job.state.map_or(JobState::Unknown, |word| JobState::parse(&word.0)),
             counts: job.export_status.map(counts).unwrap_or_default(),
             reason: job.state_reason.map(reason).unwrap_or_default(),

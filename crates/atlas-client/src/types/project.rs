@@ -65,16 +65,6 @@ impl ListEntry for (ProjectId, Option<String>) {
     }
 }
 
-impl ListEntry for ListedCluster {
-    fn decode(raw: &RawValue) -> Result<Option<Self>, Error> {
-        entry::<Cluster>(raw)?.listed()
-    }
-
-    fn text_bytes(&self) -> usize {
-        self.name.len()
-    }
-}
-
 /// Maximum number of shards of a cluster, and of regions of a shard.
 const MAX_SPECS: usize = 1000;
 
@@ -104,44 +94,48 @@ struct RegionConfig {
     provider_name: Option<String>,
 }
 
-impl Cluster {
-    /// Returns the cluster; `None` if it is deleted. Backup is only off where Atlas says so.
-    fn listed(self) -> Result<Option<ListedCluster>, Error> {
-        let name = self.name.0;
+impl ListEntry for ListedCluster {
+    /// Returns `None` if the cluster is deleted. Backup is only off where Atlas says so.
+    fn decode(raw: &RawValue) -> Result<Option<Self>, Error> {
+        let cluster: Cluster = entry(raw)?;
+        let name = cluster.name.0;
         // In a path, these would lead to another resource.
         if matches!(name.trim(), "" | "." | "..") {
             return Err(Error::invalid(&format!("a cluster called {name:?}")));
         }
-        if self.state_name.as_deref() == Some("DELETED") {
+        if cluster.state_name.as_deref() == Some("DELETED") {
             return Ok(None);
         }
-        let specs = self.replication_specs.into_iter().flat_map(|specs| specs.0);
+        let specs = cluster.replication_specs.into_iter().flat_map(|specs| specs.0);
         let mut regions = specs.filter_map(|spec| spec.region_configs).flat_map(|regions| regions.0);
         let tier = regions.find_map(|region| match region.provider_name.as_deref() {
             Some("TENANT") => Some(Unexportable::SharedTier),
             Some("FLEX") => Some(Unexportable::Flex),
             _ => None,
         });
-        let disabled = (self.backup_enabled == Some(false)).then_some(Unexportable::BackupDisabled);
-        Ok(Some(ListedCluster {
+        let disabled = (cluster.backup_enabled == Some(false)).then_some(Unexportable::BackupDisabled);
+        Ok(Some(Self {
             unexportable: tier.or(disabled),
-            paused: self.paused,
+            paused: cluster.paused,
             // A date that cannot be parsed costs itself.
-            created_at: self.create_date.and_then(|date| date.parse().ok()),
-            sharded: matches!(self.kind.as_deref(), Some("SHARDED" | "GEOSHARDED")),
+            created_at: cluster.create_date.and_then(|date| date.parse().ok()),
+            sharded: matches!(cluster.kind.as_deref(), Some("SHARDED" | "GEOSHARDED")),
             name,
         }))
+    }
+
+    fn text_bytes(&self) -> usize {
+        self.name.len()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::json::decode;
     use super::*;
 
     #[test]
     fn cluster_has_its_tier_backup_and_kind() {
-        let listed = |json: &str| decode::<Cluster>(json.as_bytes())?.listed();
+        let listed = |json: &str| ListedCluster::decode(serde_json::from_str(json).unwrap());
         let region = |provider: &str| {
             format!(r#""replicationSpecs":[{{"regionConfigs":[{{"providerName":"{provider}"}}]}}]"#)
         };

@@ -40,7 +40,7 @@ pub struct ExportBucket {
 #[serde(rename_all = "camelCase")]
 struct RawSnapshot {
     id: String,
-    created_at: Option<String>,
+    created_at: Option<Timestamp>,
     frequency_type: Option<Shown<MAX_WORD>>,
     policy_items: Option<BoundedVec<String, MAX_POLICY_ITEMS>>,
     status: Option<String>,
@@ -52,35 +52,27 @@ struct RawSnapshot {
 const MAX_POLICY_ITEMS: usize = 64;
 
 impl ListEntry for Snapshot {
+    /// Returns `None` while the snapshot is incomplete, and for a fallback one, which Atlas cannot
+    /// export.
     fn decode(raw: &RawValue) -> Result<Option<Self>, Error> {
-        entry::<RawSnapshot>(raw)?.complete().map_err(|error| Error::invalid(&error))
+        let raw: RawSnapshot = entry(raw)?;
+        let is = |word: Option<String>, one: &str| word.is_some_and(|word| word.eq_ignore_ascii_case(one));
+        if !is(raw.status, "completed") || is(raw.kind, "fallback") {
+            return Ok(None);
+        }
+        let Some(created_at) = raw.created_at else { return Ok(None) };
+        let id = ObjectId::parse(&raw.id);
+        let policy_items = raw.policy_items.into_iter().flat_map(|items| items.0);
+        Ok(Some(Self {
+            id: id.ok_or_else(|| Error::invalid(&format!("{:?} is no snapshot id", raw.id)))?,
+            created_at,
+            frequency: raw.frequency_type.map(|text| text.0),
+            policy_items: policy_items.map(|id| ObjectId::parse(&id)).collect(),
+        }))
     }
 
     fn text_bytes(&self) -> usize {
         self.frequency.as_ref().map_or(0, String::len) + size_of_val(&*self.policy_items)
-    }
-}
-
-impl RawSnapshot {
-    /// Returns the snapshot; `None` while it is incomplete, and for a fallback one, which Atlas
-    /// cannot export.
-    fn complete(self) -> Result<Option<Snapshot>, String> {
-        let is = |word: &Option<String>, one: &str| {
-            word.as_ref().is_some_and(|word| word.eq_ignore_ascii_case(one))
-        };
-        if !is(&self.status, "completed") || is(&self.kind, "fallback") {
-            return Ok(None);
-        }
-        let Some(created_at) = self.created_at else { return Ok(None) };
-        let created_at = created_at.parse().map_err(|_| format!("{created_at:?} is no time"))?;
-        let id = ObjectId::parse(&self.id).ok_or_else(|| format!("{:?} is no snapshot id", self.id))?;
-        let policy_items = self.policy_items.into_iter().flat_map(|items| items.0);
-        Ok(Some(Snapshot {
-            id,
-            created_at,
-            frequency: self.frequency_type.map(|text| text.0),
-            policy_items: policy_items.map(|id| ObjectId::parse(&id)).collect(),
-        }))
     }
 }
 
