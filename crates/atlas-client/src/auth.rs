@@ -24,12 +24,12 @@ impl Auth {
     pub(crate) fn new(transport: &Transport, base_url: &Url, credentials: &Credentials) -> Self {
         credentials.redact();
         let transport = transport.clone();
-        match credentials.clone() {
-            Credentials::ServiceAccount { client_id, origin, client_secret, .. } => {
-                Self::OAuth(OAuthClient::new(transport, base_url, client_id, origin, client_secret))
+        match credentials {
+            Credentials::ServiceAccount { .. } => {
+                Self::OAuth(OAuthClient::new(transport, base_url, credentials.clone()))
             }
-            Credentials::ApiKey { public_key, origin, private_key } => {
-                Self::Digest(Box::new(DigestAuth::new(transport, public_key, origin, private_key)))
+            Credentials::ApiKey { .. } => {
+                Self::Digest(Box::new(DigestAuth::new(transport, credentials.clone())))
             }
         }
     }

@@ -34,11 +34,13 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// Returns the public and the secret part.
-    fn parts(&self) -> (&str, &SecretSource) {
+    /// Returns the public part, the secret part, and the place that both are configured in.
+    pub(crate) fn parts(&self) -> (&str, &SecretSource, &str) {
         match self {
-            Self::ServiceAccount { client_id, client_secret, .. } => (client_id, client_secret),
-            Self::ApiKey { public_key, private_key, .. } => (public_key, private_key),
+            Self::ServiceAccount { client_id, client_secret, origin, .. } => {
+                (client_id, client_secret, origin)
+            }
+            Self::ApiKey { public_key, private_key, origin } => (public_key, private_key, origin),
         }
     }
 
@@ -53,7 +55,7 @@ impl Credentials {
 
     /// Registers the secret for redaction. That of a file is registered whenever it is read.
     pub fn redact(&self) {
-        if let (_, SecretSource::Inline { secret, .. }) = self.parts() {
+        if let (_, SecretSource::Inline { secret, .. }, _) = self.parts() {
             redact::register(redact::Kind::Configuration, secret.expose_secret());
         }
     }
@@ -61,31 +63,25 @@ impl Credentials {
     /// Returns what is odd about refused credentials, without repeating them. Reads the secret.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        let (id, secret) = self.parts();
-        let hint = if matches!(self, Self::ServiceAccount { .. }) { client_hint } else { key_hint };
-        hint(id, secret.read().ok()?.expose_secret())
+        self.hint_for(self.parts().1.read().ok()?.expose_secret())
     }
-}
 
-/// Says what is odd about the id and the secret of a service account.
-pub(crate) fn client_hint(id: &str, secret: &str) -> Option<String> {
-    let misplaced = match secret {
-        secret if secret.starts_with("mdb_sa_id_") => Some("is a client id"),
-        // The same letters in base64.
-        secret if secret.starts_with("bWRiX3NhX3Nr") => Some("is in base64"),
-        _ => None,
-    };
-    joined([("client id", oddity(id)), ("secret", oddity(secret).or(misplaced))])
-}
-
-/// Says what is odd about the two parts of an API key.
-pub(crate) fn key_hint(public: &str, private: &str) -> Option<String> {
-    joined([("public key", oddity(public)), ("private key", oddity(private))])
-}
-
-fn joined(parts: [(&str, Option<&str>); 2]) -> Option<String> {
-    let odd = parts.into_iter().filter_map(|(what, oddity)| Some(format!("the {what} {}", oddity?)));
-    Some(odd.collect::<Vec<_>>().join(", ")).filter(|hint| !hint.is_empty())
+    /// Returns what is odd about the credentials with this secret.
+    pub(crate) fn hint_for(&self, secret: &str) -> Option<String> {
+        let (id_name, secret_name) = match self {
+            Self::ServiceAccount { .. } => ("client id", "secret"),
+            Self::ApiKey { .. } => ("public key", "private key"),
+        };
+        let misplaced = match secret {
+            secret if secret.starts_with("mdb_sa_id_") => Some("is a client id"),
+            // What a secret begins with, in base64.
+            secret if secret.starts_with("bWRiX3NhX3Nr") => Some("is in base64"),
+            _ => None,
+        };
+        let parts = [(id_name, oddity(self.parts().0)), (secret_name, oddity(secret).or(misplaced))];
+        let odd = parts.into_iter().filter_map(|(name, oddity)| Some(format!("the {name} {}", oddity?)));
+        Some(odd.collect::<Vec<_>>().join(", ")).filter(|hint| !hint.is_empty())
+    }
 }
 
 pub(crate) fn is_quote(c: char) -> bool {
@@ -122,10 +118,13 @@ fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Compares what signs in. When a secret ends makes no difference: the token is the same.
+/// Compares what signs in. Where that is configured and when a secret ends make no difference: the
+/// token is the same.
 impl PartialEq for Credentials {
     fn eq(&self, other: &Self) -> bool {
-        std::mem::discriminant(self) == std::mem::discriminant(other) && self.parts() == other.parts()
+        let ((id, secret, _), (other_id, other_secret, _)) = (self.parts(), other.parts());
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+            && (id, secret) == (other_id, other_secret)
     }
 }
 
@@ -207,6 +206,16 @@ mod tests {
     #[test]
     fn odd_credentials_have_a_hint() {
         let (id, secret) = ("mdb_sa_id_0123456789abcdef01234567", "mdb_sa_sk_hush-HUSH_0123456789");
+        let source = || SecretSource::Inline { secret: "".into(), origin: String::new() };
+        let client_hint = |id: &str, secret: &str| {
+            let (client_id, origin, client_secret) = (id.to_owned(), String::new(), source());
+            let expires_at = None;
+            Credentials::ServiceAccount { client_id, origin, client_secret, expires_at }.hint_for(secret)
+        };
+        let key_hint = |id: &str, secret: &str| {
+            let (public_key, origin, private_key) = (id.to_owned(), String::new(), source());
+            Credentials::ApiKey { public_key, origin, private_key }.hint_for(secret)
+        };
         for (text, oddity) in [
             ("\"hush\"", "has quotes around it"),
             ("'hush", "has quotes around it"),

@@ -9,7 +9,7 @@ use reqwest::{Request, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::signing::{copy, secret, sensitive};
-use crate::credentials::{SecretSource, key_hint};
+use crate::credentials::Credentials;
 use crate::endpoint::RequestContext;
 use crate::error::Error;
 use crate::transport::Transport;
@@ -23,9 +23,7 @@ const MAX_CHALLENGE: usize = 4 * 1024;
 #[derive(Debug)]
 pub(crate) struct DigestAuth {
     transport: Transport,
-    public_key: String,
-    origin: String,
-    private_key: SecretSource,
+    credentials: Credentials,
     /// Set once an odd key is logged, until a key is accepted.
     hinted: AtomicBool,
     /// The challenge with the nonce in use, which all requests share until it is stale.
@@ -33,21 +31,15 @@ pub(crate) struct DigestAuth {
 }
 
 impl DigestAuth {
-    pub(super) fn new(
-        transport: Transport,
-        public_key: String,
-        origin: String,
-        private_key: SecretSource,
-    ) -> Self {
-        let (hinted, challenge) = (AtomicBool::new(false), Mutex::new(None));
-        Self { transport, public_key, origin, private_key, hinted, challenge }
+    pub(super) fn new(transport: Transport, credentials: Credentials) -> Self {
+        Self { transport, credentials, hinted: AtomicBool::new(false), challenge: Mutex::new(None) }
     }
 
     pub(super) async fn send(&self, context: &RequestContext, request: &Request) -> Result<Response, Error> {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let private_key = secret(&self.private_key).await?;
+            let private_key = secret(self.credentials.parts().1).await?;
             let response = self.transport.send(context, self.sign(request, &private_key)?).await?;
             if response.status() != StatusCode::UNAUTHORIZED {
                 self.hinted.store(false, Ordering::Relaxed);
@@ -68,15 +60,10 @@ impl DigestAuth {
 
     /// Logs once what is odd about a refused key.
     fn log_hint(&self, private_key: &SecretString) {
-        let Some(hint) = key_hint(&self.public_key, private_key.expose_secret()) else { return };
+        let Some(hint) = self.credentials.hint_for(private_key.expose_secret()) else { return };
         if !self.hinted.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                public_key = self.public_key,
-                public_key_source = self.origin,
-                private_key = %self.private_key,
-                hint,
-                "Atlas refused the API key"
-            );
+            let (public_key, private_key, public_key_source) = self.credentials.parts();
+            tracing::warn!(public_key, public_key_source, %private_key, hint, "Atlas refused the API key");
         }
     }
 
@@ -84,7 +71,7 @@ impl DigestAuth {
     /// one.
     fn sign(&self, request: &Request, private_key: &SecretString) -> Result<Request, Error> {
         match self.challenge.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            Some(challenge) => respond(challenge, &self.public_key, private_key, request),
+            Some(challenge) => respond(challenge, self.credentials.parts().0, private_key, request),
             None => copy(request),
         }
     }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::signing::{copy, secret, sensitive};
-use crate::credentials::{SecretSource, client_hint};
+use crate::credentials::Credentials;
 use crate::endpoint::{Endpoint, RequestContext};
 use crate::error::{Error, FailureReason, Retry};
 use crate::redact;
@@ -54,9 +54,7 @@ pub(crate) struct OAuthClient(Arc<TokenCache>);
 #[derive(Debug)]
 struct TokenCache {
     transport: Transport,
-    client_id: String,
-    origin: String,
-    client_secret: SecretSource,
+    credentials: Credentials,
     url: Url,
     token: watch::Sender<Option<Token>>,
     /// The last attempt, if it failed; locked while a token is fetched.
@@ -83,17 +81,11 @@ struct Failure {
 }
 
 impl OAuthClient {
-    pub(super) fn new(
-        transport: Transport,
-        base_url: &Url,
-        client_id: String,
-        origin: String,
-        client_secret: SecretSource,
-    ) -> Self {
+    pub(super) fn new(transport: Transport, base_url: &Url, credentials: Credentials) -> Self {
         let mut url = base_url.clone();
         url.set_path(&format!("{}api/oauth/token", base_url.path()));
         let (token, failure) = (watch::Sender::default(), Mutex::default());
-        Self(Arc::new(TokenCache { transport, client_id, origin, client_secret, url, token, failure }))
+        Self(Arc::new(TokenCache { transport, credentials, url, token, failure }))
     }
 
     pub(super) async fn send(&self, context: &RequestContext, request: &Request) -> Result<Response, Error> {
@@ -143,7 +135,7 @@ impl OAuthClient {
         if let Some(newer) = self.valid_token().filter(is_newer) {
             return Ok(newer);
         }
-        let secret = secret(&self.0.client_secret).await?;
+        let secret = secret(self.0.credentials.parts().1).await?;
         // A secret that has changed is tried at once.
         failure.take_if(|last| last.secret.expose_secret() != secret.expose_secret());
         if let Some(last) = failure.as_ref().filter(|last| Instant::now() < last.retry_at) {
@@ -173,7 +165,7 @@ impl OAuthClient {
         let request = transport
             .post(self.0.url.clone())
             .header(ACCEPT, HeaderValue::from_static(Endpoint::TOKEN.media_type))
-            .basic_auth(&self.0.client_id, Some(secret.expose_secret()))
+            .basic_auth(self.0.credentials.parts().0, Some(secret.expose_secret()))
             .form(&[("grant_type", "client_credentials")])
             .build()
             .map_err(Error::transport)?;
@@ -197,13 +189,14 @@ impl OAuthClient {
 
     fn log_failure(&self, error: &Error, secret: &SecretString) {
         let is_refused = error.reason() == FailureReason::Unauthorized;
+        let (client_id, client_secret, origin) = self.0.credentials.parts();
         tracing::warn!(
-            client_id = self.0.client_id,
-            client_id_source = self.0.origin,
-            client_secret = %self.0.client_secret,
+            client_id,
+            client_id_source = origin,
+            %client_secret,
             reason = error.reason().as_str(),
             error = %error,
-            hint = client_hint(&self.0.client_id, secret.expose_secret()).filter(|_| is_refused),
+            hint = self.0.credentials.hint_for(secret.expose_secret()).filter(|_| is_refused),
             "cannot get an access token"
         );
     }
