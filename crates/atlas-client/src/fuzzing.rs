@@ -1,4 +1,4 @@
-//! Private functions that the invariants in `fuzz/` check.
+//! Private functions that the invariants in `fuzz/` and tests check.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,17 +11,29 @@ use url::Url;
 
 use crate::auth::digest;
 use crate::endpoint::{self, Endpoint, RequestContext};
+use crate::inflate::Inflate;
 use crate::pagination::{self, ListBuilder};
 use crate::rate_limit::{RateLimiter, interval_multiplier};
 use crate::types::{self, ListEntry};
-use crate::{Error, MAX_ENTRIES, PartialList, ProjectId, Quota, Schedule, error, inflate};
+use crate::{Error, MAX_ENTRIES, PartialList, ProjectId, Quota, Schedule, error};
 
 pub fn api_url(base_url: &Url, segments: &[&str]) -> Result<Url, Error> {
     endpoint::api_url(base_url, segments)
 }
 
+/// Decompresses `body` as if it came in pieces of `piece` bytes, to at most `max` bytes.
 pub fn gunzip(body: &[u8], max: usize, piece: usize) -> Result<Vec<u8>, Error> {
-    inflate::gunzip(body, max, piece)
+    let (mut inflate, mut text) = (Inflate::new(), Vec::new());
+    for mut rest in body.chunks(piece.max(1)) {
+        while !rest.is_empty() {
+            text.reserve(piece);
+            rest = inflate.write(rest, &mut text)?;
+            if text.len() > max {
+                return Err(Error::TooLarge(format!("more than {max} bytes")));
+            }
+        }
+    }
+    inflate.finish().map(|()| text)
 }
 
 #[must_use]

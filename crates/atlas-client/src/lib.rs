@@ -6,7 +6,7 @@ mod credentials;
 mod dns;
 mod endpoint;
 mod error;
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod inflate;
