@@ -28,7 +28,7 @@ const CREDENTIAL: &str = r#"(?x)
         | \b response= ["'\\]*
     )
     [a-z]* [0-9A-Z_.~+/=:-] [0-9A-Za-z_.~+/=:-]*
-    | (?: mdb_sa_sk_ | eyJ ) [0-9A-Za-z_.~+/=:-]*
+    | (?: mdb_sa_sk_ | \b eyJ ) [0-9A-Za-z_.~+/=:-]*
 "#;
 
 /// Bytes that are searched beyond those that are shown: encoded secrets are known by their first
@@ -57,12 +57,6 @@ pub fn register(kind: Kind, secret: &str) {
 #[must_use]
 pub fn holds_secret(text: &str) -> bool {
     text.contains(SECRET_PREFIX)
-}
-
-/// Returns true if `text` holds no known secret and no character that [`is_hidden`].
-#[must_use]
-pub fn is_plain(text: &str) -> bool {
-    !has_hidden(text) && secrets(text) == text
 }
 
 /// Returns `text` with known secrets replaced, for a text that is finished otherwise.

@@ -30,14 +30,14 @@ const MAX_DEPTH: usize = 128;
 const SMALL_BODY: usize = 512 * 1024;
 
 /// An id. It is never altered: one that is too long or not plain is refused.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct Id(pub(super) String);
+pub(crate) type Id = Identity<MAX_ID>;
 
 /// The name of a cluster, likewise.
+pub(crate) type Name = Identity<MAX_NAME>;
+
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct Name(pub(super) String);
+pub(crate) struct Identity<const MAX: usize>(pub(super) String);
 
 /// A text for people: one line of at most `MAX` characters, without credentials.
 #[derive(Debug, Deserialize)]
@@ -48,21 +48,20 @@ pub(crate) struct Shown<const MAX: usize>(pub(crate) String);
 #[derive(Debug, Default)]
 pub(super) struct Lenient(pub(super) Option<String>);
 
-impl TryFrom<String> for Id {
+impl<const MAX: usize> TryFrom<String> for Identity<MAX> {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let text = identity("id", MAX_ID, text)?;
-        // Ids are shown as they are.
-        if redact::line(&text) == text { Ok(Self(text)) } else { Err("id with a credential".to_owned()) }
-    }
-}
-
-impl TryFrom<String> for Name {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        identity("name", MAX_NAME, text).map(Self)
+        let kind = if MAX == MAX_ID { "id" } else { "name" };
+        if is_longer(&text, MAX) {
+            return Err(format!("{kind} of more than {MAX} characters"));
+        }
+        // It is shown as it is.
+        if redact::line(&text) == text {
+            Ok(Self(text))
+        } else {
+            Err(format!("{kind} with hidden characters or a credential"))
+        }
     }
 }
 
@@ -77,16 +76,6 @@ impl<'de> Deserialize<'de> for Lenient {
         let raw = <&RawValue>::deserialize(deserializer)?;
         Ok(Self(serde_json::from_str(raw.get()).ok()))
     }
-}
-
-fn identity(kind: &str, max: usize, text: String) -> Result<String, String> {
-    if is_longer(&text, max) {
-        return Err(format!("{kind} of more than {max} characters"));
-    }
-    if !redact::is_plain(&text) {
-        return Err(format!("{kind} with hidden characters or a credential"));
-    }
-    Ok(text)
 }
 
 /// Returns true if `text` has more than `max` characters.
