@@ -72,20 +72,6 @@ pub struct ClientOptions {
     pub observer: Arc<dyn RequestObserver>,
 }
 
-impl ClientOptions {
-    /// Creates options for an Atlas without proxy, CA bundle and observer.
-    #[must_use]
-    pub fn new(base_url: Url) -> Self {
-        Self {
-            base_url,
-            user_agent: concat!("atlas-client/", env!("CARGO_PKG_VERSION")).to_owned(),
-            ca_bundle: CaBundle::default(),
-            proxy: None,
-            observer: Arc::new(()),
-        }
-    }
-}
-
 /// Sends requests. Clones share connections, limits and observer.
 #[derive(Debug, Clone)]
 pub(crate) struct Transport {
