@@ -146,7 +146,3 @@ impl AtlasClient {
         pagination::list(self, request, MAX_ENTRIES, deadline).await
     }
 }
-
-#[cfg(test)]
-#[path = "../../../tests/support/cpu_time.rs"]
-mod cpu_time;

@@ -164,58 +164,41 @@ mod tests {
 
     #[test]
     fn pause_applies_to_its_own_quota_only() {
-        let limiter = RateLimiter::default();
-        let now = Instant::now();
-        let pause = headers(&[("retry-after", "20")]);
-        limiter.update_from_headers(&context(Endpoint::EXPORTS), StatusCode::TOO_MANY_REQUESTS, &pause, now);
-        let later = |seconds| now + Duration::from_secs(seconds);
-        let left = Duration::from_secs(15);
-        assert_eq!(
-            limiter.try_acquire(&context(Endpoint::EXPORTS), later(5)),
-            Err(Error::RateLimited { left, limited: true })
-        );
-        assert_eq!(
-            limiter.try_acquire(&context(Endpoint::SCHEDULE), later(5)),
-            Err(Error::RateLimited { left, limited: true })
-        );
-        assert!(limiter.try_acquire(&context(Endpoint::CLUSTERS), later(5)).is_ok());
+        let (limiter, start) = (RateLimiter::default(), Instant::now());
+        let later = |seconds| start + Duration::from_secs(seconds);
+        let respond = |endpoint, status, pairs: &[(&'static str, &str)], seconds| {
+            limiter.update_from_headers(&context(endpoint), status, &headers(pairs), later(seconds));
+        };
+        // Whether it is a rate limit that stops a request, and for how long.
+        let paused = |endpoint, seconds| match limiter.try_acquire(&context(endpoint), later(seconds)) {
+            Err(Error::RateLimited { left, limited }) => Some((limited, left.as_secs())),
+            outcome => outcome.map(|()| None).unwrap(),
+        };
+        let pause = [("retry-after", "20")];
+        respond(Endpoint::EXPORTS, StatusCode::TOO_MANY_REQUESTS, &pause, 0);
+        assert_eq!(paused(Endpoint::EXPORTS, 5), Some((true, 15)));
+        assert_eq!(paused(Endpoint::SCHEDULE, 5), Some((true, 15)));
+        assert_eq!(paused(Endpoint::CLUSTERS, 5), None);
         // A good answer to what was sent before does not open it again.
-        let good = headers(&[("ratelimit-remaining", "5"), ("ratelimit-limit", "9")]);
-        limiter.update_from_headers(&context(Endpoint::EXPORTS), StatusCode::OK, &good, later(1));
-        assert!(limiter.try_acquire(&context(Endpoint::EXPORTS), later(5)).is_err());
-        assert!(limiter.try_acquire(&context(Endpoint::EXPORTS), later(20)).is_ok());
+        let good = [("ratelimit-remaining", "5"), ("ratelimit-limit", "9")];
+        respond(Endpoint::EXPORTS, StatusCode::OK, &good, 1);
+        assert!(paused(Endpoint::EXPORTS, 5).is_some());
+        assert_eq!(paused(Endpoint::EXPORTS, 20), None);
         // Only a refusal asks for it.
-        limiter.update_from_headers(&context(Endpoint::CLUSTERS), StatusCode::OK, &pause, now);
-        assert!(limiter.try_acquire(&context(Endpoint::CLUSTERS), later(5)).is_ok());
-        // A service that is down asks for it, too.
-        limiter.update_from_headers(
-            &context(Endpoint::CLUSTERS),
-            StatusCode::SERVICE_UNAVAILABLE,
-            &pause,
-            now,
-        );
-        assert_eq!(
-            limiter.try_acquire(&context(Endpoint::CLUSTERS), later(5)),
-            Err(Error::RateLimited { left, limited: false })
-        );
-        limiter.update_from_headers(
-            &context(Endpoint::EXPORT_BUCKETS),
-            StatusCode::SERVICE_UNAVAILABLE,
-            &pause,
-            later(20),
-        );
-        assert!(limiter.try_acquire(&context(Endpoint::EXPORT_BUCKETS), later(25)).is_err());
-        assert!(
-            limiter.try_acquire(&context(Endpoint::EXPORTS), later(25)).is_ok(),
-            "its quota is not used up"
-        );
-        let for_ever = headers(&[("retry-after", "99999999999999999999")]);
-        limiter.update_from_headers(
-            &context(Endpoint::EXPORTS),
+        respond(Endpoint::CLUSTERS, StatusCode::OK, &pause, 0);
+        assert_eq!(paused(Endpoint::CLUSTERS, 5), None);
+        // A service that is down asks for it, too, but its quota is not used up.
+        respond(Endpoint::CLUSTERS, StatusCode::SERVICE_UNAVAILABLE, &pause, 0);
+        assert_eq!(paused(Endpoint::CLUSTERS, 5), Some((false, 15)));
+        respond(Endpoint::EXPORT_BUCKETS, StatusCode::SERVICE_UNAVAILABLE, &pause, 20);
+        assert!(paused(Endpoint::EXPORT_BUCKETS, 25).is_some());
+        assert_eq!(paused(Endpoint::EXPORTS, 25), None);
+        respond(
+            Endpoint::EXPORTS,
             StatusCode::TOO_MANY_REQUESTS,
-            &for_ever,
-            now,
+            &[("retry-after", "99999999999999999999")],
+            0,
         );
-        assert!(limiter.try_acquire(&context(Endpoint::EXPORTS), now + Duration::from_hours(1)).is_ok());
+        assert_eq!(paused(Endpoint::EXPORTS, 3600), None);
     }
 }
