@@ -25,7 +25,7 @@ pub struct AtlasClient {
     auth: Arc<Auth>,
     base_url: Url,
     ca_bundle: CaBundle,
-    retries: usize,
+    retries: u32,
 }
 
 impl AtlasClient {

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::Error;
 
-pub(crate) const MAX_RETRIES: usize = 3;
+pub(crate) const MAX_RETRIES: u32 = 3;
 
 /// First pause between two attempts, doubled each time and jittered.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -16,18 +15,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// that Atlas asks for, and not at all where that ends after `deadline`.
 ///
 /// Returns the last error of Atlas, or [`Error::Timeout`] if it did not answer.
-pub(crate) async fn retry<T, F>(once: impl Fn() -> F, retries: usize, deadline: Instant) -> Result<T, Error>
+pub(crate) async fn retry<T, F>(once: impl Fn() -> F, retries: u32, deadline: Instant) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
-    let mut last = None;
-    let mut pauses = ExponentialBuilder::default()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_times(retries)
-        .with_jitter()
-        // Without a seed, all requests would have the same jitter.
-        .with_jitter_seed(fastrand::u64(..))
-        .build();
+    let (mut last, mut attempts) = (None, 0);
     loop {
         let Ok(outcome) = timeout_at(deadline, once()).await else {
             return Err(last.unwrap_or(Error::Timeout));
@@ -36,14 +28,18 @@ where
             Err(error) if error.may_pass() => error,
             final_outcome => return final_outcome,
         };
-        let pause = match &error {
-            // Nothing was sent, so it was no attempt.
-            Error::RateLimited { .. } => Some(FIRST_PAUSE.mul_f64(1.0 + fastrand::f64())),
-            _ => pauses.next(),
-        };
-        let Some(pause) = pause else { return Err(error) };
+        let mut pause = FIRST_PAUSE;
+        // A request that was not sent is no attempt.
+        if !matches!(error, Error::RateLimited { .. }) {
+            if attempts == retries {
+                return Err(error);
+            }
+            pause *= 1 << attempts;
+            attempts += 1;
+        }
         // The jitter keeps requests that share a quota from coming back at once.
-        let pause = pause.saturating_add(error.retry_after().unwrap_or_default());
+        let pause =
+            pause.mul_f64(1.0 + fastrand::f64()).saturating_add(error.retry_after().unwrap_or_default());
         if Instant::now().checked_add(pause).is_none_or(|at| at >= deadline) {
             return Err(error);
         }
