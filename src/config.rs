@@ -25,7 +25,7 @@ pub use error::ConfigError;
 use layers::Layers;
 pub use raw::tables;
 pub use types::{
-    CollectorConfig, Config, DISCOVERY_INTERVAL, ENV_PREFIX, OrganizationConfig, PollConfig, ProjectConfig,
+    CollectorConfig, Config, DISCOVERY_INTERVAL, ENV_PREFIX, OrganizationConfig, PollConfig, ProjectTarget,
     Source, Warning,
 };
 

@@ -14,9 +14,9 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::config::{Config, OrganizationConfig};
+use crate::config::{Config, OrganizationConfig, ProjectTarget};
 use crate::discovery::clients::{self, Clients};
-use crate::discovery::targets::{self, ListedProjects, ProjectTarget, SelectionWarning};
+use crate::discovery::targets::{self, ListedProjects, SelectionWarning};
 use crate::metrics::self_metrics::SelfMetrics;
 use project::{CONCURRENCY, ProjectCheck, Timeouts};
 use remediation::{Resource, hint};

@@ -7,9 +7,8 @@ use std::time::Duration;
 use atlas_client::{AtlasClient, OrganizationId, ProjectId};
 use tokio::sync::watch;
 
-use crate::config::{CollectorConfig, Config, PollConfig};
+use crate::config::{CollectorConfig, Config, PollConfig, ProjectTarget};
 use crate::discovery::clients::Clients;
-use crate::discovery::targets::ProjectTarget;
 use crate::poll::limiter::PollLimiter;
 
 /// Receives the configuration whenever it is replaced.

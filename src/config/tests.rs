@@ -57,7 +57,7 @@ fn defaults_stand_where_nothing_is_said() {
     assert_eq!(config.poll.interval, Duration::from_mins(1));
     assert_eq!(config.poll.stale_after, Duration::from_mins(15));
     assert_eq!(config.discovery_interval, Duration::from_mins(10));
-    assert_eq!(config.projects[0].clusters.names, ["prod".to_owned()].into());
+    assert_eq!(config.projects[0].selection.names, ["prod".to_owned()].into());
     assert_eq!(config.projects[0].expected, ExportExpectation::default());
     assert_eq!((config.organizations.len(), config.shard), (0, Shard::default()));
 }
@@ -205,7 +205,7 @@ fn entries_have_expectations_and_credentials_of_their_own() {
 #[test]
 fn clusters_are_names_and_patterns_or_all() {
     let selection = |clusters: &str| {
-        load(&GOOD.replace("clusters = [\"prod\"]", clusters), &[]).unwrap().projects[0].clusters.clone()
+        load(&GOOD.replace("clusters = [\"prod\"]", clusters), &[]).unwrap().projects[0].selection.clone()
     };
     let all = selection("");
     assert!(all.names.is_empty() && all.matches("anything"));
@@ -220,7 +220,7 @@ fn exclusions_are_ids_names_and_patterns() {
         "{GOOD}exclude_clusters = []\n[[organizations]]\nid = \"5f0e5a3b9c1d4e6f8a7b0000\"\nexclude_projects = [\"32b6e34b3d91647abb20e7b9\", \"My Sandbox\", \"test-*\"]\nexclude_clusters = [\"scratch\", \"tmp-?\"]\n"
     );
     let config = load(&toml, &[]).unwrap();
-    assert!(!config.projects[0].clusters.excludes("prod"), "an empty list excludes nothing");
+    assert!(!config.projects[0].selection.excludes("prod"), "an empty list excludes nothing");
     let organization = &config.organizations[0];
     let id = |last: char| ProjectId::parse(&format!("32b6e34b3d91647abb20e7b{last}")).unwrap();
     for (last, name, excluded) in [

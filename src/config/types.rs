@@ -35,7 +35,7 @@ pub struct Config {
     /// What is read besides the export jobs.
     pub collectors: CollectorConfig,
     /// What to watch; each project once. They win over `organizations` where both name a project.
-    pub projects: Vec<ProjectConfig>,
+    pub projects: Vec<ProjectTarget>,
     /// What to watch as a whole; each organization once.
     pub organizations: Vec<OrganizationConfig>,
     /// Which of all clusters are this exporter's.
@@ -126,10 +126,13 @@ impl CollectorConfig {
     }
 }
 
+/// A project that is watched, and how.
 #[derive(Debug, Clone)]
-pub struct ProjectConfig {
+pub struct ProjectTarget {
     pub id: ProjectId,
-    pub clusters: ClusterSelector,
+    /// The organization that it was found in; `None` for a `[[projects]]` entry.
+    pub organization: Option<OrganizationId>,
+    pub selection: ClusterSelector,
     pub expected: ExportExpectation,
     pub credentials: Credentials,
 }

@@ -13,7 +13,7 @@ use super::error::ConfigError;
 use super::layers::Layers;
 use super::raw::{Raw, RawApiKey, RawCollectors, RawServiceAccount, RawShard};
 use super::types::{
-    BASE_URL, CollectorConfig, Config, DISCOVERY_INTERVAL, OrganizationConfig, PollConfig, ProjectConfig,
+    BASE_URL, CollectorConfig, Config, DISCOVERY_INTERVAL, OrganizationConfig, PollConfig, ProjectTarget,
 };
 use super::value::{ExportExpected, Parsed};
 use super::{ca_bundle, secret as secret_file};
@@ -44,16 +44,17 @@ pub(super) fn config(layers: &Layers, host_name: &str) -> Result<Config, ConfigE
     for (number, raw) in raw.projects.into_iter().enumerate() {
         let path = format!("projects[{number}]");
         let own = credentials(layers, &path, raw.service_account, raw.api_key)?;
-        let mut clusters = raw.clusters.map(|clusters| clusters.0).unwrap_or_default();
-        clusters.excluded = raw.exclude_clusters.map(|excluded| excluded.0).unwrap_or_default();
-        if let Some(name) = clusters.names.iter().find(|name| clusters.excludes(name)) {
+        let mut selection = raw.clusters.map(|clusters| clusters.0).unwrap_or_default();
+        selection.excluded = raw.exclude_clusters.map(|excluded| excluded.0).unwrap_or_default();
+        if let Some(name) = selection.names.iter().find(|name| selection.excludes(name)) {
             let problem =
                 format!("names {name:?}, which exclude_clusters excludes; take it out of one of them");
             return Err(layers.error(&format!("{path}.clusters"), problem));
         }
-        projects.push(ProjectConfig {
+        projects.push(ProjectTarget {
             id: raw.id.0,
-            clusters,
+            organization: None,
+            selection,
             expected: expected(raw.expected_interval, raw.export_expected),
             credentials: own_or_default(own)?,
         });

@@ -2,24 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use atlas_client::{Credentials, ListedCluster, OrganizationId, PartialList, ProjectId, Unexportable};
+use atlas_client::{ListedCluster, OrganizationId, PartialList, ProjectId, Unexportable};
 use glob::Pattern;
 
-use crate::config::{ClusterSelector, Config, OrganizationConfig};
-use crate::model::{ExclusionReason, ExportExpectation};
+use crate::config::{ClusterSelector, Config, OrganizationConfig, ProjectTarget};
+use crate::model::ExclusionReason;
 
 /// The projects that an organization lists, and their names where these could be read.
 pub(crate) type ListedProjects = BTreeMap<ProjectId, Option<String>>;
-
-/// A project that is watched, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ProjectTarget {
-    /// The organization that it was found in; `None` for a `[[projects]]` entry.
-    pub(crate) organization: Option<OrganizationId>,
-    pub(crate) selection: ClusterSelector,
-    pub(crate) expected: ExportExpectation,
-    pub(crate) credentials: Credentials,
-}
 
 /// Every project that is watched, given the projects that each organization lists. `[[projects]]`
 /// wins over `[[organizations]]`, what that excludes included, and of two organizations the one
@@ -28,22 +18,15 @@ pub(crate) fn select_projects<'a>(
     config: &Config,
     listed: impl Fn(&OrganizationId) -> Option<&'a ListedProjects>,
 ) -> BTreeMap<ProjectId, ProjectTarget> {
-    let mut projects = BTreeMap::new();
-    for project in &config.projects {
-        let plan = ProjectTarget {
-            organization: None,
-            selection: project.clusters.clone(),
-            expected: project.expected,
-            credentials: project.credentials.clone(),
-        };
-        projects.insert(project.id.clone(), plan);
-    }
+    let entries = config.projects.iter().map(|project| (project.id.clone(), project.clone()));
+    let mut projects: BTreeMap<_, _> = entries.collect();
     for organization in &config.organizations {
         for (id, name) in listed(&organization.id).into_iter().flatten() {
             if organization.excludes(id, name.as_deref()) {
                 continue;
             }
             projects.entry(id.clone()).or_insert_with(|| ProjectTarget {
+                id: id.clone(),
                 organization: Some(organization.id.clone()),
                 selection: ClusterSelector {
                     excluded: organization.exclude_clusters.clone(),

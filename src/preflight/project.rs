@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::remediation::{Resource, hint};
 use super::report::{CheckStatus, Row};
-use crate::discovery::targets::{self, ProjectTarget, SelectionWarning};
+use crate::config::ProjectTarget;
+use crate::discovery::targets::{self, SelectionWarning};
 use crate::model::{CollectorKind, ExclusionReason, ExportExpectation};
 
 /// Projects that are read concurrently, and clusters of each.

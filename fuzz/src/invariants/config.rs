@@ -99,7 +99,7 @@ fn assert_usable(config: &Config) {
     assert!(!config.projects.is_empty() || !config.organizations.is_empty());
     for (i, project) in config.projects.iter().enumerate() {
         assert!(config.projects[..i].iter().all(|other| other.id != project.id));
-        project.clusters.names.iter().for_each(|name| assert_path_segment(name));
+        project.selection.names.iter().for_each(|name| assert_path_segment(name));
     }
     for credentials in config.credentials() {
         let (Credentials::ServiceAccount { client_secret: secret, .. }

@@ -24,7 +24,7 @@ fn files_of_any_editor_are_read_alike() {
         std::fs::write(&secret, hush).unwrap();
         let config = Config::layered(&from(&file), []).unwrap();
         assert_eq!(secret_of(&config), "hush");
-        assert!(config.projects[0].clusters.names.iter().eq(["prod"]));
+        assert!(config.projects[0].selection.names.iter().eq(["prod"]));
     }
     let inline = GOOD.replace("\"hush\"", "\"\"\"\n\u{feff}hush \n\"\"\"");
     assert_eq!(secret_of(&load(&inline, &[]).unwrap()), "hush");

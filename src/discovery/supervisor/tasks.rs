@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::field::display;
 
-use crate::discovery::targets::{self, ListedProjects, SelectionWarning};
+use crate::config::ProjectTarget;
+use crate::discovery::targets::{ListedProjects, SelectionWarning};
 use crate::model::ExclusionReason;
 use crate::util::failure_log::LogContext;
 
@@ -56,7 +57,7 @@ pub(super) struct Organization {
 
 #[derive(Debug)]
 pub(super) struct Project {
-    pub(super) target: targets::ProjectTarget,
+    pub(super) target: ProjectTarget,
     pub(super) _discovery: Task,
     /// The collectors of events and buckets, which start after the first listing.
     pub(super) collectors: Vec<Task>,
