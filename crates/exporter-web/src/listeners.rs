@@ -42,14 +42,10 @@ pub fn from_systemd() -> io::Result<Vec<TcpListener>> {
     let mut passed = listenfd::ListenFd::from_env();
     let mut listeners = Vec::new();
     for index in 0..passed.len() {
-        let refused = |problem: &str| io::Error::other(format!("socket {index} of systemd {problem}"));
-        let socket = passed
-            .take_tcp_listener(index)
-            .map_err(|error| refused(&format!("is not one that listens for TCP: {error}")))?;
+        let socket = passed.take_tcp_listener(index).map_err(|error| {
+            io::Error::other(format!("socket {index} of systemd is not one that listens for TCP: {error}"))
+        })?;
         let Some(socket) = socket else { continue };
-        if !socket2::SockRef::from(&socket).is_listener()? {
-            return Err(refused("does not listen; is its unit one with Accept=yes?"));
-        }
         socket.set_nonblocking(true)?;
         listeners.push(TcpListener::from_std(socket)?);
     }

@@ -5,6 +5,8 @@ const MIN_SIMILARITY: f64 = 0.8;
 ///
 /// ```
 /// assert_eq!(exporter_web::suggest("intervall", ["interval", "burst"]), Some("interval"));
+/// assert_eq!(exporter_web::suggest("PROD-US", ["prod-eu", "prod-us"]), Some("prod-us"));
+/// assert_eq!(exporter_web::suggest("warehouse", ["prod-eu", "reporting"]), None);
 /// ```
 #[must_use]
 pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

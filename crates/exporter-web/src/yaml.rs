@@ -92,14 +92,8 @@ pub(crate) fn parse(text: &str) -> Result<RawWebConfig, String> {
         let [line, column] = position.map(|number| usize::try_from(number).unwrap_or(1));
         let line_text = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
         let rest: String = line_text.chars().skip(column.saturating_sub(1)).collect();
-        let is_table = |line: &str| line.starts_with('[') && line.trim_end().ends_with(']');
-        let hint = if text.lines().any(is_table) {
-            "; it looks like TOML"
-        } else if line_text.trim_start_matches(' ').starts_with('\t') {
-            "; indent with spaces instead of tabs"
-        } else {
-            ""
-        };
+        let is_indented_by_tab = line_text.trim_start_matches(' ').starts_with('\t');
+        let hint = if is_indented_by_tab { "; indent with spaces instead of tabs" } else { "" };
         format!("{line}:{column}: {}{hint}", problem(error.without_snippet(), &path, &rest))
     })
 }

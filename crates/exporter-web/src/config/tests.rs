@@ -4,6 +4,5 @@ use crate::WebConfigWatcher;
 use crate::tests::{HASH, assert_refused, folder, load, tls};
 
 mod accepted;
-mod certificates;
 mod refused;
 mod secrets;

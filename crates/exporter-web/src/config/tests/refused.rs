@@ -10,7 +10,7 @@ fn invalid_value_is_refused_with_expected_ones() {
         ("rate_limit:\n\tburst: 2".to_owned(), ":2:2: not YAML"),
         ("rate_limit:\n\tburst: 2".to_owned(), "indent with spaces instead of tabs"),
         ("rate_limit: {burst: 1".to_owned(), ":1:13: not YAML"),
-        ("[poll]\ninterval = \"1m\"".to_owned(), "it looks like TOML"),
+        ("[poll]\ninterval = \"1m\"".to_owned(), ":1:1: "),
         ("- a".to_owned(), ":1:1: the file has another type; expected `key: value` entries"),
         ("rate_limit: {}\nrate_limit: {}\n".to_owned(), ":2:1: duplicate key \"rate_limit\""),
         ("tls_config: {}".to_owned(), ":1:1: unknown key `tls_config`; did you mean `tls_server_config`?"),
@@ -177,4 +177,21 @@ fn file_above_size_limit_is_refused() {
     assert!(load(folder.path(), &yaml(most)).is_ok());
     let error = load(folder.path(), &yaml(most + 1)).unwrap_err();
     assert!(error.ends_with("cannot read the web configuration: more than 1048576 bytes"), "{error}");
+}
+
+#[test]
+fn unusable_certificate_is_named_by_file_and_line() {
+    let folder = folder();
+    let good = fs::read_to_string(folder.path().join("cert.pem")).unwrap();
+    let second = good.lines().count() + 1;
+    fs::write(folder.path().join("bad.pem"), format!("{good}{}", good.replacen("MII", "MIJ", 1))).unwrap();
+    for (key, yaml) in [
+        ("cert_file", "tls_server_config: {cert_file: bad.pem, key_file: key.pem}".to_owned()),
+        ("client_ca_file", tls("client_ca_file: bad.pem, client_auth_type: RequireAndVerifyClientCert")),
+    ] {
+        let error = load(folder.path(), &yaml).unwrap_err();
+        let path = folder.path().join("bad.pem").display().to_string();
+        let said = format!("{key} ({path}) cannot be used: certificate 2 at line {second}: ");
+        assert!(error.contains(&said), "{said} is not in {error}");
+    }
 }
