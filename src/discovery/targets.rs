@@ -325,20 +325,6 @@ mod tests {
         );
     }
 
-    #[test]
-    fn similar_names_are_suggested() {
-        let there = listed(&[("prod-eu", None), ("prod-us", None), ("reporting", None)]);
-        for (name, expected) in [
-            ("prod-ue", Some("prod-eu")),
-            ("PROD-US", Some("prod-us")),
-            ("reportng", Some("reporting")),
-            ("warehouse", None),
-        ] {
-            assert_eq!(closest_name(name, &there), expected, "{name}");
-        }
-        assert_eq!(closest_name("prod", &[]), None);
-    }
-
     /// Clusters of a project, `many` of which nothing else lists.
     fn many(many: usize, prefix: &str) -> Vec<ListedCluster> {
         let names: Vec<_> = (0..many).map(|number| format!("{prefix}-{number:05}")).collect();
