@@ -1,5 +1,4 @@
-//! Preflight for people: asks every organization, project and cluster of a configuration once, and says what to do about each
-//! that cannot be watched.
+//! `check`: reads every organization, project and cluster once, and says what to do about failures.
 
 mod project;
 mod remediation;
@@ -86,7 +85,7 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
     Ok(Report { rows, proxy: config.proxy.clone(), warnings: config.warnings.clone() })
 }
 
-/// Rows of the exclusions of an organization that match nothing, as far as the rows of its projects show.
+/// Rows of the exclusions of an organization that match nothing, as far as rows of projects tell.
 fn unmatched(
     organization: &OrganizationConfig,
     listed: &ListedProjects,

@@ -1,6 +1,6 @@
-//! How every cluster is doing, as plain data: what the status page and `/api/v1/clusters` show. `docs/api.md` documents its JSON.
+//! The status of every cluster, for the status page and `/api/v1/clusters` (see `docs/api.md`).
 //!
-//! A function of the view and the time, like the exposition. What is not known is `None`, in JSON null.
+//! A function of the view and the time. Unknown values are `None`, in JSON null.
 
 mod health;
 
@@ -17,38 +17,34 @@ pub use health::{ClusterStatus, OVERDUE_FACTOR, Severity};
 
 #[derive(Debug, Serialize)]
 pub struct Status<'a> {
-    /// The moment that it is of.
     pub as_of: Timestamp,
     pub version: &'static str,
     /// Why the configuration was refused when it was read last; `None` if it is in force.
     pub configuration_error: Option<String>,
     /// From one poll of a cluster to its next.
     pub poll_interval_seconds: f64,
-    /// Clusters that are watched, and those of them whose project's name was asked for: the others are not in `clusters`.
+    /// All clusters, and those in `clusters`: the name of their project is known.
     pub clusters_watched: usize,
     pub clusters_named: usize,
     /// What else could not be read last.
     pub problems: Vec<Problem<'a>>,
-    /// The clusters, by project and name.
     pub clusters: Vec<Cluster<'a>>,
 }
 
-/// Something of an organization or a project that could not be read last. What was known of it stays.
+/// A reading of an organization or a project that failed last.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Problem<'a> {
-    /// The organization whose projects could not be listed.
     pub organization_id: Option<&'a str>,
-    /// The project of which something could not be read.
     pub project_id: Option<&'a str>,
     pub project: Option<&'a str>,
-    /// What: `projects`, `clusters` (or the name or a schedule), or a collector: `snapshots`, `events`, `buckets`.
+    /// `projects`, `clusters` (also the name or a schedule), or a collector.
     pub what: &'static str,
     /// The reason, as in the label `reason`.
     pub reason: &'static str,
     pub error: &'a str,
 }
 
-/// One cluster. Most names are those of its metrics, with `..._at` instead of `..._timestamp_seconds`.
+/// A cluster. Names are those of metrics, with `..._at` instead of `..._timestamp_seconds`.
 #[derive(Debug, Serialize)]
 pub struct Cluster<'a> {
     pub project_id: &'a str,
@@ -61,49 +57,38 @@ pub struct Cluster<'a> {
     pub newest_job: Option<NewestJob>,
     /// When the least recently moved active job last moved.
     pub last_progress_at: Option<Timestamp>,
-    /// When the last successful export ended.
     pub last_success_finished_at: Option<Timestamp>,
-    /// When the newest successful one was created.
     pub last_success_created_at: Option<Timestamp>,
     /// How long that took, queue included.
     pub last_success_duration_seconds: Option<u64>,
-    /// The longest time from one export to the next.
     pub expected_interval_seconds: Option<f64>,
     pub auto_export_enabled: Option<bool>,
     /// Failed exports that were not made good.
     pub failures_since_last_success: Option<u64>,
-    /// When the first of those was created.
     pub oldest_unresolved_failure_created_at: Option<Timestamp>,
     /// Why the newest of those failed.
     pub latest_failure: Option<Failure<'a>>,
-    /// When the newest snapshot in the bucket was taken.
     pub newest_exported_snapshot_at: Option<Timestamp>,
     /// Newer ones of the policy that neither are there nor on their way.
     pub snapshots_awaiting_export: Option<u64>,
-    /// When the oldest of those was taken.
     pub oldest_snapshot_awaiting_export_at: Option<Timestamp>,
-    /// When an event told last that an export failed.
     pub last_auto_export_failure_event_at: Option<Timestamp>,
     /// Atlas's id of the bucket of the export policy.
     pub export_bucket_id: Option<&'a str>,
-    /// Whether that is none of the project's.
     pub bucket_missing: Option<bool>,
-    /// True if no item of the backup policy has the export frequency, so that nothing is ever exported.
+    /// True if no item of the backup policy has the export frequency: nothing is ever exported.
     pub policy_item_missing: Option<bool>,
     /// Collectors that should be read for it, and were neither read recently nor refused.
     pub unread_collectors: Vec<&'static str>,
-    /// Whether the last poll was good.
     pub up: Option<bool>,
     pub last_poll_error: Option<Error<'a>>,
     pub last_poll_at: Option<Timestamp>,
     pub last_poll_duration_seconds: Option<f64>,
-    /// When the last good one finished.
     pub last_poll_success_at: Option<Timestamp>,
     /// When the next is due; one that is past waits for its turn, or is under way.
     pub next_poll_at: Option<Timestamp>,
 }
 
-/// Jobs by state, in Atlas's words.
 #[derive(Debug)]
 pub struct Jobs<'a>(pub &'a ByState<u64>);
 
@@ -113,13 +98,12 @@ impl Serialize for Jobs<'_> {
     }
 }
 
-/// The newest export job of a cluster.
 #[derive(Debug, Serialize)]
 pub struct NewestJob {
     #[serde(serialize_with = "state")]
     pub state: JobState,
     pub created_at: Timestamp,
-    /// Collections that were exported, and all of them; `None` where Atlas gives no counts, as for sharded clusters.
+    /// `None` if Atlas gives no counts, as for sharded clusters.
     pub exported_collections: Option<u64>,
     pub collections: Option<u64>,
     /// The one by the other, if that says anything.

@@ -1,7 +1,7 @@
-//! The latest state of every cluster, and of the discovery of every project: the only thing that polls and scrapes share.
+//! The latest state of every target: the only state that polls and scrapes share, besides counters.
 //!
-//! Discovery and polls write what they found, readers take a [`StoreView`], in which the two rules of truth are applied already: a
-//! cluster is not shown before its project's name was asked for, and a summary that is too old is withdrawn.
+//! Tasks record what they read. Readers take a [`StoreView`], which has no cluster before the name
+//! of its project was read, and no summary that is too old.
 
 mod collected;
 mod readings;
@@ -32,12 +32,10 @@ impl Store {
         Self(Mutex::new(State { stale_after, collectors_stale_after: stale_after, ..State::default() }))
     }
 
-    /// Sets the age at which summaries are withdrawn.
     pub fn set_stale_after(&self, stale_after: Duration) {
         self.state().stale_after = stale_after;
     }
 
-    /// Shows how the discovery of an organization goes, from now on.
     pub fn add_organization(&self, id: &OrganizationId) {
         self.state().organizations.entry(id.clone()).or_default();
     }
@@ -46,17 +44,15 @@ impl Store {
         self.state().organizations.remove(id);
     }
 
-    /// Shows how the discovery of a project goes, from now on.
     pub fn add_project(&self, id: &ProjectId) {
         self.state().projects.entry(id.clone()).or_default();
     }
 
-    /// Shows a project and its clusters no longer.
     pub fn remove_project(&self, id: &ProjectId) {
         self.state().projects.remove(id);
     }
 
-    /// Shows a cluster of a project that is shown, from now on, with what is expected of it. What is known of it already stays.
+    /// Shows a cluster of a known project, or changes what is expected of it.
     pub fn add_cluster(&self, target: &Target, expected: ExportExpectation) {
         self.update_project(&target.project_id, |project| {
             let cluster = project.clusters.entry(Arc::new(target.clone())).or_default();
@@ -68,24 +64,22 @@ impl Store {
         self.update_project(&target.project_id, |project| drop(project.clusters.remove(target)));
     }
 
-    /// Takes in how the projects of an organization were listed.
     pub fn record_projects_listed(&self, id: &OrganizationId, at: Timestamp, outcome: Result<(), PollError>) {
         if let Some(discovery) = self.state().organizations.get_mut(id) {
             discovery.record(at, outcome);
         }
     }
 
-    /// Takes in how a project's name and clusters were read.
     pub fn record_discovery(&self, id: &ProjectId, at: Timestamp, outcome: Result<(), PollError>) {
         self.update_project(id, |project| project.discovery.record(at, outcome));
     }
 
-    /// Sets how many clusters of a project are left out, by reason.
     pub fn record_excluded(&self, id: &ProjectId, excluded: BTreeMap<ExclusionReason, u64>) {
         self.update_project(id, |project| project.excluded = Some(excluded));
     }
 
-    /// Takes in how a cluster stands in its project's listing, `None` if it is not there, and whether its schedule is read.
+    /// Takes in the entry of a cluster in the listing of its project, and whether its schedule is
+    /// read.
     pub fn record_listed_cluster(&self, target: &Target, listed: Option<&ListedCluster>, scheduled: bool) {
         self.update_cluster(target, |cluster| {
             cluster.paused = listed.and_then(|listed| listed.paused);
@@ -121,12 +115,10 @@ impl Store {
         });
     }
 
-    /// Sets what is left of a project's quota.
     pub fn record_quota(&self, id: &ProjectId, quota: Option<Quota>) {
         self.update_project(id, |project| project.quota = quota);
     }
 
-    /// Sets the name that the clusters of a project are shown under.
     pub fn record_project_name(&self, id: &ProjectId, name: String) {
         self.update_project(id, |project| project.name = Some(name.into()));
     }
@@ -137,7 +129,6 @@ impl Store {
         self.state().projects.get(id)?.name.clone()
     }
 
-    /// Takes in a poll that has finished: what it found, or why it failed.
     pub fn record_poll(
         &self,
         target: &Target,
@@ -169,8 +160,8 @@ impl Store {
         self.update_cluster(target, |cluster| cluster.next_poll = Some(next));
     }
 
-    /// Whether everything was asked for once, well or badly: organizations, projects, clusters and their schedules. Once true, it
-    /// stays true: a new cluster must not take the exporter out of service.
+    /// Whether everything was read once, successfully or not. It stays true: a new cluster must not
+    /// take the exporter out of service.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let mut state = self.state();

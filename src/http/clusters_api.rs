@@ -17,8 +17,8 @@ use super::state::{AppState, RequestLimiter};
 use super::{negotiate, status_page};
 use crate::status::Status;
 
-/// Maximum number of status pages, and of their JSON, that are rendered at once. Each is in memory as a whole until it
-/// has been sent: a kilobyte a cluster.
+/// Maximum number of concurrent renderings. Each is in memory until it has been sent: a kilobyte a
+/// cluster.
 const MAX_CONCURRENT: usize = 4;
 
 #[derive(Debug)]

@@ -6,8 +6,7 @@ use mediatype::{MediaType, MediaTypeList, ReadParams};
 
 use crate::metrics::Format;
 
-/// The format of the highest quality in `Accept`, text where nothing decides: a scraper that names neither gets what every
-/// scraper reads, rather than 406.
+/// The format of the highest quality in `Accept`; text if nothing decides, rather than 406.
 pub(crate) fn format<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> Format {
     let ranges: Vec<(MediaType<'_>, f64)> = accept
         .into_iter()
@@ -29,8 +28,7 @@ pub(crate) fn format<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> F
     if quality(Format::OpenMetrics) > quality(Format::Text) { Format::OpenMetrics } else { Format::Text }
 }
 
-/// How closely `range` names `format`; `None` if it does not. Parameters other than the version, such as
-/// Prometheus's `escaping`, change nothing in what we write.
+/// How closely `range` names `format`, if it does. Parameters other than the version are ignored.
 fn specificity(range: &MediaType<'_>, format: Format) -> Option<u8> {
     let (ty, subty, version) = match format {
         Format::Text => ("text", "plain", "0.0.4"),

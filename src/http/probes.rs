@@ -11,8 +11,7 @@ use axum::routing::{get, post};
 use super::state::AppState;
 use crate::reload::ReloadScope;
 
-/// The path of the health probe. It needs no password and does not count for the rate limit: the response says only that
-/// the exporter runs.
+/// The path of the health probe, which needs no password and does not count for the rate limit.
 pub(super) const HEALTHY: &str = "/-/healthy";
 
 pub(super) fn routes(state: Arc<AppState>) -> Router {
@@ -31,7 +30,7 @@ async fn ready(State(state): State<Arc<AppState>>) -> Response {
     }
 }
 
-/// As Prometheus answers it; pages of other sites may not ask, since a browser may send a password with what they ask for.
+/// As in Prometheus; but not for other sites, since a browser may send the password with a request.
 async fn reload(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     let Some(handle) = &state.reload else {
         let text = "Reloading by request is off; it needs --web.enable-lifecycle.\n";
@@ -47,7 +46,8 @@ async fn reload(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Respo
     }
 }
 
-/// Whether a browser says that a page of another site makes this request: by `Sec-Fetch-Site`, or, as on plain HTTP, by `Origin` alone.
+/// Whether a browser reports a page of another site: by `Sec-Fetch-Site`, or `Origin` on plain
+/// HTTP.
 fn is_cross_site(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site != "same-origin" && site != "none";

@@ -13,24 +13,19 @@ pub(super) const MOST_SEARCHED: usize = 200;
 /// By what clusters are sorted. Each begins with what wants to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Sort {
-    /// The worst status first.
     #[default]
     Status,
     Cluster,
-    /// The newest job first.
     Job,
     /// The oldest success first, and before it those without any.
     Success,
-    /// The oldest recovery point first.
     Bucket,
-    /// The most failures first.
     Failures,
-    /// The oldest poll first.
     Poll,
 }
 
 impl Sort {
-    /// In the order of the enum and of the columns: each with its word in an address and the title of its column.
+    /// In the order of the enum: each with its word in an address and the title of its column.
     pub(super) const ALL: [(Self, &str, &str); 7] = [
         (Self::Status, "status", "Status"),
         (Self::Cluster, "cluster", "Cluster"),
@@ -50,7 +45,7 @@ impl Sort {
         !matches!(self, Self::Job | Self::Failures)
     }
 
-    /// A number that is small for what comes first; `None` where nobody knows, which comes last in either order.
+    /// Smaller for what comes first; `None` if unknown, which comes last in either order.
     fn key(self, cluster: &Cluster<'_>) -> Option<i64> {
         let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
         match self {
@@ -79,7 +74,7 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// Reads the query of an address. Parameters that are not known are others' business; values that cannot be are told.
+    /// Reads the query of an address. Unknown parameters are ignored, wrong values are errors.
     pub(super) fn parse(query: Option<&str>) -> Result<Self, String> {
         let mut parsed = Self::default();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {

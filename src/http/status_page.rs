@@ -1,5 +1,5 @@
-//! The status page: every cluster in one table, whole without a script, and without an asset from elsewhere. The script asks for the same page
-//! again; so there is one place that filters, sorts and renders.
+//! The status page, which needs no script and nothing from other hosts. The script requests the
+//! page again, so filters and order are the server's.
 
 mod banners;
 mod isolated;
@@ -24,7 +24,7 @@ const LIVE: &str = include_str!("status_page/live.js");
 /// Seconds from one refresh to the next: half of the time between polls, within these bounds.
 const REFRESH: (f64, f64) = (2.0, 15.0);
 
-/// The policy that allows the page its own style and script, and requests to the exporter, and nothing else.
+/// Allows the page its style, its script and requests to the exporter.
 pub(super) fn content_security_policy() -> HeaderValue {
     let hash = |text: &str| BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes()));
     let policy = format!(
@@ -37,7 +37,6 @@ pub(super) fn content_security_policy() -> HeaderValue {
     HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
 }
 
-/// The page of the clusters that `query` asks for.
 pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str) -> Markup {
     let (summary, banners) = (Summary::of(&status), banners(&status));
     query.apply(&mut status.clusters);
@@ -88,7 +87,6 @@ pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str
 
 /// What is told before anything else.
 struct Summary {
-    /// Number of clusters of each severity.
     counts: [(Severity, usize); Severity::ALL.len()],
     clusters: usize,
     /// Readings besides those of clusters that failed.

@@ -21,7 +21,7 @@ pub(super) struct MetricFamily {
     pub(super) samples: Samples,
 }
 
-/// The type of a family, and the source of its samples. The value of a cluster or a state that is `None` has no sample.
+/// The type of a family, and the source of its samples. A value that is `None` has no sample.
 #[derive(Debug)]
 pub(super) enum Samples {
     /// A gauge.

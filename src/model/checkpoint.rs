@@ -1,13 +1,13 @@
 //! The older part of a listing, which need not be read again once all its jobs have ended.
 //!
-//! A listing has as many jobs as the cluster has had exports, and nearly all of them ended long ago. After a reading of the whole, the
-//! jobs from some place on may be such that every job before it is newer, and every job from it on has ended. They are the checkpoint.
-//! The next reading stops at it, and its summary is that of the newer jobs, merged with that of the checkpoint.
+//! A listing grows with every export, and nearly all of its jobs ended long ago. After a full
+//! reading, the jobs from some place on may have ended and be older than all before: they are the
+//! checkpoint. The next reading stops there, and merges the newer jobs with it.
 //!
-//! The checkpoint is valid as long as the listing counts as many jobs as were read and the checkpoint have together, nothing that was read is
-//! older than the checkpoint, and the first job of the checkpoint is as it was. Then every newer job was read, whatever the order.
-//! Two changes go unseen: a job of the checkpoint that changes although it has ended, and one that vanishes while another appears in its
-//! place. So the whole listing is read again now and then.
+//! The checkpoint is valid while the total count is that of the jobs that were read and those of
+//! the checkpoint, nothing that was read is older, and its first job is unchanged. Two changes go
+//! unseen: a job of the checkpoint that changes after its end, and one that vanishes while another
+//! appears behind the split. So the whole listing is read again now and then.
 
 use std::collections::HashSet;
 
@@ -17,19 +17,18 @@ use jiff::Timestamp;
 use super::job_accumulator::{JobAccumulator, JobRecord, summarize};
 use super::job_summary::{JobSummary, MAX_FAILURES};
 
-/// Jobs that are asked for at once while the checkpoint is known. A listing of no more has no checkpoint: it is read in one request anyway.
+/// Page size while there is a checkpoint. A shorter listing has none: it takes one request anyway.
 pub const NEWEST_PAGE_SIZE: usize = 100;
 
-/// Number of the newest jobs that are read each time, although they may have ended. They leave room for as many new ones on the page.
+/// Number of the newest jobs that are always read. The rest of the page has room for new ones.
 pub(super) const MIN_NEWER_JOBS: usize = NEWEST_PAGE_SIZE / 2;
 
-/// The older part of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListingCheckpoint {
     first: JobRecord,
     newest: Timestamp,
-    /// Without the snapshots of successful jobs, of which there are thousands, and without the reasons of failures that a newer success
-    /// has resolved: the full reading reported them.
+    /// Without the snapshots of successful jobs and the reasons of resolved failures: the full
+    /// reading reported them.
     summary: JobSummary,
 }
 
@@ -50,8 +49,9 @@ impl JobAccumulator {
         (summary, Some(ListingCheckpoint { first, newest: split.newest, summary: older }))
     }
 
-    /// Returns the first place from which on all jobs have ended and are older than all jobs before. `None` where a checkpoint would save no
-    /// request, or where the total count is not the number of jobs: a listing that changed while it was read may have hidden one.
+    /// Returns the first place from which on all jobs have ended and are older than all before.
+    /// `None` if that saves no request, or if the total count does not match: a listing that
+    /// changed while it was read may have hidden a job.
     fn split_point(&self) -> Option<SplitPoint> {
         let jobs = &self.jobs;
         if jobs.len() <= NEWEST_PAGE_SIZE || !self.total_count_matches(self.jobs()) {
@@ -104,7 +104,6 @@ impl<'a> IncrementalListing<'a> {
         Self { checkpoint, accumulator: JobAccumulator::default(), reached_checkpoint: false, is_valid: true }
     }
 
-    /// Adds a page of the listing.
     pub fn add_page(&mut self, page: Page<ExportJob<'_>>) -> PageOutcome {
         self.accumulator.prepare(&page);
         let mut has_new = false;
@@ -130,13 +129,12 @@ impl<'a> IncrementalListing<'a> {
         self.accumulator.add(job)
     }
 
-    /// Whether there is nothing more to read.
     fn is_over(&self) -> bool {
         self.reached_checkpoint || !self.is_valid
     }
 
-    /// Ends the reading: the summary of the whole listing, or `None` where the checkpoint is no longer valid. It has the snapshots of the
-    /// newer successful jobs only, and of the failed jobs of the checkpoint the newest, unless a success has resolved it.
+    /// Returns the summary of the whole listing; `None` if the checkpoint is no longer valid. It
+    /// has the snapshots of the newer jobs only, and at most one failed job of the checkpoint.
     #[must_use]
     pub fn finish(self) -> Option<JobSummary> {
         let older: u64 = self.checkpoint.summary.jobs.iter().map(|(_, jobs)| jobs).sum();
@@ -153,7 +151,7 @@ impl<'a> IncrementalListing<'a> {
 }
 
 impl JobSummary {
-    /// Adds older jobs: every job of `checkpoint` is older than every job of this summary that has a time, and has ended.
+    /// Adds the jobs of a checkpoint, which have ended and are older than all jobs of this summary.
     fn merge_older(&mut self, checkpoint: &Self) {
         for state in JobState::ALL {
             self.jobs[state] += checkpoint.jobs[state];

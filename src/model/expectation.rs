@@ -16,8 +16,8 @@ pub struct ExportExpectation {
 impl ExportExpectation {
     /// The longest time from one export to the next under a schedule, as far as that was read.
     ///
-    /// `None` where nobody knows: nothing is configured, and auto export is off or its frequency unknown. `None`, too, where
-    /// nothing is expected: auto export is off, and the configuration calls that no fault.
+    /// `None` if nothing is configured and auto export is off or its frequency unknown, or if auto
+    /// export is off and the configuration expects no export.
     #[must_use]
     pub fn effective_interval(&self, schedule: Option<&Schedule>) -> Option<Duration> {
         let auto_export = schedule.and_then(|schedule| schedule.auto_export);

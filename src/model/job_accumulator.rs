@@ -14,15 +14,15 @@ const FAILURE_BYTES: usize = 1024;
 
 /// A reading in progress.
 ///
-/// A later page may list a job again, in a later state. So jobs are summarized at the end of the reading, and the summary depends
-/// neither on the order of the listing nor on where its pages end.
+/// A later page may list a job again, in a later state. So jobs are summarized at the end,
+/// independently of their order and of the pages.
 #[derive(Debug, Default)]
 pub struct JobAccumulator {
     /// In the order of the listing.
     pub(super) jobs: Vec<JobRecord>,
     places: HashMap<JobId, usize>,
     pub(super) failed: BTreeMap<JobKey, FailedJob>,
-    /// Number of jobs of the listing, as the last page gave it, and whether another page gave another number.
+    /// Total count of the last page, and whether another page had another one.
     total_count: Option<u64>,
     total_count_changed: bool,
 }
@@ -50,7 +50,7 @@ impl JobRecord {
         }
     }
 
-    /// A value that is greater in the later of two sightings. Of two final states, the worse is taken for the later.
+    /// Greater in the later of two sightings of a job. Of two final states, the worse is the later.
     fn progress(&self) -> impl Ord + use<> {
         let stage = match self.state {
             JobState::Queued => 0,
@@ -70,7 +70,6 @@ impl JobRecord {
 }
 
 impl JobAccumulator {
-    /// Adds a page of the listing.
     pub fn add_page(&mut self, page: Page<ExportJob<'_>>) -> PageOutcome {
         self.prepare(&page);
         let mut has_new = false;
@@ -101,8 +100,8 @@ impl JobAccumulator {
         !self.total_count_changed && self.total_count == Some(jobs)
     }
 
-    /// Adds a job, and returns whether it is new. Pages shift while they are read, so a job may be met twice: it counts once. One
-    /// without id cannot be told from others.
+    /// Adds a job, and returns whether it is new. Pages shift while they are read, so a job may
+    /// come twice and counts once. One without id cannot be told from others.
     pub fn add(&mut self, job: ExportJob<'_>) -> bool {
         let record = JobRecord::new(&job);
         let Some(id) = record.id.clone() else {
@@ -147,7 +146,6 @@ impl JobAccumulator {
         }
     }
 
-    /// Jobs so far, each counted once.
     #[must_use]
     pub fn jobs(&self) -> u64 {
         self.jobs.len() as u64

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use super::by_state::ByState;
 use super::recovery_point::ExportedSnapshots;
 
-/// Maximum number of failed jobs whose reasons are kept, the newest ones. Counts are exact beyond it.
+/// Maximum number of failed jobs whose reasons are kept, the newest ones. All are counted.
 pub(super) const MAX_FAILURES: usize = 20;
 
-/// Maximum number of active jobs that are followed from poll to poll, the oldest ones. Counts and ages are exact beyond it.
+/// Maximum number of active jobs whose progress is tracked, the oldest ones. All are counted.
 pub(super) const MAX_ACTIVE: usize = 1000;
 
 /// The id of a job that is kept. Its 24 digits, as a rule, take no memory of their own.
@@ -19,7 +19,6 @@ pub type JobId = CompactString;
 /// What makes a job "newer": creation time, then id. Never the time it finished.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JobKey {
-    /// When the job was asked for.
     pub created_at: Timestamp,
     /// Its id, which settles a tie.
     pub id: JobId,
@@ -36,7 +35,6 @@ pub struct ListedJob {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FailedJob {
     pub key: JobKey,
-    /// The snapshot that did not leave Atlas.
     pub snapshot_id: Option<Box<str>>,
     pub reason: StateReason<'static>,
     /// The time of its failure, where Atlas says so.
@@ -65,14 +63,12 @@ pub struct JobSummary {
     pub last_success_created: Option<Timestamp>,
     /// Failed jobs newer than the newest successful one.
     pub failures_since_success: u64,
-    /// Creation of the oldest of those.
     pub oldest_failure_created: Option<Timestamp>,
     /// The newest failed jobs, resolved or not, newest first; at most twenty.
     pub failed: Vec<FailedJob>,
     /// The oldest active jobs that can be followed from poll to poll, oldest first; at most
     /// a thousand.
     pub active: Vec<ListedJob>,
-    /// Which snapshots the jobs are about.
     pub exports: ExportedSnapshots,
 }
 
@@ -83,7 +79,7 @@ impl JobSummary {
         self.failed.iter().take(count)
     }
 
-    /// Forgets the reasons of all failed jobs but the newest, and of that, too, if it was made good: nothing shows them.
+    /// Keeps the reason of the newest failed job only, if it is unresolved: no other one is shown.
     pub fn keep_newest_failure(&mut self) {
         self.failed.truncate(usize::from(self.failures_since_success > 0));
         self.failed.shrink_to_fit();

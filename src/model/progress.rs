@@ -7,11 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::job_summary::{JobId, ListedJob, MAX_ACTIVE};
 
-/// How long a job is remembered that is no longer seen as active. It may have ended, which is the rule; or it may come back
-/// from a state that is new to us, or from between two pages, and must not look then as if it had never moved.
+/// How long a job is remembered that is no longer active. It may come back from an unknown state or
+/// from between two pages, and must not look as if it had never moved.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
-/// The active jobs of a cluster as last seen. Lives as long as the cluster is watched, failed polls included.
+/// The active jobs of a cluster, as seen last.
 #[derive(Debug, Default)]
 pub struct ProgressTracker(HashMap<JobId, JobProgress>);
 
@@ -24,11 +24,11 @@ struct JobProgress {
 }
 
 impl ProgressTracker {
-    /// Takes in the active jobs of a good poll made at `now`, and says when the least recently moved of them last
-    /// changed state or counts; `None` if none is active.
+    /// Takes in the active jobs of a poll at `now`. Returns when the least recently moved one last
+    /// changed its state or counts; `None` if none is active.
     ///
-    /// A job that is new here last moved when it was created, as far as anyone knows: a restart must not
-    /// make a job that hangs look as if it had just moved.
+    /// A job that was not seen before counts as moved when it was created: a restart must not make
+    /// a job that hangs look alive.
     pub fn observe(&mut self, active: &[ListedJob], now: Timestamp) -> Option<Timestamp> {
         for job in active {
             let moved_at = match self.0.get(&job.key.id) {

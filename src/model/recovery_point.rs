@@ -59,14 +59,12 @@ pub struct ExportedSnapshots {
     pub partial: bool,
     /// Those with a job that waits or works.
     pub active: HashSet<ObjectId>,
-    /// The newest successful job.
     pub newest: Option<NewestExport>,
 }
 
 /// The newest successful export job of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewestExport {
-    /// Creation of the job.
     pub created_at: Timestamp,
     /// Its snapshot, if the job names one.
     pub snapshot: Option<ObjectId>,
@@ -84,9 +82,10 @@ pub struct Exported {
 /// How far the bucket is behind the snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RecoveryPoint {
-    /// When the newest snapshot with a successful export was taken; `None` where a newer job succeeded whose snapshot nobody knows.
+    /// Creation of the newest exported snapshot; `None` if a newer job succeeded whose snapshot is
+    /// unknown.
     pub newest_exported: Option<Timestamp>,
-    /// The snapshots that the policy exports and that are newer, but neither exported nor being exported; `None` where the
+    /// Newer snapshots that the policy exports, neither exported nor being exported; `None` if the
     /// policy does not say which it exports.
     pub awaiting: Option<AwaitingSnapshots>,
 }
@@ -94,16 +93,14 @@ pub struct RecoveryPoint {
 /// Snapshots that wait for an export that nothing promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AwaitingSnapshots {
-    /// How many.
     pub count: u64,
-    /// When the oldest of them was taken.
     pub oldest: Option<Timestamp>,
 }
 
 impl RecoveryPoint {
     /// Matches a listing of snapshots with the export jobs that were listed after it.
     ///
-    /// What was exported stays so when Atlas deletes the snapshot, hence `seen`, which is brought up to date.
+    /// Exported snapshots stay so when Atlas deletes them, hence `seen`, which is updated.
     #[must_use]
     pub fn of(snapshots: &Snapshots, exports: &ExportedSnapshots, seen: &mut Exported) -> Self {
         let exported = snapshots.listed.iter().filter(|snapshot| exports.successful.contains(&snapshot.id));
@@ -113,11 +110,11 @@ impl RecoveryPoint {
         {
             seen.job = seen.job.max(Some(newest.created_at));
         }
-        // The newest success may be of a snapshot that is no longer listed, and was not seen while it was. Any snapshot that is older than
-        // that job may be older than its snapshot, too, and then it does not await export.
+        // The newest success may be of a snapshot that is no longer listed. Snapshots that are
+        // older than its job may be older than that one, and then they do not await export.
         let unlisted = exports.newest.map(|newest| newest.created_at).filter(|job| seen.job < Some(*job));
         let since = seen.newest.max(unlisted);
-        // A job that is younger than the listing may well be of a snapshot that is, too: then the newest one is late, not wrong.
+        // A job that is younger than the listing may be of a snapshot that is younger, too.
         let newest_exported = seen.newest.filter(|_| unlisted.is_none_or(|job| job > snapshots.read_at));
         let awaiting: Vec<Timestamp> = snapshots
             .listed

@@ -8,7 +8,6 @@ use md5::{Digest, Md5};
 pub struct Shard {
     /// This one, from 0 on; less than `total`.
     pub index: u32,
-    /// How many there are, at least 1.
     pub total: u32,
 }
 
@@ -21,9 +20,9 @@ impl Default for Shard {
 impl Shard {
     /// Whether this exporter watches `target`. Of the same `total`, exactly one does.
     ///
-    /// By rendezvous hashing: the shard whose number, hashed with the cluster, gives the highest value. When `total` grows by
-    /// one, only the clusters of the new shard move. The hash is MD5 of `{project id}/{cluster name}/{shard}`, so that it never
-    /// changes with a compiler or a library.
+    /// By rendezvous hashing: the shard whose number, hashed with the cluster, gives the highest
+    /// value. If `total` grows by one, only the clusters of the new shard move. The hash is MD5 of
+    /// `{project id}/{cluster name}/{shard}`, which no compiler or library changes.
     #[must_use]
     pub fn holds(self, target: &Target) -> bool {
         if self.total <= 1 {

@@ -75,7 +75,6 @@ impl PollLimiter {
         })
     }
 
-    /// Returns the number of start permits.
     #[must_use]
     pub fn concurrency(&self) -> usize {
         self.concurrency

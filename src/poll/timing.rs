@@ -10,7 +10,7 @@ use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
 /// First work is spread over this time, or over an interval where that is shorter.
 const FIRST_SPREAD: Duration = Duration::from_secs(3);
 
-/// Repeated work comes this part of its interval early or late, so that clusters do not fall into step.
+/// Largest deviation from an interval, so that clusters do not fall into step.
 const JITTER: f64 = 0.1;
 
 /// When to begin with number `index` of `count`.
@@ -21,8 +21,8 @@ pub(crate) fn startup_delay(index: usize, count: usize, interval: Duration) -> D
     FIRST_SPREAD.min(interval).mul_f64(part)
 }
 
-/// Waits until the `pause` after `began` is over, give or take a tenth, or until another client than the one that was `used` is
-/// in force; uses the newest configuration. `client` and `pause` read it, and `tell` gets the end of the wait.
+/// Waits until a `pause` after `began`, give or take a tenth, or until `used` is no longer the
+/// client in force. A reload changes the wait. `tell` gets its end.
 pub(crate) async fn sleep_until_due(
     receiver: &mut ConfigReceiver,
     began: Instant,

@@ -1,8 +1,8 @@
 //! When each cluster is polled.
 //!
-//! Every cluster has its own task, so none waits for another. Each poll comes an interval after the previous one *began*, give
-//! or take a tenth; later while the project's budget of requests is scarce. A poll that outlasts its interval is
-//! followed by the next at once: ticks missed meanwhile are dropped, never made up for.
+//! Every cluster has a task of its own. A poll begins an interval after the previous one began,
+//! give or take a tenth; later while the quota of the project is scarce; at once if the previous
+//! one took longer than an interval.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const LOGGED_AGE: SignedDuration = SignedDuration::from_hours(24);
 /// Longest time from the failure of a job to the event that reports it.
 const EVENT_DELAY: SignedDuration = SignedDuration::from_hours(1);
 
-/// Maximum number of logged job ids that are remembered after a full listing, which has the newest twenty failures.
+/// Maximum number of logged job ids that are kept after a full listing, which has twenty failures.
 const MAX_LOGGED: usize = 200;
 
 /// Maximum number of logged job ids between full listings. A forgotten job may be logged again.
@@ -39,7 +39,6 @@ pub(crate) struct PollWorker {
 }
 
 impl PollWorker {
-    /// Prepares to poll; nothing is sent yet.
     #[must_use]
     pub(crate) fn new(store: Arc<Store>, metrics: Arc<SelfMetrics>, receiver: ConfigReceiver) -> Self {
         Self { store, metrics, receiver }
@@ -98,8 +97,8 @@ impl PollWorker {
     }
 }
 
-/// From one poll of a project's clusters to the next: the interval, stretched while the project's budget is nearly used up, but
-/// not so far that figures go stale for that alone.
+/// The time from one poll to the next: the interval, stretched while the quota of the project is
+/// nearly used up, but not so far that figures go stale.
 fn pause(config: &ReloadableConfig, project: &ProjectId) -> Duration {
     let stretch = config.project_clients.get(project).map_or(1.0, |atlas| atlas.interval_multiplier(project));
     // The configuration sees to it that this is an interval at least.
@@ -112,19 +111,18 @@ fn pause(config: &ReloadableConfig, project: &ProjectId) -> Duration {
 struct PollState {
     listing: JobListing,
     tracker: ProgressTracker,
-    /// Failed jobs that are logged, or that were resolved or old at the first good poll; `None` before that.
+    /// Failed jobs that are logged, or were resolved or old at the first good poll; `None` before
+    /// it.
     logged: Option<HashSet<JobId>>,
-    /// The newest event of a failed export that was considered.
     event: Option<Timestamp>,
     /// Why the last poll failed, if it did.
     failing: Option<FailureReason>,
-    /// Whether the last poll was slow.
     slow: bool,
 }
 
 impl PollState {
-    /// Logs each failed export once: those with a job, and those that only an event reports. `project` is its name, and `event` when
-    /// the newest event happened.
+    /// Logs each failed export once: those with a job, and those that only an event reports.
+    /// `project` is a name, and `event` the time of the newest event.
     fn log_failures(
         &mut self,
         target: &Target,

@@ -142,10 +142,10 @@ impl ProjectCheck<'_> {
         }
     }
 
-    /// Asks for each collector that is not switched off. Returns a row unless nothing was asked, and the buckets if they could be
-    /// read. A collector without access is a warning: polls do not depend on it.
+    /// Reads with each collector that is on. Returns a row unless none is, and the buckets if they
+    /// could be read. A collector without access is a warning: polls do not depend on it.
     ///
-    /// `exporting` is a cluster that Atlas exports by itself, and whether it is sharded; without one, no snapshots are read.
+    /// `exporting` is a cluster with auto export, and whether it is sharded.
     async fn collectors(
         &self,
         mut row: Row,
@@ -193,8 +193,8 @@ impl ProjectCheck<'_> {
         (Some(row.with(status, &(trouble + &fine))), buckets)
     }
 
-    /// Adds to the rows of clusters that the bucket of their policy is missing. A second request confirms it: the policy must
-    /// still name a bucket that a list lacks which is younger than the policy.
+    /// Adds missing buckets to the rows of clusters. A second request confirms each: the policy
+    /// must still name a bucket that a younger list lacks.
     async fn judge_buckets(
         &self,
         rows: &mut [Row],

@@ -1,4 +1,4 @@
-//! The next step for an operator after a request failed. Error answers of Atlas have theirs in the table of error answers.
+//! The next step for an operator after a request failed. Hints on error answers are in their table.
 
 use atlas_client::{Credentials, Error, ErrorAnswer, FailureReason};
 

@@ -27,7 +27,6 @@ pub struct Row {
     /// Set where an organization could not be listed.
     pub organization_id: Option<OrganizationId>,
     pub project_id: Option<ProjectId>,
-    /// Its name, where that could be read.
     pub project: Option<String>,
     /// The cluster, or a pattern that matches none; `None` for the project itself.
     pub cluster_name: Option<String>,
@@ -151,9 +150,7 @@ fn cells(row: &Row, is_repeated: bool) -> [String; 5] {
 pub struct Report {
     /// Credentials first, organizations, then projects by id, their clusters by name.
     pub rows: Vec<Row>,
-    /// The proxy that was asked through.
     pub proxy: Option<Proxy>,
-    /// Variables of the environment without effect.
     pub warnings: Vec<Warning>,
 }
 

@@ -12,10 +12,11 @@ use crate::store::ClusterView;
 /// A success may be this many times the expected interval old.
 pub const OVERDUE_FACTOR: f64 = 1.25;
 
-/// A snapshot may wait for its export for a quarter of the expected interval, and never longer than this.
+/// Longest wait of a snapshot for its export, if a quarter of the expected interval is not shorter.
 const MAX_AWAITING: Duration = Duration::from_hours(12);
 
-/// A job may stand still for this long, or for three times as long as the last successful one took; one in the queue for this long.
+/// Longest time without progress, unless three times the duration of the last success is longer;
+/// and longest time in the queue.
 const MIN_STALLED: Duration = Duration::from_hours(2);
 const STALLED_DURATIONS: u32 = 3;
 
@@ -26,12 +27,11 @@ const POLLS_FAILING_INTERVALS: u32 = 3;
 /// An event and the end of a failed job that are no further apart are about the same export.
 const SAME_EXPORT: SignedDuration = SignedDuration::from_mins(15);
 
-/// The status of a cluster, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ClusterStatus {
     /// A failed export was not made good.
     Failed,
-    /// A snapshot waits for an export that was not started, or an event tells of a failure that no job shows.
+    /// A snapshot waits for an export, or an event reports a failure that no job shows.
     NotStarted,
     /// The last success is older than what is expected, by a quarter.
     Overdue,
@@ -39,7 +39,6 @@ pub enum ClusterStatus {
     NeverSucceeded,
     /// The bucket of the export policy is none of the project's.
     BucketMissing,
-    /// The last polls failed.
     PollsFailing,
     /// An export does not move.
     Stalled,
@@ -49,7 +48,6 @@ pub enum ClusterStatus {
     AutoExportDisabled,
     /// The first poll is still to come, or a collector that is on was neither read nor refused.
     NotReadYet,
-    /// The cluster is paused.
     Paused,
     /// No interval is known or configured.
     NoExportsExpected,
@@ -78,7 +76,6 @@ impl Severity {
     /// All of them, the worst first.
     pub const ALL: [Self; 5] = [Self::Critical, Self::Unknown, Self::Warning, Self::None, Self::Ok];
 
-    /// The word for an address or a class.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -12,19 +12,16 @@ use super::readings::{BucketAbsence, has_bucket};
 use crate::model::{CollectorKind, PollError, Snapshots};
 
 impl Store {
-    /// Sets the age at which readings are withdrawn, and which of them are not read at all.
     pub fn set_collectors(&self, stale_after: Duration, off: &[CollectorKind]) {
         let mut state = self.state();
         state.collectors_stale_after = stale_after;
         state.collectors_off = off.to_vec();
     }
 
-    /// Sets when the secrets of service accounts end, by the short forms of their ids.
     pub fn set_expiries(&self, expiries: BTreeMap<String, Timestamp>) {
         self.state().expiries = expiries;
     }
 
-    /// Takes in the snapshots of a cluster, or why they could not be read.
     pub fn record_snapshots(&self, target: &Target, at: Instant, read: Result<Snapshots, PollError>) {
         self.update_cluster(target, |cluster| {
             if cluster.exports_itself() {
@@ -33,7 +30,6 @@ impl Store {
         });
     }
 
-    /// Takes in the export buckets of a project, or why they could not be read.
     pub fn record_buckets(&self, id: &ProjectId, at: Instant, read: Result<Vec<ExportBucket>, PollError>) {
         self.update_project(id, |project| {
             let outcome = read.map(|mut buckets| {
@@ -48,7 +44,8 @@ impl Store {
         });
     }
 
-    /// Returns the clusters whose policy names a bucket that the newest list lacks, and was not read since.
+    /// Returns the clusters whose bucket the newest list lacks, and whose policy was not read
+    /// since.
     #[must_use]
     pub fn clusters_with_unconfirmed_bucket(&self, id: &ProjectId) -> Vec<Target> {
         let state = self.state();
@@ -70,7 +67,6 @@ impl Store {
             && buckets.as_ref().zip(bucket).is_some_and(|(buckets, bucket)| !has_bucket(buckets, bucket))
     }
 
-    /// Takes in that the events of a project were read, or why they could not be.
     pub fn record_events_outcome(&self, id: &ProjectId, at: Instant, outcome: Result<(), PollError>) {
         self.update_project(id, |project| project.readings.events.record(at, outcome));
     }
@@ -91,7 +87,6 @@ impl Store {
         });
     }
 
-    /// Takes in that an event told at `at` of an export of a cluster that failed.
     pub fn record_failure_event(&self, target: &Target, at: Timestamp) {
         self.update_cluster(target, |cluster| {
             cluster.readings.last_failure_event = cluster.readings.last_failure_event.max(Some(at));
@@ -104,8 +99,8 @@ impl Store {
         self.state().cluster(target)?.last_failure_event()
     }
 
-    /// Returns the names of a project's clusters: those whose failures were looked for before, and those that are new. From now on
-    /// all of them count as the former.
+    /// Returns the names of the clusters of a project: those that were searched before, and new
+    /// ones. From now on, all of them count as the former.
     #[must_use]
     pub fn clusters_to_search(&self, id: &ProjectId) -> (Vec<String>, Vec<String>) {
         let (mut known, mut new) = (Vec::new(), Vec::new());
@@ -118,7 +113,7 @@ impl Store {
         (known, new)
     }
 
-    /// Returns the schedule by which Atlas exports the snapshots of a cluster; `None` if it exports none, or that is unknown.
+    /// Returns the schedule of a cluster with auto export; `None` without, or if it is unknown.
     #[must_use]
     pub fn schedule(&self, target: &Target) -> Option<Schedule> {
         self.state().cluster(target)?.schedule.clone().filter(Schedule::exports_itself)

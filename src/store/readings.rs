@@ -37,14 +37,14 @@ impl Reading {
     }
 }
 
-/// What the collectors found of a project.
 #[derive(Debug, Default)]
 pub(super) struct ProjectReadings {
     pub(super) events: Reading,
     pub(super) buckets: Reading,
     /// All its export buckets, sorted.
     pub(super) listed_buckets: Option<Arc<[ExportBucket]>>,
-    /// When Atlas last reported that a secret of a service account ends soon, and that none does any longer.
+    /// Times of the last events that a secret of a service account expires soon, and that none
+    /// does.
     pub(super) secrets_expiring: Option<Timestamp>,
     pub(super) secrets_no_longer_expiring: Option<Timestamp>,
 }
@@ -55,7 +55,6 @@ impl ProjectReadings {
     }
 }
 
-/// What the collectors found of a cluster.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterReadings {
     pub(super) snapshots: Option<Arc<Snapshots>>,
@@ -73,7 +72,8 @@ pub struct ClusterReadings {
 }
 
 impl ClusterReadings {
-    /// Matches the snapshots with the jobs of a summary, which was read after them; or, `until_read`, when they are read.
+    /// Matches the snapshots with the jobs of a summary, now or, if `until_read`, when they are
+    /// read.
     pub(super) fn record(&mut self, summary: &mut JobSummary, until_read: bool) {
         // Thousands of ids, which nothing needs once they are matched.
         let mut exports = std::mem::take(&mut summary.exports);
@@ -92,7 +92,6 @@ impl ClusterReadings {
             self.snapshots.as_ref().map(|snapshots| RecoveryPoint::of(snapshots, exports, exported));
     }
 
-    /// Takes in the snapshots, or why they could not be read.
     pub(super) fn record_snapshots(&mut self, at: Instant, read: Result<Snapshots, PollError>) {
         let outcome = read.map(|snapshots| self.snapshots = Some(Arc::new(snapshots)));
         self.reading.record(at, outcome);
@@ -108,8 +107,8 @@ impl ClusterReadings {
     }
 }
 
-/// Whether the lists of buckets lack the bucket that a policy names. The policy and the lists are read independently, and one
-/// that is older than the other proves nothing.
+/// Whether the lists of buckets lack the bucket of a policy. Policies and lists are read
+/// independently, and one that is older than the other proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum BucketAbsence {
     #[default]
@@ -121,7 +120,6 @@ pub(super) enum BucketAbsence {
 }
 
 impl BucketAbsence {
-    /// Takes in that a list of buckets was read.
     pub(super) fn listed(&mut self, is_missing: bool) {
         match (is_missing, *self) {
             (false, _) => *self = Self::None,

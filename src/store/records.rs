@@ -66,7 +66,6 @@ impl ProjectRecord {
     }
 }
 
-/// What is known of one cluster.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterRecord {
     /// The last good poll, `None` until there was one.
@@ -104,8 +103,8 @@ impl ClusterRecord {
         self.schedule.as_ref()?.bucket()
     }
 
-    /// Returns the time of the last failed export, by the events of the project. An event from before the creation is about another
-    /// cluster of the same name.
+    /// Returns the time of the last failed export by events. One from before the creation is about
+    /// another cluster of the same name.
     pub(super) fn last_failure_event(&self) -> Option<Timestamp> {
         self.readings.last_failure_event.filter(|at| self.created_at.is_none_or(|created| created <= *at))
     }
@@ -121,7 +120,6 @@ pub struct GoodPoll {
     pub finished: Instant,
 }
 
-/// How the last poll went.
 #[derive(Debug, Clone)]
 pub struct LastPoll {
     pub finished_at: Timestamp,
@@ -140,7 +138,6 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Whether it was tried at all.
     #[must_use]
     pub fn was_tried(&self) -> bool {
         self.error.is_some() || self.last_success.is_some()

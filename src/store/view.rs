@@ -17,7 +17,6 @@ use crate::model::{CollectorKind, ExclusionReason, PollError, RecoveryPoint};
 pub struct StoreView {
     /// The time of the view, on the monotonic clock.
     pub at: Instant,
-    /// The clusters that may be shown.
     pub clusters: Vec<ClusterView>,
     pub projects: Vec<ProjectView>,
     /// How the projects of each organization were listed last.
@@ -35,13 +34,13 @@ pub struct ClusterView {
     pub state: Arc<ClusterRecord>,
     /// Whether the last good poll is young enough for its figures to be shown.
     pub fresh: bool,
-    /// When the newest snapshot that its policy exports was taken, as far as its snapshots were read of late.
+    /// Creation of the newest snapshot that the policy exports, if read recently.
     pub newest_snapshot: Option<Timestamp>,
-    /// How far its bucket is behind its snapshots, as far as both were read of late.
+    /// How far the bucket is behind the snapshots, if both were read recently.
     pub recovery: Option<RecoveryPoint>,
     /// When an automatic export failed last, by the events of its project.
     pub last_failure_event: Option<Timestamp>,
-    /// Whether the bucket that its policy exports to is gone; `None` where nobody knows, or it exports nothing by itself.
+    /// Whether the bucket of the policy is missing; `None` if unknown, or without auto export.
     pub bucket_missing: Option<bool>,
     /// The collectors that say something of it, are on, and were neither read recently nor refused.
     pub unread: Vec<CollectorKind>,
@@ -50,31 +49,27 @@ pub struct ClusterView {
 }
 
 impl ClusterView {
-    /// The last good poll, unless it is stale.
     #[must_use]
     pub fn current(&self) -> Option<&GoodPoll> {
         self.state.last_good_poll.as_deref().filter(|_| self.fresh)
     }
 
-    /// The error of the last poll, if that failed.
     #[must_use]
     pub fn error(&self) -> Option<&PollError> {
         self.state.last.as_ref()?.error.as_ref()
     }
 
-    /// The longest time from one export to the next.
     #[must_use]
     pub fn expected_interval(&self) -> Option<Duration> {
         self.state.expected.effective_interval(self.state.schedule.as_ref())
     }
 }
 
-/// How the discovery of a project goes.
 #[derive(Debug, Clone)]
 pub struct ProjectView {
     pub id: ProjectId,
     pub name: Option<Arc<str>>,
-    /// Whether its name, its clusters and all their schedules could be read last; `None` before it was tried.
+    /// Whether name, clusters and schedules could be read last; `None` before the first time.
     pub success: Option<bool>,
     /// What could not be read, and why.
     pub error: Option<PollError>,
@@ -82,16 +77,14 @@ pub struct ProjectView {
     pub last_success: Option<Timestamp>,
     /// Clusters that are left out, by reason; `None` before the first listing.
     pub excluded: Option<BTreeMap<ExclusionReason, u64>>,
-    /// What is left of its quota.
     pub quota: Option<Quota>,
-    /// The last reading of each collector; those that were not requested are not in it. One of clusters succeeded if it did for
-    /// all of them.
+    /// The last outcome of each collector that was requested, for all clusters of the project.
     pub readings: BTreeMap<CollectorKind, Result<(), PollError>>,
     /// Its events and buckets as far as they are on, and were neither read recently nor refused.
     pub unread: Vec<CollectorKind>,
     /// Its export buckets, if they were read of late.
     pub buckets: Option<Arc<[ExportBucket]>>,
-    /// When Atlas said that a secret of a service account ends soon; `None` if it did not, or took it back.
+    /// Time of the event that a secret of a service account expires soon, unless it was taken back.
     pub secrets_expiring: Option<Timestamp>,
 }
 
@@ -199,7 +192,8 @@ impl State {
         }
     }
 
-    /// Returns true if the snapshots of a cluster should be read, or may be, and were neither read recently nor refused.
+    /// Returns true if snapshots are expected, or may be, and were neither read recently nor
+    /// refused.
     fn are_snapshots_unread(&self, cluster: &ClusterRecord, project: &ProjectRecord, now: Instant) -> bool {
         // A refused schedule has a banner; it is unknown then whether snapshots are expected.
         let is_open =
@@ -222,7 +216,7 @@ impl State {
     }
 }
 
-/// Whether the bucket of a cluster's policy is none of its project; `None` where that is not certain.
+/// Whether the bucket of the policy is missing; `None` if that is not certain.
 fn bucket_missing(cluster: &ClusterRecord, project: &ProjectView) -> Option<bool> {
     if has_bucket(project.buckets.as_ref()?, cluster.bucket()?) {
         return Some(false);
@@ -238,8 +232,7 @@ impl StoreView {
         of_clusters.chain(self.projects.iter().map(|project| project.unread.len())).sum()
     }
 
-    /// Number of clusters and of collectors of projects with readings that were not requested yet, or need a second answer to be
-    /// certain.
+    /// Number of readings that were not requested yet, or need a second answer to be certain.
     #[must_use]
     pub fn pending(&self) -> usize {
         let of_project = |project: &ProjectView| {
@@ -249,8 +242,8 @@ impl StoreView {
             + self.clusters.iter().filter(|cluster| cluster.pending).count()
     }
 
-    /// Returns true if nothing is wrong: there are clusters, every last poll and discovery was good, what is on was read or refused, and no bucket
-    /// is missing.
+    /// Returns true if there are clusters, every last poll and discovery succeeded, every collector
+    /// was read or refused, and no bucket is missing.
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.targets > 0

@@ -41,7 +41,7 @@ pub(super) fn texts(status: &Status<'_>) -> Vec<Markup> {
     groups.values().map(|group| group.text(&status.clusters)).collect()
 }
 
-/// The key of a cause: the reason, and Atlas's code where the reason alone could be several causes.
+/// The key of a cause: the reason, and Atlas's code if a reason can have several causes.
 fn cause<'a>(problem: &Problem<'a>) -> (&'static str, &'a str) {
     let code = match problem.reason {
         "unauthorized" | "forbidden" | "not_found" | "bad_request" => problem.error,

@@ -222,8 +222,8 @@ fn orders() -> impl Strategy<Value = Order> {
     ]
 }
 
-/// What may happen in one story. Jobs either vanish or appear late: no reading of the listing can see that one behind it takes the place of
-/// another.
+/// What may happen in one story. Jobs either vanish or appear late: that one takes the place of
+/// another behind the split cannot be seen.
 fn events(vanish: bool) -> impl Strategy<Value = Vec<Event>> {
     let either =
         if vanish { any::<usize>().prop_map(Event::Vanish).boxed() } else { Just(Event::AppearLate).boxed() };
@@ -287,7 +287,7 @@ proptest! {
     }
 }
 
-/// What reading a world of so many jobs twice takes: pages of the second time, and full listings in all.
+/// Pages of the second reading of a world, and full listings of both.
 fn second_reading(world: &mut World, between: &[Event]) -> (usize, usize) {
     let mut reader = Reader::default();
     reader.read(world, &[]);

@@ -123,7 +123,7 @@ fn many_failures_are_counted_and_kept_in_part() {
     assert_eq!(summary.oldest_failure_created, job("000", 0, JobState::Failed).created_at);
 }
 
-/// Listings with ties in time, missing parts and, through `listing_with_repeats`, jobs that are met twice.
+/// Listings with ties in time and missing parts.
 fn listing() -> impl Strategy<Value = Vec<ExportJob<'static>>> {
     let one = (0..12i64, 0..6usize, 0..10u8, proptest::option::of(0..5u64), 0..30i64);
     proptest::collection::vec(one, 0..40).prop_map(|jobs| {
