@@ -23,7 +23,5 @@ pub use job_accumulator::JobAccumulator;
 pub use job_summary::{FailedJob, JobId, JobKey, JobSummary, ListedJob};
 pub use poll_error::PollError;
 pub use progress::ProgressTracker;
-pub use recovery_point::{
-    AwaitingSnapshots, Exported, ExportedSnapshots, NewestExport, RecoveryPoint, Snapshots,
-};
+pub use recovery_point::{Exported, ExportedSnapshots, NewestExport, RecoveryPoint, Snapshots};
 pub use shard::Shard;

@@ -206,7 +206,6 @@ impl<'a> Cluster<'a> {
         let summary = cluster.current().map(|good| &good.summary);
         let schedule = state.schedule.as_ref();
         let recovery = cluster.recovery;
-        let awaiting = recovery.and_then(|recovery| recovery.awaiting);
         let unresolved = summary.and_then(|summary| summary.unresolved().next());
         Self {
             project_id: cluster.target.project_id.as_str(),
@@ -235,8 +234,8 @@ impl<'a> Cluster<'a> {
                 message: job.reason.message.as_deref(),
             }),
             newest_exported_snapshot_at: recovery.and_then(|recovery| recovery.newest_exported),
-            snapshots_awaiting_export: awaiting.map(|awaiting| awaiting.count),
-            oldest_snapshot_awaiting_export_at: awaiting.and_then(|awaiting| awaiting.oldest),
+            snapshots_awaiting_export: recovery.and_then(|recovery| recovery.awaiting),
+            oldest_snapshot_awaiting_export_at: recovery.and_then(|recovery| recovery.oldest_awaiting),
             last_auto_export_failure_event_at: cluster.last_failure_event,
             export_bucket_id: schedule.and_then(Schedule::bucket),
             bucket_missing: cluster.bucket_missing,

@@ -145,10 +145,10 @@ impl Events {
             self.since = Some(now);
         }
         let outcome = self.search(atlas, now, deadline).await;
-        for ((event, at), cluster_name) in &self.owners {
-            self.looks.entry((event.clone(), *at)).and_modify(|looks| *looks = LOOKS);
+        for (failure, cluster_name) in &self.owners {
+            self.looks.entry(failure.clone()).and_modify(|looks| *looks = LOOKS);
             let target = Target { project_id: self.project_id.clone(), cluster_name: cluster_name.clone() };
-            store.record_failure_event(&target, *at);
+            store.record_failure_event(&target, failure.1);
         }
         if self.open.is_empty() {
             self.owners.clear();
@@ -169,7 +169,9 @@ impl Events {
                     failures_of(listed, MAX_OF_CLUSTER)
                 }
                 // A name that Atlas does not take must not hide the others.
-                Err(error) if is_about_names(&error) => {
+                Err(error)
+                    if matches!(error.reason(), FailureReason::BadRequest | FailureReason::NotFound) =>
+                {
                     if names.len() > 1 {
                         self.open.extend(Group::split(&names, since, 1));
                     } else {
@@ -224,10 +226,6 @@ fn failures_of(mut events: Vec<ProjectEvent>, max: usize) -> Vec<Key> {
     events.retain(|event| event.kind.is_some_and(EventKind::is_failure));
     let newest = events.split_off(events.len().saturating_sub(max));
     newest.into_iter().map(|event| (event.id, event.created_at)).collect()
-}
-
-fn is_about_names(error: &Error) -> bool {
-    matches!(error.reason(), FailureReason::BadRequest | FailureReason::NotFound)
 }
 
 #[cfg(test)]

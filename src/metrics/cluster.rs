@@ -146,12 +146,12 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     MetricFamily {
         name: "mongodbatlas_backup_export_snapshots_awaiting_export",
         help: "Snapshots that the export policy exports and that are newer than the newest exported one, but have neither a successful nor an active export job, as of the last good poll.",
-        samples: PerCluster(|cluster| Some(count(cluster.recovery?.awaiting?.count))),
+        samples: PerCluster(|cluster| Some(count(cluster.recovery?.awaiting?))),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_oldest_snapshot_awaiting_export_timestamp_seconds",
         help: "When the oldest of the snapshots awaiting export was taken, in seconds since the epoch, as of the last good poll. No sample while there is none.",
-        samples: PerCluster(|cluster| cluster.recovery?.awaiting?.oldest.map(seconds)),
+        samples: PerCluster(|cluster| cluster.recovery?.oldest_awaiting.map(seconds)),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_newest_snapshot_timestamp_seconds",

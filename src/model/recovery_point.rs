@@ -85,16 +85,11 @@ pub struct RecoveryPoint {
     /// Creation of the newest exported snapshot; `None` if a newer job succeeded whose snapshot is
     /// unknown.
     pub newest_exported: Option<Timestamp>,
-    /// Newer snapshots that the policy exports, neither exported nor being exported; `None` if the
-    /// policy does not say which it exports.
-    pub awaiting: Option<AwaitingSnapshots>,
-}
-
-/// Snapshots that wait for an export that nothing promises.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct AwaitingSnapshots {
-    pub count: u64,
-    pub oldest: Option<Timestamp>,
+    /// Number of newer snapshots that the policy exports, neither exported nor being exported;
+    /// `None` if the policy does not say which it exports.
+    pub awaiting: Option<u64>,
+    /// Creation of the oldest of those.
+    pub oldest_awaiting: Option<Timestamp>,
 }
 
 impl RecoveryPoint {
@@ -116,16 +111,17 @@ impl RecoveryPoint {
         let since = seen.newest.max(unlisted);
         // A job that is younger than the listing may be of a snapshot that is younger, too.
         let newest_exported = seen.newest.filter(|_| unlisted.is_none_or(|job| job > snapshots.read_at));
-        let awaiting: Vec<Timestamp> = snapshots
+        let awaiting = snapshots
             .listed
             .iter()
             .filter(|snapshot| snapshot.is_due && !exports.active.contains(&snapshot.id))
             .map(|snapshot| snapshot.created_at)
-            .filter(|created_at| Some(*created_at) > since)
-            .collect();
-        let awaiting =
-            AwaitingSnapshots { count: awaiting.len() as u64, oldest: awaiting.iter().min().copied() };
-        Self { newest_exported, awaiting: snapshots.has_frequency.then_some(awaiting) }
+            .filter(|created_at| snapshots.has_frequency && Some(*created_at) > since);
+        Self {
+            newest_exported,
+            awaiting: snapshots.has_frequency.then_some(awaiting.clone().count() as u64),
+            oldest_awaiting: awaiting.min(),
+        }
     }
 }
 
@@ -163,8 +159,8 @@ mod tests {
     fn recovery(numbers: &[u8], exports: &ExportedSnapshots) -> (Option<i64>, u64, Option<i64>) {
         let hour = |at: Timestamp| at.as_millisecond() / 3_600_000;
         let recovery = RecoveryPoint::of(&snapshots(numbers), exports, &mut Exported::default());
-        let awaiting = recovery.awaiting.unwrap();
-        (recovery.newest_exported.map(hour), awaiting.count, awaiting.oldest.map(hour))
+        let (awaiting, oldest) = (recovery.awaiting.unwrap(), recovery.oldest_awaiting);
+        (recovery.newest_exported.map(hour), awaiting, oldest.map(hour))
     }
 
     #[test]
@@ -204,7 +200,7 @@ mod tests {
         assert_eq!(RecoveryPoint::of(&snapshots(&[4]), &four, &mut seen).newest_exported, Some(at(4)));
         let gone = RecoveryPoint::of(&snapshots(&[5, 6]), &four, &mut seen);
         assert_eq!(gone.newest_exported, Some(at(4)));
-        assert_eq!(gone.awaiting, Some(AwaitingSnapshots { count: 2, oldest: Some(at(5)) }));
+        assert_eq!((gone.awaiting, gone.oldest_awaiting), (Some(2), Some(at(5))));
         let newer = exports(&[4, 5], &[], Some((6, Some(5))));
         assert_eq!(RecoveryPoint::of(&snapshots(&[5, 6]), &newer, &mut seen).newest_exported, Some(at(5)));
         // One that was never seen leaves the recovery point unknown: it is newer than any that is known.
@@ -213,7 +209,7 @@ mod tests {
         // Unless its snapshot may have been taken since they were listed.
         let later = exports(&[4, 5], &[], Some((111, Some(100))));
         let late = RecoveryPoint::of(&snapshots(&[5, 6]), &later, &mut seen);
-        assert_eq!((late.newest_exported, late.awaiting.unwrap().count), (Some(at(5)), 0));
+        assert_eq!((late.newest_exported, late.awaiting.unwrap()), (Some(at(5)), 0));
     }
 
     #[test]
@@ -223,7 +219,7 @@ mod tests {
         let unknown = Snapshots::new(&listed, &Schedule::default(), at(110));
         assert_eq!(unknown.newest(), None);
         let recovery = RecoveryPoint::of(&unknown, &exports(&[1], &[], None), &mut Exported::default());
-        assert_eq!(recovery, RecoveryPoint { newest_exported: Some(at(1)), awaiting: None });
+        assert_eq!(recovery, RecoveryPoint { newest_exported: Some(at(1)), ..RecoveryPoint::default() });
         assert_eq!(snapshots(&[2, 101]).newest(), Some(at(2)));
     }
 

@@ -1,6 +1,6 @@
 //! Reads the listing of a cluster: all pages, or only the newest after a full listing.
 
-use atlas_client::{AtlasClient, Error, ExportJob, MAX_PAGE_SIZE, Page, Target};
+use atlas_client::{AtlasClient, Error, MAX_PAGE_SIZE, Target};
 use tokio::time::Instant;
 
 use crate::config::PollConfig;
@@ -36,11 +36,11 @@ impl JobListing {
         self.0.take_if(|last| !poll.incremental || due(last));
         if let Some(last) = &self.0 {
             let mut listing = IncrementalListing::new(&last.checkpoint);
-            let on_page = |page: Page<ExportJob<'_>>| {
+            let read = atlas.export_jobs(target, NEWEST_PAGE_SIZE, deadline, |page| {
                 metrics.pages.inc();
                 listing.add_page(page)
-            };
-            atlas.export_jobs(target, NEWEST_PAGE_SIZE, deadline, on_page).await?;
+            });
+            read.await?;
             if let Some(summary) = listing.finish() {
                 return Ok(summary);
             }
@@ -48,11 +48,11 @@ impl JobListing {
         }
         let at = Instant::now();
         let mut accumulator = JobAccumulator::default();
-        let on_page = |page: Page<ExportJob<'_>>| {
+        let read = atlas.export_jobs(target, MAX_PAGE_SIZE, deadline, |page| {
             metrics.pages.inc();
             accumulator.add_page(page)
-        };
-        atlas.export_jobs(target, MAX_PAGE_SIZE, deadline, on_page).await?;
+        });
+        read.await?;
         metrics.full_listings.inc();
         let (summary, checkpoint) =
             if poll.incremental { accumulator.into_checkpoint() } else { (accumulator.finish(), None) };

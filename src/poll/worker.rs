@@ -25,11 +25,8 @@ const LOGGED_AGE: SignedDuration = SignedDuration::from_hours(24);
 /// Longest time from the failure of a job to the event that reports it.
 const EVENT_DELAY: SignedDuration = SignedDuration::from_hours(1);
 
-/// Maximum number of logged job ids that are kept after a full listing, which has twenty failures.
+/// Maximum number of logged job ids that are remembered. A forgotten job may be logged again.
 const MAX_LOGGED: usize = 200;
-
-/// Maximum number of logged job ids between full listings. A forgotten job may be logged again.
-const MAX_LOGGED_BETWEEN_FULL_LISTINGS: usize = 2000;
 
 #[derive(Debug)]
 pub(crate) struct PollWorker {
@@ -145,9 +142,7 @@ impl PollState {
                 log_failed_job(target, project, job);
             }
         }
-        // Only a whole listing tells which of them will not come again.
-        let max = if summary.exports.partial { MAX_LOGGED_BETWEEN_FULL_LISTINGS } else { MAX_LOGGED };
-        if logged.len() > max {
+        if logged.len() > MAX_LOGGED {
             logged.retain(|id| summary.failed.iter().any(|job| job.key.id == *id));
         }
         let Some(at) = event.filter(|at| self.event < Some(*at)) else { return };
@@ -245,10 +240,5 @@ mod tests {
             assert!(logged <= MAX_LOGGED, "{logged}");
         }
         assert_eq!(logged(&failures(1980..2000)), logged(&failures(1980..2000)), "they are logged once");
-        for poll in 100..1000 {
-            let mut summary = failures(poll * 20..(poll + 1) * 20);
-            summary.exports.partial = true;
-            assert!(logged(&summary) <= MAX_LOGGED_BETWEEN_FULL_LISTINGS);
-        }
     }
 }

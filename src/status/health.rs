@@ -213,7 +213,7 @@ impl Facts<'_> {
 
     /// Whether a snapshot waits for too long, and nothing is under way.
     fn waits(&self) -> bool {
-        let oldest = self.cluster.recovery.and_then(|recovery| recovery.awaiting?.oldest);
+        let oldest = self.cluster.recovery.and_then(|recovery| recovery.oldest_awaiting);
         let quarter = self.cluster.expected_interval().map(|interval| interval / 4);
         let longest = quarter.map_or(MAX_AWAITING, |quarter| quarter.min(MAX_AWAITING));
         self.older_than(oldest, longest) && !self.never_exported() && !self.paused() && !self.is_active()
