@@ -71,97 +71,63 @@ pub(crate) fn gzip<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> boo
 mod tests {
     use super::*;
 
+    fn header(text: &str) -> HeaderValue {
+        HeaderValue::from_str(text).unwrap()
+    }
+
     #[test]
-    fn gzip_is_for_those_who_offer_it() {
-        let check = |accept: &str, expected| {
-            let value = HeaderValue::from_str(accept).unwrap();
-            assert_eq!(gzip([&value]), expected, "{accept}");
-        };
-        for yes in [
-            "gzip",
-            "deflate, gzip, br, zstd",
-            "GZIP;q=0.5",
-            "x-gzip",
-            "*",
-            "*;q=0.1",
-            "gzip ; q = 0.3 , identity;q=0.3",
-        ] {
-            check(yes, true);
+    fn gzip_is_chosen_if_offered_and_not_liked_less() {
+        for accept in
+            "gzip|deflate, gzip, br, zstd|GZIP;q=0.5|x-gzip|*|*;q=0.1|gzip ; q = 0.3 , identity;q=0.3"
+                .split('|')
+        {
+            assert!(gzip([&header(accept)]), "{accept}");
         }
-        for no in [
-            "",
-            "identity",
-            "br",
-            "gzip;q=0",
-            "gzip;q=0, *",
-            "gzip;q=0.2, identity",
-            "gzip;q=x",
-            "gzip;q=7",
-            "gzipped",
-            "*;q=0",
-        ] {
-            check(no, false);
+        for accept in "|identity|br|gzip;q=0|gzip;q=0, *|gzip;q=0.2, identity|gzip;q=x|gzip;q=7|gzipped|*;q=0"
+            .split('|')
+        {
+            assert!(!gzip([&header(accept)]), "{accept}");
         }
         assert!(!gzip([]));
     }
 
-    #[track_caller]
-    fn check(accept: &str, expected: Format) {
-        let value = HeaderValue::from_str(accept).unwrap();
-        assert_eq!(format([&value]), expected, "{accept}");
-    }
-
     #[test]
-    fn the_highest_quality_wins() {
-        check("application/openmetrics-text; version=1.0.0", Format::OpenMetrics);
-        check("application/openmetrics-text", Format::OpenMetrics);
-        check(
+    fn format_of_the_highest_quality_is_chosen() {
+        for accept in [
+            "application/openmetrics-text; version=1.0.0",
+            "application/openmetrics-text",
             "text/plain;version=0.0.4;q=0.5,application/openmetrics-text;version=1.0.0;q=0.6",
-            Format::OpenMetrics,
-        );
-        check(
-            "text/plain;version=0.0.4;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5",
-            Format::Text,
-        );
-        check("application/openmetrics-text;q=0.1, */*;q=0.05", Format::OpenMetrics);
-        check("APPLICATION/OpenMetrics-Text;Q=0.5,text/plain;q=0.4", Format::OpenMetrics);
-    }
-
-    #[test]
-    fn the_scrapers_of_this_world_get_what_they_ask_for() {
-        // Prometheus 2.42 and 3.x, as they were seen to ask.
-        check(
+            "application/openmetrics-text;q=0.1, */*;q=0.05",
+            "APPLICATION/OpenMetrics-Text;Q=0.5,text/plain;q=0.4",
+            "text/plain;q=0.1,application/*;q=0.9",
+            // Prometheus 2.42 and 3.x.
             "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-            Format::OpenMetrics,
-        );
-        check(
             "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
-            Format::OpenMetrics,
-        );
-        check("*/*", Format::Text);
-        check("text/html,application/xhtml+xml,*/*;q=0.8", Format::Text);
+        ] {
+            assert_eq!(format([&header(accept)]), Format::OpenMetrics, "{accept}");
+        }
     }
 
     #[test]
-    fn what_is_refused_or_unreadable_is_not_chosen() {
-        check("application/openmetrics-text;q=0,*/*", Format::Text);
-        check("application/openmetrics-text;version=2.0.0", Format::Text);
-        check("application/openmetrics-text;q=2", Format::Text);
-        check("application/openmetrics-text;q=x,text/plain;q=0.1", Format::Text);
-        check("", Format::Text);
-        check(",,;;q=", Format::Text);
-        check(
+    fn format_is_text_unless_the_other_is_preferred() {
+        for accept in [
+            "text/plain;version=0.0.4;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5",
+            "*/*",
+            "text/html,application/xhtml+xml,*/*;q=0.8",
+            "application/openmetrics-text;q=0,*/*",
+            "application/openmetrics-text;version=2.0.0",
+            "application/openmetrics-text;q=2",
+            "application/openmetrics-text;q=x,text/plain;q=0.1",
+            "",
+            ",,;;q=",
             "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
-            Format::Text,
-        );
+            // The more specific range decides.
+            "application/openmetrics-text;q=0.2,application/*;q=0.9,text/plain;q=0.5",
+        ] {
+            assert_eq!(format([&header(accept)]), Format::Text, "{accept}");
+        }
         assert_eq!(format([]), Format::Text);
-        let header = HeaderValue::from_bytes(&[0xff, b'/', b'*']).unwrap();
-        assert_eq!(format([&header]), Format::Text);
-    }
-
-    #[test]
-    fn a_refusal_is_more_specific_than_a_wildcard() {
-        check("text/plain;q=0.1,application/*;q=0.9", Format::OpenMetrics);
-        check("application/openmetrics-text;q=0.2,application/*;q=0.9,text/plain;q=0.5", Format::Text);
+        let unreadable = HeaderValue::from_bytes(&[0xff, b'/', b'*']).unwrap();
+        assert_eq!(format([&unreadable]), Format::Text);
     }
 }

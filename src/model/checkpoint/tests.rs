@@ -133,13 +133,18 @@ impl World {
         (page, listing.len() as u64, listing.len() > size * (number + 1))
     }
 
-    /// What a full listing says while nothing happens.
-    fn truth(&self) -> JobSummary {
+    fn accumulate(&self, total_count: usize) -> JobAccumulator {
         let mut accumulator = JobAccumulator::default();
         for job in self.listing() {
             accumulator.add(job);
         }
-        accumulator.finish()
+        accumulator.record_total_count(total_count as u64);
+        accumulator
+    }
+
+    /// What a full listing says while nothing happens.
+    fn truth(&self) -> JobSummary {
+        self.accumulate(self.jobs.len()).finish()
     }
 }
 
@@ -278,12 +283,7 @@ proptest! {
         for event in &events {
             world.happen(event);
         }
-        let mut accumulator = JobAccumulator::default();
-        for job in world.listing() {
-            accumulator.add(job);
-        }
-        accumulator.record_total_count(world.jobs.len() as u64);
-        prop_assert_eq!(accumulator.into_checkpoint().0, world.truth());
+        prop_assert_eq!(world.accumulate(world.jobs.len()).into_checkpoint().0, world.truth());
     }
 }
 
@@ -365,12 +365,8 @@ fn invalid_checkpoint_causes_a_full_listing() {
 fn wrong_count_leaves_no_checkpoint() {
     let world = World::of(300, Order::NewestFirst);
     for (total_count, settled) in [(300, true), (301, false), (299, false), (0, false)] {
-        let mut accumulator = JobAccumulator::default();
-        for job in world.listing() {
-            accumulator.add(job);
-        }
-        accumulator.record_total_count(total_count);
-        assert_eq!(accumulator.into_checkpoint().1.is_some(), settled, "{total_count}");
+        let checkpoint = world.accumulate(total_count).into_checkpoint().1;
+        assert_eq!(checkpoint.is_some(), settled, "{total_count}");
     }
 }
 

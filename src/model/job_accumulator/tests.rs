@@ -29,11 +29,6 @@ fn accumulate<'a>(jobs: impl IntoIterator<Item = ExportJob<'a>>) -> JobSummary {
 }
 
 #[test]
-fn empty_listing_has_an_empty_summary() {
-    assert_eq!(accumulate([]), JobSummary::default());
-}
-
-#[test]
 fn job_without_id_or_creation_is_only_counted() {
     let mut nameless = job("a", 9, JobState::Failed);
     nameless.id = None;
