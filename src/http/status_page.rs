@@ -140,13 +140,9 @@ impl Summary {
             _ if self.unpolled > 0 => format!("{clusters}."),
             _ => format!("{clusters} without problems."),
         };
-        match self.unread {
-            0 => {}
-            1 => text += " An organization, a project or a collector of one cannot be read.",
-            unread => {
-                let _ =
-                    write!(text, " {unread} organizations, projects or collectors of them cannot be read.");
-            }
+        if self.unread > 0 {
+            let _ =
+                write!(text, " Failed readings of organizations, projects and collectors: {}.", self.unread);
         }
         if self.unpolled > 0 {
             let _ = write!(text, " Not read yet: {}.", self.unpolled);

@@ -54,28 +54,19 @@ pub enum CheckStatus {
     Failed,
 }
 
+/// The word of each status in the order of the enum, the character before it, and what becomes of
+/// that: ANSI's green, yellow, faint and red, since people choose what these look like.
+const STATUSES: [(&str, char, &str); 5] = [
+    ("ok", '\u{2061}', "\x1b[32m"),
+    ("warning", '\u{2062}', "\x1b[33m"),
+    ("excluded", '\u{2063}', "\x1b[2m"),
+    ("problem", '\u{2064}', "\x1b[31m"),
+    ("failed", '\u{2064}', "\x1b[31m"),
+];
+
 impl CheckStatus {
-    const ALL: [Self; 5] = [Self::Ok, Self::Warning, Self::Excluded, Self::Problem, Self::Failed];
-
     fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Excluded => "excluded",
-            Self::Problem => "problem",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// Returns the character before a status, and what becomes of it: ANSI's green, yellow, faint
-    /// and red, since people choose what these look like.
-    fn colour(self) -> (char, &'static str) {
-        match self {
-            Self::Ok => ('\u{2061}', "\x1b[32m"),
-            Self::Warning => ('\u{2062}', "\x1b[33m"),
-            Self::Excluded => ('\u{2063}', "\x1b[2m"),
-            Self::Problem | Self::Failed => ('\u{2064}', "\x1b[31m"),
-        }
+        STATUSES[self as usize].0
     }
 }
 
@@ -142,7 +133,7 @@ fn cells(row: &Row, is_repeated: bool) -> [String; 5] {
     let [project, cluster, code, hint] =
         [&project, cluster, code, hint].map(|text| escape(text).into_owned());
     let status = row.error.as_ref().map_or(row.status.as_str(), |error| error.reason.as_str());
-    let (start, _) = row.status.colour();
+    let (_, start, _) = STATUSES[row.status as usize];
     [project, cluster, format!("{start}{}{END_OF_COLOUR}", status.replace('_', " ")), code, hint]
 }
 
@@ -187,9 +178,10 @@ impl Report {
         }
         text.push_str(&self.sentence());
         text.push('\n');
-        let colours =
-            CheckStatus::ALL.map(CheckStatus::colour).into_iter().chain([(END_OF_COLOUR, "\x1b[0m")]);
-        colours.fold(text, |text, (mark, code)| text.replace(mark, if terminal.colour { code } else { "" }))
+        for (_, mark, colour) in STATUSES.into_iter().chain([("", END_OF_COLOUR, "\x1b[0m")]) {
+            text = text.replace(mark, if terminal.colour { colour } else { "" });
+        }
+        text
     }
 
     fn sentence(&self) -> String {

@@ -337,7 +337,7 @@ async fn status_page_reports_failing_discovery_first() {
     let page = exporter.page().await;
     for part in [
         "<title>discovery failing · Atlas backup exports</title>",
-        "No cluster is known. An organization, a project or a collector of one cannot be read.",
+        "No cluster is known. Failed readings of organizations, projects and collectors: 1.",
         &format!("Cannot read the projects of organization {ORGANIZATION}: "),
     ] {
         assert!(page.contains(part), "{part:?} is not on the page:\n{page}");
