@@ -1,36 +1,46 @@
 //! Faults of credentials, token requests, roles and rate limits.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use atlas_simulator::{AtlasState, Entry, Fault as SimulatorFault, FaultKind, TokenBucket};
+use atlas_simulator::{
+    Account, AtlasState, Entry, Fault as SimulatorFault, FaultKind, Project, Sessions, TokenBucket,
+};
 use serde_json::json;
 
 use super::jobs;
 use super::scenario::{Auth, Fault, Impact, Injection, Metric, Outcome, Recovery};
 use Outcome::{Fails, Succeeds};
 
-type Change = fn(&mut AtlasState);
-
 fn state_fault(
     name: &'static str,
     description: &'static str,
     outcome: Outcome,
-    apply: Change,
-    revert: Change,
+    apply: impl Fn(&mut AtlasState) + Send + Sync + 'static,
+    revert: impl Fn(&mut AtlasState) + Send + Sync + 'static,
 ) -> Fault {
-    Fault::new(name, description, Injection::State(apply, revert), outcome)
+    Fault::new(name, description, Injection::State(Box::new(apply), Box::new(revert)), outcome)
 }
 
-fn nothing(_: &mut AtlasState) {}
+/// Creates a fault that nothing has to revert, and no poll fails for.
+fn harmless(
+    name: &'static str,
+    description: &'static str,
+    apply: impl Fn(&mut Sessions) + Send + Sync + 'static,
+) -> Fault {
+    state_fault(name, description, Succeeds(&[]), move |state| apply(&mut state.sessions), |_| {})
+}
 
 /// Project of the first fault.
 const FIRST: &str = "32b6e34b3d91647abb000000";
 
 const TOKEN: &str = "oauth/token";
 
+fn first_project(state: &mut AtlasState) -> &mut Project {
+    state.projects.get_mut(FIRST).unwrap()
+}
+
 fn list(state: &mut AtlasState, jobs: impl IntoIterator<Item = serde_json::Value>) {
-    let cluster = state.projects.get_mut(FIRST).unwrap().clusters.get_mut("faulty-0").unwrap();
+    let cluster = first_project(state).clusters.get_mut("faulty-0").unwrap();
     cluster.jobs = jobs.into_iter().map(Entry::Raw).collect();
 }
 
@@ -51,9 +61,9 @@ fn signed_back_in(state: &mut AtlasState) {
     list(state, jobs::plain());
 }
 
-/// Creates a fault of a token response without a usable lifetime.
-fn reported_lifetime(name: &'static str, description: &'static str, apply: Change) -> Fault {
-    state_fault(name, description, Succeeds(&[]), apply, |state| state.sessions.reported_lifetime = None)
+/// Creates a fault of a token response with this JSON as the lifetime.
+fn reported_lifetime(name: &'static str, description: &'static str, lifetime: &'static str) -> Fault {
+    harmless(name, description, move |sessions| sessions.reported_lifetime = Some(lifetime))
 }
 
 pub(super) fn sessions() -> Vec<Fault> {
@@ -64,50 +74,31 @@ pub(super) fn sessions() -> Vec<Fault> {
     vec![
         walk("a token that ends in a walk", "between two pages of a listing").after_good_poll(),
         walk("a nonce that ends in a walk", "between two pages of a listing").auth(Auth::ApiKey),
-        state_fault(
-            "a token that is revoked",
-            "between two polls",
-            Succeeds(&[]),
-            |state| state.sessions.revoke_tokens(),
-            nothing,
-        )
-        .after_good_poll(),
-        state_fault(
-            "nonces that end",
-            "between two polls",
-            Succeeds(&[]),
-            |state| state.sessions.expire_nonces(),
-            nothing,
-        )
+        harmless("a token that is revoked", "between two polls", Sessions::revoke_tokens).after_good_poll(),
+        harmless("nonces that end", "between two polls", Sessions::expire_nonces).auth(Auth::ApiKey),
+        harmless("nonces of a short life", "300 ms", |sessions| {
+            sessions.nonce_lifetime = Duration::from_millis(300);
+        })
         .auth(Auth::ApiKey),
-        state_fault(
-            "nonces of a short life",
-            "300 ms",
-            Succeeds(&[]),
-            |state| state.sessions.nonce_lifetime = Duration::from_millis(300),
-            |state| {
-                state.sessions.nonce_lifetime = Duration::from_mins(5);
-            },
-        )
-        .auth(Auth::ApiKey),
-        state_fault(
-            "a good nonce that is called stale",
-            "once",
-            Succeeds(&[]),
-            |state| state.sessions.stale_digests = 1,
-            nothing,
-        )
-        .auth(Auth::ApiKey),
-        reported_lifetime("a life that is missing", "no `expires_in`", |state| {
-            state.sessions.reported_lifetime = Some("");
-        }),
-        reported_lifetime("a life of null", "`\"expires_in\":null`", |state| {
-            state.sessions.reported_lifetime = Some("null");
-        }),
-        reported_lifetime("a life in words", "`\"expires_in\":\"soon\"`", |state| {
-            state.sessions.reported_lifetime = Some("\"soon\"");
-        }),
+        harmless("a good nonce that is called stale", "once", |sessions| sessions.stale_digests = 1)
+            .auth(Auth::ApiKey),
+        reported_lifetime("a life that is missing", "no `expires_in`", ""),
+        reported_lifetime("a life of null", "`\"expires_in\":null`", "null"),
+        reported_lifetime("a life in words", "`\"expires_in\":\"soon\"`", "\"soon\""),
     ]
+}
+
+/// Creates a fault of all accounts.
+fn account_fault(
+    name: &'static str,
+    description: &'static str,
+    reason: &'static str,
+    apply: fn(&mut Account),
+    revert: fn(&mut Account),
+) -> Fault {
+    let each =
+        |change: fn(&mut Account)| move |state: &mut AtlasState| state.accounts.iter_mut().for_each(change);
+    state_fault(name, description, Fails(reason), each(apply), each(revert))
 }
 
 pub(super) fn secrets() -> Vec<Fault> {
@@ -134,143 +125,100 @@ pub(super) fn secrets() -> Vec<Fault> {
         file("no private key on disk", "no file", None, Auth::ApiKeyFile).after_good_poll(),
         rotated("a secret that is rotated", Auth::ServiceAccountFile),
         rotated("a private key that is rotated", Auth::ApiKeyFile),
-        state_fault(
+        account_fault(
             "an account that is deleted",
             "Atlas does not know it",
-            Fails("unauthorized"),
-            |state| {
-                state.accounts.iter_mut().for_each(|account| account.id.push_str("-gone"));
-            },
-            |state| {
-                state.accounts.iter_mut().for_each(|account| account.id.truncate(account.id.len() - 5));
-            },
+            "unauthorized",
+            |account| account.id.push_str("-gone"),
+            |account| account.id.truncate(account.id.len() - 5),
         )
         .auth(Auth::ApiKey),
-        state_fault(
+        account_fault(
             "a role that is taken away",
             "no Project Backup Manager",
-            Fails("forbidden"),
-            |state| {
-                state.accounts.iter_mut().for_each(|account| account.denied = vec!["exports"]);
-            },
-            |state| {
-                state.accounts.iter_mut().for_each(|account| account.denied.clear());
-            },
+            "forbidden",
+            |account| account.denied = vec!["exports"],
+            |account| account.denied.clear(),
         ),
-        state_fault(
+        account_fault(
             "an account that leaves its projects",
             "`NOT_IN_GROUP`",
-            Fails("forbidden"),
-            |state| {
-                state.accounts.iter_mut().for_each(|account| account.projects = Some(Vec::new()));
-            },
-            |state| {
-                state.accounts.iter_mut().for_each(|account| account.projects = None);
-            },
+            "forbidden",
+            |account| account.projects = Some(Vec::new()),
+            |account| account.projects = None,
         ),
     ]
 }
 
 /// Creates a fault of token requests; tokens expire so soon that one is needed.
-fn sign_in(name: &'static str, description: &'static str, reason: &'static str, apply: Change) -> Fault {
-    state_fault(name, description, Fails(reason), apply, |state| {
-        state.faults.retain(|fault| fault.path != TOKEN);
-    })
-    .recovery(Recovery::AfterPause)
-}
-
-fn fail_sign_ins(state: &mut AtlasState, what: FaultKind) {
-    state.sessions.token_lifetime = Duration::from_secs(11);
-    state.faults.push(SimulatorFault::lasting(TOKEN, what));
-}
-
-fn refuse_sign_ins(state: &mut AtlasState, status: u16, code: &'static str, wait: Option<&str>) {
-    let headers = wait.map(|wait| ("retry-after", wait.to_owned())).into_iter().collect();
-    fail_sign_ins(state, FaultKind::Status(status, code, headers));
+fn sign_in(name: &'static str, description: &'static str, reason: &'static str, kind: FaultKind) -> Fault {
+    let apply = move |state: &mut AtlasState| {
+        state.sessions.token_lifetime = Duration::from_secs(11);
+        state.faults.push(SimulatorFault::lasting(TOKEN, kind.clone()));
+    };
+    let revert = |state: &mut AtlasState| state.faults.retain(|fault| fault.path != TOKEN);
+    state_fault(name, description, Fails(reason), apply, revert).recovery(Recovery::AfterPause)
 }
 
 pub(super) fn sign_ins() -> Vec<Fault> {
+    let wait = |status, code| FaultKind::Status(status, code, vec![("retry-after", "2".to_owned())]);
+    let invalid = |name, description, kind| sign_in(name, description, "invalid_response", kind);
+    let unsendable = r#"{"access_token":"eyJ0\r\nx: y","expires_in":3600}"#;
+    let long = json!({"access_token": "e".repeat(10_000), "expires_in": 3600}).to_string();
     vec![
-        sign_in("a sign-in of 500", "an error of Atlas", "server_error", |state| {
-            refuse_sign_ins(state, 500, "UNEXPECTED_ERROR", None);
-        }),
-        sign_in("a sign-in of 503", "`Retry-After: 2`", "server_error", |state| {
-            refuse_sign_ins(state, 503, "UNAVAILABLE", Some("2"));
-        }),
-        sign_in("a sign-in of 429", "`Retry-After: 2`", "rate_limited", |state| {
-            refuse_sign_ins(state, 429, "rate_limited", Some("2"));
-        }),
-        sign_in("a sign-in of 404", "nothing is there", "not_found", |state| {
-            refuse_sign_ins(state, 404, "RESOURCE_NOT_FOUND", None);
-        }),
-        sign_in("a sign-in that hangs", "no response", "timeout", |state| {
-            fail_sign_ins(state, FaultKind::HANG);
-        }),
-        sign_in("a sign-in with a page", "HTML for people", "invalid_response", |state| {
-            fail_sign_ins(state, FaultKind::Status(200, "", Vec::new()));
-        }),
-        sign_in("a sign-in that breaks off", "half an answer", "invalid_response", |state| {
-            fail_sign_ins(state, FaultKind::Truncated);
-        }),
-        sign_in("a sign-in without a token", "`{\"expires_in\":3600}`", "invalid_response", |state| {
-            fail_sign_ins(state, FaultKind::Body(r#"{"expires_in":3600}"#));
-        }),
-        sign_in("a token that no header can carry", "with line breaks", "invalid_response", |state| {
-            fail_sign_ins(state, FaultKind::Body(r#"{"access_token":"eyJ0\r\nx: y","expires_in":3600}"#));
-        }),
-        sign_in("a token of 10 KB", "longer than any token", "too_large", |state| {
-            static ANSWER: LazyLock<String> =
-                LazyLock::new(|| json!({"access_token": "e".repeat(10_000), "expires_in": 3600}).to_string());
-            fail_sign_ins(state, FaultKind::Body(&ANSWER));
-        }),
-        sign_in("a sign-in without end", "64 MiB", "too_large", |state| {
-            fail_sign_ins(state, FaultKind::EndlessBody);
-        }),
+        sign_in(
+            "a sign-in of 500",
+            "an error of Atlas",
+            "server_error",
+            FaultKind::error(500, "UNEXPECTED_ERROR"),
+        ),
+        sign_in("a sign-in of 503", "`Retry-After: 2`", "server_error", wait(503, "UNAVAILABLE")),
+        sign_in("a sign-in of 429", "`Retry-After: 2`", "rate_limited", wait(429, "rate_limited")),
+        sign_in(
+            "a sign-in of 404",
+            "nothing is there",
+            "not_found",
+            FaultKind::error(404, "RESOURCE_NOT_FOUND"),
+        ),
+        sign_in("a sign-in that hangs", "no response", "timeout", FaultKind::HANG),
+        invalid("a sign-in with a page", "HTML for people", FaultKind::Status(200, "", Vec::new())),
+        invalid("a sign-in that breaks off", "half an answer", FaultKind::Truncated),
+        invalid(
+            "a sign-in without a token",
+            "`{\"expires_in\":3600}`",
+            FaultKind::Body(r#"{"expires_in":3600}"#),
+        ),
+        invalid("a token that no header can carry", "with line breaks", FaultKind::Body(unsendable)),
+        sign_in("a token of 10 KB", "longer than any token", "too_large", FaultKind::Body(long.leak())),
+        sign_in("a sign-in without end", "64 MiB", "too_large", FaultKind::EndlessBody),
     ]
+}
+
+/// Creates a fault of these rate limit headers in every response.
+fn quota(
+    name: &'static str,
+    description: &'static str,
+    limit: &'static str,
+    remaining: &'static str,
+) -> Fault {
+    let apply = move |state: &mut AtlasState| {
+        let headers = [("ratelimit-limit", limit), ("ratelimit-remaining", remaining)];
+        state.headers = headers.map(|(name, value)| (name, value.to_owned())).into();
+    };
+    state_fault(name, description, Succeeds(&[]), apply, |state| state.headers.clear())
 }
 
 pub(super) fn rate_limits() -> Vec<Fault> {
     vec![
-        state_fault(
-            "a budget of which nothing is left",
-            "`RateLimit-Remaining: 0` with every answer",
-            Succeeds(&[]),
-            |state| {
-                state.headers =
-                    vec![("ratelimit-limit", "1200".to_owned()), ("ratelimit-remaining", "0".to_owned())];
-            },
-            |state| state.headers.clear(),
-        ),
-        state_fault(
-            "a budget of nothing",
-            "`RateLimit-Limit: 0` with every answer",
-            Succeeds(&[]),
-            |state| {
-                state.headers =
-                    vec![("ratelimit-limit", "0".to_owned()), ("ratelimit-remaining", "0".to_owned())];
-            },
-            |state| state.headers.clear(),
-        ),
-        state_fault(
-            "a budget in words",
-            "`RateLimit-Limit: many`",
-            Succeeds(&[]),
-            |state| {
-                state.headers =
-                    vec![("ratelimit-limit", "many".to_owned()), ("ratelimit-remaining", "-5".to_owned())];
-            },
-            |state| state.headers.clear(),
-        ),
+        quota("a budget of which nothing is left", "`RateLimit-Remaining: 0` with every answer", "1200", "0"),
+        quota("a budget of nothing", "`RateLimit-Limit: 0` with every answer", "0", "0"),
+        quota("a budget in words", "`RateLimit-Limit: many`", "many", "-5"),
         state_fault(
             "a budget that is used up",
             "by others; one request a minute comes back",
             Fails("rate_limited"),
-            |state| {
-                state.projects.get_mut(FIRST).unwrap().budget = TokenBucket::new(1, 1).with(0.0);
-            },
-            |state| {
-                state.projects.get_mut(FIRST).unwrap().budget = TokenBucket::new(1200, 500);
-            },
+            |state| first_project(state).budget = TokenBucket::new(1, 1).with(0.0),
+            |state| first_project(state).budget = TokenBucket::new(1200, 500),
         )
         .impact(Impact::ProjectWaits)
         .recovery(Recovery::AfterWait)
@@ -294,12 +242,12 @@ pub(super) fn rate_limits() -> Vec<Fault> {
             "and created again",
             Fails("not_found"),
             |state| {
-                let clusters = &mut state.projects.get_mut(FIRST).unwrap().clusters;
+                let clusters = &mut first_project(state).clusters;
                 let cluster = clusters.remove("faulty-0").unwrap();
                 clusters.insert("another".to_owned(), cluster);
             },
             |state| {
-                let clusters = &mut state.projects.get_mut(FIRST).unwrap().clusters;
+                let clusters = &mut first_project(state).clusters;
                 let cluster = clusters.remove("another").unwrap();
                 clusters.insert("faulty-0".to_owned(), cluster);
             },

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 
 use super::jobs;
 use super::scenario::{Fault, Outcome, http, script};
-use crate::support::fault_proxy::{FOREVER, Step};
+use crate::support::fault_proxy::Step;
 use Outcome::Fails;
 
 pub(super) const JSON: (&str, &str) = ("content-type", "application/json");
@@ -158,11 +158,6 @@ pub(super) fn excesses() -> Vec<Fault> {
             format!("{{\"results\":[{}]}}", vec!["{}"; 500_000].join(",")),
         ),
         invalid("circular pages", "the same page, and always a next one", CIRCULAR_PAGE),
-        script("an error that hangs", "404, and half a body", Fails("not_found"), |_| {
-            let head =
-                "HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 200\r\n\r\n{";
-            vec![Step::Send(head.into()), FOREVER]
-        }),
         script(
             "a listing that repeats the credentials",
             "the request, as the state of a job",

@@ -26,6 +26,9 @@ pub(super) struct Fault {
     pub(super) after_good_poll: bool,
 }
 
+/// Change of the state of the simulator.
+type Change = Box<dyn Fn(&mut AtlasState) + Send + Sync>;
+
 /// Injection of a fault.
 pub(super) enum Injection {
     /// The proxy responds for one cluster.
@@ -37,7 +40,7 @@ pub(super) enum Injection {
     /// The forward proxy changes its mode.
     Proxy(fn() -> ProxyMode),
     /// Changes the state of the simulator, and reverts it.
-    State(fn(&mut AtlasState), fn(&mut AtlasState)),
+    State(Change, Change),
     /// Content of the secret file; `None` for no file.
     Secret(Option<&'static str>),
     /// Rotates the secret in Atlas and on disk.

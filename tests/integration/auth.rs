@@ -313,19 +313,6 @@ async fn wrong_private_key_is_reported_until_rotated() {
 }
 
 #[tokio::test]
-async fn missing_role_is_reported_as_forbidden() {
-    let simulator = five_clusters().await;
-    simulator.state().accounts.iter_mut().for_each(|account| account.denied = vec!["exports"]);
-    for builder in [ExporterBuilder::new(&simulator), by_key(&simulator)] {
-        let exporter = builder.start().await;
-        let scrape = exporter.polled().await;
-        assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"forbidden\""), Some(1.0));
-        assert!(scrape.of("mongodbatlas_backup_export_up")[0].0.contains("project=\"payments\""));
-        assert!(exporter.log().contains("USER_UNAUTHORIZED"));
-    }
-}
-
-#[tokio::test]
 async fn credentials_of_the_atlas_cli_variables_are_used() {
     let simulator = five_clusters().await;
     let exporter = ExporterBuilder::new(&simulator)
