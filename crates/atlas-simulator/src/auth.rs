@@ -34,8 +34,7 @@ pub struct Account {
     pub secret: String,
     /// The projects it is assigned to; `None` for all.
     pub projects: Option<Vec<String>>,
-    /// Ends of paths that it lacks the role for, such as `events`; `snapshots` includes those of
-    /// sharded clusters.
+    /// Segments of paths that it lacks the role for, such as `events`.
     pub denied: Vec<&'static str>,
 }
 
@@ -47,9 +46,7 @@ impl Account {
     }
 
     pub(crate) fn is_denied(&self, path: &str) -> bool {
-        let of_any_cluster = path.strip_suffix("/shardedClusters").unwrap_or(path);
-        let ends = |path: &str, end: &str| path.strip_suffix(end).is_some_and(|rest| rest.ends_with('/'));
-        self.denied.iter().any(|end| ends(path, end) || ends(of_any_cluster, end))
+        path.split('/').any(|segment| self.denied.contains(&segment))
     }
 
     pub(crate) fn is_in(&self, project: &str) -> bool {

@@ -7,7 +7,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
-use crate::response::{add_headers, json, ok, page, refuse};
+use crate::response::{add_headers, json, ok, refuse};
 
 /// An endless body ends at 64 MiB, so that a client without a limit does not exhaust memory.
 const ENDLESS_CHUNKS: usize = 1024;
@@ -115,7 +115,8 @@ impl FaultKind {
             Self::EndlessPages => {
                 let id = format!("{:024x}", fastrand::u64(..));
                 let job = serde_json::json!({"id": id, "exportBucketId": "x", "state": "Successful", "createdAt": "2026-01-01T00:00:00Z"});
-                ok(&page(&[job], "/", 1, 1, true, 1))
+                let link = serde_json::json!({"rel": "next", "href": "/"});
+                ok(&serde_json::json!({"results": [job], "links": [link], "totalCount": 1}))
             }
         };
         Some(response)

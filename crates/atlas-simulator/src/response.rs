@@ -44,8 +44,12 @@ pub(crate) fn not_found() -> Refusal {
     refuse(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", "Cannot find the resource.")
 }
 
+pub(crate) fn bad_request(code: &'static str, detail: &str) -> Refusal {
+    refuse(StatusCode::BAD_REQUEST, code, detail)
+}
+
 pub(crate) fn invalid(detail: &str) -> Refusal {
-    refuse(StatusCode::BAD_REQUEST, "INVALID_QUERY_PARAMETER", detail)
+    bad_request("INVALID_QUERY_PARAMETER", detail)
 }
 
 pub(crate) fn rate_limited(code: &'static str, detail: &str, wait: Duration) -> Response {
@@ -72,25 +76,4 @@ pub(crate) fn add_headers(response: &mut Response, headers: &[(&'static str, Str
             response.headers_mut().insert(*name, value);
         }
     }
-}
-
-/// One page of the listing at `url`, which may contain filters. Links to the next page if `next`.
-pub(crate) fn page(
-    results: &[Value],
-    url: &str,
-    number: usize,
-    size: usize,
-    next: bool,
-    total: i64,
-) -> Value {
-    let joint = if url.contains('?') { '&' } else { '?' };
-    let link = |rel: &str, number: usize| json!({"rel": rel, "href": format!("{url}{joint}itemsPerPage={size}&pageNum={number}")});
-    let mut links = vec![link("self", number)];
-    if number > 1 {
-        links.push(link("previous", number - 1));
-    }
-    if next {
-        links.push(link("next", number + 1));
-    }
-    json!({"links": links, "results": results, "totalCount": total})
 }

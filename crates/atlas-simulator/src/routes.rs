@@ -17,7 +17,9 @@ use serde_json::json;
 
 use crate::auth::{TokenRefusal, nonce_count};
 use crate::fault::FaultKind;
-use crate::response::{Refusal, add_headers, json, not_found, ok, rate_limited, refuse, unauthorized, value};
+use crate::response::{
+    Refusal, add_headers, bad_request, json, not_found, ok, rate_limited, refuse, unauthorized, value,
+};
 use crate::state::{AtlasState, RecordedRequest, lock};
 use crate::{gzip, json};
 use listing::listing;
@@ -166,7 +168,7 @@ fn resource(state: &mut AtlasState, request: &Parts) -> Result<Response, Refusal
             Some(project) => group(project, id, rest, &ProjectRequest { account, version, uri }),
         },
         ["api", "atlas", "v2", "groups" | "orgs", _, ..] => {
-            Err(refuse(StatusCode::BAD_REQUEST, "INVALID_GROUP_ID", "An invalid ID was specified."))
+            Err(bad_request("INVALID_GROUP_ID", "An invalid ID was specified."))
         }
         _ => Err(not_found()),
     }
@@ -186,6 +188,6 @@ fn version(headers: &HeaderMap) -> Result<Date, Refusal> {
     };
     match date.parse::<Date>() {
         Ok(date) if date >= OLDEST_VERSION => Ok(date),
-        _ => Err(refuse(StatusCode::BAD_REQUEST, "INVALID_VERSION_DATE", "No such version.")),
+        _ => Err(bad_request("INVALID_VERSION_DATE", "No such version.")),
     }
 }

@@ -4,9 +4,9 @@ use axum::extract;
 use axum::http::Uri;
 use axum::response::Response;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::response::{Refusal, invalid, ok, page};
+use crate::response::{Refusal, invalid, ok};
 use crate::state::Cluster;
 
 /// Query parameters of every endpoint.
@@ -84,22 +84,29 @@ pub(crate) fn listing<T>(
     let step = size - overlap.min(size - 1);
     let start = (number - 1).saturating_mul(step).min(all.len());
     let end = (start + size).min(all.len());
-    let total = deviations.and_then(|cluster| cluster.total_count);
-    let total = total.unwrap_or(i64::try_from(all.len()).unwrap_or(i64::MAX));
-    let results: Vec<_> = all[start..end].iter().map(entry).collect();
-    let mut body = page(&results, &unpaged(uri), number, size, end < all.len(), total);
-    if deviations.is_some_and(|cluster| cluster.unlinked) {
-        body["links"] = Value::Array(Vec::new());
+    let mut links = vec![link(uri, "self", size, number)];
+    if number > 1 {
+        links.push(link(uri, "previous", size, number - 1));
     }
-    if let (Some("false"), Some(body)) = (query.one("includeCount"), body.as_object_mut()) {
-        body.remove("totalCount");
+    if end < all.len() {
+        links.push(link(uri, "next", size, number + 1));
+    }
+    if deviations.is_some_and(|cluster| cluster.unlinked) {
+        links.clear();
+    }
+    let results: Vec<_> = all[start..end].iter().map(entry).collect();
+    let mut body = json!({"links": links, "results": results});
+    if query.one("includeCount") != Some("false") {
+        let total = deviations.and_then(|cluster| cluster.total_count);
+        body["totalCount"] = total.map_or_else(|| json!(all.len()), |total| json!(total));
     }
     Ok(ok(&body))
 }
 
-/// Path and query without the page, so that links to other pages keep the filters.
-fn unpaged(uri: &Uri) -> String {
-    let page = |pair: &&str| matches!(pair.split('=').next(), Some("itemsPerPage" | "pageNum" | ""));
-    let kept: Vec<_> = uri.query().unwrap_or_default().split('&').filter(|pair| !page(pair)).collect();
-    if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) }
+/// A link to another page, which keeps the filters.
+fn link(uri: &Uri, rel: &str, size: usize, number: usize) -> Value {
+    let is_filter = |pair: &&str| !matches!(pair.split('=').next(), Some("itemsPerPage" | "pageNum" | ""));
+    let filters = uri.query().unwrap_or_default().split('&').filter(is_filter);
+    let filters: String = filters.flat_map(|pair| [pair, "&"]).collect();
+    json!({"rel": rel, "href": format!("{}?{filters}itemsPerPage={size}&pageNum={number}", uri.path())})
 }

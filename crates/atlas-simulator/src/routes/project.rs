@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::listing::{COMMON_PARAMETERS, Query, listing};
 use crate::auth::Account;
 use crate::json;
-use crate::response::{Refusal, invalid, not_found, ok, rate_limited, refuse, unauthorized};
+use crate::response::{Refusal, bad_request, invalid, not_found, ok, rate_limited, refuse, unauthorized};
 use crate::state::{Cluster, ClusterKind, Project};
 
 /// The oldest version of export buckets; the one before it is deprecated.
@@ -96,13 +96,17 @@ fn backup(
     match resource {
         ["schedule"] => Ok(ok(&json::schedule(name, cluster))),
         ["exports"] => listing(&json::jobs(cluster, now), Value::clone, request.uri, &[], Some(cluster)),
-        ["snapshots"] => {
-            is_sharded(cluster, false)?;
-            listing(&json::snapshots(cluster, now), Value::clone, request.uri, &[], None)
+        // Atlas documents neither these two error codes nor that it refuses.
+        ["snapshots"] if cluster.shards > 0 => Err(bad_request(
+            "CLUSTER_IS_SHARDED",
+            "The snapshots of this cluster are those of a sharded cluster.",
+        )),
+        ["snapshots", "shardedClusters"] if cluster.shards == 0 => {
+            Err(bad_request("CLUSTER_IS_NOT_SHARDED", "This cluster is a replica set."))
         }
+        ["snapshots"] => listing(&json::snapshots(cluster, now), Value::clone, request.uri, &[], None),
         ["snapshots", "shardedClusters"] => {
             Query::of(request.uri).only(&COMMON_PARAMETERS)?;
-            is_sharded(cluster, true)?;
             let all = json::snapshots(cluster, now);
             let link = json!({"rel": "self", "href": request.uri.path()});
             Ok(ok(&json!({"links": [link], "results": all, "totalCount": all.len()})))
@@ -113,32 +117,19 @@ fn backup(
 
 /// The cluster if it is dedicated.
 fn dedicated<'a>(project: &'a Project, name: &str) -> Result<&'a Cluster, Refusal> {
-    let (status, code, detail) = match project.clusters.get(name) {
-        None => (StatusCode::NOT_FOUND, "CLUSTER_NOT_FOUND", "No cluster of that name exists in the group."),
-        Some(cluster) => match cluster.kind {
-            ClusterKind::Dedicated => return Ok(cluster),
-            ClusterKind::SharedTier => {
-                (StatusCode::BAD_REQUEST, "BACKUP_NOT_SUPPORTED", "This cluster is of a shared tier.")
-            }
-            ClusterKind::Flex => {
-                (StatusCode::BAD_REQUEST, "CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API", "This is a flex cluster.")
-            }
-        },
+    let Some(cluster) = project.clusters.get(name) else {
+        let detail = "No cluster of that name exists in the group.";
+        return Err(refuse(StatusCode::NOT_FOUND, "CLUSTER_NOT_FOUND", detail));
     };
-    Err(refuse(status, code, detail))
-}
-
-/// Refuses a cluster of the other topology. Atlas documents neither the error codes nor that it
-/// refuses.
-fn is_sharded(cluster: &Cluster, wanted: bool) -> Result<(), Refusal> {
-    let (code, detail) = match (cluster.shards > 0, wanted) {
-        (true, false) => {
-            ("CLUSTER_IS_SHARDED", "The snapshots of this cluster are those of a sharded cluster.")
+    match cluster.kind {
+        ClusterKind::Dedicated => Ok(cluster),
+        ClusterKind::SharedTier => {
+            Err(bad_request("BACKUP_NOT_SUPPORTED", "This cluster is of a shared tier."))
         }
-        (false, true) => ("CLUSTER_IS_NOT_SHARDED", "This cluster is a replica set."),
-        _ => return Ok(()),
-    };
-    Err(refuse(StatusCode::BAD_REQUEST, code, detail))
+        ClusterKind::Flex => {
+            Err(bad_request("CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API", "This is a flex cluster."))
+        }
+    }
 }
 
 /// The events that the query selects, newest first.

@@ -144,7 +144,6 @@ async fn missing_role_denies_only_its_endpoints() {
     for (denied, refused) in [
         (&[][..], &[][..]),
         (&["snapshots"], &[SNAPSHOTS, SHARDED]),
-        (&["prod/backup/snapshots"], &[SNAPSHOTS]),
         (&["shardedClusters"], &[SHARDED]),
         (&["exportBuckets", "events"], &[BUCKETS, "events"]),
         // Whole segments only.
