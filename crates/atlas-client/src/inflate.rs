@@ -71,16 +71,7 @@ mod tests {
     use flate2::write::GzEncoder;
 
     use super::*;
-    use crate::fuzzing;
-
-    fn gunzip(body: &[u8], max: usize) -> Result<Vec<u8>, Error> {
-        let whole = fuzzing::gunzip(body, max, body.len());
-        for piece in [1, 7, 1000] {
-            // Where pieces end makes no difference.
-            assert_eq!(fuzzing::gunzip(body, max, piece).ok(), whole.as_ref().ok().cloned());
-        }
-        whole
-    }
+    use crate::fuzzing::gunzip;
 
     fn zipped(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
@@ -89,40 +80,14 @@ mod tests {
     }
 
     #[test]
-    fn compressed_body_is_restored() {
-        for text in [String::new(), "a".to_owned(), "a page of jobs, ".repeat(40_000)] {
-            assert_eq!(gunzip(&zipped(text.as_bytes()), text.len()).unwrap(), text.as_bytes());
-        }
-        assert_eq!(gunzip(b"", 9).unwrap(), b"");
-    }
-
-    #[test]
     fn body_that_grows_too_large_is_refused() {
         let bomb = zipped(&vec![b' '; 1 << 20]);
-        assert!(matches!(gunzip(&bomb, (1 << 20) - 1), Err(Error::TooLarge(_))));
+        assert!(matches!(gunzip(&bomb, (1 << 20) - 1, 1000), Err(Error::TooLarge(_))));
         // It says that it is small.
         let mut liar = bomb.clone();
         let end = liar.len() - 4;
         liar[end..].copy_from_slice(&9_u32.to_le_bytes());
-        assert!(matches!(gunzip(&liar, 1 << 20), Err(Error::Invalid(_))));
-    }
-
-    #[test]
-    fn broken_body_is_refused() {
-        let whole = zipped("a page of jobs".repeat(99).as_bytes());
-        for broken in
-            [&whole[..whole.len() - 5], &whole[..1], b"{\"results\":[]}", &[&*whole, b"more"].concat()]
-        {
-            assert!(matches!(gunzip(broken, 1 << 20), Err(Error::Invalid(_) | Error::TooLarge(_))));
-        }
-        for place in 0..whole.len() {
-            let mut broken = whole.clone();
-            broken[place] ^= 0x10;
-            let same =
-                gunzip(&broken, 1 << 20).is_ok_and(|text| text == "a page of jobs".repeat(99).as_bytes());
-            // Of the header only the time, the level and the system say nothing.
-            assert!(!same || (4..10).contains(&place), "{place}");
-        }
+        assert!(matches!(gunzip(&liar, 1 << 20, 1000), Err(Error::Invalid(_))));
     }
 
     #[test]
