@@ -171,6 +171,7 @@ mod tests {
             };
         check(&[], &exports(&[], &[], None), (None, 0, None));
         check(&[1, 2, 3], &exports(&[], &[], None), (None, 3, Some(1)));
+        check(&[2, 1, 2, 2], &exports(&[], &[], None), (None, 2, Some(1)));
         check(&[1, 2, 3], &exports(&[3], &[], Some((3, Some(3)))), (Some(3), 0, None));
         check(&[3, 1, 2, 4], &exports(&[1], &[3], Some((1, Some(1)))), (Some(1), 2, Some(2)));
         // An older one that was left behind is not awaited: its successor is in the bucket.
@@ -178,14 +179,7 @@ mod tests {
         // On demand: in the bucket it is a recovery point, but nobody awaits it there.
         check(&[1, 101], &exports(&[1], &[], Some((1, Some(1)))), (Some(1), 0, None));
         check(&[1, 101], &exports(&[101], &[], Some((101, Some(101)))), (Some(101), 0, None));
-    }
-
-    #[test]
-    fn a_success_whose_snapshot_is_gone_leaves_no_older_one_awaited() {
-        let check =
-            |numbers: &[u8], exports: &ExportedSnapshots, expected: (Option<i64>, u64, Option<i64>)| {
-                assert_eq!(recovery(numbers, exports), expected, "{numbers:?} {exports:?}");
-            };
+        // A success whose snapshot is gone leaves no older one awaited.
         check(&[4, 5, 9], &exports(&[6], &[], Some((7, Some(6)))), (None, 1, Some(9)));
         check(&[4, 5, 9], &exports(&[], &[], Some((7, None))), (None, 1, Some(9)));
         check(&[4, 5, 9], &exports(&[4], &[], Some((7, Some(6)))), (None, 1, Some(9)));
@@ -213,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_known_frequency_nobody_knows_what_is_awaited() {
+    fn unknown_frequency_leaves_awaited_snapshots_unknown() {
         let frequency = Some("daily".to_owned());
         let listed = [Snapshot { id: id(1), created_at: at(1), frequency, policy_items: Vec::new() }];
         let unknown = Snapshots::new(&listed, &Schedule::default(), at(110));
@@ -221,10 +215,5 @@ mod tests {
         let recovery = RecoveryPoint::of(&unknown, &exports(&[1], &[], None), &mut Exported::default());
         assert_eq!(recovery, RecoveryPoint { newest_exported: Some(at(1)), ..RecoveryPoint::default() });
         assert_eq!(snapshots(&[2, 101]).newest(), Some(at(2)));
-    }
-
-    #[test]
-    fn a_snapshot_that_is_listed_twice_is_one() {
-        assert_eq!(recovery(&[2, 1, 2, 2], &exports(&[], &[], None)), (None, 2, Some(1)));
     }
 }

@@ -78,8 +78,8 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_what_it_is_said_to_be() {
-        // The highest of printf '%s' 32b6e34b3d91647abb20e7b8/cluster-0/$shard | md5sum
-        assert_eq!(holder(&targets()[0], 3), 0);
+    fn hash_is_that_of_md5sum() {
+        // printf '%s' 32b6e34b3d91647abb20e7b8/cluster-0/$shard | md5sum
+        assert_eq!(holder(&targets()[0], 3), 0, "the highest of three");
     }
 }
