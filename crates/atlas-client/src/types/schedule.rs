@@ -267,6 +267,13 @@ mod tests {
     }
 
     #[test]
+    fn policy_items_do_not_count_without_auto_export() {
+        let items = PolicyItems::new(&[(None, Some("daily".to_owned()))], "weekly");
+        let of = |auto_export| Schedule { items: items.clone(), ..schedule(auto_export, "weekly") };
+        assert_eq!([true, false].map(|on| of(on).policy_item_missing()), [Some(true), None]);
+    }
+
+    #[test]
     fn items_of_other_frequencies_make_no_difference() {
         let of = |items: &[(usize, &str)]| {
             let items: Vec<_> =
