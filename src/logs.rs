@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_in_any_task_ends_the_process_and_says_so() {
+    fn panic_in_a_task_is_logged_and_ends_the_process() {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "logs::tests::panicking_task", "--ignored", "--nocapture"])
             .output()

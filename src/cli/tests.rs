@@ -5,12 +5,12 @@ use super::*;
 mod shipped;
 
 #[test]
-fn the_command_line_is_well_formed() {
+fn command_line_is_well_formed() {
     Cli::command().debug_assert();
 }
 
 #[test]
-fn the_level_is_for_the_exporter_and_not_for_its_libraries() {
+fn log_level_does_not_apply_to_libraries() {
     for (text, ours) in [("debug", Level::DEBUG), ("ERROR", Level::ERROR), ("trace", Level::TRACE)] {
         let filter = level(text).unwrap();
         for one in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
@@ -23,7 +23,7 @@ fn the_level_is_for_the_exporter_and_not_for_its_libraries() {
 }
 
 #[test]
-fn the_telemetry_path_is_a_path_and_not_one_of_ours() {
+fn telemetry_path_is_an_unused_path() {
     assert!(telemetry_path("/").is_ok() && telemetry_path("/a/metrics").is_ok());
     for text in ["", "metrics", "//elsewhere", "/{x}", "/-/healthy", "/api/v1/clusters", "/a b"] {
         assert!(telemetry_path(text).is_err(), "{text}");

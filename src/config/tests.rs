@@ -51,7 +51,7 @@ fn secret_of(config: &Config) -> String {
 }
 
 #[test]
-fn defaults_stand_where_nothing_is_said() {
+fn missing_keys_have_defaults() {
     let config = load(GOOD, &[]).unwrap();
     assert_eq!(config.base_url.as_str(), "https://cloud.mongodb.com/");
     assert_eq!(config.poll.interval, Duration::from_mins(1));
@@ -63,7 +63,7 @@ fn defaults_stand_where_nothing_is_said() {
 }
 
 #[test]
-fn the_environment_wins_over_the_file() {
+fn environment_overrides_the_file() {
     let toml = format!("{GOOD}\n[poll]\ninterval = \"2m\"\nconcurrency = 3\n");
     let config = load(
         &toml,
@@ -78,7 +78,7 @@ fn the_environment_wins_over_the_file() {
 }
 
 #[test]
-fn atlas_own_names_give_credentials() {
+fn atlas_cli_variables_are_credentials() {
     let bare = "[[projects]]\nid = \"32b6e34b3d91647abb20e7b8\"\nclusters = [\"prod\"]\n";
     let config =
         load(bare, &[("MONGODB_ATLAS_PUBLIC_API_KEY", "abc"), ("MONGODB_ATLAS_PRIVATE_API_KEY", "hush")])
@@ -100,7 +100,7 @@ fn atlas_own_names_give_credentials() {
 }
 
 #[test]
-fn a_secret_may_be_in_a_file_beside_the_configuration() {
+fn secret_file_is_relative_to_the_configuration() {
     let toml = GOOD.replace("client_secret = \"hush\"", "client_secret_file = \"secret\"");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("exporter.toml");
@@ -119,7 +119,7 @@ fn a_secret_may_be_in_a_file_beside_the_configuration() {
 }
 
 #[test]
-fn figures_do_not_go_stale_between_two_polls() {
+fn staleness_is_longer_than_the_poll_interval() {
     let stale_after = |poll: &str| load(&format!("{GOOD}\n[poll]\n{poll}\n"), &[]).unwrap().poll.stale_after;
     assert_eq!(stale_after("interval = \"10m\""), Duration::from_mins(30));
     assert_eq!(stale_after("interval = \"5m\""), Duration::from_mins(15));
@@ -127,7 +127,7 @@ fn figures_do_not_go_stale_between_two_polls() {
 }
 
 #[test]
-fn the_example_file_is_read_and_shows_the_defaults() {
+fn example_file_has_the_defaults() {
     let text = include_str!("../../config.example.toml");
     let config = load(&text.replace("/run/secrets/atlas_client_secret", "secret"), &[]).unwrap();
     let default = PollConfig::default();
@@ -150,7 +150,7 @@ fn uncommented_example() -> String {
 
 /// Of two kinds of credentials in a table, the second is left a comment.
 #[test]
-fn every_key_the_example_shows_in_a_comment_is_read_too() {
+fn commented_keys_of_the_example_are_accepted() {
     let shown = uncommented_example();
     let shown = shown
         .replace("/run/secrets/atlas_client_secret", "secret")
@@ -264,7 +264,7 @@ fn shard_comes_from_file_environment_host_name_or_flag() {
 }
 
 #[test]
-fn no_secret_is_in_the_debug_output() {
+fn debug_output_has_no_secret() {
     let shown = format!("{:?}", load(GOOD, &[]).unwrap());
     assert!(!shown.contains("hush") && shown.contains("REDACTED"), "{shown}");
 }

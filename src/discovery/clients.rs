@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_id_is_known_by_its_end() {
+    fn client_id_is_shortened_to_its_end() {
         for (id, short) in [
             ("mdb_sa_id_0123456789abcdef01234567", "234567"),
             ("mdb_sa_id_demo", "demo"),

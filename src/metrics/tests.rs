@@ -328,7 +328,7 @@ async fn view_is_well_when_everything_was_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_exposition_is_the_golden_one() {
+async fn exposition_equals_the_golden_text() {
     let store = store(&["prod", "sharded", "empty", "broken", "waiting"]);
     discovered(&store);
     detailed(&store);
@@ -367,7 +367,7 @@ async fn clusters_are_hidden_until_the_project_name_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn figures_outlive_a_failed_poll_until_they_are_stale() {
+async fn metrics_outlive_a_failed_poll_until_they_are_stale() {
     let store = store(&["prod"]);
     store.set_collectors(STALE_AFTER, &CollectorKind::ALL);
     good(&store, "prod", [job("a", 0, JobState::Successful), job("r", 30, JobState::InProgress)]);
@@ -424,7 +424,7 @@ async fn cluster_without_a_good_poll_has_no_metrics_of_jobs() {
 }
 
 #[tokio::test]
-async fn an_error_code_is_a_bounded_label() {
+async fn error_code_is_a_bounded_label() {
     let long = "x".repeat(65);
     for (code, label) in [
         (Some("EXPORT_FAILED-1.2"), "EXPORT_FAILED-1.2"),

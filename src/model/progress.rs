@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_does_not_make_a_stuck_job_look_alive() {
+    fn stuck_job_looks_stuck_after_a_restart() {
         let stuck = [active("a", 100, JobState::InProgress, Some(105))];
         let mut tracker = ProgressTracker::default();
         assert_eq!(tracker.observe(&stuck, at(9000)), Some(at(100)));
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_counts_or_state_is_a_movement() {
+    fn changed_count_or_state_is_progress() {
         let mut tracker = ProgressTracker::default();
         tracker.observe(&[active("a", 100, JobState::Queued, None)], at(200));
         let running = [active("a", 100, JobState::InProgress, None)];
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_comes_back_is_remembered_for_a_day() {
+    fn returning_job_is_remembered_for_a_day() {
         let mut tracker = ProgressTracker::default();
         tracker.observe(&[active("a", 100, JobState::InProgress, Some(1))], at(7000));
         let moved = [active("a", 100, JobState::InProgress, Some(2))];
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn other_jobs_each_time_are_not_all_remembered() {
+    fn changing_jobs_are_remembered_within_bounds() {
         let mut tracker = ProgressTracker::default();
         for poll in 0..4 {
             let job = |number| active(&format!("{poll}-{number}"), 100, JobState::Queued, None);

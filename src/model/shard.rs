@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_clusters_of_a_new_shard_move() {
+    fn new_shard_moves_only_its_own_clusters() {
         let mut moved = 0;
         for target in targets() {
             let (before, after) = (holder(&target, 3), holder(&target, 4));

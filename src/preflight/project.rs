@@ -303,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_expected_of_a_cluster_is_judged() {
+    fn expectation_of_a_cluster_is_judged() {
         let check = |auto: Option<bool>,
                      word: Option<&str>,
                      days: Option<u32>,

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn no_such_cluster_is_said_for_its_code_alone() {
+    fn missing_cluster_is_reported_for_its_code_alone() {
         for status in 400..600 {
             for code in ["", "X", "GROUP_NOT_FOUND", "RESOURCE_NOT_FOUND", "USER_UNAUTHORIZED"] {
                 let hint = hint(&answer(status, code), Resource::Project, &account("mdb_sa_id_1"));

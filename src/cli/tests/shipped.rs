@@ -20,7 +20,7 @@ fn cli() -> clap::Command {
 }
 
 #[test]
-fn completions_are_those_of_the_command_line() {
+fn completions_equal_the_command_line() {
     for (shell, file) in [
         (Shell::Bash, format!("{NAME}.bash")),
         (Shell::Zsh, format!("_{NAME}")),
@@ -58,7 +58,7 @@ end
 ";
 
 #[test]
-fn the_man_page_is_that_of_the_command_line() {
+fn man_page_equals_the_command_line() {
     let mut made = Vec::new();
     let man = Man::new(cli()).manual("Prometheus exporters");
     man.render_title(&mut made).unwrap();

@@ -17,7 +17,7 @@ fn collectors_are_on_unless_disabled() {
 }
 
 #[test]
-fn a_secret_ends_at_a_time_or_on_a_day() {
+fn expiry_of_a_secret_is_a_time_or_a_day() {
     let read = |value: &str| {
         let toml = GOOD
             .replace("client_secret = \"hush\"", &format!("client_secret = \"hush\"\nexpires_at = {value}"));

@@ -46,7 +46,7 @@ fn files_of_any_editor_are_read_alike() {
 }
 
 #[test]
-fn configuration_in_another_form_is_said_so() {
+fn configuration_in_another_format_is_recognized() {
     for (text, form) in [
         ("atlas:\n  service_account:\n    client_secret: hush\n", "YAML"),
         ("# ours\n---\natlas:\n\tbroken: hush\n", "YAML"),
@@ -68,7 +68,7 @@ fn configuration_in_another_form_is_said_so() {
 }
 
 #[test]
-fn variable_that_lacks_an_underscore_is_warned_of() {
+fn variable_without_double_underscore_is_a_warning() {
     let warnings = |variable: &str| {
         let config = load(GOOD, &[(variable, "30s")]).unwrap_or_else(|error| panic!("{variable}: {error}"));
         assert_eq!(config.poll.interval, Duration::from_mins(1), "{variable}");

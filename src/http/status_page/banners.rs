@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_has_one_banner_whatever_it_hits() {
+    fn problems_of_one_cause_share_a_banner() {
         let (connect, role) =
             ("cannot reach Atlas: a:443: refused", "Atlas answered 403 Forbidden CODE: no.");
         let organization = Problem {

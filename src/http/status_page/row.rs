@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_is_told_in_its_two_largest_units() {
+    fn age_has_its_two_largest_units() {
         let check = |seconds: i64, expected: &str| {
             let now = Timestamp::from_second(1_800_000_000).unwrap();
             let at = Timestamp::from_second(1_800_000_000 - seconds).unwrap();

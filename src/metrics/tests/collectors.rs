@@ -260,7 +260,7 @@ async fn snapshots_of_another_policy_await_the_next_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_unreadable_cluster_fails_the_collector() {
+async fn unreadable_cluster_fails_the_collector() {
     for bad in ["prod", "sharded"] {
         let store = store(&["prod", "sharded"]);
         discovered(&store);

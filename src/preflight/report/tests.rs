@@ -32,7 +32,7 @@ fn report() -> Report {
 }
 
 #[test]
-fn one_trouble_is_told_once_and_every_row_stands() {
+fn repeated_hint_is_written_once() {
     let table = report().text(Terminal::default());
     let hint: Vec<_> = table.lines().skip(1).take(5).map(|line| line.rsplit("  ").next().unwrap()).collect();
     assert_eq!(hint, ["do this", "as above", "do that", "fine", "no match"], "{table}");
@@ -40,7 +40,7 @@ fn one_trouble_is_told_once_and_every_row_stands() {
 }
 
 #[test]
-fn a_narrow_terminal_gets_a_list_with_whole_words() {
+fn narrow_terminal_gets_a_list_of_whole_words() {
     let list = report().text(of_width(80));
     assert!(list.starts_with("a: failed\n    do this\nb: failed\n    as above\n"), "{list}");
     assert!(list.contains("d / prod: ok\n    fine\n"), "{list}");
@@ -48,7 +48,7 @@ fn a_narrow_terminal_gets_a_list_with_whole_words() {
 }
 
 #[test]
-fn colours_change_nothing_but_the_colour_of_verdicts() {
+fn colors_change_only_the_status() {
     let colours = ["\x1b[32mok", "\x1b[33mwarning", "\x1b[31mfailed", "\x1b[2mexcluded"];
     let mut report = report();
     report.rows.push(excluded("e"));
@@ -69,7 +69,7 @@ fn colours_change_nothing_but_the_colour_of_verdicts() {
 }
 
 #[test]
-fn nothing_to_watch_is_not_well_and_a_warning_is() {
+fn report_without_clusters_is_not_well() {
     let well = |rows: &[Row]| Report { rows: rows.to_vec(), ..Report::default() }.is_well();
     assert!(!well(&[]));
     assert!(!well(&[pattern("a", "x-*")]), "a pattern is no cluster");
@@ -79,7 +79,7 @@ fn nothing_to_watch_is_not_well_and_a_warning_is() {
 }
 
 #[test]
-fn a_name_cannot_speak_to_the_terminal() {
+fn names_are_escaped_for_the_terminal() {
     let name = "a\u{2061}b\u{1b}]0;c\u{9b}d";
     let shown = "a\\u{2061}b\\u{1b}]0;c\\u{9b}d";
     let named = failed(name, Some("x\u{202e}y"), "\u{200f}z");

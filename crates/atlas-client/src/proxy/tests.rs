@@ -120,7 +120,7 @@ fn value_that_cannot_be_used_is_refused_by_name() {
 }
 
 #[test]
-fn no_proxy_goes_past_it_as_elsewhere() {
+fn no_proxy_is_matched_as_by_other_programs() {
     let is_direct = |base: &str, value: &str| {
         of(base, &[("HTTPS_PROXY", "http://a:1"), ("no_proxy", value)]).unwrap().0.is_none()
     };

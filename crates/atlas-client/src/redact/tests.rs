@@ -233,7 +233,7 @@ fn hidden_characters_are_shown_as_escapes() {
 }
 
 #[test]
-fn a_line_hides_nothing_between_its_words() {
+fn line_shows_what_is_between_its_words() {
     assert_eq!(line("a\r\nb\u{2028}c"), "a  b\\u{2028}c");
     assert_eq!(line("Bearer\u{0}T1 basic\u{2029}T2"), "Bearer\\u{0}[REDACTED] basic\\u{2029}[REDACTED]");
 }
