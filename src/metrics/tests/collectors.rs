@@ -121,37 +121,12 @@ async fn changed_policy_withdraws_snapshots_until_they_are_read() {
         bucket_id: bucket.map(str::to_owned),
         ..Schedule::default()
     };
-    let missing = |store: &Store| exposed(store, "bucket_missing");
     discovered(&store);
     detailed(&store);
     good(&store, "prod", []);
     assert_eq!(awaiting(&store), ["{prod\"} 3"]);
-    // Another bucket is no other policy; and it is not missing before a list that is younger lacks it, and the policy still names it.
-    let b3 = || store.record_schedule(&target("prod"), Ok(schedule(true, "daily", Some("b3"))));
-    let listed = |ids: &[&str]| {
-        let buckets = ids.iter().map(|id| bucket(id)).collect();
-        store.record_buckets(&project(), Instant::now(), Ok(buckets));
-    };
-    b3();
-    assert_eq!((awaiting(&store).len(), missing(&store).len()), (1, 0));
-    b3();
-    assert!(missing(&store).is_empty(), "the list is older");
-    listed(&["b1", "b2"]);
-    assert!(missing(&store).is_empty(), "the policy may be older");
-    listed(&["b1", "b2"]);
-    assert!(missing(&store).is_empty());
-    b3();
-    assert_eq!(missing(&store), ["{prod\"} 1"]);
-    listed(&["b1"]);
-    assert_eq!(missing(&store), ["{prod\"} 1"]);
-    listed(&["b1", "b3"]);
-    assert_eq!(missing(&store), ["{prod\"} 0"]);
-    listed(&["b1"]);
-    assert!(missing(&store).is_empty());
-    b3();
-    assert_eq!(missing(&store), ["{prod\"} 1"]);
-    store.record_schedule(&target("prod"), Ok(schedule(true, "daily", None)));
-    assert!(missing(&store).is_empty());
+    store.record_schedule(&target("prod"), Ok(schedule(true, "daily", Some("b3"))));
+    assert_eq!(awaiting(&store).len(), 1, "another bucket is no other policy");
     for other in [schedule(true, "weekly", Some("b1")), schedule(false, "daily", Some("b1"))] {
         detailed(&store);
         good(&store, "prod", []);
@@ -160,7 +135,7 @@ async fn changed_policy_withdraws_snapshots_until_they_are_read() {
         assert!(awaiting(&store).is_empty());
         assert!(exposed(&store, "newest_snapshot_timestamp_seconds").is_empty());
     }
-    assert!(missing(&store).is_empty(), "without auto export no bucket is missed");
+    assert!(exposed(&store, "bucket_missing").is_empty(), "without auto export no bucket is missed");
     // A reading that was under way when auto export was switched off brings nothing back.
     detailed(&store);
     good(&store, "prod", []);
@@ -358,40 +333,50 @@ async fn cluster_is_read_once_every_collector_was_read_or_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bucket_is_unread_until_it_is_certainly_missing() {
+async fn bucket_is_missing_once_list_and_policy_agree() {
     let store = store(&["prod"]);
     let now = Instant::now();
     store.set_collectors(Duration::from_mins(30), &[CollectorKind::Events, CollectorKind::Snapshots]);
-    let listed = || store.record_buckets(&project(), now, Ok(vec![bucket("b1")]));
-    let named = |id: &str| {
-        let schedule = Schedule { bucket_id: Some(id.to_owned()), ..exporting("daily") };
-        store.record_schedule(&target("prod"), Ok(schedule));
-    };
-    let is = |unread: usize, missing: Option<bool>| {
-        let view = store.view(Instant::now());
-        (view.clusters[0].unread.len(), view.clusters[0].bucket_missing) == (unread, missing)
-    };
-    let (unlisted, unconfirmed) = (
-        || store.is_bucket_unlisted(&target("prod")),
-        || store.clusters_with_unconfirmed_bucket(&project()).len(),
-    );
     store.record_listed_cluster(&target("prod"), None, true);
-    named("b2");
-    assert!(is(1, None) && !unlisted(), "the first list is still to come");
-    listed();
-    assert!(is(1, None) && !unlisted() && unconfirmed() == 1);
-    named("b2");
-    assert!(is(0, Some(true)) && !unlisted() && unconfirmed() == 0);
-    named("b3");
-    assert!(is(1, None) && unlisted() && unconfirmed() == 0, "the list is older");
-    listed();
-    assert!(is(1, None) && !unlisted() && unconfirmed() == 1);
-    named("b1");
-    assert!(is(0, Some(false)) && !unlisted() && unconfirmed() == 0);
-    named("b3");
+    let is_unlisted = || store.is_bucket_unlisted(&target("prod"));
+    // A policy names a bucket, or buckets are listed. Then: whether the bucket is missing, how many
+    // collectors are unread, whether the list is older than the policy, and the reverse.
+    for (step, (change, expected)) in [
+        ("policy: b2", (None, 1, false, 0)),
+        ("list: b1", (None, 1, false, 1)),
+        ("policy: b2", (Some(true), 0, false, 0)),
+        ("list: b1", (Some(true), 0, false, 0)),
+        ("policy: b3", (None, 1, true, 0)),
+        ("policy: b3", (None, 1, true, 0)),
+        ("list: b1 b2", (None, 1, false, 1)),
+        ("list: b1 b2", (None, 1, false, 1)),
+        ("policy: b3", (Some(true), 0, false, 0)),
+        ("list: b1 b3", (Some(false), 0, false, 0)),
+        ("list: b1", (None, 1, false, 1)),
+        ("policy: b1", (Some(false), 0, false, 0)),
+        ("policy: none", (None, 0, false, 0)),
+        ("policy: b3", (None, 1, true, 0)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        match change.split_once(": ").unwrap() {
+            ("policy", id) => {
+                let bucket_id = Some(id.to_owned()).filter(|id| id != "none");
+                let schedule = Schedule { bucket_id, ..exporting("daily") };
+                store.record_schedule(&target("prod"), Ok(schedule));
+            }
+            (_, ids) => store.record_buckets(&project(), now, Ok(ids.split(' ').map(bucket).collect())),
+        }
+        let cluster = &store.view(now).clusters[0];
+        let unconfirmed = store.clusters_with_unconfirmed_bucket(&project()).len();
+        let found = (cluster.bucket_missing, cluster.unread.len(), is_unlisted(), unconfirmed);
+        assert_eq!(found, expected, "{step}: {change}");
+    }
     store.set_collectors(Duration::from_mins(30), &CollectorKind::ALL);
-    assert!(!unlisted(), "a collector that is off is not requested");
+    assert!(!is_unlisted(), "a collector that is off is not requested");
     store.set_collectors(Duration::from_mins(30), &[]);
     store.record_buckets(&project(), now, Err(no()));
-    assert!(is(2, None), "a role is missing for buckets");
+    let cluster = &store.view(now).clusters[0];
+    assert_eq!((cluster.bucket_missing, cluster.unread.len()), (None, 2), "a role is missing for buckets");
 }
