@@ -1,6 +1,6 @@
-//! The next step for an operator after a request failed. Hints on error answers are in their table.
+//! The next step for an operator after a request failed. Hints on error responses are in their table.
 
-use atlas_client::{Credentials, Error, ErrorAnswer, FailureReason};
+use atlas_client::{Credentials, Error, ErrorResponse, FailureReason};
 
 use crate::model::CollectorKind;
 
@@ -67,7 +67,7 @@ pub(super) fn hint(error: &Error, resource: Resource, credentials: &Credentials)
     }
 }
 
-fn of_row(row: &ErrorAnswer, error: &Error, resource: Resource, credentials: &Credentials) -> String {
+fn of_row(row: &ErrorResponse, error: &Error, resource: Resource, credentials: &Credentials) -> String {
     let (origin, secret) = match credentials {
         Credentials::ServiceAccount { origin, client_secret, .. } => {
             (origin, format!("secret ({client_secret})"))
@@ -101,7 +101,7 @@ fn of_row(row: &ErrorAnswer, error: &Error, resource: Resource, credentials: &Cr
 
 #[cfg(test)]
 mod tests {
-    use atlas_client::{ERROR_ANSWERS, SecretSource};
+    use atlas_client::{ERROR_RESPONSES, SecretSource};
     use axum::http::StatusCode;
 
     use super::*;
@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn answer(status: u16, code: &str) -> Error {
-        Error::Answer {
+        Error::Response {
             status: StatusCode::from_u16(status).unwrap(),
             code: Some(code.to_owned()).filter(|code| !code.is_empty()),
             detail: Some("d".to_owned()),
@@ -170,14 +170,14 @@ mod tests {
 
     #[test]
     fn every_row_has_a_hint_without_placeholders() {
-        for row in &ERROR_ANSWERS {
+        for row in &ERROR_RESPONSES {
             let hint = of_row(row, &answer(400, "X"), Resource::Project, &account("mdb_sa_id_1"));
             assert!(!hint.contains(['{', '}']), "{hint}");
         }
     }
 
     #[test]
-    fn failures_without_an_error_answer_have_hints() {
+    fn failures_without_an_error_response_have_hints() {
         let secret = Error::Secret("cannot read x".to_owned());
         check(&secret, Resource::Project, "the secret of the service account mdb_sa_id_1 cannot be read");
         check(&Error::Timeout, Resource::Project, "no answer in time");
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn token_refusals_name_the_secret_or_the_wait() {
         let mut limited = answer(429, "rate_limited");
-        if let Error::Answer { retry_after, .. } = &mut limited {
+        if let Error::Response { retry_after, .. } = &mut limited {
             *retry_after = Some(std::time::Duration::from_mins(1));
         }
         check(&Error::NoToken(Box::new(limited)), Resource::Project, "by the minute: try again in 60 s");

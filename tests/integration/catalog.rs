@@ -6,7 +6,7 @@ use std::path::Path;
 use atlas_backup_exporter::config;
 use atlas_backup_exporter::model::CollectorKind;
 use atlas_backup_exporter::status::ClusterStatus;
-use atlas_client::{ENDPOINTS, ERROR_ANSWERS, ErrorAnswer, Retry};
+use atlas_client::{ENDPOINTS, ERROR_RESPONSES, ErrorResponse, Retry};
 use atlas_simulator::Cluster;
 use serde_json::Value;
 
@@ -123,7 +123,7 @@ fn every_configuration_key_is_in_the_example_and_documented() {
 }
 
 /// A row of the table of error answers in `docs/troubleshooting.md`.
-fn error_row(row: &ErrorAnswer) -> String {
+fn error_row(row: &ErrorResponse) -> String {
     let statuses = row.statuses.iter().map(|statuses| match (statuses.start(), statuses.end()) {
         (400, 499) => "other 4xx".to_owned(),
         (500, 599) => "other 5xx".to_owned(),
@@ -137,10 +137,10 @@ fn error_row(row: &ErrorAnswer) -> String {
     });
     let mut codes = codes.collect::<Vec<_>>().join(", ");
     if codes.is_empty() {
-        let is_listed = |other: &ErrorAnswer| {
+        let is_listed = |other: &ErrorResponse| {
             !other.codes.is_empty() && row.statuses.iter().any(|status| other.statuses.contains(status))
         };
-        codes.push_str(if ERROR_ANSWERS.iter().any(is_listed) { "any other" } else { "any" });
+        codes.push_str(if ERROR_RESPONSES.iter().any(is_listed) { "any other" } else { "any" });
     }
     let retry = match row.retry {
         Retry::No => "no",
@@ -163,12 +163,12 @@ fn error_row(row: &ErrorAnswer) -> String {
 }
 
 #[test]
-fn every_error_answer_has_its_row_in_order() {
+fn every_error_response_has_its_row_in_order() {
     let (file, metrics_file) = ("docs/troubleshooting.md", "docs/metrics.md");
     let (documented, metrics) = (read(file), read(metrics_file));
-    let rows: Vec<_> = ERROR_ANSWERS.iter().map(error_row).collect();
+    let rows: Vec<_> = ERROR_RESPONSES.iter().map(error_row).collect();
     let mut missing = Missing::default();
-    for (answer, row) in ERROR_ANSWERS.iter().zip(&rows) {
+    for (answer, row) in ERROR_RESPONSES.iter().zip(&rows) {
         missing.add_unless(documented.lines().any(|line| line == row), file, &format!("the row\n{row}"));
         let reason = format!("`{}`", answer.reason.as_str());
         missing.add_unless(metrics.contains(&reason), metrics_file, &format!("{reason} among the reasons"));

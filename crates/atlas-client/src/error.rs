@@ -11,7 +11,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::redact;
 pub use reason::FailureReason;
-pub use table::{Cause, ERROR_ANSWERS, ErrorAnswer, Retry};
+pub use table::{Cause, ERROR_RESPONSES, ErrorResponse, Retry};
 
 /// Maximum length of an error code, in characters.
 pub(crate) const MAX_CODE: usize = 128;
@@ -24,7 +24,7 @@ pub(crate) const MAX_MESSAGE: usize = 300;
 pub enum Error {
     /// Atlas answered with an error.
     #[error("Atlas answered {status}{}", said(.code.as_deref(), .detail.as_deref()))]
-    Answer {
+    Response {
         /// The HTTP status.
         status: StatusCode,
         /// Atlas's `errorCode`, or OAuth's `error`.
@@ -92,7 +92,7 @@ impl Error {
             Self::Connect(_) => FailureReason::Connect,
             Self::Tls(_) => FailureReason::Tls,
             Self::TooLarge(_) => FailureReason::TooLarge,
-            Self::Answer { .. } | Self::RateLimited { .. } | Self::Broken(_) | Self::Invalid(_) => {
+            Self::Response { .. } | Self::RateLimited { .. } | Self::Broken(_) | Self::Invalid(_) => {
                 FailureReason::InvalidResponse
             }
         }
@@ -102,31 +102,31 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         match self {
-            Self::Answer { code, .. } => code.as_deref(),
+            Self::Response { code, .. } => code.as_deref(),
             Self::NoToken(error) => error.code(),
             _ => None,
         }
     }
 
-    /// Returns the row of the table of error answers; `None` where Atlas did not answer with an
+    /// Returns the row of the table of error responses; `None` where Atlas did not answer with an
     /// error. A request that was not sent because Atlas asked for a pause has the row of the answer
     /// that asked for it.
     #[must_use]
-    pub fn row(&self) -> Option<&'static ErrorAnswer> {
+    pub fn row(&self) -> Option<&'static ErrorResponse> {
         match self {
-            Self::Answer { status, code, .. } => ErrorAnswer::find(status.as_u16(), code.as_deref()),
+            Self::Response { status, code, .. } => ErrorResponse::find(status.as_u16(), code.as_deref()),
             Self::NoToken(error) => match (&**error, error.row()) {
                 // These are about the client id and its secret, whatever the code says, unless an
                 // access list refuses the address.
-                (Self::Answer { status, .. }, Some(row))
+                (Self::Response { status, .. }, Some(row))
                     if matches!(status.as_u16(), 400 | 401) && row.cause != Cause::AccessList =>
                 {
-                    ErrorAnswer::find(401, None)
+                    ErrorResponse::find(401, None)
                 }
                 (_, row) => row,
             },
-            Self::RateLimited { limited: true, .. } => ErrorAnswer::find(429, None),
-            Self::RateLimited { limited: false, .. } => ErrorAnswer::find(503, Some("SERVICE_UNAVAILABLE")),
+            Self::RateLimited { limited: true, .. } => ErrorResponse::find(429, None),
+            Self::RateLimited { limited: false, .. } => ErrorResponse::find(503, Some("SERVICE_UNAVAILABLE")),
             _ => None,
         }
     }
@@ -135,7 +135,7 @@ impl Error {
     #[must_use]
     pub fn refused_address(&self) -> Option<IpAddr> {
         match self {
-            Self::Answer { address, .. } => *address,
+            Self::Response { address, .. } => *address,
             Self::NoToken(error) => error.refused_address(),
             _ => None,
         }
@@ -144,9 +144,9 @@ impl Error {
     /// Returns the row of an answer that refuses the resource until someone changes a role or a
     /// setting. A refused token request is none: it says nothing about the resource.
     #[must_use]
-    pub fn lasting_refusal(&self) -> Option<&'static ErrorAnswer> {
+    pub fn lasting_refusal(&self) -> Option<&'static ErrorResponse> {
         match self {
-            Self::Answer { .. } => self.row().filter(|row| row.is_lasting),
+            Self::Response { .. } => self.row().filter(|row| row.is_lasting),
             _ => None,
         }
     }
@@ -164,7 +164,7 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Answer { retry_after, .. } => *retry_after,
+            Self::Response { retry_after, .. } => *retry_after,
             Self::RateLimited { left, .. } => Some(*left),
             Self::NoToken(error) => error.retry_after(),
             _ => None,

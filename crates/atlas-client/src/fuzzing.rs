@@ -37,8 +37,8 @@ pub fn gunzip(body: &[u8], max: usize, piece: usize) -> Result<Vec<u8>, Error> {
 }
 
 #[must_use]
-pub fn error_answer(status: StatusCode, body: &[u8]) -> Error {
-    Error::answer(status, &HeaderMap::new(), body)
+pub fn error_response(status: StatusCode, body: &[u8]) -> Error {
+    Error::response(status, &HeaderMap::new(), body)
 }
 
 #[must_use]

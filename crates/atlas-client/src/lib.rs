@@ -27,7 +27,7 @@ pub use client::AtlasClient;
 pub use credentials::{Credentials, SecretSource};
 pub use endpoint::ENDPOINTS;
 use endpoint::Endpoint;
-pub use error::{Cause, ERROR_ANSWERS, Error, ErrorAnswer, FailureReason, Retry};
+pub use error::{Cause, ERROR_RESPONSES, Error, ErrorResponse, FailureReason, Retry};
 pub use pagination::{MAX_ENTRIES, PageOutcome, PartialList};
 pub use proxy::Proxy;
 pub use rate_limit::Quota;

@@ -28,7 +28,7 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Limits for the body of an error answer, whose status is known by then.
+/// Limits for the body of an error response, whose status is known by then.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -146,7 +146,7 @@ impl Transport {
     /// Reads the body of a successful response; any other response is an error.
     pub(crate) async fn body(&self, response: Response) -> Result<Body, Error> {
         if response.status() != StatusCode::OK {
-            return Err(self.error_answer(response).await);
+            return Err(self.error_response(response).await);
         }
         let mut body = read(response, MAX_BODY, self.memory.reserve()).await?;
         shorten(&mut body.bytes)?;
@@ -155,14 +155,14 @@ impl Transport {
 
     /// Returns the error for a response without success: its status, and what its body says, if it
     /// comes soon and is short.
-    pub(crate) async fn error_answer(&self, response: Response) -> Error {
+    pub(crate) async fn error_response(&self, response: Response) -> Error {
         let (status, headers) = (response.status(), response.headers().clone());
         if status.is_redirection() {
             return Error::invalid(&format!("a redirect ({status}), which is not followed"));
         }
         let body = read(response, MAX_ERROR_BODY, self.memory.reserve());
         let body = timeout(ERROR_BODY_TIMEOUT, body).await.ok().and_then(Result::ok);
-        Error::answer(status, &headers, body.as_deref().unwrap_or_default())
+        Error::response(status, &headers, body.as_deref().unwrap_or_default())
     }
 }
 

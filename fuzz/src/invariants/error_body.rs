@@ -1,6 +1,6 @@
 //! Invariants of error responses.
 
-use atlas_client::fuzzing::error_answer;
+use atlas_client::fuzzing::error_response;
 use atlas_client::{Error, Retry, redact};
 use reqwest::StatusCode;
 use serde_json::json;
@@ -18,9 +18,9 @@ const REGISTERED: &str = "Planted-by-value";
 pub fn error_body(bytes: &[u8]) {
     for status in [400, 401, 403, 404, 429, 503].map(StatusCode::from_u16) {
         let status = status.expect("a status");
-        let error = error_answer(status, bytes);
-        assert_eq!(error, error_answer(status, bytes), "decoded twice");
-        let Error::Answer { code, detail, .. } = &error else { panic!("{error:?}") };
+        let error = error_response(status, bytes);
+        assert_eq!(error, error_response(status, bytes), "decoded twice");
+        let Error::Response { code, detail, .. } = &error else { panic!("{error:?}") };
         code.iter().chain(detail).for_each(|text| assert_redacted(text));
         assert_single_line(&error.to_string());
         assert!(error.lasting_refusal().is_none() || matches!(status.as_u16(), 400..=404));
@@ -37,7 +37,7 @@ pub fn error_body(bytes: &[u8]) {
     for planted in PLANTED {
         for text in [format!("{text} {planted}"), format!("{planted} {text}")] {
             let body = json!({ "errorCode": text, "detail": text }).to_string();
-            let message = error_answer(StatusCode::UNAUTHORIZED, body.as_bytes()).to_string();
+            let message = error_response(StatusCode::UNAUTHORIZED, body.as_bytes()).to_string();
             assert!(!message.contains("Planted"), "a credential is in {message:?}");
         }
     }

@@ -94,7 +94,7 @@ impl OAuthClient {
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        let refusal = self.0.transport.error_answer(response).await;
+        let refusal = self.0.transport.error_response(response).await;
         let may_refresh = refusal.row().is_some_and(|row| row.retry == Retry::NewToken);
         if !may_refresh || Instant::now() < token.refresh_at {
             return Err(refusal);
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     fn answer(status: StatusCode, retry_after: Option<Duration>) -> Error {
-        Error::Answer { status, code: None, detail: None, address: None, retry_after }
+        Error::Response { status, code: None, detail: None, address: None, retry_after }
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! The meaning of Atlas's error answers, by HTTP status and `errorCode`.
+//! The meaning of Atlas's error responses, by HTTP status and `errorCode`.
 //!
-//! Everything that depends on an error answer is decided here: its class, whether the request is
+//! Everything that depends on an error response is decided here: its class, whether the request is
 //! retried, whether the refusal lasts, and the hint for an operator.
 
 use std::ops::RangeInclusive;
 
 use super::reason::FailureReason;
 
-/// One kind of error answer: a row of the table.
+/// One kind of error response: a row of the table.
 #[derive(Debug)]
-pub struct ErrorAnswer {
+pub struct ErrorResponse {
     /// Statuses it applies to.
     pub statuses: &'static [RangeInclusive<u16>],
     /// Codes it applies to. An empty string stands for an answer without code, an empty list for
@@ -41,7 +41,7 @@ pub enum Retry {
     Backoff,
 }
 
-/// The cause of an error answer, where it has further consequences.
+/// The cause of an error response, where it has further consequences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// An access list refuses the client's address, so that a refused token request says nothing
@@ -60,7 +60,7 @@ const ACCESS_LIST: &str = "add this machine's address{address} to the API access
 const NEWER_RELEASE: &str = "Atlas no longer supports this version of its API: install a newer release";
 
 /// Any other 4xx: what the rows below have where they do not say otherwise.
-const REFUSED: ErrorAnswer = ErrorAnswer {
+const REFUSED: ErrorResponse = ErrorResponse {
     statuses: &[400..=499],
     codes: &[],
     reason: FailureReason::BadRequest,
@@ -72,8 +72,8 @@ const REFUSED: ErrorAnswer = ErrorAnswer {
 };
 
 /// The rows, the specific ones first. The last two match every other error.
-pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
-    ErrorAnswer {
+pub static ERROR_RESPONSES: [ErrorResponse; 21] = [
+    ErrorResponse {
         statuses: &[401..=401],
         // RFC 6750 has `invalid_token`.
         codes: &["UNEXPECTED_ERROR", "NO_CURRENT_USER", "invalid_token", NO_CODE],
@@ -83,7 +83,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         hint: "the {credentials} is unknown, or its {secret} is wrong or has expired: compare the id{origin}, or create a new secret or key in Atlas",
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[401..=401, 403..=403],
         codes: &[
             "USER_UNAUTHORIZED",
@@ -97,7 +97,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         hint: "the {credentials} needs the role {role}",
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[401..=401, 403..=403],
         codes: &["NOT_IN_GROUP", "NOT_IN_ORG_GROUP"],
         reason: FailureReason::Forbidden,
@@ -106,7 +106,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         hint: "the {credentials} is not in this {owner}, or there is no such {owner}: check the id, then add the account with the role {role}",
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[401..=401, 403..=403],
         codes: &["IP_ADDRESS_NOT_ON_ACCESS_LIST"],
         reason: FailureReason::Forbidden,
@@ -115,7 +115,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         hint: ACCESS_LIST,
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[401..=401, 403..=403],
         codes: &["ORG_REQUIRES_ACCESS_LIST", "RESOURCE_REQUIRES_ACCESS_LIST"],
         reason: FailureReason::Forbidden,
@@ -124,7 +124,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         hint: ACCESS_LIST,
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[403..=403],
         codes: &[NO_CODE],
         reason: FailureReason::Forbidden,
@@ -132,7 +132,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         hint: "a proxy, firewall or load balancer refused the request before it reached Atlas: ask who runs it; this says nothing about roles",
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[403..=403],
         codes: &["FEATURE_UNSUPPORTED"],
         reason: FailureReason::Forbidden,
@@ -141,7 +141,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         hint: "the cluster's tier does not support this: remove the cluster from the configuration, or upgrade it to M10 or larger",
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[403..=403],
         reason: FailureReason::Forbidden,
         is_lasting: true,
@@ -149,7 +149,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         hint: "Atlas refused the {credentials}: {error}",
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[401..=401],
         reason: FailureReason::Forbidden,
         retry: Retry::NewToken,
@@ -157,7 +157,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         hint: "Atlas refused the {credentials}: {error}",
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[404..=404],
         codes: &["CLUSTER_NOT_FOUND"],
         reason: FailureReason::NotFound,
@@ -166,7 +166,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         hint: "no such cluster: compare the name with the one in Atlas",
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[404..=404],
         codes: &["GROUP_NOT_FOUND", "RESOURCE_NOT_FOUND"],
         reason: FailureReason::NotFound,
@@ -174,7 +174,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         hint: "no such {owner}: copy the id from its address in Atlas, and do not mix up projects and organizations",
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[404..=404],
         codes: &["BACKUP_CONFIG_NOT_FOUND"],
         reason: FailureReason::NotFound,
@@ -183,14 +183,14 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         hint: "cloud backup is off for this cluster: switch it on, or remove the cluster from the configuration",
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[404..=404],
         reason: FailureReason::NotFound,
         meaning: "no such resource",
         hint: "nothing is at this address: check atlas.base_url, and that no proxy answers for Atlas. {error}",
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[400..=400],
         codes: &["CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API"],
         is_lasting: true,
@@ -198,27 +198,27 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         hint: "a flex cluster has no exports: remove it from the configuration",
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[410..=410, 406..=406],
         meaning: "API version not supported",
         hint: NEWER_RELEASE,
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[400..=400],
         codes: &["INVALID_VERSION_DATE"],
         meaning: "API version not supported",
         hint: NEWER_RELEASE,
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[402..=402],
         codes: &["ACCOUNT_SUSPENDED"],
         meaning: "account suspended",
         hint: "Atlas has suspended the account for an unpaid invoice: ask an Organization Billing Admin to pay it",
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[429..=429],
         reason: FailureReason::RateLimited,
         retry: Retry::Backoff,
@@ -226,7 +226,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         hint: "too many requests, perhaps from other clients of the same {owner}: try again in a few minutes",
         ..REFUSED
     },
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[502..=504],
         codes: &[NO_CODE],
         reason: FailureReason::ServerError,
@@ -236,7 +236,7 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
         ..REFUSED
     },
     REFUSED,
-    ErrorAnswer {
+    ErrorResponse {
         statuses: &[500..=599],
         reason: FailureReason::ServerError,
         retry: Retry::Backoff,
@@ -246,12 +246,12 @@ pub static ERROR_ANSWERS: [ErrorAnswer; 21] = [
     },
 ];
 
-impl ErrorAnswer {
+impl ErrorResponse {
     /// Returns the row for an answer; `None` for a status that is no error.
     #[must_use]
     pub fn find(status: u16, code: Option<&str>) -> Option<&'static Self> {
         let code = code.unwrap_or(NO_CODE);
-        ERROR_ANSWERS.iter().find(|row| {
+        ERROR_RESPONSES.iter().find(|row| {
             row.statuses.iter().any(|statuses| statuses.contains(&status))
                 && (row.codes.is_empty() || row.codes.contains(&code))
         })

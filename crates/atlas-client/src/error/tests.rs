@@ -20,12 +20,12 @@ fn retry_after_is_seconds_or_a_date() {
 
 fn answer(status: u16, code: &str) -> Error {
     let body = format!(r#"{{"error":{status},"errorCode":"{code}"}}"#);
-    Error::answer(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+    Error::response(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
 }
 
 /// Every row of the table: status, code, reason, retry, whether it lasts.
 #[test]
-fn every_error_answer_follows_the_table() {
+fn every_error_response_follows_the_table() {
     use FailureReason::{BadRequest, Forbidden, NotFound, RateLimited, ServerError, Unauthorized};
     use Retry::{Backoff, NewToken, No};
     for (status, code, reason, retry, lasting) in [
@@ -106,19 +106,19 @@ fn code_of_the_header_stands_in_for_the_body() {
     let mut headers = HeaderMap::new();
     headers.insert("x-error-code", "CLUSTER_NOT_FOUND".parse().unwrap());
     let code = |body: &str| {
-        let error = Error::answer(StatusCode::NOT_FOUND, &headers, body.as_bytes());
+        let error = Error::response(StatusCode::NOT_FOUND, &headers, body.as_bytes());
         error.code().map(str::to_owned)
     };
     assert_eq!(code(""), Some("CLUSTER_NOT_FOUND".to_owned()));
     assert_eq!(code(r#"{"errorCode":"GROUP_NOT_FOUND"}"#), Some("GROUP_NOT_FOUND".to_owned()));
     headers.insert("x-error-code", " ".parse().unwrap());
-    assert_eq!(Error::answer(StatusCode::FORBIDDEN, &headers, b"").code(), None);
+    assert_eq!(Error::response(StatusCode::FORBIDDEN, &headers, b"").code(), None);
 }
 
 #[test]
 fn text_of_an_answer_is_one_bounded_line() {
     let body = serde_json::json!({"errorCode": "A\nB", "detail": "x\u{0}".repeat(1000)}).to_string();
-    let error = Error::answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.as_bytes()).to_string();
+    let error = Error::response(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.as_bytes()).to_string();
     assert!(error.starts_with("Atlas answered 400 Bad Request A B: x\\u{0}x"), "{error}");
     assert!(error.chars().count() < 400 && !error.contains(char::is_control), "{error}");
 }

@@ -147,7 +147,7 @@ fn large_answer_is_read_in_little_memory() {
         assert!(peak < MAX_PEAK, "{what}: {peak} bytes");
     }
     let body = large(r#"{"errorCode":"E","parameters":["#, "0,", "0]}");
-    let peak = peak(|| Error::answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), &body));
+    let peak = peak(|| Error::response(StatusCode::BAD_REQUEST, &HeaderMap::new(), &body));
     assert!(peak < MAX_PEAK, "an error: {peak} bytes");
 }
 

@@ -12,7 +12,7 @@ fn answer(status: u16, retry_after: Option<u64>) -> Error {
     if let Some(seconds) = retry_after {
         headers.insert(reqwest::header::RETRY_AFTER, seconds.into());
     }
-    Error::answer(StatusCode::from_u16(status).unwrap(), &headers, b"")
+    Error::response(StatusCode::from_u16(status).unwrap(), &headers, b"")
 }
 
 /// Plays `script`, one outcome a try; a try beyond it never answers. Returns the outcome, the tries

@@ -1,4 +1,4 @@
-//! Bodies of error answers.
+//! Bodies of error responses.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -35,7 +35,7 @@ struct ErrorBody<'a> {
 impl Error {
     /// Creates the error for an answer that is no success: its status, and whatever its body says
     /// for itself.
-    pub(crate) fn answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(crate) fn response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let body: ErrorBody<'_> = serde_json::from_slice(body).unwrap_or_default();
         let parameters: Option<BoundedVec<Lenient, MAX_PARAMETERS>> =
             body.parameters.and_then(|raw| serde_json::from_str(raw.get()).ok());
@@ -44,7 +44,7 @@ impl Error {
         let header = headers.get("x-error-code").and_then(|code| code.to_str().ok()).map(str::to_owned);
         let code = first_text([body.code, body.error]).or(header).filter(|code| !code.trim().is_empty());
         let detail = first_text([body.detail, body.error_description, body.message, body.reason]);
-        Self::Answer {
+        Self::Response {
             status,
             code: code.map(|code| redact::display(code.trim(), MAX_CODE)),
             detail: detail.map(|detail| tidy(&detail)),
@@ -65,14 +65,14 @@ mod tests {
     #[test]
     fn error_body_of_every_shape_is_read() {
         let check = |body: &str, code: Option<&str>, detail: Option<&str>, address: Option<&str>| {
-            let expected = Error::Answer {
+            let expected = Error::Response {
                 status: StatusCode::BAD_REQUEST,
                 code: code.map(str::to_owned),
                 detail: detail.map(str::to_owned),
                 address: address.map(|address| address.parse().unwrap()),
                 retry_after: None,
             };
-            let error = Error::answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.as_bytes());
+            let error = Error::response(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.as_bytes());
             assert_eq!(error, expected, "{body}");
         };
         check(
