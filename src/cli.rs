@@ -6,6 +6,7 @@ use atlas_backup_exporter::config::Source;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use exporter_web::listeners;
+use tracing::Level;
 use tracing_subscriber::filter::Targets;
 
 const PAGES: &str = "Pages";
@@ -78,8 +79,8 @@ pub(crate) struct Cli {
     pub(crate) once: bool,
 
     /// Least severe messages to log: error, warn, info, debug or trace. [default: info; error for check]
-    #[arg(help_heading = LOG, long = "log.level", value_name = "LEVEL", value_parser = level, global = true)]
-    pub(crate) log_level: Option<Targets>,
+    #[arg(help_heading = LOG, long = "log.level", value_name = "LEVEL", global = true)]
+    pub(crate) log_level: Option<Level>,
 
     /// Form of the log on standard error.
     #[arg(help_heading = LOG, long = "log.format", value_name = "FORMAT", default_value = "logfmt", global = true)]
@@ -113,13 +114,17 @@ impl Cli {
         }
     }
 
-    /// The filter of the log.
+    /// The filter of the log. The level is for the exporter alone: its libraries speak up only when
+    /// something is wrong.
     pub(crate) fn filter(&self) -> Targets {
         let default = match self.command {
-            Some(Command::Check { .. }) => tracing::Level::ERROR,
-            _ => tracing::Level::INFO,
+            Some(Command::Check { .. }) => Level::ERROR,
+            _ => Level::INFO,
         };
-        self.log_level.clone().unwrap_or_else(|| filter(default))
+        let level = self.log_level.unwrap_or(default);
+        Targets::new()
+            .with_default(Level::WARN)
+            .with_targets([("atlas_backup_exporter", level), ("exporter_web", level)])
     }
 
     pub(crate) fn source(&self) -> Source {
@@ -142,17 +147,6 @@ fn telemetry_path(text: &str) -> Result<String, &'static str> {
         return Err("paths below /-/ and /api/ are the exporter's own");
     }
     Ok(text.to_owned())
-}
-
-/// One of the five levels, for the exporter alone: its libraries speak up only when something is wrong.
-fn level(text: &str) -> Result<Targets, &'static str> {
-    text.parse().map(filter).map_err(|_| "error, warn, info, debug or trace")
-}
-
-fn filter(level: tracing::Level) -> Targets {
-    Targets::new()
-        .with_default(tracing::Level::WARN)
-        .with_targets([("atlas_backup_exporter", level), ("exporter_web", level)])
 }
 
 #[cfg(test)]

@@ -1,5 +1,3 @@
-use tracing::Level;
-
 use super::*;
 
 mod shipped;
@@ -12,14 +10,15 @@ fn command_line_is_well_formed() {
 #[test]
 fn log_level_does_not_apply_to_libraries() {
     for (text, ours) in [("debug", Level::DEBUG), ("ERROR", Level::ERROR), ("trace", Level::TRACE)] {
-        let filter = level(text).unwrap();
+        let flag = format!("--log.level={text}");
+        let filter = Cli::parse_from(["atlas-backup-exporter", &flag]).filter();
         for one in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
             assert_eq!(filter.would_enable("atlas_backup_exporter::poll", &one), one <= ours, "{text} {one}");
             assert_eq!(filter.would_enable("exporter_web::server", &one), one <= ours, "{text} {one}");
             assert_eq!(filter.would_enable("hyper", &one), one <= Level::WARN, "{text} {one}");
         }
     }
-    assert!(level("loud").is_err());
+    assert!(Cli::try_parse_from(["atlas-backup-exporter", "--log.level=loud"]).is_err());
 }
 
 #[test]
