@@ -85,12 +85,13 @@ impl WebConfigWatcher {
     /// truncated by a full disk.
     pub async fn reload(&self, trigger: ReloadTrigger) -> Result<(), ConfigError> {
         let Some(file) = self.file.clone() else { return Ok(()) };
-        let (verifier, last_read) = (self.verifier.clone(), self.last_read.clone());
+        let (path, verifier) = (file.clone(), self.verifier.clone());
+        let last_read = self.last_read.clone();
         let reading = async {
             let last_read = last_read.lock_owned().await;
             spawn_blocking(move || {
                 let mut files = Files::default();
-                (WebConfig::read(&file, &mut files, &verifier), files, last_read)
+                (WebConfig::read(&path, &mut files, &verifier), files, last_read)
             })
             .await
         };
@@ -99,12 +100,9 @@ impl WebConfigWatcher {
             .map_err(|_| ConfigError::new("reading the web configuration takes too long"))?
             .map_err(|error| ConfigError::new(&error.to_string()))?;
         *last_read = files;
-        self.apply(config?, trigger)
-    }
-
-    fn apply(&self, config: WebConfig, trigger: ReloadTrigger) -> Result<(), ConfigError> {
+        let config = config?;
         let removed = self.current.borrow().removed_by(&config);
-        if let (false, ReloadTrigger::FileChange, Some(file)) = (removed.is_empty(), trigger, &self.file) {
+        if trigger == ReloadTrigger::FileChange && !removed.is_empty() {
             return Err(ConfigError::new(&format!(
                 "{}: no longer {}, which needs a reload on request",
                 file.display(),
