@@ -1,6 +1,7 @@
 //! A Prometheus exporter for the snapshot export jobs of MongoDB Atlas backups.
 //!
-//! The modules in the order in which data flows through them; nothing flows back. `ARCHITECTURE.md` describes them.
+//! The modules in the order in which data flows through them; nothing flows back.
+//! `ARCHITECTURE.md` describes them.
 
 // The library is for the binary, tests and benchmarks: nothing else depends on it.
 #![allow(missing_docs)]

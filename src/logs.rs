@@ -124,8 +124,8 @@ struct Line {
 }
 
 impl Line {
-    /// Adds a text without known secrets and hidden characters, cut where it or the line is too long. Texts from outside are redacted
-    /// where they enter: this is the last line of defense.
+    /// Adds a text without known secrets and hidden characters, cut where it or the line is too
+    /// long. Texts from outside are redacted where they enter: this is the last line of defense.
     fn push(&mut self, field: &Field, value: &str) {
         let max = MAX_VALUE.min(MAX_LINE.saturating_sub(self.text.len()));
         let value = cut(&redact::secrets(value), max);
@@ -174,7 +174,7 @@ impl Visit for Line {
     }
 }
 
-/// Returns `value`, or its beginning with an ellipsis where it would take more than `max` bytes in JSON.
+/// Returns `value`, cut with an ellipsis where it would take more than `max` bytes in JSON.
 fn cut(value: &str, max: usize) -> String {
     let bytes = |c: char| match c {
         '"' | '\\' => 2,

@@ -1,4 +1,4 @@
-//! The selected clusters of a project and projects of an organization: names in full, and patterns.
+//! Selected clusters of a project, excluded projects of an organization: names and patterns.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use atlas_client::ProjectId;
 use glob::Pattern;
 
-/// `clusters` and `exclude_clusters` of a project. Left out, it is every cluster that can be exported.
+/// `clusters` and `exclude_clusters` of a project. The default is every exportable cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClusterSelector {
     /// Names in full: watched whether Atlas lists them or not.

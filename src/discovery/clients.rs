@@ -1,4 +1,4 @@
-//! Who asks Atlas: one client for each set of credentials.
+//! Clients of Atlas: one for each set of credentials.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::config::Config;
 use crate::metrics::self_metrics::SelfMetrics;
 
-/// Every client in use. Since there is one for each set of credentials, there is one token for a client id and one nonce for a key.
+/// Every client in use. Targets with the same credentials share a client, and so its token or nonce.
 #[derive(Debug)]
 pub struct Clients {
     metrics: Arc<SelfMetrics>,
@@ -24,8 +24,8 @@ impl Clients {
         Ok(clients)
     }
 
-    /// Sets up a client for each set of credentials of `config`, and drops those without one. Clients of the same Atlas share
-    /// connections and pacer.
+    /// Keeps or creates a client for each set of credentials of `config`, and drops the others.
+    /// Clients of the same Atlas share connections and rate limits. An error changes nothing.
     pub fn prepare(&mut self, config: &Config) -> Result<(), Error> {
         let mut fresh: Vec<(Credentials, AtlasClient)> = Vec::new();
         let options = ClientOptions {
@@ -53,21 +53,22 @@ impl Clients {
         Ok(())
     }
 
-    /// The client for `credentials`, if the configuration has them.
+    /// Returns the client for `credentials`, if the configuration has them.
     #[must_use]
     pub fn of(&self, credentials: &Credentials) -> Option<AtlasClient> {
         self.known.iter().find(|(known, _)| known == credentials).map(|(_, client)| client.clone())
     }
 }
 
-/// The service accounts whose secret ended before `now`, each once however many entries name it, and when it did.
+/// Returns the service accounts whose secret expired before `now`, and when it did.
 #[must_use]
 pub fn ended(config: &Config, now: Timestamp) -> BTreeMap<String, Timestamp> {
     let ended = config.credentials().filter_map(|one| Some((one.to_string(), one.ended(now)?)));
     ended.collect()
 }
 
-/// When the secrets of service accounts end, by the short forms of their ids; of two that look alike, the first to end.
+/// Returns when secrets of service accounts expire, by the short forms of their ids. Of two with
+/// the same form, the first counts.
 #[must_use]
 pub fn expiries(config: &Config) -> BTreeMap<String, Timestamp> {
     let mut expiries = BTreeMap::new();

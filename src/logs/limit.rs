@@ -1,4 +1,4 @@
-//! A bound on the lines of one kind, and on those about one resource, whatever changes in their texts.
+//! Bounds on the lines of one kind, and of one kind about one resource, whatever their texts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
@@ -21,7 +21,7 @@ const PER_KIND: Rate = (500, Duration::from_secs(6));
 /// Tokens at most, and the interval at which one comes back.
 type Rate = (u32, Duration);
 
-/// Fields that name a resource. All others, texts and reasons among them, may change from line to line.
+/// Fields that name a resource. Others, such as texts and reasons, may change from line to line.
 const RESOURCE_FIELDS: [&str; 6] =
     ["organization_id", "project_id", "cluster_name", "collector", "client_id", "resource"];
 
