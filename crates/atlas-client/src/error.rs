@@ -1,6 +1,5 @@
 //! Errors of requests, and what follows from each.
 
-mod reason;
 mod table;
 
 use std::net::IpAddr;
@@ -10,8 +9,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::redact;
-pub use reason::FailureReason;
-pub use table::{Cause, ERROR_RESPONSES, ErrorResponse, Retry};
+pub use table::{Cause, ERROR_RESPONSES, ErrorResponse, FailureReason, Retry};
 
 /// Maximum length of an error code, in characters.
 pub(crate) const MAX_CODE: usize = 128;
