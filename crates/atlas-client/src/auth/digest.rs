@@ -36,24 +36,28 @@ impl DigestAuth {
     }
 
     pub(super) async fn send(&self, context: &RequestContext, request: &Request) -> Result<Response, Error> {
+        // The nonce that the previous attempt was given.
+        let mut given = None;
         let mut attempts = 0;
         loop {
             attempts += 1;
             let private_key = secret(self.credentials.parts().1).await?;
-            let response = self.transport.send(context, self.sign(request, &private_key)?).await?;
+            let (signed, nonce) = self.sign(request, &private_key)?;
+            let response = self.transport.send(context, signed).await?;
             if response.status() != StatusCode::UNAUTHORIZED {
                 self.hinted.store(false, Ordering::Relaxed);
                 return Ok(response);
             }
             let Some(challenge) = challenge(response.headers()) else { return Ok(response) };
             // A new nonce was refused, and not because it is stale: the key is wrong.
-            if attempts > 1 && !challenge.stale {
+            let is_wrong_key = nonce.is_some() && nonce == given && !challenge.stale;
+            if is_wrong_key {
                 self.log_hint(&private_key);
+            }
+            if is_wrong_key || attempts == MAX_ATTEMPTS {
                 return Ok(response);
             }
-            if attempts == MAX_ATTEMPTS {
-                return Ok(response);
-            }
+            given = Some(challenge.nonce.clone());
             *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge);
         }
     }
@@ -67,13 +71,17 @@ impl DigestAuth {
         }
     }
 
-    /// Returns the signed request. Without a challenge, it stays as it is, and Atlas answers with
-    /// one.
-    fn sign(&self, request: &Request, private_key: &SecretString) -> Result<Request, Error> {
-        match self.challenge.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            Some(challenge) => respond(challenge, self.credentials.parts().0, private_key, request),
-            None => copy(request),
-        }
+    /// Returns the signed request and the nonce of its challenge, which other requests may have
+    /// replaced. Without a challenge, the request stays as it is, and Atlas answers with one.
+    fn sign(
+        &self,
+        request: &Request,
+        private_key: &SecretString,
+    ) -> Result<(Request, Option<String>), Error> {
+        let mut challenge = self.challenge.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(challenge) = challenge.as_mut() else { return Ok((copy(request)?, None)) };
+        let signed = respond(challenge, self.credentials.parts().0, private_key, request)?;
+        Ok((signed, Some(challenge.nonce.clone())))
     }
 }
 
