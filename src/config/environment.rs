@@ -8,9 +8,6 @@ use config::Environment;
 use super::raw::tables;
 use super::types::{ENV_PREFIX, Warning};
 
-/// Names that Kubernetes gives to the variables of a service that is called like the exporter.
-const KUBERNETES: [&str; 3] = ["SERVICE_HOST", "SERVICE_PORT", "PORT"];
-
 /// Names of Atlas's own command line and Terraform provider, and their keys.
 pub(super) const ATLAS_NAMES: [(&str, &str); 4] = [
     ("MONGODB_ATLAS_CLIENT_ID", "atlas.service_account.client_id"),
@@ -47,8 +44,7 @@ pub(super) fn keys(environment: &BTreeMap<String, String>) -> impl Iterator<Item
 pub(super) fn warnings(environment: &BTreeMap<String, String>) -> Vec<Warning> {
     let warning = |variable: &String| {
         let name = variable.to_uppercase();
-        let name = name.strip_prefix(ENV_PREFIX)?.strip_prefix('_')?;
-        if name.starts_with('_') || KUBERNETES.iter().any(|part| name.starts_with(part)) {
+        if name.strip_prefix(ENV_PREFIX)?.strip_prefix('_')?.starts_with('_') {
             return None;
         }
         let problem = format!("not a key; did you mean {}?", meant(variable)?);
