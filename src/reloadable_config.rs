@@ -39,10 +39,11 @@ impl ReloadableConfig {
         previous: Option<&Self>,
     ) -> Self {
         let Config { poll, discovery_interval, collectors, organizations, .. } = config;
-        let previous = previous.filter(|previous| previous.poll_limiter.concurrency() == poll.concurrency);
-        let limiter = |of: fn(&Self) -> &Arc<PollLimiter>| match previous {
-            Some(previous) => of(previous).clone(),
-            None => PollLimiter::new(poll.concurrency),
+        let (poll_limiter, read_limiter) = match previous {
+            Some(previous) if previous.poll.concurrency == poll.concurrency => {
+                (previous.poll_limiter.clone(), previous.read_limiter.clone())
+            }
+            _ => (PollLimiter::new(poll.concurrency), PollLimiter::new(poll.concurrency)),
         };
         Self {
             poll: poll.clone(),
@@ -57,8 +58,8 @@ impl ReloadableConfig {
                 .iter()
                 .filter_map(|entry| Some((entry.id.clone(), clients.of(&entry.credentials)?)))
                 .collect(),
-            poll_limiter: limiter(|previous| &previous.poll_limiter),
-            read_limiter: limiter(|previous| &previous.read_limiter),
+            poll_limiter,
+            read_limiter,
         }
     }
 }

@@ -27,7 +27,6 @@ const OTHER_DESCRIPTORS: u64 = 64;
 /// Slow polls have limits of their own, so that targets that hang do not delay the others.
 #[derive(Debug)]
 pub struct PollLimiter {
-    concurrency: usize,
     quick: Limits,
     slow: Limits,
 }
@@ -69,15 +68,9 @@ impl PollLimiter {
         });
         let quick = in_flight / 4;
         Arc::new(Self {
-            concurrency,
             quick: Limits::new(concurrency, quick),
             slow: Limits::new(concurrency, in_flight - quick),
         })
-    }
-
-    #[must_use]
-    pub fn concurrency(&self) -> usize {
-        self.concurrency
     }
 
     /// Runs `work` within the limits. `slow` says whether it was slow the last time, and is set to
