@@ -93,12 +93,13 @@ impl State {
         let (mut clusters, mut projects) = (Vec::new(), Vec::new());
         for (id, project) in &self.projects {
             let view = self.project_view(id, project, now);
-            let named =
-                project.name.iter().flat_map(|name| project.clusters.iter().map(move |it| (name, it)));
-            clusters.extend(named.map(|(name, (target, cluster))| {
-                let (target, name) = (target.clone(), name.clone());
-                self.cluster_view(target, name, cluster, project, &view, now)
-            }));
+            if let Some(name) = &project.name {
+                clusters.extend(
+                    project.clusters.iter().map(|(target, cluster)| {
+                        self.cluster_view(target, name, cluster, project, &view, now)
+                    }),
+                );
+            }
             projects.push(view);
         }
         StoreView {
@@ -150,8 +151,8 @@ impl State {
 
     fn cluster_view(
         &self,
-        target: Arc<Target>,
-        project_name: Arc<str>,
+        target: &Arc<Target>,
+        project_name: &Arc<str>,
         cluster: &Arc<ClusterRecord>,
         project: &ProjectRecord,
         project_view: &ProjectView,
@@ -179,8 +180,8 @@ impl State {
         }
         let is_unasked = cluster.exports_itself() && readings.reading.outcome.is_none();
         ClusterView {
-            target,
-            project: project_name,
+            target: target.clone(),
+            project: project_name.clone(),
             state: cluster.clone(),
             fresh,
             newest_snapshot: snapshots.and_then(|snapshots| snapshots.newest()),
