@@ -80,11 +80,16 @@ impl PollWorker {
         let (outcome, duration) = config.poll_limiter.run(&mut state.slow, timed).await?;
         let (now, finished) = (Timestamp::now(), Instant::now());
         let outcome = match outcome {
-            Ok(summary) => {
+            Ok(mut summary) => {
                 let project = self.store.project_name(&target.project_id);
                 let event = self.store.last_failure_event(target);
                 state.log_failures(target, project.as_deref(), event, &summary, now);
-                Ok(state.take_in(target, summary, now, finished))
+                summary.keep_newest_failure();
+                if state.failing.take().is_some() {
+                    tracing::info!(project_id = %target.project_id, cluster_name = target.cluster_name, "the cluster can be polled again");
+                }
+                let last_progress = state.tracker.observe(&summary.active, now);
+                Ok(GoodPoll { summary, last_progress, finished_at: now, finished })
             }
             Err(error) => Err(state.fail(target, &error)),
         };
@@ -157,21 +162,6 @@ impl PollState {
         if !is_resolved && !is_old(at) && !summary.failed.iter().any(is_told_by) {
             tracing::warn!(project_id = %target.project_id, project, cluster_name = target.cluster_name, at = %at, "an export failed before it had a job");
         }
-    }
-
-    fn take_in(
-        &mut self,
-        target: &Target,
-        mut summary: JobSummary,
-        now: Timestamp,
-        finished: Instant,
-    ) -> GoodPoll {
-        summary.keep_newest_failure();
-        if self.failing.take().is_some() {
-            tracing::info!(project_id = %target.project_id, cluster_name = target.cluster_name, "the cluster can be polled again");
-        }
-        let last_progress = self.tracker.observe(&summary.active, now);
-        GoodPoll { summary, last_progress, finished_at: now, finished }
     }
 
     fn fail(&mut self, target: &Target, error: &Error) -> PollError {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use atlas_client::JobState;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::model::JobSummary;
 use crate::store::ClusterView;
@@ -27,7 +27,8 @@ const POLLS_FAILING_INTERVALS: u32 = 3;
 /// An event and the end of a failed job that are no further apart are about the same export.
 const SAME_EXPORT: SignedDuration = SignedDuration::from_mins(15);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ClusterStatus {
     /// A failed export was not made good.
     Failed,
@@ -152,18 +153,6 @@ impl ClusterStatus {
     #[must_use]
     pub fn words(self) -> &'static str {
         self.row().2
-    }
-
-    /// The word for a program: the same in lower case, with underscores.
-    #[must_use]
-    pub fn name(self) -> String {
-        self.words().to_lowercase().replace(' ', "_")
-    }
-}
-
-impl Serialize for ClusterStatus {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.name())
     }
 }
 
