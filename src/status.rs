@@ -21,12 +21,10 @@ pub struct Status<'a> {
     pub version: &'static str,
     /// Why the configuration was refused when it was read last; `None` if it is in force.
     pub configuration_error: Option<String>,
-    /// From one poll of a cluster to its next.
     pub poll_interval_seconds: f64,
     /// All clusters, and those in `clusters`: the name of their project is known.
     pub clusters_watched: usize,
     pub clusters_named: usize,
-    /// What else could not be read last.
     pub problems: Vec<Problem<'a>>,
     pub clusters: Vec<Cluster<'a>>,
 }
@@ -39,7 +37,6 @@ pub struct Problem<'a> {
     pub project: Option<&'a str>,
     /// `projects`, `clusters` (also the name or a schedule), or a collector.
     pub what: &'static str,
-    /// The reason, as in the label `reason`.
     pub reason: &'static str,
     pub error: &'a str,
 }
@@ -59,17 +56,17 @@ pub struct Cluster<'a> {
     pub last_progress_at: Option<Timestamp>,
     pub last_success_finished_at: Option<Timestamp>,
     pub last_success_created_at: Option<Timestamp>,
-    /// How long that took, queue included.
+    /// Of the newest success, time in the queue included.
     pub last_success_duration_seconds: Option<u64>,
     pub expected_interval_seconds: Option<f64>,
     pub auto_export_enabled: Option<bool>,
-    /// Failed exports that were not made good.
+    /// The unresolved ones.
     pub failures_since_last_success: Option<u64>,
     pub oldest_unresolved_failure_created_at: Option<Timestamp>,
-    /// Why the newest of those failed.
+    /// Of the newest one that is unresolved.
     pub latest_failure: Option<Failure<'a>>,
     pub newest_exported_snapshot_at: Option<Timestamp>,
-    /// Newer ones of the policy that neither are there nor on their way.
+    /// Snapshots of the policy that are newer, but neither exported nor being exported.
     pub snapshots_awaiting_export: Option<u64>,
     pub oldest_snapshot_awaiting_export_at: Option<Timestamp>,
     pub last_auto_export_failure_event_at: Option<Timestamp>,
@@ -115,7 +112,6 @@ fn state<S: Serializer>(state: &JobState, serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_str(state.as_str())
 }
 
-/// Why an export failed, in Atlas's words.
 #[derive(Debug, Serialize)]
 pub struct Failure<'a> {
     pub error_code: Option<&'a str>,

@@ -1,9 +1,7 @@
 //! The export buckets of a project, and whether one that a policy names is really missing.
 //!
-//! Policies and buckets are read independently, so a list that lacks the bucket of a policy may
-//! only be older or newer than that. A second request decides at once: an older list is read again,
-//! and then the policy. The bucket is missing if the policy still names it after a list that lacks
-//! it.
+//! Policies and buckets are read independently. If a list lacks the bucket of a policy, an older
+//! list is read again, then the policy. The bucket is missing if the policy still names it.
 
 use std::sync::Arc;
 
@@ -15,7 +13,6 @@ use super::runner::{AtlasCollector, READING_TIMEOUT};
 use crate::model::CollectorKind;
 use crate::store::Store;
 
-/// Reads the export buckets of a project.
 #[derive(Debug)]
 pub(crate) struct Buckets {
     pub(crate) project_id: ProjectId,

@@ -46,10 +46,8 @@ const MAX_OF_CLUSTER: usize = 50;
 /// An event that is further ahead of our clock than this has a time that nobody can believe.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
-/// An event, by its id and its time.
 type Key = (String, Timestamp);
 
-/// Reads the events of a project.
 #[derive(Debug)]
 pub(crate) struct Events {
     project_id: ProjectId,
@@ -72,7 +70,6 @@ struct Group {
 }
 
 impl Group {
-    /// Groups of at most `max` clusters each.
     fn split(names: &[String], since: Timestamp, max: usize) -> impl Iterator<Item = Self> {
         names.chunks(max).map(move |names| Self { names: names.to_vec(), since })
     }

@@ -19,7 +19,6 @@ use crate::util::failure_log::{LogContext, log, log_at};
 /// Limit for one reading, with all pages and retries.
 pub(super) const READING_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads one resource of a project or a cluster.
 pub(crate) trait AtlasCollector {
     const KIND: CollectorKind;
     const WHAT: &str;
@@ -30,7 +29,6 @@ pub(crate) trait AtlasCollector {
         LogContext::project(self.project_id())
     }
 
-    /// Reads from Atlas and records the result in the store.
     async fn read(&mut self, atlas: &AtlasClient, store: &Store) -> Result<(), Error>;
 
     /// Waits until a reading is due before the interval is over.
@@ -48,7 +46,6 @@ pub(crate) struct CollectorRunner {
     logged: Mutex<BTreeSet<(ProjectId, CollectorKind, &'static str)>>,
 }
 
-/// The last readings of a collector.
 #[derive(Debug, Default)]
 struct CollectorState {
     failing: Option<FailureReason>,

@@ -9,7 +9,6 @@ use crate::model::{self, CollectorKind};
 use crate::store::Store;
 use crate::util::failure_log::LogContext;
 
-/// Reads the snapshots of a cluster.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
     pub(crate) target: Target,

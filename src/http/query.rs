@@ -132,7 +132,6 @@ impl Query {
     }
 }
 
-/// Whether each of `words` is in what a person would look for.
 fn has_all(cluster: &Cluster<'_>, words: &[&str]) -> bool {
     let text = [
         Some(cluster.project),

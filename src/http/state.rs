@@ -12,13 +12,11 @@ use crate::reload::ReloadHandle;
 use crate::reloadable_config::ConfigReceiver;
 use crate::store::Store;
 
-/// The state that the pages show.
 #[derive(Debug, Clone)]
 pub struct AppState {
     pub store: Arc<Store>,
     pub metrics: Arc<SelfMetrics>,
     pub config: ConfigReceiver,
-    /// The path of the metrics, `/metrics` by default.
     pub telemetry_path: String,
     /// Requests reloads; `None` if the endpoint is disabled.
     pub reload: Option<ReloadHandle>,
@@ -33,7 +31,6 @@ pub(super) struct RequestLimiter {
 }
 
 impl RequestLimiter {
-    /// Creates a limiter of `max` requests; 0 for no limit.
     pub(super) fn new(max: usize) -> Self {
         let permits = if max > 0 { max } else { Semaphore::MAX_PERMITS };
         Self { permits: Arc::new(Semaphore::new(permits)), max }

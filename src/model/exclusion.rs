@@ -2,7 +2,6 @@
 
 use atlas_client::Unexportable;
 
-/// The reason for not watching a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExclusionReason {
     Unexportable(Unexportable),

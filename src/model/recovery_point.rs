@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use atlas_client::{ObjectId, Schedule, Snapshot};
 use jiff::Timestamp;
 
-/// The snapshots of a cluster, as they were listed last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshots {
     /// Sorted by id.
@@ -50,7 +49,6 @@ impl Snapshots {
     }
 }
 
-/// Which snapshots the export jobs of a cluster are about.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExportedSnapshots {
     /// Those with a successful job.

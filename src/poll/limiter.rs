@@ -21,8 +21,6 @@ const MAX_IN_FLIGHT: usize = 256;
 /// File descriptors that are left to the pages and to everything else.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// Limits how many polls start at once and how many are in flight.
-///
 /// A poll that takes longer than a second counts as slow, and so does the next one of its target.
 /// Slow polls have limits of their own, so that targets that hang do not delay the others.
 #[derive(Debug)]
@@ -116,7 +114,6 @@ mod tests {
         tokio::time::sleep(Duration::from_mins(1)).await;
     }
 
-    /// Time that a quick poll takes.
     async fn quick_poll(limiter: &PollLimiter) -> Duration {
         let asked = Instant::now();
         run(limiter, &mut false, async || ()).await;
@@ -249,7 +246,6 @@ mod tests {
         }
     }
 
-    /// Counts polls in flight, until it is dropped.
     struct Counted<'a>(&'a AtomicUsize);
 
     impl<'a> Counted<'a> {

@@ -30,7 +30,6 @@ const SAME_EXPORT: SignedDuration = SignedDuration::from_mins(15);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClusterStatus {
-    /// A failed export was not made good.
     Failed,
     /// A snapshot waits for an export, or an event reports a failure that no job shows.
     NotStarted,
@@ -38,14 +37,11 @@ pub enum ClusterStatus {
     Overdue,
     /// There never was a success, and there should be by now.
     NeverSucceeded,
-    /// The bucket of the export policy is none of the project's.
     BucketMissing,
     PollsFailing,
-    /// An export does not move.
     Stalled,
     /// An export is not begun for two hours.
     QueuedTooLong,
-    /// Atlas does not export by itself where it should.
     AutoExportDisabled,
     /// The first poll is still to come, or a collector that is on was neither read nor refused.
     NotReadYet,
@@ -54,7 +50,6 @@ pub enum ClusterStatus {
     NoExportsExpected,
     /// There never was a success, and there need not be yet.
     FirstExportNotDue,
-    /// None of these.
     Healthy,
 }
 
@@ -69,12 +64,10 @@ pub enum Severity {
     Warning,
     /// Grey: no action needed.
     None,
-    /// Green.
     Ok,
 }
 
 impl Severity {
-    /// All of them, the worst first.
     pub const ALL: [Self; 5] = [Self::Critical, Self::Unknown, Self::Warning, Self::None, Self::Ok];
 
     #[must_use]
@@ -108,7 +101,6 @@ const TABLE: [(ClusterStatus, Severity, &str); 14] = [
 ];
 
 impl ClusterStatus {
-    /// All of them, the worst first.
     pub fn all() -> impl Iterator<Item = Self> {
         TABLE.into_iter().map(|(status, ..)| status)
     }
@@ -139,7 +131,6 @@ impl ClusterStatus {
         Self::all().find(holds).unwrap_or(Self::Healthy)
     }
 
-    /// Returns its row of the table.
     fn row(self) -> (Self, Severity, &'static str) {
         TABLE[self as usize]
     }
@@ -156,7 +147,6 @@ impl ClusterStatus {
     }
 }
 
-/// What a status follows from.
 struct Facts<'a> {
     cluster: &'a ClusterView,
     /// That of the last good poll, unless it is stale.

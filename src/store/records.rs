@@ -68,14 +68,12 @@ impl ProjectRecord {
 
 #[derive(Debug, Clone, Default)]
 pub struct ClusterRecord {
-    /// The last good poll, `None` until there was one.
     pub last_good_poll: Option<Arc<GoodPoll>>,
     /// The last poll, `None` until the first has finished.
     pub last: Option<LastPoll>,
     /// When the next one is due; `None` until the first has finished.
     pub next_poll: Option<Instant>,
     pub polls: u64,
-    /// Polls failed, by reason; reasons that never occurred are not in it.
     pub failures: BTreeMap<FailureReason, u64>,
     pub expected: ExportExpectation,
     /// Whether its backup schedule is read.
@@ -124,16 +122,13 @@ pub struct GoodPoll {
 pub struct LastPoll {
     pub finished_at: Timestamp,
     pub duration: Duration,
-    /// Why it failed; `None` if it was good.
     pub error: Option<PollError>,
 }
 
 /// How projects or clusters were listed last.
 #[derive(Debug, Clone, Default)]
 pub struct Discovery {
-    /// Why it failed; `None` if it was good.
     pub error: Option<PollError>,
-    /// When it was good last.
     pub last_success: Option<Timestamp>,
 }
 

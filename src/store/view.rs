@@ -15,11 +15,9 @@ use crate::model::{CollectorKind, ExclusionReason, PollError, RecoveryPoint};
 /// The store at one moment, each list sorted by id and name.
 #[derive(Debug, Clone)]
 pub struct StoreView {
-    /// The time of the view, on the monotonic clock.
     pub at: Instant,
     pub clusters: Vec<ClusterView>,
     pub projects: Vec<ProjectView>,
-    /// How the projects of each organization were listed last.
     pub organizations: BTreeMap<OrganizationId, Discovery>,
     pub targets: usize,
     /// When the secrets of service accounts end, by the short forms of their ids.
@@ -71,9 +69,7 @@ pub struct ProjectView {
     pub name: Option<Arc<str>>,
     /// Whether name, clusters and schedules could be read last; `None` before the first time.
     pub success: Option<bool>,
-    /// What could not be read, and why.
     pub error: Option<PollError>,
-    /// When its name and clusters could be read last.
     pub last_success: Option<Timestamp>,
     /// Clusters that are left out, by reason; `None` before the first listing.
     pub excluded: Option<BTreeMap<ExclusionReason, u64>>,

@@ -8,10 +8,8 @@ use super::isolated::isolated;
 use crate::model::CollectorKind;
 use crate::status::{Cluster, ClusterStatus, Problem, Status};
 
-/// Names of projects or organizations that a banner lists.
 const MAX_NAMES: usize = 3;
 
-/// Readings that fail for one cause.
 #[derive(Default)]
 struct Group<'a> {
     /// The error of the first reading that failed.
@@ -75,14 +73,12 @@ impl Group<'_> {
         }
     }
 
-    /// Names the faults that the collectors would find.
     fn unnoticed(&self) -> String {
         let collectors = CollectorKind::ALL.into_iter().filter(|kind| self.what.contains(kind.as_str()));
         let meanings: Vec<_> = collectors.map(CollectorKind::finds).collect();
         if meanings.is_empty() { String::new() } else { format!("Not noticed: {}.", listed(&meanings)) }
     }
 
-    /// States whether the export jobs of these projects are watched.
     fn polls(&self, clusters: &[Cluster<'_>]) -> String {
         let polled = clusters
             .iter()

@@ -68,7 +68,6 @@ fn bar(share: f64, class: &str) -> Markup {
     }
 }
 
-/// The last success, against what is expected.
 fn success(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     let age = cluster.last_success_finished_at.map(|at| now.duration_since(at).as_secs_f64());
     let share = age.zip(cluster.expected_interval_seconds).map(|(age, expected)| age / expected);
@@ -112,7 +111,6 @@ fn bucket(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     }
 }
 
-/// How many, since when, and why.
 fn failures(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     let reason = cluster.latest_failure.as_ref();
     html! {
@@ -135,7 +133,6 @@ fn cut(text: &str) -> String {
     text.chars().take(MESSAGE_SHOWN).collect()
 }
 
-/// The last poll, why it failed, and the next.
 fn poll(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     html! {
         @match cluster.last_poll_at {
@@ -179,7 +176,6 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
     rounded(age, smallest) + " ago"
 }
 
-/// "1d 12h" of so many seconds.
 fn span(seconds: f64) -> String {
     SignedDuration::try_from_secs_f64(seconds)
         .map_or_else(|_| format!("{seconds} s"), |span| rounded(span, Unit::Second))
