@@ -99,6 +99,8 @@ impl PollLimiter {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use futures_util::future::join_all;
+
     use super::*;
 
     /// Runs `work` until it is not cancelled, as its callers do.
@@ -209,41 +211,25 @@ mod tests {
         // With eight at a time, a thousand answers of 900 ms would take 112 seconds.
         let limiter = PollLimiter::new(8);
         let start = Instant::now();
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..1000 {
-            let limiter = limiter.clone();
-            tasks.spawn(async move {
-                let mut slow = false;
-                let answer = || tokio::time::sleep(Duration::from_millis(900));
-                run(&limiter, &mut slow, answer).await;
-                assert!(!slow);
-            });
-        }
-        while let Some(done) = tasks.join_next().await {
-            done.unwrap();
-        }
+        let polls = (0..1000).map(async |_| {
+            let mut slow = false;
+            run(&limiter, &mut slow, || tokio::time::sleep(Duration::from_millis(900))).await;
+            assert!(!slow);
+        });
+        join_all(polls).await;
         assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn quick_polls_hold_their_start_permits_to_the_end() {
         let limiter = PollLimiter::new(2);
-        let in_flight = Arc::new(AtomicUsize::new(0));
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..20 {
-            let (limiter, in_flight) = (limiter.clone(), in_flight.clone());
-            tasks.spawn(async move {
-                let work = async || {
-                    let _counted = Counted::new(&in_flight);
-                    assert!(in_flight.load(Ordering::Relaxed) <= 2);
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                };
-                run(&limiter, &mut false, work).await;
-            });
-        }
-        while let Some(done) = tasks.join_next().await {
-            done.unwrap();
-        }
+        let in_flight = AtomicUsize::new(0);
+        let work = async || {
+            let _counted = Counted::new(&in_flight);
+            assert!(in_flight.load(Ordering::Relaxed) <= 2);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        join_all((0..20).map(async |_| run(&limiter, &mut false, work).await)).await;
     }
 
     struct Counted<'a>(&'a AtomicUsize);
