@@ -17,7 +17,7 @@ use crate::image::built;
 use crate::support::atlas::{PROJECT, atlas_state, simulator};
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::{Exporter, command_of};
-use crate::support::fault_proxy::{FOREVER, FaultProxy, ProxyMode, Script, Step};
+use crate::support::fault_proxy::{FOREVER, FaultProxy, ProxyMode, Script, Step, send};
 
 /// Project and organization with hostile responses.
 const BAD: &str = "65f1c0ffee5eed0000000bad";
@@ -72,11 +72,11 @@ async fn attacked(
     for attack in attacks {
         let steps: Box<dyn Fn(usize) -> Vec<Step> + Send + Sync> = match attack.answer {
             Same(make) | Stalls(make) => {
-                let mut steps = vec![Step::Send(make())];
+                let mut steps = vec![send(make())];
                 steps.extend(matches!(attack.answer, Stalls(_)).then_some(FOREVER));
                 Box::new(move |_| steps.clone())
             }
-            Each(make) => Box::new(move |request| vec![Step::Send(make(request))]),
+            Each(make) => Box::new(move |request| vec![send(make(request))]),
         };
         paths.entry(attack.path).or_default().push(steps);
     }

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 
 use super::jobs;
 use super::scenario::{Fault, Outcome, http, script};
-use crate::support::fault_proxy::Step;
+use crate::support::fault_proxy::send;
 use Outcome::Fails;
 
 pub(super) const JSON: (&str, &str) = ("content-type", "application/json");
@@ -39,7 +39,7 @@ pub(super) fn body(
     outcome: Outcome,
     body: impl AsRef<[u8]> + Send + Sync + 'static,
 ) -> Fault {
-    script(name, description, outcome, move |_| vec![Step::Send(http("200 OK", &[JSON], body.as_ref()))])
+    script(name, description, outcome, move |_| vec![send(http("200 OK", &[JSON], body.as_ref()))])
 }
 
 /// Creates a fault of a response of 200 with these headers.
@@ -50,7 +50,7 @@ pub(super) fn headed(
     headers: &'static [(&'static str, &'static str)],
     body: impl AsRef<[u8]> + Send + Sync + 'static,
 ) -> Fault {
-    script(name, description, outcome, move |_| vec![Step::Send(http("200 OK", headers, body.as_ref()))])
+    script(name, description, outcome, move |_| vec![send(http("200 OK", headers, body.as_ref()))])
 }
 
 fn invalid(
@@ -164,7 +164,7 @@ pub(super) fn excesses() -> Vec<Fault> {
             Fails("invalid_response"),
             |head| {
                 let job = serde_json::json!({"results": [{"id": "a", "createdAt": super::scenario::header(head, "authorization")}]});
-                vec![Step::Send(http("200 OK", &[JSON], job.to_string()))]
+                vec![send(http("200 OK", &[JSON], job.to_string()))]
             },
         ),
         script(
@@ -175,7 +175,7 @@ pub(super) fn excesses() -> Vec<Fault> {
                 let token =
                     super::scenario::header(head, "authorization").trim_start_matches("Bearer ").to_owned();
                 let job = serde_json::json!({"results": [{"id": "a", "createdAt": token}]});
-                vec![Step::Send(http("200 OK", &[JSON], job.to_string()))]
+                vec![send(http("200 OK", &[JSON], job.to_string()))]
             },
         ),
     ]

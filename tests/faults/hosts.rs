@@ -2,7 +2,7 @@
 
 use super::scenario::{Auth, Fault, Injection, Outcome::Fails, Recovery};
 use crate::support::authority::{Authority, self_signed};
-use crate::support::fault_proxy::{FOREVER, ProxyMode, Step};
+use crate::support::fault_proxy::{FOREVER, ProxyMode, Step, send};
 
 fn connection(
     name: &'static str,
@@ -47,24 +47,22 @@ pub(super) fn tls() -> Vec<Fault> {
             ProxyMode::Tls(self_signed())
         }),
         connection("TLS 1.1 at most", "the alert of a server that knows nothing newer", "tls", |_| {
-            ProxyMode::Respond(vec![Step::Send(TOO_OLD.to_vec())])
+            ProxyMode::Respond(vec![send(TOO_OLD)])
         }),
         connection("no TLS at all", "plain HTTP", "tls", |_| {
-            ProxyMode::Respond(vec![Step::Send(
-                b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n".to_vec(),
-            )])
+            ProxyMode::Respond(vec![send(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n")])
         }),
         connection("invalid bytes in the handshake", "all byte values", "tls", |_| {
-            ProxyMode::Respond(vec![Step::Send((0..=255).collect())])
+            ProxyMode::Respond(vec![send((0..=255).collect::<Vec<u8>>())])
         }),
         connection("a handshake that is closed", "half a hello, then closed", "connect", |_| {
-            ProxyMode::Respond(vec![Step::Send(PARTIAL_HELLO.to_vec())])
+            ProxyMode::Respond(vec![send(PARTIAL_HELLO)])
         }),
         connection("a handshake that is reset", "half a hello, then reset", "connect", |_| {
-            ProxyMode::Respond(vec![Step::Send(PARTIAL_HELLO.to_vec()), Step::Reset])
+            ProxyMode::Respond(vec![send(PARTIAL_HELLO), Step::Reset])
         }),
         connection("a handshake that hangs", "half a hello, then nothing", "timeout", |_| {
-            ProxyMode::Respond(vec![Step::Send(PARTIAL_HELLO.to_vec()), FOREVER])
+            ProxyMode::Respond(vec![send(PARTIAL_HELLO), FOREVER])
         }),
         connection("no response to the hello", "no byte", "timeout", |_| ProxyMode::Respond(vec![FOREVER])),
     ]
@@ -104,16 +102,15 @@ pub(super) fn proxies() -> Vec<Fault> {
     vec![
         proxy("a proxy that refuses connections", "no listener", "connect", || ProxyMode::Refuse),
         proxy("a proxy that requires a password", "407 to `CONNECT`", "connect", || {
-            ProxyMode::Respond(vec![Step::Send(
-                b"HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic realm=x\r\n\r\n"
-                    .to_vec(),
+            ProxyMode::Respond(vec![send(
+                b"HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic realm=x\r\n\r\n",
             )])
         }),
         proxy("a proxy that cannot connect", "502 to `CONNECT`", "connect", || {
-            ProxyMode::Respond(vec![Step::Send(b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>".to_vec())])
+            ProxyMode::Respond(vec![send(b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>")])
         }),
         proxy("a proxy that is an SSH server", "a banner of SSH", "connect", || {
-            ProxyMode::Respond(vec![Step::Send(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec())])
+            ProxyMode::Respond(vec![send(b"SSH-2.0-OpenSSH_9.2\r\n")])
         }),
         proxy("a proxy that closes", "without an answer to `CONNECT`", "connect", || {
             ProxyMode::Respond(vec![])
@@ -122,13 +119,13 @@ pub(super) fn proxies() -> Vec<Fault> {
             ProxyMode::Respond(vec![FOREVER])
         }),
         proxy("a tunnel that is closed", "200 to `CONNECT`, then closed", "connect", || {
-            ProxyMode::Respond(vec![Step::Send(b"HTTP/1.1 200 Connection established\r\n\r\n".to_vec())])
+            ProxyMode::Respond(vec![send(b"HTTP/1.1 200 Connection established\r\n\r\n")])
         }),
         proxy("a tunnel to an SSH server", "200 to `CONNECT`, then a banner of SSH", "tls", || {
             ProxyMode::Respond(vec![
-                Step::Send(b"HTTP/1.1 200 Connection established\r\n\r\n".to_vec()),
+                send(b"HTTP/1.1 200 Connection established\r\n\r\n"),
                 Step::Wait(std::time::Duration::from_millis(100)),
-                Step::Send(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()),
+                send(b"SSH-2.0-OpenSSH_9.2\r\n"),
             ])
         }),
     ]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::bodies::JSON;
 use super::scenario::{Fault, Injection, Outcome, http};
-use crate::support::fault_proxy::Step;
+use crate::support::fault_proxy::send;
 
 /// Name of a resource, its path, and its entries by number.
 type Resource = (&'static str, &'static str, fn(usize) -> Value);
@@ -48,7 +48,7 @@ fn listing(
 ) -> Fault {
     let script = move |head: &str| {
         let page = head.split("pageNum=").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
-        vec![Step::Send(http("200 OK", &[JSON], body(page.unwrap_or(1))))]
+        vec![send(http("200 OK", &[JSON], body(page.unwrap_or(1))))]
     };
     Fault::new(name, description, Injection::Listing(path, Arc::new(script)), Outcome::Succeeds(&[]))
 }

@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use super::jobs;
 use super::scenario::{Fault, Outcome::Fails, UNSIZED, http, script};
-use crate::support::fault_proxy::{FOREVER, Step};
+use crate::support::fault_proxy::{FOREVER, Step, send};
 
 /// Pause between bytes, with which no response ends before the poll times out.
 const SLOW: Duration = Duration::from_millis(100);
 
 fn listing() -> Vec<u8> {
     http("200 OK", &[("content-type", "application/json")], jobs::page(&jobs::plain()))
+}
+
+fn text() -> String {
+    String::from_utf8(listing()).unwrap()
 }
 
 /// Returns the head of the listing.
@@ -26,12 +30,17 @@ fn half() -> Vec<u8> {
 }
 
 /// Creates a fault with a response that is not valid HTTP/1.1.
-fn invalid_http(
-    name: &'static str,
-    description: &'static str,
-    response: impl Fn() -> Vec<u8> + Send + Sync + 'static,
-) -> Fault {
-    script(name, description, Fails("invalid_response"), move |_| vec![Step::Send(response())])
+fn invalid_http(name: &'static str, description: &'static str, response: impl Into<Vec<u8>>) -> Fault {
+    let response = response.into();
+    script(name, description, Fails("invalid_response"), move |_| vec![send(response.clone())])
+}
+
+/// Creates a fault of a listing whose length is wrong by this number of bytes.
+fn length(name: &'static str, description: &'static str, difference: isize) -> Fault {
+    let length = jobs::page(&jobs::plain()).len();
+    let header = |length| format!("content-length: {length}");
+    let wrong = header(length.checked_add_signed(difference).unwrap());
+    invalid_http(name, description, text().replace(&header(length), &wrong))
 }
 
 pub(super) fn faults() -> Vec<Fault> {
@@ -40,24 +49,24 @@ pub(super) fn faults() -> Vec<Fault> {
         script("reset at once", "the connection is reset", Fails("connect"), |_| vec![Step::Reset]),
         script("closed at once", "the connection is closed", Fails("connect"), |_| vec![]),
         script("reset in the head", "half a status line, then reset", Fails("connect"), |_| {
-            vec![Step::Send(b"HTTP/1.1 20".to_vec()), Step::Wait(SLOW), Step::Reset]
+            vec![send(b"HTTP/1.1 20"), Step::Wait(SLOW), Step::Reset]
         }),
         script("closed in the head", "half a status line, then closed", Fails("connect"), |_| {
-            vec![Step::Send(b"HTTP/1.1 200 OK\r\ncontent-".to_vec())]
+            vec![send(b"HTTP/1.1 200 OK\r\ncontent-")]
         }),
         script("reset in the body", "half a body, then reset", Fails(broken), |_| {
-            vec![Step::Send(half()), Step::Wait(SLOW), Step::Reset]
+            vec![send(half()), Step::Wait(SLOW), Step::Reset]
         }),
-        script("closed in the body", "half a body, then closed", Fails(broken), |_| vec![Step::Send(half())]),
+        script("closed in the body", "half a body, then closed", Fails(broken), |_| vec![send(half())]),
         script("hang before the head", "no byte", Fails("timeout"), |_| vec![FOREVER]),
         script("hang in the head", "half a head, then nothing", Fails("timeout"), |_| {
-            vec![Step::Send(b"HTTP/1.1 200 OK\r\n".to_vec()), FOREVER]
+            vec![send(b"HTTP/1.1 200 OK\r\n"), FOREVER]
         }),
         script("hang before the body", "the head, then nothing", Fails("timeout"), |_| {
-            vec![Step::Send(head()), FOREVER]
+            vec![send(head()), FOREVER]
         }),
         script("hang in the body", "half a body, then nothing", Fails("timeout"), |_| {
-            vec![Step::Send(half()), FOREVER]
+            vec![send(half()), FOREVER]
         }),
         script("slow drip", "the whole answer, ten bytes a second", Fails("timeout"), |_| {
             vec![Step::Drip(listing(), SLOW)]
@@ -66,70 +75,60 @@ pub(super) fn faults() -> Vec<Fault> {
             "slow drip of the body",
             "the head at once, ten bytes of the body a second",
             Fails("timeout"),
-            |_| vec![Step::Send(head()), Step::Drip(jobs::page(&jobs::plain()).into_bytes(), SLOW)],
+            |_| vec![send(head()), Step::Drip(jobs::page(&jobs::plain()).into_bytes(), SLOW)],
         ),
-        invalid_http("a banner instead of HTTP", "`SSH-2.0-OpenSSH_9.2`", || {
-            b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()
+        invalid_http("a banner instead of HTTP", "`SSH-2.0-OpenSSH_9.2`", b"SSH-2.0-OpenSSH_9.2\r\n"),
+        invalid_http("binary data instead of HTTP", "a kilobyte of all byte values", {
+            (0..1024_u32).map(|number| (number * 7 + 128) as u8).collect::<Vec<_>>()
         }),
-        invalid_http("binary data instead of HTTP", "a kilobyte of all byte values", || {
-            (0..1024_u32).map(|number| (number * 7 + 128) as u8).collect()
-        }),
-        invalid_http("HTML without a head", "as of HTTP/0.9", || {
-            b"<html>Be back soon</html>\r\n\r\n".to_vec()
-        }),
-        invalid_http("HTTP of version 2", "a settings frame", || {
-            b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x80\0\x04\0\x01\0\0\0\x05\0\xff\xff\xff".to_vec()
-        }),
-        invalid_http("a version that does not exist", "`HTTP/9.9 200 OK`", || {
-            String::from_utf8(listing()).unwrap().replace("HTTP/1.1", "HTTP/9.9").into_bytes()
-        }),
-        invalid_http("an invalid status", "`HTTP/1.1 2x0 OK`", || {
-            String::from_utf8(listing()).unwrap().replace(" 200 ", " 2x0 ").into_bytes()
-        }),
-        invalid_http("too many headers", "a thousand of them", || {
+        invalid_http("HTML without a head", "as of HTTP/0.9", b"<html>Be back soon</html>\r\n\r\n"),
+        invalid_http(
+            "HTTP of version 2",
+            "a settings frame",
+            b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x80\0\x04\0\x01\0\0\0\x05\0\xff\xff\xff",
+        ),
+        invalid_http(
+            "a version that does not exist",
+            "`HTTP/9.9 200 OK`",
+            text().replace("HTTP/1.1", "HTTP/9.9"),
+        ),
+        invalid_http("an invalid status", "`HTTP/1.1 2x0 OK`", text().replace(" 200 ", " 2x0 ")),
+        invalid_http("too many headers", "a thousand of them", {
             let many = "x-and-so-on: y\r\n".repeat(1000);
-            format!("HTTP/1.1 200 OK\r\n{many}content-length: 2\r\n\r\n{{}}").into_bytes()
+            format!("HTTP/1.1 200 OK\r\n{many}content-length: 2\r\n\r\n{{}}")
         }),
-        invalid_http("an endless header", "a megabyte in one header", || {
-            format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(1 << 20)).into_bytes()
+        invalid_http("an endless header", "a megabyte in one header", {
+            format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(1 << 20))
         }),
-        invalid_http("a negative length", "`Content-Length: -1`", || {
-            b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n{\"results\":[]}".to_vec()
-        }),
-        invalid_http("two lengths", "`Content-Length` of 2 and of 14", || {
-            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 14\r\n\r\n{\"results\":[]}".to_vec()
-        }),
-        script("a length that is too short", "a byte less than there is", Fails(broken), |_| {
-            let listing = String::from_utf8(listing()).unwrap();
-            let length = jobs::page(&jobs::plain()).len();
-            let short = listing
-                .replace(&format!("content-length: {length}"), &format!("content-length: {}", length - 1));
-            vec![Step::Send(short.into_bytes())]
-        }),
-        script("a length that is too long", "a byte more than there is", Fails(broken), |_| {
-            let listing = String::from_utf8(listing()).unwrap();
-            let length = jobs::page(&jobs::plain()).len();
-            let long = listing
-                .replace(&format!("content-length: {length}"), &format!("content-length: {}", length + 1));
-            vec![Step::Send(long.into_bytes())]
-        }),
+        invalid_http(
+            "a negative length",
+            "`Content-Length: -1`",
+            b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n{\"results\":[]}",
+        ),
+        invalid_http(
+            "two lengths",
+            "`Content-Length` of 2 and of 14",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 14\r\n\r\n{\"results\":[]}",
+        ),
+        length("a length that is too short", "a byte less than there is", -1),
+        length("a length that is too long", "a byte more than there is", 1),
         script("chunks that end early", "the last one does not come", Fails(broken), |_| {
             let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n8\r\n{\"result\r\n";
-            vec![Step::Send(chunked.as_bytes().to_vec())]
+            vec![send(chunked)]
         }),
         script("chunks of no length", "`zz` instead of a length", Fails(broken), |_| {
             let chunked =
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{\"results\":[]}\r\n0\r\n\r\n";
-            vec![Step::Send(chunked.as_bytes().to_vec())]
+            vec![send(chunked)]
         }),
         script("an endless body", "jobs as fast as they are read", Fails("too_large"), |_| {
             let jobs = "{\"state\":\"Successful\"},".repeat(50_000).into_bytes();
-            let mut steps = vec![Step::Send(format!("{UNSIZED}{{\"results\":[").into_bytes())];
-            steps.extend(vec![Step::Send(jobs); 48]);
+            let mut steps = vec![send(format!("{UNSIZED}{{\"results\":["))];
+            steps.extend(vec![send(jobs); 48]);
             steps
         }),
         script("endless white space", "as fast as it is read", Fails("too_large"), |_| {
-            vec![Step::Send(UNSIZED.as_bytes().to_vec()), Step::Spaces(48 << 20)]
+            vec![send(UNSIZED), Step::Spaces(48 << 20)]
         }),
     ]
 }

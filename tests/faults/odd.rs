@@ -3,7 +3,7 @@
 use super::bodies::{JSON, body, headed, listing, zipped};
 use super::jobs;
 use super::scenario::{Fault, Outcome, http, script};
-use crate::support::fault_proxy::Step;
+use crate::support::fault_proxy::send;
 use Outcome::{Fails, Succeeds};
 
 /// Creates a fault of a listing whose newest job has these fields.
@@ -165,7 +165,7 @@ pub(super) fn odd_listings() -> Vec<Fault> {
                 let first =
                     jobs::page(&jobs::plain()).replace("\"links\":[]", &format!("\"links\":[{next}]"));
                 let page = if head.contains("pageNum=1 ") { first } else { jobs::page(&[]) };
-                vec![Step::Send(http("200 OK", &[JSON], page))]
+                vec![send(http("200 OK", &[JSON], page))]
             },
         ),
         body(

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::jobs;
 use super::scenario::{Fault, Metric, Outcome, http, script};
-use crate::support::fault_proxy::{FOREVER, Step};
+use crate::support::fault_proxy::{FOREVER, Step, send};
 use Outcome::{Fails, Succeeds};
 
 /// Jobs of a full page.
@@ -27,7 +27,7 @@ fn job(number: usize, state: &str) -> Value {
 fn page(jobs: &[Value], next: bool) -> Vec<Step> {
     let links = if next { json!([{"rel": "next", "href": "/"}]) } else { json!([]) };
     let page = json!({"links": links, "results": jobs, "totalCount": 2 * FULL});
-    vec![Step::Send(http("200 OK", &[("content-type", "application/json")], page.to_string()))]
+    vec![send(http("200 OK", &[("content-type", "application/json")], page.to_string()))]
 }
 
 /// Creates a fault of a full page whose newest job is in `state`, and of a second page.
@@ -80,7 +80,7 @@ pub(super) fn faults() -> Vec<Fault> {
             || page(&(0..FULL - 1).map(|number| job(number, "Successful")).collect::<Vec<_>>(), false),
         ),
         pages("a second page that is refused", "500", Fails("server_error"), "Successful", || {
-            vec![Step::Send(http("500 Internal Server Error", &[], ""))]
+            vec![send(http("500 Internal Server Error", &[], ""))]
         }),
         pages("a second page that hangs", "no byte", Fails("timeout"), "Successful", || vec![FOREVER]),
         pages(
@@ -88,39 +88,28 @@ pub(super) fn faults() -> Vec<Fault> {
             "the connection is reset in its body",
             Fails("invalid_response"),
             "Successful",
-            || {
-                vec![
-                    Step::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"results\":[".to_vec()),
-                    Step::Reset,
-                ]
-            },
+            || vec![send(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"results\":["), Step::Reset],
         ),
         pages(
             "a second page that is no listing",
             "an error as 200",
             Fails("invalid_response"),
             "Successful",
-            || vec![Step::Send(http("200 OK", &[], "{\"error\":500}"))],
+            || vec![send(http("200 OK", &[], "{\"error\":500}"))],
         ),
         pages(
             "a second page that is gone",
             "404: the cluster was deleted",
             Fails("not_found"),
             "Successful",
-            || {
-                vec![Step::Send(http(
-                    "404 Not Found",
-                    &[],
-                    "{\"error\":404,\"errorCode\":\"CLUSTER_NOT_FOUND\"}",
-                ))]
-            },
+            || vec![send(http("404 Not Found", &[], "{\"error\":404,\"errorCode\":\"CLUSTER_NOT_FOUND\"}"))],
         ),
         pages(
             "a listing that becomes empty",
             "the second page lists nothing",
             Succeeds(&[("jobs", "state=\"Successful\"", Some(500.0))]),
             "Successful",
-            || vec![Step::Send(http("200 OK", &[], jobs::page(&[])))],
+            || vec![send(http("200 OK", &[], jobs::page(&[])))],
         ),
     ]
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::jobs;
 use super::scenario::{Fault, Impact, Outcome, Recovery, UNSIZED, header, http, script};
-use crate::support::fault_proxy::{FOREVER, Step};
+use crate::support::fault_proxy::{FOREVER, Step, send};
 use Outcome::{Fails, Succeeds};
 
 /// Returns an error body of Atlas that repeats the credentials of the request.
@@ -31,7 +31,7 @@ fn refused(
     };
     script(name, description, Fails(reason), move |head| {
         let headers = [&[("content-type", "application/json")], headers].concat();
-        vec![Step::Send(http(status, &headers, body(status, code, head)))]
+        vec![send(http(status, &headers, body(status, code, head)))]
     })
 }
 
@@ -40,7 +40,7 @@ fn page(status: &'static str, reason: &'static str) -> Fault {
     let number = status.split(' ').next().unwrap();
     script(format!("{number} with a page"), "HTML", Fails(reason), move |head| {
         let page = format!("<html><h1>{status}</h1><pre>{head}</pre>").repeat(3);
-        vec![Step::Send(http(status, &[("content-type", "text/html")], page))]
+        vec![send(http(status, &[("content-type", "text/html")], page))]
     })
 }
 
@@ -52,7 +52,7 @@ fn bare(
 ) -> Fault {
     let number = status.split(' ').next().unwrap();
     script(format!("{number} without a body"), "the status alone", Fails(reason), move |_| {
-        vec![Step::Send(http(status, headers, ""))]
+        vec![send(http(status, headers, ""))]
     })
 }
 
@@ -60,7 +60,7 @@ fn bare(
 fn after(name: &'static str, description: &'static str, before: &'static str) -> Fault {
     script(name, description, Succeeds(&[]), move |_| {
         let listing = http("200 OK", &[("content-type", "application/json")], jobs::page(&jobs::plain()));
-        vec![Step::Send([before.as_bytes(), &listing].concat())]
+        vec![send([before.as_bytes(), &listing].concat())]
     })
 }
 
@@ -85,18 +85,18 @@ pub(super) fn refusals() -> Vec<Fault> {
         refused("415 Unsupported Media Type", "UNSUPPORTED_MEDIA_TYPE", &[], "bad_request"),
         bare("451 Unavailable For Legal Reasons", &[], "bad_request"),
         script("404 whose body hangs", "the head, and half of the body", Fails("not_found"), |_| {
-            vec![Step::Send(b"HTTP/1.1 404 Not Found\r\ncontent-length: 999\r\n\r\n{".to_vec()), FOREVER]
+            vec![send(b"HTTP/1.1 404 Not Found\r\ncontent-length: 999\r\n\r\n{"), FOREVER]
         }),
         script("404 with a partial body", "the connection is reset", Fails("not_found"), |_| {
-            vec![Step::Send(b"HTTP/1.1 404 Not Found\r\ncontent-length: 999\r\n\r\n{".to_vec()), Step::Reset]
+            vec![send(b"HTTP/1.1 404 Not Found\r\ncontent-length: 999\r\n\r\n{"), Step::Reset]
         }),
         script("404 with an endless body", "48 MiB, as fast as they are read", Fails("not_found"), |_| {
             let head = UNSIZED.replace("200 OK", "404 Not Found").into_bytes();
-            vec![Step::Send(head), Step::Spaces(48 << 20)]
+            vec![send(head), Step::Spaces(48 << 20)]
         }),
         script("404 with a gzip bomb", "gzip of 32 MiB", Fails("not_found"), {
             let bomb = http("404 Not Found", &[("content-encoding", "gzip")], super::bodies::bomb());
-            move |_| vec![Step::Send(bomb.clone())]
+            move |_| vec![send(bomb.clone())]
         }),
     ]
 }
@@ -117,7 +117,7 @@ pub(super) fn limits() -> Vec<Fault> {
         script("429 until a date", "`Retry-After` is a date in two seconds", Fails("rate_limited"), |head| {
             let then = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2);
             let date = then.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-            vec![Step::Send(http(STATUS, &[("retry-after", &date)], body(STATUS, CODE, head)))]
+            vec![send(http(STATUS, &[("retry-after", &date)], body(STATUS, CODE, head)))]
         })
         .impact(Impact::ProjectWaits),
         page(STATUS, "rate_limited"),
@@ -153,10 +153,7 @@ pub(super) fn outages() -> Vec<Fault> {
             "HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n",
         ),
         script("100 endlessly", "`100 Continue` again and again", Fails("timeout"), |_| {
-            let again = [
-                Step::Send(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
-                Step::Wait(Duration::from_millis(50)),
-            ];
+            let again = [send(b"HTTP/1.1 100 Continue\r\n\r\n"), Step::Wait(Duration::from_millis(50))];
             std::iter::repeat_n(again, 2000).flatten().collect()
         }),
     ]

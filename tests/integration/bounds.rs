@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use crate::support::atlas::{PROJECT, atlas_state, simulator};
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::{Exporter, command_of};
-use crate::support::fault_proxy::{FOREVER, FaultProxy, ProxyMode, Step};
+use crate::support::fault_proxy::{FOREVER, FaultProxy, ProxyMode, Step, send};
 
 const CLUSTERS: usize = 60;
 
@@ -34,7 +34,7 @@ async fn hanging_large_bodies_use_bounded_memory() {
     let simulator = clusters().await;
     let proxy = FaultProxy::start(&simulator, ProxyMode::Plain).await;
     let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".to_vec();
-    let hang = move |_: &str| vec![Step::Send(head.clone()), Step::Spaces(LARGE_BODY), FOREVER];
+    let hang = move |_: &str| vec![send(head.clone()), Step::Spaces(LARGE_BODY), FOREVER];
     proxy.respond("/clusters/large-", Some(Arc::new(hang)));
     let exporter = ExporterBuilder::new(&simulator)
         .base_url(&proxy.plain_url())

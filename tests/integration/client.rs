@@ -8,7 +8,7 @@ use crate::support::atlas::{atlas_state, exports, requests, simulator};
 use crate::support::authority::Authority;
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::Exporter;
-use crate::support::fault_proxy::{FaultProxy, ProxyMode, Step};
+use crate::support::fault_proxy::{FaultProxy, ProxyMode, send};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -244,7 +244,7 @@ async fn proxy_failures_are_named() {
 }
 
 fn respond(text: &str) -> ProxyMode {
-    ProxyMode::Respond(vec![Step::Send(text.as_bytes().to_vec())])
+    ProxyMode::Respond(vec![send(text)])
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use atlas_simulator::{Cluster, Entry, Event, Fault, FaultKind, Job, JobOutcome, 
 use crate::support::atlas::{PROJECT, atlas_state, simulator, update_cluster, update_project};
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::command;
-use crate::support::fault_proxy::{FaultProxy, ProxyMode, Step};
+use crate::support::fault_proxy::{FaultProxy, ProxyMode, send};
 
 const MESSAGE: &str = "access \"denied\" isn't\nby the bucket\u{7} policy = nobody";
 
@@ -123,7 +123,7 @@ async fn varying_errors_have_a_bounded_log() {
         let head = format!(
             "HTTP/1.1 {status}\r\ncontent-type: {media_type}\r\nsunset: {number}\r\ncontent-length: "
         );
-        vec![Step::Send(format!("{head}{}\r\n\r\n{body}", body.len()).into_bytes())]
+        vec![send(format!("{head}{}\r\n\r\n{body}", body.len()))]
     };
     proxy.respond(&crate::support::atlas::exports("prod"), Some(Arc::new(differ)));
     let exporter = ExporterBuilder::new(&simulator)

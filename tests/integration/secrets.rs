@@ -17,7 +17,7 @@ use crate::support::atlas::{atlas_state, simulator};
 use crate::support::authority::Authority;
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::{Exporter, command};
-use crate::support::fault_proxy::{FaultProxy, ProxyMode, Step};
+use crate::support::fault_proxy::{FaultProxy, ProxyMode, send};
 
 /// Secrets without a known prefix.
 const OLD_SECRET: &str = "Zq7x-old-K2m9_w4T";
@@ -70,7 +70,7 @@ async fn start_proxy(atlas: &Arc<Atlas>) -> FaultProxy {
     let nothing = simulator(atlas_state([])).await;
     let server = FaultProxy::start(&nothing, ProxyMode::Plain).await;
     let atlas = atlas.clone();
-    server.respond(" ", Some(Arc::new(move |head| vec![Step::Send(atlas.answer(head))])));
+    server.respond(" ", Some(Arc::new(move |head| vec![send(atlas.answer(head))])));
     server
 }
 
@@ -223,7 +223,7 @@ async fn echoed_proxy_password_is_in_no_output() {
             1 => format!("HTTP/1.1 502 {text}\r\n\r\n{text}"),
             _ => format!("{text}\r\n\r\n"),
         };
-        proxy.set_mode(ProxyMode::Respond(vec![Step::Send(answer.into_bytes())])).await;
+        proxy.set_mode(ProxyMode::Respond(vec![send(answer)])).await;
         until(&exporter, || proxy.accepted() > 3).await;
         pages(&exporter, &atlas).await;
     }

@@ -27,6 +27,11 @@ pub(crate) enum Step {
     Reset,
 }
 
+/// Step that sends text or bytes.
+pub(crate) fn send(bytes: impl Into<Vec<u8>>) -> Step {
+    Step::Send(bytes.into())
+}
+
 /// Longer than any test.
 pub(crate) const FOREVER: Step = Step::Wait(Duration::from_hours(1));
 
