@@ -91,14 +91,15 @@ impl Section<'_> {
 
     /// Logs a section that is skipped, or refuses it if a certificate would be missed.
     fn skip(&self, file: &str) -> Result<(), String> {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || " .#".contains(c);
+        // Another label could be something else.
+        let is_plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || " .#".contains(c);
         let is_label = self.label.len() <= MAX_LABEL && self.label.chars().all(is_plain);
         let (line, section) = (self.line, if is_label { self.label } else { "unknown" });
         let label = self.label.to_ascii_uppercase();
         let has_certificate = label.contains("CERTIFICATE") && !label.contains("REQUEST");
         if has_certificate || label == "PKCS7" || label == "CMS" {
             return Err(format!(
-                "cannot be used: line {line} begins a {section}, which is not supported; convert it to CERTIFICATE"
+                "cannot be used: line {line} begins a section that is not supported ({section}); convert it to CERTIFICATE"
             ));
         }
         if section == REVOCATION_LIST {

@@ -103,9 +103,12 @@ fn certificate_that_cannot_be_used_is_named_by_place() {
         (dashes("- ----"), line(1)),
         (dashes(""), line(1)),
         (two.to_lowercase(), line(1)),
-        (relabelled(&two, "TRUSTED CERTIFICATE"), format!("{} begins a TRUSTED CERTIFICATE", line(1))),
-        (relabelled(&two, "PKCS7"), format!("{} begins a PKCS7", line(1))),
-        (relabelled(&two, "Certificate"), format!("{} begins a Certificate", line(1))),
+        (
+            relabelled(&two, "TRUSTED CERTIFICATE"),
+            format!("{} begins a section that is not supported (TRUSTED CERTIFICATE)", line(1)),
+        ),
+        (relabelled(&two, "PKCS7"), format!("{} begins a section that is not supported (PKCS7)", line(1))),
+        (relabelled(&two, "hunter2 Certificate"), "not supported (unknown)".to_owned()),
     ] {
         let content = format!("{one}{bad}{key}");
         let error = read(&content).expect_err(&content);
