@@ -27,7 +27,7 @@ const CREDENTIAL: &str = r#"(?x)
         (?: \b (?i: bearer | basic ) :? (?: \\u\{ [0-9a-f]+ \} | [^!-~] | ["'\\] )+ )+
         | \b response= ["'\\]*
     )
-    [a-z]* [0-9A-Z_.~+/=:-] [0-9A-Za-z_.~+/=:-]*
+    (?: [a-z]* [0-9A-Z_.~+/=:-] [0-9A-Za-z_.~+/=:-]* | \[REDACTED\] )
     | (?: mdb_sa_sk_ | \b eyJ ) [0-9A-Za-z_.~+/=:-]*
 "#;
 
