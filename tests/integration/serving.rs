@@ -267,7 +267,10 @@ async fn process_metrics_equal_those_of_the_kernel() {
     assert!((0.0..30.0).contains(&seconds), "{seconds}");
     exporter.until(|scrape| scrape.0["process_cpu_seconds_total"] > seconds).await;
     let types = |text: String| -> Vec<String> {
-        text.lines().filter_map(|line| line.strip_prefix("# TYPE process_")).map(str::to_owned).collect()
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE process_")).map(str::to_owned);
+        let mut types: Vec<_> = types.collect();
+        types.sort();
+        types
     };
     let text = types(exporter.get("/metrics").await.text().await.unwrap());
     let open_metrics = exporter.get_with("/metrics", "accept", OPEN_METRICS).await.text().await.unwrap();
