@@ -21,13 +21,14 @@ const SECRET_PREFIX: &str = "mdb_sa_sk_";
 
 /// What looks like a credential, behind the part that is kept: what follows a scheme of
 /// authentication unless it is a word of prose, the response to a digest challenge, the secret of a
-/// service account, or an access token, which is a JSON Web Token.
+/// service account, or an access token, which is a JSON Web Token. What is redacted already stays
+/// as it is, also behind a scheme that is repeated.
 const CREDENTIAL: &str = r#"(?x)
     (?<kept>
         (?: \b (?i: bearer | basic ) :? (?: \\u\{ [0-9a-f]+ \} | [^!-~] | ["'\\] )+ )+
         | \b response= ["'\\]*
     )
-    (?: [a-z]* [0-9A-Z_.~+/=:-] [0-9A-Za-z_.~+/=:-]* | \[REDACTED\] )
+    (?: \[REDACTED\] | [a-z]* [0-9A-Z_.~+/=:-] [0-9A-Za-z_.~+/=:-]* )
     | (?: mdb_sa_sk_ | \b eyJ ) [0-9A-Za-z_.~+/=:-]*
 "#;
 

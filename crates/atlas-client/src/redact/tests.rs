@@ -254,6 +254,7 @@ fn credentials_are_masked_and_all_else_is_kept() {
     check("nc=1, response=\"5f3a\", qop=auth", "nc=1, response=\"[REDACTED]\", qop=auth");
     check("nc=1,response=5f3a,qop=auth", "nc=1,response=[REDACTED],qop=auth");
     check("the bearer", "the bearer");
+    check("Bearer Bearer [REDACTED]", "Bearer Bearer [REDACTED]");
     check("Basic authentication needed: 5", "Basic authentication needed: 5");
     check("ä \u{1f512} bearer T1 ö", "ä \u{1f512} bearer [REDACTED] ö");
 }
