@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use atlas_client::{CaBundle, Credentials, SecretSource};
+use atlas_client::{CaBundle, CredentialKind, Credentials, SecretSource};
 use secrecy::SecretString;
 use url::Url;
 
@@ -183,19 +183,22 @@ fn credentials(
         }
         (Some(raw), None) => {
             let secret_path = path("service_account.client_secret");
-            Ok(Some(Credentials::ServiceAccount {
-                client_id: raw.client_id.0,
+            Ok(Some(Credentials {
+                kind: CredentialKind::ServiceAccount,
+                id: raw.client_id.0,
+                secret: secret(layers, &secret_path, raw.client_secret, raw.client_secret_file)?,
                 origin: layers.source(&path("service_account.client_id")),
-                client_secret: secret(layers, &secret_path, raw.client_secret, raw.client_secret_file)?,
                 expires_at: raw.expires_at.map(|at| at.0),
             }))
         }
         (None, Some(raw)) => {
             let secret_path = path("api_key.private_key");
-            Ok(Some(Credentials::ApiKey {
-                public_key: raw.public_key.0,
+            Ok(Some(Credentials {
+                kind: CredentialKind::ApiKey,
+                id: raw.public_key.0,
+                secret: secret(layers, &secret_path, raw.private_key, raw.private_key_file)?,
                 origin: layers.source(&path("api_key.public_key")),
-                private_key: secret(layers, &secret_path, raw.private_key, raw.private_key_file)?,
+                expires_at: None,
             }))
         }
     }

@@ -63,7 +63,9 @@ impl Clients {
 /// Returns the service accounts whose secret expired before `now`, and when it did.
 #[must_use]
 pub fn ended(config: &Config, now: Timestamp) -> BTreeMap<String, Timestamp> {
-    let ended = config.credentials().filter_map(|one| Some((one.to_string(), one.ended(now)?)));
+    let ended = config
+        .credentials()
+        .filter_map(|one| Some((one.to_string(), one.expires_at.filter(|at| *at <= now)?)));
     ended.collect()
 }
 
@@ -73,9 +75,9 @@ pub fn ended(config: &Config, now: Timestamp) -> BTreeMap<String, Timestamp> {
 pub fn expiries(config: &Config) -> BTreeMap<String, Timestamp> {
     let mut expiries = BTreeMap::new();
     for credentials in config.credentials() {
-        if let Credentials::ServiceAccount { client_id, expires_at: Some(at), .. } = credentials {
-            let known = expiries.entry(short_client_id(client_id)).or_insert(*at);
-            *known = (*known).min(*at);
+        if let Some(at) = credentials.expires_at {
+            let known = expiries.entry(short_client_id(&credentials.id)).or_insert(at);
+            *known = (*known).min(at);
         }
     }
     expiries

@@ -1,6 +1,6 @@
 //! The next step for an operator after a request failed. Hints on error responses are in their table.
 
-use atlas_client::{Credentials, Error, ErrorResponse, FailureReason};
+use atlas_client::{CredentialKind, Credentials, Error, ErrorResponse, FailureReason};
 
 use crate::model::CollectorKind;
 
@@ -68,12 +68,8 @@ pub(super) fn hint(error: &Error, resource: Resource, credentials: &Credentials)
 }
 
 fn of_row(row: &ErrorResponse, error: &Error, resource: Resource, credentials: &Credentials) -> String {
-    let (origin, secret) = match credentials {
-        Credentials::ServiceAccount { origin, client_secret, .. } => {
-            (origin, format!("secret ({client_secret})"))
-        }
-        Credentials::ApiKey { origin, private_key, .. } => (origin, format!("private key ({private_key})")),
-    };
+    let Credentials { kind, id, secret, origin, .. } = credentials;
+    let secret = format!("{} ({secret})", kind.names()[2]);
     let address = error.refused_address().map(|address| format!(" {address}")).unwrap_or_default();
     // The error comes last: it is a text of Atlas, which may look like a placeholder.
     let mut hint = row
@@ -86,9 +82,7 @@ fn of_row(row: &ErrorResponse, error: &Error, resource: Resource, credentials: &
         .replace("{address}", &address)
         .replace("{error}", &error.to_string());
     if row.reason == FailureReason::Unauthorized {
-        if let Credentials::ServiceAccount { client_id, .. } = credentials
-            && !client_id.starts_with("mdb_sa_id_")
-        {
+        if *kind == CredentialKind::ServiceAccount && !id.starts_with("mdb_sa_id_") {
             hint.push_str("; ids of service accounts begin with mdb_sa_id_");
         }
         if let Some(oddity) = credentials.hint() {
@@ -108,11 +102,11 @@ mod tests {
 
     fn account(client_id: &str) -> Credentials {
         let read = |_: &_| Ok(String::new());
-        let client_secret = SecretSource::File { path: "secrets/atlas".into(), read };
-        Credentials::ServiceAccount {
-            client_id: client_id.to_owned(),
+        Credentials {
+            kind: CredentialKind::ServiceAccount,
+            id: client_id.to_owned(),
+            secret: SecretSource::File { path: "secrets/atlas".into(), read },
             origin: "config.toml".to_owned(),
-            client_secret,
             expires_at: None,
         }
     }

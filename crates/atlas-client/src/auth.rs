@@ -7,7 +7,7 @@ mod signing;
 use reqwest::{Request, Response};
 use url::Url;
 
-use crate::credentials::Credentials;
+use crate::credentials::{CredentialKind, Credentials};
 use crate::endpoint::RequestContext;
 use crate::error::Error;
 use crate::transport::Transport;
@@ -24,13 +24,10 @@ impl Auth {
     pub(crate) fn new(transport: &Transport, base_url: &Url, credentials: &Credentials) -> Self {
         credentials.redact();
         let transport = transport.clone();
-        match credentials {
-            Credentials::ServiceAccount { .. } => {
-                Self::OAuth(OAuthClient::new(transport, base_url, credentials.clone()))
-            }
-            Credentials::ApiKey { .. } => {
-                Self::Digest(Box::new(DigestAuth::new(transport, credentials.clone())))
-            }
+        let credentials = credentials.clone();
+        match credentials.kind {
+            CredentialKind::ServiceAccount => Self::OAuth(OAuthClient::new(transport, base_url, credentials)),
+            CredentialKind::ApiKey => Self::Digest(Box::new(DigestAuth::new(transport, credentials))),
         }
     }
 

@@ -8,54 +8,45 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::redact;
 
-/// The two ways to sign in to Atlas.
+/// Credentials of a service account or of an API key.
 #[derive(Debug, Clone)]
-pub enum Credentials {
+pub struct Credentials {
+    /// Decides how requests are authenticated.
+    pub kind: CredentialKind,
+    /// Client id (`mdb_sa_id_...`), or public key.
+    pub id: String,
+    /// Client secret (`mdb_sa_sk_...`), or private key.
+    pub secret: SecretSource,
+    /// The place that they are configured in, for logs.
+    pub origin: String,
+    /// Expiry of the secret of a service account, if it is known. The client does not need it.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Kinds of credentials that Atlas accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialKind {
     /// OAuth 2.0 client credentials.
-    ServiceAccount {
-        /// `mdb_sa_id_...`
-        client_id: String,
-        /// The place that it is configured in, for logs.
-        origin: String,
-        /// `mdb_sa_sk_...`
-        client_secret: SecretSource,
-        /// When that ends, if it is known. The client itself does not need it.
-        expires_at: Option<Timestamp>,
-    },
-    /// HTTP Digest.
-    ApiKey {
-        /// The user of the digest.
-        public_key: String,
-        /// The place that it is configured in, for logs.
-        origin: String,
-        /// Its password.
-        private_key: SecretSource,
-    },
+    ServiceAccount,
+    /// User and password of HTTP Digest.
+    ApiKey,
+}
+
+impl CredentialKind {
+    /// Returns the names of this kind, of the id and of the secret, for texts.
+    #[must_use]
+    pub fn names(self) -> [&'static str; 3] {
+        match self {
+            Self::ServiceAccount => ["service account", "client id", "secret"],
+            Self::ApiKey => ["API key", "public key", "private key"],
+        }
+    }
 }
 
 impl Credentials {
-    /// Returns the public part, the secret part, and the place that both are configured in.
-    pub(crate) fn parts(&self) -> (&str, &SecretSource, &str) {
-        match self {
-            Self::ServiceAccount { client_id, client_secret, origin, .. } => {
-                (client_id, client_secret, origin)
-            }
-            Self::ApiKey { public_key, private_key, origin } => (public_key, private_key, origin),
-        }
-    }
-
-    /// Returns when the secret ended, if it is known that it did before `now`.
-    #[must_use]
-    pub fn ended(&self, now: Timestamp) -> Option<Timestamp> {
-        match self {
-            Self::ServiceAccount { expires_at, .. } => expires_at.filter(|at| *at <= now),
-            Self::ApiKey { .. } => None,
-        }
-    }
-
     /// Registers the secret for redaction. That of a file is registered whenever it is read.
     pub fn redact(&self) {
-        if let (_, SecretSource::Inline { secret, .. }, _) = self.parts() {
+        if let SecretSource::Inline { secret, .. } = &self.secret {
             redact::register(redact::Kind::Configuration, secret.expose_secret());
         }
     }
@@ -63,22 +54,19 @@ impl Credentials {
     /// Returns what is odd about refused credentials, without repeating them. Reads the secret.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        self.hint_for(self.parts().1.read().ok()?.expose_secret())
+        self.hint_for(self.secret.read().ok()?.expose_secret())
     }
 
     /// Returns what is odd about the credentials with this secret.
     pub(crate) fn hint_for(&self, secret: &str) -> Option<String> {
-        let (id_name, secret_name) = match self {
-            Self::ServiceAccount { .. } => ("client id", "secret"),
-            Self::ApiKey { .. } => ("public key", "private key"),
-        };
+        let [_, id_name, secret_name] = self.kind.names();
         let misplaced = match secret {
             secret if secret.starts_with("mdb_sa_id_") => Some("is a client id"),
             // What a secret begins with, in base64.
             secret if secret.starts_with("bWRiX3NhX3Nr") => Some("is in base64"),
             _ => None,
         };
-        let parts = [(id_name, oddity(self.parts().0)), (secret_name, oddity(secret).or(misplaced))];
+        let parts = [(id_name, oddity(&self.id)), (secret_name, oddity(secret).or(misplaced))];
         let odd = parts.into_iter().filter_map(|(name, oddity)| Some(format!("the {name} {}", oddity?)));
         Some(odd.collect::<Vec<_>>().join(", ")).filter(|hint| !hint.is_empty())
     }
@@ -122,9 +110,7 @@ fn is_of_name(c: char) -> bool {
 /// token is the same.
 impl PartialEq for Credentials {
     fn eq(&self, other: &Self) -> bool {
-        let ((id, secret, _), (other_id, other_secret, _)) = (self.parts(), other.parts());
-        std::mem::discriminant(self) == std::mem::discriminant(other)
-            && (id, secret) == (other_id, other_secret)
+        (self.kind, &self.id, &self.secret) == (other.kind, &other.id, &other.secret)
     }
 }
 
@@ -133,10 +119,7 @@ impl Eq for Credentials {}
 impl fmt::Display for Credentials {
     /// Writes who signs in, without the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ServiceAccount { client_id, .. } => write!(f, "service account {client_id}"),
-            Self::ApiKey { public_key, .. } => write!(f, "API key {public_key}"),
-        }
+        write!(f, "{} {}", self.kind.names()[0], self.id)
     }
 }
 
@@ -206,16 +189,13 @@ mod tests {
     #[test]
     fn odd_credentials_have_a_hint() {
         let (id, secret) = ("mdb_sa_id_0123456789abcdef01234567", "mdb_sa_sk_hush-HUSH_0123456789");
-        let source = || SecretSource::Inline { secret: "".into(), origin: String::new() };
-        let client_hint = |id: &str, secret: &str| {
-            let (client_id, origin, client_secret) = (id.to_owned(), String::new(), source());
-            let expires_at = None;
-            Credentials::ServiceAccount { client_id, origin, client_secret, expires_at }.hint_for(secret)
+        let hint = |kind, id: &str, secret: &str| {
+            let inline = SecretSource::Inline { secret: "".into(), origin: String::new() };
+            let origin = String::new();
+            Credentials { kind, id: id.to_owned(), secret: inline, origin, expires_at: None }.hint_for(secret)
         };
-        let key_hint = |id: &str, secret: &str| {
-            let (public_key, origin, private_key) = (id.to_owned(), String::new(), source());
-            Credentials::ApiKey { public_key, origin, private_key }.hint_for(secret)
-        };
+        let client_hint = |id: &str, secret: &str| hint(CredentialKind::ServiceAccount, id, secret);
+        let key_hint = |id: &str, secret: &str| hint(CredentialKind::ApiKey, id, secret);
         for (text, oddity) in [
             ("\"hush\"", "has quotes around it"),
             ("'hush", "has quotes around it"),

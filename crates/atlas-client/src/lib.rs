@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 pub use client::AtlasClient;
-pub use credentials::{Credentials, SecretSource};
+pub use credentials::{CredentialKind, Credentials, SecretSource};
 pub use endpoint::ENDPOINTS;
 use endpoint::Endpoint;
 pub use error::{Cause, ERROR_RESPONSES, Error, ErrorResponse, FailureReason, Retry};

@@ -30,10 +30,7 @@ fn expiry_of_a_secret_is_a_time_or_a_day() {
         ("\"2027-01-31T12:00:00Z\"", "2027-01-31T12:00:00Z"),
     ] {
         let config = read(value).unwrap();
-        let Credentials::ServiceAccount { expires_at, .. } = &config.projects[0].credentials else {
-            panic!()
-        };
-        assert_eq!(expires_at.unwrap().to_string(), expected, "{value}");
+        assert_eq!(config.projects[0].credentials.expires_at.unwrap().to_string(), expected, "{value}");
     }
     for wrong in
         ["\"soon\"", "\"31.01.2027\"", "1801353600", "true", "\"2027-02-30\"", "\"2027-01-31T12:00:00\""]

@@ -41,7 +41,7 @@ impl DigestAuth {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let private_key = secret(self.credentials.parts().1).await?;
+            let private_key = secret(&self.credentials.secret).await?;
             let (signed, nonce) = self.sign(request, &private_key)?;
             let response = self.transport.send(context, signed).await?;
             if response.status() != StatusCode::UNAUTHORIZED {
@@ -66,8 +66,14 @@ impl DigestAuth {
     fn log_hint(&self, private_key: &SecretString) {
         let Some(hint) = self.credentials.hint_for(private_key.expose_secret()) else { return };
         if !self.hinted.swap(true, Ordering::Relaxed) {
-            let (public_key, private_key, public_key_source) = self.credentials.parts();
-            tracing::warn!(public_key, public_key_source, %private_key, hint, "Atlas refused the API key");
+            let Credentials { id, secret, origin, .. } = &self.credentials;
+            tracing::warn!(
+                public_key = id,
+                public_key_source = origin,
+                private_key = %secret,
+                hint,
+                "Atlas refused the API key"
+            );
         }
     }
 
@@ -80,7 +86,7 @@ impl DigestAuth {
     ) -> Result<(Request, Option<String>), Error> {
         let mut challenge = self.challenge.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(challenge) = challenge.as_mut() else { return Ok((copy(request)?, None)) };
-        let signed = respond(challenge, self.credentials.parts().0, private_key, request)?;
+        let signed = respond(challenge, &self.credentials.id, private_key, request)?;
         Ok((signed, Some(challenge.nonce.clone())))
     }
 }

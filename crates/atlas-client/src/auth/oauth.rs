@@ -135,7 +135,7 @@ impl OAuthClient {
         if let Some(newer) = self.valid_token().filter(is_newer) {
             return Ok(newer);
         }
-        let secret = secret(self.0.credentials.parts().1).await?;
+        let secret = secret(&self.0.credentials.secret).await?;
         // A secret that has changed is tried at once.
         failure.take_if(|last| last.secret.expose_secret() != secret.expose_secret());
         if let Some(last) = failure.as_ref().filter(|last| Instant::now() < last.retry_at) {
@@ -165,7 +165,7 @@ impl OAuthClient {
         let request = transport
             .post(self.0.url.clone())
             .header(ACCEPT, HeaderValue::from_static(Endpoint::TOKEN.media_type))
-            .basic_auth(self.0.credentials.parts().0, Some(secret.expose_secret()))
+            .basic_auth(&self.0.credentials.id, Some(secret.expose_secret()))
             .form(&[("grant_type", "client_credentials")])
             .build()
             .map_err(Error::transport)?;
@@ -189,14 +189,14 @@ impl OAuthClient {
 
     fn log_failure(&self, error: &Error, secret: &SecretString) {
         let is_refused = error.reason() == FailureReason::Unauthorized;
-        let (client_id, client_secret, origin) = self.0.credentials.parts();
+        let credentials = &self.0.credentials;
         tracing::warn!(
-            client_id,
-            client_id_source = origin,
-            %client_secret,
+            client_id = credentials.id,
+            client_id_source = credentials.origin,
+            client_secret = %credentials.secret,
             reason = error.reason().as_str(),
             error = %error,
-            hint = self.0.credentials.hint_for(secret.expose_secret()).filter(|_| is_refused),
+            hint = credentials.hint_for(secret.expose_secret()).filter(|_| is_refused),
             "cannot get an access token"
         );
     }
