@@ -35,10 +35,10 @@ pub(crate) fn tls(rest: &str) -> String {
 
 /// Each file is refused with one line that begins with its name and contains the text.
 #[track_caller]
-pub(crate) fn assert_refused(cases: impl IntoIterator<Item = (String, &'static str)>) {
+pub(crate) fn assert_refused<const N: usize>(cases: [(&str, &str); N]) {
     let folder = folder();
     for (yaml, text) in cases {
-        let error = load(folder.path(), &yaml).expect_err(&yaml);
+        let error = load(folder.path(), yaml).expect_err(yaml);
         assert!(error.contains(text), "{yaml}\n{error}");
         let file = folder.path().join("web.yml").display().to_string();
         assert!(error.starts_with(&file) && !error.contains('\n'), "{yaml}\n{error}");
