@@ -192,8 +192,6 @@ async fn serve(
         tracing::info!(
             address = %address,
             tls = web.is_encrypted(),
-            users = web.user_count(),
-            client_certificates = web.client_certificates(),
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );

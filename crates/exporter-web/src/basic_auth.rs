@@ -114,10 +114,6 @@ impl BasicAuth {
         Ok(slowest.map(|slowest| Self { hashes, slowest, verifier: verifier.clone() }))
     }
 
-    pub(crate) fn user_count(&self) -> usize {
-        self.hashes.len()
-    }
-
     pub(crate) async fn authenticate(&self, headers: &HeaderMap) -> AuthResult {
         match credentials(headers) {
             Some((name, password)) => self.verify(&name, &password).await,

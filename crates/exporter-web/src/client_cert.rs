@@ -41,16 +41,6 @@ pub(crate) enum ClientCertRequirement {
     Named,
 }
 
-impl ClientCertRequirement {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Unverified => "unverified",
-            Self::Verified | Self::Named => "verified",
-        }
-    }
-}
-
 /// Accepts the certificates that a [`ClientAuthType`] admits, if they are for an allowed name.
 #[derive(Debug)]
 pub(crate) struct ClientVerifier {

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use crate::basic_auth::{BasicAuth, PasswordVerifier};
+use crate::basic_auth::PasswordVerifier;
 use crate::config::WebConfig;
 use crate::error::ConfigError;
 use crate::files::Files;
@@ -60,18 +60,6 @@ impl WebConfigWatcher {
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.current.borrow().tls.is_some()
-    }
-
-    /// Returns the number of users, 0 if access needs no password.
-    #[must_use]
-    pub fn user_count(&self) -> usize {
-        self.current.borrow().basic_auth.as_ref().map_or(0, BasicAuth::user_count)
-    }
-
-    /// Returns which certificates clients must present: `none`, `unverified` or `verified`.
-    #[must_use]
-    pub fn client_certificates(&self) -> &'static str {
-        self.current.borrow().client_certs.as_str()
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<WebConfig>> {
