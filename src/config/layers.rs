@@ -43,8 +43,8 @@ impl Layers {
         let mut origins = positions(&file, text)?;
         let flag = source.shard_index.iter().map(|_| ("shard.index".to_owned(), SHARD_FLAG.to_owned()));
         for (path, origin) in environment::keys(environment).chain(flag) {
-            if let Some((table, _)) = path.rsplit_once('.') {
-                origins.entry(table.to_owned()).or_insert_with(|| origin.clone());
+            for (dot, _) in path.match_indices('.') {
+                origins.entry(path[..dot].to_owned()).or_insert_with(|| origin.clone());
             }
             origins.insert(path, origin);
         }
@@ -95,8 +95,16 @@ impl Layers {
     /// Deserializes all layers. The error names all unknown keys, or else the first value that does
     /// not fit.
     pub(super) fn deserialize<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
-        let mut unknown = Vec::new();
-        self.find_unknown_keys(&tables(), &self.root, "", "", &mut unknown);
+        let tables = tables();
+        let unknown = self.origins.keys().filter(|path| !path.ends_with(']')).filter_map(|path| {
+            let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
+            // Without the numbers of entries.
+            let table: String = parent.split(['[', ']']).step_by(2).collect();
+            // The keys of an unknown table are not reported, too.
+            let (_, known) = tables.iter().find(|(name, _)| *name == table)?;
+            (!known.iter().any(|known| known == key)).then(|| self.unknown_key(path, key, known))
+        });
+        let unknown: Vec<_> = unknown.collect();
         if !unknown.is_empty() {
             return Err(ConfigError::new(&unknown.join(" | ")));
         }
@@ -104,40 +112,13 @@ impl Layers {
             let (path, message) = (error.path().to_string(), error.inner().message());
             match message.strip_prefix("missing field `") {
                 Some(field) => self.error(&join(&path, field.trim_end_matches('`')), "is missing"),
+                // A dot in its name hid it above.
+                None if message.starts_with("unknown field") => {
+                    ConfigError::new(&self.unknown_key(&path, &path, &[]))
+                }
                 None => self.error(&path, self.problem(&path, message)),
             }
         })
-    }
-
-    /// Finds keys that `table`, which describes `value` or each of its entries, does not have.
-    fn find_unknown_keys(
-        &self,
-        tables: &[(&str, Vec<String>)],
-        value: &Value,
-        path: &str,
-        table: &str,
-        unknown: &mut Vec<String>,
-    ) {
-        let Some((_, known)) = tables.iter().find(|(name, _)| *name == table) else { return };
-        match value {
-            Value::Table(entries) => {
-                for (key, value) in entries {
-                    let path = join(path, key);
-                    if known.contains(key) {
-                        self.find_unknown_keys(tables, value, &path, &join(table, key), unknown);
-                    } else {
-                        unknown.push(self.unknown_key(&path, key, known));
-                    }
-                }
-            }
-            Value::Array(entries) => {
-                for (number, entry) in entries.iter().enumerate() {
-                    self.find_unknown_keys(tables, entry, &format!("{path}[{number}]"), table, unknown);
-                }
-            }
-            // No table, as serde will say.
-            _ => {}
-        }
     }
 
     fn unknown_key(&self, path: &str, key: &str, known: &[String]) -> String {
