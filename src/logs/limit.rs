@@ -1,8 +1,7 @@
 //! Bounds on the lines of one kind, and of one kind about one resource, whatever their texts.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Debug;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,22 +27,19 @@ const RESOURCE_FIELDS: [&str; 6] =
 /// Suppresses events beyond the bounds, and counts them. A kind is a place in the source. Clones
 /// share the counts.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Limiter {
-    state: Arc<Mutex<State>>,
-    hasher: RandomState,
-}
+pub(super) struct Limiter(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     /// The time when a token bucket is full again, by kind, and by kind and resource. Others are
     /// full.
-    full_at: HashMap<(Identifier, Option<u64>), Instant>,
+    full_at: HashMap<(Identifier, Option<String>), Instant>,
     suppressed: BTreeMap<String, u64>,
 }
 
 impl State {
     /// Takes a token from the bucket of the kind and from that of the resource, unless one is empty.
-    fn allows(&mut self, kind: &Identifier, resource: Option<u64>, now: Instant) -> bool {
+    fn allows(&mut self, kind: &Identifier, resource: Option<String>, now: Instant) -> bool {
         let mut taken = vec![(None, PER_KIND)];
         taken.extend(resource.map(|resource| (Some(resource), PER_RESOURCE)));
         let mut buckets = Vec::new();
@@ -64,7 +60,7 @@ impl State {
 
 impl Limiter {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Logs how many lines were suppressed since the last time.
@@ -82,9 +78,9 @@ impl Limiter {
 impl<S: Subscriber> Layer<S> for Limiter {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        let mut resource = Resource { hasher: self.hasher.build_hasher(), is_named: false };
+        let mut resource = Resource::default();
         event.record(&mut resource);
-        let resource = resource.is_named.then(|| resource.hasher.finish());
+        let resource = Some(resource.0).filter(|resource| !resource.is_empty());
         let mut state = self.state();
         let is_allowed = state.allows(&metadata.callsite(), resource, Instant::now());
         if !is_allowed {
@@ -96,17 +92,15 @@ impl<S: Subscriber> Layer<S> for Limiter {
     }
 }
 
-/// Hashes the fields that name the resource of an event.
-struct Resource<H> {
-    hasher: H,
-    is_named: bool,
-}
+/// The fields that name the resource of an event.
+#[derive(Default)]
+struct Resource(String);
 
-impl<H: Hasher> Visit for Resource<H> {
+impl Visit for Resource {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if RESOURCE_FIELDS.contains(&field.name()) {
-            (field.name(), format!("{value:?}")).hash(&mut self.hasher);
-            self.is_named = true;
+            // Writing to a string does not fail.
+            let _ = write!(self.0, "{field}={value:?} ");
         }
     }
 }
@@ -132,27 +126,29 @@ mod tests {
     #[test]
     fn resource_beyond_its_bound_leaves_others_theirs() {
         let (mut state, start) = (State::default(), Instant::now());
-        let mut allowed = |resource, minutes: u64, lines| {
+        let mut allowed = |resource: &str, minutes: u64, lines| {
             let now = start + Duration::from_mins(minutes);
-            iter::repeat_n((), lines).filter(|()| state.allows(&kind(), resource, now)).count()
+            let line = || state.allows(&kind(), Some(resource.to_owned()), now);
+            iter::repeat_with(line).take(lines).filter(|is_allowed| *is_allowed).count()
         };
-        assert_eq!(allowed(Some(1), 0, 1000), 20);
-        assert_eq!(allowed(Some(2), 0, 5), 5);
-        assert_eq!(allowed(Some(1), 3, 9), 1);
-        assert_eq!(allowed(Some(1), 9, 9), 2);
-        assert_eq!(allowed(Some(1), 999, 99), 20);
+        assert_eq!(allowed("a", 0, 1000), 20);
+        assert_eq!(allowed("b", 0, 5), 5);
+        assert_eq!(allowed("a", 3, 9), 1);
+        assert_eq!(allowed("a", 9, 9), 2);
+        assert_eq!(allowed("a", 999, 99), 20);
     }
 
     #[test]
     fn kind_has_a_bound_whatever_its_resources() {
         let (mut state, start) = (State::default(), Instant::now());
-        let allowed = (0..10_000).filter(|resource| state.allows(&kind(), Some(*resource), start)).count();
+        let allowed =
+            (0..10_000).filter(|number| state.allows(&kind(), Some(number.to_string()), start)).count();
         assert_eq!(allowed, 500);
         let later = start + Duration::from_mins(1);
         let without = iter::repeat_n((), 99).filter(|()| state.allows(&kind(), None, later)).count();
         assert_eq!(without, 10);
         // Full buckets are not kept.
-        assert!(state.allows(&kind(), Some(1), start + Duration::from_hours(1)));
+        assert!(state.allows(&kind(), Some("1".to_owned()), start + Duration::from_hours(1)));
         assert_eq!(state.full_at.len(), 2);
     }
 }
