@@ -141,14 +141,12 @@ mod tests {
     /// Wait of a quick poll behind so many that have begun to hang.
     async fn wait_behind(hanging: usize) -> Duration {
         let limiter = PollLimiter::new(8);
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..hanging {
-            let limiter = limiter.clone();
-            tasks.spawn(async move { run(&limiter, &mut false, hang).await });
+        let polls = (0..hanging).map(async |_| run(&limiter, &mut false, hang).await);
+        tokio::select! {
+            biased;
+            _ = join_all(polls) => unreachable!(),
+            waited = quick_poll(&limiter) => waited,
         }
-        // All are in the queue when time has passed.
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        quick_poll(&limiter).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -163,47 +161,41 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn polls_in_flight_are_bounded_and_quick_ones_have_a_reserve() {
         let limiter = PollLimiter::new(8);
-        let in_flight = Arc::new(AtomicUsize::new(0));
-        for _ in 0..1000 {
-            let (limiter, in_flight) = (limiter.clone(), in_flight.clone());
-            tokio::spawn(async move {
-                let mut slow = false;
-                // The guard counts cancelled polls, too.
-                let work = async || {
-                    let _counted = Counted::new(&in_flight);
-                    hang().await;
-                };
-                loop {
-                    run(&limiter, &mut slow, work).await;
-                }
-            });
-        }
-        for second in 0..120 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let most = if second < 20 { MAX_IN_FLIGHT } else { MAX_IN_FLIGHT * 3 / 4 };
-            assert!(in_flight.load(Ordering::Relaxed) <= most);
-            if second >= 20 {
-                assert_eq!(quick_poll(&limiter).await, Duration::ZERO);
+        let in_flight = AtomicUsize::new(0);
+        // The guard counts cancelled polls, too.
+        let work = async || {
+            let _counted = Counted::new(&in_flight);
+            hang().await;
+        };
+        let polls = (0..1000).map(async |_| {
+            let mut slow = false;
+            loop {
+                run(&limiter, &mut slow, work).await;
             }
+        });
+        let check = async {
+            for second in 0..120 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let most = if second < 20 { MAX_IN_FLIGHT } else { MAX_IN_FLIGHT * 3 / 4 };
+                assert!(in_flight.load(Ordering::Relaxed) <= most);
+                if second >= 20 {
+                    assert_eq!(quick_poll(&limiter).await, Duration::ZERO);
+                }
+            }
+            assert_eq!(in_flight.load(Ordering::Relaxed), MAX_IN_FLIGHT * 3 / 4);
+        };
+        tokio::select! {
+            _ = join_all(polls) => unreachable!(),
+            () = check => {}
         }
-        assert_eq!(in_flight.load(Ordering::Relaxed), MAX_IN_FLIGHT * 3 / 4);
     }
 
     #[tokio::test(start_paused = true)]
     async fn slow_polls_take_turns() {
         let limiter = PollLimiter::new(8);
-        let polled = Arc::new(AtomicUsize::new(0));
-        for _ in 0..1000 {
-            let (limiter, polled) = (limiter.clone(), polled.clone());
-            tokio::spawn(async move {
-                run(&limiter, &mut false, hang).await;
-                polled.fetch_add(1, Ordering::Relaxed);
-                std::future::pending::<()>().await;
-            });
-        }
+        let polls = (0..1000).map(async |_| run(&limiter, &mut false, hang).await);
         // A minute for each of six times 192, and the first seconds.
-        tokio::time::sleep(Duration::from_mins(7)).await;
-        assert_eq!(polled.load(Ordering::Relaxed), 1000);
+        tokio::time::timeout(Duration::from_mins(7), join_all(polls)).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
