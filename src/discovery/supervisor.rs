@@ -124,10 +124,7 @@ impl Supervisor {
                 None if self.store.project_name(&id).is_some() => {}
                 None => self.store.record_project_name(&id, id.to_string()),
             },
-            TargetChange::Schedule { target, schedule, quota } => {
-                self.apply_schedule(&target, schedule);
-                self.store.record_quota(&target.project_id, quota);
-            }
+            TargetChange::Schedule { target, schedule } => self.apply_schedule(&target, schedule),
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atlas_client::{
-    AtlasClient, Error, ListedCluster, OrganizationId, PartialList, ProjectId, Quota, Schedule, Target,
+    AtlasClient, Error, ListedCluster, OrganizationId, PartialList, ProjectId, Schedule, Target,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -49,7 +49,6 @@ pub(crate) enum TargetChange {
     Schedule {
         target: Target,
         schedule: Result<Schedule, PollError>,
-        quota: Option<Quota>,
     },
 }
 
@@ -153,8 +152,7 @@ impl DiscoveryWorker {
         let schedule = atlas.schedule(target, Instant::now() + LISTING_TIMEOUT).await;
         let schedule = schedule.map_err(|error| PollError::from(&error));
         let outcome = schedule.as_ref().map(|_| ()).map_err(PollError::clone);
-        let quota = atlas.quota(&target.project_id);
-        self.send(TargetChange::Schedule { target: target.clone(), schedule, quota }).await;
+        self.send(TargetChange::Schedule { target: target.clone(), schedule }).await;
         outcome
     }
 
