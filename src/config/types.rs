@@ -79,7 +79,7 @@ pub struct PollConfig {
     pub stale_after: Duration,
     /// Polls begun at once; at least 1.
     #[serde(deserialize_with = "value::parsed")]
-    pub concurrency: usize,
+    pub concurrency: u32,
     /// Whether polls read only the newest jobs between full listings.
     #[serde(deserialize_with = "value::parsed")]
     pub incremental: bool,

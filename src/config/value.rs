@@ -82,9 +82,6 @@ from_value!(bool, "true or false", |value| value.as_bool().or_else(|| value.as_s
 from_value!(u32, "a whole number from 1 to 1000", |value| {
     whole_number(value).filter(|number| (1..=1000).contains(number))
 });
-from_value!(usize, "a whole number from 1 to 1000", |value| {
-    u32::from_value(value).ok().map(|number| number as usize)
-});
 from_value!(ShardIndex, "the number of this shard, from 0 on, or \"auto\"", |value| {
     let is_auto = value.as_str().is_some_and(|text| text.trim() == "auto");
     if is_auto { Some(ShardIndex(None)) } else { Some(ShardIndex(Some(whole_number(value)?))) }

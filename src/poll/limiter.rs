@@ -58,7 +58,8 @@ impl Limits {
 impl PollLimiter {
     /// Creates a limiter with `concurrency` start permits each for quick and for slow polls.
     #[must_use]
-    pub fn new(concurrency: usize) -> Arc<Self> {
+    pub fn new(concurrency: u32) -> Arc<Self> {
+        let concurrency = concurrency as usize;
         let in_flight = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(MAX_IN_FLIGHT, |(soft, _)| {
             // Polls and readings may take half of the descriptors that are left.
             let share = soft.saturating_sub(OTHER_DESCRIPTORS) / 4;
