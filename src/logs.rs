@@ -196,8 +196,7 @@ fn cut(value: &str, max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, Write as _};
-    use std::process::{Command, Stdio};
+    use std::process::Command;
     use std::sync::mpsc;
 
     use super::*;
@@ -217,7 +216,7 @@ mod tests {
         check("\u{7}bc", 7, "...");
     }
 
-    struct Sent(mpsc::Sender<Vec<u8>>);
+    struct Sent(mpsc::SyncSender<Vec<u8>>);
     impl io::Write for Sent {
         fn write(&mut self, line: &[u8]) -> io::Result<usize> {
             self.0.send(line.to_owned()).map(|()| line.len()).map_err(io::Error::other)
@@ -228,10 +227,14 @@ mod tests {
         }
     }
 
+    fn logs(sender: mpsc::SyncSender<Vec<u8>>, format: LogFormat) -> Logs {
+        Logs { queue: Queue::start(Sent(sender)).unwrap(), limiter: Limiter::default(), format }
+    }
+
     /// Returns the line of an event with many long values.
     fn long_line(format: LogFormat) -> String {
-        let (sender, lines) = mpsc::channel();
-        let logs = Logs { queue: Queue::start(Sent(sender)).unwrap(), limiter: Limiter::default(), format };
+        let (sender, lines) = mpsc::sync_channel(1);
+        let logs = logs(sender, format);
         let long = "\u{7}".repeat(10_000);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(logs), || {
             tracing::warn!(a = long, b = long, c = long, d = long, e = long, f = 7, "text of {}", long);
@@ -266,29 +269,19 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "fills its standard error"]
-    fn flood() {
-        let logs = init(Targets::new().with_default(tracing::Level::INFO), LogFormat::Logfmt).unwrap();
-        let long = "x".repeat(2000);
-        for _ in 0..500 {
-            tracing::info!(a = long, b = long, c = long, "flood");
-        }
-        writeln!(io::stdout(), "all is logged").unwrap();
-        logs.flush();
-    }
-
-    #[test]
     fn dropped_lines_are_counted_in_the_log() {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "logs::tests::flood", "--ignored", "--nocapture"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = io::BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap().contains("all is logged")));
+        let (sender, lines) = mpsc::sync_channel(0);
+        let logs = logs(sender, LogFormat::Logfmt);
+        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(logs.clone()));
+        let value = "x".repeat(2000);
+        for _ in 0..500 {
+            tracing::info!(a = value, b = value, c = value, "flood");
+        }
         // Only now is anything read.
-        let log = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+        let reader = std::thread::spawn(move || lines.iter().collect::<Vec<_>>().concat());
+        logs.flush();
+        drop((guard, logs));
+        let log = String::from_utf8(reader.join().unwrap()).unwrap();
         let line = log.lines().find_map(|line| Some(line.split_once("msg=\"dropped ")?.1));
         let dropped: usize = line.and_then(|line| line.split(' ').next()).unwrap().parse().unwrap();
         assert!(dropped > 200, "{dropped}");
