@@ -98,6 +98,7 @@ fn invalid_value_is_refused_with_expected_ones() {
             "expected `key: value` entries, with a space after the colon",
         ),
         (&format!("basic_auth_users: {{'a:b': {HASH}}}"), "has a colon in its name"),
+        ("basic_auth_users: {c: x, b: x, a: x, d: x}", "basic_auth_users.a should be a bcrypt hash"),
     ]);
 }
 
@@ -152,15 +153,6 @@ fn unusual_yaml_is_refused() {
         (&"? ".repeat(100_000), "nested too deep"),
         (&format!("rate_limit: {}", "[".repeat(100_000)), ":1:"),
     ]);
-}
-
-#[test]
-fn first_of_several_errors_is_stable() {
-    let folder = folder();
-    for _ in 0..20 {
-        let error = load(folder.path(), "basic_auth_users: {c: x, b: x, a: x, d: x}").unwrap_err();
-        assert!(error.contains("basic_auth_users.a "), "{error}");
-    }
 }
 
 #[test]
