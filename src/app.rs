@@ -58,7 +58,7 @@ pub async fn run(
     let router = http::router(http::AppState {
         store,
         metrics: metrics.clone(),
-        config: supervisor.reloadable_config(),
+        config: supervisor.reloadable_config.subscribe(),
         telemetry_path: options.telemetry_path,
         reload: options.lifecycle.then(|| reloads.handle()),
         max_requests: options.max_requests,

@@ -19,7 +19,7 @@ use crate::metrics::self_metrics::SelfMetrics;
 use crate::model::PollError;
 use crate::poll::PollWorker;
 use crate::poll::timing::startup_delay;
-use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
+use crate::reloadable_config::ReloadableConfig;
 use crate::store::Store;
 use crate::util::failure_log::LogContext;
 use tasks::{Cluster, Organization, Project, Tasks, warn};
@@ -36,7 +36,8 @@ pub(crate) struct Supervisor {
     config: Config,
     clients: Clients,
     store: Arc<Store>,
-    reloadable_config: watch::Sender<Arc<ReloadableConfig>>,
+    /// The configuration that tasks use.
+    pub(crate) reloadable_config: watch::Sender<Arc<ReloadableConfig>>,
     changes: mpsc::Receiver<TargetChange>,
     discovery: Arc<DiscoveryWorker>,
     poller: Arc<PollWorker>,
@@ -54,8 +55,8 @@ impl Supervisor {
         let (reloadable_config, receiver) = watch::channel(Arc::new(reloadable_config));
         let (sender, changes) = mpsc::channel(MAX_CHANGES);
         let mut supervisor = Self {
-            discovery: Arc::new(DiscoveryWorker::new(receiver.clone(), sender)),
-            poller: Arc::new(PollWorker::new(store.clone(), metrics, receiver.clone())),
+            discovery: Arc::new(DiscoveryWorker { receiver: receiver.clone(), changes: sender }),
+            poller: Arc::new(PollWorker { store: store.clone(), metrics, receiver: receiver.clone() }),
             collectors: Arc::new(CollectorRunner::new(store.clone(), receiver)),
             reloads: 0,
             config,
@@ -88,11 +89,6 @@ impl Supervisor {
                 reason = self.tasks.ended() => return reason,
             }
         }
-    }
-
-    /// Returns a receiver of the configuration that tasks use.
-    pub(crate) fn reloadable_config(&self) -> ConfigReceiver {
-        self.reloadable_config.subscribe()
     }
 
     fn apply(&mut self, change: TargetChange) {

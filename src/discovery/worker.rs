@@ -55,15 +55,11 @@ pub(crate) enum TargetChange {
 /// Reads from Atlas and sends what it finds to the supervisor.
 #[derive(Debug)]
 pub(crate) struct DiscoveryWorker {
-    receiver: ConfigReceiver,
-    changes: mpsc::Sender<TargetChange>,
+    pub(crate) receiver: ConfigReceiver,
+    pub(crate) changes: mpsc::Sender<TargetChange>,
 }
 
 impl DiscoveryWorker {
-    pub(crate) fn new(receiver: ConfigReceiver, changes: mpsc::Sender<TargetChange>) -> Self {
-        Self { receiver, changes }
-    }
-
     /// Lists the projects of an organization forever.
     pub(crate) async fn watch_organization(self: Arc<Self>, id: OrganizationId) {
         let client = |config: &ReloadableConfig| config.organization_clients.get(&id).cloned();

@@ -30,17 +30,12 @@ const MAX_LOGGED: usize = 200;
 
 #[derive(Debug)]
 pub(crate) struct PollWorker {
-    store: Arc<Store>,
-    metrics: Arc<SelfMetrics>,
-    receiver: ConfigReceiver,
+    pub(crate) store: Arc<Store>,
+    pub(crate) metrics: Arc<SelfMetrics>,
+    pub(crate) receiver: ConfigReceiver,
 }
 
 impl PollWorker {
-    #[must_use]
-    pub(crate) fn new(store: Arc<Store>, metrics: Arc<SelfMetrics>, receiver: ConfigReceiver) -> Self {
-        Self { store, metrics, receiver }
-    }
-
     /// Polls a cluster for ever, the first time after `delay`.
     pub(crate) async fn watch(self: Arc<Self>, target: Target, delay: Duration) {
         sleep(delay).await;
