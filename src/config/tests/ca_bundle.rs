@@ -41,18 +41,12 @@ fn bundles_are_the_same_if_their_certificates_are() {
 fn invalid_bundle_is_refused_with_a_hint() {
     let (certificate, key) = made();
     let key = key.serialize_pem();
-    let request = certificate.pem().replace("CERTIFICATE", "X509 CRL");
-    let cut = certificate.pem().replace("-----END CERTIFICATE-----", "");
-    let (text, der) = ("not PEM at all\n".to_owned(), certificate.der().to_vec());
     let no_x509 = certificate.pem().replacen("MII", "MIJ", 1);
     let long = vec![b'a'; 1024 * 1024 + 1];
     for (content, part) in [
         (key.as_bytes(), "holds a private key and no certificate"),
-        (request.as_bytes(), "holds no certificate in PEM"),
-        (cut.as_bytes(), "cannot be used: the section that begins at line 1 has no end"),
-        (text.as_bytes(), "openssl x509 -inform der"),
-        (&der, "openssl x509 -inform der"),
-        (b"", "holds no certificate"),
+        (b"not PEM at all\n", "openssl x509 -inform der"),
+        (certificate.der(), "openssl x509 -inform der"),
         (no_x509.as_bytes(), "cannot be used: certificate 1 at line 1: "),
         (&long, "more than 1048576 bytes"),
     ] {
