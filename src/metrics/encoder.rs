@@ -35,13 +35,9 @@ fn further_label(label: &str, value: &str) -> String {
 pub(super) struct Encoder {
     samples: &'static Samples,
     states: [(JobState, String); JobState::ALL.len()],
-    writer: SampleWriter,
-}
-
-#[derive(Debug)]
-struct SampleWriter {
     /// `None` once it has been written.
     header: Option<String>,
+    /// Start of every sample.
     start: String,
 }
 
@@ -62,66 +58,65 @@ impl Encoder {
         };
         let header = Some(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
         let states = JobState::ALL.map(|state| (state, further_label("state", state.as_str())));
-        Self { samples, states, writer: SampleWriter { header, start: sample_name + "{" } }
+        Self { samples, states, header, start: sample_name + "{" }
     }
 
     /// Appends the samples of a cluster, if there are any.
     pub(super) fn add_cluster(&mut self, cluster: &ClusterView, labels: &str, out: &mut String) {
-        let Self { samples, states, writer } = self;
+        let Self { samples, states, header, start } = self;
+        let mut write = |further_label: &str, value: f64| {
+            out.push_str(&header.take().unwrap_or_default());
+            out.push_str(start);
+            if further_label.is_empty() {
+                out.push_str(labels);
+            } else {
+                out.push_str(&labels[..labels.len() - END.len()]);
+                out.push_str(further_label);
+            }
+            push_value(value, out);
+        };
         let summary = cluster.current().map(|good| &good.summary);
         match samples {
             Samples::PerCluster(value) => {
                 if let Some(value) = value(cluster) {
-                    writer.write(labels, "", value, out);
+                    write("", value);
                 }
             }
             Samples::PerSummary(value) => {
                 if let Some(value) = summary.and_then(value) {
-                    writer.write(labels, "", value, out);
+                    write("", value);
                 }
             }
             Samples::PerState(value) => {
                 for (state, label) in states {
                     if let Some(value) = summary.and_then(|summary| value(summary, *state)) {
-                        writer.write(labels, label, value, out);
+                        write(label, value);
                     }
                 }
             }
             Samples::Info(label, value) => {
                 if let Some(value) = value(cluster) {
-                    writer.write(labels, &further_label(label, value), 1.0, out);
+                    write(&further_label(label, value), 1.0);
                 }
             }
-            Samples::Counter(value) => writer.write(labels, "", count(value(cluster)), out),
+            Samples::Counter(value) => write("", count(value(cluster))),
             Samples::PerReason(values) => {
                 for (reason, value) in values(cluster) {
-                    writer.write(labels, &further_label("reason", reason.as_str()), count(*value), out);
+                    write(&further_label("reason", reason.as_str()), count(*value));
                 }
             }
         }
     }
 }
 
-impl SampleWriter {
-    fn write(&mut self, labels: &str, further_label: &str, value: f64, out: &mut String) {
-        if let Some(header) = self.header.take() {
-            out.push_str(&header);
-        }
-        out.push_str(&self.start);
-        if further_label.is_empty() {
-            out.push_str(labels);
-        } else {
-            out.push_str(&labels[..labels.len() - END.len()]);
-            out.push_str(further_label);
-        }
-        match whole(value) {
-            // Most values are whole, and formatted several times as fast so.
-            Some(whole) => out.push_str(itoa::Buffer::new().format(whole)),
-            // Writing to a string does not fail.
-            None => _ = write!(out, "{value}"),
-        }
-        out.push('\n');
+fn push_value(value: f64, out: &mut String) {
+    match whole(value) {
+        // Most values are whole, and formatted several times as fast so.
+        Some(whole) => out.push_str(itoa::Buffer::new().format(whole)),
+        // Writing to a string does not fail.
+        None => _ = write!(out, "{value}"),
     }
+    out.push('\n');
 }
 
 #[cfg(test)]
@@ -130,8 +125,6 @@ mod tests {
 
     #[test]
     fn values_are_written_with_the_fewest_digits() {
-        static FAMILY: MetricFamily =
-            MetricFamily { name: "a", help: "b", samples: Samples::PerCluster(|_| None) };
         for (number, written) in [
             (0.0, "0"),
             (-0.0, "0"),
@@ -147,8 +140,8 @@ mod tests {
             (9_007_199_254_740_992.0, "9007199254740992"),
         ] {
             let mut text = String::new();
-            Encoder::new(&FAMILY, Format::Text).writer.write(END, "", number, &mut text);
-            assert_eq!(text, format!("# HELP a b\n# TYPE a gauge\na{{}} {written}\n"));
+            push_value(number, &mut text);
+            assert_eq!(text, format!("{written}\n"));
         }
     }
 }
