@@ -138,6 +138,11 @@ impl Discovery {
         self.error.is_some() || self.last_success.is_some()
     }
 
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.last_success.is_some() && self.error.is_none()
+    }
+
     pub(super) fn record(&mut self, at: Timestamp, outcome: Result<(), PollError>) {
         self.error = outcome.err();
         if self.error.is_none() {

@@ -222,13 +222,6 @@ fn bucket_missing(cluster: &ClusterRecord, project: &ProjectView) -> Option<bool
 }
 
 impl StoreView {
-    /// Number of collectors that are on and were neither read recently nor refused.
-    #[must_use]
-    pub fn unread(&self) -> usize {
-        let of_clusters = self.clusters.iter().map(|cluster| cluster.unread.len());
-        of_clusters.chain(self.projects.iter().map(|project| project.unread.len())).sum()
-    }
-
     /// Number of readings that were not requested yet, or need a second answer to be certain.
     #[must_use]
     pub fn pending(&self) -> usize {
@@ -243,15 +236,14 @@ impl StoreView {
     /// was read or refused, and no bucket is missing.
     #[must_use]
     pub fn is_well(&self) -> bool {
+        let is_cluster_well = |cluster: &ClusterView| {
+            let was_polled = cluster.state.last.is_some() && cluster.error().is_none();
+            was_polled && cluster.unread.is_empty() && cluster.bucket_missing != Some(true)
+        };
         self.targets > 0
-            && self.unread() == 0
-            && self.clusters.iter().all(|cluster| cluster.bucket_missing != Some(true))
             && self.clusters.len() == self.targets
-            && self.clusters.iter().all(|cluster| cluster.state.last.is_some() && cluster.error().is_none())
-            && self.projects.iter().all(|project| project.success == Some(true))
-            && self
-                .organizations
-                .values()
-                .all(|discovery| discovery.last_success.is_some() && discovery.error.is_none())
+            && self.clusters.iter().all(is_cluster_well)
+            && self.projects.iter().all(|project| project.success == Some(true) && project.unread.is_empty())
+            && self.organizations.values().all(Discovery::succeeded)
     }
 }
