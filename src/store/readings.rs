@@ -1,7 +1,6 @@
 //! What the collectors found: snapshots, events, export buckets.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use atlas_client::ExportBucket;
 use jiff::Timestamp;
@@ -19,7 +18,7 @@ pub(super) struct Reading {
     /// True if Atlas refused it, and it was not read since.
     pub(super) is_refused: bool,
     /// Time of the last successful reading.
-    read_at: Option<Instant>,
+    pub(super) read_at: Option<Instant>,
 }
 
 impl Reading {
@@ -29,11 +28,6 @@ impl Reading {
             Err(error) => self.is_refused |= error.is_refused,
         }
         self.outcome = Some(outcome);
-    }
-
-    /// Returns true if it was read recently.
-    pub(super) fn is_current(&self, stale_after: Duration, now: Instant) -> bool {
-        self.read_at.is_some_and(|at| now.duration_since(at) <= stale_after)
     }
 }
 

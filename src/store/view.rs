@@ -203,8 +203,9 @@ impl State {
         }
     }
 
+    /// Returns true if it was read recently.
     fn is_current(&self, reading: &Reading, now: Instant) -> bool {
-        reading.is_current(self.collectors_stale_after, now)
+        reading.read_at.is_some_and(|at| now.duration_since(at) <= self.collectors_stale_after)
     }
 
     /// Returns true if it was neither read recently nor refused.
