@@ -254,9 +254,7 @@ impl Supervisor {
         let listed = project.listed.as_deref();
         let selected = targets::select_clusters(&project.target.selection, listed);
         if let Some(listed) = listed {
-            let organization = project.target.organization.as_ref();
-            let warnings =
-                targets::selection_warnings(&project.target.selection, listed, &selected, organization);
+            let warnings = targets::selection_warnings(&project.target, listed, &selected);
             warn(LogContext::project(id), warnings, &mut project.warned);
             store.record_excluded(id, selected.counts());
         }

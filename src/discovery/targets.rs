@@ -161,10 +161,9 @@ pub(crate) enum SelectionWarning {
 /// Returns the entries of a selection that match nothing. Exclusions of an organization hold for
 /// all its projects, so those of one cannot tell.
 pub(crate) fn selection_warnings(
-    selection: &ClusterSelector,
+    target: &ProjectTarget,
     listed: &[ListedCluster],
     selected: &SelectedClusters<'_>,
-    organization: Option<&OrganizationId>,
 ) -> BTreeSet<SelectionWarning> {
     let (mut found, mut more) = (BTreeSet::new(), 0);
     for (name, cluster) in &selected.watched {
@@ -181,8 +180,8 @@ pub(crate) fn selection_warnings(
     }
     found.extend((more > 0).then_some(SelectionWarning::More { count: more }));
     let names: Vec<_> = listed.iter().map(|cluster| cluster.name.as_str()).collect();
-    let excluded = selection.excluded.iter().filter(|_| organization.is_none());
-    let patterns = selection.patterns.iter().flatten().chain(excluded);
+    let excluded = target.selection.excluded.iter().filter(|_| target.organization.is_none());
+    let patterns = target.selection.patterns.iter().flatten().chain(excluded);
     found.extend(unmatched(patterns, &names));
     found
 }
@@ -223,10 +222,11 @@ pub(crate) fn closest_name<'a>(name: &str, listed: &'a [ListedCluster]) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use atlas_client::Error;
+    use atlas_client::{CredentialKind, Credentials, Error, SecretSource};
 
     use super::*;
     use crate::cpu_time;
+    use crate::model::ExportExpectation;
 
     fn listed(clusters: &[(&str, Option<Unexportable>)]) -> Vec<ListedCluster> {
         clusters
@@ -243,6 +243,29 @@ mod tests {
 
     fn flawed<T>(found: Vec<T>) -> PartialList<T> {
         PartialList { entries: found, error: Some(Error::Timeout) }
+    }
+
+    fn warnings(
+        selection: ClusterSelector,
+        listed: &[ListedCluster],
+        organization: Option<OrganizationId>,
+    ) -> BTreeSet<SelectionWarning> {
+        let secret = SecretSource::Inline { secret: "hush".into(), origin: String::new() };
+        let credentials = Credentials {
+            kind: CredentialKind::ApiKey,
+            id: String::new(),
+            secret,
+            origin: String::new(),
+            expires_at: None,
+        };
+        let target = ProjectTarget {
+            id: ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap(),
+            organization,
+            selection,
+            expected: ExportExpectation::default(),
+            credentials,
+        };
+        selection_warnings(&target, listed, &select_clusters(&target.selection, Some(listed)))
     }
 
     #[test]
@@ -293,21 +316,18 @@ mod tests {
         check(ClusterSelector { excluded: excluded.clone(), ..named }, &[]);
 
         let selection = ClusterSelector { excluded, ..ClusterSelector::default() };
-        let found = |organization| {
-            let selected = select_clusters(&selection, Some(&there));
-            selection_warnings(&selection, &there, &selected, organization)
-        };
+        let found = |organization| warnings(selection.clone(), &there, organization);
         let unmatched = SelectionWarning::Pattern { pattern: "none-*".to_owned(), kind: "cluster" };
         assert_eq!(found(None), BTreeSet::from([unmatched]));
         let organization = OrganizationId::parse("5f0e5a3b9c1d4e6f8a7b0000").unwrap();
-        assert_eq!(found(Some(&organization)), BTreeSet::new(), "another project may have a match");
+        assert_eq!(found(Some(organization)), BTreeSet::new(), "another project may have a match");
     }
 
     #[test]
     fn unmatched_names_and_patterns_are_warnings() {
         let there = listed(&[("prod-eu", None), ("free-a", Some(Unexportable::SharedTier))]);
         let selection = ClusterSelector::parse(["prod-ue", "free-a", "free-*", "none-*"]).unwrap();
-        let found = selection_warnings(&selection, &there, &select_clusters(&selection, Some(&there)), None);
+        let found = warnings(selection, &there, None);
         let name = |name: &str| name.to_owned();
         let expected = [
             SelectionWarning::Cluster { name: name("prod-ue"), reason: None, meant: Some(name("prod-eu")) },
@@ -343,9 +363,7 @@ mod tests {
             }
         }
         for (listed, expected) in [(&one, 0), (&other, MAX_WARNINGS + 1)] {
-            let selected = select_clusters(&selection, Some(listed));
-            assert_eq!(selected.watched.len(), count);
-            let found = selection_warnings(&selection, listed, &selected, None);
+            let found = warnings(selection.clone(), listed, None);
             assert_eq!(found.len(), expected);
             let more = SelectionWarning::More { count: count - MAX_WARNINGS };
             assert_eq!(found.contains(&more), expected > 0);

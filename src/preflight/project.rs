@@ -79,10 +79,7 @@ impl ProjectCheck<'_> {
             row(cluster).with(CheckStatus::Excluded, &format!("the cluster {}", reason.phrase()))
         }));
         if let Some(listed) = &listed {
-            let organization = self.target.organization.as_ref();
-            let warnings =
-                targets::selection_warnings(&self.target.selection, listed, &selected, organization);
-            for warning in warnings {
+            for warning in targets::selection_warnings(self.target, listed, &selected) {
                 if let SelectionWarning::Pattern { pattern, .. } = warning {
                     let hint = format!("no cluster of the project matches; it has {}", names_of(listed));
                     rows.push(project_row.clone().pattern(&pattern, &hint));
