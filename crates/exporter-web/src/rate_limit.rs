@@ -65,7 +65,5 @@ mod tests {
         assert_eq!(taken(10, 5), 1);
         assert_eq!(taken(30, 5), 2);
         assert_eq!(taken(1000, 5), 3);
-        let nothing = RateLimit { burst: 0, ..limit };
-        assert!(!TokenBucket::default().try_take(nothing, start));
     }
 }

@@ -61,7 +61,6 @@ pub(crate) fn server_config(
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .map_err(|error| format!("cipher_suites cannot be used: {error}"))?;
-    let has_verifier = verifier.is_some();
     let builder = match verifier {
         Some(verifier) => builder.with_client_cert_verifier(Arc::new(verifier)),
         None => builder.with_no_client_auth(),
@@ -72,7 +71,7 @@ pub(crate) fn server_config(
     })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.ignore_client_order = raw.prefer_server_cipher_suites.unwrap_or(true);
-    if has_verifier {
+    if requirement != ClientCertRequirement::None {
         // A resumed session would accept a certificate that has expired since.
         config.session_storage = Arc::new(NoServerSessionStorage {});
     }
