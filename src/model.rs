@@ -9,8 +9,8 @@ mod exclusion;
 mod expectation;
 mod job_accumulator;
 mod job_summary;
-mod poll_error;
 mod progress;
+mod read_error;
 mod recovery_point;
 mod shard;
 
@@ -21,7 +21,7 @@ pub use exclusion::ExclusionReason;
 pub use expectation::ExportExpectation;
 pub use job_accumulator::JobAccumulator;
 pub use job_summary::{FailedJob, JobId, JobKey, JobSummary, ListedJob};
-pub use poll_error::PollError;
 pub use progress::ProgressTracker;
+pub use read_error::ReadError;
 pub use recovery_point::{Exported, ExportedSnapshots, NewestExport, RecoveryPoint, Snapshots};
 pub use shard::Shard;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
-use crate::model::{ByState, PollError};
+use crate::model::{ByState, ReadError};
 use crate::store::{ClusterView, StoreView};
 pub use health::{ClusterStatus, OVERDUE_FACTOR, Severity};
 
@@ -157,7 +157,7 @@ impl<'a> Status<'a> {
 }
 
 impl<'a> Problem<'a> {
-    fn new(what: &'static str, error: &'a PollError) -> Self {
+    fn new(what: &'static str, error: &'a ReadError) -> Self {
         let (reason, error) = (error.reason.as_str(), error.text.as_str());
         Self { organization_id: None, project_id: None, project: None, what, reason, error }
     }

@@ -16,7 +16,7 @@ use atlas_client::{ListedCluster, OrganizationId, ProjectId, Quota, Schedule, Ta
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::model::{CollectorKind, ExclusionReason, ExportExpectation, PollError};
+use crate::model::{CollectorKind, ExclusionReason, ExportExpectation, ReadError};
 pub use readings::ClusterReadings;
 pub use records::{ClusterRecord, Discovery, GoodPoll, LastPoll};
 use records::{ProjectRecord, State};
@@ -64,13 +64,13 @@ impl Store {
         self.update_project(&target.project_id, |project| drop(project.clusters.remove(target)));
     }
 
-    pub fn record_projects_listed(&self, id: &OrganizationId, at: Timestamp, outcome: Result<(), PollError>) {
+    pub fn record_projects_listed(&self, id: &OrganizationId, at: Timestamp, outcome: Result<(), ReadError>) {
         if let Some(discovery) = self.state().organizations.get_mut(id) {
             discovery.record(at, outcome);
         }
     }
 
-    pub fn record_discovery(&self, id: &ProjectId, at: Timestamp, outcome: Result<(), PollError>) {
+    pub fn record_discovery(&self, id: &ProjectId, at: Timestamp, outcome: Result<(), ReadError>) {
         self.update_project(id, |project| project.discovery.record(at, outcome));
     }
 
@@ -98,7 +98,7 @@ impl Store {
     }
 
     /// Takes in a cluster's backup schedule. One that could not be read leaves the last one standing.
-    pub fn record_schedule(&self, target: &Target, outcome: Result<Schedule, PollError>) {
+    pub fn record_schedule(&self, target: &Target, outcome: Result<Schedule, ReadError>) {
         self.update_cluster(target, |cluster| match outcome {
             // A reading that was under way when it was ended says nothing.
             _ if !cluster.scheduled => {}
@@ -134,7 +134,7 @@ impl Store {
         target: &Target,
         finished_at: Timestamp,
         duration: Duration,
-        outcome: Result<GoodPoll, PollError>,
+        outcome: Result<GoodPoll, ReadError>,
     ) {
         let mut state = self.state();
         let snapshots_on = state.is_on(CollectorKind::Snapshots);

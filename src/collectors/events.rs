@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::runner::AtlasCollector;
-use crate::model::{CollectorKind, PollError};
+use crate::model::{CollectorKind, ReadError};
 use crate::store::Store;
 
 /// How far back the first reading looks: the longest time between two exports that is at all usual,
@@ -86,7 +86,7 @@ impl AtlasCollector for Events {
     async fn read(&mut self, atlas: &AtlasClient, store: &Store) -> Result<(), Error> {
         let at = Instant::now();
         let outcome = self.read_new(atlas, store).await;
-        store.record_events_outcome(&self.project_id, at, outcome.as_ref().copied().map_err(PollError::from));
+        store.record_events_outcome(&self.project_id, at, outcome.as_ref().copied().map_err(ReadError::from));
         outcome
     }
 }

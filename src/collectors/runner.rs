@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use super::refusals::Refusals;
-use crate::model::{CollectorKind, PollError};
+use crate::model::{CollectorKind, ReadError};
 use crate::poll::timing::sleep_until_due;
 use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
 use crate::store::Store;
@@ -90,7 +90,7 @@ impl CollectorRunner {
         config: &ReloadableConfig,
     ) {
         let refusal = error.and_then(Error::lasting_refusal);
-        let error = error.map(PollError::from);
+        let error = error.map(ReadError::from);
         let (project_id, context, what) = (collector.project_id(), collector.context(), C::WHAT);
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(refusal), Some(error)) = (refusal, &error) else {

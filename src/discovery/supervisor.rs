@@ -16,7 +16,7 @@ use crate::discovery::clients::{self, Clients, expiries};
 use crate::discovery::targets;
 use crate::discovery::worker::{DiscoveryWorker, TargetChange};
 use crate::metrics::self_metrics::SelfMetrics;
-use crate::model::PollError;
+use crate::model::ReadError;
 use crate::poll::PollWorker;
 use crate::poll::timing::startup_delay;
 use crate::reloadable_config::ReloadableConfig;
@@ -124,7 +124,7 @@ impl Supervisor {
         }
     }
 
-    fn apply_schedule(&mut self, target: &Target, schedule: Result<Schedule, PollError>) {
+    fn apply_schedule(&mut self, target: &Target, schedule: Result<Schedule, ReadError>) {
         let Some(project) = self.projects.get_mut(&target.project_id) else { return };
         let Some(cluster) = project.clusters.get_mut(target) else { return };
         let exports = schedule.as_ref().ok().map(Schedule::exports_itself);

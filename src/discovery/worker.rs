@@ -13,7 +13,7 @@ use atlas_client::{
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use crate::model::PollError;
+use crate::model::ReadError;
 use crate::poll::timing::sleep_until_due;
 use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
 use crate::util::failure_log::{LogContext, log};
@@ -32,7 +32,7 @@ pub(crate) enum TargetChange {
         organization_id: OrganizationId,
         /// All projects and their names; `None` if they could not be listed.
         listed: Option<PartialList<(ProjectId, Option<String>)>>,
-        outcome: Result<(), PollError>,
+        outcome: Result<(), ReadError>,
     },
     ProjectName {
         project_id: ProjectId,
@@ -44,11 +44,11 @@ pub(crate) enum TargetChange {
         /// All clusters of any kind; `None` if they could not be listed.
         listed: Option<PartialList<ListedCluster>>,
         /// An error if the listing or the project's name could not be read.
-        outcome: Result<(), PollError>,
+        outcome: Result<(), ReadError>,
     },
     Schedule {
         target: Target,
-        schedule: Result<Schedule, PollError>,
+        schedule: Result<Schedule, ReadError>,
     },
 }
 
@@ -85,7 +85,7 @@ impl DiscoveryWorker {
     }
 
     /// Reads after `delay` and then on the interval, or sooner after a failure.
-    async fn repeat<F: Future<Output = Result<(), PollError>>>(
+    async fn repeat<F: Future<Output = Result<(), ReadError>>>(
         &self,
         delay: Duration,
         context: LogContext<'_>,
@@ -121,7 +121,7 @@ impl DiscoveryWorker {
         }
     }
 
-    async fn list_projects(&self, atlas: AtlasClient, id: &OrganizationId) -> Result<(), PollError> {
+    async fn list_projects(&self, atlas: AtlasClient, id: &OrganizationId) -> Result<(), ReadError> {
         let listed = atlas.projects(id, Instant::now() + LISTING_TIMEOUT).await;
         let outcome = outcome_of(&listed);
         let (organization_id, listed) = (id.clone(), listed.ok());
@@ -129,12 +129,12 @@ impl DiscoveryWorker {
         outcome
     }
 
-    async fn list_clusters(&self, atlas: AtlasClient, id: &ProjectId) -> Result<(), PollError> {
+    async fn list_clusters(&self, atlas: AtlasClient, id: &ProjectId) -> Result<(), ReadError> {
         let project_id = id.clone();
         let named = atlas.project_name(id, Instant::now() + NAME_TIMEOUT).await;
         let (name, named) = match named {
             Ok(name) => (Some(name).filter(|name| !name.trim().is_empty()), Ok(())),
-            Err(error) => (None, Err(PollError::from(&error))),
+            Err(error) => (None, Err(ReadError::from(&error))),
         };
         self.send(TargetChange::ProjectName { project_id: project_id.clone(), name }).await;
         let listed = atlas.clusters(id, Instant::now() + LISTING_TIMEOUT).await;
@@ -144,10 +144,10 @@ impl DiscoveryWorker {
         outcome
     }
 
-    async fn read_schedule(&self, atlas: AtlasClient, target: &Target) -> Result<(), PollError> {
+    async fn read_schedule(&self, atlas: AtlasClient, target: &Target) -> Result<(), ReadError> {
         let schedule = atlas.schedule(target, Instant::now() + LISTING_TIMEOUT).await;
-        let schedule = schedule.map_err(|error| PollError::from(&error));
-        let outcome = schedule.as_ref().map(|_| ()).map_err(PollError::clone);
+        let schedule = schedule.map_err(|error| ReadError::from(&error));
+        let outcome = schedule.as_ref().map(|_| ()).map_err(ReadError::clone);
         self.send(TargetChange::Schedule { target: target.clone(), schedule }).await;
         outcome
     }
@@ -163,7 +163,7 @@ fn pause(failing: bool, interval: Duration) -> Duration {
 }
 
 /// An error if a listing, or one of its entries, could not be read.
-fn outcome_of<T>(listed: &Result<PartialList<T>, Error>) -> Result<(), PollError> {
+fn outcome_of<T>(listed: &Result<PartialList<T>, Error>) -> Result<(), ReadError> {
     match listed {
         Ok(PartialList { error: None, .. }) => Ok(()),
         Ok(PartialList { error: Some(error), .. }) | Err(error) => Err(error.into()),

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::*;
 use crate::golden::assert_golden;
 use crate::model::{
-    CollectorKind, ExclusionReason, ExportExpectation, JobAccumulator, JobSummary, NewestExport, PollError,
-    ProgressTracker, Snapshots,
+    CollectorKind, ExclusionReason, ExportExpectation, JobAccumulator, JobSummary, NewestExport,
+    ProgressTracker, ReadError, Snapshots,
 };
 use crate::store::{GoodPoll, Store};
 
@@ -95,7 +95,7 @@ fn publish(store: &Store, name: &str, summary: JobSummary) {
 }
 
 fn bad(store: &Store, name: &str, reason: FailureReason) {
-    let error = PollError { reason, ..no() };
+    let error = ReadError { reason, ..no() };
     store.record_poll(&target(name), at(101), Duration::from_secs(30), Err(error));
 }
 
@@ -198,12 +198,12 @@ fn event(kind: EventKind, minute: i64) -> ProjectEvent {
     ProjectEvent { created_at: at(minute), id: format!("e{minute}"), kind: Some(kind) }
 }
 
-fn unread() -> PollError {
-    PollError { is_refused: false, ..no() }
+fn unread() -> ReadError {
+    ReadError { is_refused: false, ..no() }
 }
 
-fn no() -> PollError {
-    PollError { reason: FailureReason::Forbidden, text: "no".to_owned(), is_refused: true }
+fn no() -> ReadError {
+    ReadError { reason: FailureReason::Forbidden, text: "no".to_owned(), is_refused: true }
 }
 
 #[tokio::test(start_paused = true)]

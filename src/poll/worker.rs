@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 
 use crate::metrics::self_metrics::SelfMetrics;
-use crate::model::{FailedJob, JobId, JobSummary, PollError, ProgressTracker};
+use crate::model::{FailedJob, JobId, JobSummary, ProgressTracker, ReadError};
 use crate::poll::job_listing::JobListing;
 use crate::poll::timing::sleep_until_due;
 use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
@@ -159,9 +159,9 @@ impl PollState {
         }
     }
 
-    fn fail(&mut self, target: &Target, error: &Error) -> PollError {
-        let error = PollError::from(error);
-        let PollError { reason, text, .. } = &error;
+    fn fail(&mut self, target: &Target, error: &Error) -> ReadError {
+        let error = ReadError::from(error);
+        let ReadError { reason, text, .. } = &error;
         // The counter has every failure; the log has every change, so that an outage does not bury it.
         if self.failing.replace(*reason) == Some(*reason) {
             tracing::debug!(project_id = %target.project_id, cluster_name = target.cluster_name, reason = reason.as_str(), error = text, "the poll failed again");

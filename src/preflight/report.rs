@@ -11,7 +11,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde_json::json;
 
 use crate::config::Warning;
-use crate::model::PollError;
+use crate::model::ReadError;
 
 /// Characters around a status until the whole text is rendered: the table counts no width for
 /// them, which it would for escape sequences. Texts of Atlas cannot contain them, since hidden
@@ -31,7 +31,7 @@ pub struct Row {
     /// The cluster, or a pattern that matches none; `None` for the project itself.
     pub cluster_name: Option<String>,
     pub status: CheckStatus,
-    pub error: Option<PollError>,
+    pub error: Option<ReadError>,
     pub error_code: Option<String>,
     /// What to do, or what to know.
     pub hint: String,

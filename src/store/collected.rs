@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Store;
 use super::readings::{BucketAbsence, has_bucket};
-use crate::model::{CollectorKind, PollError, Snapshots};
+use crate::model::{CollectorKind, ReadError, Snapshots};
 
 impl Store {
     pub fn set_collectors(&self, stale_after: Duration, off: &[CollectorKind]) {
@@ -22,7 +22,7 @@ impl Store {
         self.state().expiries = expiries;
     }
 
-    pub fn record_snapshots(&self, target: &Target, at: Instant, read: Result<Snapshots, PollError>) {
+    pub fn record_snapshots(&self, target: &Target, at: Instant, read: Result<Snapshots, ReadError>) {
         self.update_cluster(target, |cluster| {
             if cluster.exports_itself() {
                 cluster.readings.record_snapshots(at, read);
@@ -30,7 +30,7 @@ impl Store {
         });
     }
 
-    pub fn record_buckets(&self, id: &ProjectId, at: Instant, read: Result<Vec<ExportBucket>, PollError>) {
+    pub fn record_buckets(&self, id: &ProjectId, at: Instant, read: Result<Vec<ExportBucket>, ReadError>) {
         self.update_project(id, |project| {
             let outcome = read.map(|mut buckets| {
                 buckets.sort();
@@ -67,7 +67,7 @@ impl Store {
             && buckets.as_ref().zip(bucket).is_some_and(|(buckets, bucket)| !has_bucket(buckets, bucket))
     }
 
-    pub fn record_events_outcome(&self, id: &ProjectId, at: Instant, outcome: Result<(), PollError>) {
+    pub fn record_events_outcome(&self, id: &ProjectId, at: Instant, outcome: Result<(), ReadError>) {
         self.update_project(id, |project| project.readings.events.record(at, outcome));
     }
 

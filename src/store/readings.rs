@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::model::{
-    CollectorKind, Exported, ExportedSnapshots, JobSummary, PollError, RecoveryPoint, Snapshots,
+    CollectorKind, Exported, ExportedSnapshots, JobSummary, ReadError, RecoveryPoint, Snapshots,
 };
 
 /// Outcome of the last reading of a collector of a project or a cluster.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reading {
     /// `None` before the first.
-    pub(super) outcome: Option<Result<(), PollError>>,
+    pub(super) outcome: Option<Result<(), ReadError>>,
     /// True if Atlas refused it, and it was not read since.
     pub(super) is_refused: bool,
     /// Time of the last successful reading.
@@ -22,7 +22,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn record(&mut self, at: Instant, outcome: Result<(), PollError>) {
+    pub(super) fn record(&mut self, at: Instant, outcome: Result<(), ReadError>) {
         match &outcome {
             Ok(()) => (self.read_at, self.is_refused) = (Some(at), false),
             Err(error) => self.is_refused |= error.is_refused,
@@ -86,7 +86,7 @@ impl ClusterReadings {
             self.snapshots.as_ref().map(|snapshots| RecoveryPoint::of(snapshots, exports, exported));
     }
 
-    pub(super) fn record_snapshots(&mut self, at: Instant, read: Result<Snapshots, PollError>) {
+    pub(super) fn record_snapshots(&mut self, at: Instant, read: Result<Snapshots, ReadError>) {
         let outcome = read.map(|snapshots| self.snapshots = Some(Arc::new(snapshots)));
         self.reading.record(at, outcome);
         if let Some(exports) = self.unmatched.take() {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::readings::{ClusterReadings, ProjectReadings};
-use crate::model::{CollectorKind, ExclusionReason, ExportExpectation, JobSummary, PollError};
+use crate::model::{CollectorKind, ExclusionReason, ExportExpectation, JobSummary, ReadError};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -81,7 +81,7 @@ pub struct ClusterRecord {
     /// That schedule, as it was read last.
     pub schedule: Option<Schedule>,
     /// Why the schedule could not be read last; `None` if it could, or was not asked for.
-    pub schedule_error: Option<PollError>,
+    pub schedule_error: Option<ReadError>,
     pub paused: Option<bool>,
     pub created_at: Option<Timestamp>,
     pub readings: ClusterReadings,
@@ -122,13 +122,13 @@ pub struct GoodPoll {
 pub struct LastPoll {
     pub finished_at: Timestamp,
     pub duration: Duration,
-    pub error: Option<PollError>,
+    pub error: Option<ReadError>,
 }
 
 /// How projects or clusters were listed last.
 #[derive(Debug, Clone, Default)]
 pub struct Discovery {
-    pub error: Option<PollError>,
+    pub error: Option<ReadError>,
     pub last_success: Option<Timestamp>,
 }
 
@@ -143,7 +143,7 @@ impl Discovery {
         self.last_success.is_some() && self.error.is_none()
     }
 
-    pub(super) fn record(&mut self, at: Timestamp, outcome: Result<(), PollError>) {
+    pub(super) fn record(&mut self, at: Timestamp, outcome: Result<(), ReadError>) {
         self.error = outcome.err();
         if self.error.is_none() {
             self.last_success = Some(at);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::readings::{BucketAbsence, Reading, has_bucket};
 use super::records::{ClusterRecord, Discovery, GoodPoll, ProjectRecord, State};
-use crate::model::{CollectorKind, ExclusionReason, PollError, RecoveryPoint};
+use crate::model::{CollectorKind, ExclusionReason, ReadError, RecoveryPoint};
 
 /// The store at one moment, each list sorted by id and name.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ impl ClusterView {
     }
 
     #[must_use]
-    pub fn error(&self) -> Option<&PollError> {
+    pub fn error(&self) -> Option<&ReadError> {
         self.state.last.as_ref()?.error.as_ref()
     }
 
@@ -69,13 +69,13 @@ pub struct ProjectView {
     pub name: Option<Arc<str>>,
     /// Whether name, clusters and schedules could be read last; `None` before the first time.
     pub success: Option<bool>,
-    pub error: Option<PollError>,
+    pub error: Option<ReadError>,
     pub last_success: Option<Timestamp>,
     /// Clusters that are left out, by reason; `None` before the first listing.
     pub excluded: Option<BTreeMap<ExclusionReason, u64>>,
     pub quota: Option<Quota>,
     /// The last outcome of each collector that was requested, for all clusters of the project.
-    pub readings: BTreeMap<CollectorKind, Result<(), PollError>>,
+    pub readings: BTreeMap<CollectorKind, Result<(), ReadError>>,
     /// Its events and buckets as far as they are on, and were neither read recently nor refused.
     pub unread: Vec<CollectorKind>,
     /// Its export buckets, if they were read of late.
@@ -194,7 +194,7 @@ impl State {
     fn are_snapshots_unread(&self, cluster: &ClusterRecord, project: &ProjectRecord, now: Instant) -> bool {
         // A refused schedule has a banner; it is unknown then whether snapshots are expected.
         let is_open =
-            |error: Option<&PollError>| error.is_none_or(|error| error.reason != FailureReason::Forbidden);
+            |error: Option<&ReadError>| error.is_none_or(|error| error.reason != FailureReason::Forbidden);
         match &cluster.schedule {
             Some(_) => cluster.exports_itself() && self.is_unread(&cluster.readings.reading, now),
             None if cluster.scheduled => is_open(cluster.schedule_error.as_ref()),

@@ -5,7 +5,7 @@ use atlas_client::{FailureReason, OrganizationId, ProjectId, Target};
 use tracing::Level;
 use tracing::field::display;
 
-use crate::model::PollError;
+use crate::model::ReadError;
 
 /// `tracing::event!` with a level that is known only at run time.
 macro_rules! log_at {
@@ -45,7 +45,7 @@ impl<'a> LogContext<'a> {
 /// the reason of the last failure.
 pub(crate) fn log(
     failing: &mut Option<FailureReason>,
-    error: Option<&PollError>,
+    error: Option<&ReadError>,
     context: LogContext<'_>,
     what: &str,
 ) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use atlas_backup_exporter::metrics::self_metrics::SelfMetrics;
 use atlas_backup_exporter::metrics::{Exposition, Format};
 use atlas_backup_exporter::model::{
-    CollectorKind, ExportExpectation, JobAccumulator, PollError, ProgressTracker, Snapshots,
+    CollectorKind, ExportExpectation, JobAccumulator, ProgressTracker, ReadError, Snapshots,
 };
 use atlas_backup_exporter::status::{ClusterStatus, Status};
 use atlas_backup_exporter::store::{GoodPoll, Store, StoreView};
@@ -120,8 +120,8 @@ fn policy_item() -> Option<ObjectId> {
 }
 
 /// Returns the error of a collector that failed.
-fn unread() -> PollError {
-    PollError { reason: FailureReason::ServerError, text: String::new(), is_refused: false }
+fn unread() -> ReadError {
+    ReadError { reason: FailureReason::ServerError, text: String::new(), is_refused: false }
 }
 
 fn snapshot_id(taken: i64) -> String {
@@ -266,7 +266,7 @@ impl ExporterState {
             self.read(details, &target, &schedule, minute, now);
         }
         let outcome = if let Some(reason) = failing {
-            Err(PollError { reason, ..unread() })
+            Err(ReadError { reason, ..unread() })
         } else {
             let mut accumulator = JobAccumulator::default();
             for job in cluster.jobs.iter().filter_map(|job| job.at(minute)) {

@@ -303,7 +303,7 @@ async fn cluster_is_read_once_every_collector_was_read_or_refused() {
     store.record_discovery(&project(), at(1), Ok(()));
     store.record_listed_cluster(&target("prod"), Some(&listed_cluster(0)), true);
     assert_eq!(left(&store), open, "its schedule is to be read");
-    let failed = PollError { reason: FailureReason::ServerError, ..unread() };
+    let failed = ReadError { reason: FailureReason::ServerError, ..unread() };
     store.record_schedule(&target("prod"), Err(failed));
     assert_eq!(left(&store), open);
     store.record_schedule(&target("prod"), Err(no()));

@@ -4,7 +4,7 @@ use atlas_client::{Error, FailureReason};
 
 /// The failure of a poll or another reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PollError {
+pub struct ReadError {
     pub reason: FailureReason,
     /// The sentence, for a person. No secret is in it.
     pub text: String,
@@ -12,7 +12,7 @@ pub struct PollError {
     pub is_refused: bool,
 }
 
-impl From<&Error> for PollError {
+impl From<&Error> for ReadError {
     fn from(error: &Error) -> Self {
         Self {
             reason: error.reason(),
