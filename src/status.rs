@@ -60,7 +60,6 @@ pub struct Cluster<'a> {
     pub last_success_duration_seconds: Option<u64>,
     pub expected_interval_seconds: Option<f64>,
     pub auto_export_enabled: Option<bool>,
-    /// The unresolved ones.
     pub failures_since_last_success: Option<u64>,
     pub oldest_unresolved_failure_created_at: Option<Timestamp>,
     /// Of the newest one that is unresolved.

@@ -101,7 +101,6 @@ impl Default for PollConfig {
     }
 }
 
-/// Default of `discovery.interval`.
 pub const DISCOVERY_INTERVAL: Duration = Duration::from_mins(10);
 
 #[derive(Debug, Clone, PartialEq, Eq)]

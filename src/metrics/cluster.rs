@@ -24,7 +24,6 @@ pub(super) struct MetricFamily {
 /// The type of a family, and the source of its samples. A value that is `None` has no sample.
 #[derive(Debug)]
 pub(super) enum Samples {
-    /// A gauge.
     PerCluster(fn(&ClusterView) -> Option<f64>),
     /// A gauge of the last listing of export jobs, unless that is too old.
     PerSummary(fn(&JobSummary) -> Option<f64>),

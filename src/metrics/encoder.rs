@@ -37,7 +37,6 @@ pub(super) struct Encoder {
     states: [(JobState, String); JobState::ALL.len()],
     /// `None` once it has been written.
     header: Option<String>,
-    /// Start of every sample.
     start: String,
 }
 

@@ -240,7 +240,6 @@ fn gauge(value: f64) -> ConstGauge<Plain> {
     ConstGauge::new(Plain(value))
 }
 
-/// Writes families.
 struct Families<'a>(DescriptorEncoder<'a>);
 
 impl Families<'_> {

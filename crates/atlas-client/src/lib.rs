@@ -18,6 +18,7 @@ pub mod redact;
 mod retry;
 mod sunset;
 mod transport;
+#[allow(missing_docs)] // fields are those of Atlas's API
 mod types;
 
 use jiff::Timestamp;

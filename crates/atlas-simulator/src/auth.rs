@@ -18,9 +18,7 @@ const REALM: &str = "MMS Public API";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
-    /// OAuth 2.0 client credentials.
     ServiceAccount,
-    /// HTTP Digest.
     ApiKey,
 }
 
@@ -54,7 +52,6 @@ impl Account {
     }
 }
 
-/// Issued tokens and nonces.
 #[derive(Debug)]
 pub struct Sessions {
     /// Lifetime of tokens issued from now on.
@@ -106,7 +103,6 @@ impl Sessions {
         self.tokens.clear();
     }
 
-    /// Expires all nonces.
     pub fn expire_nonces(&mut self) {
         for nonce in self.nonces.values_mut() {
             nonce.expires_at = Instant::now();

@@ -18,7 +18,6 @@ pub struct Fault {
     /// A part of the path; the end of the path with a `$` appended; a part of the query with a `?`
     /// prepended; empty for all requests.
     pub path: String,
-    /// Behavior of the server.
     pub kind: FaultKind,
     /// Number of requests it still applies to; `None` for no limit.
     pub times: Option<u32>,

@@ -35,9 +35,7 @@ pub struct Job {
     pub id: String,
     pub snapshot_id: String,
     pub created_at: Timestamp,
-    /// Time in the queue.
     pub queued: Duration,
-    /// Time in progress.
     pub running: Duration,
     /// Number of collections; jobs of sharded clusters do not report it.
     pub collections: u64,

@@ -7,7 +7,6 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// An error of Atlas.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,

@@ -53,7 +53,6 @@ impl AtlasState {
 /// A request without its credentials.
 #[derive(Debug, Clone)]
 pub struct RecordedRequest {
-    /// Method, path and query.
     pub line: String,
     pub accept: String,
     pub nonce_count: Option<u32>,
@@ -67,7 +66,6 @@ pub struct Project {
     pub organization: String,
     pub clusters: BTreeMap<String, Cluster>,
     pub buckets: Vec<ExportBucket>,
-    /// Events, in any order.
     pub events: Vec<Event>,
     /// Rate limit of its Cloud Backup endpoints.
     pub budget: TokenBucket,
@@ -170,7 +168,6 @@ pub struct Cluster {
     pub schedule: Schedule,
     /// Number of shards; 0 for a replica set.
     pub shards: usize,
-    /// Snapshots, in any order.
     pub snapshots: Vec<Snapshot>,
     /// Export jobs, in any order.
     pub jobs: Vec<Entry>,

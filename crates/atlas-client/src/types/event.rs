@@ -12,20 +12,16 @@ use crate::error::Error;
 /// An event of a project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProjectEvent {
-    /// When it happened.
     pub created_at: Timestamp,
-    /// Its id.
     pub id: String,
     /// Its kind; `None` for one that was not requested.
     pub kind: Option<EventKind>,
 }
 
-/// A kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EventKind {
     /// An automatic export failed, perhaps before there was a job.
     AutoExportFailed,
-    /// An export failed.
     ExportFailed,
     /// A secret of a service account will end soon. It says neither which nor when.
     SecretsExpiring,
@@ -34,14 +30,12 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// Every kind.
     pub const ALL: [Self; 4] =
         [Self::AutoExportFailed, Self::ExportFailed, Self::SecretsExpiring, Self::SecretsNoLongerExpiring];
 
     /// The kinds that are about a cluster.
     pub const FAILURES: [Self; 2] = [Self::AutoExportFailed, Self::ExportFailed];
 
-    /// Returns Atlas's word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

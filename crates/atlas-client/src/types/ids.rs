@@ -44,7 +44,6 @@ id! {
     OrganizationId
 }
 
-/// A cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {
     /// The project that it is in.

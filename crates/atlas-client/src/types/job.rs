@@ -18,18 +18,15 @@ pub enum JobState {
     Queued,
     /// Being written to the bucket.
     InProgress,
-    /// Ended with success.
     Successful,
     /// Ended with a failure. Atlas does not retry it.
     Failed,
-    /// Ended by someone.
     Cancelled,
     /// A word that this version does not know; it may be a final state or not.
     Unknown,
 }
 
 impl JobState {
-    /// Every state.
     pub const ALL: [Self; 6] =
         [Self::Queued, Self::InProgress, Self::Successful, Self::Failed, Self::Cancelled, Self::Unknown];
 
@@ -68,9 +65,7 @@ impl JobState {
 /// The progress of a job in collections. A missing or negative number is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Counts {
-    /// Collections exported so far.
     pub exported: Option<u64>,
-    /// Collections to export.
     pub total: Option<u64>,
 }
 
@@ -90,9 +85,7 @@ impl Counts {
 /// The reason for the state of a job: texts of Atlas, which publishes no list of codes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct StateReason<'a> {
-    /// Atlas's code.
     pub error_code: Option<Cow<'a, str>>,
-    /// Atlas's sentence.
     pub message: Option<Cow<'a, str>>,
 }
 
@@ -111,15 +104,11 @@ impl StateReason<'_> {
 /// A snapshot export job. Its texts are borrowed from the response: most are not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportJob<'a> {
-    /// Its id.
     pub id: Option<Cow<'a, str>>,
     /// The snapshot that is exported.
     pub snapshot_id: Option<Cow<'a, str>>,
-    /// When it was created.
     pub created_at: Option<Timestamp>,
-    /// When it ended.
     pub finished_at: Option<Timestamp>,
-    /// Its state.
     pub state: JobState,
     /// Its progress; empty for sharded clusters, whose jobs carry no counts.
     pub counts: Counts,

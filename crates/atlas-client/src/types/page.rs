@@ -18,7 +18,6 @@ const MAX_LINKS: usize = 64;
 /// A page of a listing.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// Its entries.
     pub entries: Vec<T>,
     /// Number of entries of the whole listing, by an estimate of Atlas.
     pub total_count: u64,

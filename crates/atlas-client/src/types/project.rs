@@ -30,9 +30,7 @@ pub struct ListedCluster {
     pub name: String,
     /// The reason why it cannot be exported, if so.
     pub unexportable: Option<Unexportable>,
-    /// Whether it is paused.
     pub paused: Option<bool>,
-    /// When it was created.
     pub created_at: Option<Timestamp>,
     /// Whether it is sharded; such clusters have snapshots of another kind.
     pub sharded: bool,

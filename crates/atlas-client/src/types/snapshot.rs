@@ -14,9 +14,7 @@ use crate::error::Error;
 /// A complete snapshot that can be exported.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Snapshot {
-    /// Its id.
     pub id: ObjectId,
-    /// When it was taken.
     pub created_at: Timestamp,
     /// Its frequency in Atlas's word, such as `daily` or `ondemand`. It may have further ones.
     pub frequency: Option<String>,
@@ -27,7 +25,6 @@ pub struct Snapshot {
 /// A bucket that Atlas can export to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ExportBucket {
-    /// Its id.
     pub id: String,
     /// Its name at the cloud provider.
     pub name: String,

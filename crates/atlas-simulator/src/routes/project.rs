@@ -25,7 +25,6 @@ const EVENT_TYPES: [&str; 6] = [
     "GROUP_SERVICE_ACCOUNT_SECRETS_NO_LONGER_EXPIRING",
 ];
 
-/// An authenticated request.
 pub(crate) struct ProjectRequest<'a> {
     pub(crate) account: &'a Account,
     pub(crate) version: Date,
