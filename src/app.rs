@@ -117,7 +117,7 @@ pub async fn once(
     let interval = config.poll.interval;
     let (store, metrics, mut supervisor) = begin(config, dropped_log_lines)?;
     let (mut fewest_unasked, mut progressed_at) = (usize::MAX, Instant::now());
-    loop {
+    let view = loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => bail!("told to stop before everything was asked once"),
@@ -125,16 +125,16 @@ pub async fn once(
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
         if store.is_ready() {
-            let unasked = store.view(Instant::now()).pending();
+            let view = store.view(Instant::now());
+            let unasked = view.pending();
             if unasked < fewest_unasked {
                 (fewest_unasked, progressed_at) = (unasked, Instant::now());
             }
             if unasked == 0 || progressed_at.elapsed() > COLLECTORS_WAIT {
-                break;
+                break Arc::new(view);
             }
         }
-    }
-    let view = Arc::new(store.view(Instant::now()));
+    };
     let well = view.is_well();
     let text = Exposition::new(view, metrics, interval, None, Format::Text)?.pieces().collect();
     Ok((text, well))

@@ -108,7 +108,7 @@ impl Store {
                 }
                 let before = cluster.bucket();
                 let is_same_bucket = before.is_some() && before == schedule.bucket();
-                cluster.readings.bucket.named(is_same_bucket);
+                cluster.readings.bucket_absence.named(is_same_bucket);
                 (cluster.schedule, cluster.schedule_error) = (Some(schedule), None);
             }
             Err(error) => cluster.schedule_error = Some(error),

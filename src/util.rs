@@ -1,3 +1,3 @@
-//! Helpers that know nothing of the domain.
+//! Helpers of several modules.
 
 pub(crate) mod failure_log;

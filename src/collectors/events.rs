@@ -27,7 +27,7 @@ const LOOK_BACK: SignedDuration = SignedDuration::from_hours(31 * 24);
 const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 
 /// One reading may take this long, with all that it leads to.
-const READING_TIMEOUT: Duration = Duration::from_mins(2);
+const SEARCH_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Clusters that one request names: their names have to fit into its address.
 const MOST_NAMES: usize = 50;
@@ -99,7 +99,7 @@ impl Events {
     /// Reads what is new and records it in the store. What an error leaves undone is done the next
     /// time, so that nothing is missed.
     async fn read_new(&mut self, atlas: &AtlasClient, store: &Store) -> Result<(), Error> {
-        let deadline = Instant::now() + READING_TIMEOUT;
+        let deadline = Instant::now() + SEARCH_TIMEOUT;
         let now = Timestamp::now();
         let horizon = now - LOOK_BACK;
         // A clock that was set back must not leave a gap.
@@ -122,7 +122,7 @@ impl Events {
             }
         }
         self.looks = looks;
-        let (known, fresh) = store.clusters_to_search(&self.project_id);
+        let (known, fresh) = store.take_clusters_to_search(&self.project_id);
         if self.open.iter().map(|group| group.names.len()).sum::<usize>() > known.len() + MOST_NAMES {
             // More is left than there are clusters: all of them once is less.
             let oldest = self.open.drain(..).map(|group| group.since).min();

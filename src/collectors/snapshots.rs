@@ -31,14 +31,14 @@ impl AtlasCollector for Snapshots {
     async fn read(&mut self, atlas: &AtlasClient, store: &Store) -> Result<(), Error> {
         let target = &self.target;
         // The policy may export nothing by now.
-        let Some(schedule) = store.schedule(target) else { return Ok(()) };
+        let Some(schedule) = store.exporting_schedule(target) else { return Ok(()) };
         let (at, read_at) = (Instant::now(), Timestamp::now());
         let listed = atlas.snapshots(target, self.sharded, at + READING_TIMEOUT).await;
         let read = listed
             .and_then(PartialList::complete)
             .map(|listed| model::Snapshots::new(&listed, &schedule, read_at));
         let outcome = read.as_ref().map(|_| ()).map_err(Error::clone);
-        if store.schedule(target).is_some_and(|now| now.exports_like(&schedule)) {
+        if store.exporting_schedule(target).is_some_and(|now| now.exports_like(&schedule)) {
             store.record_snapshots(target, at, read.map_err(|error| (&error).into()));
         }
         outcome

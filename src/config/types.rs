@@ -27,7 +27,7 @@ pub struct Config {
     pub base_url: Url,
     /// Authorities that are trusted besides those of the system.
     pub ca_bundle: CaBundle,
-    /// The proxy on the way to it.
+    /// The proxy for requests to Atlas.
     pub proxy: Option<Proxy>,
     pub poll: PollConfig,
     /// How often organizations, projects and schedules are read.

@@ -69,8 +69,8 @@ pub fn ended(config: &Config, now: Timestamp) -> BTreeMap<String, Timestamp> {
     ended.collect()
 }
 
-/// Returns when secrets of service accounts expire, by the short forms of their ids. Of two with
-/// the same form, the first counts.
+/// Returns when secrets of service accounts expire, by the short forms of their ids: the earliest
+/// where several have the same form.
 #[must_use]
 pub fn expiries(config: &Config) -> BTreeMap<String, Timestamp> {
     let mut expiries = BTreeMap::new();

@@ -130,7 +130,8 @@ impl Supervisor {
         let exports = schedule.as_ref().ok().map(Schedule::exports_itself);
         if let Ok(known @ Schedule { auto_export: Some(true), frequency: Some(word), .. }) = &schedule
             && known.export_period().is_none()
-            && self.store.schedule(target).and_then(|before| before.frequency).as_ref() != Some(word)
+            && self.store.exporting_schedule(target).and_then(|before| before.frequency).as_ref()
+                != Some(word)
         {
             tracing::warn!(
                 project_id = %target.project_id,

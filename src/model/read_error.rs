@@ -1,4 +1,4 @@
-//! Failures of polls.
+//! Failures of polls and other readings.
 
 use atlas_client::{Error, FailureReason};
 

@@ -36,7 +36,7 @@ impl Store {
                 buckets.sort();
                 for (_, cluster) in project.clusters_mut() {
                     let is_missing = cluster.bucket().is_some_and(|bucket| !has_bucket(&buckets, bucket));
-                    cluster.readings.bucket.listed(is_missing);
+                    cluster.readings.bucket_absence.listed(is_missing);
                 }
                 project.readings.listed_buckets = Some(buckets.into());
             });
@@ -51,7 +51,7 @@ impl Store {
         let state = self.state();
         let clusters = state.projects.get(id).into_iter().flat_map(|project| &project.clusters);
         let unconfirmed =
-            clusters.filter(|(_, cluster)| cluster.readings.bucket == BucketAbsence::Unconfirmed);
+            clusters.filter(|(_, cluster)| cluster.readings.bucket_absence == BucketAbsence::Unconfirmed);
         unconfirmed.map(|(target, _)| Target::clone(target)).collect()
     }
 
@@ -63,7 +63,7 @@ impl Store {
         let (buckets, cluster) = (&project.readings.listed_buckets, project.clusters.get(target));
         let bucket = cluster.and_then(|cluster| cluster.bucket());
         state.is_on(CollectorKind::Buckets)
-            && cluster.is_some_and(|cluster| cluster.readings.bucket == BucketAbsence::None)
+            && cluster.is_some_and(|cluster| cluster.readings.bucket_absence == BucketAbsence::None)
             && buckets.as_ref().zip(bucket).is_some_and(|(buckets, bucket)| !has_bucket(buckets, bucket))
     }
 
@@ -102,7 +102,7 @@ impl Store {
     /// Returns the names of the clusters of a project: those that were searched before, and new
     /// ones. From now on, all of them count as the former.
     #[must_use]
-    pub fn clusters_to_search(&self, id: &ProjectId) -> (Vec<String>, Vec<String>) {
+    pub fn take_clusters_to_search(&self, id: &ProjectId) -> (Vec<String>, Vec<String>) {
         let (mut known, mut new) = (Vec::new(), Vec::new());
         self.update_project(id, |project| {
             for (target, cluster) in project.clusters_mut() {
@@ -115,7 +115,7 @@ impl Store {
 
     /// Returns the schedule of a cluster with auto export; `None` without, or if it is unknown.
     #[must_use]
-    pub fn schedule(&self, target: &Target) -> Option<Schedule> {
+    pub fn exporting_schedule(&self, target: &Target) -> Option<Schedule> {
         self.state().cluster(target)?.schedule.clone().filter(Schedule::exports_itself)
     }
 }

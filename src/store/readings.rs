@@ -52,7 +52,7 @@ impl ProjectReadings {
 #[derive(Debug, Clone, Default)]
 pub struct ClusterReadings {
     pub(super) snapshots: Option<Arc<Snapshots>>,
-    pub(super) reading: Reading,
+    pub(super) snapshots_reading: Reading,
     /// Its snapshots against its export jobs, as of the last good poll.
     pub(super) recovery: Option<RecoveryPoint>,
     exported: Exported,
@@ -62,7 +62,7 @@ pub struct ClusterReadings {
     pub(super) last_failure_event: Option<Timestamp>,
     /// Whether failures of it were looked for.
     pub(super) searched: bool,
-    pub(super) bucket: BucketAbsence,
+    pub(super) bucket_absence: BucketAbsence,
 }
 
 impl ClusterReadings {
@@ -77,7 +77,7 @@ impl ClusterReadings {
             exports.successful.extend(&whole.successful);
         }
         self.match_with(&exports);
-        self.unmatched = (until_read && self.reading.outcome.is_none()).then(|| Arc::new(exports));
+        self.unmatched = (until_read && self.snapshots_reading.outcome.is_none()).then(|| Arc::new(exports));
     }
 
     fn match_with(&mut self, exports: &ExportedSnapshots) {
@@ -88,7 +88,7 @@ impl ClusterReadings {
 
     pub(super) fn record_snapshots(&mut self, at: Instant, read: Result<Snapshots, ReadError>) {
         let outcome = read.map(|snapshots| self.snapshots = Some(Arc::new(snapshots)));
-        self.reading.record(at, outcome);
+        self.snapshots_reading.record(at, outcome);
         if let Some(exports) = self.unmatched.take() {
             self.match_with(&exports);
         }
@@ -97,7 +97,7 @@ impl ClusterReadings {
     /// Forgets the snapshots: they are not read any longer, or the policy exports others.
     pub(super) fn remove_snapshots(&mut self) {
         (self.snapshots, self.recovery, self.unmatched) = (None, None, None);
-        self.reading = Reading::default();
+        self.snapshots_reading = Reading::default();
     }
 }
 

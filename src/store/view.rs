@@ -115,11 +115,11 @@ impl State {
             .error
             .as_ref()
             .or_else(|| clusters().find_map(|cluster| cluster.schedule_error.as_ref()));
-        let outcomes =
-            readings.by_collector().map(|(collector, reading)| (collector, reading.outcome.clone()));
-        let of_clusters = clusters().filter_map(|cluster| cluster.readings.reading.outcome.clone());
-        let outcomes = outcomes.chain([(CollectorKind::Snapshots, of_clusters.reduce(Result::and))]);
-        let unread = readings.by_collector().filter(|(_, reading)| self.is_unread(reading, now));
+        let own = || readings.by_collector().filter(|(collector, _)| self.is_on(*collector));
+        let outcomes = own().filter_map(|(collector, reading)| Some((collector, reading.outcome.clone()?)));
+        let of_clusters = clusters().filter_map(|cluster| cluster.readings.snapshots_reading.outcome.clone());
+        let of_clusters = of_clusters.reduce(Result::and).filter(|_| self.is_on(CollectorKind::Snapshots));
+        let unread = own().filter(|(_, reading)| self.is_unread(reading, now));
         let are_buckets_current =
             self.is_on(CollectorKind::Buckets) && self.is_current(&readings.buckets, now);
         ProjectView {
@@ -130,14 +130,8 @@ impl State {
             last_success: discovery.last_success,
             excluded: project.excluded.clone(),
             quota: project.quota,
-            readings: outcomes
-                .filter(|(collector, _)| self.is_on(*collector))
-                .filter_map(|(collector, outcome)| Some((collector, outcome?)))
-                .collect(),
-            unread: unread
-                .map(|(collector, _)| collector)
-                .filter(|collector| self.is_on(*collector))
-                .collect(),
+            readings: outcomes.chain(of_clusters.map(|all| (CollectorKind::Snapshots, all))).collect(),
+            unread: unread.map(|(collector, _)| collector).collect(),
             buckets: readings.listed_buckets.clone().filter(|_| are_buckets_current),
             secrets_expiring: readings.secrets_expiring.filter(|expiring| {
                 self.is_on(CollectorKind::Events) && Some(*expiring) > readings.secrets_no_longer_expiring
@@ -158,7 +152,7 @@ impl State {
         let good = cluster.last_good_poll.as_ref();
         let fresh = good.is_some_and(|good| now.duration_since(good.finished) <= self.stale_after);
         let are_snapshots_on = self.is_on(CollectorKind::Snapshots);
-        let are_snapshots_current = are_snapshots_on && self.is_current(&readings.reading, now);
+        let are_snapshots_current = are_snapshots_on && self.is_current(&readings.snapshots_reading, now);
         let snapshots = readings.snapshots.as_ref().filter(|_| are_snapshots_current);
         let bucket_missing = bucket_missing(cluster, project_view);
 
@@ -174,7 +168,7 @@ impl State {
         if are_snapshots_unread {
             unread.push(CollectorKind::Snapshots);
         }
-        let is_unasked = cluster.exports_itself() && readings.reading.outcome.is_none();
+        let is_unasked = cluster.exports_itself() && readings.snapshots_reading.outcome.is_none();
         ClusterView {
             target: target.clone(),
             project: project_name.clone(),
@@ -196,7 +190,7 @@ impl State {
         let is_open =
             |error: Option<&ReadError>| error.is_none_or(|error| error.reason != FailureReason::Forbidden);
         match &cluster.schedule {
-            Some(_) => cluster.exports_itself() && self.is_unread(&cluster.readings.reading, now),
+            Some(_) => cluster.exports_itself() && self.is_unread(&cluster.readings.snapshots_reading, now),
             None if cluster.scheduled => is_open(cluster.schedule_error.as_ref()),
             // Before the first listing, it is unknown whether it has a schedule.
             None => project.discovery.last_success.is_none() && is_open(project.discovery.error.as_ref()),
@@ -219,7 +213,7 @@ fn bucket_missing(cluster: &ClusterRecord, project: &ProjectView) -> Option<bool
     if has_bucket(project.buckets.as_ref()?, cluster.bucket()?) {
         return Some(false);
     }
-    (cluster.readings.bucket == BucketAbsence::Confirmed).then_some(true)
+    (cluster.readings.bucket_absence == BucketAbsence::Confirmed).then_some(true)
 }
 
 impl StoreView {

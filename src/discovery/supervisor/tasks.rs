@@ -88,8 +88,8 @@ pub(super) fn warn(
     let owner = if context.project_id.is_some() { "project" } else { "organization" };
     let organization_id = context.organization_id.map(display);
     let project_id = context.project_id.map(display);
-    for warnings in warnings.difference(warned) {
-        match warnings {
+    for warning in warnings.difference(warned) {
+        match warning {
             SelectionWarning::Cluster { name, reason, meant } => {
                 let problem = match reason {
                     Some(reason) => format!(

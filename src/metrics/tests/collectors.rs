@@ -276,11 +276,11 @@ async fn failure_events_are_searched_in_their_project() {
         ExportExpectation::default(),
     );
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    assert_eq!(store.clusters_to_search(&project()), (names(&[]), names(&["a", "b"])));
+    assert_eq!(store.take_clusters_to_search(&project()), (names(&[]), names(&["a", "b"])));
     store.remove_cluster(&target("b"));
     store.add_cluster(&target("b"), ExportExpectation::default());
-    assert_eq!(store.clusters_to_search(&project()), (names(&["a"]), names(&["b"])), "it came back");
-    assert_eq!(store.clusters_to_search(&other), (names(&[]), names(&["c"])));
+    assert_eq!(store.take_clusters_to_search(&project()), (names(&["a"]), names(&["b"])), "it came back");
+    assert_eq!(store.take_clusters_to_search(&other), (names(&[]), names(&["c"])));
 }
 
 /// The number of unread collectors of each cluster that has any.
