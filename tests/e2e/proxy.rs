@@ -9,7 +9,8 @@ use tokio::process::{Child, Command};
 
 use crate::demo;
 use crate::page::browse;
-use crate::servers::{eventually, free_port, shipped};
+use crate::servers::{eventually, shipped};
+use crate::support::exporter::free_port;
 
 /// Returns the `location` of `docs/production.md`, for an exporter at `upstream`.
 fn location(upstream: &str) -> String {

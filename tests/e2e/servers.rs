@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
-use crate::support::exporter::http;
+use crate::support::exporter::{free_port, http};
 
 /// Maximum time until an expected state is reached.
 const STATE_TIMEOUT: Duration = Duration::from_secs(40);
@@ -21,11 +21,6 @@ const STATE_TIMEOUT: Duration = Duration::from_secs(40);
 /// Returns the path of a file of the repository.
 pub(crate) fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-/// Returns a free port.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Starts a server with files and log in `folder`; returns its URL.

@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::servers::{eventually, free_port, shipped};
+use crate::servers::{eventually, shipped};
+use crate::support::exporter::free_port;
 
 const EXPORTER: &str = env!("CARGO_BIN_EXE_atlas-backup-exporter");
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::exporter::{Exporter, http};
+use crate::support::exporter::{Exporter, free_port, http};
 
 /// Pauses between requests, as wrk would saturate a small machine; every other one is without gzip.
 const SCRIPT: &str = r#"
@@ -80,7 +80,7 @@ fn prometheus(folder: &Path, target: &str) -> (Server, String) {
          scrape_configs:\n- job_name: soak\n  static_configs: [{{targets: ['{host}']}}]\n"
     );
     std::fs::write(folder.join("prometheus.yml"), config).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let mut prometheus = Command::new("prometheus");
     prometheus
         .current_dir(folder)
