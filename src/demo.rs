@@ -131,9 +131,10 @@ fn daily_exports(age: Duration) -> Cluster {
     Cluster::exported((0..30u32).rev().map(|days| Snapshot::taken(age + DAY * days, "daily")))
 }
 
-/// Daily exports, then one of a snapshot of `age` ago that is in progress for ever.
+/// Daily exports, then one of `age` ago that is in progress for ever.
 fn exporting(age: Duration, queued: Duration) -> Cluster {
-    let snapshot = Snapshot::taken(age, "daily");
+    // A job is created a minute after its snapshot.
+    let snapshot = Snapshot::taken(age + Duration::from_mins(1), "daily");
     let mut cluster = daily_exports(DAY);
     cluster.jobs.push(Entry::Job(Job { queued, ..Job::of(&snapshot, JobOutcome::Never) }));
     cluster.snapshots.push(snapshot);
