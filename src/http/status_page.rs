@@ -160,8 +160,9 @@ fn severities(query: &Query, summary: &Summary) -> Markup {
     html! {
         a id="all" href=(link(None)) aria-current=[current(None)] { "All " (summary.clusters) }
         @for (severity, count) in &summary.counts {
+            @let word = if *severity == Severity::Ok { "OK" } else { severity.as_str() };
             a id={ "severity-" (severity.as_str()) } class=(severity.as_str()) href=(link(Some(*severity))) aria-current=[current(Some(*severity))] {
-                (severity.as_str()) " " (count)
+                (word) " " (count)
             }
         }
     }
