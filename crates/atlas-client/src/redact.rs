@@ -36,8 +36,6 @@ const CREDENTIAL: &str = r#"(?x)
 /// letters, of which each may take many bytes.
 const SEARCHED: usize = 4096;
 
-const REDACTED: &str = "[REDACTED]";
-
 static KNOWN: RwLock<Known> = RwLock::new(Known::new());
 
 static CREDENTIALS: LazyLock<Regex> = LazyLock::new(|| Regex::new(CREDENTIAL).expect("a pattern"));

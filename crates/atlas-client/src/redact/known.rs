@@ -12,8 +12,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::REDACTED;
 use super::hidden::is_hidden;
+
+/// Stands for a secret.
+pub(super) const REDACTED: &str = "[REDACTED]";
 
 /// Shorter values would be found in ordinary words.
 const MIN_LENGTH: usize = 8;
