@@ -3,6 +3,9 @@
 // Not every benchmark looks at everything.
 #![allow(dead_code)]
 
+#[path = "../../tests/support/port.rs"]
+mod port;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -20,7 +23,7 @@ pub(crate) fn start(folder: &Path, atlas: &str, tables: &str) -> (Running, Strin
     let config = format!("[atlas]\nbase_url = \"{atlas}\"\n[atlas.service_account]\n{account}\n{tables}");
     std::fs::write(folder.join("config.toml"), config).unwrap();
     let built = || env!("CARGO_BIN_EXE_atlas-backup-exporter").into();
-    let port = free_port();
+    let port = port::free_port();
     let mut exporter = Command::new(std::env::var_os("EXPORTER").unwrap_or_else(built));
     exporter.current_dir(folder);
     exporter.args([&format!("--web.listen-address=127.0.0.1:{port}"), "--log.level=warn"]);
@@ -130,9 +133,4 @@ pub(crate) async fn get_ready(url: &str) -> Duration {
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

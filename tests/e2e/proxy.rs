@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use crate::demo;
 use crate::page::browse;
 use crate::servers::{eventually, shipped};
-use crate::support::exporter::free_port;
+use crate::support::port::free_port;
 
 /// Returns the `location` of `docs/production.md`, for an exporter at `upstream`.
 fn location(upstream: &str) -> String {

@@ -13,7 +13,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
-use crate::support::exporter::{free_port, http};
+use crate::support::exporter::http;
+use crate::support::port::free_port;
 
 /// Maximum time until an expected state is reached.
 const STATE_TIMEOUT: Duration = Duration::from_secs(40);

@@ -9,7 +9,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::servers::{eventually, shipped};
-use crate::support::exporter::free_port;
+use crate::support::port::free_port;
 
 const EXPORTER: &str = env!("CARGO_BIN_EXE_atlas-backup-exporter");
 

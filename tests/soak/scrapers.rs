@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::exporter::{Exporter, free_port, http};
+use crate::support::exporter::{Exporter, http};
+use crate::support::port::free_port;
 
 /// Pauses between requests, as wrk would saturate a small machine; every other one is without gzip.
 const SCRIPT: &str = r#"

@@ -12,13 +12,6 @@ use super::atlas::{PRIVATE_KEY, SECRET};
 use super::builder::ExporterBuilder;
 use super::scrape::Scrape;
 
-/// Returns a free port for a process that is started later. Ports of outgoing connections are above
-/// this range, so that none of them takes it meanwhile.
-pub(crate) fn free_port() -> u16 {
-    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    (0..100).map(|_| fastrand::u16(10_000..30_000)).find(is_free).expect("a free port")
-}
-
 /// Maximum time until an expected state is reached.
 pub(crate) const STATE_TIMEOUT: Duration = Duration::from_secs(20);
 

@@ -7,4 +7,5 @@ pub(crate) mod certificates;
 pub(crate) mod exporter;
 pub(crate) mod fault_proxy;
 pub(crate) mod golden;
+pub(crate) mod port;
 pub(crate) mod scrape;
