@@ -102,7 +102,7 @@ impl Size {
 fn documented() -> Vec<(usize, Size)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/production.md");
     let text = std::fs::read_to_string(path).unwrap();
-    let section = text.split("\n## Size of a scrape\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let section = text.split("\n### Size of a scrape\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let number = |cell: &str| {
         let (number, unit) = cell.split_once(' ').unwrap_or((cell, ""));
         let number: f64 = number.replace(',', "").parse().ok()?;
