@@ -123,7 +123,7 @@ fn job_name_can_be_changed_by_replacement() {
     let text = rule_tests("alerts.yml", &renamed)
         .replace("job=\"atlas-backup-exporter\"", "job=\"backups\"")
         .replace("job: atlas-backup-exporter", "job: backups")
-        .replace("the job atlas-backup-exporter", "the job backups");
+        .replace("job atlas-backup-exporter", "job backups");
     let file = folder.path().join("alerts.yml");
     std::fs::write(&file, text).unwrap();
     let (passes, output) = promtool_test(&file);

@@ -54,12 +54,14 @@ const CHANGES: [(&str, &str); 29] = [
     ("unauthorized|forbidden", "unauthorized"),
 ];
 
-const FIELDS: [(&str, &str); 6] = [
+const FIELDS: [(&str, &str); 8] = [
     ("severity: critical", "severity: warning"),
     ("severity: warning", "severity: critical"),
     ("severity: info", "severity: warning"),
-    ("summary: ", "summary: Perhaps "),
+    ("summary: >-", "summary: >-\n        Perhaps"),
+    ("description: >-", "description: >-\n        Perhaps"),
     (".md#atlas", ".md#"),
+    ("/d/atlas-", "/d/"),
     ("humanizeDuration", "humanize"),
 ];
 

@@ -283,8 +283,12 @@ const ALERTS: [&str; 19] = [
     "AtlasCredentialExpiring",
 ];
 
-/// Parts of every runbook.
-const RUNBOOK_PARTS: [&str; 4] = ["**Means.**", "**Look at.**", "**Do.**", "**Silence**"];
+/// Headings of every runbook, in order, as in the runbooks of the Prometheus Operator.
+const RUNBOOK_PARTS: [&str; 5] = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Silence"];
+
+/// Addresses in the rules that users replace with their own.
+const RUNBOOKS: &str = "https://runbooks.example.com/RUNBOOKS.md";
+const GRAFANA: &str = "https://grafana.example.com";
 
 const RULES: &str = "alerts/atlas-backup-export.rules.yml";
 
@@ -304,16 +308,15 @@ fn every_alert_has_a_runbook() {
             (rule["alert"].as_str().unwrap(), rule["labels"]["severity"].as_str().unwrap());
         assert!(["critical", "warning", "info"].contains(&severity), "{name}: {severity}");
         let anchor = name.to_lowercase();
-        let url = format!("alerts/RUNBOOKS.md#{anchor}");
+        let url = format!("{RUNBOOKS}#{anchor}");
         let has_url = rule["annotations"]["runbook_url"] == url.as_str();
         missing.add_unless(has_url, RULES, &format!("runbook_url: {url} of {name}"));
         let section =
             runbooks.split(&format!("\n## {name}\n")).nth(1).and_then(|rest| rest.split("\n## ").next());
         missing.add_unless(section.is_some(), file, &format!("a section ## {name}"));
-        for part in RUNBOOK_PARTS {
-            let has_part = section.is_none_or(|section| section.contains(part));
-            missing.add_unless(has_part, file, &format!("{part} under ## {name}"));
-        }
+        let headings = section.into_iter().flat_map(str::lines).filter_map(|line| line.strip_prefix("### "));
+        let has_parts = headings.eq(RUNBOOK_PARTS);
+        missing.add_unless(has_parts, file, &format!("the headings {RUNBOOK_PARTS:?} under ## {name}"));
         let row = format!("| [{name}](#{anchor}) | ");
         let has_row = runbooks.lines().any(|line| line.starts_with(&row) && line.contains(severity));
         missing.add_unless(has_row, file, &format!("a row {row}{severity}"));
@@ -325,6 +328,70 @@ fn every_alert_has_a_runbook() {
     assert_eq!(names, ALERTS, "the alerts of {RULES}, and those known to this test");
     let sections = runbooks.lines().filter(|line| line.starts_with("## ")).count();
     assert_eq!(sections, ALERTS.len(), "{file} has a section without an alert");
+}
+
+#[test]
+fn every_alert_links_to_a_dashboard() {
+    let dashboards = ["overview", "cluster"]
+        .map(|name| serde_json::from_str::<Value>(&read(&format!("dashboards/{name}.json"))).unwrap());
+    for rule in alerts() {
+        let url = rule["annotations"]["dashboard_url"].as_str().unwrap_or_default();
+        let link = url.strip_prefix(GRAFANA).and_then(|path| path.strip_prefix("/d/"));
+        let (uid, query) = link.map_or(("", ""), |link| link.split_once('?').unwrap_or((link, "")));
+        let dashboard = dashboards.iter().find(|dashboard| dashboard["uid"] == uid);
+        let dashboard = dashboard.unwrap_or_else(|| panic!("no dashboard of {rule}"));
+        for variable in query.split("var-").skip(1).filter_map(|rest| rest.split('=').next()) {
+            let variables = list(&dashboard["templating"]["list"]);
+            assert!(variables.iter().any(|known| known["name"] == variable), "{uid} has no {variable}");
+        }
+        assert_eq!(rule["annotations"].as_object().unwrap().len(), 4, "{rule}");
+    }
+}
+
+/// Maximum length of a summary in the tests: notifications on phones show little more.
+const MAX_SUMMARY: usize = 110;
+
+/// promtool compares these annotations exactly.
+#[test]
+fn expected_annotations_are_single_lines() {
+    let mut count = 0;
+    for name in ["alerts", "alerts-slow", "details"] {
+        let tests = yaml(&format!("tests/alerts/{name}.yml"))["tests"].clone();
+        let expected = list(&tests).iter().flat_map(|test| list(&test["alert_rule_test"]));
+        for alert in expected.flat_map(|test| list(&test["exp_alerts"])) {
+            let (labels, annotations) = (&alert["exp_labels"], &alert["exp_annotations"]);
+            for annotation in ["summary", "description", "runbook_url", "dashboard_url"] {
+                let text = annotations[annotation].as_str().unwrap_or_default();
+                let is_line = !text.is_empty() && text == text.trim() && !text.contains('\n');
+                assert!(
+                    is_line && !text.contains("  ") && !text.contains("<error"),
+                    "{annotation} of {alert}"
+                );
+            }
+            let summary = annotations["summary"].as_str().unwrap();
+            assert!(summary.len() <= MAX_SUMMARY, "{} characters: {summary}", summary.len());
+            let url = annotations["dashboard_url"].as_str().unwrap();
+            let is_of_cluster = url.starts_with(&format!("{GRAFANA}/d/atlas-backup-export-cluster?"));
+            match labels["cluster_name"].as_str() {
+                None => assert!(!is_of_cluster, "{alert}"),
+                Some(cluster) => {
+                    let project = labels["project_id"].as_str().unwrap();
+                    let names =
+                        ["payments", "billing", project].map(|project| format!(" {project}/{cluster}"));
+                    assert!(
+                        names.iter().any(|name| summary.contains(name)),
+                        "{summary} does not name {cluster}"
+                    );
+                    assert!(
+                        is_of_cluster && url.contains(&format!("?var-project={project}&var-cluster=")),
+                        "{url}"
+                    );
+                }
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 40, "{count}");
 }
 
 #[test]
