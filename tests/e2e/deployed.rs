@@ -92,7 +92,7 @@ fn pods_are_scraped_under_the_job_of_the_rules() {
         assert!(takes(&monitor["selector"]["matchLabels"], &service["metadata"]["labels"]));
         let job = &service["metadata"]["labels"][text(&monitor["jobLabel"])];
         let rules = read("alerts/atlas-backup-export.rules.yml");
-        assert!(rules.contains(&format!("job=\"{}\"", text(job))), "no rule goes by the job {job:?}");
+        assert!(rules.contains(&format!("job=\"{}\"", text(job))), "no rule has the job {job:?}");
         let [endpoint] = list(&monitor["endpoints"]) else { panic!("one endpoint") };
         assert!(endpoint["path"].is_null(), "the default of both");
         let port = named(&service["spec"]["ports"], text(&endpoint["port"]));
@@ -101,6 +101,45 @@ fn pods_are_scraped_under_the_job_of_the_rules() {
         if kind == "StatefulSet" {
             assert_eq!(workload["spec"]["serviceName"], service["metadata"]["name"]);
         }
+    }
+}
+
+/// Returns the block of YAML in the README that begins with a comment.
+fn documented(comment: &str) -> String {
+    let readme = read("deploy/kubernetes/README.md");
+    let found = readme.split("```yaml\n").find(|block| block.starts_with(comment));
+    found.and_then(|block| block.split("```").next()).unwrap().to_owned()
+}
+
+#[test]
+#[ignore = "needs kubectl; tests/run installs it"]
+fn documented_overlay_sets_the_links_of_all_alerts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap();
+    // Kustomize refuses absolute paths.
+    let up = "../".repeat(path.components().count() - 1);
+    let repository = shipped("").canonicalize().unwrap();
+    let repository = format!("{up}{}", repository.strip_prefix("/").unwrap().display());
+    std::fs::write(path.join("config.toml"), read("deploy/kubernetes/base/config.toml")).unwrap();
+    std::fs::write(path.join("links.yaml"), documented("# links.yaml\n")).unwrap();
+    for shape in ["/base ", "/sharded "] {
+        let overlay = documented("# kustomization.yaml\n");
+        let overlay = overlay.replace("../atlas-backup-exporter", &repository).replace("/base ", shape);
+        std::fs::write(path.join("kustomization.yaml"), overlay).unwrap();
+        let groups = resource(path.to_str().unwrap(), "PrometheusRule")["spec"]["groups"].clone();
+        let rules = list(&groups).iter().flat_map(|group| list(&group["rules"]));
+        let alerts: Vec<_> = rules.filter(|rule| rule["alert"].is_string()).collect();
+        assert!(alerts.len() > 20);
+        for alert in alerts {
+            let (name, links) = (text(&alert["alert"]).to_lowercase(), &alert["annotations"]);
+            let runbooks = "https://git.example.org/ops/atlas-backup-exporter/alerts/RUNBOOKS.md";
+            assert_eq!(links["runbook_url"], format!("{runbooks}#{name}"));
+            let dashboard = text(&links["dashboard_url"]);
+            let grafana = "https://grafana.example.org/d/atlas-backup-export-";
+            assert!(dashboard.starts_with(grafana), "{dashboard}");
+        }
+        // Only the ConfigMap of the configuration is applied.
+        resource(path.to_str().unwrap(), "ConfigMap");
     }
 }
 
@@ -218,7 +257,7 @@ fn demo_stack_mounts_every_file() {
     let ours = |service: &str, path: &str| -> String {
         let mut found = texts(&services[service]["volumes"]).into_iter().filter_map(|volume| {
             let [from, to, "ro"] = volume.split(':').collect::<Vec<_>>()[..] else {
-                panic!("{volume} is no folder of ours")
+                panic!("{volume} is not mounted read-only")
             };
             let rest = Path::new(path).strip_prefix(to).ok()?;
             // Mounted files have no rest.
