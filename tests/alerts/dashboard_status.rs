@@ -73,7 +73,8 @@ impl Expectations for DashboardStatus {
             );
             // The worst firing alert as a value.
             let fires = VALUES.map(|(alert, code)| {
-                format!("{code} * max by (project_id, cluster_name) (ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}})")
+                let alerts = format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}");
+                format!("{code} * max by (project_id, cluster_name) ({alerts})")
             });
             let fires = fires.join(" or ");
             // The dashboard may be ahead of an alert, and shows failing polls instead of the last

@@ -17,7 +17,7 @@ use super::scenario::{
 const FAILED: &str = "AtlasBackupExportFailed";
 const UNRESOLVED: &str = "AtlasBackupExportFailureUnresolved";
 const OVERDUE: &str = "AtlasBackupExportOverdue";
-const NEVER: &str = "AtlasBackupExportNeverSucceeded";
+const NEVER_SUCCEEDED: &str = "AtlasBackupExportNeverSucceeded";
 const STALLED: &str = "AtlasBackupExportStalled";
 const QUEUED: &str = "AtlasBackupExportQueuedTooLong";
 const AUTO: &str = "AtlasBackupAutoExportDisabled";
@@ -138,7 +138,7 @@ pub(crate) fn all_with_restarts() -> Vec<Scenario> {
             "slow but moving" | "one waits while another is slow but moving" => vec![400, 500],
             // A restart forgets the last good poll, so that the six hours start again.
             "polls fail for long" => vec![900, 1200],
-            _ if scenario.exporters.iter().all(Exporter::is_well) => {
+            _ if scenario.exporters.iter().all(Exporter::is_healthy) => {
                 (35..scenario.minutes).step_by(35).collect()
             }
             _ => vec![390, 450],

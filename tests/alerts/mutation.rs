@@ -21,7 +21,7 @@ struct Mutant {
     text: String,
 }
 
-/// Replacements in expressions.
+/// Replacements in expressions, each of which a test must notice.
 const CHANGES: [(&str, &str); 29] = [
     (" == ", " != "),
     (" > ", " <= "),
@@ -180,7 +180,7 @@ pub(crate) fn single_tests(name: &str) -> Vec<String> {
     parts.map(|part| format!("{head}{TEST}{part}")).collect()
 }
 
-/// Beginning of a test.
+/// Line with which each test of a file begins.
 const TEST: &str = "\n- name: ";
 
 /// Returns the tests of `rule`.

@@ -112,7 +112,8 @@ impl Scenario {
         expectations.write(self, &mut expected);
         let seen = std::fs::read_to_string(rules).unwrap() + &expected;
         let mut yaml = format!(
-            "rule_files: ['{}']\n{}evaluation_interval: {step}m\ntests:\n- name: '{}'\n  interval: {step}m\n  input_series:\n",
+            "rule_files: ['{}']\n{}evaluation_interval: {step}m\ntests:\n- name: '{}'\n  \
+            interval: {step}m\n  input_series:\n",
             rules.display(),
             order.line(),
             self.name,

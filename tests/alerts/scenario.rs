@@ -40,8 +40,7 @@ pub(crate) enum JobEnd {
 #[derive(Clone)]
 pub(crate) struct Job {
     pub(crate) created: i64,
-    /// Time of its snapshot.
-    pub(crate) snapshot: i64,
+    pub(crate) snapshot_taken: i64,
     pub(crate) queued: i64,
     pub(crate) running: i64,
     pub(crate) collections: Option<u64>,
@@ -51,7 +50,7 @@ pub(crate) struct Job {
 /// Returns a job that is queued for five minutes and runs for twenty, with a snapshot of the minute
 /// before.
 pub(crate) fn job(created: i64, end: JobEnd) -> Job {
-    Job { created, snapshot: created - 1, queued: 5, running: 20, collections: Some(100), end }
+    Job { created, snapshot_taken: created - 1, queued: 5, running: 20, collections: Some(100), end }
 }
 
 impl Job {
@@ -74,7 +73,7 @@ impl Job {
         let code = matches!(state, JobState::Failed).then(|| "EXPORT_BUCKET_ACCESS_DENIED".into());
         Some(ExportJob {
             id: Some(format!("{:024}", self.created + 1_000_000).into()),
-            snapshot_id: Some(snapshot_id(self.snapshot).into()),
+            snapshot_id: Some(snapshot_id(self.snapshot_taken).into()),
             created_at: Some(at(self.created)),
             finished_at: state.is_terminal().then(|| at(ended)),
             state,
@@ -95,13 +94,12 @@ pub(crate) struct Cluster {
     /// Minutes in which it is not polled.
     pub(crate) unwatched: Vec<Range<i64>>,
     pub(crate) paused: Vec<Range<i64>>,
-    /// Minutes in which automatic export is off.
+    /// Minutes in which auto export is disabled.
     pub(crate) auto_export_off: Vec<Range<i64>>,
     /// Readings of the collectors; `None` where they are switched off.
     pub(crate) details: Option<Details>,
 }
 
-/// Readings of the collectors.
 #[derive(Clone, Default)]
 pub(crate) struct Details {
     /// Times of snapshots with the export frequency.
@@ -144,7 +142,7 @@ pub(crate) fn cluster(name: &'static str, jobs: impl IntoIterator<Item = Job>) -
 }
 
 impl Cluster {
-    /// Whether automatic export was switched off within a day, without a configured expectation.
+    /// Returns true if auto export was disabled within a day and no expectation is configured.
     fn was_switched_off(&self, minute: i64) -> bool {
         let within_a_day =
             |off: &Range<i64>| off.contains(&minute) && off.start > 0 && minute - off.start < DAY;
@@ -175,8 +173,8 @@ pub(crate) fn exporter(instance: &'static str) -> Exporter {
 }
 
 impl Exporter {
-    /// Whether it is up all the time without failing polls.
-    pub(crate) fn is_well(&self) -> bool {
+    /// Returns true if it is up all the time and no poll fails.
+    pub(crate) fn is_healthy(&self) -> bool {
         self.down.is_empty() && self.failing.is_empty() && self.gone == i64::MAX
     }
 }
@@ -196,7 +194,8 @@ pub(crate) fn fires(alert: &str, severity: &str, cluster: &str, minutes: Range<i
 pub(crate) fn fires_with(alert: &str, severity: &str, labels: &str, minutes: Range<i64>) -> Firing {
     let component = if alert.starts_with("AtlasBackupExporter") { "exporter" } else { "backup-export" };
     let labels = format!(
-        "alertname=\"{alert}\",alertstate=\"firing\",component=\"{component}\",{labels},severity=\"{severity}\""
+        "alertname=\"{alert}\",alertstate=\"firing\",component=\"{component}\",\
+        {labels},severity=\"{severity}\""
     );
     Firing { labels, minutes }
 }
@@ -336,8 +335,8 @@ impl Scenario {
         series
     }
 
-    /// Returns the status of each cluster on the status page at these minutes, as if the page
-    /// remembered that automatic export was on.
+    /// Returns the status of each cluster on the status page at these minutes, with
+    /// `AutoExportDisabled` for a day after auto export was disabled, as the alert has it.
     ///
     /// Empty for several exporters; without minutes in which the exporter is down.
     pub(crate) fn page_statuses(&self, minutes: &[i64]) -> BTreeMap<i64, Vec<(String, ClusterStatus)>> {

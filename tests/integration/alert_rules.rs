@@ -18,7 +18,7 @@ fn read(path: &str) -> String {
 struct Rule {
     group: String,
     component: String,
-    /// Empty for recording rules.
+    /// Name of an alert; empty for recording rules.
     alert: String,
     record: String,
     expr: String,

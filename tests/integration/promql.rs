@@ -16,16 +16,16 @@ pub(crate) struct Matcher {
 /// Selector of a query, with its context.
 #[derive(Debug)]
 pub(crate) struct Selector {
-    /// Empty without a name.
+    /// Empty if the selector has no name, as in `{job="a"}`.
     pub(crate) metric: String,
     pub(crate) matchers: Vec<Matcher>,
     /// Range of a range selector.
     pub(crate) range: Option<Duration>,
     /// Function whose direct argument it is.
     pub(crate) function: Option<&'static str>,
-    /// Whether it is within an aggregation.
+    /// True within an aggregation.
     pub(crate) aggregated: bool,
-    /// Whether it has `offset` or `@`.
+    /// True with `offset` or `@`.
     pub(crate) moved: bool,
 }
 
@@ -159,8 +159,8 @@ fn list(matchers: &Matchers) -> Vec<Matcher> {
 
 #[test]
 fn selectors_are_found_with_their_context() {
-    let query = r#"topk(scalar(max(limit{job="a"})), sum by (le) (rate(c_total{job=~"b|c"}[5m])) / on (x) group_left (y) -g)
-        or max_over_time((h > 1)[30d:1h]) or label_replace(({__name__="n"} offset 1h), "made", "", "", "")"#;
+    let query = r#"topk(scalar(max(limit{job="a"})), sum by (le) (rate(c_total{job=~"b|c"}[5m]))
+        / on (x) group_left (y) -g) or max_over_time((h > 1)[30d:1h]) or label_replace(({__name__="n"} offset 1h), "made", "", "", "")"#;
     let expr = parse(query).unwrap();
     let found: Vec<_> = selectors(&expr)
         .into_iter()

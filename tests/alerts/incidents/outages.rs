@@ -2,7 +2,6 @@
 
 use super::*;
 
-/// Polls that fail.
 pub(super) fn failing_polls() -> Vec<Scenario> {
     vec![
         Scenario {

@@ -20,7 +20,7 @@ fn missing(minutes: Range<i64>) -> Firing {
 
 /// Exports for which Atlas never creates a job.
 pub(super) fn jobs_never_created() -> Vec<Scenario> {
-    let neighbour = || {
+    let neighbor = || {
         let details = Some(Details { snapshots: nightly(-3..5), ..Details::default() });
         Cluster { details, ..healthy() }
     };
@@ -38,7 +38,7 @@ pub(super) fn jobs_never_created() -> Vec<Scenario> {
                 [change(
                     with_snapshots([
                         Job { running: 60, ..job(2 * HOUR, JobEnd::Failed) },
-                        Job { snapshot: 2 * HOUR - 1, ..job(2 * HOUR + 30, JobEnd::Successful) },
+                        Job { snapshot_taken: 2 * HOUR - 1, ..job(2 * HOUR + 30, JobEnd::Successful) },
                     ]),
                     &|details| details.events.push(2 * HOUR + 65),
                 )],
@@ -47,7 +47,7 @@ pub(super) fn jobs_never_created() -> Vec<Scenario> {
         Scenario {
             // The job of the next night runs from 2:00 to 2:25.
             firing: vec![missing(MISSING_AT..DAY + 2 * HOUR), overdue(OVERDUE_AT..DAY + FAILED_AT)],
-            ..scenario("Atlas never creates a job", 28, [with_snapshots(daily(1..2)), neighbour()])
+            ..scenario("Atlas never creates a job", 28, [with_snapshots(daily(1..2)), neighbor()])
         },
         Scenario {
             firing: vec![
@@ -58,7 +58,7 @@ pub(super) fn jobs_never_created() -> Vec<Scenario> {
             ..scenario(
                 "a failure event before there is a job",
                 28,
-                [change(with_snapshots(daily(1..2)), &|details| details.events.push(121)), neighbour()],
+                [change(with_snapshots(daily(1..2)), &|details| details.events.push(121)), neighbor()],
             )
         },
         Scenario {
@@ -67,8 +67,8 @@ pub(super) fn jobs_never_created() -> Vec<Scenario> {
                 "a forgotten snapshot is exported by hand",
                 16,
                 [
-                    with_snapshots([Job { snapshot: 2 * HOUR - 1, ..job(600, JobEnd::Successful) }]),
-                    neighbour(),
+                    with_snapshots([Job { snapshot_taken: 2 * HOUR - 1, ..job(600, JobEnd::Successful) }]),
+                    neighbor(),
                 ],
             )
         },
@@ -131,7 +131,7 @@ pub(super) fn rare_exports() -> Scenario {
             20,
             ["weekly", "monthly", "yearly"].map(|frequency| {
                 let snapshots = vec![-5 * DAY, 2 * HOUR - 1];
-                let exported = Job { snapshot: -5 * DAY, ..job(1 - 5 * DAY, JobEnd::Successful) };
+                let exported = Job { snapshot_taken: -5 * DAY, ..job(1 - 5 * DAY, JobEnd::Successful) };
                 let details = Some(Details { snapshots, ..Details::default() });
                 Cluster { frequency, details, ..cluster(frequency, [exported]) }
             }),
@@ -144,7 +144,7 @@ pub(super) fn found_late() -> Scenario {
     let found = |name, cluster: Cluster| Cluster { name, unwatched: vec![0..HOUR], ..cluster };
     let mut recovered = with_snapshots([
         Job { running: 60, ..job(-2 * HOUR, JobEnd::Failed) },
-        Job { snapshot: -2 * HOUR - 1, ..job(-HOUR - 30, JobEnd::Successful) },
+        Job { snapshot_taken: -2 * HOUR - 1, ..job(-HOUR - 30, JobEnd::Successful) },
     ]);
     recovered.details.as_mut().unwrap().events.push(-HOUR + 5);
     let paused = Cluster { paused: vec![0..END], jobs: daily(-9..-8).collect(), ..with_snapshots([]) };
