@@ -17,7 +17,7 @@ use super::scenario::{
 const FAILED: &str = "AtlasBackupExportFailed";
 const UNRESOLVED: &str = "AtlasBackupExportFailureUnresolved";
 const OVERDUE: &str = "AtlasBackupExportOverdue";
-const NEVER_SUCCEEDED: &str = "AtlasBackupExportNeverSucceeded";
+const NO_SUCCESS: &str = "AtlasBackupExportNeverSucceeded";
 const STALLED: &str = "AtlasBackupExportStalled";
 const QUEUED: &str = "AtlasBackupExportQueuedTooLong";
 const AUTO: &str = "AtlasBackupAutoExportDisabled";

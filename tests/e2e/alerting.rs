@@ -207,7 +207,7 @@ fn route(severity: &str) -> String {
 #[test]
 #[ignore = "needs Debian's prometheus-alertmanager; tests/run installs it"]
 fn severities_are_routed_to_their_receivers() {
-    assert_eq!(["critical", "warning", "info"].map(route), ["pager", "chat", "nobody"]);
+    assert_eq!(["critical", "warning", "info"].map(route), ["pager", "chat", "none"]);
 }
 
 #[test]

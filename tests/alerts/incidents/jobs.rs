@@ -69,12 +69,12 @@ pub(super) fn failures() -> Vec<Scenario> {
 pub(super) fn lateness() -> Vec<Scenario> {
     vec![
         Scenario {
-            firing: vec![fires(NEVER_SUCCEEDED, CRITICAL, "prod", 30 * HOUR + 15..END)],
+            firing: vec![fires(NO_SUCCESS, CRITICAL, "prod", 30 * HOUR + 15..END)],
             ..scenario("never exported beside a healthy cluster", 32, [never("prod"), healthy()])
         },
         Scenario {
             // Both are created and discovered after an hour; one exports on the next day.
-            firing: vec![fires(NEVER_SUCCEEDED, CRITICAL, "prod", 31 * HOUR + 20..END)],
+            firing: vec![fires(NO_SUCCESS, CRITICAL, "prod", 31 * HOUR + 20..END)],
             ..scenario(
                 "the grace of a new cluster",
                 33,
@@ -207,7 +207,7 @@ pub(super) fn expectations() -> Vec<Scenario> {
             // Resumed clusters have thirty hours for the next export.
             firing: vec![
                 overdue(585 + 30 * HOUR + 20..END),
-                fires(NEVER_SUCCEEDED, CRITICAL, "empty", 585 + 30 * HOUR + 20..END),
+                fires(NO_SUCCESS, CRITICAL, "empty", 585 + 30 * HOUR + 20..END),
             ],
             ..scenario(
                 "paused and resumed",
