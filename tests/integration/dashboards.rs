@@ -75,7 +75,7 @@ impl Dashboard {
                 queries.push(Query { panel: title(panel), target, text });
             }
         }
-        assert!(queries.len() > 20, "{} has hardly a query", self.uid);
+        assert!(queries.len() > 20, "{} has few queries", self.uid);
         queries
     }
 }
@@ -113,14 +113,14 @@ fn every_metric_label_and_state_of_a_query_is_exposed() {
             for label in legend.split("{{").skip(1).map(|rest| rest.split("}}").next().unwrap()) {
                 assert!(
                     grouped.contains(label),
-                    "the legend names {label}, by which nothing is grouped: {place}"
+                    "the legend has {label}, which is not in a grouping: {place}"
                 );
             }
         }
     }
 }
 
-/// Two exporters must not count a cluster twice, and a dead one must not leave a 0.
+/// A cluster of two exporters counts once, and an exporter that is down leaves no 0.
 #[test]
 fn queries_aggregate_over_exporters() {
     let exposed = exposed();
@@ -140,14 +140,20 @@ fn queries_aggregate_over_exporters() {
                     !exposed.labels[&selector.metric].contains(label) || selector.matches(label, op, &value)
                 });
                 // Quota and discovery of projects are only shown on the overview.
-                assert_eq!(picks, [true, true], "{}: {} forgets a variable", query.panel, selector.metric);
-                assert!(!selector.moved, "{}: {} is not of the time shown", query.panel, selector.metric);
+                assert_eq!(
+                    picks,
+                    [true, true],
+                    "{}: {} lacks a matcher of a variable",
+                    query.panel,
+                    selector.metric
+                );
+                assert!(!selector.has_offset_or_at, "{}: {} has an offset", query.panel, selector.metric);
             }
             for function in ["vector", "absent", "absent_over_time"] {
-                let invents = promql::functions(&expr).contains(function);
+                let has_default = promql::functions(&expr).contains(function);
                 assert!(
-                    !invents,
-                    "{}, {}: {function} has a value without any exporter",
+                    !has_default,
+                    "{}, {}: {function} has a value without an exporter",
                     dashboard.uid, query.panel
                 );
             }
@@ -206,7 +212,7 @@ fn links_target_existing_dashboards() {
     for dashboard in &dashboards {
         let links: Vec<_> =
             dashboard.text.split("\"/d/").skip(1).map(|rest| rest.split("\",").next().unwrap()).collect();
-        assert!(!links.is_empty(), "{} leads nowhere", dashboard.uid);
+        assert!(!links.is_empty(), "{} has no links", dashboard.uid);
         for link in links {
             let (uid, variables) = link.split_once('?').unwrap();
             let target = dashboards.iter().find(|other| other.uid == uid);

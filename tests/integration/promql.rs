@@ -23,10 +23,9 @@ pub(crate) struct Selector {
     pub(crate) range: Option<Duration>,
     /// Function whose direct argument it is.
     pub(crate) function: Option<&'static str>,
-    /// True within an aggregation.
+    /// True within an aggregation such as `sum by (le) (...)`.
     pub(crate) aggregated: bool,
-    /// True with `offset` or `@`.
-    pub(crate) moved: bool,
+    pub(crate) has_offset_or_at: bool,
 }
 
 impl Selector {
@@ -138,7 +137,7 @@ fn selector(vector: &VectorSelector, range: Option<Duration>, place: Place) -> S
         range,
         function: place.function,
         aggregated: place.aggregated,
-        moved: vector.offset.is_some() || vector.at.is_some(),
+        has_offset_or_at: vector.offset.is_some() || vector.at.is_some(),
     }
 }
 
@@ -160,11 +159,14 @@ fn list(matchers: &Matchers) -> Vec<Matcher> {
 #[test]
 fn selectors_are_found_with_their_context() {
     let query = r#"topk(scalar(max(limit{job="a"})), sum by (le) (rate(c_total{job=~"b|c"}[5m]))
-        / on (x) group_left (y) -g) or max_over_time((h > 1)[30d:1h]) or label_replace(({__name__="n"} offset 1h), "made", "", "", "")"#;
+        / on (x) group_left (y) -g) or max_over_time((h > 1)[30d:1h]) or label_replace((
+        {__name__="n"} offset 1h), "made", "", "", "")"#;
     let expr = parse(query).unwrap();
     let found: Vec<_> = selectors(&expr)
         .into_iter()
-        .map(|s| (s.metric, s.range.map(|range| range.as_secs()), s.function, s.aggregated, s.moved))
+        .map(|s| {
+            (s.metric, s.range.map(|range| range.as_secs()), s.function, s.aggregated, s.has_offset_or_at)
+        })
         .collect();
     assert_eq!(
         found,

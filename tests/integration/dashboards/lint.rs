@@ -41,9 +41,9 @@ fn hold(rule: &str, check: impl Fn(&Dashboard) -> Broken) {
     let mut needed = vec![false; exceptions.len()];
     for dashboard in dashboards() {
         for (panel, how) in check(&dashboard) {
-            let excused = exceptions.iter().position(|e| e.dashboard == dashboard.uid && e.panel == panel);
-            let Some(excused) = excused else { panic!("{rule}: {}, {panel:?}: {how}", dashboard.uid) };
-            needed[excused] = true;
+            let exception = exceptions.iter().position(|e| e.dashboard == dashboard.uid && e.panel == panel);
+            let Some(exception) = exception else { panic!("{rule}: {}, {panel:?}: {how}", dashboard.uid) };
+            needed[exception] = true;
         }
     }
     for (exception, needed) in exceptions.iter().zip(needed) {
@@ -84,7 +84,7 @@ fn template_datasource() {
         let found: Vec<_> = dashboard.variables().iter().filter(|v| v["type"] == "datasource").collect();
         let [only] = found[..] else { return whole(false, "not exactly one variable for the data source") };
         let named = only["name"] == "datasource" && only["label"] == "Data source";
-        whole(named && only["query"] == "prometheus", "the variable of the data source is another")
+        whole(named && only["query"] == "prometheus", "the variable of the data source differs")
     });
 }
 
@@ -94,8 +94,8 @@ fn target_variable(dashboard: &Dashboard, name: &str, label: &str) -> Broken {
         return whole(false, "the variable is missing");
     };
     let many = variable["multi"] == true && variable["includeAll"] == true && variable["allValue"] == ".+";
-    let asks = variable["type"] == "query" && is_ours(&variable["datasource"]);
-    whole(many && asks && variable["label"] == label, &format!("not as agreed: {variable}"))
+    let is_query = variable["type"] == "query" && is_ours(&variable["datasource"]);
+    whole(many && is_query && variable["label"] == label, &format!("wrong variable: {variable}"))
 }
 
 #[test]
@@ -116,12 +116,12 @@ fn template_label_promql() {
         for variable in dashboard.variables().iter().filter(|v| v["type"] == "query") {
             let query = variable["query"].as_str().unwrap_or_default();
             let inner = query.strip_suffix(')').and_then(|query| query.split_once('('));
-            let asked = match inner {
+            let queried = match inner {
                 Some(("label_values", inner)) => inner.rsplit_once(',').map(|(selector, _)| selector),
                 Some(("query_result", inner)) => Some(inner),
                 _ => None,
             };
-            let parsed = asked.map(|asked| promql::parse(&timeless(asked)));
+            let parsed = queried.map(|query| promql::parse(&timeless(query)));
             let selectors = match &parsed {
                 Some(Ok(expr)) => promql::selectors(expr),
                 _ => Vec::new(),
@@ -148,7 +148,7 @@ fn panel_datasource() {
     hold("panel-datasource", |dashboard| {
         broken_by(dashboard.panels(), |panel| {
             let targets = panel["targets"].as_array().into_iter().flatten();
-            let mut sources = std::iter::once(panel).chain(targets).map(|asks| &asks["datasource"]);
+            let mut sources = std::iter::once(panel).chain(targets).map(|owner| &owner["datasource"]);
             (panel["type"] != "text" && !sources.all(is_ours)).then(|| "another data source".to_owned())
         })
     });
@@ -186,7 +186,7 @@ fn panel_no_targets() {
         broken_by(dashboard.panels(), |panel| {
             let shown =
                 panel["targets"].as_array().into_iter().flatten().filter(|t| t["hide"] != true).count();
-            (panel["type"] != "text" && shown == 0).then(|| "nothing is asked".to_owned())
+            (panel["type"] != "text" && shown == 0).then(|| "no visible query".to_owned())
         })
     });
 }
@@ -195,10 +195,11 @@ fn panel_no_targets() {
 fn target_logql() {
     hold("target-logql", |dashboard| {
         let of_variables = dashboard.variables().iter().any(|v| v["query"] == "loki");
-        let mut broken = whole(!of_variables && !dashboard.text.contains(r#""type": "loki""#), "asks Loki");
+        let mut broken =
+            whole(!of_variables && !dashboard.text.contains(r#""type": "loki""#), "queries Loki");
         broken.extend(broken_by(dashboard.panels(), |panel| {
             let mut targets = panel["targets"].as_array().into_iter().flatten();
-            targets.any(|target| target["datasource"]["type"] == "loki").then(|| "asks Loki".to_owned())
+            targets.any(|target| target["datasource"]["type"] == "loki").then(|| "queries Loki".to_owned())
         }));
         broken
     });
@@ -229,7 +230,7 @@ fn target_rate_interval() {
         broken_queries(dashboard, |selector| {
             let of_a_rate = matches!(selector.function, Some("rate" | "irate" | "increase"));
             let wrong = of_a_rate != (selector.range.is_some() && selector.range == interval);
-            wrong.then(|| format!("{} over another range than that of rates", selector.metric))
+            wrong.then(|| format!("{} does not have the range of rates", selector.metric))
         })
     });
 }
@@ -238,7 +239,7 @@ fn target_rate_interval() {
 fn narrowed(dashboard: &Dashboard, label: &str) -> Broken {
     broken_queries(dashboard, |selector| {
         let narrow = selector.matches(label, "=~", &format!("${label}"));
-        (!narrow).then(|| format!("{} is of every {label}", selector.metric))
+        (!narrow).then(|| format!("{} lacks a matcher of {label}", selector.metric))
     })
 }
 
@@ -259,14 +260,14 @@ fn target_counter_agg() {
         broken_queries(dashboard, |selector| {
             let rated = matches!(selector.function, Some("rate" | "irate" | "increase"));
             let bare = exposed.counters.contains(&selector.metric) && !rated;
-            bare.then(|| format!("{} is a counter", selector.metric))
+            bare.then(|| format!("{} is a counter without a rate", selector.metric))
         })
     });
 }
 
 #[test]
 fn uneditable() {
-    hold("uneditable", |dashboard| whole(dashboard.json["editable"] == false, "can be edited"));
+    hold("uneditable", |dashboard| whole(dashboard.json["editable"] == false, "is editable"));
 }
 
 #[test]
