@@ -120,23 +120,23 @@ fn alert(name: &str, more: &Value) -> Value {
     json!({"labels": labels})
 }
 
-/// Returns whether `quiet` is inhibited while `loud` fires.
-async fn inhibits(loud: &Value, quiet: &Value) -> bool {
+/// Returns whether `target` is inhibited while `source` fires.
+async fn inhibits(source: &Value, target: &Value) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;
     let alertmanager = Alertmanager::start(&receiver, folder.path());
-    alertmanager.post(&json!([loud, quiet])).await;
+    alertmanager.post(&json!([source, target])).await;
     // Alertmanager receives the two alerts one after the other; the state after a while counts.
     let mut suppressed = [false; 2];
     for _ in 0..15 {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let alerts = alertmanager.alerts().await;
-        suppressed = [loud, quiet].map(|alert| {
+        suppressed = [source, target].map(|alert| {
             let known = alerts.iter().find(|known| known["labels"] == alert["labels"]);
             known.is_some_and(|known| known["status"]["state"] == "suppressed")
         });
     }
-    assert!(!suppressed[0], "{loud} is inhibited");
+    assert!(!suppressed[0], "{source} is inhibited");
     suppressed[1]
 }
 
@@ -156,12 +156,12 @@ async fn lower_severities_are_inhibited() {
     let unresolved = |about| alert("AtlasBackupExportFailureUnresolved", about);
 
     let missing = |about| alert("AtlasBackupExportMissing", about);
-    let unbegun = alert("AtlasBackupAutoExportFailed", &prod);
+    let auto_export_failed = alert("AtlasBackupAutoExportFailed", &prod);
     let auth = alert("AtlasBackupExporterAuthFailing", &prod);
     let cases = [
         (&down, &failed, true),
         (&down, &polls_failing, true),
-        (&down, &alert("AtlasBackupSomethingElse", &json!({"component": "of-another-product"})), false),
+        (&down, &alert("OfAnotherProduct", &json!({"component": "another-product"})), false),
         (&down, &one_down, false),
         (&one_down, &failed, false),
         (&polls_failing, &overdue, true),
@@ -177,20 +177,20 @@ async fn lower_severities_are_inhibited() {
         (&failed, &overdue, false),
         (&failed, &missing(&prod), true),
         (&failed, &missing(&other), false),
-        (&failed, &unbegun, true),
-        (&unbegun, &missing(&prod), true),
-        (&unbegun, &missing(&other), false),
-        (&unbegun, &alert("AtlasBackupExportNeverSucceeded", &prod), true),
-        (&unbegun, &overdue, true),
+        (&failed, &auto_export_failed, true),
+        (&auto_export_failed, &missing(&prod), true),
+        (&auto_export_failed, &missing(&other), false),
+        (&auto_export_failed, &alert("AtlasBackupExportNeverSucceeded", &prod), true),
+        (&auto_export_failed, &overdue, true),
         (&missing(&prod), &overdue, true),
         (&missing(&prod), &alert("AtlasBackupExportOverdue", &other), false),
         (&auth, &alert("AtlasBackupExporterCollectorFailing", &json!({"project_id": PROJECT})), true),
         (&auth, &alert("AtlasBackupExporterCollectorFailing", &json!({"project_id": "p"})), false),
     ];
-    let outcomes = cases.iter().map(|(loud, quiet, _)| inhibits(loud, quiet));
+    let outcomes = cases.iter().map(|(source, target, _)| inhibits(source, target));
     let outcomes = futures_util::future::join_all(outcomes).await;
-    for ((loud, quiet, expected), outcome) in cases.iter().zip(outcomes) {
-        assert_eq!(outcome, *expected, "{loud} {quiet}");
+    for ((source, target, expected), outcome) in cases.iter().zip(outcomes) {
+        assert_eq!(outcome, *expected, "{source} {target}");
     }
 }
 

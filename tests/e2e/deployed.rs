@@ -41,11 +41,11 @@ fn resource(folder: &str, kind: &str) -> Value {
 }
 
 fn list(yaml: &Value) -> &[Value] {
-    yaml.as_array().unwrap_or_else(|| panic!("{yaml:?} is no list"))
+    yaml.as_array().unwrap_or_else(|| panic!("{yaml:?} is not a list"))
 }
 
 fn text(yaml: &Value) -> &str {
-    yaml.as_str().unwrap_or_else(|| panic!("{yaml:?} is no text"))
+    yaml.as_str().unwrap_or_else(|| panic!("{yaml:?} is not a string"))
 }
 
 fn texts(yaml: &Value) -> Vec<&str> {
@@ -58,7 +58,7 @@ fn named<'a>(list: &'a Value, name: &str) -> &'a Value {
 }
 
 /// Returns whether a selector matches labels.
-fn takes(selector: &Value, labels: &Value) -> bool {
+fn selects(selector: &Value, labels: &Value) -> bool {
     let selector = selector.as_object().unwrap();
     !selector.is_empty() && selector.iter().all(|(name, value)| labels[name] == *value)
 }
@@ -87,9 +87,9 @@ fn pods_are_scraped_under_the_job_of_the_rules() {
     for (folder, kind) in [(BASE, "Deployment"), (SHARDED, "StatefulSet")] {
         let (workload, service) = (resource(folder, kind), resource(folder, "Service"));
         let (monitor, pod) = (&resource(folder, "ServiceMonitor")["spec"], &workload["spec"]["template"]);
-        assert!(takes(&workload["spec"]["selector"]["matchLabels"], &pod["metadata"]["labels"]));
-        assert!(takes(&service["spec"]["selector"], &pod["metadata"]["labels"]));
-        assert!(takes(&monitor["selector"]["matchLabels"], &service["metadata"]["labels"]));
+        assert!(selects(&workload["spec"]["selector"]["matchLabels"], &pod["metadata"]["labels"]));
+        assert!(selects(&service["spec"]["selector"], &pod["metadata"]["labels"]));
+        assert!(selects(&monitor["selector"]["matchLabels"], &service["metadata"]["labels"]));
         let job = &service["metadata"]["labels"][text(&monitor["jobLabel"])];
         let rules = read("alerts/atlas-backup-export.rules.yml");
         assert!(rules.contains(&format!("job=\"{}\"", text(job))), "no rule has the job {job:?}");
@@ -236,8 +236,9 @@ fn manifests_use_the_released_image() {
     for (folder, kind) in [(BASE, "Deployment"), (SHARDED, "StatefulSet")] {
         let pod = &resource(folder, kind)["spec"]["template"]["spec"];
         let container = &pod["containers"][0];
-        let who = &pod["securityContext"];
-        let (user, group) = (who["runAsUser"].as_i64().unwrap(), who["runAsGroup"].as_i64().unwrap());
+        let security = &pod["securityContext"];
+        let (user, group) =
+            (security["runAsUser"].as_i64().unwrap(), security["runAsGroup"].as_i64().unwrap());
         assert_eq!(instruction("USER"), format!("{user}:{group}"));
         let port = container["ports"][0]["containerPort"].as_i64().unwrap();
         assert_eq!(instruction("EXPOSE"), port.to_string());

@@ -19,11 +19,11 @@ const MAX_EXPOSURE: f64 = 1.5;
 #[tokio::test]
 #[ignore = "needs Debian's systemd; tests/run installs it"]
 async fn systemd_unit_is_hardened() {
-    let mut judge = Command::new("systemd-analyze");
-    judge
+    let mut analyze = Command::new("systemd-analyze");
+    analyze
         .args(["security", "--offline=true", "--no-pager"])
         .arg(shipped("deploy/systemd/atlas-backup-exporter.service"));
-    let output = judge.output().await.unwrap();
+    let output = analyze.output().await.unwrap();
     let output =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     let level = output
@@ -39,16 +39,16 @@ async fn systemd_unit_is_hardened() {
 #[ignore = "needs Debian's systemd; tests/run installs it"]
 async fn systemd_units_are_valid() {
     let folder = tempfile::tempdir().unwrap();
-    let mut judge = Command::new("systemd-analyze");
-    judge.arg("verify");
+    let mut analyze = Command::new("systemd-analyze");
+    analyze.arg("verify");
     for unit in ["atlas-backup-exporter.service", "atlas-backup-exporter.socket"] {
         let text = std::fs::read_to_string(shipped("deploy/systemd").join(unit)).unwrap();
         // systemd-analyze checks that the program exists.
         let text = text.replace("/usr/local/bin/atlas-backup-exporter", EXPORTER);
         std::fs::write(folder.path().join(unit), text).unwrap();
-        judge.arg(folder.path().join(unit));
+        analyze.arg(folder.path().join(unit));
     }
-    let output = judge.output().await.unwrap();
+    let output = analyze.output().await.unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && errors.is_empty(), "{errors}");
 }
@@ -62,13 +62,13 @@ async fn systemd_socket_is_served() {
     systemd.current_dir(folder.path()).args(["-l", &address, EXPORTER, "demo", "--web.systemd-socket"]);
     // Starts the exporter at the first connection.
     let _systemd = systemd.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
-    let ask = async || {
+    let request = async || {
         let (mut stream, mut answer) = (TcpStream::connect(&address).await.ok()?, String::new());
         stream.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n").await.ok()?;
         stream.read_to_string(&mut answer).await.ok().map(|_| answer)
     };
     // No response counts as none.
     let answer =
-        eventually("an answer", || async { timeout(Duration::from_secs(5), ask()).await.ok()? }).await;
+        eventually("an answer", || async { timeout(Duration::from_secs(5), request()).await.ok()? }).await;
     assert!(answer.starts_with("HTTP/1.0 200 OK"), "{answer}");
 }
