@@ -242,7 +242,7 @@ mod tests {
     }
 
     fn flawed<T>(found: Vec<T>) -> PartialList<T> {
-        PartialList { entries: found, error: Some(Error::Timeout) }
+        PartialList { entries: found, error: Some(Error::Timeout("no response".to_owned())) }
     }
 
     fn warnings(

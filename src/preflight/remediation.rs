@@ -38,7 +38,7 @@ impl Resource {
 /// Returns the hint on `error`, which the request for `resource` with `credentials` met.
 pub(super) fn hint(error: &Error, resource: Resource, credentials: &Credentials) -> String {
     if let Error::Secret(text) = error {
-        return format!("the secret of the {credentials} cannot be read: {text}");
+        return format!("failed to read the secret of the {credentials}: {text}");
     }
     if let Error::NoToken(inner) = error
         && inner.reason() == FailureReason::RateLimited
@@ -49,20 +49,19 @@ pub(super) fn hint(error: &Error, resource: Resource, credentials: &Credentials)
         );
     }
     match error.reason() {
-        FailureReason::Connect => format!(
-            "no connection to Atlas: check name resolution, firewall and proxy (HTTPS_PROXY). {error}"
-        ),
+        FailureReason::Connect => {
+            format!("{error}; check DNS, the firewall and the proxy (HTTPS_PROXY)")
+        }
         FailureReason::Timeout => {
-            "no answer in time: check whether a firewall or a proxy drops the requests".to_owned()
+            format!("{error}; check whether a firewall or a proxy drops the requests")
         }
         FailureReason::Tls => format!(
-            "no trusted connection: if a proxy signs its own certificates, name its authority in atlas.ca_file or SSL_CERT_FILE. {error}"
+            "{error}; if a proxy re-encrypts the traffic, set atlas.ca_file to the certificate of its \
+             authority (SSL_CERT_FILE replaces all authorities of the system)"
         ),
         _ => match error.row() {
             Some(row) => of_row(row, error, resource, credentials),
-            None => format!(
-                "this is not what Atlas documents: check atlas.base_url, and that no proxy answers for Atlas. {error}"
-            ),
+            None => format!("{error}; check atlas.base_url, and that no proxy answers for Atlas"),
         },
     }
 }
@@ -173,10 +172,14 @@ mod tests {
     #[test]
     fn failures_without_an_error_response_have_hints() {
         let secret = Error::Secret("cannot read x".to_owned());
-        check(&secret, Resource::Project, "the secret of the service account mdb_sa_id_1 cannot be read");
-        check(&Error::Timeout, Resource::Project, "no answer in time");
-        check(&Error::Connect("refused".to_owned()), Resource::Project, "refused");
-        check(&Error::Tls("unknown issuer".to_owned()), Resource::Project, "unknown issuer");
+        check(&secret, Resource::Project, "failed to read the secret of the service account mdb_sa_id_1: ");
+        check(
+            &Error::Timeout("no response from a:1".to_owned()),
+            Resource::Project,
+            "no response from a:1; check",
+        );
+        check(&Error::Connect("refused".to_owned()), Resource::Project, "refused; check DNS");
+        check(&Error::Tls("unknown issuer".to_owned()), Resource::Project, "unknown issuer; if a proxy");
         check(&Error::Invalid("a page".to_owned()), Resource::Project, "atlas.base_url");
         let left = std::time::Duration::from_secs(5);
         check(&Error::RateLimited { left, limited: true }, Resource::Project, "too many requests");

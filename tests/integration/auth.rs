@@ -224,7 +224,7 @@ async fn refused_secret_that_looks_odd_gets_a_hint() {
         ("mdb_sa_id_1".to_owned(), "is a client id"),
     ] {
         let (log, table) = refused(&secret, false).await;
-        let line = log.lines().find(|line| line.contains("cannot get an access token")).unwrap();
+        let line = log.lines().find(|line| line.contains("failed to get an access token")).unwrap();
         let sources = "client_id_source=MONGODB_ATLAS_CLIENT_ID client_secret=\"from the file secret\"";
         let expected = format!("hint=\"the secret {hint}\"");
         assert!(line.contains(&expected) && line.contains(sources), "{line}");

@@ -17,6 +17,7 @@ mod catalog;
 mod cli;
 mod client;
 mod collectors;
+mod connection_errors;
 mod connections;
 mod dashboards;
 mod demo;

@@ -236,7 +236,7 @@ async fn echoed_proxy_password_is_in_no_output() {
     exporter.signal("TERM");
     exporter.exit().await;
     let log = exporter.log();
-    assert!(log.contains("[REDACTED]") && log.contains("proxy of the environment"), "{log}");
+    assert!(log.contains("[REDACTED]") && log.contains("\"error\":\"proxy 127.0.0.1:"), "{log}");
     for seen in
         [output.stdout, output.stderr].map(|seen| String::from_utf8(seen).unwrap()).iter().chain([&log])
     {

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::auth::Auth;
 use crate::credentials::Credentials;
-use crate::endpoint::{ApiRequest, Endpoint, RequestContext, api_url};
+use crate::endpoint::{ApiRequest, Endpoint, RequestContext, api_url, authority};
 use crate::error::Error;
 use crate::rate_limit::{Quota, interval_multiplier};
 use crate::retry::{MAX_RETRIES, retry};
@@ -114,7 +114,7 @@ impl AtlasClient {
 
     /// Sends a request, with retries, and returns the body of the response.
     pub(crate) async fn body(&self, request: &ApiRequest, deadline: Instant) -> Result<Body, Error> {
-        retry(|| self.send_once(request), self.retries, deadline).await
+        retry(|| self.send_once(request), &authority(&request.url), self.retries, deadline).await
     }
 
     async fn send_once(&self, ApiRequest { context, url }: &ApiRequest) -> Result<Body, Error> {

@@ -173,9 +173,9 @@ impl SecretSource {
             Self::Inline { secret, .. } => return Ok(secret.clone()),
             Self::File { path, read } => (path, read),
         };
-        let text = read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let text = read(path).map_err(|error| format!("{}: {error}", path.display()))?;
         if text.is_empty() {
-            return Err(format!("{} is empty; it should hold the secret", path.display()));
+            return Err(format!("{}: the file is empty; expected the secret", path.display()));
         }
         redact::register(redact::Kind::Configuration, &text);
         Ok(text.into())

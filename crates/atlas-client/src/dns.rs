@@ -5,6 +5,7 @@
 //! configuration.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +16,27 @@ use futures_util::future::{BoxFuture, Shared};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::time::Instant;
 
+use crate::error::describe;
+
 /// Time after which a lookup is no longer shared with new callers.
 const SHARED_FOR: Duration = Duration::from_secs(10);
+
+/// A failed lookup of a host: of Atlas, or of the proxy.
+#[derive(Debug)]
+pub(crate) struct LookupError {
+    host: String,
+    cause: Arc<io::Error>,
+}
+
+impl std::error::Error for LookupError {}
+
+impl fmt::Display for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cause = describe(&*self.cause);
+        let cause = cause.strip_prefix("failed to lookup address information: ").unwrap_or(&cause);
+        write!(f, "cannot resolve {}: {cause}", self.host)
+    }
+}
 
 type SharedLookup = Shared<BoxFuture<'static, Result<Vec<SocketAddr>, Arc<io::Error>>>>;
 
@@ -27,11 +47,15 @@ pub(crate) struct CoalescingResolver(Arc<Mutex<HashMap<String, (Instant, SharedL
 impl Resolve for CoalescingResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let host = name.as_str().to_owned();
-        let lookup = self.shared(name.as_str(), async move {
+        let lookup = self.shared(&host, {
+            let host = host.clone();
             // The caller sets the port.
-            Ok(tokio::net::lookup_host((host, 0)).await?.collect())
+            async move { Ok(tokio::net::lookup_host((host, 0)).await?.collect()) }
         });
-        Box::pin(async move { Ok(Box::new(lookup.await?.into_iter()) as Addrs) })
+        Box::pin(async move {
+            let addresses = lookup.await.map_err(|cause| LookupError { host, cause })?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
     }
 }
 

@@ -73,11 +73,17 @@ pub(crate) struct ApiRequest {
     pub(crate) url: Url,
 }
 
+/// Returns host and port of a URL.
+pub(crate) fn authority(url: &Url) -> String {
+    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
+    format!("{host}:{}", port.unwrap_or_default())
+}
+
 /// Returns the URL of a resource of the Atlas at `base_url`; each segment is escaped.
 pub(crate) fn api_url(base_url: &Url, segments: &[&str]) -> Result<Url, Error> {
     let mut url = base_url.clone();
     url.path_segments_mut()
-        .map_err(|()| Error::invalid("the base URL cannot have a path"))?
+        .map_err(|()| Error::invalid("base URL cannot have a path"))?
         .pop_if_empty()
         .extend(["api", "atlas", "v2"])
         .extend(segments);

@@ -1,5 +1,6 @@
 //! Errors of requests, and what follows from each.
 
+mod connection;
 mod table;
 
 use std::net::IpAddr;
@@ -9,6 +10,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::redact;
+pub(crate) use connection::describe;
 pub use table::{Cause, ERROR_RESPONSES, ErrorResponse, FailureReason, Retry};
 
 /// Maximum length of an error code, in characters.
@@ -34,13 +36,13 @@ pub enum Error {
         /// The pause that Atlas asks for.
         retry_after: Option<Duration>,
     },
-    /// The token endpoint did not give a token.
-    #[error("no access token: {0}")]
+    /// The token endpoint did not issue a token.
+    #[error("failed to get an access token: {0}")]
     NoToken(Box<Self>),
-    /// The secret cannot be read from its file.
-    #[error("the secret cannot be used: {0}")]
+    /// The file of the secret cannot be read.
+    #[error("failed to read the secret: {0}")]
     Secret(String),
-    /// The request was not sent: Atlas has asked for a pause.
+    /// The request was not sent, because Atlas has asked for a pause.
     #[error("{} by Atlas; retrying in {}s", if *.limited { "rate limited" } else { "paused" }, .left.as_secs() + 1)]
     RateLimited {
         /// The rest of the pause.
@@ -48,23 +50,23 @@ pub enum Error {
         /// True after a 429, false after a 503.
         limited: bool,
     },
-    /// Atlas did not answer before the deadline.
-    #[error("no answer from Atlas in time")]
-    Timeout,
-    /// No connection, or one that broke before an answer.
-    #[error("cannot reach Atlas: {0}")]
+    /// Atlas did not answer before the deadline. The text names host, port and time.
+    #[error("{0}")]
+    Timeout(String),
+    /// A connection failed, or was closed before a response. The text names host and port.
+    #[error("{0}")]
     Connect(String),
-    /// The TLS handshake failed.
-    #[error("no trusted connection to Atlas: {0}")]
+    /// The TLS handshake failed. The text names host and port.
+    #[error("{0}")]
     Tls(String),
-    /// The body broke off.
-    #[error("the answer broke off: {0}")]
+    /// The connection was closed within the body. The text names host and port.
+    #[error("{0}")]
     Broken(String),
-    /// An answer that is not what Atlas documents.
-    #[error("not an answer that Atlas documents: {0}")]
+    /// A response that Atlas does not document.
+    #[error("invalid response from Atlas: {0}")]
     Invalid(String),
-    /// The answer is larger than any documented one.
-    #[error("the answer is too large: {0}")]
+    /// A response that is larger than any documented one.
+    #[error("response from Atlas is too large: {0}")]
     TooLarge(String),
 }
 
@@ -86,7 +88,7 @@ impl Error {
         match self {
             Self::NoToken(error) => error.reason(),
             Self::Secret(_) => FailureReason::Unauthorized,
-            Self::Timeout => FailureReason::Timeout,
+            Self::Timeout(_) => FailureReason::Timeout,
             Self::Connect(_) => FailureReason::Connect,
             Self::Tls(_) => FailureReason::Tls,
             Self::TooLarge(_) => FailureReason::TooLarge,
@@ -169,35 +171,11 @@ impl Error {
         }
     }
 
-    /// Creates the error for an answer that Atlas does not document. `what` may be a text from
+    /// Creates the error for a response that Atlas does not document. `what` may be a text from
     /// outside: it is redacted and cut.
     #[must_use]
     pub fn invalid(what: &str) -> Self {
         Self::Invalid(tidy(what))
-    }
-
-    /// Creates the error for a failure of the transport.
-    pub(crate) fn transport(error: reqwest::Error) -> Self {
-        let host = error
-            .url()
-            .and_then(|url| Some(format!("{}:{}: ", url.host_str()?, url.port_or_known_default()?)));
-        let error = error.without_url();
-        // The library does not say whose tunnel that is. Its texts hold no password of the proxy.
-        let said = chain(&error).replace("tunnel error", "no tunnel through the proxy of the environment");
-        let text = tidy(&(host.unwrap_or_default() + &said));
-        let is_no_http = |error: &hyper::Error| error.is_parse();
-        if causes(&error).any(<dyn std::error::Error>::is::<rustls::Error>) {
-            Self::Tls(text)
-        } else if error.is_body() || error.is_decode() {
-            Self::Broken(text)
-        } else if error.is_builder()
-            || error.is_redirect()
-            || causes(&error).any(|cause| cause.downcast_ref().is_some_and(is_no_http))
-        {
-            Self::Invalid(text)
-        } else {
-            Self::Connect(text)
-        }
     }
 }
 
@@ -222,27 +200,6 @@ fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 /// credentials.
 pub(crate) fn tidy(text: &str) -> String {
     redact::display(text, MAX_MESSAGE)
-}
-
-/// Returns an error with its causes: the text of reqwest says only "error sending request".
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    for cause in causes(error).skip(1).map(ToString::to_string) {
-        if !text.ends_with(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
-}
-
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
-        // An I/O error hides what it wraps from `source`.
-        match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        }
-    })
 }
 
 #[cfg(test)]

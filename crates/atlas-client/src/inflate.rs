@@ -15,7 +15,7 @@ pub(crate) fn decompressor(headers: &HeaderMap) -> Result<Option<Inflate>, Error
     match encoding.to_str().map(|encoding| encoding.trim().to_ascii_lowercase()).as_deref() {
         Ok("" | "identity") => Ok(None),
         Ok("gzip" | "x-gzip") => Ok(Some(Inflate::new())),
-        _ => Err(Error::invalid(&format!("a body in the encoding {encoding:?}; only gzip was asked for"))),
+        _ => Err(Error::invalid(&format!("`Content-Encoding` is {encoding:?}; only gzip was requested"))),
     }
 }
 
@@ -60,7 +60,7 @@ impl Inflate {
 }
 
 fn broken() -> Error {
-    Error::invalid("a body that is not the gzip it is said to be")
+    Error::invalid("body is not valid gzip")
 }
 
 #[cfg(test)]

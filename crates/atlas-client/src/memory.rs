@@ -64,7 +64,7 @@ impl Reservation {
         let more = tokio::select! {
             biased;
             more = self.budget.permits.clone().acquire_many_owned(missing) => more.ok(),
-            () = self.revoked() => return Err(Error::Timeout),
+            () = self.revoked() => return Err(Error::revoked()),
         };
         match (&mut self.held, more) {
             (Some(held), Some(more)) => held.merge(more),

@@ -46,7 +46,7 @@ pub(crate) async fn read_pages(
         request.url.set_query(Some(&format!("{filters}itemsPerPage={page_size}&pageNum={number}")));
         let body = tokio::select! {
             body = client.body(&request, deadline) => body?,
-            () = reservation.revoked() => return Err(Error::Timeout),
+            () = reservation.revoked() => return Err(Error::revoked()),
         };
         let PageRead { has_next, has_new, total_count, kept_bytes } = read(&body)?;
         drop(body);
@@ -57,11 +57,11 @@ pub(crate) async fn read_pages(
         repeated = if has_new { 0 } else { repeated + 1 };
         if repeated == MAX_REPEATED_PAGES {
             return Err(Error::invalid(&format!(
-                "the listing goes round in circles: page {number} is the third in a row with nothing new, and another follows"
+                "pagination does not end: page {number} is the third in a row without a new entry"
             )));
         }
     }
-    Err(Error::TooLarge(format!("a listing of more than {MAX_PAGES} pages")))
+    Err(Error::TooLarge(format!("listing of more than {MAX_PAGES} pages")))
 }
 
 /// Collects a listing of at most `max_entries`.

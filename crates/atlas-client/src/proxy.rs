@@ -9,6 +9,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::credentials::is_quote;
+use crate::endpoint::authority;
 use crate::redact;
 
 /// Variables that name the proxy of https requests; the first that is set wins.
@@ -36,8 +37,7 @@ impl fmt::Debug for Proxy {
 /// The address without credentials.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (host, port) = (self.url.host_str().unwrap_or_default(), self.url.port_or_known_default());
-        write!(f, "{}://{host}:{}", self.url.scheme(), port.unwrap_or_default())
+        write!(f, "{}://{}", self.url.scheme(), self.authority())
     }
 }
 
@@ -51,6 +51,11 @@ impl Proxy {
         for secret in [password.unwrap_or(user), pair] {
             redact::register(redact::Kind::Configuration, &secret);
         }
+    }
+
+    /// Returns host and port.
+    pub(crate) fn authority(&self) -> String {
+        authority(&self.url)
     }
 
     /// Returns the variable that names it.

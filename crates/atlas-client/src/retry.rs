@@ -14,15 +14,20 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Repeats `once` while its error may pass: at most `retries` times, each after at least the pause
 /// that Atlas asks for, and not at all where that ends after `deadline`.
 ///
-/// Returns the last error of Atlas, or [`Error::Timeout`] if it did not answer.
-pub(crate) async fn retry<T, F>(once: impl Fn() -> F, retries: u32, deadline: Instant) -> Result<T, Error>
+/// Returns the last error of Atlas, or [`Error::Timeout`] if `host` did not answer.
+pub(crate) async fn retry<T, F>(
+    once: impl Fn() -> F,
+    host: &str,
+    retries: u32,
+    deadline: Instant,
+) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
-    let (mut last, mut attempts) = (None, 0);
+    let (start, mut last, mut attempts) = (Instant::now(), None, 0);
     loop {
         let Ok(outcome) = timeout_at(deadline, once()).await else {
-            return Err(last.unwrap_or(Error::Timeout));
+            return Err(last.unwrap_or_else(|| Error::timeout(host, start.elapsed())));
         };
         let error = match outcome {
             Err(error) if error.may_pass() => error,

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use crate::dns::CoalescingResolver;
-use crate::endpoint::RequestContext;
+use crate::endpoint::{RequestContext, authority};
 use crate::error::Error;
 use crate::inflate::decompressor;
 use crate::memory::{MemoryBudget, Reservation};
@@ -76,6 +76,7 @@ pub struct ClientOptions {
 #[derive(Debug, Clone)]
 pub(crate) struct Transport {
     client: Client,
+    proxy: Option<Proxy>,
     pub(crate) memory: MemoryBudget,
     pub(crate) rate_limiter: RateLimiter,
     sunsets: SunsetWarnings,
@@ -99,19 +100,22 @@ impl Transport {
             // cannot read.
             .no_proxy();
         if let Some(proxy) = &options.proxy {
-            client = client.proxy(reqwest::Proxy::all(proxy.url.clone()).map_err(Error::transport)?);
+            client =
+                client.proxy(reqwest::Proxy::all(proxy.url.clone()).map_err(|error| Error::setup(&error))?);
         }
         if options.base_url.scheme() == "http" {
             // That is this machine: no certificate authority is needed.
             client = client.tls_certs_only([]);
         } else {
             let certificates = options.ca_bundle.iter().map(|der| Certificate::from_der(der));
-            let certificates: Vec<_> = certificates.collect::<Result<_, _>>().map_err(Error::transport)?;
+            let certificates: Vec<_> =
+                certificates.collect::<Result<_, _>>().map_err(|error| Error::setup(&error))?;
             client = client.tls_certs_merge(certificates);
         }
-        let client = client.build().map_err(Error::transport)?;
+        let client = client.build().map_err(|error| Error::setup(&error))?;
         Ok(Self {
             client,
+            proxy: options.proxy.clone(),
             memory: MemoryBudget::default(),
             rate_limiter: RateLimiter::default(),
             sunsets: SunsetWarnings::default(),
@@ -133,7 +137,8 @@ impl Transport {
         self.rate_limiter.try_acquire(context, Instant::now())?;
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         let mut observation = Observation { transport: self, context, start: Instant::now(), status: None };
-        let response = self.client.execute(request).await.map_err(Error::transport)?;
+        let host = authority(request.url());
+        let response = self.client.execute(request).await.map_err(|error| self.error(&error, &host))?;
         let (status, headers) = (response.status(), response.headers());
         observation.status = Some(status.as_u16());
         self.rate_limiter.update_from_headers(context, status, headers, Instant::now());
@@ -143,14 +148,23 @@ impl Transport {
         Ok(response)
     }
 
+    fn error(&self, error: &reqwest::Error, host: &str) -> Error {
+        Error::transport(error, host, self.proxy.as_ref(), CONNECT_TIMEOUT)
+    }
+
     /// Reads the body of a successful response; any other response is an error.
     pub(crate) async fn body(&self, response: Response) -> Result<Body, Error> {
         if response.status() != StatusCode::OK {
             return Err(self.error_response(response).await);
         }
-        let mut body = read(response, MAX_BODY, self.memory.reserve()).await?;
+        let mut body = self.read(response, MAX_BODY).await?;
         shorten(&mut body.bytes)?;
         Ok(body)
+    }
+
+    async fn read(&self, response: Response, max: usize) -> Result<Body, Error> {
+        let host = authority(response.url());
+        read(response, max, self.memory.reserve(), |error| self.error(&error, &host)).await
     }
 
     /// Returns the error for a response without success: its status, and what its body says, if it
@@ -158,9 +172,9 @@ impl Transport {
     pub(crate) async fn error_response(&self, response: Response) -> Error {
         let (status, headers) = (response.status(), response.headers().clone());
         if status.is_redirection() {
-            return Error::invalid(&format!("a redirect ({status}), which is not followed"));
+            return Error::invalid(&format!("redirects are not followed ({status})"));
         }
-        let body = read(response, MAX_ERROR_BODY, self.memory.reserve());
+        let body = self.read(response, MAX_ERROR_BODY);
         let body = timeout(ERROR_BODY_TIMEOUT, body).await.ok().and_then(Result::ok);
         Error::response(status, &headers, body.as_deref().unwrap_or_default())
     }
@@ -197,13 +211,18 @@ impl Drop for Observation<'_> {
 }
 
 /// Reads a body of at most `max` bytes, compressed and decompressed.
-async fn read(mut response: Response, max: usize, mut reservation: Reservation) -> Result<Body, Error> {
+async fn read(
+    mut response: Response,
+    max: usize,
+    mut reservation: Reservation,
+    failed: impl Fn(reqwest::Error) -> Error,
+) -> Result<Body, Error> {
     let mut gzip = decompressor(response.headers())?;
     let (mut bytes, mut received) = (Vec::with_capacity(SMALL_BODY), 0);
     loop {
         let chunk = tokio::select! {
-            chunk = response.chunk() => chunk.map_err(Error::transport)?,
-            () = reservation.revoked() => return Err(Error::Timeout),
+            chunk = response.chunk() => chunk.map_err(&failed)?,
+            () = reservation.revoked() => return Err(Error::revoked()),
         };
         let Some(chunk) = chunk else { break };
         received += chunk.len();
@@ -252,7 +271,8 @@ mod tests {
             let response =
                 http::Response::builder().header("content-encoding", "gzip").body(blocks(count)).unwrap();
             let reservation = MemoryBudget::default().reserve();
-            let error = read(response.into(), 1000, reservation).await.unwrap_err();
+            let failed = |error| Error::invalid(&format!("{error}"));
+            let error = read(response.into(), 1000, reservation, failed).await.unwrap_err();
             assert_eq!(error.reason().as_str(), expected, "{error}");
         }
     }

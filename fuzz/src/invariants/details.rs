@@ -12,7 +12,9 @@ use super::exposition::{Readings, assert_exposed};
 use super::text::{assert_path_segment, assert_redacted, assert_single_line};
 
 /// The only words, besides numbers, of an error about a token.
-const TOKEN_ERROR: &str = "not an answer that Atlas documents: a token answer with an error of Data Syntax Eof at line column the is too large: an access token of more than bytes";
+const TOKEN_ERROR: &str = "\
+    invalid response from Atlas: token response is not valid JSON Data Syntax Eof error at line column \
+    is too large: access token of more than bytes";
 
 type Decode<T> = fn(&[u8]) -> Result<PartialList<T>, Error>;
 
@@ -46,7 +48,7 @@ pub fn details(bytes: &[u8]) {
     // An error repeats no word of the response, which may be a token.
     if let Some(Err(error)) = decoded(|| Ok(decode_token_life(bytes))) {
         let is_known = |word: &str| TOKEN_ERROR.contains(word) || word.parse::<usize>().is_ok();
-        assert!(error.to_string().replace(',', "").split(' ').all(is_known), "{error}");
+        assert!(error.to_string().replace([',', '(', ')'], "").split(' ').all(is_known), "{error}");
     }
     if !clusters.is_empty() || !buckets.is_empty() || !project_name.is_empty() {
         let cluster = clusters.into_iter().next_back();

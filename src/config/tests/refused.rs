@@ -257,7 +257,7 @@ fn credentials_are_complete_and_of_one_kind() {
             file("nowhere"),
             &["exporter.toml:4:1: atlas.service_account.client_secret_file", "nowhere", "No such file"],
         ),
-        (file("empty"), &["client_secret_file cannot be used: empty is empty"]),
+        (file("empty"), &["client_secret_file cannot be used: empty: the file is empty"]),
         (
             format!("atlas.service_account = \"hush\"\n{}", &GOOD[GOOD.find("[[").unwrap()..]),
             &["atlas.service_account is of type string; expected a table"],

@@ -106,7 +106,7 @@ pub(crate) fn respond(
     let context = AuthContext::new(public_key, private_key.expose_secret(), uri);
     let answer = challenge
         .respond(&context)
-        .map_err(|error| Error::invalid(&format!("a digest challenge that cannot be met: {error}")))?;
+        .map_err(|error| Error::invalid(&format!("unusable digest challenge: {error}")))?;
     let mut signed = copy(request)?;
     signed.headers_mut().insert(AUTHORIZATION, sensitive(&answer.to_header_string())?);
     Ok(signed)

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::signing::{copy, secret, sensitive};
 use crate::credentials::Credentials;
-use crate::endpoint::{Endpoint, RequestContext};
+use crate::endpoint::{Endpoint, RequestContext, authority};
 use crate::error::{Error, FailureReason, Retry};
 use crate::redact;
 use crate::transport::Transport;
@@ -124,7 +124,7 @@ impl OAuthClient {
     async fn fetch_token(&self, old: Option<Token>, refresh_at: Instant) -> Result<Token, Error> {
         tokio::spawn(self.clone().fetch(old, refresh_at))
             .await
-            .unwrap_or_else(|error| Err(Error::invalid(&format!("the token request was cancelled: {error}"))))
+            .unwrap_or_else(|error| Err(Error::invalid(&format!("token request was cancelled: {error}"))))
     }
 
     /// Returns a newer token than the `old` one.
@@ -142,7 +142,7 @@ impl OAuthClient {
             return Err(last.error.clone());
         }
         let outcome = timeout(FETCH_TIMEOUT, self.request_token(&secret, refresh_at)).await;
-        match outcome.unwrap_or(Err(Error::Timeout)) {
+        match outcome.unwrap_or_else(|_| Err(Error::timeout(&authority(&self.0.url), FETCH_TIMEOUT))) {
             Ok(token) => {
                 *failure = None;
                 self.0.token.send_replace(Some(token.clone()));
@@ -168,7 +168,7 @@ impl OAuthClient {
             .basic_auth(&self.0.credentials.id, Some(secret.expose_secret()))
             .form(&[("grant_type", "client_credentials")])
             .build()
-            .map_err(Error::transport)?;
+            .map_err(|error| Error::setup(&error))?;
         let context = RequestContext { endpoint: Endpoint::TOKEN, owner: None };
         let body = transport
             .body(transport.send(&context, request).await?)
@@ -197,7 +197,7 @@ impl OAuthClient {
             reason = error.reason().as_str(),
             error = %error,
             hint = credentials.hint_for(secret.expose_secret()).filter(|_| is_refused),
-            "cannot get an access token"
+            "failed to get an access token"
         );
     }
 }
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_bound() {
         let seconds = |error: &Error| [0, 1, 5, 6, 99].map(|failures| pause_after(error, failures).as_secs());
-        assert_eq!(seconds(&Error::Timeout), [1, 2, 32, 60, 60]);
+        assert_eq!(seconds(&Error::Timeout(String::new())), [1, 2, 32, 60, 60]);
         let refused = Error::NoToken(Box::new(answer(StatusCode::UNAUTHORIZED, None)));
         assert_eq!(seconds(&refused), [30; 5]);
     }

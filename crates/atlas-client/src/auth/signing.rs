@@ -16,7 +16,7 @@ const SECRET_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Copies a request without body.
 pub(super) fn copy(request: &Request) -> Result<Request, Error> {
-    request.try_clone().ok_or_else(|| Error::invalid("a request that cannot be sent twice"))
+    request.try_clone().ok_or_else(|| Error::invalid("request with a body cannot be copied"))
 }
 
 /// Returns the secret as it is now. Files are read on a thread of their own, so that one that hangs
@@ -30,14 +30,14 @@ pub(super) async fn secret(source: &SecretSource) -> Result<SecretString, Error>
     match timeout(SECRET_TIMEOUT, read).await {
         Ok(Ok(read)) => read.map_err(|error| Error::Secret(redact::line(&error))),
         Ok(Err(error)) => Err(Error::Secret(error.to_string())),
-        Err(_) => Err(Error::Secret(format!("reading it {source} takes too long"))),
+        Err(_) => Err(Error::Secret(format!("no data {source} within {SECRET_TIMEOUT:?}"))),
     }
 }
 
 /// Creates a header value that is never printed.
 pub(super) fn sensitive(text: &str) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(text)
-        .map_err(|_| Error::invalid("credentials that no HTTP header can carry"))?;
+        .map_err(|_| Error::invalid("credentials are not valid in an HTTP header"))?;
     value.set_sensitive(true);
     Ok(value)
 }

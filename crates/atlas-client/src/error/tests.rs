@@ -90,7 +90,7 @@ fn refused_token_is_about_the_secret_not_the_resource() {
         assert!(error.lasting_refusal().is_none(), "{error}");
         assert_eq!(error.may_pass(), status >= 429, "{error}");
     }
-    assert_eq!(Error::NoToken(Box::new(Error::Timeout)).reason(), FailureReason::Timeout);
+    assert_eq!(Error::NoToken(Box::new(Error::Timeout(String::new()))).reason(), FailureReason::Timeout);
 }
 
 #[test]

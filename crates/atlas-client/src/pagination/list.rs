@@ -79,7 +79,7 @@ impl<T: ListEntry> ListBuilder<T> {
     /// Ends the list. A list of nothing that has a `total_count` is an error.
     pub(crate) fn finish(self, total_count: u64) -> Result<PartialList<T>, Error> {
         if self.len() == 0 && self.error.is_none() && total_count > 0 {
-            return Err(Error::invalid(&format!("a listing of nothing that counts {total_count}")));
+            return Err(Error::invalid(&format!("empty listing with a `totalCount` of {total_count}")));
         }
         Ok(PartialList { entries: self.entries.into_iter().collect(), error: self.error })
     }

@@ -24,7 +24,7 @@ async fn play(script: Vec<Result<(), Error>>, timeout: u64) -> (Result<(), Error
         Some(outcome) => outcome.clone(),
         None => std::future::pending().await,
     };
-    let outcome = retry(once, MAX_RETRIES, start + Duration::from_secs(timeout)).await;
+    let outcome = retry(once, "a:443", MAX_RETRIES, start + Duration::from_secs(timeout)).await;
     (outcome, tries.load(Ordering::Relaxed), start.elapsed().as_secs())
 }
 
@@ -47,7 +47,7 @@ async fn pauses_are_jittered() {
             0 => Err(answer(503, None)),
             _ => Ok(()),
         };
-        retry(once, MAX_RETRIES, start + Duration::from_mins(1)).await.unwrap();
+        retry(once, "a:443", MAX_RETRIES, start + Duration::from_mins(1)).await.unwrap();
         waits.insert(start.elapsed());
     }
     assert!(waits.len() > 1, "{waits:?}");
@@ -102,5 +102,5 @@ async fn last_error_is_returned_at_the_deadline() {
     let (outcome, tries, seconds) = play(vec![Err(answer(500, None))], 30).await;
     assert_eq!((outcome, tries, seconds), (Err(answer(500, None)), 2, 30));
     let (outcome, ..) = play(vec![], 30).await;
-    assert_eq!(outcome, Err(Error::Timeout));
+    assert_eq!(outcome, Err(Error::Timeout("no response from a:443 within 30s".to_owned())));
 }

@@ -167,7 +167,7 @@ impl<'de> Deserialize<'de> for ExportJob<'de> {
         let id = job.id.map(|id| id.0).filter(|id| !id.is_empty());
         // Known secrets are searched for where an id is shown, not in each of thousands of ids.
         if id.as_ref().is_some_and(|id| is_longer(id, MAX_ID) || redact::has_hidden(id)) {
-            let error = format!("a job with an id of more than {MAX_ID} characters, or with hidden ones");
+            let error = format!("job id of more than {MAX_ID} characters, or with invisible characters");
             return Err(D::Error::custom(error));
         }
         Ok(Self {

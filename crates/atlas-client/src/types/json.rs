@@ -17,6 +17,5 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error>
 
 /// Decodes one entry of a listing.
 pub(super) fn entry<'a, T: Deserialize<'a>>(entry: &'a RawValue) -> Result<T, Error> {
-    serde_json::from_str(entry.get())
-        .map_err(|error| Error::invalid(&format!("an entry of a listing: {error}")))
+    serde_json::from_str(entry.get()).map_err(|error| Error::invalid(&format!("entry of a listing: {error}")))
 }

@@ -53,7 +53,8 @@ impl ListEntry for (ProjectId, Option<String>) {
             name: Lenient,
         }
         let Project { id, name } = entry(raw)?;
-        let id = ProjectId::parse(&id).ok_or_else(|| Error::invalid(&format!("{id:?} is no project id")))?;
+        let id =
+            ProjectId::parse(&id).ok_or_else(|| Error::invalid(&format!("{id:?} is not a project id")))?;
         let name = name.0.filter(|name| !name.trim().is_empty());
         Ok(Some((id, name.map(|name| redact::display(&name, MAX_NAME)))))
     }
@@ -99,7 +100,7 @@ impl ListEntry for ListedCluster {
         let name = cluster.name.0;
         // In a path, these would lead to another resource.
         if matches!(name.trim(), "" | "." | "..") {
-            return Err(Error::invalid(&format!("a cluster called {name:?}")));
+            return Err(Error::invalid(&format!("{name:?} is not a cluster name")));
         }
         if cluster.state_name.as_deref() == Some("DELETED") {
             return Ok(None);

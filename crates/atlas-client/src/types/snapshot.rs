@@ -61,7 +61,7 @@ impl ListEntry for Snapshot {
         let id = ObjectId::parse(&raw.id);
         let policy_items = raw.policy_items.into_iter().flat_map(|items| items.0);
         Ok(Some(Self {
-            id: id.ok_or_else(|| Error::invalid(&format!("{:?} is no snapshot id", raw.id)))?,
+            id: id.ok_or_else(|| Error::invalid(&format!("{:?} is not a snapshot id", raw.id)))?,
             created_at,
             frequency: raw.frequency_type.map(|text| text.0),
             policy_items: policy_items.map(|id| ObjectId::parse(&id)).collect(),

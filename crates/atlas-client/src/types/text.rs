@@ -98,11 +98,11 @@ fn shorten_to(body: &mut [u8], max: usize) -> Result<(), Error> {
         match byte {
             b'[' | b'{' => depth += 1,
             b']' | b'}' => depth = depth.saturating_sub(1),
-            b'"' => at = cut(body, at, max).ok_or_else(|| Error::invalid("a text without an end"))?,
+            b'"' => at = cut(body, at, max).ok_or_else(|| Error::invalid("unterminated JSON string"))?,
             _ => {}
         }
         if depth > MAX_DEPTH {
-            return Err(Error::invalid(&format!("more than {MAX_DEPTH} levels of brackets")));
+            return Err(Error::invalid(&format!("JSON nested deeper than {MAX_DEPTH} levels")));
         }
     }
     Ok(())

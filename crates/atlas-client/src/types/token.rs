@@ -33,14 +33,14 @@ pub(crate) fn decode_token(body: &[u8]) -> Result<AccessToken, Error> {
     }
     let Answer { access_token, expires_in } = serde_json::from_slice(body).map_err(|error| {
         Error::invalid(&format!(
-            "a token answer with an error of {:?} at line {}, column {}",
+            "token response is not valid JSON ({:?} error at line {}, column {})",
             error.classify(),
             error.line(),
             error.column()
         ))
     })?;
     if access_token.expose_secret().len() > MAX_TOKEN {
-        return Err(Error::TooLarge(format!("an access token of more than {MAX_TOKEN} bytes")));
+        return Err(Error::TooLarge(format!("access token of more than {MAX_TOKEN} bytes")));
     }
     Ok(AccessToken { access_token, life: life(expires_in.map_or("", RawValue::get)) })
 }
@@ -69,7 +69,7 @@ mod tests {
         };
         assert!(answer(MAX_TOKEN).is_ok());
         let error = answer(MAX_TOKEN + 1).err().unwrap();
-        assert_eq!(error, Error::TooLarge("an access token of more than 8192 bytes".to_owned()));
+        assert_eq!(error, Error::TooLarge("access token of more than 8192 bytes".to_owned()));
     }
 
     #[test]
