@@ -1,18 +1,20 @@
-//! The command line, with the dotted flags of Prometheus and its exporters.
+//! The command line, with dotted flags as those of Prometheus and its exporters.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use atlas_backup_exporter::config::Source;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use exporter_web::listeners;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 
-const PAGES: &str = "Pages";
-const LOG: &str = "Log";
+const WEB: &str = "Web";
+const LOGGING: &str = "Logging";
 
-/// What `--version` says; `-V` has the number alone.
+/// Output of `--version`; `-V` prints the number alone.
 const LONG_VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (revision ",
@@ -22,79 +24,110 @@ const LONG_VERSION: &str = concat!(
     ")"
 );
 
-/// The text below the flags.
+/// Text below the flags.
 const AFTER_HELP: &str = "Examples:
-  atlas-backup-exporter demo                             an embedded Atlas, to look at: no account, no file
-  atlas-backup-exporter check --config.file=config.toml  whether everything can be watched, and what to do if not
-  atlas-backup-exporter --config.file=config.toml        watch it, and serve metrics on port 10027
-  atlas-backup-exporter --once > atlas.prom              once, for the textfile collector of node_exporter
+  atlas-backup-exporter demo
+      Try the exporter with a simulated Atlas.
+  atlas-backup-exporter check --config.file=config.toml
+      Check the configuration, the credentials and every cluster.
+  atlas-backup-exporter --config.file=config.toml
+      Export metrics on port 10027.
+  atlas-backup-exporter --once > atlas.prom
+      Write metrics for the textfile collector of node_exporter.
 
 Exit codes:
-  0  told to stop, or all is well
-  1  failed at run time, or not all is well
-  2  bad usage or bad configuration";
+  0  Success.
+  1  Failure at run time, or a problem that check or --once found.
+  2  Bad usage or configuration.";
 
-/// Tells Prometheus whether MongoDB Atlas really exports its backup snapshots.
+/// Flags without effect on a command. They are accepted and hidden from its help.
+const UNUSED_FLAGS: [(&str, &[&str]); 2] = [
+    ("demo", &["config_file", "shard_index"]),
+    ("check", &["listen_addresses", "telemetry_path", "max_requests", "systemd_socket", "lifecycle"]),
+];
+
 #[derive(Debug, Parser)]
-#[command(version, long_version = LONG_VERSION, about, after_help = AFTER_HELP, args_conflicts_with_subcommands = false)]
+#[command(version, long_version = LONG_VERSION, about, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// The configuration file, TOML; config.example.toml documents every key. The demo needs none.
+    /// Path to the configuration file.
     #[arg(long = "config.file", value_name = "FILE", default_value = "config.toml", global = true)]
     pub(crate) config_file: PathBuf,
 
-    /// Address to serve on, host:port or :port; may be repeated.
-    #[arg(help_heading = PAGES, long = "web.listen-address", value_name = "ADDRESS", default_value = ":10027", value_parser = listeners::parse_address, global = true)]
+    /// Address to listen on, host:port or :port; repeatable.
+    #[arg(
+        help_heading = WEB, long = "web.listen-address", value_name = "ADDRESS", default_value = ":10027",
+        value_parser = listeners::parse_address, global = true
+    )]
     pub(crate) listen_addresses: Vec<String>,
 
-    /// Path of the metrics.
-    #[arg(help_heading = PAGES, long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = telemetry_path, global = true)]
+    /// Path under which to expose metrics.
+    #[arg(
+        help_heading = WEB, long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics",
+        value_parser = telemetry_path, global = true
+    )]
     pub(crate) telemetry_path: String,
 
-    /// Who may look at the pages, and over what: TLS, client certificates, users, headers, in the form that exporters of
-    /// Prometheus share.
-    #[arg(help_heading = PAGES, long = "web.config.file", value_name = "FILE", global = true)]
+    /// Path to the web configuration file: TLS and authentication.
+    #[arg(help_heading = WEB, long = "web.config.file", value_name = "FILE", global = true)]
     pub(crate) web_config_file: Option<PathBuf>,
 
-    /// Scrapes and status pages at once, 0 for any number; more are told to come back.
-    #[arg(help_heading = PAGES, long = "web.max-requests", value_name = "NUMBER", default_value = "40", global = true)]
+    /// Maximum number of concurrent requests; 0 for no limit.
+    #[arg(
+        help_heading = WEB, long = "web.max-requests", value_name = "NUMBER", default_value = "40",
+        global = true
+    )]
     pub(crate) max_requests: usize,
 
-    /// Serve on the sockets that systemd hands over, and on no address.
-    #[arg(help_heading = PAGES, long = "web.systemd-socket", global = true)]
+    /// Use systemd socket activation instead of listen addresses.
+    #[arg(help_heading = WEB, long = "web.systemd-socket", global = true)]
     pub(crate) systemd_socket: bool,
 
-    /// Answer POST /-/reload; SIGHUP always reads the configuration again.
-    #[arg(help_heading = PAGES, long = "web.enable-lifecycle", global = true)]
+    /// Enable POST /-/reload. SIGHUP always reloads.
+    #[arg(help_heading = WEB, long = "web.enable-lifecycle", global = true)]
     pub(crate) lifecycle: bool,
 
-    /// Which shard this is, from 0 on, or auto: the number that the host name ends in. Wins over [shard] index.
+    /// Index of this shard from 0, or auto for the number at the end of the host name; overrides
+    /// shard.index.
     #[arg(long = "shard.index", value_name = "INDEX", global = true)]
     pub(crate) shard_index: Option<String>,
 
-    /// Ask everything once, print the metrics and exit; 1 if anything was not well.
+    /// Poll everything once, print the metrics and exit.
     #[arg(long)]
     pub(crate) once: bool,
 
-    /// Least severe messages to log: error, warn, info, debug or trace. [default: info; error for check]
-    #[arg(help_heading = LOG, long = "log.level", value_name = "LEVEL", global = true)]
+    /// Minimum severity of log messages [default: info; error for check].
+    #[arg(
+        help_heading = LOGGING, long = "log.level", value_name = "LEVEL", ignore_case = true,
+        value_parser = levels(), global = true
+    )]
     pub(crate) log_level: Option<Level>,
 
-    /// Form of the log on standard error.
-    #[arg(help_heading = LOG, long = "log.format", value_name = "FORMAT", default_value = "logfmt", global = true)]
+    /// Output format of log messages.
+    #[arg(
+        help_heading = LOGGING, long = "log.format", value_name = "FORMAT", default_value = "logfmt",
+        global = true
+    )]
     pub(crate) log_format: LogFormat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub(crate) enum Command {
-    /// Run an embedded Atlas and the exporter watching it; needs no account and no file.
-    Demo,
-    /// Ask every project and cluster of the configuration once, and say what to do about those that cannot be watched.
+    /// Run the exporter with a simulated Atlas; needs no account and no file.
+    Demo {
+        /// Loopback address of the simulated Atlas; port 0 for a free port.
+        #[arg(
+            long = "atlas.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:0",
+            value_parser = loopback_address
+        )]
+        atlas_address: SocketAddr,
+    },
+    /// Check configuration, credentials, roles and every cluster, and suggest fixes.
     Check {
-        /// A table for people, or JSON for scripts.
-        #[arg(long, value_name = "FORM", default_value = "table")]
+        /// Output format: a table for people, or JSON for scripts.
+        #[arg(long, value_name = "FORMAT", default_value = "table")]
         output: Output,
     },
 }
@@ -106,16 +139,19 @@ pub(crate) enum Output {
 }
 
 impl Cli {
-    /// `--once` is for the exporter alone; clap cannot say so of a flag and a command.
-    pub(crate) fn refuse_once_with_a_command(&self) {
-        if self.once && self.command.is_some() {
-            let text = "--once goes without a command";
-            Self::command().error(ErrorKind::ArgumentConflict, text).exit();
+    /// Parses the arguments of this process; exits after a usage error, `--help` and `--version`.
+    pub(crate) fn parse_or_exit() -> Self {
+        let cli = Self::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
+        // clap has no conflict between a flag and a command.
+        if cli.once && cli.command.is_some() {
+            let text = "--once cannot be used with a command";
+            command().error(ErrorKind::ArgumentConflict, text).exit();
         }
+        cli
     }
 
-    /// The filter of the log. The level is for the exporter alone: its libraries speak up only when
-    /// something is wrong.
+    /// Returns the filter of the log. The level applies to the exporter; libraries log warnings and
+    /// errors only.
     pub(crate) fn filter(&self) -> Targets {
         let default = match self.command {
             Some(Command::Check { .. }) => Level::ERROR,
@@ -138,13 +174,43 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Returns the command line; the help of each command lists the flags that it uses.
+fn command() -> clap::Command {
+    let mut command = Cli::command();
+    // Copies the global flags to the subcommands.
+    command.build();
+    for subcommand in command.get_subcommands_mut() {
+        let unused = UNUSED_FLAGS.iter().find(|(name, _)| *name == subcommand.get_name());
+        let is_unused = |flag: &str| unused.is_some_and(|(_, flags)| flags.contains(&flag));
+        *subcommand = std::mem::take(subcommand).mut_args(|arg| {
+            let is_hidden = arg.is_hide_set() || is_unused(arg.get_id().as_str());
+            arg.hide(is_hidden)
+        });
+    }
+    command
+}
+
+fn levels() -> impl TypedValueParser<Value = Level> {
+    PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"])
+        .try_map(|level| level.parse::<Level>())
+}
+
+/// Parses an address that only this machine can reach: the simulated Atlas has no TLS.
+fn loopback_address(text: &str) -> Result<SocketAddr, &'static str> {
+    let address = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let address = address.as_deref().unwrap_or(text).parse::<SocketAddr>().ok();
+    address
+        .filter(|address| address.ip().is_loopback())
+        .ok_or("expected a loopback address with a port, such as 127.0.0.1:10030")
+}
+
 fn telemetry_path(text: &str) -> Result<String, &'static str> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~');
     if !text.starts_with('/') || text.starts_with("//") || !text.bytes().all(plain) {
-        return Err("write an absolute path such as /metrics");
+        return Err("expected an absolute path such as /metrics");
     }
     if text.starts_with("/-/") || text.starts_with("/api/") {
-        return Err("paths below /-/ and /api/ are the exporter's own");
+        return Err("paths below /-/ and /api/ are reserved");
     }
     Ok(text.to_owned())
 }

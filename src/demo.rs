@@ -1,4 +1,4 @@
-//! The exporter with a simulated Atlas: no account and no file are needed.
+//! The exporter with a simulated Atlas, without an account or a configuration file.
 
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -20,73 +20,97 @@ use crate::reload::Reloads;
 const CLIENT_ID: &str = "mdb_sa_id_demo";
 const CLIENT_SECRET: &str = "mdb_sa_sk_demo";
 
-/// No alert about the expiry of the secret.
+/// Lifetime of the secret, long enough that no alert about its expiry fires.
 const SECRET_LIFETIME: Duration = Duration::from_hours(90 * 24);
+
+/// Tables of the configuration that make changes visible within seconds.
+const INTERVALS: &str = r#"
+[poll]
+interval = "2s"
+timeout = "2s"
+stale_after = "30s"
+full_listing_interval = "1m"
+[discovery]
+interval = "10s"
+[collectors]
+interval = "10s"
+"#;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// Age of a snapshot whose export was never started.
+/// Age of a snapshot whose export has not started.
 const MISSING_SINCE: Duration = Duration::from_hours(9);
 
-/// Polls every two seconds send thirty times as many requests as polls every minute.
+/// Factor of the rate limits: polls every two seconds send thirty times the requests of polls every
+/// minute.
 const FASTER: u32 = 30;
 
-/// Runs the demo until `shutdown`; see [`crate::app::run`].
+/// Runs the demo with the simulated Atlas on `atlas` until `shutdown`; see [`crate::app::run`].
 pub async fn run(
+    atlas: TcpListener,
     options: Options,
     listeners: Vec<TcpListener>,
     reloads: Reloads,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    print_addresses(&options, &listeners);
-    let simulator = Simulator::start(TcpListener::bind(("127.0.0.1", 0)).await?, atlas_state())?;
+    let simulator = Simulator::start(atlas, atlas_state())?;
+    let target = target(simulator.url());
+    if let Some(banner) = banner(&options, &listeners, &target) {
+        // A standard output that is not read blocks this thread, not the demo.
+        tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(banner.as_bytes()));
+    }
     let source = Source { file: PathBuf::from("demo"), shard_index: None };
-    let config = Config::parse(&source, &config(simulator.url()), [])?;
+    let config = Config::parse(&source, &format!("{INTERVALS}{target}"), [])?;
     crate::app::run(config, options, listeners, reloads, shutdown).await
 }
 
-fn config(base_url: &str) -> String {
+/// Returns the configuration of an exporter that polls the simulated Atlas.
+fn target(base_url: &str) -> String {
+    let base_url = base_url.trim_end_matches('/');
     let expires_at = (Timestamp::now() + SECRET_LIFETIME).strftime("%Y-%m-%d");
     format!(
-        r#"
-        [atlas]
-        base_url = "{base_url}"
-        [atlas.service_account]
-        client_id = "{CLIENT_ID}"
-        client_secret = "{CLIENT_SECRET}"
-        expires_at = "{expires_at}"
-        [poll]
-        interval = "2s"
-        timeout = "2s"
-        stale_after = "30s"
-        full_listing_interval = "1m"
-        [discovery]
-        interval = "10s"
-        [collectors]
-        interval = "10s"
-        [[organizations]]
-        id = "{ORGANIZATION}"
-        "#
+        r#"[atlas]
+base_url = "{base_url}"
+
+[atlas.service_account]
+client_id = "{CLIENT_ID}"
+client_secret = "{CLIENT_SECRET}"
+expires_at = "{expires_at}"
+
+[[organizations]]
+id = "{ORGANIZATION}"
+"#
     )
 }
 
-/// Prints where to look. Where nobody reads standard output, nothing is lost.
-fn print_addresses(options: &Options, listeners: &[TcpListener]) {
-    let Some(Ok(mut address)) = listeners.first().map(TcpListener::local_addr) else { return };
+/// Returns the addresses of the demo, and a configuration for a second exporter.
+fn banner(options: &Options, listeners: &[TcpListener], target: &str) -> Option<String> {
+    let mut address = listeners.first()?.local_addr().ok()?;
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     let scheme = if options.web.is_encrypted() { "https" } else { "http" };
-    let text = format!(
-        "\nA demo: eight clusters of an embedded Atlas whose exports queue, run, end, fail and hang, or are never begun.\n\n  \
-         every cluster at a glance   {scheme}://{address}/\n  \
-         the metrics                 {scheme}://{address}{path}\n  \
-         one figure                  curl -s {scheme}://{address}{path} | grep progress_ratio\n\n\
-         Ctrl-C ends it.\n\n",
-        path = options.telemetry_path,
-    );
-    // The thread is not waited for: the demo goes on while standard output is not read.
-    tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(text.as_bytes()));
+    let path = &options.telemetry_path;
+    Some(format!(
+        "
+Demo: a simulated Atlas with nine clusters, whose exports succeed, fail, stall or
+are missing.
+
+Status page:  {scheme}://{address}/
+Metrics:      {scheme}://{address}{path}
+
+Configuration for a second exporter; save it as config.toml:
+
+{target}
+Commands for another terminal:
+
+atlas-backup-exporter check --config.file=config.toml
+atlas-backup-exporter --config.file=config.toml --web.listen-address=127.0.0.1:10028
+
+Press Ctrl-C to stop the demo.
+
+"
+    ))
 }
 
 /// One cluster for each status.

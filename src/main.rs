@@ -16,9 +16,9 @@ use atlas_backup_exporter::config::{Config, ConfigError};
 use atlas_backup_exporter::reload::{ReloadHandle, ReloadScope, Reloads};
 use atlas_backup_exporter::{demo, preflight};
 use atlas_client::redact;
-use clap::Parser;
 use exporter_web::WebConfigWatcher;
 use exporter_web::listeners;
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -36,8 +36,7 @@ const WORKERS: RangeInclusive<usize> = 2..=8;
 const STACK: usize = 2 * 1024 * 1024;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    cli.refuse_once_with_a_command();
+    let cli = Cli::parse_or_exit();
     let logs = match logs::init(cli.filter(), cli.log_format) {
         Ok(logs) => logs,
         Err(error) => {
@@ -114,7 +113,7 @@ async fn start(cli: Cli, logs: &Logs) -> anyhow::Result<ExitCode> {
 /// The configuration, unless it is a demo, and the web configuration.
 fn read(cli: &Cli) -> anyhow::Result<(Option<Config>, WebConfigWatcher)> {
     let config = match cli.command {
-        Some(Command::Demo) => None,
+        Some(Command::Demo { .. }) => None,
         _ => Some(Config::load(&cli.source())?),
     };
     let web =
@@ -182,9 +181,7 @@ async fn serve(
         }
     } else {
         for address in &cli.listen_addresses {
-            listeners.push(listeners::bind(address).await.with_context(|| {
-                format!("cannot listen on {address} (choose another with --web.listen-address)")
-            })?);
+            listeners.push(listen(address, "--web.listen-address").await?);
         }
     }
     for listener in &listeners {
@@ -204,12 +201,19 @@ async fn serve(
         web,
         dropped_log_lines: logs.dropped(),
     };
-    match config {
-        Some(config) => run(config, options, listeners, reloads, shutdown).await?,
-        None => demo::run(options, listeners, reloads, shutdown).await?,
+    if let Some(Command::Demo { atlas_address }) = cli.command {
+        let atlas = listen(&atlas_address.to_string(), "--atlas.listen-address").await?;
+        demo::run(atlas, options, listeners, reloads, shutdown).await?;
+    } else if let Some(config) = config {
+        run(config, options, listeners, reloads, shutdown).await?;
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+async fn listen(address: &str, flag: &str) -> anyhow::Result<TcpListener> {
+    let listener = listeners::bind(address).await;
+    listener.with_context(|| format!("failed to listen on {address} (choose another address with {flag})"))
 }
 
 fn stop_on_signals(shutdown: CancellationToken) -> std::io::Result<()> {

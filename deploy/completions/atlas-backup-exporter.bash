@@ -72,7 +72,7 @@ _atlas__backup__exporter() {
                     return 0
                     ;;
                 --log.level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug trace" -- "${cur}"))
                     return 0
                     ;;
                 --log.format)
@@ -122,7 +122,7 @@ _atlas__backup__exporter() {
                     return 0
                     ;;
                 --log.level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug trace" -- "${cur}"))
                     return 0
                     ;;
                 --log.format)
@@ -137,12 +137,16 @@ _atlas__backup__exporter() {
             return 0
             ;;
         atlas__backup__exporter__subcmd__demo)
-            opts="-h --config.file --web.listen-address --web.telemetry-path --web.config.file --web.max-requests --web.systemd-socket --web.enable-lifecycle --shard.index --log.level --log.format --help"
+            opts="-h --atlas.listen-address --config.file --web.listen-address --web.telemetry-path --web.config.file --web.max-requests --web.systemd-socket --web.enable-lifecycle --shard.index --log.level --log.format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --atlas.listen-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config.file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -168,7 +172,7 @@ _atlas__backup__exporter() {
                     return 0
                     ;;
                 --log.level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug trace" -- "${cur}"))
                     return 0
                     ;;
                 --log.format)

@@ -5,6 +5,7 @@ mod shipped;
 #[test]
 fn command_line_is_well_formed() {
     Cli::command().debug_assert();
+    command().debug_assert();
 }
 
 #[test]

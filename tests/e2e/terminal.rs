@@ -77,5 +77,6 @@ async fn bash_completes_commands_flags_and_values() {
     assert_eq!(complete("atlas-backup-exporter ch").await, "check");
     assert_eq!(complete("atlas-backup-exporter --web.l").await, "--web.listen-address");
     assert_eq!(complete("atlas-backup-exporter --log.format ''").await, "logfmt json");
+    assert_eq!(complete("atlas-backup-exporter --log.level ''").await, "error warn info debug trace");
     assert_eq!(complete("atlas-backup-exporter check --output ''").await, "table json");
 }

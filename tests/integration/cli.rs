@@ -187,12 +187,41 @@ async fn usage_errors_exit_with_code_2() {
         "--web.listen-address=10027",
         "--log.format=xml",
         "--log.level=loud",
+        "demo --atlas.listen-address=0.0.0.0:0",
+        "demo --atlas.listen-address=:10030",
+        "--atlas.listen-address=127.0.0.1:0",
         "--web.telemetry-path=metrics",
         "serve",
     ] {
         let (code, _, err) = run(None, &wrong.split(' ').collect::<Vec<_>>(), &[]).await;
         assert_eq!(code, Some(2), "{wrong}: {err}");
     }
+}
+
+#[tokio::test]
+async fn help_of_a_command_lists_the_flags_that_it_uses() {
+    let web =
+        ["--web.listen-address", "--web.telemetry-path", "--web.max-requests", "--web.enable-lifecycle"];
+    for (command, used, unused) in [
+        (
+            "demo",
+            [&web[..], &["--atlas.listen-address"]].concat(),
+            vec!["--config.file", "--shard.index", "--once"],
+        ),
+        ("check", vec!["--config.file", "--web.config.file", "--output"], [&web[..], &["--once"]].concat()),
+    ] {
+        let (code, help, _) = run(None, &[command, "--help"], &[("COLUMNS", "80")]).await;
+        assert_eq!(code, Some(0));
+        assert!(
+            used.iter().chain(&["--log.level", "--log.format"]).all(|flag| help.contains(flag)),
+            "{help}"
+        );
+        assert!(!unused.iter().any(|flag| help.contains(&format!("{flag} "))), "{help}");
+        assert!(help.lines().all(|line| line.len() <= 80), "{help}");
+    }
+    // Flags without effect are still accepted.
+    let (code, _, err) = run(None, &["check", "--web.listen-address=:0", "--log.level=ERROR"], &[]).await;
+    assert!(code == Some(2) && err.contains("config.toml: "), "{err}");
 }
 
 #[tokio::test]

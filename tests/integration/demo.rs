@@ -32,6 +32,69 @@ async fn demo_needs_no_certificates_and_no_proxy() {
 }
 
 #[tokio::test]
+async fn printed_configuration_works_for_a_second_exporter() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out");
+    let mut demo = command();
+    demo.current_dir(folder.path()).args(["demo", "--web.listen-address=127.0.0.1:0"]);
+    demo.stdout(std::fs::File::create(&output).unwrap());
+    let exporter = Exporter::spawn(demo, folder).await;
+    exporter.polled().await;
+
+    let banner = std::fs::read_to_string(&output).unwrap();
+    let start = banner.find("[atlas]").unwrap();
+    let end = start + banner[start..].find("Commands for").unwrap();
+    let folder = exporter.folder.path();
+    std::fs::write(folder.join("config.toml"), &banner[start..end]).unwrap();
+    let commands: Vec<_> = banner.lines().filter(|line| line.starts_with("atlas-backup-exporter ")).collect();
+    assert_eq!(commands.len(), 2, "{banner}");
+    assert!(banner.lines().all(|line| line.len() <= 84), "{banner}");
+
+    let run = async |arguments: &[&str]| {
+        let mut command = command();
+        command.current_dir(folder).args(arguments);
+        command.output().await.unwrap()
+    };
+    let arguments: Vec<_> = commands[0].split(' ').skip(1).chain(["--output=json"]).collect();
+    let check = run(&arguments).await;
+    let report: serde_json::Value = serde_json::from_slice(&check.stdout).unwrap();
+    let statuses = report["rows"].as_array().unwrap().iter().map(|row| row["status"].as_str().unwrap());
+    let statuses: Vec<_> = statuses.collect();
+    assert!(statuses.contains(&"ok") && !statuses.contains(&"failed"), "{report:#}");
+    // The bucket of a cluster is missing.
+    assert_eq!((check.status.code(), statuses.contains(&"problem")), (Some(1), true), "{report:#}");
+    let once = run(&["--once"]).await;
+    let metrics = String::from_utf8(once.stdout).unwrap();
+    let is_up = |line: &&str| line.starts_with("mongodbatlas_backup_export_up{") && line.ends_with(" 1");
+    assert_eq!((once.status.code(), metrics.lines().filter(is_up).count()), (Some(1), 8), "{metrics}");
+}
+
+#[tokio::test]
+async fn demo_uses_the_address_for_its_atlas() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    let flag = format!("--atlas.listen-address={address}");
+    let mut demo = command();
+    let output = demo.args(["demo", "--web.listen-address=127.0.0.1:0", &flag]).output().await.unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    let expected = format!(
+        "failed to listen on {address} (choose another address with --atlas.listen-address): Address already in use"
+    );
+    assert_eq!(log.matches(&expected).count(), 1, "{log}");
+
+    drop(free);
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = command();
+    demo.current_dir(folder.path()).args(["demo", "--web.listen-address=127.0.0.1:0", &flag]);
+    demo.stdout(std::fs::File::create(folder.path().join("out")).unwrap());
+    let exporter = Exporter::spawn(demo, folder).await;
+    exporter.polled().await;
+    let banner = std::fs::read_to_string(exporter.folder.path().join("out")).unwrap();
+    assert!(banner.contains(&format!("base_url = \"http://{address}\"")), "{banner}");
+}
+
+#[tokio::test]
 async fn demo_shows_every_status() {
     let folder = tempfile::tempdir().unwrap();
     let start = Instant::now();

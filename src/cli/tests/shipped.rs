@@ -1,4 +1,4 @@
-//! The completions of shells and the man page, which are generated from [`Cli`].
+//! Shell completions and the man page, which are generated from [`Cli`].
 
 #[path = "../../../tests/support/golden.rs"]
 mod golden;
@@ -10,11 +10,11 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use golden::assert_golden;
 
-use crate::cli::{AFTER_HELP, Cli};
+use crate::cli::{AFTER_HELP, Cli, command};
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
-/// The command line, without what differs from build to build.
+/// Returns the command line without the revision, which differs from build to build.
 fn cli() -> clap::Command {
     Cli::command().long_version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true)
 }
@@ -27,17 +27,17 @@ fn completions_equal_the_command_line() {
         (Shell::Fish, format!("{NAME}.fish")),
     ] {
         let mut made = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), NAME, &mut made);
-        let made = mended(&String::from_utf8(made).unwrap());
+        clap_complete::generate(shell, &mut command(), NAME, &mut made);
+        let made = corrected(&String::from_utf8(made).unwrap());
         assert_golden(&format!("deploy/completions/{file}"), &made);
     }
 }
 
-/// A script of `clap_complete` 4.6, with what it gets wrong of a name with hyphens and of flags with dots.
-fn mended(script: &str) -> String {
-    // In bash, each hyphen is the border of a command in one of two places, so that no command is completed.
+/// Corrects a script of `clap_complete` 4.6 for a name with hyphens and for flags with dots.
+fn corrected(script: &str) -> String {
+    // The bash script writes the name in two ways, so that it completes no command.
     let mut script = script.replace(&NAME.replace('-', "__subcmd__"), &NAME.replace('-', "__"));
-    // Fish's argparse knows no dots, so that nothing is completed: the command is the first word that is one.
+    // The argparse of fish rejects flags with dots: look for the first word that is a command.
     if let (Some(from), Some(to)) =
         (script.find("# Print an optspec"), script.find("\nfunction __fish_atlas_backup_exporter_using"))
     {
@@ -66,7 +66,7 @@ fn man_page_equals_the_command_line() {
     man.render_synopsis_section(&mut made).unwrap();
     man.render_description_section(&mut made).unwrap();
     let mut rest = Roff::new();
-    // What a command has of its own; it takes the options above, too.
+    // Global options are in the section of the options.
     rest.control("SH", ["COMMANDS"]);
     let mut built = cli();
     built.build();
@@ -85,21 +85,22 @@ fn man_page_equals_the_command_line() {
     let mut rest = Roff::new();
     for (title, section) in ["EXAMPLES", "EXIT STATUS"].into_iter().zip(AFTER_HELP.split("\n\n")) {
         rest.control("SH", [title]);
-        for line in section.lines().skip(1) {
-            let (what, meaning) = line.trim().split_once("  ").unwrap();
-            entry(&mut rest, what, meaning.trim());
+        // Examples have their meaning on the next line.
+        for line in section.replace("\n      ", "  ").lines().skip(1) {
+            let (term, meaning) = line.trim().split_once("  ").unwrap();
+            entry(&mut rest, term, meaning.trim());
         }
     }
     rest.control("SH", ["FILES"]);
-    entry(&mut rest, "config.toml", "the configuration; config.example.toml documents every key");
+    entry(&mut rest, "config.toml", "The configuration file; config.example.toml documents every key.");
     rest.to_writer(&mut made).unwrap();
     man.render_version_section(&mut made).unwrap();
     assert_golden("docs/atlas-backup-exporter.1", &String::from_utf8(made).unwrap());
 }
 
-/// A word in bold, and below it what it means.
-fn entry(page: &mut Roff, what: &str, meaning: &str) {
+/// Adds a term in bold with its meaning below it.
+fn entry(page: &mut Roff, term: &str, meaning: &str) {
     page.control("TP", []);
-    page.text([bold(what)]);
+    page.text([bold(term)]);
     page.text([roman(meaning)]);
 }
