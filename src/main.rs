@@ -133,13 +133,13 @@ async fn preflight(
     let text = match output {
         Output::Table => report.text(preflight::Terminal {
             width: terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0),
-            // NO_COLOR, CLICOLOR and TERM have their say in it.
-            colour: AutoStream::choice(&std::io::stdout()) != ColorChoice::Never,
+            // Respects NO_COLOR, CLICOLOR and TERM.
+            color: AutoStream::choice(&std::io::stdout()) != ColorChoice::Never,
         }),
         Output::Json => report.json(),
     };
     print(text, shutdown).await?;
-    Ok(exit_code(report.is_well()))
+    Ok(exit_code(report.is_ok()))
 }
 
 fn exit_code(well: bool) -> ExitCode {

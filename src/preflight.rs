@@ -1,4 +1,4 @@
-//! `check`: reads every organization, project and cluster once, and says what to do about failures.
+//! `check`: reads every organization, project and cluster once, and suggests fixes.
 
 mod project;
 mod remediation;
@@ -21,17 +21,17 @@ use project::{CONCURRENCY, ProjectCheck, Timeouts};
 use remediation::{Resource, hint};
 pub use report::{CheckStatus, Report, Row, Terminal};
 
-/// Timeout of one answer; that of polls where it is shorter.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Maximum timeout of a request; `poll.timeout` can be shorter.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 const TOTAL_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Asks everything once. The shard does not matter: all clusters are asked.
+/// Checks all clusters, whatever the shard.
 pub async fn check(config: &Config) -> Result<Report, Error> {
     let metrics = Arc::new(SelfMetrics::new(&ENDPOINTS, Timestamp::now()));
     let clients = &Clients::new(metrics, config)?;
     let timeouts =
-        Timeouts { each: ANSWER_TIMEOUT.min(config.poll.timeout), until: Instant::now() + TOTAL_TIMEOUT };
+        Timeouts { each: REQUEST_TIMEOUT.min(config.poll.timeout), until: Instant::now() + TOTAL_TIMEOUT };
     let asked = stream::iter(&config.organizations)
         .filter_map(|entry| async move { Some((entry, clients.of(&entry.credentials)?)) })
         .map(|(entry, atlas)| async move { (entry, atlas.projects(&entry.id, timeouts.deadline()).await) })
@@ -39,7 +39,8 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
     let mut rows = Vec::new();
     for (credentials, at) in clients::ended(config, Timestamp::now()) {
         let hint = format!(
-            "by expires_at, the secret of the {credentials} ended {at}: make a new one, or put its date"
+            "the secret of the {credentials} expired at {at} according to `expires_at`; create a new secret, \
+             or correct the date"
         );
         rows.push(Row::default().warn(&hint));
     }
@@ -51,18 +52,22 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
                 row.fail(&error, &hint(&error, Resource::Organization, &entry.credentials))
             }
             Ok(PartialList { entries: found, .. }) if found.is_empty() => row.warn(
-                "no project is listed: is the id an organization's, and are the credentials in its projects?",
+                "no projects found; check that the id is that of an organization, and that the credentials \
+                 have a role in its projects",
             ),
             Ok(PartialList { entries: found, .. }) => {
                 let found: ListedProjects = found.into_iter().collect();
                 let excluded = match targets::excluded_projects(config, entry, &found) {
                     0 => String::new(),
-                    count => format!(", {count} of them excluded by exclude_projects"),
+                    count => format!(", {count} of them excluded by `exclude_projects`"),
                 };
-                let count = found.len();
+                let projects = match found.len() {
+                    1 => "1 project".to_owned(),
+                    count => format!("{count} projects"),
+                };
                 listed.insert(entry.id.clone(), found);
                 row.note(&format!(
-                    "lists {count} projects{excluded}; those that the credentials are not in are not listed"
+                    "{projects} found{excluded}; Atlas lists only projects in which the credentials have a role"
                 ))
             }
         });
@@ -85,7 +90,8 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
     Ok(Report { rows, proxy: config.proxy.clone(), warnings: config.warnings.clone() })
 }
 
-/// Rows of the exclusions of an organization that match nothing, as far as rows of projects tell.
+/// Returns the rows of an organization's exclusions without a match. Unreadable projects can hide a
+/// match.
 fn unmatched(
     organization: &OrganizationConfig,
     listed: &ListedProjects,
@@ -99,7 +105,7 @@ fn unmatched(
     let found = targets::organization_warnings(organization, listed, (!unread).then_some(&names));
     found.into_iter().filter_map(|warning| {
         let SelectionWarning::Pattern { pattern, kind } = warning else { return None };
-        let hint = format!("no {kind} of the organization matches");
+        let hint = format!("no {kind} of the organization matches this pattern");
         Some(Row::of_organization(&organization.id).pattern(&pattern, &hint))
     })
 }

@@ -1,4 +1,4 @@
-//! What is asked of a project, its clusters and its collectors.
+//! The check of a project, its clusters and its collectors.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -17,16 +17,17 @@ use crate::config::ProjectTarget;
 use crate::discovery::targets::{self, SelectionWarning};
 use crate::model::{CollectorKind, ExclusionReason, ExportExpectation};
 
-/// Projects that are read concurrently, and clusters of each.
+/// Maximum number of projects that are checked concurrently, and of clusters of each.
 pub(super) const CONCURRENCY: usize = 8;
 
 /// Maximum number of clusters that a hint names.
 const MAX_NAMES: usize = 8;
 
-/// How long requests may take.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
+    /// Timeout of a request.
     pub(super) each: Duration,
+    /// Deadline of the whole check.
     pub(super) until: Instant,
 }
 
@@ -44,13 +45,13 @@ pub(super) struct ProjectCheck<'a> {
     pub(super) atlas: AtlasClient,
     pub(super) id: &'a ProjectId,
     pub(super) target: &'a ProjectTarget,
-    /// The collectors that are switched off.
+    /// Disabled collectors.
     pub(super) off: &'a [CollectorKind],
     pub(super) timeouts: Timeouts,
 }
 
 impl ProjectCheck<'_> {
-    /// The rows of a project: its own if it cannot be read, those of its clusters otherwise.
+    /// Returns the row of the project if it cannot be read, or else the rows of its clusters.
     pub(super) async fn rows(&self) -> Vec<Row> {
         let project_row = match self.atlas.project_name(self.id, self.deadline()).await {
             Ok(name) => Row::of_project(self.id, Some(&name)),
@@ -81,7 +82,8 @@ impl ProjectCheck<'_> {
         if let Some(listed) = &listed {
             for warning in targets::selection_warnings(self.target, listed, &selected) {
                 if let SelectionWarning::Pattern { pattern, .. } = warning {
-                    let hint = format!("no cluster of the project matches; it has {}", names_of(listed));
+                    let hint =
+                        format!("no cluster matches this pattern; the project has {}", names_of(listed));
                     rows.push(project_row.clone().pattern(&pattern, &hint));
                 }
             }
@@ -96,13 +98,13 @@ impl ProjectCheck<'_> {
         let (collectors, buckets) = self.collectors(project_row, exporting).await;
         rows.extend(collectors);
         if let Some(buckets) = buckets {
-            self.judge_buckets(&mut rows, &schedules, &buckets).await;
+            self.check_buckets(&mut rows, &schedules, &buckets).await;
         }
         rows.sort_by(|one, other| one.cluster_name.cmp(&other.cluster_name));
         rows
     }
 
-    /// The row of a cluster, and its schedule if Atlas exports it by itself.
+    /// Returns the row of a cluster, and its schedule if auto export is on.
     async fn cluster(
         &self,
         target: Target,
@@ -111,7 +113,7 @@ impl ProjectCheck<'_> {
         row: Row,
     ) -> (Row, Option<(Target, Schedule)>) {
         if self.timeouts.is_over() {
-            return (row.with(CheckStatus::Failed, "not asked: the answers before it took too long"), None);
+            return (row.with(CheckStatus::Failed, "not checked: earlier requests took too long"), None);
         }
         let unexportable = known.and_then(|known| known.unexportable);
         if let Err(error) = self.atlas.try_export_jobs(&target, self.deadline()).await {
@@ -133,22 +135,22 @@ impl ProjectCheck<'_> {
             Err(error) => (self.failed(row, &error), None),
             Ok(schedule) => {
                 let paused = known.and_then(|known| known.paused) == Some(true);
-                let row = judge(row, self.target.expected, &schedule, paused);
+                let row = with_expectation(row, self.target.expected, &schedule, paused);
                 (row, Some((target, schedule)).filter(|(_, schedule)| schedule.exports_itself()))
             }
         }
     }
 
-    /// Reads with each collector that is on. Returns a row unless none is, and the buckets if they
-    /// could be read. A collector without access is a warning: polls do not depend on it.
+    /// Reads with each enabled collector. Returns a row if there are any, and the buckets that were
+    /// read. A collector without access is a warning, because polls do not depend on it.
     ///
-    /// `exporting` is a cluster with auto export, and whether it is sharded.
+    /// `exporting` is a cluster with auto export, with true if it is sharded.
     async fn collectors(
         &self,
         mut row: Row,
         exporting: Option<(&Target, bool)>,
     ) -> (Option<Row>, Option<Vec<ExportBucket>>) {
-        let (mut fine, mut trouble, mut buckets) = (Vec::new(), String::new(), None);
+        let (mut readable, mut failures, mut buckets) = (Vec::new(), String::new(), None);
         for collector in CollectorKind::ALL.into_iter().filter(|collector| !self.off.contains(collector)) {
             let deadline = self.deadline();
             let outcome = match (collector, exporting) {
@@ -157,7 +159,7 @@ impl ProjectCheck<'_> {
                     let listed = self.atlas.snapshots(target, sharded, deadline).await;
                     listed.and_then(PartialList::complete).map(drop)
                 }
-                // Whether it may be asked at all shows as well in a list of nothing.
+                // An empty list proves the access as well.
                 (CollectorKind::Events, _) => {
                     let (kinds, now) = (&EventKind::ALL, Timestamp::now());
                     let listed = self.atlas.events(self.id, kinds, now, &[], deadline).await;
@@ -170,11 +172,11 @@ impl ProjectCheck<'_> {
             };
             row.collectors.insert(collector.as_str(), outcome.is_ok());
             match outcome {
-                Ok(()) => fine.push(collector.as_str()),
+                Ok(()) => readable.push(collector.as_str()),
                 Err(error) => {
                     let hint = hint(&error, Resource::Collector(collector), &self.target.credentials);
                     let code = error.code().map(|code| format!(" ({code})")).unwrap_or_default();
-                    let _ = write!(trouble, "{} cannot be read{code}: {hint}; ", collector.as_str());
+                    let _ = write!(failures, "failed to read {}{code}: {hint}; ", collector.as_str());
                     row.error_code = row.error_code.or(error.code().map(str::to_owned));
                 }
             }
@@ -182,17 +184,17 @@ impl ProjectCheck<'_> {
         if row.collectors.is_empty() {
             return (None, None);
         }
-        let fine = match fine.join(", ") {
-            fine if fine.is_empty() => "no collector has access".to_owned(),
-            fine => format!("collectors with access: {fine}"),
+        let readable = match readable.join(", ") {
+            none if none.is_empty() => "no collector has access".to_owned(),
+            readable => format!("collectors with access: {readable}"),
         };
-        let status = if trouble.is_empty() { CheckStatus::Ok } else { CheckStatus::Warning };
-        (Some(row.with(status, &(trouble + &fine))), buckets)
+        let status = if failures.is_empty() { CheckStatus::Ok } else { CheckStatus::Warning };
+        (Some(row.with(status, &(failures + &readable))), buckets)
     }
 
-    /// Adds missing buckets to the rows of clusters. A second request confirms each: the policy
-    /// must still name a bucket that a younger list lacks.
-    async fn judge_buckets(
+    /// Adds missing buckets to the rows of clusters. A second request confirms that the policy still
+    /// names a bucket that is missing in the newer list.
+    async fn check_buckets(
         &self,
         rows: &mut [Row],
         schedules: &[(Target, Schedule)],
@@ -211,7 +213,8 @@ impl ProjectCheck<'_> {
             if let Some(row) = rows.iter_mut().find(is_of_cluster) {
                 row.status = CheckStatus::Problem;
                 row.hint = format!(
-                    "its export bucket {id} is none of the project's, so no export can succeed: name another in the export policy, or create the bucket again"
+                    "the project has no export bucket {id}, so every export fails; select another bucket in the \
+                     export policy, or create the bucket again"
                 );
             }
         }
@@ -226,12 +229,13 @@ impl ProjectCheck<'_> {
     }
 }
 
-/// A cluster that can be read: is what is expected of it clear?
-fn judge(row: Row, expected: ExportExpectation, schedule: &Schedule, paused: bool) -> Row {
+/// Returns the row of a readable cluster, with the exports that are expected of it.
+fn with_expectation(row: Row, expected: ExportExpectation, schedule: &Schedule, paused: bool) -> Row {
     if schedule.policy_item_missing() == Some(true) {
         let word = schedule.frequency.as_deref().unwrap_or_default();
         return row.warn(&format!(
-            "auto export takes {word} snapshots, but no item of the backup policy is {word}: nothing will ever be exported; add such an item, or export another frequency"
+            "auto export is set to {word} snapshots, but the backup policy has no {word} item, so nothing is \
+             ever exported; add a {word} item, or change the export frequency"
         ));
     }
     if paused {
@@ -244,34 +248,34 @@ fn judge(row: Row, expected: ExportExpectation, schedule: &Schedule, paused: boo
     });
     match (schedule.auto_export, expected.export, every) {
         (Some(false), Some(true), _) => row.warn(
-            "auto export is off, but export_expected is true: switch it on in the cluster's backup policy",
+            "auto export is off, but `export_expected` is true; enable auto export in the backup policy",
         ),
         (Some(false), Some(false), _) => row.note("auto export is off, and no export is expected"),
         (Some(false), None, Some(every)) => {
             row.warn(&format!("auto export is off, but an export is expected every {every}"))
         }
         (Some(false), None, None) => row.note(
-            "auto export is off: Atlas exports nothing by itself; export_expected = true would call that a fault",
+            "auto export is off, so Atlas exports nothing; set `export_expected = true` to be warned",
         ),
         (_, _, Some(every)) if expected.interval.is_some() => {
-            row.note(&format!("an export is expected every {every}, as configured"))
+            row.note(&format!("an export is expected every {every} (`expected_interval`)"))
         }
-        (_, _, Some(every)) => row.note(&format!("by its policy, an export is expected every {every}")),
+        (_, _, Some(every)) => row.note(&format!("an export is expected every {every} (backup policy)")),
         (_, _, None) => row.warn(&match schedule.frequency.as_deref() {
             Some(word) => format!(
-                "its policy exports {word:?}, which this version cannot count: set expected_interval for the project"
+                "the export frequency {word:?} is unknown to this version; set `expected_interval` for the project"
             ),
-            None => "no frequency is told: set expected_interval for the project".to_owned(),
+            None => "Atlas reports no export frequency; set `expected_interval` for the project".to_owned(),
         }),
     }
 }
 
 fn hint_on_unexportable(reason: Unexportable) -> String {
     let remedy = match reason {
-        Unexportable::BackupDisabled => "switch it on, or take it out of clusters",
-        _ => "take it out of clusters",
+        Unexportable::BackupDisabled => "enable it, or remove the cluster from `clusters`",
+        _ => "remove it from `clusters`",
     };
-    format!("the cluster {}: {remedy}", ExclusionReason::Unexportable(reason).phrase())
+    format!("the cluster {}; {remedy}", ExclusionReason::Unexportable(reason).phrase())
 }
 
 fn no_such_cluster(name: &str, listed: &[ListedCluster]) -> String {
@@ -281,7 +285,7 @@ fn no_such_cluster(name: &str, listed: &[ListedCluster]) -> String {
     }
 }
 
-/// The names of the first clusters.
+/// Returns the names of the first clusters.
 fn names_of(listed: &[ListedCluster]) -> String {
     let mut names: Vec<_> = listed.iter().take(MAX_NAMES).map(|cluster| cluster.name.as_str()).collect();
     match listed.len() {
@@ -300,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expectation_of_a_cluster_is_judged() {
+    fn hint_states_the_expected_interval() {
         let check = |auto: Option<bool>,
                      word: Option<&str>,
                      days: Option<u32>,
@@ -310,18 +314,23 @@ mod tests {
             let schedule =
                 Schedule { auto_export: auto, frequency: word.map(str::to_owned), ..Schedule::default() };
             let interval = days.map(|days| Duration::from_hours(24) * days);
-            let row = judge(Row::default(), ExportExpectation { interval, export: must }, &schedule, false);
+            let row = with_expectation(
+                Row::default(),
+                ExportExpectation { interval, export: must },
+                &schedule,
+                false,
+            );
             assert!(
                 row.status == status && row.hint.contains(part),
                 "{schedule:?} {days:?} {must:?}: {row:?}"
             );
         };
-        check(Some(true), Some("weekly"), None, None, Ok, "by its policy, an export is expected every 7d");
-        check(Some(true), Some("weekly"), Some(1), None, Ok, "every 1d, as configured");
-        check(Some(true), Some("hourly"), None, None, Warning, "\"hourly\", which this version cannot count");
-        check(Some(true), Some("hourly"), Some(1), None, Ok, "as configured");
-        check(Some(true), None, None, None, Warning, "no frequency is told");
-        check(Some(false), Some("daily"), None, None, Ok, "auto export is off: Atlas exports nothing");
+        check(Some(true), Some("weekly"), None, None, Ok, "an export is expected every 7d (backup policy)");
+        check(Some(true), Some("weekly"), Some(1), None, Ok, "every 1d (`expected_interval`)");
+        check(Some(true), Some("hourly"), None, None, Warning, "\"hourly\" is unknown");
+        check(Some(true), Some("hourly"), Some(1), None, Ok, "(`expected_interval`)");
+        check(Some(true), None, None, None, Warning, "reports no export frequency");
+        check(Some(false), Some("daily"), None, None, Ok, "auto export is off, so Atlas exports nothing");
         check(
             Some(false),
             None,
@@ -330,16 +339,16 @@ mod tests {
             Warning,
             "auto export is off, but an export is expected every 1d",
         );
-        check(Some(false), None, None, Some(true), Warning, "export_expected is true");
+        check(Some(false), None, None, Some(true), Warning, "`export_expected` is true");
         check(Some(false), None, Some(1), Some(false), Ok, "no export is expected");
         let items = PolicyItems::new(&[(None, Some("daily".to_owned()))], "weekly");
         let frequency = Some("weekly".to_owned());
         let unmatched = Schedule { auto_export: Some(true), frequency, items, ..Schedule::default() };
         for paused in [false, true] {
-            let row = judge(Row::default(), ExportExpectation::default(), &unmatched, paused);
-            assert!(row.status == Warning && row.hint.contains("nothing will ever be exported"), "{row:?}");
+            let row = with_expectation(Row::default(), ExportExpectation::default(), &unmatched, paused);
+            assert!(row.status == Warning && row.hint.contains("nothing is ever exported"), "{row:?}");
         }
-        let row = judge(Row::default(), ExportExpectation::default(), &Schedule::default(), true);
+        let row = with_expectation(Row::default(), ExportExpectation::default(), &Schedule::default(), true);
         assert!(row.status == Ok && row.hint.contains("paused"));
     }
 }

@@ -1,4 +1,4 @@
-//! The next step for an operator after a request failed. Hints on error responses are in their table.
+//! Suggested fixes for failed requests. Those for error responses are in their table.
 
 use atlas_client::{CredentialKind, Credentials, Error, ErrorResponse, FailureReason};
 
@@ -13,19 +13,19 @@ pub(super) enum Resource {
 }
 
 impl Resource {
-    /// Returns the kind of thing that the resource belongs to.
+    /// Returns the kind of the resource's owner.
     fn owner(self) -> &'static str {
         if self == Self::Organization { "organization" } else { "project" }
     }
 
-    /// Returns the smallest role that may read it, and what else would do.
+    /// Returns the smallest sufficient role, and an alternative.
     fn role(self) -> String {
         match self {
             Self::Organization => "Organization Member in this organization".to_owned(),
             Self::Collector(collector) => {
                 let key = collector.as_str();
                 format!(
-                    "Project Read Only in this project, or disable the collector with collectors.{key} = false"
+                    "Project Read Only in this project, or disable the collector with `collectors.{key} = false`"
                 )
             }
             Self::Project => {
@@ -35,7 +35,7 @@ impl Resource {
     }
 }
 
-/// Returns the hint on `error`, which the request for `resource` with `credentials` met.
+/// Returns the hint for `error` of a request for `resource` with `credentials`.
 pub(super) fn hint(error: &Error, resource: Resource, credentials: &Credentials) -> String {
     if let Error::Secret(text) = error {
         return format!("failed to read the secret of the {credentials}: {text}");
@@ -43,9 +43,9 @@ pub(super) fn hint(error: &Error, resource: Resource, credentials: &Credentials)
     if let Error::NoToken(inner) = error
         && inner.reason() == FailureReason::RateLimited
     {
-        let wait = inner.retry_after().map(|wait| format!(" in {} s", wait.as_secs())).unwrap_or_default();
+        let wait = inner.retry_after().map(|wait| format!(" in {}s", wait.as_secs())).unwrap_or_default();
         return format!(
-            "the {credentials} has requested too many tokens, which Atlas limits by the minute: try again{wait}"
+            "too many token requests with the {credentials}, which Atlas limits per minute; retry{wait}"
         );
     }
     match error.reason() {
@@ -56,12 +56,12 @@ pub(super) fn hint(error: &Error, resource: Resource, credentials: &Credentials)
             format!("{error}; check whether a firewall or a proxy drops the requests")
         }
         FailureReason::Tls => format!(
-            "{error}; if a proxy re-encrypts the traffic, set atlas.ca_file to the certificate of its \
+            "{error}; if a proxy re-encrypts the traffic, set `atlas.ca_file` to the certificate of its \
              authority (SSL_CERT_FILE replaces all authorities of the system)"
         ),
         _ => match error.row() {
             Some(row) => of_row(row, error, resource, credentials),
-            None => format!("{error}; check atlas.base_url, and that no proxy answers for Atlas"),
+            None => format!("{error}; check `atlas.base_url`, and that no proxy answers for Atlas"),
         },
     }
 }
@@ -70,7 +70,7 @@ fn of_row(row: &ErrorResponse, error: &Error, resource: Resource, credentials: &
     let Credentials { kind, id, secret, origin, .. } = credentials;
     let secret = format!("{} ({secret})", kind.names()[2]);
     let address = error.refused_address().map(|address| format!(" {address}")).unwrap_or_default();
-    // The error comes last: it is a text of Atlas, which may look like a placeholder.
+    // The error is replaced last, because a text of Atlas can look like a placeholder.
     let mut hint = row
         .hint
         .replace("{credentials}", &credentials.to_string())
@@ -130,7 +130,7 @@ mod tests {
     fn hint_follows_the_code_not_the_resource() {
         let role = answer(403, "USER_UNAUTHORIZED");
         check(&role, Resource::Organization, "role Organization Member");
-        check(&role, Resource::Collector(CollectorKind::Events), "collectors.events = false");
+        check(&role, Resource::Collector(CollectorKind::Events), "with `collectors.events = false`");
         check(&role, Resource::Project, "needs the role Project Backup Manager");
         check(&answer(401, "USER_CANNOT_ACCESS_GROUP"), Resource::Project, "needs the role");
         check(&answer(401, "NOT_IN_GROUP"), Resource::Project, "or there is no such project: check the id");
@@ -180,7 +180,7 @@ mod tests {
         );
         check(&Error::Connect("refused".to_owned()), Resource::Project, "refused; check DNS");
         check(&Error::Tls("unknown issuer".to_owned()), Resource::Project, "unknown issuer; if a proxy");
-        check(&Error::Invalid("a page".to_owned()), Resource::Project, "atlas.base_url");
+        check(&Error::Invalid("a page".to_owned()), Resource::Project, "check `atlas.base_url`");
         let left = std::time::Duration::from_secs(5);
         check(&Error::RateLimited { left, limited: true }, Resource::Project, "too many requests");
         check(&Error::RateLimited { left, limited: false }, Resource::Project, "internal fault");
@@ -192,7 +192,7 @@ mod tests {
         if let Error::Response { retry_after, .. } = &mut limited {
             *retry_after = Some(std::time::Duration::from_mins(1));
         }
-        check(&Error::NoToken(Box::new(limited)), Resource::Project, "by the minute: try again in 60 s");
+        check(&Error::NoToken(Box::new(limited)), Resource::Project, "limits per minute; retry in 60s");
         let listed = Error::NoToken(Box::new(answer(403, "ORG_REQUIRES_ACCESS_LIST")));
         check(&listed, Resource::Project, "API access list of the service account mdb_sa_id_1");
         let refused = Error::NoToken(Box::new(answer(401, "invalid_client")));

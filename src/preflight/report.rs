@@ -1,4 +1,4 @@
-//! What was found, as a table for people and as JSON for scripts.
+//! Results of `check`: a table or a list for people, and JSON for scripts.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,35 +9,46 @@ use atlas_client::{
 };
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde_json::json;
+use unicode_width::UnicodeWidthStr;
 
 use crate::config::Warning;
 use crate::model::ReadError;
 
-/// Characters around a status until the whole text is rendered: the table counts no width for
-/// them, which it would for escape sequences. Texts of Atlas cannot contain them, since hidden
-/// characters are escaped.
-const END_OF_COLOUR: char = '\u{2060}';
+/// Mark behind a status, which becomes the end of its color once the text is rendered.
+///
+/// Marks have no width, unlike escape sequences. Texts of Atlas cannot contain them, because
+/// invisible characters are escaped.
+const END_OF_COLOR: char = '\u{2060}';
 
-/// A terminal that is narrower gets a list: a table would break ids and codes, which people copy.
-const TABLE_WIDTH: u16 = 120;
+/// Minimum width of the table in columns. In a narrower terminal it would break ids and error
+/// codes, which users copy.
+const TABLE_WIDTH: usize = 120;
 
-/// What is to be said of an organization, a project or a cluster.
+/// Width of the list in columns if there is no terminal.
+const DEFAULT_WIDTH: usize = 80;
+
+/// Minimum width of the list in columns.
+const MIN_WIDTH: usize = 40;
+
+const INDENT: usize = 4;
+
+/// Result for an organization, a project or a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Row {
-    /// Set where an organization could not be listed.
+    /// Set for an organization.
     pub organization_id: Option<OrganizationId>,
     pub project_id: Option<ProjectId>,
     pub project: Option<String>,
-    /// The cluster, or a pattern that matches none; `None` for the project itself.
+    /// Name of the cluster, or a pattern without a match; `None` for the project itself.
     pub cluster_name: Option<String>,
     pub status: CheckStatus,
     pub error: Option<ReadError>,
     pub error_code: Option<String>,
-    /// What to do, or what to know.
+    /// Suggested fix, or a note.
     pub hint: String,
-    /// Whether `cluster_name` is a pattern that matches no cluster.
+    /// True if `cluster_name` is a pattern without a match.
     pub is_pattern: bool,
-    /// On the row of a project: whether each detail can be read.
+    /// Collectors by name, each with true if it has access. Set for a project.
     pub collectors: BTreeMap<&'static str, bool>,
 }
 
@@ -45,17 +56,17 @@ pub struct Row {
 pub enum CheckStatus {
     #[default]
     Ok,
-    /// It can be watched, but something is not as it seems to be meant.
+    /// Readable, but probably misconfigured.
     Warning,
-    /// It cannot be exported, and nobody named it.
+    /// Has no exports, and is not named in the configuration.
     Excluded,
-    /// It can be watched, but its exports cannot succeed.
+    /// Readable, but its exports cannot succeed.
     Problem,
     Failed,
 }
 
-/// The word of each status in the order of the enum, the character before it, and what becomes of
-/// that: ANSI's green, yellow, faint and red, since people choose what these look like.
+/// Name of each status in the order of the enum, the mark before it, and its ANSI color. Users can
+/// configure the named colors of their terminal.
 const STATUSES: [(&str, char, &str); 5] = [
     ("ok", '\u{2061}', "\x1b[32m"),
     ("warning", '\u{2062}', "\x1b[33m"),
@@ -72,9 +83,9 @@ impl CheckStatus {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Terminal {
-    /// Characters of a line; `None` where it is no terminal.
+    /// Columns of a line; `None` without a terminal.
     pub width: Option<u16>,
-    pub colour: bool,
+    pub color: bool,
 }
 
 impl Row {
@@ -111,14 +122,14 @@ impl Row {
         Self { error: Some(error.into()), error_code, ..self.with(CheckStatus::Failed, hint) }
     }
 
-    /// Whether a row after this one says the same.
+    /// Returns true if `next` reports the same failure.
     fn is_repeated_by(&self, next: &Self) -> bool {
-        let said = |row: &Self| (row.status, row.error_code.clone(), row.hint.clone());
-        self.status == CheckStatus::Failed && said(self) == said(next)
+        let failure = |row: &Self| (row.status, row.error_code.clone(), row.hint.clone());
+        self.status == CheckStatus::Failed && failure(self) == failure(next)
     }
 }
 
-/// The cells of a row as people read them, with escapes; empty where there is nothing to say.
+/// Returns the cells of a row with escaped texts; an empty one has no value.
 fn cells(row: &Row, is_repeated: bool) -> [String; 5] {
     let project = match (&row.organization_id, &row.project, &row.project_id) {
         (Some(id), ..) => format!("organization {id}"),
@@ -128,13 +139,13 @@ fn cells(row: &Row, is_repeated: bool) -> [String; 5] {
     };
     let cluster = row.cluster_name.as_deref().unwrap_or_default();
     let code = row.error_code.as_deref().unwrap_or_default();
-    // Wrong credentials fail every project in the same way, which is said once.
+    // Wrong credentials cause the same failure in every project.
     let hint = if is_repeated { "as above" } else { &row.hint };
     let [project, cluster, code, hint] =
         [&project, cluster, code, hint].map(|text| escape(text).into_owned());
     let status = row.error.as_ref().map_or(row.status.as_str(), |error| error.reason.as_str());
     let (_, start, _) = STATUSES[row.status as usize];
-    [project, cluster, format!("{start}{}{END_OF_COLOUR}", status.replace('_', " ")), code, hint]
+    [project, cluster, format!("{start}{}{END_OF_COLOR}", status.replace('_', " ")), code, hint]
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -146,55 +157,52 @@ pub struct Report {
 }
 
 impl Report {
-    /// Returns true if everything can be watched, and no problem was found.
+    /// Returns true if there are clusters, all can be read, and no problem was found.
     #[must_use]
-    pub fn is_well(&self) -> bool {
+    pub fn is_ok(&self) -> bool {
         self.rows.iter().all(|row| !matches!(row.status, CheckStatus::Problem | CheckStatus::Failed))
-            && self.watched().next().is_some()
+            && self.clusters().next().is_some()
     }
 
-    /// Clusters that are to be watched.
-    fn watched(&self) -> impl Iterator<Item = &Row> {
-        let watched =
+    /// Returns the rows of the clusters to poll.
+    fn clusters(&self) -> impl Iterator<Item = &Row> {
+        let is_polled =
             |row: &&Row| row.cluster_name.is_some() && !row.is_pattern && row.status != CheckStatus::Excluded;
-        self.rows.iter().filter(watched)
+        self.rows.iter().filter(is_polled)
     }
 
-    /// A table and a sentence; a list where the terminal is too narrow for a table.
+    /// Returns a table with a summary, or a list if the terminal is too narrow or unknown.
     #[must_use]
     pub fn text(&self, terminal: Terminal) -> String {
         let above = std::iter::once(None).chain(self.rows.iter().map(Some));
         let lines = above
             .zip(&self.rows)
             .map(|(above, row)| cells(row, above.is_some_and(|above| above.is_repeated_by(row))));
-        let is_narrow = terminal.width.is_some_and(|width| width < TABLE_WIDTH);
-        let mut text = if is_narrow { list(lines) } else { table(lines, terminal.width) };
+        let width = terminal.width.map_or(DEFAULT_WIDTH, usize::from).max(MIN_WIDTH);
+        let mut text = if width < TABLE_WIDTH { list(lines, width) } else { table(lines, width) };
         text.push('\n');
-        if let Some(proxy) = &self.proxy {
-            let _ = writeln!(text, "Proxy: {proxy} ({})", proxy.variable());
+        let proxy = self.proxy.iter().map(|proxy| format!("Proxy: {proxy} ({})", proxy.variable()));
+        let warnings = self.warnings.iter().map(|warning| format!("Warning: {warning}"));
+        for note in proxy.chain(warnings).chain([self.summary()]) {
+            wrap(&mut text, &note, width, [0, INDENT]);
         }
-        for warning in &self.warnings {
-            let _ = writeln!(text, "Warning: {warning}");
-        }
-        text.push_str(&self.sentence());
-        text.push('\n');
-        for (_, mark, colour) in STATUSES.into_iter().chain([("", END_OF_COLOUR, "\x1b[0m")]) {
-            text = text.replace(mark, if terminal.colour { colour } else { "" });
+        for (_, mark, color) in STATUSES.into_iter().chain([("", END_OF_COLOR, "\x1b[0m")]) {
+            text = text.replace(mark, if terminal.color { color } else { "" });
         }
         text
     }
 
-    fn sentence(&self) -> String {
+    fn summary(&self) -> String {
         let is_failed = |row: &&Row| row.status == CheckStatus::Failed;
         let count = |status| self.rows.iter().filter(|row| row.status == status).count();
-        let (all, bad) = (self.watched().count(), self.watched().filter(is_failed).count());
+        let (all, bad) = (self.clusters().count(), self.clusters().filter(is_failed).count());
         let unread = self.rows.iter().filter(|row| row.cluster_name.is_none()).filter(is_failed).count();
-        let known = if unread > 0 { " that are known" } else { "" };
-        let mut sentence = match (all, bad) {
-            (0, _) => "There is no cluster to watch.".to_owned(),
-            (1, 0) => format!("1 cluster{}, and it can be watched.", known.replace("are", "is")),
-            (all, 0) => format!("{all} clusters{known}, and all can be watched."),
-            (all, bad) => format!("{bad} of {all} clusters{known} cannot be watched."),
+        let known = if unread > 0 { "known " } else { "" };
+        let clusters = if all == 1 { "cluster" } else { "clusters" };
+        let mut summary = match (all, bad) {
+            (0, _) => "No clusters to poll.".to_owned(),
+            (all, 0) => format!("{all} {known}{clusters} can be read."),
+            (all, bad) => format!("{bad} of {all} {known}{clusters} cannot be read."),
         };
         for (count, one, many) in [
             (unread, "project or organization cannot be read", "projects or organizations cannot be read"),
@@ -202,13 +210,13 @@ impl Report {
             (count(CheckStatus::Warning) + self.warnings.len(), "warning", "warnings"),
         ] {
             if count > 0 {
-                let _ = write!(sentence, " {count} {}.", if count == 1 { one } else { many });
+                let _ = write!(summary, " {count} {}.", if count == 1 { one } else { many });
             }
         }
-        sentence
+        summary
     }
 
-    /// The same for scripts: an object with `ok` and `rows`; what does not apply is null.
+    /// Returns the report as a JSON object with `ok` and `rows`; unset fields are null.
     #[must_use]
     pub fn json(&self) -> String {
         let row = |row: &Row| {
@@ -229,7 +237,7 @@ impl Report {
         let json = format!(
             "{:#}\n",
             json!({
-                "ok": self.is_well(),
+                "ok": self.is_ok(),
                 "rows": rows,
                 "proxy": self.proxy.as_ref().map(ToString::to_string),
                 "proxy_variable": self.proxy.as_ref().map(Proxy::variable),
@@ -240,37 +248,67 @@ impl Report {
     }
 }
 
-fn table(lines: impl Iterator<Item = [String; 5]>, width: Option<u16>) -> String {
+fn table(lines: impl Iterator<Item = [String; 5]>, width: usize) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["PROJECT", "CLUSTER", "STATUS", "ERROR CODE", "HINT"]);
-    if let Some(width) = width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    }
+    let width = u16::try_from(width).unwrap_or(u16::MAX);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     for line in lines {
         table.add_row(line.map(|text| if text.is_empty() { "-".to_owned() } else { text }));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    // A colour must end on the line on which it begins.
-    if let Some(verdicts) = table.column_mut(2) {
-        verdicts.set_constraint(ColumnConstraint::ContentWidth);
+    // A color must end on the line on which it begins.
+    if let Some(statuses) = table.column_mut(2) {
+        statuses.set_constraint(ColumnConstraint::ContentWidth);
     }
     table.trim_fmt() + "\n"
 }
 
-fn list(lines: impl Iterator<Item = [String; 5]>) -> String {
+fn list(lines: impl Iterator<Item = [String; 5]>, width: usize) -> String {
     let mut list = String::new();
     for [project, cluster, status, code, hint] in lines {
         let cluster = if cluster.is_empty() { cluster } else { format!(" / {cluster}") };
         let code = if code.is_empty() { code } else { format!(" ({code})") };
-        let _ = writeln!(list, "{project}{cluster}: {status}{code}");
+        wrap(&mut list, &format!("{project}{cluster}: {status}{code}"), width, [0, 2 * INDENT]);
         if !hint.is_empty() {
-            let _ = writeln!(list, "    {hint}");
+            wrap(&mut list, &hint, width, [INDENT, INDENT]);
         }
     }
     list
+}
+
+/// Appends `text` in lines of at most `width` columns, with the indents of the first and of further
+/// lines.
+///
+/// Lines break at spaces only, so that URLs and paths stay whole; texts in backticks do as well.
+fn wrap(out: &mut String, text: &str, width: usize, [first, further]: [usize; 2]) {
+    // A text of Atlas can hold a single backtick.
+    let has_pairs = text.matches('`').count().is_multiple_of(2);
+    let mut is_whole = false;
+    let words = text.split(|c| {
+        match c {
+            '`' => is_whole ^= has_pairs,
+            END_OF_COLOR => is_whole = false,
+            _ if STATUSES.iter().any(|(_, mark, _)| *mark == c) => is_whole = true,
+            _ => {}
+        }
+        c == ' ' && !is_whole
+    });
+    let (mut column, mut indent) = (0, first);
+    for word in words.filter(|word| !word.is_empty()) {
+        if column > 0 && column + 1 + word.width() > width {
+            out.push('\n');
+            (column, indent) = (0, further);
+        }
+        let space = if column == 0 { indent } else { 1 };
+        out.extend(std::iter::repeat_n(' ', space));
+        out.push_str(word);
+        column += space + word.width();
+    }
+    out.push('\n');
 }
 
 #[cfg(test)]

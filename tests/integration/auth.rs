@@ -211,7 +211,7 @@ async fn refused(secret: &str, key: bool) -> (String, String) {
     let exporter = builder.clone().start_in(folder).await;
     exporter.polled_again(2.0).await;
     let output = builder.run_in(&exporter.folder, &["check"]).await;
-    (exporter.log(), String::from_utf8(output.stdout).unwrap())
+    (exporter.log(), crate::preflight::unwrapped(&String::from_utf8(output.stdout).unwrap()))
 }
 
 #[tokio::test]

@@ -187,7 +187,10 @@ async fn check_reports_the_proxy_and_ignored_variables() {
     let proxied = [("HTTPS_PROXY", with_password.as_str()), ("ALL_PROXY", "socks5://127.0.0.1:9")];
     let table = check(&[], &proxied).await;
     let end = format!(
-        "\nProxy: {} (HTTPS_PROXY)\nWarning: ALL_PROXY is ignored: a socks5 proxy is not supported; name an http or https proxy, such as http://proxy.example.org:3128\n4 clusters, and all can be watched. 1 warning.\n",
+        "\nProxy: {} (HTTPS_PROXY)\n\
+         Warning: ALL_PROXY is ignored: a socks5 proxy is not supported; name an http or\n    \
+         https proxy, such as http://proxy.example.org:3128\n\
+         4 clusters can be read. 1 warning.\n",
         proxy.plain_url()
     );
     assert!(table.ends_with(&end), "{table}");

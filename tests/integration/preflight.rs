@@ -30,13 +30,17 @@ async fn run(builder: &ExporterBuilder, arguments: &[&str]) -> (Option<i32>, Str
     (output.status.code(), out, err)
 }
 
-/// Returns the line of the table for a cluster or a project.
-fn line<'a>(table: &'a str, start: &str, cluster: &str) -> &'a str {
-    let of_cluster = |line: &&str| {
-        let line = line.trim_start();
-        line.starts_with(start) && line[start.len()..].trim_start().starts_with(cluster)
-    };
-    table.lines().find(of_cluster).unwrap_or_else(|| panic!("no line for {start} {cluster}:\n{table}"))
+/// Returns the list of `check` with each entry on one line.
+pub(crate) fn unwrapped(list: &str) -> String {
+    list.replace("\n        ", " ").replace("\n    ", " ")
+}
+
+/// Returns the entry of a cluster, or of a project or an organization for "-".
+fn line(list: &str, start: &str, cluster: &str) -> String {
+    let heading = if cluster == "-" { format!("{start}: ") } else { format!("{start} / {cluster}: ") };
+    let list = unwrapped(list);
+    let entry = list.lines().find(|line| line.starts_with(&heading));
+    entry.unwrap_or_else(|| panic!("no entry for {start} {cluster}:\n{list}")).to_owned()
 }
 
 fn cluster() -> Cluster {
@@ -69,18 +73,18 @@ async fn check_of_healthy_clusters_succeeds() {
     assert_eq!((code, err.as_str()), (Some(0), ""), "{table}");
     let check = |start: &str, cluster: &str, status: &str, part: &str| {
         let line = line(&table, start, cluster);
-        assert!(line.contains(&format!(" {status} ")) && line.contains(part), "{status}, {part}: {line}");
+        assert!(line.contains(&format!(": {status} ")) && line.contains(part), "{status}, {part}: {line}");
     };
-    check(&format!("organization {ORGANIZATION}"), "-", "ok", "lists 2 projects");
-    check("payments", "prod-eu", "ok", "by its policy, an export is expected every 1d");
+    check(&format!("organization {ORGANIZATION}"), "-", "ok", "2 projects found");
+    check("payments", "prod-eu", "ok", "an export is expected every 1d (backup policy)");
     check("payments", "prod-us", "ok", "paused");
     check("payments", "manual", "ok", "auto export is off");
     check("payments", "free", "excluded", "shared tier");
     check("payments", "careless", "excluded", "cloud backup switched off");
     check("analytics", "warehouse", "ok", "every 1d");
-    assert!(table.ends_with("\n4 clusters, and all can be watched.\n"), "{table}");
+    assert!(table.ends_with("\n4 clusters can be read.\n"), "{table}");
     assert_eq!(requests(&simulator, "/backup/exports"), 4, "one request per cluster");
-    let names: Vec<_> = table.lines().filter(|line| line.starts_with("payments")).collect();
+    let names: Vec<_> = table.lines().filter(|line| line.starts_with("payments /")).collect();
     assert!(names.is_sorted(), "{table}");
 }
 
@@ -106,12 +110,12 @@ async fn check_has_a_hint_for_each_problem() {
     };
     check("payments", "prod-ue", &["not found", "CLUSTER_NOT_FOUND", "did you mean \"prod-eu\"?"]);
     check("payments", "prod-eu", &["ok"]);
-    check("payments", "free", &["bad request", "BACKUP_NOT_SUPPORTED", "take it out of clusters"]);
-    check("payments", "careless", &["warning", "cloud backup switched off", "switch it on"]);
+    check("payments", "free", &["bad request", "BACKUP_NOT_SUPPORTED", "remove it from `clusters`"]);
+    check("payments", "careless", &["warning", "cloud backup switched off", "enable it"]);
     check(
         "payments",
         "none-*",
-        &["warning", "no cluster of the project matches; it has careless, free, manual"],
+        &["warning", "no cluster matches this pattern; the project has careless, free, manual"],
     );
     check(UNKNOWN, "-", &["not found", "GROUP_NOT_FOUND", "no such project"]);
     check(
@@ -128,7 +132,12 @@ async fn check_has_a_hint_for_each_problem() {
         "-",
         &["unauthorized", "UNEXPECTED_ERROR", "API key unknown-key is unknown"],
     );
-    assert!(table.contains("3 of 5 clusters that are known cannot be watched. 2 projects or organizations cannot be read. 2 warnings."), "{table}");
+    assert!(
+        unwrapped(&table).contains(
+            "3 of 5 known clusters cannot be read. 2 projects or organizations cannot be read. 2 warnings."
+        ),
+        "{table}"
+    );
 
     let (code, json, _) = run(&builder, &["check", "--output=json"]).await;
     assert_eq!(code, Some(1));
@@ -195,11 +204,11 @@ async fn check_without_clusters_fails() {
     let simulator = simulator(state).await;
     let (code, table, _) = run(&ExporterBuilder::new(&simulator).project(PROJECT), &["check"]).await;
     assert!(code == Some(1) && table.contains("the project has no clusters"), "{table}");
-    assert!(table.ends_with("\nThere is no cluster to watch.\n"), "{table}");
+    assert!(table.ends_with("\nNo clusters to poll.\n"), "{table}");
     let own = "[organizations.service_account]\nclient_id = \"mdb_sa_id_new\"\nclient_secret = \"new\"\n";
     let entry = format!("[[organizations]]\nid = \"{ORGANIZATION}\"\n{own}");
     let (code, table, _) = run(&ExporterBuilder::new(&simulator).targets(entry), &["check"]).await;
-    assert!(code == Some(1) && table.contains("no project is listed"), "{table}");
+    assert!(code == Some(1) && table.contains("no projects found"), "{table}");
 }
 
 #[tokio::test]
@@ -213,7 +222,7 @@ async fn projects_without_clusters_are_notes_and_not_warnings() {
     let (code, table, _) = run(&builder, &["check"]).await;
     assert_eq!(code, Some(0), "{table}");
     assert!(line(&table, "empty", "-").contains("the project has no clusters"), "{table}");
-    assert!(table.ends_with("\n4 clusters, and all can be watched.\n"), "{table}");
+    assert!(table.ends_with("\n4 clusters can be read.\n"), "{table}");
 
     builder = builder.flag("--log.level=debug");
     let exporter = builder.start().await;
@@ -258,8 +267,8 @@ async fn check_reports_access_of_collectors() {
     assert_eq!(some["error_code"], "USER_UNAUTHORIZED");
     let hint = some["hint"].as_str().unwrap();
     assert!(
-        hint.starts_with("events cannot be read (USER_UNAUTHORIZED): the service account mdb_sa_id_1 needs the role Project Read Only")
-            && hint.ends_with("collectors.events = false; collectors with access: snapshots"),
+        hint.starts_with("failed to read events (USER_UNAUTHORIZED): the service account mdb_sa_id_1 needs the role Project Read Only")
+            && hint.ends_with("`collectors.events = false`; collectors with access: snapshots"),
         "{hint}"
     );
     let off = &["snapshots", "events", "buckets"];
@@ -269,9 +278,8 @@ async fn check_reports_access_of_collectors() {
     let (code, table, _) = run(&builder, &["check"]).await;
     assert!(
         code == Some(0)
-            && table.contains(
-                "by expires_at, the secret of the service account mdb_sa_id_1 ended 2020-01-31T00:00:00Z"
-            ),
+            && unwrapped(&table)
+                .contains("the secret of the service account mdb_sa_id_1 expired at 2020-01-31T00:00:00Z"),
         "{table}"
     );
     let (_, json) = checked(off).await;
