@@ -1,11 +1,11 @@
-//! What `build_info` says of the build: the compiler, and the revision where it can be known.
+//! Labels of `build_info`: the version of the compiler, and the revision if it is known.
 
 use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=BUILD_REVISION");
-    // The log of HEAD changes with every commit; a file that is not there would make every build a new one.
+    // The log of HEAD changes with every commit. A missing file would cause a rebuild every time.
     for file in [".git/HEAD", ".git/logs/HEAD"] {
         if std::path::Path::new(file).exists() {
             println!("cargo:rerun-if-changed={file}");
@@ -23,10 +23,10 @@ fn main() {
     }
 }
 
-/// The revision that a package of cargo was made of; around its folder may be the repository of something else.
+/// Returns the revision of a cargo package, whose folder can be in an unrelated repository.
 fn packaged() -> Option<String> {
-    let told = std::fs::read_to_string(".cargo_vcs_info.json").ok()?;
-    told.split("\"sha1\": \"").nth(1)?.split('"').next().map(str::to_owned)
+    let info = std::fs::read_to_string(".cargo_vcs_info.json").ok()?;
+    info.split("\"sha1\": \"").nth(1)?.split('"').next().map(str::to_owned)
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {

@@ -1,9 +1,8 @@
 //! A Prometheus exporter for the snapshot export jobs of MongoDB Atlas backups.
 //!
-//! The modules in the order in which data flows through them; nothing flows back.
-//! `ARCHITECTURE.md` describes them.
+//! `ARCHITECTURE.md` describes the modules, which are listed in the order of the data flow.
 
-// The library is for the binary, tests and benchmarks: nothing else depends on it.
+// Only the binary, tests and benchmarks use the library.
 #![allow(missing_docs)]
 
 pub mod config;

@@ -26,14 +26,14 @@ use tokio_util::sync::CancellationToken;
 use cli::{Cli, Command, Output};
 use logs::Logs;
 
-/// A wrong configuration, and clap's code for a wrong command line.
+/// Exit code for an invalid configuration, and that of clap for usage errors.
 const BAD_CONFIGURATION: u8 = 2;
 
-/// Threads of the runtime; as many as there are cores, within these bounds.
+/// Bounds of the number of threads, which is otherwise the number of cores.
 const WORKERS: RangeInclusive<usize> = 2..=8;
 
-/// Stack of each thread, as Rust has it by default.
-const STACK: usize = 2 * 1024 * 1024;
+/// Stack of each thread in bytes, the default of Rust.
+const STACK_BYTES: usize = 2 * 1024 * 1024;
 
 fn main() -> ExitCode {
     let cli = Cli::parse_or_exit();
@@ -44,24 +44,26 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // One connection for each poll under way, and those of the scrapers: soft limits are made for
-    // older programs. Where it cannot be raised, polls fail with a reason when it is reached.
+    // Each poll and each scraper needs a connection, and soft limits are low for compatibility with
+    // select(2). If the limit cannot be raised, polls beyond it fail with a reason.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let outcome = runtime().map_err(anyhow::Error::from).and_then(|runtime| {
         let outcome = runtime.block_on(start(cli, &logs));
-        // A look-up of a name that hangs cannot be ended, so it is not waited for.
+        // A DNS lookup that hangs cannot be cancelled, so shutdown does not wait for it.
         runtime.shutdown_background();
         outcome
     });
     let code = match outcome {
         Ok(code) => code,
         Err(error) if error.is::<ConfigError>() || error.is::<exporter_web::ConfigError>() => {
-            // To a person at a terminal, as clap reports a wrong command line.
-            logs.print(&format!("error: {error}"));
+            // In plain text, as clap reports usage errors.
+            for problem in error.to_string().lines() {
+                logs.print(&format!("error: {problem}"));
+            }
             ExitCode::from(BAD_CONFIGURATION)
         }
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the exporter ends");
+            tracing::error!(error = format!("{error:#}"), "the exporter failed");
             ExitCode::FAILURE
         }
     };
@@ -69,18 +71,18 @@ fn main() -> ExitCode {
     code
 }
 
-/// Numbers and sizes of threads are set, since variables such as `TOKIO_WORKER_THREADS` and
-/// `RUST_MIN_STACK` can make the defaults panic.
+/// Sets number and stack of the threads, because invalid values of `TOKIO_WORKER_THREADS` and
+/// `RUST_MIN_STACK` make the defaults panic.
 fn runtime() -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(*WORKERS.start(), NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.clamp(*WORKERS.start(), *WORKERS.end()))
-        .thread_stack_size(STACK)
+        .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()
 }
 
-/// Signals are handled before anything is read: a large configuration takes a while.
+/// Installs the signal handlers first, because reading a large configuration takes a while.
 async fn start(cli: Cli, logs: &Logs) -> anyhow::Result<ExitCode> {
     let shutdown = CancellationToken::new();
     stop_on_signals(shutdown.clone())?;
@@ -102,15 +104,15 @@ async fn start(cli: Cli, logs: &Logs) -> anyhow::Result<ExitCode> {
     match (&cli.command, config) {
         (Some(Command::Check { output }), Some(config)) => preflight(&config, *output, &shutdown).await,
         (None, Some(config)) if cli.once => {
-            let (text, well) = once(config, logs.dropped(), shutdown.clone()).await?;
+            let (text, is_ok) = once(config, logs.dropped(), shutdown.clone()).await?;
             print(text, &shutdown).await?;
-            Ok(exit_code(well))
+            Ok(exit_code(is_ok))
         }
         (_, config) => serve(&cli, config, web, reloads, logs, shutdown).await,
     }
 }
 
-/// The configuration, unless it is a demo, and the web configuration.
+/// Reads the configuration, except for the demo, and the web configuration.
 fn read(cli: &Cli) -> anyhow::Result<(Option<Config>, WebConfigWatcher)> {
     let config = match cli.command {
         Some(Command::Demo { .. }) => None,
@@ -142,14 +144,14 @@ async fn preflight(
     Ok(exit_code(report.is_ok()))
 }
 
-fn exit_code(well: bool) -> ExitCode {
-    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+fn exit_code(is_ok: bool) -> ExitCode {
+    if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Writes to standard output until `shutdown`, on a thread that is not waited for then. A pipe that
-/// is not read blocks it.
+/// Writes to standard output until `shutdown`. The thread that writes is not awaited, because a pipe
+/// without a reader blocks it.
 async fn print(text: String, shutdown: &CancellationToken) -> anyhow::Result<()> {
-    // The last line of defense, as in the log.
+    // Texts are redacted where they enter; this is a second line of defense.
     let text: String = text.split_inclusive('\n').map(redact::secrets).collect();
     let written = tokio::task::spawn_blocking(move || {
         let mut out = std::io::stdout().lock();
@@ -157,7 +159,7 @@ async fn print(text: String, shutdown: &CancellationToken) -> anyhow::Result<()>
     });
     tokio::select! {
         written = written => written?.context("failed to write to standard output"),
-        () = shutdown.cancelled() => bail!("failed to write to standard output: stopped before it was read"),
+        () = shutdown.cancelled() => bail!("failed to write to standard output: stopped before the pipe was read"),
     }
 }
 
@@ -173,9 +175,9 @@ async fn serve(
     if cli.systemd_socket {
         listeners = listeners::from_systemd()?;
         if listeners.is_empty() {
-            // To start it again would change nothing.
+            // This exit code keeps systemd from restarting the service.
             tracing::error!(
-                "systemd hands over no socket; --web.systemd-socket needs a socket unit of the same name"
+                "systemd passed no socket; --web.systemd-socket needs a socket unit of this name"
             );
             return Ok(ExitCode::from(BAD_CONFIGURATION));
         }
@@ -232,7 +234,7 @@ fn stop_on_signals(shutdown: CancellationToken) -> std::io::Result<()> {
 fn reload_on_signal(reload: ReloadHandle) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
-        // What comes of it is in the log.
+        // The outcome is logged.
         while hangup.recv().await.is_some() {
             let _ = reload.reload(ReloadScope::All).await;
         }

@@ -1,5 +1,5 @@
-//! Requests to reload the configuration: signal, HTTP endpoint and changed files send them,
-//! [`crate::app::run`] serves them.
+//! Requests to reload the configuration, from signals, the HTTP endpoint and changed files to
+//! [`crate::app::run`].
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -7,14 +7,14 @@ use tokio::sync::{mpsc, oneshot};
 pub enum ReloadScope {
     /// The configuration and the web configuration.
     All,
-    /// The web configuration, which has changed.
+    /// The changed web configuration.
     Web,
 }
 
 #[derive(Debug)]
 pub(crate) struct ReloadRequest {
     pub(crate) scope: ReloadScope,
-    /// Takes the outcome; an error is the sentence that refuses the configuration.
+    /// Receives the outcome; an error describes the problem of the configuration.
     pub(crate) answer: oneshot::Sender<Result<(), String>>,
 }
 
@@ -42,12 +42,12 @@ impl Reloads {
     }
 
     pub(crate) async fn next(&mut self) -> ReloadRequest {
-        self.requests.recv().await.expect("the queue has a handle of its own")
+        self.requests.recv().await.expect("the queue holds a handle")
     }
 }
 
 impl ReloadHandle {
-    /// Reloads; an error is the sentence that refuses the configuration.
+    /// Reloads the configuration; an error describes its problem.
     pub async fn reload(&self, scope: ReloadScope) -> Result<(), String> {
         let stopping = || "the exporter is stopping".to_owned();
         let (answer, outcome) = oneshot::channel();

@@ -11,16 +11,17 @@ use crate::config::{CollectorConfig, Config, PollConfig, ProjectTarget};
 use crate::discovery::clients::Clients;
 use crate::poll::limiter::PollLimiter;
 
-/// Receives the configuration whenever it is replaced.
+/// Receives each new configuration.
 pub type ConfigReceiver = watch::Receiver<Arc<ReloadableConfig>>;
 
-/// What polls, discovery and collectors use.
+/// Settings and clients of polls, discovery and collectors.
 #[derive(Debug)]
 pub struct ReloadableConfig {
     pub poll: PollConfig,
     /// Interval at which organizations, projects and schedules are read.
     pub discovery_interval: Duration,
     pub collectors: CollectorConfig,
+    /// Number of reloads so far.
     pub reloads: u64,
     pub project_clients: BTreeMap<ProjectId, AtlasClient>,
     pub organization_clients: BTreeMap<OrganizationId, AtlasClient>,
@@ -30,7 +31,7 @@ pub struct ReloadableConfig {
 }
 
 impl ReloadableConfig {
-    /// The limiters of `previous` stay in use while the concurrency is the same.
+    /// Keeps the limiters of `previous` if the concurrency is the same.
     pub(crate) fn new(
         config: &Config,
         reloads: u64,

@@ -1,4 +1,4 @@
-//! The layers of the configuration, merged into one table that knows where each value is from.
+//! The layers of the configuration, merged into one table with the origin of each value.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -16,10 +16,10 @@ use super::error::ConfigError;
 use super::raw::tables;
 use super::types::{SHARD_FLAG, Source};
 
-/// Longest value that a message repeats, in bytes.
+/// Maximum length of a value in a message, in bytes.
 const MAX_SHOWN: usize = 80;
 
-/// Keys that have another name now.
+/// Renamed keys with their new names.
 const RENAMED: [(&str, &str); 2] =
     [("detail", "collectors"), ("poll.full_walk_interval", "poll.full_listing_interval")];
 
@@ -54,7 +54,7 @@ impl Layers {
             .set_override_option("shard.index", source.shard_index.clone())
             .and_then(ConfigBuilder::<DefaultState>::build)
             .and_then(config::Config::try_deserialize);
-        // The text was parsed above, so no layer is refused here. The error could repeat a value.
+        // The text was parsed above, so this does not fail. The error could repeat a value.
         let root = merged.map_err(|_| ConfigError::new(&format!("{file}: failed to merge the layers")))?;
         Ok(Self { folder, file, root, origins })
     }
@@ -66,7 +66,7 @@ impl Layers {
         })
     }
 
-    /// Returns the place of a key, or of the table that lacks it.
+    /// Returns the origin of a key, or of the table in which it is missing.
     pub(super) fn origin(&self, path: &str) -> &str {
         let parent = || path.rsplit_once('.').map(|(parent, _)| self.origin(parent));
         self.origins.get(path).map(String::as_str).or_else(parent).unwrap_or(&self.file)
@@ -82,7 +82,7 @@ impl Layers {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
     }
 
-    /// Resolves a path of the configuration: a relative one is looked up beside the file.
+    /// Resolves a path of the configuration; a relative one starts from the folder of the file.
     pub(super) fn beside(&self, path: &Path) -> PathBuf {
         self.folder.join(path)
     }
@@ -92,27 +92,29 @@ impl Layers {
         ConfigError::new(&format!("{}: {path} {problem}", self.origin(path)))
     }
 
-    /// Deserializes all layers. The error names all unknown keys, or else the first value that does
-    /// not fit.
+    /// Deserializes all layers. The error has all unknown keys, or else the first invalid value.
     pub(super) fn deserialize<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         let tables = tables();
         let unknown = self.origins.keys().filter(|path| !path.ends_with(']')).filter_map(|path| {
             let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
-            // Without the numbers of entries.
+            // Indexes of entries are not part of the table's name.
             let table: String = parent.split(['[', ']']).step_by(2).collect();
-            // The keys of an unknown table are not reported, too.
+            // The keys of an unknown table are not reported.
             let (_, known) = tables.iter().find(|(name, _)| *name == table)?;
-            (!known.iter().any(|known| known == key)).then(|| self.unknown_key(path, key, known))
+            let is_known = known.iter().any(|known| known == key);
+            (!is_known).then(|| (position(self.origin(path)), self.unknown_key(path, key, known)))
         });
-        let unknown: Vec<_> = unknown.collect();
+        let mut unknown: Vec<_> = unknown.collect();
         if !unknown.is_empty() {
-            return Err(ConfigError::new(&unknown.join(" | ")));
+            unknown.sort();
+            let problems: Vec<_> = unknown.into_iter().map(|(_, problem)| problem).collect();
+            return Err(ConfigError::all(&problems));
         }
         serde_path_to_error::deserialize(self.root.clone()).map_err(|error| {
             let (path, message) = (error.path().to_string(), error.inner().message());
             match message.strip_prefix("missing field `") {
                 Some(field) => self.error(&join(&path, field.trim_end_matches('`')), "is missing"),
-                // A dot in its name hid it above.
+                // A key with a dot in its name, which the loop above does not find.
                 None if message.starts_with("unknown field") => {
                     ConfigError::new(&self.unknown_key(&path, &path, &[]))
                 }
@@ -135,7 +137,7 @@ impl Layers {
         format!("{origin}: unknown key `{}`{hint}", path.escape_debug())
     }
 
-    /// Returns the value and what was expected. The rest of serde's own messages can hold a secret.
+    /// Returns the invalid value and the expected one. The rest of serde's messages can hold a secret.
     fn problem(&self, path: &str, message: &str) -> String {
         let (Some((_, expected)), Some(value)) = (message.rsplit_once("expected "), self.get(path)) else {
             return message.to_owned();
@@ -144,7 +146,7 @@ impl Layers {
         let is_secret = is_credential && !path.ends_with(".expires_at");
         let is_blank = value.as_str().is_some_and(|text| text.trim().is_empty());
         let mut shown = value.to_string();
-        // An address can hold a password, its query a token.
+        // A URL can hold a password, and its query a token.
         let is_hidden = is_secret && !is_blank || value.is_table() || shown.contains(['@', '?']);
         if is_hidden || shown.len() > MAX_SHOWN {
             shown = format!("of type {}", value.type_str());
@@ -153,7 +155,14 @@ impl Layers {
     }
 }
 
-/// Returns the likely form of a file that is not TOML, by its first line.
+/// Returns line and column of an origin; variables and flags follow the file.
+fn position(origin: &str) -> (usize, usize) {
+    let mut numbers = origin.rsplit(':').map_while(|number| number.parse().ok());
+    let column = numbers.next().unwrap_or(usize::MAX);
+    (numbers.next().unwrap_or(usize::MAX), column)
+}
+
+/// Returns the likely format of a file that is not TOML, by its first line.
 fn other_form(text: &str) -> Option<&'static str> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let first = lines.next()?;
@@ -171,11 +180,12 @@ fn positions(file: &str, text: &str) -> Result<BTreeMap<String, String>, ConfigE
         format!("{file}:{line}:{}", at - lines[line - 1] + 1)
     };
     let refused = |error: Error| {
-        // The parser's own display shows the line, which can hold a secret.
+        // The display of the parser's error quotes the line, which can hold a secret.
         let at = error.span().unwrap_or_default().start;
         match other_form(text) {
             Some(form) => ConfigError::new(&format!(
-                "{file}: not TOML but {form}; write [poll] and interval = \"1m\", and see config.example.toml"
+                "{file}: not TOML but {form}; expected lines such as [poll] and interval = \"1m\", as in \
+                 config.example.toml"
             )),
             None => ConfigError::new(&format!("{}: not TOML: {}", position(at), error.message())),
         }
@@ -184,7 +194,7 @@ fn positions(file: &str, text: &str) -> Result<BTreeMap<String, String>, ConfigE
     let document = Spanned::new(document.span(), DeValue::Table(document.into_inner()));
     let mut origins = BTreeMap::new();
     locate(document.get_ref(), "", &position, &mut origins);
-    // Refuses numbers that do not fit.
+    // Rejects numbers that are too large.
     Value::deserialize(document.into_deserializer()).map_err(refused)?;
     Ok(origins)
 }

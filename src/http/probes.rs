@@ -41,7 +41,7 @@ async fn reload(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Respo
         return (StatusCode::FORBIDDEN, text).into_response();
     }
     match handle.reload(ReloadScope::All).await {
-        Ok(()) => "The configuration was read anew.\n".into_response(),
+        Ok(()) => "Configuration reloaded.\n".into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

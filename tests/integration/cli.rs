@@ -52,7 +52,7 @@ async fn invalid_configuration_exits_with_code_2() {
         ("[atlas".to_owned(), &["config.toml:1:7: not TOML: "]),
         (
             "atlas:\n  service_account: {client_id: a, client_secret: hush}\n".to_owned(),
-            &["config.toml: not TOML but YAML", "write [poll]"],
+            &["config.toml: not TOML but YAML", "such as [poll]"],
         ),
         (String::new(), &["config.toml: atlas.service_account is missing"]),
     ];
@@ -69,6 +69,19 @@ async fn invalid_configuration_exits_with_code_2() {
         run(Some(&good), &[], &[("ATLAS_BACKUP_EXPORTER__POLL__TIMEOUT", "1 fortnight")]).await;
     assert_eq!(code, Some(2));
     assert!(err.contains("ATLAS_BACKUP_EXPORTER__POLL__TIMEOUT: poll.timeout is \"1 fortnight\""), "{err}");
+}
+
+#[tokio::test]
+async fn unknown_keys_are_reported_one_a_line() {
+    let toml = format!("[poll]\nintervall = \"1m\"\n[[projects]]\nid = \"{PROJECT}\"\ncluster = []\n");
+    let variable = ("ATLAS_BACKUP_EXPORTER__SHARD__TOTL", "2");
+    let (code, _, err) = run(Some(&toml), &["check"], &[variable]).await;
+    let expected = "\
+        error: config.toml:2:1: unknown key `poll.intervall`; did you mean `interval`?\n\
+        error: config.toml:5:1: unknown key `projects[0].cluster`; did you mean `clusters`?\n\
+        error: ATLAS_BACKUP_EXPORTER__SHARD__TOTL: unknown key `shard.totl`; \
+        did you mean `ATLAS_BACKUP_EXPORTER__SHARD__TOTAL`?\n";
+    assert_eq!((code, err.as_str()), (Some(2), expected));
 }
 
 #[tokio::test]

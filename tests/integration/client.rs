@@ -87,7 +87,7 @@ async fn reload_of_the_same_bundle_keeps_connections() {
     exporter
         .until(|scrape| {
             let name = "mongodbatlas_backup_exporter_config_last_reload_success_timestamp_seconds";
-            !scrape.of(name).is_empty() && exporter.log().contains("the configuration was read anew")
+            !scrape.of(name).is_empty() && exporter.log().contains("reloaded configuration")
         })
         .await;
     assert!(is_up(&exporter.polled_again(3.0).await));

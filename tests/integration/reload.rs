@@ -122,14 +122,18 @@ async fn invalid_file_keeps_the_configuration() {
         assert_eq!(own(&scrape, "config_reload_failures_total"), count as f64 + 1.0);
         let at = "config_last_reload_success_timestamp_seconds";
         assert_eq!(own(&scrape, at), own(&before, at));
-        assert!(exporter.log().contains("the configuration was refused"), "{}", exporter.log());
+        assert!(
+            exporter.log().contains("failed to reload configuration; keeping the previous configuration"),
+            "{}",
+            exporter.log()
+        );
     }
     exporter.assert_no_secret().await;
     std::fs::remove_file(exporter.folder.path().join("config.toml")).unwrap();
     exporter.signal("HUP");
     exporter.until(|scrape| own(scrape, "config_reload_failures_total") == 5.0).await;
     write(&exporter, &good);
-    assert_eq!(post(&exporter).await, (StatusCode::OK, "The configuration was read anew.\n".to_owned()));
+    assert_eq!(post(&exporter).await, (StatusCode::OK, "Configuration reloaded.\n".to_owned()));
     assert_eq!(own(&exporter.scrape().await, "config_last_reload_successful"), 1.0);
 }
 
@@ -183,7 +187,7 @@ async fn cross_site_reload_is_forbidden() {
             assert!(allowed || text.contains("not allowed from pages of other sites"), "{text}");
         }
     }
-    let reloads = exporter.log().matches("the configuration was read anew").count();
+    let reloads = exporter.log().matches("msg=\"reloaded configuration\"").count();
     assert_eq!(reloads, 12, "{}", exporter.log());
 }
 

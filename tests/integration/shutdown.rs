@@ -212,7 +212,7 @@ async fn signals_are_handled_while_the_configuration_is_read() {
                 logged("listening").await;
                 // The pending signal causes a reload.
                 write(&file, &toml).await;
-                logged("was read anew").await;
+                logged("reloaded configuration").await;
             };
             tokio::time::timeout(Duration::from_secs(10), read).await.expect("the exporter continues");
             assert!(child.try_wait().unwrap().is_none());

@@ -55,7 +55,7 @@ fn configuration_in_another_format_is_recognized() {
         ("basic_auth_users:\n  hush: hush\n", "YAML"),
         ("{\"atlas\": {\"x\": \"hush\"}}\n", "JSON"),
     ] {
-        refused(text, &[], &[&format!("exporter.toml: not TOML but {form}; write [poll]")]);
+        refused(text, &[], &[&format!("exporter.toml: not TOML but {form}; expected lines such as [poll]")]);
     }
     // TOML stays TOML, whatever it is called and wherever it breaks.
     for text in ["[atlas\n", "a = \"b: c\n", "x = [\n", "[poll]\ninterval: 1m\n"] {

@@ -20,13 +20,25 @@ fn unknown_keys_are_reported_together_with_line_and_column() {
         more("[poll]\n  intervall = \"1m\"\n[[organizations]]\nclusters = []\n[collectors]\nevent = true");
     let toml = format!("verbose = true{}", toml.replace("clusters = [\"prod\"]", "cluster = [\"hush\"]"));
     let problems = [
-        "exporter.toml:13:1: unknown key `collectors.event`; did you mean `events`?",
-        "exporter.toml:11:1: unknown key `organizations[0].clusters`",
-        "exporter.toml:9:3: unknown key `poll.intervall`; did you mean `interval`?",
-        "exporter.toml:7:1: unknown key `projects[0].cluster`; did you mean `clusters`?",
         "exporter.toml:1:1: unknown key `verbose`",
+        "exporter.toml:7:1: unknown key `projects[0].cluster`; did you mean `clusters`?",
+        "exporter.toml:9:3: unknown key `poll.intervall`; did you mean `interval`?",
+        "exporter.toml:11:1: unknown key `organizations[0].clusters`",
+        "exporter.toml:13:1: unknown key `collectors.event`; did you mean `events`?",
+        "ATLAS_BACKUP_EXPORTER__POLL__TIMEOT: unknown key `poll.timeot`; \
+         did you mean `ATLAS_BACKUP_EXPORTER__POLL__TIMEOUT`?",
+        "ATLAS_BACKUP_EXPORTER__VERBOSITY: unknown key `verbosity`",
     ];
-    assert_eq!(load(&toml, &[]).unwrap_err(), problems.join(" | "));
+    let variables =
+        [("ATLAS_BACKUP_EXPORTER__VERBOSITY", "hush"), ("ATLAS_BACKUP_EXPORTER__POLL__TIMEOT", "hush")];
+    assert_eq!(load(&toml, &variables).unwrap_err(), problems.join("\n"));
+    let nested =
+        more("service_account = { client_idd = \"a\", client_secret = \"hush\" }\n[projects.x]\ny = 1");
+    let problems = [
+        "exporter.toml:8:21: unknown key `projects[0].service_account.client_idd`; did you mean `client_id`?",
+        "exporter.toml:9:11: unknown key `projects[0].x`",
+    ];
+    assert_eq!(load(&nested, &[]).unwrap_err(), problems.join("\n"));
     for (toml, problem) in [
         (
             replaced("service_account", "service_acount"),
@@ -38,7 +50,8 @@ fn unknown_keys_are_reported_together_with_line_and_column() {
         (more("[poll.interval]\nx = 1"), "poll.interval is of type table; expected a duration"),
         (
             replaced("client_secret", "expires_at = 2027-01-31\nprivate_key")
-                .replace("service_account", "api_key"),
+                .replace("service_account", "api_key")
+                .replace("client_id", "public_key"),
             "unknown key `atlas.api_key.expires_at`",
         ),
     ] {
