@@ -13,10 +13,10 @@ use atlas_backup_exporter::metrics::self_metrics::SelfMetrics;
 use atlas_backup_exporter::model::{ExportExpectation, JobAccumulator, Snapshots};
 use atlas_backup_exporter::poll::PollLimiter;
 use atlas_backup_exporter::reloadable_config::ReloadableConfig;
-use atlas_backup_exporter::store::{GoodPoll, Store};
+use atlas_backup_exporter::store::{Store, SuccessfulPoll};
 use atlas_client::{
-    Counts, ENDPOINTS, ExportJob, JobState, ListedCluster, ObjectId, ProjectId, Schedule, Snapshot,
-    StateReason, Target,
+    CollectionProgress, ENDPOINTS, ExportJob, JobState, ListedCluster, ObjectId, ProjectId, Schedule,
+    Snapshot, StateReason, Target,
 };
 use atlas_simulator::{Account, AtlasState, Cluster, Project, Scheme, Simulator, TokenBucket, object_id};
 use axum::Router;
@@ -189,7 +189,7 @@ impl Fleet {
         let finished_at = self.start
             + SignedDuration::from_secs(seconds)
             + SignedDuration::from_nanos(fastrand::i64(0..1_000_000_000));
-        let poll = GoodPoll {
+        let poll = SuccessfulPoll {
             last_progress: summary.active.first().map(|_| finished_at),
             summary,
             finished_at,
@@ -252,7 +252,7 @@ fn job(index: usize, day: i64, start: Timestamp, seconds: i64) -> ExportJob<'sta
             .is_terminal()
             .then(|| created_at + SignedDuration::from_secs(1200 + (number(index) + day) * 53 % 900)),
         state,
-        counts: Counts { exported: Some(exported), total: Some(COLLECTIONS) },
+        counts: CollectionProgress { exported: Some(exported), total: Some(COLLECTIONS) },
         reason: if state == JobState::Failed { reason } else { StateReason::default() },
     }
 }

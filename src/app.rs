@@ -139,8 +139,8 @@ pub async fn once(
             }
         }
     };
-    let is_ok = view.is_well();
-    let text = Exposition::new(view, metrics, interval, None, Format::Text)?.pieces().collect();
+    let is_ok = view.is_healthy();
+    let text = Exposition::new(view, metrics, interval, None, Format::Text)?.chunks().collect();
     Ok((text, is_ok))
 }
 

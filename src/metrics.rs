@@ -1,6 +1,6 @@
-//! The store as metrics: a pure function of a [`StoreView`], so that a removed cluster leaves no series.
+//! Metrics of a [`StoreView`], rendered from nothing else: a removed cluster leaves no series.
 //!
-//! A value that is not known has no sample, and a family without samples has no header.
+//! An unknown value has no sample, and a family without samples has no header.
 
 mod cluster;
 mod encoder;
@@ -26,27 +26,31 @@ use encoder::Encoder;
 use exporter::ExporterCollector;
 pub use format::Format;
 
-/// Length from which a piece is complete. Larger buffers, and one for each family, took longer than the encoding:
-/// the allocator of musl gets them from the system and returns them.
-const PIECE: usize = 32 * 1024;
+/// Minimum size of a chunk in bytes.
+///
+/// Larger buffers, or one for each family, cost more time than the encoding: musl's allocator gets
+/// them from the system and returns them.
+const MIN_CHUNK_SIZE: usize = 32 * 1024;
 
-/// The text of a view, rendered piece by piece.
+/// The exposition of a view, rendered in chunks.
 #[derive(Debug)]
 pub struct Exposition {
     view: Arc<StoreView>,
     format: Format,
-    /// The next piece. The first one has the exporter, its projects and organizations.
-    piece: String,
+    /// The next chunk. The first one has the families of the exporter, projects and organizations.
+    chunk: String,
     labels: Vec<String>,
     families: std::slice::Iter<'static, MetricFamily>,
     encoder: Option<Encoder>,
-    /// Clusters that the encoder has had.
+    /// Number of clusters already encoded for the current family.
     encoded: usize,
 }
 
 impl Exposition {
-    /// Prepares an exposition. `process` is `None` where files are collected: there its metrics would collide with
-    /// those of the collecting process.
+    /// Prepares an exposition.
+    ///
+    /// `process` is `None` for `--once`: in a textfile collector, the `process_*` metrics would
+    /// collide with those of the collecting process.
     pub fn new(
         view: Arc<StoreView>,
         metrics: Arc<SelfMetrics>,
@@ -61,50 +65,50 @@ impl Exposition {
             poll_interval,
             process,
         }));
-        let mut piece = String::with_capacity(2 * PIECE);
+        let mut chunk = String::with_capacity(2 * MIN_CHUNK_SIZE);
         match format {
-            Format::Text => encoding::prometheus_text::encode(&mut piece, &registry)?,
-            Format::OpenMetrics => encoding::text::encode_registry(&mut piece, &registry)?,
+            Format::Text => encoding::prometheus_text::encode(&mut chunk, &registry)?,
+            Format::OpenMetrics => encoding::text::encode_registry(&mut chunk, &registry)?,
         }
         let labels = view.clusters.iter().map(encoder::labels).collect();
         let mut families = FAMILIES.iter();
         let encoder = families.next().map(|family| Encoder::new(family, format));
-        Ok(Self { view, format, piece, labels, families, encoder, encoded: 0 })
+        Ok(Self { view, format, chunk, labels, families, encoder, encoded: 0 })
     }
 
-    /// Writes all of it through one buffer.
+    /// Writes the whole exposition and reuses one buffer for all chunks.
     pub fn write_to(mut self, out: &mut impl Write) -> io::Result<()> {
-        while !self.piece.is_empty() {
-            out.write_all(self.piece.as_bytes())?;
-            self.piece.clear();
+        while !self.chunk.is_empty() {
+            out.write_all(self.chunk.as_bytes())?;
+            self.chunk.clear();
             self.fill();
         }
         Ok(())
     }
 
-    /// Returns it piece by piece, for a body that is sent while it is rendered.
-    pub fn pieces(mut self) -> impl Iterator<Item = String> {
+    /// Returns the chunks, for a body that is sent while it is rendered.
+    pub fn chunks(mut self) -> impl Iterator<Item = String> {
         std::iter::from_fn(move || {
-            let next = String::with_capacity(2 * PIECE);
-            let piece = std::mem::replace(&mut self.piece, next);
+            let next = String::with_capacity(2 * MIN_CHUNK_SIZE);
+            let chunk = std::mem::replace(&mut self.chunk, next);
             self.fill();
-            Some(piece).filter(|piece| !piece.is_empty())
+            Some(chunk).filter(|chunk| !chunk.is_empty())
         })
     }
 
-    /// Appends samples until the piece is complete, or to the end.
+    /// Appends samples until the chunk has its minimum size or the exposition ends.
     fn fill(&mut self) {
-        while self.piece.len() < PIECE
+        while self.chunk.len() < MIN_CHUNK_SIZE
             && let Some(encoder) = &mut self.encoder
         {
             if let Some(cluster) = self.view.clusters.get(self.encoded) {
-                encoder.add_cluster(cluster, &self.labels[self.encoded], &mut self.piece);
+                encoder.add_cluster(cluster, &self.labels[self.encoded], &mut self.chunk);
                 self.encoded += 1;
             } else {
                 self.encoder = self.families.next().map(|family| Encoder::new(family, self.format));
                 self.encoded = 0;
                 if self.encoder.is_none() {
-                    self.piece.push_str(self.format.end());
+                    self.chunk.push_str(self.format.end());
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What follows from what Atlas said: summaries of export jobs, recovery points, expectations.
+//! Summaries of export jobs, recovery points and export expectations, computed from Atlas's data.
 //!
 //! Nothing here does I/O or reads a clock: the time is an argument.
 
@@ -23,5 +23,5 @@ pub use job_accumulator::JobAccumulator;
 pub use job_summary::{FailedJob, JobId, JobKey, JobSummary, ListedJob};
 pub use progress::ProgressTracker;
 pub use read_error::ReadError;
-pub use recovery_point::{Exported, ExportedSnapshots, NewestExport, RecoveryPoint, Snapshots};
+pub use recovery_point::{ExportHistory, ExportedSnapshots, NewestExport, RecoveryPoint, Snapshots};
 pub use shard::Shard;

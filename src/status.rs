@@ -242,7 +242,10 @@ impl<'a> Cluster<'a> {
                 .map(|error| Error { reason: error.reason.as_str(), error: &error.text }),
             last_poll_at: state.last.as_ref().map(|last| to_millisecond(last.finished_at)),
             last_poll_duration_seconds: state.last.as_ref().map(|last| last.duration.as_secs_f64()),
-            last_poll_success_at: state.last_good_poll.as_ref().map(|good| to_millisecond(good.finished_at)),
+            last_poll_success_at: state
+                .last_successful_poll
+                .as_ref()
+                .map(|good| to_millisecond(good.finished_at)),
             next_poll_at: state.next_poll.and_then(|next| later(now, next, at)),
         }
     }

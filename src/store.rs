@@ -1,7 +1,7 @@
-//! The latest state of every target: the only state that polls and scrapes share, besides counters.
+//! The latest state of all targets.
 //!
-//! Tasks record what they read. Readers take a [`StoreView`], which has no cluster before the name
-//! of its project was read, and no summary that is too old.
+//! Tasks record the results of their requests. Pages read a [`StoreView`], which omits stale
+//! summaries, and clusters whose project name was not requested yet.
 
 mod collected;
 mod readings;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::model::{CollectorKind, ExclusionReason, ExportExpectation, ReadError};
 pub use readings::ClusterReadings;
-pub use records::{ClusterRecord, Discovery, GoodPoll, LastPoll};
+pub use records::{ClusterRecord, Discovery, LastPoll, SuccessfulPoll};
 use records::{ProjectRecord, State};
 pub use view::{ClusterView, ProjectView, StoreView};
 
@@ -26,7 +26,7 @@ pub use view::{ClusterView, ProjectView, StoreView};
 pub struct Store(Mutex<State>);
 
 impl Store {
-    /// A store of nothing yet. Summaries older than `stale_after` are withdrawn.
+    /// Creates an empty store, which withdraws summaries older than `stale_after`.
     #[must_use]
     pub fn new(stale_after: Duration) -> Self {
         Self(Mutex::new(State { stale_after, collectors_stale_after: stale_after, ..State::default() }))
@@ -52,7 +52,7 @@ impl Store {
         self.state().projects.remove(id);
     }
 
-    /// Shows a cluster of a known project, or changes what is expected of it.
+    /// Adds a cluster of a known project, or updates the expectation of a known cluster.
     pub fn add_cluster(&self, target: &Target, expected: ExportExpectation) {
         self.update_project(&target.project_id, |project| {
             let cluster = project.clusters.entry(Arc::new(target.clone())).or_default();
@@ -78,37 +78,38 @@ impl Store {
         self.update_project(id, |project| project.excluded = Some(excluded));
     }
 
-    /// Takes in the entry of a cluster in the listing of its project, and whether its schedule is
-    /// read.
-    pub fn record_listed_cluster(&self, target: &Target, listed: Option<&ListedCluster>, scheduled: bool) {
+    /// Records the entry of a cluster in the listing of its project.
+    ///
+    /// `has_schedule` is false if the schedule of the cluster is not read, as it cannot be exported.
+    pub fn record_listed_cluster(&self, target: &Target, listed: Option<&ListedCluster>, has_schedule: bool) {
         self.update_cluster(target, |cluster| {
             cluster.paused = listed.and_then(|listed| listed.paused);
             let created_at = listed.and_then(|listed| listed.created_at);
             if cluster.created_at.is_some() && created_at.is_some() && cluster.created_at != created_at {
-                // Another cluster of the same name.
+                // The cluster was deleted and another one has its name.
                 cluster.readings = ClusterReadings::default();
             }
             cluster.created_at = created_at;
-            cluster.scheduled = scheduled;
-            if !scheduled {
+            cluster.has_schedule = has_schedule;
+            if !has_schedule {
                 (cluster.schedule, cluster.schedule_error) = (None, None);
                 cluster.readings.remove_snapshots();
             }
         });
     }
 
-    /// Takes in a cluster's backup schedule. One that could not be read leaves the last one standing.
+    /// Records the backup schedule of a cluster. An error keeps the last known schedule.
     pub fn record_schedule(&self, target: &Target, outcome: Result<Schedule, ReadError>) {
         self.update_cluster(target, |cluster| match outcome {
-            // A reading that was under way when it was ended says nothing.
-            _ if !cluster.scheduled => {}
+            // The schedule is no longer read; this is the result of an earlier request.
+            _ if !cluster.has_schedule => {}
             Ok(schedule) => {
-                if cluster.schedule.as_ref().is_some_and(|before| !before.exports_like(&schedule)) {
+                if cluster.schedule.as_ref().is_some_and(|before| !before.exports_same_snapshots(&schedule)) {
                     cluster.readings.remove_snapshots();
                 }
                 let before = cluster.bucket();
                 let is_same_bucket = before.is_some() && before == schedule.bucket();
-                cluster.readings.bucket_absence.named(is_same_bucket);
+                cluster.readings.bucket_absence.record_policy(is_same_bucket);
                 (cluster.schedule, cluster.schedule_error) = (Some(schedule), None);
             }
             Err(error) => cluster.schedule_error = Some(error),
@@ -123,7 +124,7 @@ impl Store {
         self.update_project(id, |project| project.name = Some(name.into()));
     }
 
-    /// The name that a project is shown under; `None` until it was asked for.
+    /// Returns the display name of a project; `None` before its first request.
     #[must_use]
     pub fn project_name(&self, id: &ProjectId) -> Option<Arc<str>> {
         self.state().projects.get(id)?.name.clone()
@@ -134,17 +135,17 @@ impl Store {
         target: &Target,
         finished_at: Timestamp,
         duration: Duration,
-        outcome: Result<GoodPoll, ReadError>,
+        outcome: Result<SuccessfulPoll, ReadError>,
     ) {
         let mut state = self.state();
-        let snapshots_on = state.is_on(CollectorKind::Snapshots);
+        let is_collector_enabled = state.is_enabled(CollectorKind::Snapshots);
         let Some(cluster) = state.cluster_mut(target) else { return };
         cluster.polls += 1;
         let error = match outcome {
-            Ok(mut good) => {
-                let off = cluster.schedule.as_ref().is_some_and(|schedule| !schedule.exports_itself());
-                cluster.readings.record(&mut good.summary, snapshots_on && !off);
-                cluster.last_good_poll = Some(Arc::new(good));
+            Ok(mut poll) => {
+                let may_auto_export = cluster.schedule.as_ref().is_none_or(Schedule::has_auto_export);
+                cluster.readings.record_jobs(&mut poll.summary, is_collector_enabled && may_auto_export);
+                cluster.last_successful_poll = Some(Arc::new(poll));
                 None
             }
             Err(error) => {
@@ -155,13 +156,14 @@ impl Store {
         cluster.last = Some(LastPoll { finished_at, duration, error });
     }
 
-    /// Sets when the next poll of a cluster is due. No exposition shows it.
+    /// Sets the due time of the next poll of a cluster. It is on the status page only.
     pub fn record_next_poll(&self, target: &Target, next: Instant) {
         self.update_cluster(target, |cluster| cluster.next_poll = Some(next));
     }
 
-    /// Whether everything was read once, successfully or not. It stays true: a new cluster must not
-    /// take the exporter out of service.
+    /// Returns true once every target was requested, successfully or not.
+    ///
+    /// It stays true: a new cluster must not make the exporter unready.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let mut state = self.state();
@@ -186,7 +188,7 @@ impl Store {
         }
     }
 
-    /// A panic elsewhere ends the process; until then the last whole write is what stands here.
+    /// Ignores poisoning: a panic in a task ends the process soon, and updates do not panic midway.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

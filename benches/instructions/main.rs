@@ -12,7 +12,7 @@ use std::time::Duration;
 use atlas_backup_exporter::metrics::self_metrics::SelfMetrics;
 use atlas_backup_exporter::metrics::{Exposition, Format};
 use atlas_backup_exporter::model::{ExportExpectation, JobAccumulator};
-use atlas_backup_exporter::store::{GoodPoll, Store};
+use atlas_backup_exporter::store::{Store, SuccessfulPoll};
 use atlas_client::{ENDPOINTS, ProjectId, Target, decode_jobs};
 use jiff::Timestamp;
 use page::page;
@@ -64,7 +64,7 @@ fn store(at: Timestamp) -> Store {
     for number in 0..CLUSTERS {
         let target = Target { project_id: project_id.clone(), cluster_name: format!("cluster-{number}") };
         store.add_cluster(&target, ExportExpectation::default());
-        let good = GoodPoll {
+        let good = SuccessfulPoll {
             summary: summary.clone(),
             last_progress: Some(at),
             finished_at: at,

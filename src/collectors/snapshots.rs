@@ -38,7 +38,7 @@ impl AtlasCollector for Snapshots {
             .and_then(PartialList::complete)
             .map(|listed| model::Snapshots::new(&listed, &schedule, read_at));
         let outcome = read.as_ref().map(|_| ()).map_err(Error::clone);
-        if store.exporting_schedule(target).is_some_and(|now| now.exports_like(&schedule)) {
+        if store.exporting_schedule(target).is_some_and(|now| now.exports_same_snapshots(&schedule)) {
             store.record_snapshots(target, at, read.map_err(|error| (&error).into()));
         }
         outcome

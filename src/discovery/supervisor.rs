@@ -127,7 +127,7 @@ impl Supervisor {
     fn apply_schedule(&mut self, target: &Target, schedule: Result<Schedule, ReadError>) {
         let Some(project) = self.projects.get_mut(&target.project_id) else { return };
         let Some(cluster) = project.clusters.get_mut(target) else { return };
-        let exports = schedule.as_ref().ok().map(Schedule::exports_itself);
+        let exports = schedule.as_ref().ok().map(Schedule::has_auto_export);
         if let Ok(known @ Schedule { auto_export: Some(true), frequency: Some(word), .. }) = &schedule
             && known.export_period().is_none()
             && self.store.exporting_schedule(target).and_then(|before| before.frequency).as_ref()
@@ -265,7 +265,7 @@ impl Supervisor {
             .map(|(name, listed)| {
                 (Target { project_id: id.clone(), cluster_name: (*name).to_owned() }, *listed)
             })
-            .filter(|(target, _)| config.shard.holds(target))
+            .filter(|(target, _)| config.shard.contains(target))
             .collect();
 
         let mut removed = 0;

@@ -58,7 +58,7 @@ async fn respond(state: &Arc<AppState>, cache: &MetricsCache, headers: &HeaderMa
         body.map(|body| ([(header::CONTENT_ENCODING, "gzip")], body).into_response())
     } else {
         exposition(state, format).map(|exposition| {
-            Body::from_stream(stream::iter(exposition.pieces().map(Ok::<_, Infallible>))).into_response()
+            Body::from_stream(stream::iter(exposition.chunks().map(Ok::<_, Infallible>))).into_response()
         })
     };
     let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept, accept-encoding")];
@@ -114,7 +114,7 @@ mod tests {
     use crate::model::{ExportExpectation, JobSummary};
     use crate::poll::PollLimiter;
     use crate::reloadable_config::ReloadableConfig;
-    use crate::store::{GoodPoll, Store};
+    use crate::store::{Store, SuccessfulPoll};
 
     const STALE_AFTER: Duration = Duration::from_mins(15);
     const JOBS: &str = "mongodbatlas_backup_export_jobs{";
@@ -151,7 +151,8 @@ mod tests {
 
     fn publish(state: &AppState) {
         let (finished_at, finished) = (Timestamp::now(), Instant::now());
-        let good = GoodPoll { summary: JobSummary::default(), last_progress: None, finished_at, finished };
+        let good =
+            SuccessfulPoll { summary: JobSummary::default(), last_progress: None, finished_at, finished };
         state.store.record_poll(&target(), finished_at, Duration::ZERO, Ok(good));
     }
 

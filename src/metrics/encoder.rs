@@ -1,5 +1,7 @@
-//! Text of the families of clusters. `prometheus-client`, which encodes the other families, took six times as long
-//! for these, label by label.
+//! Encoder for the metric families of clusters.
+//!
+//! `prometheus-client` encodes the other families. It took six times as long for these, because it
+//! encodes every label of every sample.
 
 use std::fmt::Write;
 
@@ -10,24 +12,27 @@ use super::format::Format;
 use super::values::{count, whole};
 use crate::store::ClusterView;
 
-/// Returns the labels of a cluster, which are the same in every family, and the end of a sample's labels.
+/// Returns the common labels of all samples of a cluster, with the end of a label set.
 pub(super) fn labels(cluster: &ClusterView) -> String {
     let ClusterView { target, project, .. } = cluster;
     let (project, cluster_name) = (escaped(project), escaped(&target.cluster_name));
-    format!(r#"project_id="{}",project="{project}",cluster_name="{cluster_name}"{END}"#, target.project_id)
+    format!(
+        r#"project_id="{}",project="{project}",cluster_name="{cluster_name}"{LABELS_END}"#,
+        target.project_id
+    )
 }
 
-/// Both formats escape the same characters.
+/// Escapes a label value, in the same way for both formats.
 fn escaped(label: &str) -> String {
     label.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
 }
 
-/// Stands between the labels of a sample and its value.
-const END: &str = "} ";
+/// The end of a label set, before the value.
+const LABELS_END: &str = "} ";
 
-/// Returns a label that follows those of a cluster. Its values have no character to escape.
-fn further_label(label: &str, value: &str) -> String {
-    format!(r#",{label}="{value}"{END}"#)
+/// Returns a label that follows the common labels. Values of these labels need no escaping.
+fn extra_label(label: &str, value: &str) -> String {
+    format!(r#",{label}="{value}"{LABELS_END}"#)
 }
 
 /// Encodes the samples of one family.
@@ -35,8 +40,9 @@ fn further_label(label: &str, value: &str) -> String {
 pub(super) struct Encoder {
     samples: &'static Samples,
     states: [(JobState, String); JobState::ALL.len()],
-    /// `None` once it has been written.
+    /// HELP and TYPE lines; `None` once written.
     header: Option<String>,
+    /// The start of each sample: its name and `{`.
     start: String,
 }
 
@@ -49,32 +55,32 @@ impl Encoder {
             Samples::PerCluster(_) | Samples::PerSummary(_) | Samples::PerState(_) => ("gauge", ""),
         };
         let sample_name = format!("{name}{suffix}");
-        // The older format names a family as its samples are named, and knows no info.
+        // In the text format, a family has the name of its samples, and there is no type `info`.
         let (name, kind) = match (format, kind) {
             (Format::Text, "info") => (sample_name.as_str(), "gauge"),
             (Format::Text, kind) => (sample_name.as_str(), kind),
             (Format::OpenMetrics, kind) => (*name, kind),
         };
         let header = Some(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-        let states = JobState::ALL.map(|state| (state, further_label("state", state.as_str())));
+        let states = JobState::ALL.map(|state| (state, extra_label("state", state.as_str())));
         Self { samples, states, header, start: sample_name + "{" }
     }
 
     /// Appends the samples of a cluster, if there are any.
     pub(super) fn add_cluster(&mut self, cluster: &ClusterView, labels: &str, out: &mut String) {
         let Self { samples, states, header, start } = self;
-        let mut write = |further_label: &str, value: f64| {
+        let mut write = |extra_label: &str, value: f64| {
             out.push_str(&header.take().unwrap_or_default());
             out.push_str(start);
-            if further_label.is_empty() {
+            if extra_label.is_empty() {
                 out.push_str(labels);
             } else {
-                out.push_str(&labels[..labels.len() - END.len()]);
-                out.push_str(further_label);
+                out.push_str(&labels[..labels.len() - LABELS_END.len()]);
+                out.push_str(extra_label);
             }
             push_value(value, out);
         };
-        let summary = cluster.current().map(|good| &good.summary);
+        let summary = cluster.current().map(|poll| &poll.summary);
         match samples {
             Samples::PerCluster(value) => {
                 if let Some(value) = value(cluster) {
@@ -95,13 +101,13 @@ impl Encoder {
             }
             Samples::Info(label, value) => {
                 if let Some(value) = value(cluster) {
-                    write(&further_label(label, value), 1.0);
+                    write(&extra_label(label, value), 1.0);
                 }
             }
             Samples::Counter(value) => write("", count(value(cluster))),
             Samples::PerReason(values) => {
                 for (reason, value) in values(cluster) {
-                    write(&further_label("reason", reason.as_str()), count(*value));
+                    write(&extra_label("reason", reason.as_str()), count(*value));
                 }
             }
         }
@@ -110,7 +116,7 @@ impl Encoder {
 
 fn push_value(value: f64, out: &mut String) {
     match whole(value) {
-        // Most values are whole, and formatted several times as fast so.
+        // Most values are integers, and itoa formats them several times as fast.
         Some(whole) => out.push_str(itoa::Buffer::new().format(whole)),
         // Writing to a string does not fail.
         None => _ = write!(out, "{value}"),

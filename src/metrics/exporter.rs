@@ -1,4 +1,4 @@
-//! Families of the exporter, its process, projects and organizations.
+//! Metric families of the exporter, its process, projects and organizations.
 
 use std::fmt;
 use std::sync::Arc;
@@ -49,37 +49,37 @@ impl ExporterCollector {
         ];
         families.add(
             "mongodbatlas_backup_exporter_build",
-            "The running exporter. Always 1.",
+            "Build information of the running exporter. Always 1.",
             [(build, Info::new(NO_LABELS))],
         )?;
         families.gauge(
             "mongodbatlas_backup_exporter_targets",
-            "Clusters that are watched.",
+            "Number of clusters to poll.",
             Some(count(self.view.targets as u64)),
         )?;
         families.gauge(
             "mongodbatlas_backup_exporter_poll_interval_seconds",
-            "Configured time from one poll of a cluster to its next.",
+            "Configured interval between polls of a cluster in seconds.",
             Some(length(self.poll_interval)),
         )?;
         families.gauge(
             "mongodbatlas_backup_exporter_config_last_reload_successful",
-            "1 if the configuration could be used when it was read last, 0 if it was refused and an older one is in force.",
+            "Whether the last configuration reload was successful (1 for yes, 0 for no).",
             Some(f64::from(reload.error.is_none())),
         )?;
         families.gauge(
             "mongodbatlas_backup_exporter_config_last_reload_success_timestamp_seconds",
-            "When the configuration in force was read, in seconds since the epoch.",
+            "Unix timestamp of the last successful configuration reload.",
             Some(seconds(reload.succeeded_at)),
         )?;
         families.counter(
             "mongodbatlas_backup_exporter_config_reload_failures",
-            "Configurations that were refused when they were read again.",
+            "Total number of failed configuration reloads.",
             reload.failures,
         )?;
         families.counter(
             "mongodbatlas_backup_exporter_listing_pages_read",
-            "Pages of export jobs that were read.",
+            "Total number of pages read of export job listings.",
             self.metrics.pages.get(),
         )?;
         families.counter(
@@ -89,12 +89,13 @@ impl ExporterCollector {
         )?;
         families.counter(
             "mongodbatlas_backup_exporter_log_lines_dropped",
-            "Total number of log lines that were dropped because standard error did not take them in time.",
+            "Total number of log lines dropped because standard error did not accept them in time.",
             self.metrics.dropped_log_lines(),
         )?;
         families.add(
             "mongodbatlas_credential_expiry_timestamp_seconds",
-            "When the secret of a service account ends, as configured in expires_at, in seconds since the epoch; by the last six characters of the client id.",
+            "Unix timestamp of the expiry of a service account's secret, as configured in \
+                expires_at. client_id is the last six characters of the id.",
             self.view
                 .expiries
                 .iter()
@@ -102,7 +103,7 @@ impl ExporterCollector {
         )
     }
 
-    /// The names are those of every Prometheus client library.
+    /// Adds the standard `process_*` families of Prometheus client libraries.
     fn process(&self, process: &ProcessStats, families: &mut Families<'_>) -> fmt::Result {
         families.add(
             "process_cpu_seconds",
@@ -121,7 +122,7 @@ impl ExporterCollector {
         families.gauge(
             "process_start_time_seconds",
             "Start time of the process since unix epoch in seconds.",
-            // The start time that the kernel reports moves when the clock is set.
+            // The start time reported by the kernel changes when the system clock is set.
             Some(seconds(self.metrics.started)),
         )
     }
@@ -130,14 +131,15 @@ impl ExporterCollector {
         let requests = self.metrics.requests();
         families.add(
             "mongodbatlas_api_requests",
-            "Requests to Atlas by endpoint and HTTP status; none where no answer came. With an API key, 401 is a routine challenge.",
+            "Total number of requests to Atlas, by endpoint and HTTP status code (none without \
+                a response). With API keys, 401 is a routine challenge.",
             requests.iter().map(|((endpoint, code), requests)| {
                 ([("endpoint", *endpoint), ("code", code)], ConstCounter::new(*requests))
             }),
         )?;
         families.add(
             "mongodbatlas_api_request_duration_seconds",
-            "Time from a request to Atlas to the head of its answer, or until it was given up.",
+            "Duration of requests to Atlas in seconds, until the response headers or the failure.",
             self.metrics
                 .durations()
                 .map(|(endpoint, durations)| ([("endpoint", endpoint)], durations.clone())),
@@ -152,32 +154,37 @@ impl ExporterCollector {
         };
         families.add(
             "mongodbatlas_api_ratelimit_limit",
-            "Requests for Cloud Backups that a project can save up, as Atlas told last.",
+            "Capacity of the project's rate limit for Cloud Backups in requests, as last \
+                reported by Atlas.",
             projects(|project| project.quota.map(|quota| count(quota.limit))),
         )?;
         families.add(
             "mongodbatlas_api_ratelimit_remaining",
-            "Requests for Cloud Backups that were left to a project, as Atlas told last. Everyone who uses the project shares them.",
+            "Number of requests remaining in the project's rate limit for Cloud Backups, as \
+                last reported by Atlas. All clients of the project share it.",
             projects(|project| project.quota.map(|quota| count(quota.remaining))),
         )?;
         families.add(
             "mongodbatlas_backup_export_discovery_success",
-            "1 if the name of the project, its clusters and all their backup schedules could be read last, 0 if not. What was known before is kept.",
+            "Whether the last discovery of the project (name, clusters, backup schedules) \
+                succeeded (1 for yes, 0 for no). A failure keeps the last known state.",
             projects(|project| project.success.map(f64::from)),
         )?;
         families.add(
             "mongodbatlas_backup_export_last_discovery_success_timestamp_seconds",
-            "When the name of the project and its clusters could be read last, in seconds since the epoch.",
+            "Unix timestamp of the last successful discovery of the project's name and clusters.",
             projects(|project| project.last_success.map(seconds)),
         )?;
         families.add(
             "mongodbatlas_backup_export_secret_expiring_event_timestamp_seconds",
-            "When Atlas last told, in an event of the project, that a secret of a service account ends soon, in seconds since the epoch. It tells neither whose nor when. No sample once it told that none does any longer.",
+            "Unix timestamp of the last event of the project about a service account secret \
+                that expires soon. Absent once Atlas reports that none does.",
             projects(|project| project.secrets_expiring.map(seconds)),
         )?;
         families.add(
             "mongodbatlas_backup_export_clusters_excluded",
-            "Number of clusters of the project that are not polled because they cannot be exported or are excluded, by reason.",
+            "Number of clusters of the project that are not polled because they cannot be \
+                exported or are excluded, by reason.",
             self.view.projects.iter().flat_map(|project| {
                 project.excluded.iter().flatten().map(|(reason, clusters)| {
                     let labels = [("project_id", project.id.as_str()), ("reason", reason.as_str())];
@@ -191,7 +198,7 @@ impl ExporterCollector {
         let named = self.view.projects.iter().filter_map(|project| Some((project, project.name.as_deref()?)));
         families.add(
             "mongodbatlas_backup_export_bucket",
-            "An export bucket of the project, as of the last reading of buckets. Always 1.",
+            "Export bucket of the project. Always 1.",
             named.flat_map(|(project, name)| {
                 project.buckets.iter().flat_map(|buckets| buckets.iter()).map(move |bucket| {
                     let labels = [
@@ -207,7 +214,8 @@ impl ExporterCollector {
         )?;
         families.add(
             "mongodbatlas_backup_export_collector_success",
-            "Whether the last run of a collector of the project succeeded (1 for yes, 0 for no). Absent if the collector is disabled.",
+            "Whether the last run of a collector of the project succeeded (1 for yes, 0 for \
+                no). Absent if the collector is disabled.",
             self.view.projects.iter().flat_map(|project| {
                 project.readings.iter().map(|(collector, outcome)| {
                     let labels = [("project_id", project.id.as_str()), ("collector", collector.as_str())];
@@ -225,12 +233,13 @@ impl ExporterCollector {
         };
         families.add(
             "mongodbatlas_backup_export_organization_discovery_success",
-            "1 if the projects of the organization could be listed last, 0 if not. Those known before are kept.",
+            "Whether the last listing of the organization's projects succeeded (1 for yes, 0 \
+                for no). A failure keeps the last known projects.",
             organizations(|discovery| discovery.was_tried().then(|| f64::from(discovery.error.is_none()))),
         )?;
         families.add(
             "mongodbatlas_backup_export_last_organization_discovery_success_timestamp_seconds",
-            "When the projects of the organization could be listed last, in seconds since the epoch.",
+            "Unix timestamp of the last successful listing of the organization's projects.",
             organizations(|discovery| discovery.last_success.map(seconds)),
         )
     }
@@ -251,7 +260,7 @@ impl Families<'_> {
         self.add(name, help, [(NO_LABELS, ConstCounter::new(value))])
     }
 
-    /// Writes a family, unless it has no sample.
+    /// Encodes a family, unless it has no samples.
     fn add<'a, const N: usize, M: EncodeMetric>(
         &mut self,
         name: &str,

@@ -1,10 +1,10 @@
-//! Formats of the exposition.
+//! Exposition formats and their content types.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Prometheus text format 0.0.4.
     Text,
-    /// `OpenMetrics` 1.0.0.
+    /// `OpenMetrics` text format 1.0.0.
     OpenMetrics,
 }
 
@@ -17,7 +17,7 @@ impl Format {
         }
     }
 
-    /// Returns the last line of an exposition.
+    /// Returns the last line of an exposition; empty if the format has none.
     #[must_use]
     pub fn end(self) -> &'static str {
         match self {

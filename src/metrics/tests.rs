@@ -1,5 +1,5 @@
 use atlas_client::{
-    Counts, EventKind, ExportBucket, ExportJob, FailureReason, JobState, ListedCluster, ObjectId,
+    CollectionProgress, EventKind, ExportBucket, ExportJob, FailureReason, JobState, ListedCluster, ObjectId,
     OrganizationId, PolicyItems, ProjectEvent, ProjectId, Quota, Schedule, Snapshot, StateReason, Target,
 };
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use crate::model::{
     CollectorKind, ExclusionReason, ExportExpectation, JobAccumulator, JobSummary, NewestExport,
     ProgressTracker, ReadError, Snapshots,
 };
-use crate::store::{GoodPoll, Store};
+use crate::store::{Store, SuccessfulPoll};
 
 mod collectors;
 
@@ -40,12 +40,12 @@ fn job(id: &str, minute: i64, state: JobState) -> ExportJob<'_> {
         created_at: Some(at(minute)),
         finished_at: state.is_terminal().then(|| at(minute + 20)),
         state,
-        counts: Counts { exported: Some(21), total: Some(84) },
+        counts: CollectionProgress { exported: Some(21), total: Some(84) },
         reason: StateReason::default(),
     }
 }
 
-/// The export of the snapshot that was taken at a minute.
+/// A successful export of the snapshot taken at a minute.
 fn exported(minute: i64) -> ExportJob<'static> {
     let snapshot_id = Some(snapshot(minute).0.into());
     ExportJob { snapshot_id, ..job("a", minute + 1, JobState::Successful) }
@@ -84,18 +84,18 @@ fn summarized<'a>(jobs: impl IntoIterator<Item = ExportJob<'a>>) -> JobSummary {
     accumulator.finish()
 }
 
-fn good<'a>(store: &Store, name: &str, jobs: impl IntoIterator<Item = ExportJob<'a>>) {
-    publish(store, name, summarized(jobs));
+fn record_success<'a>(store: &Store, name: &str, jobs: impl IntoIterator<Item = ExportJob<'a>>) {
+    record_summary(store, name, summarized(jobs));
 }
 
-fn publish(store: &Store, name: &str, summary: JobSummary) {
+fn record_summary(store: &Store, name: &str, summary: JobSummary) {
     let last_progress = ProgressTracker::default().observe(&summary.active, at(100));
-    let poll = GoodPoll { summary, last_progress, finished_at: at(100), finished: Instant::now() };
+    let poll = SuccessfulPoll { summary, last_progress, finished_at: at(100), finished: Instant::now() };
     store.record_poll(&target(name), at(100), Duration::from_millis(250), Ok(poll));
 }
 
-fn bad(store: &Store, name: &str, reason: FailureReason) {
-    let error = ReadError { reason, ..no() };
+fn record_failure(store: &Store, name: &str, reason: FailureReason) {
+    let error = ReadError { reason, ..forbidden() };
     store.record_poll(&target(name), at(101), Duration::from_secs(30), Err(error));
 }
 
@@ -105,10 +105,10 @@ fn text(store: &Store) -> String {
 
 fn rendered(store: &Store, process: Option<ProcessStats>, format: Format) -> String {
     let view = Arc::new(store.view(Instant::now()));
-    Exposition::new(view, metrics(), Duration::from_mins(1), process, format).unwrap().pieces().collect()
+    Exposition::new(view, metrics(), Duration::from_mins(1), process, format).unwrap().chunks().collect()
 }
 
-/// The samples of `name` without the labels that every sample has.
+/// Returns the samples of `name` without the labels that every sample has.
 fn samples(text: &str, name: &str) -> Vec<String> {
     let prefix = format!("mongodbatlas_backup_export_{name}");
     let of_family = |line: &&str| line.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with(['{', ' ']));
@@ -121,7 +121,7 @@ fn samples(text: &str, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// The samples of a family that are exposed now.
+/// Returns the samples of `name` that `store` exposes now.
 fn exposed(store: &Store, name: &str) -> Vec<String> {
     samples(&text(store), name)
 }
@@ -136,8 +136,8 @@ fn listed_cluster(created: i64) -> ListedCluster {
     }
 }
 
-/// What discovery tells of the project and of `prod` and `sharded`.
-fn discovered(store: &Store) {
+/// Records a discovery of the project with the clusters `prod` and `sharded`.
+fn record_discovery(store: &Store) {
     store.record_discovery(&project(), at(90), Ok(()));
     store.record_excluded(&project(), ExclusionReason::ALL.into_iter().map(|reason| (reason, 0)).collect());
     store.record_quota(&project(), Some(Quota { limit: 1200, remaining: 1180 }));
@@ -160,7 +160,7 @@ fn discovered(store: &Store) {
     store.record_projects_listed(&organization(), at(80), Ok(()));
 }
 
-/// The id and the entry of a daily snapshot that was taken at a minute.
+/// Returns the id and the entry of a daily snapshot taken at a minute.
 fn snapshot(minute: i64) -> (String, Snapshot) {
     let id = format!("{:024x}", 0xffff + minute);
     let (snapshot_id, frequency) = (ObjectId::parse(&id).unwrap(), Some("daily".to_owned()));
@@ -168,25 +168,25 @@ fn snapshot(minute: i64) -> (String, Snapshot) {
     (id, snapshot)
 }
 
-/// The snapshots of `prod`, taken at these minutes, under the schedule of a frequency.
+/// Records snapshots of `prod` taken at these minutes, under a schedule of this frequency.
 fn record_snapshots(store: &Store, minutes: &[i64], frequency: &str) {
     let listed: Vec<_> = minutes.iter().map(|minute| snapshot(*minute).1).collect();
     let read = Snapshots::new(&listed, &exporting(frequency), at(99));
     store.record_snapshots(&target("prod"), Instant::now(), Ok(read));
 }
 
-/// A schedule that exports the snapshots of a frequency to no bucket.
+/// A schedule that exports the snapshots of this frequency, without a bucket.
 fn exporting(frequency: &str) -> Schedule {
     Schedule { auto_export: Some(true), frequency: Some(frequency.to_owned()), ..Schedule::default() }
 }
 
-/// What is read besides of the project and of `prod`.
-fn detailed(store: &Store) {
+/// Records results of all collectors for the project and `prod`; reading events fails.
+fn record_collectors(store: &Store) {
     record_snapshots(store, &[-1, 20, 50], "daily");
     store.record_buckets(&project(), Instant::now(), Ok(vec![bucket("b1"), bucket("b2")]));
     store.record_failure_event(&target("prod"), at(60));
     store.record_project_events(&project(), &[event(EventKind::SecretsExpiring, 70)]);
-    store.record_events_outcome(&project(), Instant::now(), Err(unread()));
+    store.record_events_outcome(&project(), Instant::now(), Err(failed_reading()));
     store.set_expiries([("234567".to_owned(), at(100_000))].into());
 }
 
@@ -198,11 +198,11 @@ fn event(kind: EventKind, minute: i64) -> ProjectEvent {
     ProjectEvent { created_at: at(minute), id: format!("e{minute}"), kind: Some(kind) }
 }
 
-fn unread() -> ReadError {
-    ReadError { is_refused: false, ..no() }
+fn failed_reading() -> ReadError {
+    ReadError { is_refused: false, ..forbidden() }
 }
 
-fn no() -> ReadError {
+fn forbidden() -> ReadError {
     ReadError { reason: FailureReason::Forbidden, text: "no".to_owned(), is_refused: true }
 }
 
@@ -214,10 +214,10 @@ async fn failed_discovery_is_exposed_and_keeps_known_state() {
     store.add_organization(&organization());
     assert!(success(&store).is_empty(), "not tried yet");
     assert!(exposed(&store, "organization_discovery_success").is_empty());
-    discovered(&store);
+    record_discovery(&store);
     assert_eq!(success(&store), [format!("{labels} 1")]);
     let known = text(&store);
-    store.record_discovery(&project(), at(95), Err(no()));
+    store.record_discovery(&project(), at(95), Err(forbidden()));
     assert_eq!(success(&store), [format!("{labels} 0")]);
     assert_eq!(
         text(&store).replace(
@@ -225,18 +225,18 @@ async fn failed_discovery_is_exposed_and_keeps_known_state() {
             "_success{project_id=\"32b6e34b3d91647abb20e7b8\"} 1"
         ),
         known,
-        "all else stays"
+        "all other samples are unchanged"
     );
     store.record_discovery(&project(), at(96), Ok(()));
     assert_eq!(exposed(&store, "last_discovery_success_timestamp_seconds"), [format!("{labels} 1700005760")]);
-    // A schedule that cannot be read is a part of the project that is not seen.
-    store.record_schedule(&target("prod"), Err(no()));
+    // A schedule that cannot be read fails the discovery of its project.
+    store.record_schedule(&target("prod"), Err(forbidden()));
     assert_eq!(success(&store), [format!("{labels} 0")]);
     assert_eq!(exposed(&store, "auto_export_enabled"), ["{prod\"} 1", "{sharded\"} 0"]);
     store.record_schedule(&target("prod"), Ok(Schedule::default()));
     assert_eq!(success(&store), [format!("{labels} 1")]);
-    assert_eq!(exposed(&store, "auto_export_enabled"), ["{sharded\"} 0"], "not told is not known");
-    store.record_projects_listed(&organization(), at(97), Err(no()));
+    assert_eq!(exposed(&store, "auto_export_enabled"), ["{sharded\"} 0"], "an absent field is unknown");
+    store.record_projects_listed(&organization(), at(97), Err(forbidden()));
     assert_eq!(
         exposed(&store, "organization_discovery_success"),
         ["{organization_id=\"5f0e5a3b9c1d4e6f8a7b0000\"} 0"]
@@ -244,21 +244,21 @@ async fn failed_discovery_is_exposed_and_keeps_known_state() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn removed_clusters_are_gone_and_others_keep_their_counters() {
+async fn removed_cluster_leaves_no_series_and_others_are_kept() {
     let store = store(&["prod", "old"]);
-    discovered(&store);
-    good(&store, "prod", []);
-    good(&store, "old", []);
+    record_discovery(&store);
+    record_success(&store, "prod", []);
+    record_success(&store, "old", []);
     store.add_cluster(&target("prod"), ExportExpectation { interval: None, export: Some(false) });
     assert_eq!(exposed(&store, "polls_total"), ["{old\"} 1", "{prod\"} 1", "{sharded\"} 0"]);
     store.remove_cluster(&target("old"));
     assert!(!text(&store).contains("\"old\""));
-    // A poll that ends after that brings nothing back.
-    good(&store, "old", []);
+    // A poll that ends after the removal does not bring the cluster back.
+    record_success(&store, "old", []);
     assert!(!text(&store).contains("\"old\""));
     store.record_listed_cluster(&target("prod"), None, false);
     store.record_schedule(&target("prod"), Ok(Schedule { auto_export: Some(true), ..Schedule::default() }));
-    assert_eq!(exposed(&store, "auto_export_enabled"), ["{sharded\"} 0"], "it is no longer read");
+    assert_eq!(exposed(&store, "auto_export_enabled"), ["{sharded\"} 0"], "its schedule is no longer read");
     store.remove_project(&project());
     assert_eq!(store.view(Instant::now()).targets, 0);
     store.record_discovery(&project(), at(99), Ok(()));
@@ -266,14 +266,14 @@ async fn removed_clusters_are_gone_and_others_keep_their_counters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn store_is_ready_once_everything_was_requested() {
+async fn store_is_ready_after_the_first_reading_of_everything() {
     let steps: [&dyn Fn(&Store); 6] = [
-        &|store| store.record_projects_listed(&organization(), at(0), Err(no())),
+        &|store| store.record_projects_listed(&organization(), at(0), Err(forbidden())),
         &|store| store.record_project_name(&project(), "payments".to_owned()),
         &|store| store.record_discovery(&project(), at(0), Ok(())),
-        &|store| bad(store, "prod", FailureReason::NotFound),
-        &|store| good(store, "other", []),
-        &|store| store.record_schedule(&target("prod"), Err(no())),
+        &|store| record_failure(store, "prod", FailureReason::NotFound),
+        &|store| record_success(store, "other", []),
+        &|store| store.record_schedule(&target("prod"), Err(forbidden())),
     ];
     for missing in 0..steps.len() {
         let store = unnamed(&["prod", "other"]);
@@ -288,55 +288,59 @@ async fn store_is_ready_once_everything_was_requested() {
         assert!(!store.is_ready(), "without step {missing}");
         steps[missing](&store);
         assert!(store.is_ready());
-        assert!(!store.view(Instant::now()).is_well(), "asked, if in vain");
+        assert!(!store.view(Instant::now()).is_healthy(), "some readings failed");
         store.add_cluster(&target("new"), ExportExpectation::default());
-        assert!(store.is_ready(), "a new cluster takes nobody out of service");
+        assert!(store.is_ready(), "a new cluster does not make the exporter unready");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn view_is_well_when_everything_was_read() {
+async fn view_is_healthy_when_all_readings_succeeded() {
     let store = store(&["prod", "sharded"]);
-    let well = |store: &Store| store.view(Instant::now()).is_well();
+    let healthy = |store: &Store| store.view(Instant::now()).is_healthy();
     store.set_collectors(STALE_AFTER, &[CollectorKind::Events, CollectorKind::Snapshots]);
     let listed = |id: &str| store.record_buckets(&project(), Instant::now(), Ok(vec![bucket(id)]));
-    discovered(&store);
-    good(&store, "prod", []);
-    assert!(!well(&store), "one was not polled");
-    good(&store, "sharded", []);
-    assert!(!well(&store), "the buckets were not read");
+    record_discovery(&store);
+    record_success(&store, "prod", []);
+    assert!(!healthy(&store), "one cluster was not polled");
+    record_success(&store, "sharded", []);
+    assert!(!healthy(&store), "the buckets were not read");
     listed("b1");
-    assert!(well(&store));
+    assert!(healthy(&store));
     listed("b2");
-    discovered(&store);
-    assert!(!well(&store), "a bucket is missing");
+    record_discovery(&store);
+    assert!(!healthy(&store), "a bucket is missing");
     listed("b1");
-    assert!(well(&store));
-    store.record_schedule(&target("prod"), Err(no()));
-    assert!(!well(&store));
+    assert!(healthy(&store));
+    store.record_schedule(&target("prod"), Err(forbidden()));
+    assert!(!healthy(&store));
     store.record_schedule(&target("prod"), Ok(Schedule::default()));
-    store.record_discovery(&project(), at(99), Err(no()));
-    assert!(!well(&store));
+    store.record_discovery(&project(), at(99), Err(forbidden()));
+    assert!(!healthy(&store));
     store.record_discovery(&project(), at(99), Ok(()));
-    assert!(well(&store));
-    store.record_projects_listed(&organization(), at(99), Err(no()));
-    assert!(!well(&store));
+    assert!(healthy(&store));
+    store.record_projects_listed(&organization(), at(99), Err(forbidden()));
+    assert!(!healthy(&store));
     store.record_projects_listed(&organization(), at(99), Ok(()));
-    bad(&store, "prod", FailureReason::Timeout);
-    assert!(!well(&store));
-    assert!(!well(&Store::new(STALE_AFTER)), "nothing at all");
+    record_failure(&store, "prod", FailureReason::Timeout);
+    assert!(!healthy(&store));
+    assert!(!healthy(&Store::new(STALE_AFTER)), "there is no cluster");
 }
 
 #[tokio::test(start_paused = true)]
 async fn exposition_equals_the_golden_text() {
     let store = store(&["prod", "sharded", "empty", "broken", "waiting"]);
-    discovered(&store);
-    detailed(&store);
-    good(&store, "prod", [exported(-1), failed(Some("NO_ACCESS")), job("r", 30, JobState::InProgress)]);
-    let sharded = ExportJob { counts: Counts::default(), ..job("s", 5, JobState::InProgress) };
-    good(&store, "sharded", [sharded]);
-    good(&store, "empty", []);
-    bad(&store, "broken", FailureReason::Forbidden);
+    record_discovery(&store);
+    record_collectors(&store);
+    record_success(
+        &store,
+        "prod",
+        [exported(-1), failed(Some("NO_ACCESS")), job("r", 30, JobState::InProgress)],
+    );
+    let sharded = ExportJob { counts: CollectionProgress::default(), ..job("s", 5, JobState::InProgress) };
+    record_success(&store, "sharded", [sharded]);
+    record_success(&store, "empty", []);
+    record_failure(&store, "broken", FailureReason::Forbidden);
     let process = ProcessStats {
         cpu_seconds: Some(12.34),
         resident_bytes: Some(8_388_608),
@@ -358,7 +362,7 @@ async fn exposition_equals_the_golden_text() {
 #[tokio::test(start_paused = true)]
 async fn clusters_are_hidden_until_the_project_name_is_read() {
     let store = unnamed(&["prod"]);
-    good(&store, "prod", [job("a", 0, JobState::Successful)]);
+    record_success(&store, "prod", [job("a", 0, JobState::Successful)]);
     assert!(!store.is_ready());
     assert!(!text(&store).contains("cluster_name"));
     assert!(text(&store).contains("mongodbatlas_backup_exporter_targets 1"));
@@ -367,11 +371,11 @@ async fn clusters_are_hidden_until_the_project_name_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metrics_outlive_a_failed_poll_until_they_are_stale() {
+async fn metrics_are_kept_after_a_failed_poll_until_stale() {
     let store = store(&["prod"]);
     store.set_collectors(STALE_AFTER, &CollectorKind::ALL);
-    good(&store, "prod", [job("a", 0, JobState::Successful), job("r", 30, JobState::InProgress)]);
-    bad(&store, "prod", FailureReason::Timeout);
+    record_success(&store, "prod", [job("a", 0, JobState::Successful), job("r", 30, JobState::InProgress)]);
+    record_failure(&store, "prod", FailureReason::Timeout);
     tokio::time::advance(STALE_AFTER).await;
     let kept = text(&store);
     assert_eq!(samples(&kept, "progress_ratio"), ["{prod\"} 0.25"]);
@@ -397,12 +401,12 @@ async fn metrics_outlive_a_failed_poll_until_they_are_stale() {
     );
     assert_eq!(samples(&withdrawn, "last_poll_success_timestamp_seconds"), ["{prod\"} 1700006000"]);
 
-    good(&store, "prod", [job("r", 30, JobState::InProgress)]);
+    record_success(&store, "prod", [job("r", 30, JobState::InProgress)]);
     tokio::time::advance(STALE_AFTER * 2).await;
-    assert_eq!(exposed(&store, "up"), ["{prod\"} 1"], "the last poll was good, however long ago");
+    assert_eq!(exposed(&store, "up"), ["{prod\"} 1"], "the last poll succeeded, however long ago");
     assert_eq!(exposed(&store, "progress_ratio"), [""; 0]);
 
-    good(&store, "prod", [job("r", 30, JobState::InProgress)]);
+    record_success(&store, "prod", [job("r", 30, JobState::InProgress)]);
     let back = text(&store);
     assert_eq!(samples(&back, "progress_ratio"), ["{prod\"} 0.25"]);
     assert_eq!(samples(&back, "last_poll_error_info"), [""; 0]);
@@ -411,9 +415,9 @@ async fn metrics_outlive_a_failed_poll_until_they_are_stale() {
 }
 
 #[tokio::test]
-async fn cluster_without_a_good_poll_has_no_metrics_of_jobs() {
+async fn cluster_without_a_successful_poll_has_no_job_metrics() {
     let store = store(&["prod", "waiting"]);
-    bad(&store, "prod", FailureReason::NotFound);
+    record_failure(&store, "prod", FailureReason::NotFound);
     let text = text(&store);
     assert_eq!(samples(&text, "up"), ["{prod\"} 0"]);
     assert_eq!(samples(&text, "last_poll_error_info"), ["{prod\",reason=\"not_found\"} 1"]);
@@ -436,16 +440,16 @@ async fn error_code_is_a_bounded_label() {
         (None, "unknown"),
     ] {
         let store = store(&["prod"]);
-        good(&store, "prod", [failed(code)]);
+        record_success(&store, "prod", [failed(code)]);
         assert_eq!(exposed(&store, "latest_failure_info"), [format!("{{prod\",error_code=\"{label}\"}} 1")]);
     }
 }
 
 #[tokio::test]
-async fn names_are_escaped() {
+async fn special_characters_in_names_are_escaped() {
     let store = unnamed(&["we\"ird\\\n\0"]);
     store.record_project_name(&project(), "a\"b\\c\nd\0".to_owned());
-    good(&store, "we\"ird\\\n\0", []);
+    record_success(&store, "we\"ird\\\n\0", []);
     let text = text(&store);
     let labels = "project=\"a\\\"b\\\\c\\nd\0\",cluster_name=\"we\\\"ird\\\\\\n\0\"";
     assert!(
@@ -457,7 +461,7 @@ async fn names_are_escaped() {
 #[tokio::test]
 async fn both_formats_have_the_same_samples() {
     let store = store(&["prod"]);
-    good(
+    record_success(
         &store,
         "prod",
         [job("a", 0, JobState::Successful), failed(None), job("r", 30, JobState::InProgress)],
@@ -466,7 +470,7 @@ async fn both_formats_have_the_same_samples() {
     assert!(open.ends_with("# EOF\n"));
     assert!(open.contains("# TYPE mongodbatlas_backup_export_polls counter\n"));
     assert!(text(&store).contains("# TYPE mongodbatlas_backup_export_polls_total counter\n"));
-    // The bounds of a histogram are written "1" in the one and "1.0" in the other.
+    // Bounds of a histogram are "1" in one format and "1.0" in the other.
     let compared = |line: &&str| !line.starts_with('#') && !line.contains("_request_duration_");
     let samples = |text: &str| text.lines().filter(compared).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(samples(&open), samples(&text(&store)));
@@ -475,24 +479,28 @@ async fn both_formats_have_the_same_samples() {
     let count = names.len();
     names.sort();
     names.dedup();
-    assert_eq!(names.len(), count, "a series stands twice");
+    assert_eq!(names.len(), count, "a series is duplicated");
 }
 
 #[tokio::test]
-async fn family_in_several_pieces_has_one_header() {
+async fn family_in_several_chunks_has_one_header() {
     let names: Vec<_> = (0..100).map(|cluster| format!("c{cluster:02}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let store = store(&names);
     for name in &names {
-        good(&store, name, [job("a", 1, JobState::Successful)]);
+        record_success(&store, name, [job("a", 1, JobState::Successful)]);
     }
     let view = Arc::new(store.view(Instant::now()));
     let exposition = || {
         Exposition::new(view.clone(), metrics(), Duration::from_mins(1), None, Format::OpenMetrics).unwrap()
     };
-    let pieces: Vec<_> = exposition().pieces().collect();
-    assert!(pieces.len() > 3 && pieces.iter().all(|piece| piece.len() < 2 * PIECE), "{}", pieces.len());
-    let text = pieces.concat();
+    let chunks: Vec<_> = exposition().chunks().collect();
+    assert!(
+        chunks.len() > 3 && chunks.iter().all(|chunk| chunk.len() < 2 * MIN_CHUNK_SIZE),
+        "{}",
+        chunks.len()
+    );
+    let text = chunks.concat();
     let mut written = Vec::new();
     exposition().write_to(&mut written).unwrap();
     assert_eq!(written, text.as_bytes());

@@ -1,4 +1,4 @@
-//! Values of samples.
+//! Conversions to sample values.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use prometheus_client::encoding::{EncodeGaugeValue, GaugeValueEncoder};
 
-/// A value that is written as `1` rather than `1.0`.
+/// A gauge value. Integers are written as `1`, not as `1.0`.
 #[derive(Debug)]
 pub(super) struct Plain(pub(super) f64);
 
@@ -19,20 +19,21 @@ impl EncodeGaugeValue for Plain {
     }
 }
 
-/// Returns a number as an integer, if it is one and exact.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::float_cmp)] // compared with the original
+/// Returns a number as an integer; `None` if the conversion is not exact.
+// The comparison with the original detects an inexact cast.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::float_cmp)]
 pub(super) fn whole(number: f64) -> Option<i64> {
     let whole = number as i64;
     (whole as f64 == number && whole.unsigned_abs() < 1 << 53).then_some(whole)
 }
 
-/// Seconds since 1970, to the millisecond: finer digits serve no query and hardly compress.
+/// Returns seconds since the epoch with millisecond precision: more digits compress badly.
 #[allow(clippy::cast_precision_loss)] // exact up to 2^53 milliseconds
 pub(super) fn seconds(at: Timestamp) -> f64 {
     at.as_millisecond() as f64 / 1000.0
 }
 
-/// Seconds of a duration, rounded to the millisecond.
+/// Returns the seconds of a duration, rounded to milliseconds.
 pub(super) fn length(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_and_durations_have_milliseconds_at_most() {
+    fn times_and_durations_have_millisecond_precision() {
         let time = |nanosecond| seconds(Timestamp::new(1_700_000_000, nanosecond).unwrap()).to_string();
         assert_eq!(time(123_999_999), "1700000000.123", "not later than it was");
         assert_eq!(time(300_000_000), "1700000000.3");

@@ -1,4 +1,4 @@
-//! A value for each state of export jobs.
+//! A map with one value for each state of export jobs.
 
 use atlas_client::JobState;
 
@@ -6,7 +6,7 @@ use atlas_client::JobState;
 pub struct ByState<T>([T; JobState::ALL.len()]);
 
 impl<T> ByState<T> {
-    /// Every state with its value, in the order of the exposition.
+    /// Returns all states and values, in the order of the exposition.
     pub fn iter(&self) -> impl Iterator<Item = (JobState, &T)> {
         JobState::ALL.into_iter().zip(&self.0)
     }

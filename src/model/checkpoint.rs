@@ -1,13 +1,18 @@
-//! The older part of a listing, which need not be read again once all its jobs have ended.
+//! Incremental listings: only jobs newer than a checkpoint are read.
 //!
 //! A listing grows with every export, and nearly all of its jobs ended long ago. After a full
-//! reading, the jobs from some place on may have ended and be older than all before: they are the
-//! checkpoint. The next reading stops there, and merges the newer jobs with it.
+//! listing, a checkpoint summarizes the oldest jobs: all of them have ended and are older than the
+//! jobs before them. An incremental listing stops at the checkpoint and merges it with the newer
+//! jobs.
 //!
-//! The checkpoint is valid while the total count is that of the jobs that were read and those of
-//! the checkpoint, nothing that was read is older, and its first job is unchanged. Two changes go
-//! unseen: a job of the checkpoint that changes after its end, and one that vanishes while another
-//! appears behind the split. So the whole listing is read again now and then.
+//! A checkpoint is valid if all of the following hold; otherwise a full listing follows:
+//!
+//! 1. The total count equals the number of newer jobs and jobs of the checkpoint.
+//! 2. All newer jobs are newer than the checkpoint, and all jobs of the checkpoint have ended.
+//! 3. The first job of the checkpoint is unchanged.
+//!
+//! This does not detect a job of the checkpoint that changes after its end, or a removed job if an
+//! older one is added at the same time. So the full listing is repeated at intervals.
 
 use std::collections::HashSet;
 
@@ -17,27 +22,29 @@ use jiff::Timestamp;
 use super::job_accumulator::{JobAccumulator, JobRecord, summarize};
 use super::job_summary::{JobSummary, MAX_FAILURES};
 
-/// Page size while there is a checkpoint. A shorter listing has none: it takes one request anyway.
+/// Page size of incremental listings. Shorter listings have no checkpoint: they are one request.
 pub const NEWEST_PAGE_SIZE: usize = 100;
 
-/// Number of the newest jobs that are always read. The rest of the page has room for new ones.
+/// Minimum number of jobs before the checkpoint. The rest of the page is for jobs created later.
 pub(super) const MIN_NEWER_JOBS: usize = NEWEST_PAGE_SIZE / 2;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListingCheckpoint {
     first: JobRecord,
+    /// Creation of the newest job of the checkpoint.
     newest: Timestamp,
-    /// Without the snapshots of successful jobs and the reasons of resolved failures: the full
-    /// reading reported them.
+    /// Without snapshots of successful jobs and reasons of resolved failures, which the full
+    /// listing has reported.
     summary: JobSummary,
 }
 
 impl JobAccumulator {
-    /// Ends the reading of a whole listing, and returns the part of it that need not be read again.
+    /// Ends a full listing. Returns its summary, and a checkpoint if an incremental listing saves
+    /// requests.
     #[must_use]
     pub fn into_checkpoint(mut self) -> (JobSummary, Option<ListingCheckpoint>) {
         let Some(split) = self.split_point() else { return (self.finish(), None) };
-        let older = self.jobs.split_off(split.place);
+        let older = self.jobs.split_off(split.index);
         let (newer_failed, older_failed) =
             self.failed.into_iter().partition(|(key, _)| key.created_at > split.newest);
         let first = older[0].clone();
@@ -49,9 +56,10 @@ impl JobAccumulator {
         (summary, Some(ListingCheckpoint { first, newest: split.newest, summary: older }))
     }
 
-    /// Returns the first place from which on all jobs have ended and are older than all before.
-    /// `None` if that saves no request, or if the total count does not match: a listing that
-    /// changed while it was read may have hidden a job.
+    /// Returns the first index from which all jobs have ended and are older than the jobs before.
+    ///
+    /// `None` if a checkpoint there saves no request, or if the total count does not match: the
+    /// listing changed while it was read, so a job may be missing.
     fn split_point(&self) -> Option<SplitPoint> {
         let jobs = &self.jobs;
         if jobs.len() <= NEWEST_PAGE_SIZE || !self.total_count_matches(self.jobs()) {
@@ -66,35 +74,35 @@ impl JobAccumulator {
             })
             .collect();
         let (mut split, mut newest) = (None, Timestamp::MIN);
-        for place in (MIN_NEWER_JOBS..jobs.len()).rev() {
-            let job = &jobs[place];
-            // A job without id cannot be told from others, so it is read each time.
+        for index in (MIN_NEWER_JOBS..jobs.len()).rev() {
+            let job = &jobs[index];
+            // A job without id cannot be recognized, so it is read each time.
             let (true, Some(created_at), Some(_)) = (job.state.is_terminal(), job.created_at, &job.id) else {
                 break;
             };
             newest = newest.max(created_at);
-            if oldest_before[place].is_some_and(|oldest| oldest > newest) {
-                split = Some(SplitPoint { place, newest });
+            if oldest_before[index].is_some_and(|oldest| oldest > newest) {
+                split = Some(SplitPoint { index, newest });
             }
         }
-        // Many small pages cost more requests than the whole listing in large ones.
-        split.filter(|split| split.place < NEWEST_PAGE_SIZE.max(jobs.len() / 8))
+        // Many small pages are more requests than a full listing with large pages.
+        split.filter(|split| split.index < NEWEST_PAGE_SIZE.max(jobs.len() / 8))
     }
 }
 
 struct SplitPoint {
-    place: usize,
-    /// Creation of the newest job from there on.
+    index: usize,
+    /// Creation of the newest job from `index` on.
     newest: Timestamp,
 }
 
-/// A reading of what is listed before a checkpoint.
+/// A listing that is read up to a checkpoint.
 #[derive(Debug)]
 pub struct IncrementalListing<'a> {
     checkpoint: &'a ListingCheckpoint,
     accumulator: JobAccumulator,
     reached_checkpoint: bool,
-    /// False as soon as a job shows that the checkpoint is no longer valid.
+    /// False once a job shows that the checkpoint is no longer valid.
     is_valid: bool,
 }
 
@@ -110,7 +118,7 @@ impl<'a> IncrementalListing<'a> {
         for job in page.entries {
             has_new |= self.add(job);
         }
-        PageOutcome { is_complete: self.is_over(), ..self.accumulator.outcome(has_new) }
+        PageOutcome { is_complete: self.is_complete(), ..self.accumulator.outcome(has_new) }
     }
 
     fn add(&mut self, job: ExportJob<'_>) -> bool {
@@ -129,12 +137,13 @@ impl<'a> IncrementalListing<'a> {
         self.accumulator.add(job)
     }
 
-    fn is_over(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.reached_checkpoint || !self.is_valid
     }
 
-    /// Returns the summary of the whole listing; `None` if the checkpoint is no longer valid. It
-    /// has the snapshots of the newer jobs only, and at most one failed job of the checkpoint.
+    /// Returns the summary of all jobs; `None` if the checkpoint is no longer valid.
+    ///
+    /// It has the snapshots of the newer jobs only, and at most one failed job of the checkpoint.
     #[must_use]
     pub fn finish(self) -> Option<JobSummary> {
         let older: u64 = self.checkpoint.summary.jobs.iter().map(|(_, jobs)| jobs).sum();
@@ -144,14 +153,14 @@ impl<'a> IncrementalListing<'a> {
         is_valid.then(|| {
             let mut summary = self.accumulator.finish();
             summary.merge_older(&self.checkpoint.summary);
-            summary.exports.partial = true;
+            summary.exports.is_incremental = true;
             summary
         })
     }
 }
 
 impl JobSummary {
-    /// Adds the jobs of a checkpoint, which have ended and are older than all jobs of this summary.
+    /// Adds the jobs of a checkpoint, all of which have ended and are older.
     fn merge_older(&mut self, checkpoint: &Self) {
         for state in JobState::ALL {
             self.jobs[state] += checkpoint.jobs[state];

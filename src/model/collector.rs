@@ -1,20 +1,21 @@
-//! What is read besides the export jobs, on an interval of its own.
+//! Kinds of collectors, which read from Atlas what is not in the export jobs.
 
-/// A kind of reading that can be switched off, and that needs a role of its own.
+/// A collector, which can be disabled and needs a role of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CollectorKind {
-    /// The snapshots of each cluster that Atlas exports by itself.
+    /// Snapshots of each cluster with auto export.
     Snapshots,
+    /// Events of each project.
     Events,
-    /// The export buckets of each project.
+    /// Export buckets of each project.
     Buckets,
 }
 
 impl CollectorKind {
-    /// Every collector, in the order of the exposition.
+    /// All collectors, in the order of the exposition.
     pub const ALL: [Self; 3] = [Self::Snapshots, Self::Events, Self::Buckets];
 
-    /// The label value, and the key of the configuration.
+    /// Returns the label value, which is also the configuration key.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -24,13 +25,13 @@ impl CollectorKind {
         }
     }
 
-    /// Returns what nobody notices while it is not read.
+    /// Returns the problems that only this collector detects, as a phrase.
     #[must_use]
-    pub fn finds(self) -> &'static str {
+    pub fn detects(self) -> &'static str {
         match self {
-            Self::Snapshots => "snapshots whose export never begins",
-            Self::Events => "failures before there was a job",
-            Self::Buckets => "missing buckets",
+            Self::Snapshots => "snapshots that are not exported",
+            Self::Events => "exports that fail without a job",
+            Self::Buckets => "missing export buckets",
         }
     }
 }

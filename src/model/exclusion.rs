@@ -1,4 +1,4 @@
-//! Reasons for not watching a cluster.
+//! Reasons why a cluster is not polled.
 
 use atlas_client::Unexportable;
 
@@ -9,7 +9,7 @@ pub enum ExclusionReason {
 }
 
 impl ExclusionReason {
-    /// Every reason, in the order of the exposition.
+    /// All reasons, in the order of the exposition.
     pub const ALL: [Self; 4] = [
         Self::Unexportable(Unexportable::SharedTier),
         Self::Unexportable(Unexportable::Flex),
@@ -27,14 +27,14 @@ impl ExclusionReason {
         }
     }
 
-    /// Returns the end of a sentence that begins with the cluster.
+    /// Returns the reason as a predicate, for a sentence with the cluster as its subject.
     #[must_use]
     pub fn phrase(self) -> &'static str {
         match self {
-            Self::Unexportable(Unexportable::SharedTier) => "is of a shared tier, which has no exports",
+            Self::Unexportable(Unexportable::SharedTier) => "is on a shared tier, which has no exports",
             Self::Unexportable(Unexportable::Flex) => "is a flex cluster, which has no exports",
-            Self::Unexportable(Unexportable::BackupDisabled) => "has its cloud backup switched off",
-            Self::Configured => "is excluded by exclude_clusters",
+            Self::Unexportable(Unexportable::BackupDisabled) => "has cloud backup disabled",
+            Self::Configured => "is excluded by `exclude_clusters`",
         }
     }
 }

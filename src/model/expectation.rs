@@ -1,23 +1,23 @@
-//! Which exports are expected of a cluster.
+//! Expected exports of a cluster.
 
 use atlas_client::Schedule;
 
 use std::time::Duration;
 
-/// What the configuration says is expected of a cluster.
+/// The configured expectation for a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ExportExpectation {
-    /// From one export to the next, whatever the schedule says.
+    /// Maximum time between two exports, with precedence over the schedule.
     pub interval: Option<Duration>,
-    /// Whether a cluster that Atlas does not export by itself is a fault; `None` leaves it open.
+    /// True if exports are expected even without auto export; `None` if not configured.
     pub export: Option<bool>,
 }
 
 impl ExportExpectation {
-    /// The longest time from one export to the next under a schedule, as far as that was read.
+    /// Returns the expected maximum time between two exports under a schedule, `None` if unknown.
     ///
-    /// `None` if nothing is configured and auto export is off or its frequency unknown, or if auto
-    /// export is off and the configuration expects no export.
+    /// The result is `None` if nothing is configured and auto export is disabled or of unknown
+    /// frequency, and if auto export is disabled and the configuration expects no export.
     #[must_use]
     pub fn effective_interval(&self, schedule: Option<&Schedule>) -> Option<Duration> {
         let auto_export = schedule.and_then(|schedule| schedule.auto_export);
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn configured_interval_precedes_that_of_the_schedule() {
+    fn configured_interval_overrides_the_schedule() {
         let check = |configured: Option<u32>, schedule: Option<Schedule>, days: Option<u64>| {
             let expected = ExportExpectation { interval: configured.map(|days| DAY * days), export: None };
             let interval = expected.effective_interval(schedule.as_ref());
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn cluster_without_auto_export_expects_nothing() {
+    fn expected_false_without_auto_export_disables_the_interval() {
         let expected = ExportExpectation { interval: Some(DAY), export: Some(false) };
         assert_eq!(expected.effective_interval(Some(&schedule(false, "daily"))), None);
         assert_eq!(expected.effective_interval(Some(&schedule(true, "weekly"))), Some(DAY));

@@ -1,29 +1,33 @@
-//! Accumulates the jobs of a listing, in any order, to a [`JobSummary`].
+//! Accumulates the jobs of a listing, in any order, into a [`JobSummary`].
 
 use std::collections::{BTreeMap, HashMap, hash_map};
 
-use atlas_client::{Counts, ExportJob, JobState, MAX_ID, ObjectId, Page, PageOutcome, redact};
+use atlas_client::{CollectionProgress, ExportJob, JobState, MAX_ID, ObjectId, Page, PageOutcome, redact};
 use jiff::Timestamp;
 
 use super::job_summary::{FailedJob, JobId, JobKey, JobSummary, ListedJob, MAX_ACTIVE, MAX_FAILURES};
 use super::recovery_point::NewestExport;
 
-/// Approximate memory of a job while a listing is read, and of a failed job whose reason is kept.
+/// Approximate memory of a job while a listing is read.
 const JOB_BYTES: usize = 160;
+
+/// Approximate memory of a failed job with its reason.
 const FAILURE_BYTES: usize = 1024;
 
-/// A reading in progress.
+/// The jobs of a listing that is being read.
 ///
-/// A later page may list a job again, in a later state. So jobs are summarized at the end,
-/// independently of their order and of the pages.
+/// A later page may list a job again in a later state. So the summary is computed at the end, and
+/// depends neither on the order nor on the pages.
 #[derive(Debug, Default)]
 pub struct JobAccumulator {
     /// In the order of the listing.
     pub(super) jobs: Vec<JobRecord>,
-    places: HashMap<JobId, usize>,
+    /// Indexes into `jobs`.
+    indexes: HashMap<JobId, usize>,
     pub(super) failed: BTreeMap<JobKey, FailedJob>,
-    /// Total count of the last page, and whether another page had another one.
+    /// Total count of the last page.
     total_count: Option<u64>,
+    /// True if two pages had different total counts.
     total_count_changed: bool,
 }
 
@@ -34,7 +38,7 @@ pub(super) struct JobRecord {
     pub(super) state: JobState,
     pub(super) created_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
-    counts: Counts,
+    counts: CollectionProgress,
     snapshot: Option<ObjectId>,
 }
 
@@ -50,7 +54,9 @@ impl JobRecord {
         }
     }
 
-    /// Greater in the later of two sightings of a job. Of two final states, the worse is the later.
+    /// Returns a key that is greater for the later of two entries of the same job.
+    ///
+    /// Of two final states, the worse one counts as the later.
     fn progress(&self) -> impl Ord + use<> {
         let stage = match self.state {
             JobState::Queued => 0,
@@ -63,7 +69,8 @@ impl JobRecord {
         (stage, self.finished_at, self.counts, self.created_at, self.snapshot)
     }
 
-    /// Seconds from creation to end. An end before the creation is a wrong clock, not a duration.
+    /// Returns the seconds from creation to end; `None` if the end is before the creation, which
+    /// only a wrong clock explains.
     fn duration_seconds(&self) -> Option<u64> {
         u64::try_from(self.finished_at?.duration_since(self.created_at?).as_secs()).ok()
     }
@@ -79,10 +86,10 @@ impl JobAccumulator {
         self.outcome(has_new)
     }
 
-    /// Makes room for a page, and records its total count.
+    /// Reserves memory for the jobs of a page, and records its total count.
     pub(super) fn prepare(&mut self, page: &Page<ExportJob<'_>>) {
         self.jobs.reserve(page.entries.len());
-        self.places.reserve(page.entries.len());
+        self.indexes.reserve(page.entries.len());
         self.record_total_count(page.total_count);
     }
 
@@ -95,13 +102,15 @@ impl JobAccumulator {
         PageOutcome { has_new, is_complete: false, entries: self.jobs.len(), kept_bytes }
     }
 
-    /// Returns true if every page gave this number of jobs.
+    /// Returns true if every page had this total count.
     pub(super) fn total_count_matches(&self, jobs: u64) -> bool {
         !self.total_count_changed && self.total_count == Some(jobs)
     }
 
-    /// Adds a job, and returns whether it is new. Pages shift while they are read, so a job may
-    /// come twice and counts once. One without id cannot be told from others.
+    /// Adds a job, and returns true if it is new.
+    ///
+    /// Pages can shift while they are read, so a job may be listed twice; it counts once. A job
+    /// without id always counts as new.
     pub fn add(&mut self, job: ExportJob<'_>) -> bool {
         let record = JobRecord::new(&job);
         let Some(id) = record.id.clone() else {
@@ -109,16 +118,16 @@ impl JobAccumulator {
             return true;
         };
         self.keep_reason(&id, job);
-        match self.places.entry(id) {
-            hash_map::Entry::Occupied(place) => {
-                let known = &mut self.jobs[*place.get()];
+        match self.indexes.entry(id) {
+            hash_map::Entry::Occupied(index) => {
+                let known = &mut self.jobs[*index.get()];
                 if known.progress() < record.progress() {
                     *known = record;
                 }
                 false
             }
-            hash_map::Entry::Vacant(place) => {
-                place.insert(self.jobs.len());
+            hash_map::Entry::Vacant(index) => {
+                index.insert(self.jobs.len());
                 self.jobs.push(record);
                 true
             }
@@ -157,7 +166,7 @@ impl JobAccumulator {
     }
 }
 
-/// Summarizes jobs, each listed once. `failed` has the reasons of failed jobs.
+/// Summarizes jobs without duplicates. `failed` has the reasons of failed jobs.
 pub(super) fn summarize(jobs: Vec<JobRecord>, failed: BTreeMap<JobKey, FailedJob>) -> JobSummary {
     let mut summary = JobSummary::default();
     summary.exports.successful.reserve(jobs.len());
@@ -175,7 +184,7 @@ pub(super) fn summarize(jobs: Vec<JobRecord>, failed: BTreeMap<JobKey, FailedJob
         if job.state == JobState::Successful {
             summary.exports.successful.extend(job.snapshot);
         }
-        // Without both parts of the key, a job is neither before nor after another.
+        // A job without creation time or id has no place in the order.
         if let (Some(created_at), Some(id)) = (job.created_at, job.id.clone()) {
             ordered.push((JobKey { created_at, id }, job));
         }
@@ -189,19 +198,19 @@ pub(super) fn summarize(jobs: Vec<JobRecord>, failed: BTreeMap<JobKey, FailedJob
     summary.latest = ordered.last().map(listed);
 
     let last_success = ordered.iter().rposition(|(_, job)| job.state == JobState::Successful);
-    if let Some((key, job)) = last_success.map(|place| &ordered[place]) {
+    if let Some((key, job)) = last_success.map(|index| &ordered[index]) {
         summary.last_success_created = Some(key.created_at);
         summary.last_success_seconds = job.duration_seconds();
         summary.exports.newest = Some(NewestExport { created_at: key.created_at, snapshot: job.snapshot });
     }
-    let since_success = &ordered[last_success.map_or(0, |place| place + 1)..];
+    let since_success = &ordered[last_success.map_or(0, |index| index + 1)..];
     let mut failures = since_success.iter().filter(|(_, job)| job.state == JobState::Failed).peekable();
     summary.oldest_failure_created = failures.peek().map(|(key, _)| key.created_at);
     summary.failures_since_success = failures.count() as u64;
 
     let active = ordered.iter().filter(|(_, job)| job.state.is_active());
     summary.active = active.take(MAX_ACTIVE).map(listed).collect();
-    // The sighting that counts may give another creation.
+    // A job listed twice may have a failed entry with another creation time than the one that counts.
     let is_listed = |failed: &FailedJob| ordered.binary_search_by(|(key, _)| key.cmp(&failed.key)).is_ok();
     summary.failed = failed.into_values().rev().filter(is_listed).collect();
     summary

@@ -1,49 +1,54 @@
-//! When the jobs of a cluster last moved: the one figure that a single listing cannot give.
+//! Tracks the progress of active jobs from poll to poll.
 
 use std::collections::HashMap;
 
-use atlas_client::{Counts, JobState};
+use atlas_client::{CollectionProgress, JobState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::job_summary::{JobId, ListedJob, MAX_ACTIVE};
 
-/// How long a job is remembered that is no longer active. It may come back from an unknown state or
-/// from between two pages, and must not look as if it had never moved.
-const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+/// Retention of jobs that are no longer listed as active.
+///
+/// A job can come back from an unknown state, or after it was missed between two pages. It must
+/// not seem to have made no progress since its creation.
+const RETENTION: SignedDuration = SignedDuration::from_hours(24);
 
-/// The active jobs of a cluster, as seen last.
+/// The last known progress of the active jobs of a cluster.
 #[derive(Debug, Default)]
 pub struct ProgressTracker(HashMap<JobId, JobProgress>);
 
 #[derive(Debug, Clone, Copy)]
 struct JobProgress {
     state: JobState,
-    counts: Counts,
-    moved_at: Timestamp,
+    counts: CollectionProgress,
+    progressed_at: Timestamp,
     last_seen: Timestamp,
 }
 
 impl ProgressTracker {
-    /// Takes in the active jobs of a poll at `now`. Returns when the least recently moved one last
-    /// changed its state or counts; `None` if none is active.
+    /// Updates the progress with the active jobs of a poll at `now`.
     ///
-    /// A job that was not seen before counts as moved when it was created: a restart must not make
-    /// a job that hangs look alive.
+    /// Returns the last change of state or counts of the job without progress for longest; `None`
+    /// if no job is active. For a new job, this is its creation: after a restart, a job that hangs
+    /// must not seem to make progress.
     pub fn observe(&mut self, active: &[ListedJob], now: Timestamp) -> Option<Timestamp> {
         for job in active {
-            let moved_at = match self.0.get(&job.key.id) {
+            let progressed_at = match self.0.get(&job.key.id) {
                 None => job.key.created_at,
-                Some(before) if (before.state, before.counts) == (job.state, job.counts) => before.moved_at,
+                Some(before) if (before.state, before.counts) == (job.state, job.counts) => {
+                    before.progressed_at
+                }
                 Some(_) => now,
             };
-            let seen = JobProgress { state: job.state, counts: job.counts, moved_at, last_seen: now };
-            self.0.insert(job.key.id.clone(), seen);
+            let progress =
+                JobProgress { state: job.state, counts: job.counts, progressed_at, last_seen: now };
+            self.0.insert(job.key.id.clone(), progress);
         }
-        // A listing of other jobs each time must not be remembered for a day.
+        // Bounds the memory if every poll lists other jobs.
         let is_full = self.0.len() > 2 * MAX_ACTIVE;
-        let remembered = if is_full { SignedDuration::from_millis(1) } else { REMEMBERED };
-        self.0.retain(|_, seen| now.duration_since(seen.last_seen) < remembered);
-        active.iter().filter_map(|job| self.0.get(&job.key.id)).map(|seen| seen.moved_at).min()
+        let retention = if is_full { SignedDuration::from_millis(1) } else { RETENTION };
+        self.0.retain(|_, job| now.duration_since(job.last_seen) < retention);
+        active.iter().filter_map(|job| self.0.get(&job.key.id)).map(|job| job.progressed_at).min()
     }
 }
 
@@ -60,12 +65,12 @@ mod tests {
         ListedJob {
             key: JobKey { created_at: at(created), id: id.into() },
             state,
-            counts: Counts { exported, total: Some(105) },
+            counts: CollectionProgress { exported, total: Some(105) },
         }
     }
 
     #[test]
-    fn stuck_job_looks_stuck_after_a_restart() {
+    fn new_job_has_progress_since_its_creation_only() {
         let stuck = [active("a", 100, JobState::InProgress, Some(105))];
         let mut tracker = ProgressTracker::default();
         assert_eq!(tracker.observe(&stuck, at(9000)), Some(at(100)));
@@ -84,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn least_recently_moved_active_job_decides() {
+    fn job_without_progress_for_longest_decides() {
         let mut tracker = ProgressTracker::default();
         let old = active("a", 100, JobState::InProgress, Some(1));
         let new = active("b", 200, JobState::Queued, None);
@@ -94,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn returning_job_is_remembered_for_a_day() {
+    fn progress_of_a_missing_job_is_kept_for_a_day() {
         let mut tracker = ProgressTracker::default();
         tracker.observe(&[active("a", 100, JobState::InProgress, Some(1))], at(7000));
         let moved = [active("a", 100, JobState::InProgress, Some(2))];
@@ -109,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn changing_jobs_are_remembered_within_bounds() {
+    fn number_of_tracked_jobs_is_bounded() {
         let mut tracker = ProgressTracker::default();
         for poll in 0..4 {
             let job = |number| active(&format!("{poll}-{number}"), 100, JobState::Queued, None);

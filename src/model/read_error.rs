@@ -1,14 +1,14 @@
-//! Failures of polls and other readings.
+//! Errors of polls and other readings.
 
 use atlas_client::{Error, FailureReason};
 
-/// The failure of a poll or another reading.
+/// The error of a poll or another reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadError {
     pub reason: FailureReason,
-    /// The sentence, for a person. No secret is in it.
+    /// The message, without secrets.
     pub text: String,
-    /// True if Atlas refused it until a role or a setting changes.
+    /// True if Atlas refuses the reading until a role or a setting is changed.
     pub is_refused: bool,
 }
 

@@ -1,15 +1,16 @@
-//! Which snapshots have left Atlas: what the listing of export jobs alone cannot say.
+//! Matches snapshots with export jobs: the newest exported snapshot, and snapshots awaiting export.
 
 use std::collections::HashSet;
 
 use atlas_client::{ObjectId, Schedule, Snapshot};
 use jiff::Timestamp;
 
+/// A listing of a cluster's snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshots {
     /// Sorted by id.
     listed: Vec<ListedSnapshot>,
-    /// Whether the export frequency is known.
+    /// True if the frequency of the export policy is known.
     has_frequency: bool,
     read_at: Timestamp,
 }
@@ -18,12 +19,12 @@ pub struct Snapshots {
 struct ListedSnapshot {
     id: ObjectId,
     created_at: Timestamp,
-    /// Whether the export policy exports it.
+    /// True if the export policy exports the snapshot.
     is_due: bool,
 }
 
 impl Snapshots {
-    /// A listing of `read_at`, under the export policy of `schedule`.
+    /// Creates the listing read at `read_at`, under the export policy of `schedule`.
     #[must_use]
     pub fn new(listed: &[Snapshot], schedule: &Schedule, read_at: Timestamp) -> Self {
         let listed = listed.iter().map(|snapshot| ListedSnapshot {
@@ -32,7 +33,7 @@ impl Snapshots {
             is_due: schedule.exports(snapshot),
         });
         let mut listed: Vec<_> = listed.collect();
-        // Pages shift while they are read, so one may be met twice.
+        // Pages can shift while they are read, so a snapshot may be listed twice.
         listed.sort_unstable();
         listed.dedup_by_key(|snapshot| snapshot.id);
         Self { listed, has_frequency: schedule.frequency.is_some(), read_at }
@@ -49,13 +50,14 @@ impl Snapshots {
     }
 }
 
+/// The snapshots of a cluster's export jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExportedSnapshots {
-    /// Those with a successful job.
+    /// Snapshots with a successful job.
     pub successful: HashSet<ObjectId>,
-    /// Whether those of older jobs are left out: they were told before.
-    pub partial: bool,
-    /// Those with a job that waits or works.
+    /// True after an incremental listing: `successful` lacks the snapshots of older jobs.
+    pub is_incremental: bool,
+    /// Snapshots with an active job.
     pub active: HashSet<ObjectId>,
     pub newest: Option<NewestExport>,
 }
@@ -64,51 +66,54 @@ pub struct ExportedSnapshots {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewestExport {
     pub created_at: Timestamp,
-    /// Its snapshot, if the job names one.
+    /// `None` if the job has no valid snapshot id.
     pub snapshot: Option<ObjectId>,
 }
 
-/// What was seen to be in the bucket, whatever is listed since.
+/// The newest exported snapshots of earlier matches. Exported snapshots can be deleted in Atlas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Exported {
-    /// When the newest snapshot with a successful export was taken.
-    pub newest: Option<Timestamp>,
-    /// When the newest successful job was asked for whose snapshot was listed.
-    pub job: Option<Timestamp>,
+pub struct ExportHistory {
+    /// Creation of the newest snapshot with a successful job.
+    pub newest_snapshot: Option<Timestamp>,
+    /// Creation of the newest successful job whose snapshot was listed.
+    pub newest_matched_job: Option<Timestamp>,
 }
 
-/// How far the bucket is behind the snapshots.
+/// The newest exported snapshot, and snapshots awaiting export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RecoveryPoint {
-    /// Creation of the newest exported snapshot; `None` if a newer job succeeded whose snapshot is
-    /// unknown.
+    /// Creation of the newest exported snapshot; `None` if the snapshot of a newer successful job
+    /// is unknown.
     pub newest_exported: Option<Timestamp>,
-    /// Number of newer snapshots that the policy exports, neither exported nor being exported;
-    /// `None` if the policy does not say which it exports.
+    /// Number of newer snapshots that the policy exports and that have no successful or active
+    /// job; `None` if the frequency of the policy is unknown.
     pub awaiting: Option<u64>,
-    /// Creation of the oldest of those.
+    /// Creation of the oldest snapshot awaiting export.
     pub oldest_awaiting: Option<Timestamp>,
 }
 
 impl RecoveryPoint {
     /// Matches a listing of snapshots with the export jobs that were listed after it.
     ///
-    /// Exported snapshots stay so when Atlas deletes them, hence `seen`, which is updated.
+    /// `history` is updated.
     #[must_use]
-    pub fn of(snapshots: &Snapshots, exports: &ExportedSnapshots, seen: &mut Exported) -> Self {
+    pub fn of(snapshots: &Snapshots, exports: &ExportedSnapshots, history: &mut ExportHistory) -> Self {
         let exported = snapshots.listed.iter().filter(|snapshot| exports.successful.contains(&snapshot.id));
-        seen.newest = seen.newest.max(exported.map(|snapshot| snapshot.created_at).max());
+        let newest_snapshot = exported.map(|snapshot| snapshot.created_at).max();
+        history.newest_snapshot = history.newest_snapshot.max(newest_snapshot);
         if let Some(newest) = exports.newest
             && newest.snapshot.is_some_and(|id| snapshots.contains(id))
         {
-            seen.job = seen.job.max(Some(newest.created_at));
+            history.newest_matched_job = history.newest_matched_job.max(Some(newest.created_at));
         }
-        // The newest success may be of a snapshot that is no longer listed. Snapshots that are
-        // older than its job may be older than that one, and then they do not await export.
-        let unlisted = exports.newest.map(|newest| newest.created_at).filter(|job| seen.job < Some(*job));
-        let since = seen.newest.max(unlisted);
-        // A job that is younger than the listing may be of a snapshot that is younger, too.
-        let newest_exported = seen.newest.filter(|_| unlisted.is_none_or(|job| job > snapshots.read_at));
+        // The snapshot of the newest successful job may no longer be listed. Snapshots older than
+        // the job may be older than this snapshot too, and then do not await export.
+        let newest_job = exports.newest.map(|newest| newest.created_at);
+        let unmatched_job = newest_job.filter(|job| history.newest_matched_job < Some(*job));
+        let since = history.newest_snapshot.max(unmatched_job);
+        // The snapshot of a job newer than the listing may be newer than the listing, too.
+        let is_known = unmatched_job.is_none_or(|job| job > snapshots.read_at);
+        let newest_exported = history.newest_snapshot.filter(|_| is_known);
         let awaiting = snapshots
             .listed
             .iter()
@@ -151,18 +156,18 @@ mod tests {
         let ids = |numbers: &[u8]| numbers.iter().map(|number| id(*number)).collect();
         let newest = newest
             .map(|(hour, number)| NewestExport { created_at: at(i64::from(hour)), snapshot: number.map(id) });
-        ExportedSnapshots { successful: ids(successful), active: ids(active), newest, partial: false }
+        ExportedSnapshots { successful: ids(successful), active: ids(active), newest, is_incremental: false }
     }
 
     fn recovery(numbers: &[u8], exports: &ExportedSnapshots) -> (Option<i64>, u64, Option<i64>) {
         let hour = |at: Timestamp| at.as_millisecond() / 3_600_000;
-        let recovery = RecoveryPoint::of(&snapshots(numbers), exports, &mut Exported::default());
+        let recovery = RecoveryPoint::of(&snapshots(numbers), exports, &mut ExportHistory::default());
         let (awaiting, oldest) = (recovery.awaiting.unwrap(), recovery.oldest_awaiting);
         (recovery.newest_exported.map(hour), awaiting, oldest.map(hour))
     }
 
     #[test]
-    fn newer_snapshots_without_a_hopeful_job_await_export() {
+    fn newer_snapshots_without_success_or_active_job_await_export() {
         let check =
             |numbers: &[u8], exports: &ExportedSnapshots, expected: (Option<i64>, u64, Option<i64>)| {
                 assert_eq!(recovery(numbers, exports), expected, "{numbers:?} {exports:?}");
@@ -172,45 +177,45 @@ mod tests {
         check(&[2, 1, 2, 2], &exports(&[], &[], None), (None, 2, Some(1)));
         check(&[1, 2, 3], &exports(&[3], &[], Some((3, Some(3)))), (Some(3), 0, None));
         check(&[3, 1, 2, 4], &exports(&[1], &[3], Some((1, Some(1)))), (Some(1), 2, Some(2)));
-        // An older one that was left behind is not awaited: its successor is in the bucket.
+        // An older snapshot does not await export after a newer one was exported.
         check(&[1, 2, 3], &exports(&[2], &[], Some((2, Some(2)))), (Some(2), 1, Some(3)));
-        // On demand: in the bucket it is a recovery point, but nobody awaits it there.
+        // An on-demand snapshot is a recovery point once exported, but does not await export.
         check(&[1, 101], &exports(&[1], &[], Some((1, Some(1)))), (Some(1), 0, None));
         check(&[1, 101], &exports(&[101], &[], Some((101, Some(101)))), (Some(101), 0, None));
-        // A success whose snapshot is gone leaves no older one awaited.
+        // After a success of a deleted snapshot, older snapshots do not await export.
         check(&[4, 5, 9], &exports(&[6], &[], Some((7, Some(6)))), (None, 1, Some(9)));
         check(&[4, 5, 9], &exports(&[], &[], Some((7, None))), (None, 1, Some(9)));
         check(&[4, 5, 9], &exports(&[4], &[], Some((7, Some(6)))), (None, 1, Some(9)));
-        // An old snapshot exported by hand hides none.
+        // A manual export of an old snapshot does not change the snapshots awaiting export.
         check(&[1, 4, 5, 9], &exports(&[4, 1], &[], Some((10, Some(1)))), (Some(4), 2, Some(5)));
     }
 
     #[test]
     fn exported_snapshot_stays_exported_after_its_deletion() {
-        let mut seen = Exported::default();
+        let mut history = ExportHistory::default();
         let four = exports(&[4], &[], Some((4, Some(4))));
-        assert_eq!(RecoveryPoint::of(&snapshots(&[4]), &four, &mut seen).newest_exported, Some(at(4)));
-        let gone = RecoveryPoint::of(&snapshots(&[5, 6]), &four, &mut seen);
-        assert_eq!(gone.newest_exported, Some(at(4)));
-        assert_eq!((gone.awaiting, gone.oldest_awaiting), (Some(2), Some(at(5))));
+        assert_eq!(RecoveryPoint::of(&snapshots(&[4]), &four, &mut history).newest_exported, Some(at(4)));
+        let deleted = RecoveryPoint::of(&snapshots(&[5, 6]), &four, &mut history);
+        assert_eq!(deleted.newest_exported, Some(at(4)));
+        assert_eq!((deleted.awaiting, deleted.oldest_awaiting), (Some(2), Some(at(5))));
         let newer = exports(&[4, 5], &[], Some((6, Some(5))));
-        assert_eq!(RecoveryPoint::of(&snapshots(&[5, 6]), &newer, &mut seen).newest_exported, Some(at(5)));
-        // One that was never seen leaves the recovery point unknown: it is newer than any that is known.
+        assert_eq!(RecoveryPoint::of(&snapshots(&[5, 6]), &newer, &mut history).newest_exported, Some(at(5)));
+        // A success of a snapshot that was never listed makes the recovery point unknown.
         let unseen = exports(&[4, 5], &[], Some((8, Some(7))));
-        assert_eq!(RecoveryPoint::of(&snapshots(&[5, 6]), &unseen, &mut seen).newest_exported, None);
-        // Unless its snapshot may have been taken since they were listed.
+        assert_eq!(RecoveryPoint::of(&snapshots(&[5, 6]), &unseen, &mut history).newest_exported, None);
+        // Unless the job is newer than the listing.
         let later = exports(&[4, 5], &[], Some((111, Some(100))));
-        let late = RecoveryPoint::of(&snapshots(&[5, 6]), &later, &mut seen);
+        let late = RecoveryPoint::of(&snapshots(&[5, 6]), &later, &mut history);
         assert_eq!((late.newest_exported, late.awaiting.unwrap()), (Some(at(5)), 0));
     }
 
     #[test]
-    fn unknown_frequency_leaves_awaited_snapshots_unknown() {
+    fn unknown_frequency_makes_awaiting_snapshots_unknown() {
         let frequency = Some("daily".to_owned());
         let listed = [Snapshot { id: id(1), created_at: at(1), frequency, policy_items: Vec::new() }];
         let unknown = Snapshots::new(&listed, &Schedule::default(), at(110));
         assert_eq!(unknown.newest(), None);
-        let recovery = RecoveryPoint::of(&unknown, &exports(&[1], &[], None), &mut Exported::default());
+        let recovery = RecoveryPoint::of(&unknown, &exports(&[1], &[], None), &mut ExportHistory::default());
         assert_eq!(recovery, RecoveryPoint { newest_exported: Some(at(1)), ..RecoveryPoint::default() });
         assert_eq!(snapshots(&[2, 101]).newest(), Some(at(2)));
     }

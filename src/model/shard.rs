@@ -1,12 +1,12 @@
-//! Which of several exporters watches a cluster.
+//! Sharding: the assignment of clusters to one of several exporters.
 
 use atlas_client::Target;
 use md5::{Digest, Md5};
 
-/// One of several exporters that share the clusters of a configuration.
+/// One of `total` exporters that share the clusters of a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    /// This one, from 0 on; less than `total`.
+    /// Zero-based; less than `total`.
     pub index: u32,
     pub total: u32,
 }
@@ -18,13 +18,13 @@ impl Default for Shard {
 }
 
 impl Shard {
-    /// Whether this exporter watches `target`. Of the same `total`, exactly one does.
+    /// Returns true if this exporter polls `target`. Of `total` exporters, exactly one does.
     ///
-    /// By rendezvous hashing: the shard whose number, hashed with the cluster, gives the highest
-    /// value. If `total` grows by one, only the clusters of the new shard move. The hash is MD5 of
-    /// `{project id}/{cluster name}/{shard}`, which no compiler or library changes.
+    /// This is rendezvous hashing: the shard with the highest hash of cluster and index is
+    /// assigned. If `total` grows by one, only the clusters of the new shard move. The hash is MD5
+    /// of `{project id}/{cluster name}/{index}`: it must never change with a compiler or library.
     #[must_use]
-    pub fn holds(self, target: &Target) -> bool {
+    pub fn contains(self, target: &Target) -> bool {
         if self.total <= 1 {
             return true;
         }
@@ -49,13 +49,13 @@ mod tests {
 
     fn holder(target: &Target, total: u32) -> u32 {
         let holders: Vec<_> =
-            (0..total).filter(|index| Shard { index: *index, total }.holds(target)).collect();
+            (0..total).filter(|index| Shard { index: *index, total }.contains(target)).collect();
         assert_eq!(holders.len(), 1, "{target:?} is on {holders:?}");
         holders[0]
     }
 
     #[test]
-    fn every_cluster_is_on_exactly_one_shard_and_shards_are_even() {
+    fn each_cluster_is_on_one_shard_and_shards_are_balanced() {
         for total in [1, 2, 3, 7] {
             let mut held = vec![0_u32; total as usize];
             for target in targets() {
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn new_shard_moves_only_its_own_clusters() {
+    fn additional_shard_moves_only_its_own_clusters() {
         let mut moved = 0;
         for target in targets() {
             let (before, after) = (holder(&target, 3), holder(&target, 4));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn hash_is_that_of_md5sum() {
+    fn hash_equals_md5sum() {
         // printf '%s' 32b6e34b3d91647abb20e7b8/cluster-0/$shard | md5sum
         assert_eq!(holder(&targets()[0], 3), 0, "the highest of three");
     }

@@ -17,7 +17,7 @@ use crate::model::{FailedJob, JobId, JobSummary, ProgressTracker, ReadError};
 use crate::poll::job_listing::JobListing;
 use crate::poll::timing::sleep_until_due;
 use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
-use crate::store::{GoodPoll, Store};
+use crate::store::{Store, SuccessfulPoll};
 
 /// Failures that are older when the exporter starts were logged before, or are no news.
 const LOGGED_AGE: SignedDuration = SignedDuration::from_hours(24);
@@ -84,7 +84,7 @@ impl PollWorker {
                     tracing::info!(project_id = %target.project_id, cluster_name = target.cluster_name, "the cluster can be polled again");
                 }
                 let last_progress = state.tracker.observe(&summary.active, now);
-                Ok(GoodPoll { summary, last_progress, finished_at: now, finished })
+                Ok(SuccessfulPoll { summary, last_progress, finished_at: now, finished })
             }
             Err(error) => Err(state.fail(target, &error)),
         };
@@ -188,7 +188,7 @@ fn log_failed_job(target: &Target, project: &str, job: &FailedJob) {
 
 #[cfg(test)]
 mod tests {
-    use atlas_client::{Counts, ExportJob, JobState, StateReason};
+    use atlas_client::{CollectionProgress, ExportJob, JobState, StateReason};
 
     use super::*;
     use crate::model::JobAccumulator;
@@ -203,7 +203,7 @@ mod tests {
                 created_at: Timestamp::from_second(1000 + i64::try_from(number).unwrap()).ok(),
                 finished_at: None,
                 state: JobState::Failed,
-                counts: Counts::default(),
+                counts: CollectionProgress::default(),
                 reason: StateReason::default(),
             });
         }

@@ -136,7 +136,7 @@ impl ProjectCheck<'_> {
             Ok(schedule) => {
                 let paused = known.and_then(|known| known.paused) == Some(true);
                 let row = with_expectation(row, self.target.expected, &schedule, paused);
-                (row, Some((target, schedule)).filter(|(_, schedule)| schedule.exports_itself()))
+                (row, Some((target, schedule)).filter(|(_, schedule)| schedule.has_auto_export()))
             }
         }
     }

@@ -214,7 +214,7 @@ impl Facts<'_> {
 
     fn blind(&self) -> bool {
         let longest = (self.poll_interval * POLLS_FAILING_INTERVALS).max(MIN_POLLS_FAILING);
-        let last_success = self.cluster.state.last_good_poll.as_ref().map(|good| good.finished_at);
+        let last_success = self.cluster.state.last_successful_poll.as_ref().map(|good| good.finished_at);
         // What was polled and has no figures was not read, or so long ago that they were withdrawn.
         self.older_than(last_success, longest) || self.cluster.state.last.is_some() && self.summary.is_none()
     }

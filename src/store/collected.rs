@@ -1,4 +1,4 @@
-//! Takes in what the collectors read.
+//! Methods of the store for collectors of snapshots, events and export buckets.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::readings::{BucketAbsence, has_bucket};
 use crate::model::{CollectorKind, ReadError, Snapshots};
 
 impl Store {
-    pub fn set_collectors(&self, stale_after: Duration, off: &[CollectorKind]) {
+    pub fn set_collectors(&self, stale_after: Duration, disabled: &[CollectorKind]) {
         let mut state = self.state();
         state.collectors_stale_after = stale_after;
-        state.collectors_off = off.to_vec();
+        state.disabled_collectors = disabled.to_vec();
     }
 
     pub fn set_expiries(&self, expiries: BTreeMap<String, Timestamp>) {
@@ -24,7 +24,7 @@ impl Store {
 
     pub fn record_snapshots(&self, target: &Target, at: Instant, read: Result<Snapshots, ReadError>) {
         self.update_cluster(target, |cluster| {
-            if cluster.exports_itself() {
+            if cluster.has_auto_export() {
                 cluster.readings.record_snapshots(at, read);
             }
         });
@@ -36,7 +36,7 @@ impl Store {
                 buckets.sort();
                 for (_, cluster) in project.clusters_mut() {
                     let is_missing = cluster.bucket().is_some_and(|bucket| !has_bucket(&buckets, bucket));
-                    cluster.readings.bucket_absence.listed(is_missing);
+                    cluster.readings.bucket_absence.record_list(is_missing);
                 }
                 project.readings.listed_buckets = Some(buckets.into());
             });
@@ -44,8 +44,8 @@ impl Store {
         });
     }
 
-    /// Returns the clusters whose bucket the newest list lacks, and whose policy was not read
-    /// since.
+    /// Returns the clusters whose bucket is missing in the newest list, and whose policy was not
+    /// read since.
     #[must_use]
     pub fn clusters_with_unconfirmed_bucket(&self, id: &ProjectId) -> Vec<Target> {
         let state = self.state();
@@ -55,14 +55,15 @@ impl Store {
         unconfirmed.map(|(target, _)| Target::clone(target)).collect()
     }
 
-    /// Returns true if the policy of a cluster names a bucket that the newest, older list lacks.
+    /// Returns true if the policy of a cluster names a bucket that is missing in the newest list,
+    /// and the list is older than the policy.
     #[must_use]
     pub fn is_bucket_unlisted(&self, target: &Target) -> bool {
         let state = self.state();
         let Some(project) = state.projects.get(&target.project_id) else { return false };
         let (buckets, cluster) = (&project.readings.listed_buckets, project.clusters.get(target));
         let bucket = cluster.and_then(|cluster| cluster.bucket());
-        state.is_on(CollectorKind::Buckets)
+        state.is_enabled(CollectorKind::Buckets)
             && cluster.is_some_and(|cluster| cluster.readings.bucket_absence == BucketAbsence::None)
             && buckets.as_ref().zip(bucket).is_some_and(|(buckets, bucket)| !has_bucket(buckets, bucket))
     }
@@ -71,7 +72,7 @@ impl Store {
         self.update_project(id, |project| project.readings.events.record(at, outcome));
     }
 
-    /// Takes in events of a project that are about no cluster.
+    /// Records the events of a project that are not about a cluster.
     pub fn record_project_events(&self, id: &ProjectId, events: &[ProjectEvent]) {
         self.update_project(id, |project| {
             for event in events {
@@ -93,29 +94,30 @@ impl Store {
         });
     }
 
-    /// Returns the time of a cluster's last failed export, by the events of its project.
+    /// Returns the time of the last export failure event of a cluster.
     #[must_use]
     pub fn last_failure_event(&self, target: &Target) -> Option<Timestamp> {
         self.state().cluster(target)?.last_failure_event()
     }
 
-    /// Returns the names of the clusters of a project: those that were searched before, and new
-    /// ones. From now on, all of them count as the former.
+    /// Returns the names of the clusters of a project, known and new, and marks all as known.
+    ///
+    /// Clusters are new until their events were searched for the first time.
     #[must_use]
     pub fn take_clusters_to_search(&self, id: &ProjectId) -> (Vec<String>, Vec<String>) {
         let (mut known, mut new) = (Vec::new(), Vec::new());
         self.update_project(id, |project| {
             for (target, cluster) in project.clusters_mut() {
-                let before = std::mem::replace(&mut cluster.readings.searched, true);
-                if before { &mut known } else { &mut new }.push(target.cluster_name.clone());
+                let was_searched = std::mem::replace(&mut cluster.readings.events_searched, true);
+                if was_searched { &mut known } else { &mut new }.push(target.cluster_name.clone());
             }
         });
         (known, new)
     }
 
-    /// Returns the schedule of a cluster with auto export; `None` without, or if it is unknown.
+    /// Returns the schedule of a cluster; `None` if it has no auto export or is unknown.
     #[must_use]
     pub fn exporting_schedule(&self, target: &Target) -> Option<Schedule> {
-        self.state().cluster(target)?.schedule.clone().filter(Schedule::exports_itself)
+        self.state().cluster(target)?.schedule.clone().filter(Schedule::has_auto_export)
     }
 }

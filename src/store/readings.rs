@@ -1,4 +1,4 @@
-//! What the collectors found: snapshots, events, export buckets.
+//! Results of the collectors: snapshots, events and export buckets.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::model::{
-    CollectorKind, Exported, ExportedSnapshots, JobSummary, ReadError, RecoveryPoint, Snapshots,
+    CollectorKind, ExportHistory, ExportedSnapshots, JobSummary, ReadError, RecoveryPoint, Snapshots,
 };
 
-/// Outcome of the last reading of a collector of a project or a cluster.
+/// The state of a collector of one project or cluster.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reading {
-    /// `None` before the first.
+    /// Outcome of the last reading; `None` before the first.
     pub(super) outcome: Option<Result<(), ReadError>>,
-    /// True if Atlas refused it, and it was not read since.
+    /// True from a refusal by Atlas until the next successful reading.
     pub(super) is_refused: bool,
     /// Time of the last successful reading.
     pub(super) read_at: Option<Instant>,
@@ -35,11 +35,11 @@ impl Reading {
 pub(super) struct ProjectReadings {
     pub(super) events: Reading,
     pub(super) buckets: Reading,
-    /// All its export buckets, sorted.
+    /// Sorted by id.
     pub(super) listed_buckets: Option<Arc<[ExportBucket]>>,
-    /// Times of the last events that a secret of a service account expires soon, and that none
-    /// does.
+    /// Time of the last event about service account secrets that expire soon.
     pub(super) secrets_expiring: Option<Timestamp>,
+    /// Time of the last event that no secret expires soon any longer.
     pub(super) secrets_no_longer_expiring: Option<Timestamp>,
 }
 
@@ -53,68 +53,71 @@ impl ProjectReadings {
 pub struct ClusterReadings {
     pub(super) snapshots: Option<Arc<Snapshots>>,
     pub(super) snapshots_reading: Reading,
-    /// Its snapshots against its export jobs, as of the last good poll.
+    /// The match of snapshots and export jobs, as of the last successful poll.
     pub(super) recovery: Option<RecoveryPoint>,
-    exported: Exported,
-    /// The exports of the last summary, until snapshots are requested for the first time.
-    unmatched: Option<Arc<ExportedSnapshots>>,
-    /// When an automatic export failed last, by the events of its project.
+    export_history: ExportHistory,
+    /// The exports of the last summary, until the first reading of snapshots.
+    unmatched_exports: Option<Arc<ExportedSnapshots>>,
+    /// Time of the last export failure event.
     pub(super) last_failure_event: Option<Timestamp>,
-    /// Whether failures of it were looked for.
-    pub(super) searched: bool,
+    /// True once export failure events of the cluster were searched.
+    pub(super) events_searched: bool,
     pub(super) bucket_absence: BucketAbsence,
 }
 
 impl ClusterReadings {
-    /// Matches the snapshots with the jobs of a summary, now or, if `until_read`, when they are
-    /// read.
-    pub(super) fn record(&mut self, summary: &mut JobSummary, until_read: bool) {
-        // Thousands of ids, which nothing needs once they are matched.
+    /// Matches the jobs of a summary with the last known snapshots.
+    ///
+    /// If `keep_unmatched`, the first reading of snapshots is matched with these jobs, too.
+    pub(super) fn record_jobs(&mut self, summary: &mut JobSummary, keep_unmatched: bool) {
+        // The ids, which can be thousands, are not needed after the match.
         let mut exports = std::mem::take(&mut summary.exports);
-        if exports.partial
-            && let Some(whole) = &self.unmatched
+        if exports.is_incremental
+            && let Some(full) = &self.unmatched_exports
         {
-            exports.successful.extend(&whole.successful);
+            exports.successful.extend(&full.successful);
         }
-        self.match_with(&exports);
-        self.unmatched = (until_read && self.snapshots_reading.outcome.is_none()).then(|| Arc::new(exports));
+        self.match_snapshots(&exports);
+        let is_unread = self.snapshots_reading.outcome.is_none();
+        self.unmatched_exports = (keep_unmatched && is_unread).then(|| Arc::new(exports));
     }
 
-    fn match_with(&mut self, exports: &ExportedSnapshots) {
-        let exported = &mut self.exported;
+    fn match_snapshots(&mut self, exports: &ExportedSnapshots) {
+        let history = &mut self.export_history;
         self.recovery =
-            self.snapshots.as_ref().map(|snapshots| RecoveryPoint::of(snapshots, exports, exported));
+            self.snapshots.as_ref().map(|snapshots| RecoveryPoint::of(snapshots, exports, history));
     }
 
     pub(super) fn record_snapshots(&mut self, at: Instant, read: Result<Snapshots, ReadError>) {
         let outcome = read.map(|snapshots| self.snapshots = Some(Arc::new(snapshots)));
         self.snapshots_reading.record(at, outcome);
-        if let Some(exports) = self.unmatched.take() {
-            self.match_with(&exports);
+        if let Some(exports) = self.unmatched_exports.take() {
+            self.match_snapshots(&exports);
         }
     }
 
-    /// Forgets the snapshots: they are not read any longer, or the policy exports others.
+    /// Removes the snapshots, which are no longer read or belong to an earlier policy.
     pub(super) fn remove_snapshots(&mut self) {
-        (self.snapshots, self.recovery, self.unmatched) = (None, None, None);
+        (self.snapshots, self.recovery, self.unmatched_exports) = (None, None, None);
         self.snapshots_reading = Reading::default();
     }
 }
 
-/// Whether the lists of buckets lack the bucket of a policy. Policies and lists are read
-/// independently, and one that is older than the other proves nothing.
+/// The absence of a policy's bucket in the lists of buckets.
+///
+/// Policies and lists are read independently, so an older list or an older policy proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum BucketAbsence {
     #[default]
     None,
-    /// A list that is newer than the last reading of the policy lacks it.
+    /// The bucket is missing in a list that is newer than the last reading of the policy.
     Unconfirmed,
-    /// The policy still named it after that.
+    /// A later reading of the policy still names the bucket.
     Confirmed,
 }
 
 impl BucketAbsence {
-    pub(super) fn listed(&mut self, is_missing: bool) {
+    pub(super) fn record_list(&mut self, is_missing: bool) {
         match (is_missing, *self) {
             (false, _) => *self = Self::None,
             (true, Self::None) => *self = Self::Unconfirmed,
@@ -122,9 +125,9 @@ impl BucketAbsence {
         }
     }
 
-    /// Takes in that the policy was read, and whether it names the same bucket as before.
-    pub(super) fn named(&mut self, is_same: bool) {
-        match (is_same, *self) {
+    /// Records a reading of the policy. `is_same_bucket` is about the reading before.
+    pub(super) fn record_policy(&mut self, is_same_bucket: bool) {
+        match (is_same_bucket, *self) {
             (false, _) => *self = Self::None,
             (true, Self::Unconfirmed) => *self = Self::Confirmed,
             (true, _) => {}
@@ -132,7 +135,7 @@ impl BucketAbsence {
     }
 }
 
-/// Returns true if one of the buckets, which are sorted, has this id.
+/// Returns true if `buckets`, which must be sorted by id, contains the bucket `id`.
 pub(super) fn has_bucket(buckets: &[ExportBucket], id: &str) -> bool {
     buckets.binary_search_by(|bucket| bucket.id.as_str().cmp(id)).is_ok()
 }

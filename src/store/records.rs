@@ -1,4 +1,4 @@
-//! Everything that the store holds: plain data.
+//! The data of the store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,19 +15,18 @@ use crate::model::{CollectorKind, ExclusionReason, ExportExpectation, JobSummary
 pub(super) struct State {
     pub(super) stale_after: Duration,
     pub(super) collectors_stale_after: Duration,
-    /// The collectors that are switched off.
-    pub(super) collectors_off: Vec<CollectorKind>,
-    /// When the secret of a service account ends, by the short form of its id.
+    pub(super) disabled_collectors: Vec<CollectorKind>,
+    /// Expiry of each service account's secret, by the short form of the client id.
     pub(super) expiries: BTreeMap<String, Timestamp>,
-    /// Whether everything was asked for once. It stays true when targets are added.
+    /// True once every target was requested. It stays true when targets are added.
     pub(super) ready: bool,
     pub(super) organizations: BTreeMap<OrganizationId, Discovery>,
     pub(super) projects: BTreeMap<ProjectId, ProjectRecord>,
 }
 
 impl State {
-    pub(super) fn is_on(&self, collector: CollectorKind) -> bool {
-        !self.collectors_off.contains(&collector)
+    pub(super) fn is_enabled(&self, collector: CollectorKind) -> bool {
+        !self.disabled_collectors.contains(&collector)
     }
 
     pub(super) fn cluster(&self, target: &Target) -> Option<&ClusterRecord> {
@@ -50,13 +49,13 @@ impl State {
 
 #[derive(Debug, Default)]
 pub(super) struct ProjectRecord {
-    /// `None` until the name was asked for.
+    /// `None` before the first request.
     pub(super) name: Option<Arc<str>>,
     pub(super) discovery: Discovery,
     pub(super) excluded: Option<BTreeMap<ExclusionReason, u64>>,
     pub(super) quota: Option<Quota>,
     pub(super) readings: ProjectReadings,
-    /// Shared with the views: a change while one is in use changes a copy.
+    /// Shared with the views; an update while a view is in use changes a copy.
     pub(super) clusters: BTreeMap<Arc<Target>, Arc<ClusterRecord>>,
 }
 
@@ -68,19 +67,19 @@ impl ProjectRecord {
 
 #[derive(Debug, Clone, Default)]
 pub struct ClusterRecord {
-    pub last_good_poll: Option<Arc<GoodPoll>>,
-    /// The last poll, `None` until the first has finished.
+    pub last_successful_poll: Option<Arc<SuccessfulPoll>>,
+    /// `None` until the first poll has finished.
     pub last: Option<LastPoll>,
-    /// When the next one is due; `None` until the first has finished.
+    /// Due time of the next poll; `None` until the first poll has finished.
     pub next_poll: Option<Instant>,
     pub polls: u64,
     pub failures: BTreeMap<FailureReason, u64>,
     pub expected: ExportExpectation,
-    /// Whether its backup schedule is read.
-    pub scheduled: bool,
-    /// That schedule, as it was read last.
+    /// True if the backup schedule of the cluster is read.
+    pub has_schedule: bool,
+    /// The last known backup schedule.
     pub schedule: Option<Schedule>,
-    /// Why the schedule could not be read last; `None` if it could, or was not asked for.
+    /// Error of the last reading of the schedule; `None` if it succeeded or was not requested.
     pub schedule_error: Option<ReadError>,
     pub paused: Option<bool>,
     pub created_at: Option<Timestamp>,
@@ -89,32 +88,33 @@ pub struct ClusterRecord {
 
 impl ClusterRecord {
     fn was_tried(&self) -> bool {
-        let has_schedule = self.schedule.is_some() || self.schedule_error.is_some();
-        self.last.is_some() && (has_schedule || !self.scheduled)
+        let was_schedule_tried = self.schedule.is_some() || self.schedule_error.is_some();
+        self.last.is_some() && (was_schedule_tried || !self.has_schedule)
     }
 
-    pub(super) fn exports_itself(&self) -> bool {
-        self.schedule.as_ref().is_some_and(Schedule::exports_itself)
+    pub(super) fn has_auto_export(&self) -> bool {
+        self.schedule.as_ref().is_some_and(Schedule::has_auto_export)
     }
 
     pub(super) fn bucket(&self) -> Option<&str> {
         self.schedule.as_ref()?.bucket()
     }
 
-    /// Returns the time of the last failed export by events. One from before the creation is about
-    /// another cluster of the same name.
+    /// Returns the time of the last export failure event of this cluster.
+    ///
+    /// An earlier event than the creation is about a deleted cluster of the same name.
     pub(super) fn last_failure_event(&self) -> Option<Timestamp> {
         self.readings.last_failure_event.filter(|at| self.created_at.is_none_or(|created| created <= *at))
     }
 }
 
 #[derive(Debug, Clone)]
-pub struct GoodPoll {
+pub struct SuccessfulPoll {
     pub summary: JobSummary,
-    /// When the least recently moved active job last moved.
+    /// The earliest last progress of all active jobs.
     pub last_progress: Option<Timestamp>,
     pub finished_at: Timestamp,
-    /// The same time on the monotonic clock, on which staleness is measured.
+    /// `finished_at` on the monotonic clock, on which staleness is measured.
     pub finished: Instant,
 }
 
@@ -125,7 +125,7 @@ pub struct LastPoll {
     pub error: Option<ReadError>,
 }
 
-/// How projects or clusters were listed last.
+/// Outcome of the last listing of projects or clusters.
 #[derive(Debug, Clone, Default)]
 pub struct Discovery {
     pub error: Option<ReadError>,

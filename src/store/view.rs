@@ -1,4 +1,4 @@
-//! The store at one moment, with the rules of truth applied: what a reader may show.
+//! A consistent copy of the store without stale or uncertain values.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::readings::{BucketAbsence, Reading, has_bucket};
-use super::records::{ClusterRecord, Discovery, GoodPoll, ProjectRecord, State};
+use super::records::{ClusterRecord, Discovery, ProjectRecord, State, SuccessfulPoll};
 use crate::model::{CollectorKind, ExclusionReason, ReadError, RecoveryPoint};
 
-/// The store at one moment, each list sorted by id and name.
+/// The store at one time. Lists are sorted by id and name.
 #[derive(Debug, Clone)]
 pub struct StoreView {
     pub at: Instant,
@@ -20,7 +20,7 @@ pub struct StoreView {
     pub projects: Vec<ProjectView>,
     pub organizations: BTreeMap<OrganizationId, Discovery>,
     pub targets: usize,
-    /// When the secrets of service accounts end, by the short forms of their ids.
+    /// Expiry of each service account's secret, by the short form of the client id.
     pub expiries: BTreeMap<String, Timestamp>,
 }
 
@@ -28,28 +28,28 @@ pub struct StoreView {
 pub struct ClusterView {
     pub target: Arc<Target>,
     pub project: Arc<str>,
-    /// Its state; `state.last_good_poll` may be older than anything that should be shown.
+    /// The record of the store. Its last successful poll may be stale; see [`Self::current`].
     pub state: Arc<ClusterRecord>,
-    /// Whether the last good poll is young enough for its figures to be shown.
-    pub fresh: bool,
-    /// Creation of the newest snapshot that the policy exports, if read recently.
+    is_fresh: bool,
+    /// Creation of the newest snapshot that the policy exports; `None` if stale.
     pub newest_snapshot: Option<Timestamp>,
-    /// How far the bucket is behind the snapshots, if both were read recently.
+    /// The match of snapshots and export jobs; `None` if either is stale.
     pub recovery: Option<RecoveryPoint>,
-    /// When an automatic export failed last, by the events of its project.
+    /// Time of the last export failure event.
     pub last_failure_event: Option<Timestamp>,
-    /// Whether the bucket of the policy is missing; `None` if unknown, or without auto export.
+    /// True if the bucket of the policy is missing; `None` if unknown, or without auto export.
     pub bucket_missing: Option<bool>,
-    /// The collectors that say something of it, are on, and were neither read recently nor refused.
+    /// Enabled collectors of the cluster that were neither read recently nor refused.
     pub unread: Vec<CollectorKind>,
-    /// Whether one of those was not requested yet, or needs a second answer to be certain.
+    /// True if one of them was not requested yet, or needs a second response to be certain.
     pending: bool,
 }
 
 impl ClusterView {
+    /// Returns the last successful poll, unless it is stale.
     #[must_use]
-    pub fn current(&self) -> Option<&GoodPoll> {
-        self.state.last_good_poll.as_deref().filter(|_| self.fresh)
+    pub fn current(&self) -> Option<&SuccessfulPoll> {
+        self.state.last_successful_poll.as_deref().filter(|_| self.is_fresh)
     }
 
     #[must_use]
@@ -67,20 +67,20 @@ impl ClusterView {
 pub struct ProjectView {
     pub id: ProjectId,
     pub name: Option<Arc<str>>,
-    /// Whether name, clusters and schedules could be read last; `None` before the first time.
+    /// True if the last readings of name, clusters and schedules succeeded; `None` before them.
     pub success: Option<bool>,
     pub error: Option<ReadError>,
     pub last_success: Option<Timestamp>,
-    /// Clusters that are left out, by reason; `None` before the first listing.
+    /// Number of excluded clusters by reason; `None` before the first listing.
     pub excluded: Option<BTreeMap<ExclusionReason, u64>>,
     pub quota: Option<Quota>,
-    /// The last outcome of each collector that was requested, for all clusters of the project.
+    /// Outcome of the last reading of each collector that has run, over all clusters.
     pub readings: BTreeMap<CollectorKind, Result<(), ReadError>>,
-    /// Its events and buckets as far as they are on, and were neither read recently nor refused.
+    /// Enabled collectors of the project that were neither read recently nor refused.
     pub unread: Vec<CollectorKind>,
-    /// Its export buckets, if they were read of late.
+    /// The export buckets; `None` if stale.
     pub buckets: Option<Arc<[ExportBucket]>>,
-    /// Time of the event that a secret of a service account expires soon, unless it was taken back.
+    /// Time of the last event about expiring secrets; `None` after an event that none expires.
     pub secrets_expiring: Option<Timestamp>,
 }
 
@@ -115,13 +115,14 @@ impl State {
             .error
             .as_ref()
             .or_else(|| clusters().find_map(|cluster| cluster.schedule_error.as_ref()));
-        let own = || readings.by_collector().filter(|(collector, _)| self.is_on(*collector));
+        let own = || readings.by_collector().filter(|(collector, _)| self.is_enabled(*collector));
         let outcomes = own().filter_map(|(collector, reading)| Some((collector, reading.outcome.clone()?)));
         let of_clusters = clusters().filter_map(|cluster| cluster.readings.snapshots_reading.outcome.clone());
-        let of_clusters = of_clusters.reduce(Result::and).filter(|_| self.is_on(CollectorKind::Snapshots));
+        let of_clusters = of_clusters.reduce(Result::and);
+        let of_clusters = of_clusters.filter(|_| self.is_enabled(CollectorKind::Snapshots));
         let unread = own().filter(|(_, reading)| self.is_unread(reading, now));
         let are_buckets_current =
-            self.is_on(CollectorKind::Buckets) && self.is_current(&readings.buckets, now);
+            self.is_enabled(CollectorKind::Buckets) && self.is_current(&readings.buckets, now);
         ProjectView {
             id: id.clone(),
             name: project.name.clone(),
@@ -134,7 +135,8 @@ impl State {
             unread: unread.map(|(collector, _)| collector).collect(),
             buckets: readings.listed_buckets.clone().filter(|_| are_buckets_current),
             secrets_expiring: readings.secrets_expiring.filter(|expiring| {
-                self.is_on(CollectorKind::Events) && Some(*expiring) > readings.secrets_no_longer_expiring
+                let is_resolved = Some(*expiring) <= readings.secrets_no_longer_expiring;
+                self.is_enabled(CollectorKind::Events) && !is_resolved
             }),
         }
     }
@@ -149,10 +151,11 @@ impl State {
         now: Instant,
     ) -> ClusterView {
         let readings = &cluster.readings;
-        let good = cluster.last_good_poll.as_ref();
-        let fresh = good.is_some_and(|good| now.duration_since(good.finished) <= self.stale_after);
-        let are_snapshots_on = self.is_on(CollectorKind::Snapshots);
-        let are_snapshots_current = are_snapshots_on && self.is_current(&readings.snapshots_reading, now);
+        let poll = cluster.last_successful_poll.as_ref();
+        let is_fresh = poll.is_some_and(|poll| now.duration_since(poll.finished) <= self.stale_after);
+        let are_snapshots_enabled = self.is_enabled(CollectorKind::Snapshots);
+        let are_snapshots_current =
+            are_snapshots_enabled && self.is_current(&readings.snapshots_reading, now);
         let snapshots = readings.snapshots.as_ref().filter(|_| are_snapshots_current);
         let bucket_missing = bucket_missing(cluster, project_view);
 
@@ -164,51 +167,50 @@ impl State {
         if is_bucket_uncertain {
             unread.push(CollectorKind::Buckets);
         }
-        let are_snapshots_unread = are_snapshots_on && self.are_snapshots_unread(cluster, project, now);
+        let are_snapshots_unread = are_snapshots_enabled && self.are_snapshots_unread(cluster, project, now);
         if are_snapshots_unread {
             unread.push(CollectorKind::Snapshots);
         }
-        let is_unasked = cluster.exports_itself() && readings.snapshots_reading.outcome.is_none();
+        let is_unrequested = cluster.has_auto_export() && readings.snapshots_reading.outcome.is_none();
         ClusterView {
             target: target.clone(),
             project: project_name.clone(),
             state: cluster.clone(),
-            fresh,
+            is_fresh,
             newest_snapshot: snapshots.and_then(|snapshots| snapshots.newest()),
-            recovery: readings.recovery.filter(|_| fresh && snapshots.is_some()),
-            last_failure_event: cluster.last_failure_event().filter(|_| self.is_on(CollectorKind::Events)),
+            recovery: readings.recovery.filter(|_| is_fresh && snapshots.is_some()),
+            last_failure_event: cluster
+                .last_failure_event()
+                .filter(|_| self.is_enabled(CollectorKind::Events)),
             bucket_missing,
             unread,
-            pending: is_bucket_uncertain || are_snapshots_unread && is_unasked,
+            pending: is_bucket_uncertain || are_snapshots_unread && is_unrequested,
         }
     }
 
-    /// Returns true if snapshots are expected, or may be, and were neither read recently nor
-    /// refused.
+    /// Returns true if snapshots are or may be expected, and were neither read recently nor refused.
     fn are_snapshots_unread(&self, cluster: &ClusterRecord, project: &ProjectRecord, now: Instant) -> bool {
-        // A refused schedule has a banner; it is unknown then whether snapshots are expected.
-        let is_open =
+        // A refused schedule has a banner of its own.
+        let not_refused =
             |error: Option<&ReadError>| error.is_none_or(|error| error.reason != FailureReason::Forbidden);
         match &cluster.schedule {
-            Some(_) => cluster.exports_itself() && self.is_unread(&cluster.readings.snapshots_reading, now),
-            None if cluster.scheduled => is_open(cluster.schedule_error.as_ref()),
-            // Before the first listing, it is unknown whether it has a schedule.
-            None => project.discovery.last_success.is_none() && is_open(project.discovery.error.as_ref()),
+            Some(_) => cluster.has_auto_export() && self.is_unread(&cluster.readings.snapshots_reading, now),
+            None if cluster.has_schedule => not_refused(cluster.schedule_error.as_ref()),
+            // The first listing shows which clusters have a schedule.
+            None => project.discovery.last_success.is_none() && not_refused(project.discovery.error.as_ref()),
         }
     }
 
-    /// Returns true if it was read recently.
     fn is_current(&self, reading: &Reading, now: Instant) -> bool {
         reading.read_at.is_some_and(|at| now.duration_since(at) <= self.collectors_stale_after)
     }
 
-    /// Returns true if it was neither read recently nor refused.
     fn is_unread(&self, reading: &Reading, now: Instant) -> bool {
         !reading.is_refused && !self.is_current(reading, now)
     }
 }
 
-/// Whether the bucket of the policy is missing; `None` if that is not certain.
+/// Returns true if the bucket of the policy is missing; `None` if that is not certain.
 fn bucket_missing(cluster: &ClusterRecord, project: &ProjectView) -> Option<bool> {
     if has_bucket(project.buckets.as_ref()?, cluster.bucket()?) {
         return Some(false);
@@ -217,7 +219,8 @@ fn bucket_missing(cluster: &ClusterRecord, project: &ProjectView) -> Option<bool
 }
 
 impl StoreView {
-    /// Number of readings that were not requested yet, or need a second answer to be certain.
+    /// Returns the number of readings that were not requested yet, or need a second response to be
+    /// certain.
     #[must_use]
     pub fn pending(&self) -> usize {
         let of_project = |project: &ProjectView| {
@@ -230,14 +233,14 @@ impl StoreView {
     /// Returns true if there are clusters, every last poll and discovery succeeded, every collector
     /// was read or refused, and no bucket is missing.
     #[must_use]
-    pub fn is_well(&self) -> bool {
-        let is_cluster_well = |cluster: &ClusterView| {
+    pub fn is_healthy(&self) -> bool {
+        let is_cluster_healthy = |cluster: &ClusterView| {
             let was_polled = cluster.state.last.is_some() && cluster.error().is_none();
             was_polled && cluster.unread.is_empty() && cluster.bucket_missing != Some(true)
         };
         self.targets > 0
             && self.clusters.len() == self.targets
-            && self.clusters.iter().all(is_cluster_well)
+            && self.clusters.iter().all(is_cluster_healthy)
             && self.projects.iter().all(|project| project.success == Some(true) && project.unread.is_empty())
             && self.organizations.values().all(Discovery::succeeded)
     }

@@ -14,10 +14,10 @@ use atlas_backup_exporter::model::{
     CollectorKind, ExportExpectation, JobAccumulator, ProgressTracker, ReadError, Snapshots,
 };
 use atlas_backup_exporter::status::{ClusterStatus, Status};
-use atlas_backup_exporter::store::{GoodPoll, Store, StoreView};
+use atlas_backup_exporter::store::{Store, StoreView, SuccessfulPoll};
 use atlas_client::{
-    Counts, ExportBucket, ExportJob, FailureReason, JobState, ListedCluster, ObjectId, PolicyItems,
-    ProjectId, Quota, Schedule, Snapshot, StateReason, Target,
+    CollectionProgress, ExportBucket, ExportJob, FailureReason, JobState, ListedCluster, ObjectId,
+    PolicyItems, ProjectId, Quota, Schedule, Snapshot, StateReason, Target,
 };
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -77,7 +77,7 @@ impl Job {
             created_at: Some(at(self.created)),
             finished_at: state.is_terminal().then(|| at(ended)),
             state,
-            counts: Counts { exported: self.collections.map(exported), total: self.collections },
+            counts: CollectionProgress { exported: self.collections.map(exported), total: self.collections },
             reason: StateReason { error_code: code, message: None },
         })
     }
@@ -274,7 +274,7 @@ impl ExporterState {
             let summary = accumulator.finish();
             let tracker = self.tracker.entry(cluster.name).or_default();
             let last_progress = tracker.observe(&summary.active, at(minute));
-            Ok(GoodPoll { summary, last_progress, finished_at: at(minute), finished: now })
+            Ok(SuccessfulPoll { summary, last_progress, finished_at: at(minute), finished: now })
         };
         self.store.record_poll(&target, at(minute), Duration::from_millis(250), outcome);
     }
@@ -320,7 +320,7 @@ impl Scenario {
                 let Some(view) = view else { return };
                 let text: String = Exposition::new(view, metrics.clone(), POLL_INTERVAL, None, Format::Text)
                     .unwrap()
-                    .pieces()
+                    .chunks()
                     .collect();
                 for line in text.lines().filter(|line| !line.starts_with('#')) {
                     let (name, value) = line.rsplit_once(' ').unwrap();

@@ -72,9 +72,10 @@ pub(super) fn sessions() -> Vec<Fault> {
         state_fault(name, description, Succeeds(ALL), sign_out_between_pages, signed_back_in)
     };
     vec![
-        walk("a token that ends in a walk", "between two pages of a listing").after_good_poll(),
+        walk("a token that ends in a walk", "between two pages of a listing").after_successful_poll(),
         walk("a nonce that ends in a walk", "between two pages of a listing").auth(Auth::ApiKey),
-        harmless("a token that is revoked", "between two polls", Sessions::revoke_tokens).after_good_poll(),
+        harmless("a token that is revoked", "between two polls", Sessions::revoke_tokens)
+            .after_successful_poll(),
         harmless("nonces that end", "between two polls", Sessions::expire_nonces).auth(Auth::ApiKey),
         harmless("nonces of a short life", "300 ms", |sessions| {
             sessions.nonce_lifetime = Duration::from_millis(300);
@@ -108,7 +109,7 @@ pub(super) fn secrets() -> Vec<Fault> {
     let rotated = |name, auth| {
         Fault::new(name, "on disk and in Atlas at once", Injection::Rotation, Succeeds(&[]))
             .auth(auth)
-            .after_good_poll()
+            .after_successful_poll()
     };
     vec![
         file(
@@ -118,11 +119,11 @@ pub(super) fn secrets() -> Vec<Fault> {
             Auth::ServiceAccountFile,
         ),
         file("an empty secret on disk", "the token is revoked, too", Some("\n"), Auth::ServiceAccountFile)
-            .after_good_poll(),
+            .after_successful_poll(),
         file("no secret on disk", "the token is revoked, too", None, Auth::ServiceAccountFile)
-            .after_good_poll(),
+            .after_successful_poll(),
         file("a wrong private key on disk", "another text", Some("wrong-key"), Auth::ApiKeyFile),
-        file("no private key on disk", "no file", None, Auth::ApiKeyFile).after_good_poll(),
+        file("no private key on disk", "no file", None, Auth::ApiKeyFile).after_successful_poll(),
         rotated("a secret that is rotated", Auth::ServiceAccountFile),
         rotated("a private key that is rotated", Auth::ApiKeyFile),
         account_fault(
@@ -222,7 +223,7 @@ pub(super) fn rate_limits() -> Vec<Fault> {
         )
         .impact(Impact::ProjectWaits)
         .recovery(Recovery::AfterWait)
-        .after_good_poll(),
+        .after_successful_poll(),
         state_fault(
             "a project that is deleted",
             "`GROUP_NOT_FOUND`",

@@ -132,7 +132,7 @@ impl Env {
         env.write("secret", secret(first.auth));
         env.write(CLOCK, "+0");
         env.configure(&env.base_url);
-        for case in cases.iter().filter(|case| !case.fault.after_good_poll) {
+        for case in cases.iter().filter(|case| !case.fault.after_successful_poll) {
             env.apply(case, None).await;
         }
         env

@@ -20,8 +20,12 @@ const SCRAPE_INTERVAL: Duration = Duration::from_millis(200);
 /// Maximum time until an expected state is reached, on a busy machine.
 const STATE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// All metric families with their HELP.
+/// All metric families in the order of the exposition.
 const GOLDEN: &str = include_str!("../../src/metrics/golden.txt");
+
+/// The first family of export jobs, and the first one after them.
+const FIRST_FAMILY: &str = "mongodbatlas_backup_export_jobs";
+const FIRST_OTHER_FAMILY: &str = "mongodbatlas_backup_export_auto_export_enabled";
 
 const MAX_SCRAPE_TIME: Duration = Duration::from_secs(5);
 
@@ -71,11 +75,14 @@ pub(super) type Metrics = BTreeMap<String, f64>;
 
 impl Runner {
     fn new(cases: Vec<Case>, env: Env, exporter: Exporter) -> Self {
-        let families = GOLDEN.lines().filter_map(|line| {
-            let help = line.strip_prefix("# HELP ")?;
-            help.contains("as of the last good poll").then(|| help.split(' ').next().unwrap().to_owned())
-        });
-        let mut families: BTreeSet<_> = families.collect();
+        let names = GOLDEN.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next());
+        let of_jobs = names
+            .clone()
+            .skip_while(|name| *name != FIRST_FAMILY)
+            .take_while(|name| *name != FIRST_OTHER_FAMILY);
+        let of_snapshots =
+            names.filter(|name| name.contains("exported_snapshot") || name.contains("awaiting_export"));
+        let mut families: BTreeSet<_> = of_jobs.chain(of_snapshots).map(str::to_owned).collect();
         if matches!(cases[0].fault.injection, Injection::Listing(..)) {
             // Metrics of snapshots change with another listing, which is read much later.
             families.retain(|family| !family.contains("snapshot"));
@@ -119,7 +126,7 @@ impl Runner {
 
     async fn first_round(&self) {
         self.observe("reason", "the first round", |scrape, case, _| {
-            let alone = case.fault.impact == Impact::AllClusters && !case.fault.after_good_poll;
+            let alone = case.fault.impact == Impact::AllClusters && !case.fault.after_successful_poll;
             let polled = |cluster: &str| polls(scrape, cluster) >= 1.0;
             polled(&case.faulty) && (alone || polled(&case.healthy) && polled(ELSEWHERE))
         })
@@ -128,7 +135,7 @@ impl Runner {
         let scrape = &self.exporter.scrape().await;
         for case in &self.cases {
             match case.fault.outcome {
-                _ if case.fault.after_good_poll => self.check_good(case, scrape, &[]),
+                _ if case.fault.after_successful_poll => self.check_good(case, scrape, &[]),
                 Outcome::Fails(reason) => self.check_failed_without_metrics(case, scrape, reason),
                 Outcome::Succeeds(metrics) => {
                     self.check_good(case, scrape, metrics);

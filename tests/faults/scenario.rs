@@ -23,7 +23,7 @@ pub(super) struct Fault {
     pub(super) logged: Option<&'static str>,
     /// Whether the fault is only injected after a successful poll, as Atlas is not asked for a long
     /// time after it.
-    pub(super) after_good_poll: bool,
+    pub(super) after_successful_poll: bool,
 }
 
 /// Change of the state of the simulator.
@@ -116,7 +116,7 @@ impl Fault {
             recovery: Recovery::NextPoll,
             auth: Auth::ServiceAccount,
             logged: None,
-            after_good_poll: false,
+            after_successful_poll: false,
         }
     }
 
@@ -136,8 +136,8 @@ impl Fault {
         Self { logged: Some(text), ..self }
     }
 
-    pub(super) fn after_good_poll(self) -> Self {
-        Self { after_good_poll: true, ..self }
+    pub(super) fn after_successful_poll(self) -> Self {
+        Self { after_successful_poll: true, ..self }
     }
 
     /// The cells of the table, in the order of [`COLUMNS`].
@@ -150,7 +150,7 @@ impl Fault {
             },
         };
         let metrics = match self.outcome {
-            Outcome::Fails(_) if self.after_good_poll => "kept, then withdrawn",
+            Outcome::Fails(_) if self.after_successful_poll => "kept, then withdrawn",
             Outcome::Fails(_) => "none at first; kept, then withdrawn",
             Outcome::Succeeds([]) => "unchanged",
             Outcome::Succeeds(_) => "readable part",

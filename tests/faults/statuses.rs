@@ -113,7 +113,7 @@ pub(super) fn limits() -> Vec<Fault> {
         refused(STATUS, CODE, &[("retry-after", "99999999999999999999")], "rate_limited")
             .impact(Impact::ProjectWaits)
             .recovery(Recovery::AfterWait)
-            .after_good_poll(),
+            .after_successful_poll(),
         script("429 until a date", "`Retry-After` is a date in two seconds", Fails("rate_limited"), |head| {
             let then = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2);
             let date = then.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();

@@ -138,7 +138,7 @@ async fn patterns_and_names_select_clusters() {
         "cluster_name=prod-ue",
         "did_you_mean=prod-eu",
     ]);
-    check_log(&["level=error", "has its cloud backup switched off", "cluster_name=careless"]);
+    check_log(&["level=error", "has cloud backup disabled", "cluster_name=careless"]);
     check_log(&["level=error", "not in the project's list of clusters", "cluster_name=flex"]);
     assert_eq!(requests(&simulator, "/flex/backup/schedule"), 0, "flex clusters have no schedule");
     check_log(&["level=warn", "no cluster of the project matches", "pattern=nothing-*"]);

@@ -74,7 +74,7 @@ async fn excluded_projects_are_not_read_and_clusters_are_counted() {
         let (code, table) = check(&builder).await;
         assert_eq!(code, Some(0), "{table}");
         for part in
-            ["3 projects found, 1 of them excluded", ": excluded\n", "is excluded by exclude_clusters"]
+            ["3 projects found, 1 of them excluded", ": excluded\n", "is excluded by `exclude_clusters`"]
         {
             assert!(table.contains(part), "{part} is not in {table}");
         }

@@ -80,7 +80,7 @@ async fn check_of_healthy_clusters_succeeds() {
     check("payments", "prod-us", "ok", "paused");
     check("payments", "manual", "ok", "auto export is off");
     check("payments", "free", "excluded", "shared tier");
-    check("payments", "careless", "excluded", "cloud backup switched off");
+    check("payments", "careless", "excluded", "cloud backup disabled");
     check("analytics", "warehouse", "ok", "every 1d");
     assert!(table.ends_with("\n4 clusters can be read.\n"), "{table}");
     assert_eq!(requests(&simulator, "/backup/exports"), 4, "one request per cluster");
@@ -111,7 +111,7 @@ async fn check_has_a_hint_for_each_problem() {
     check("payments", "prod-ue", &["not found", "CLUSTER_NOT_FOUND", "did you mean \"prod-eu\"?"]);
     check("payments", "prod-eu", &["ok"]);
     check("payments", "free", &["bad request", "BACKUP_NOT_SUPPORTED", "remove it from `clusters`"]);
-    check("payments", "careless", &["warning", "cloud backup switched off", "enable it"]);
+    check("payments", "careless", &["warning", "cloud backup disabled", "enable it"]);
     check(
         "payments",
         "none-*",

@@ -34,9 +34,9 @@ pub use proxy::Proxy;
 pub use rate_limit::Quota;
 pub use transport::{CaBundle, ClientOptions, RequestObserver};
 pub use types::{
-    Counts, EventKind, ExportBucket, ExportJob, JobState, ListedCluster, MAX_ID, MAX_PAGE_SIZE, ObjectId,
-    OrganizationId, Page, PolicyItems, ProjectEvent, ProjectId, Schedule, Snapshot, StateReason, Target,
-    Unexportable, decode_jobs,
+    CollectionProgress, EventKind, ExportBucket, ExportJob, JobState, ListedCluster, MAX_ID, MAX_PAGE_SIZE,
+    ObjectId, OrganizationId, Page, PolicyItems, ProjectEvent, ProjectId, Schedule, Snapshot, StateReason,
+    Target, Unexportable, decode_jobs,
 };
 
 /// Maximum number of export buckets in a project.

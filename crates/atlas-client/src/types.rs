@@ -20,7 +20,7 @@ mod token;
 pub use array::MAX_PAGE_SIZE;
 pub use event::{EventKind, ProjectEvent};
 pub use ids::{ObjectId, OrganizationId, ProjectId, Target};
-pub use job::{Counts, ExportJob, JobState, StateReason};
+pub use job::{CollectionProgress, ExportJob, JobState, StateReason};
 pub(crate) use json::decode;
 pub(crate) use page::{ListEntry, MAX_UNPAGED, decode_page};
 pub use page::{Page, decode_jobs};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use atlas_backup_exporter::metrics::self_metrics::SelfMetrics;
 use atlas_backup_exporter::metrics::{Exposition, Format};
 use atlas_backup_exporter::model::{ExportExpectation, JobSummary};
-use atlas_backup_exporter::store::{GoodPoll, Store};
+use atlas_backup_exporter::store::{Store, SuccessfulPoll};
 use atlas_client::{ExportBucket, ListedCluster, ProjectId, Schedule, Target};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -38,13 +38,13 @@ pub(super) fn assert_exposed(readings: Readings) {
     store.record_schedule(&target, Ok(schedule));
     store.set_collectors(Duration::from_mins(30), &[]);
     store.record_buckets(&id, now, Ok(buckets.clone()));
-    let poll = GoodPoll { summary, last_progress: None, finished_at, finished: now };
+    let poll = SuccessfulPoll { summary, last_progress: None, finished_at, finished: now };
     store.record_poll(&target, finished_at, Duration::from_secs(1), Ok(poll));
     let view = Arc::new(store.view(now));
     for format in [Format::Text, Format::OpenMetrics] {
         let metrics = Arc::new(SelfMetrics::new(&[], Timestamp::UNIX_EPOCH));
         let exposition = Exposition::new(view.clone(), metrics, Duration::from_mins(1), None, format);
-        let text: String = exposition.expect("an exposition").pieces().collect();
+        let text: String = exposition.expect("an exposition").chunks().collect();
         let labels = labels(&text, format);
         let assert_label = |label: &str, value: &str| {
             let is_there = labels.contains(&(label.to_owned(), value.to_owned()));

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use atlas_backup_exporter::model::{ByState, JobAccumulator, JobSummary};
-use atlas_client::{Counts, Error, JobState, decode_jobs};
+use atlas_client::{CollectionProgress, Error, JobState, decode_jobs};
 use serde_json::Value;
 
 use super::exposition::{Readings, assert_exposed};
@@ -48,7 +48,7 @@ fn assert_consistent(summary: &JobSummary, jobs: u64) {
     assert_eq!(summary.jobs.iter().map(|(_, jobs)| jobs).sum::<u64>(), jobs);
     let ratios =
         summary.latest.iter().map(|job| job.counts).chain(summary.active.iter().map(|job| job.counts));
-    assert!(ratios.filter_map(Counts::ratio).all(|ratio| (0.0..=1.0).contains(&ratio)));
+    assert!(ratios.filter_map(CollectionProgress::ratio).all(|ratio| (0.0..=1.0).contains(&ratio)));
 
     let keys = summary.active.iter().map(|job| &job.key).chain(summary.failed.iter().map(|job| &job.key));
     let latest = summary.latest.as_ref().map(|latest| &latest.key);

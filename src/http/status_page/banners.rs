@@ -75,7 +75,7 @@ impl Group<'_> {
 
     fn unnoticed(&self) -> String {
         let collectors = CollectorKind::ALL.into_iter().filter(|kind| self.what.contains(kind.as_str()));
-        let meanings: Vec<_> = collectors.map(CollectorKind::finds).collect();
+        let meanings: Vec<_> = collectors.map(CollectorKind::detects).collect();
         if meanings.is_empty() { String::new() } else { format!("Not noticed: {}.", listed(&meanings)) }
     }
 

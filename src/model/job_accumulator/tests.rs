@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A job created `minute` minutes after the beginning of the tests' time.
+/// A job created `minute` minutes after a fixed time.
 fn job<'a>(id: impl Into<Cow<'a, str>>, minute: i64, state: JobState) -> ExportJob<'a> {
     let at = |minute: i64| Timestamp::from_second(1_700_000_000 + minute * 60).ok();
     ExportJob {
@@ -15,7 +15,7 @@ fn job<'a>(id: impl Into<Cow<'a, str>>, minute: i64, state: JobState) -> ExportJ
         created_at: at(minute),
         finished_at: state.is_terminal().then(|| at(minute + 20)).flatten(),
         state,
-        counts: Counts::default(),
+        counts: CollectionProgress::default(),
         reason: StateReason::default(),
     }
 }
@@ -30,11 +30,11 @@ fn accumulate<'a>(jobs: impl IntoIterator<Item = ExportJob<'a>>) -> JobSummary {
 
 #[test]
 fn job_without_id_or_creation_is_only_counted() {
-    let mut nameless = job("a", 9, JobState::Failed);
-    nameless.id = None;
-    let mut timeless = job("b", 9, JobState::Successful);
-    timeless.created_at = None;
-    let summary = accumulate([nameless.clone(), nameless, timeless]);
+    let mut without_id = job("a", 9, JobState::Failed);
+    without_id.id = None;
+    let mut without_creation = job("b", 9, JobState::Successful);
+    without_creation.created_at = None;
+    let summary = accumulate([without_id.clone(), without_id, without_creation]);
     assert_eq!(summary.jobs[JobState::Failed], 2);
     assert_eq!(summary.jobs[JobState::Successful], 1);
     assert_eq!(summary.latest, None);
@@ -46,7 +46,7 @@ fn job_without_id_or_creation_is_only_counted() {
 #[test]
 fn repeated_job_counts_once_in_its_latest_state() {
     let mut running = job("a", 0, JobState::InProgress);
-    running.counts = Counts { exported: Some(3), total: Some(9) };
+    running.counts = CollectionProgress { exported: Some(3), total: Some(9) };
     let views = [job("a", 0, JobState::Queued), running, job("a", 0, JobState::Successful)];
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
         let summary = accumulate(order.map(|i| views[i].clone()));
@@ -57,27 +57,28 @@ fn repeated_job_counts_once_in_its_latest_state() {
     assert_eq!(summary.latest.unwrap().counts.exported, Some(3));
     for order in [[0, 5], [5, 0]] {
         let summary = accumulate(order.map(|minute| job("a", minute, JobState::Failed)));
-        assert_eq!(summary.failed.len(), 1, "the reason of the other sighting");
+        assert_eq!(summary.failed.len(), 1, "the reason of the other entry");
     }
 }
 
 #[test]
-fn second_sighting_of_a_job_is_recognized() {
+fn repeated_job_is_not_new() {
     let mut accumulator = JobAccumulator::default();
-    let sightings = [JobState::Queued, JobState::Successful, JobState::Queued]
+    let are_new = [JobState::Queued, JobState::Successful, JobState::Queued]
         .map(|state| accumulator.add(job("a", 0, state)));
-    assert_eq!(sightings, [true, false, false]);
-    let nameless = ExportJob { id: None, ..job("", 0, JobState::Failed) };
-    assert_eq!([accumulator.add(nameless.clone()), accumulator.add(nameless)], [true; 2]);
+    assert_eq!(are_new, [true, false, false]);
+    let without_id = ExportJob { id: None, ..job("", 0, JobState::Failed) };
+    assert_eq!([accumulator.add(without_id.clone()), accumulator.add(without_id)], [true; 2]);
 }
 
 #[test]
 fn worse_of_two_final_states_counts_in_any_order() {
-    let mut reasoned = job("x", 0, JobState::Failed);
-    reasoned.reason.error_code = Some("E".into());
-    let mut bare = job("x", 0, JobState::Failed);
-    bare.finished_at = None;
-    let views = [bare, job("x", 0, JobState::Successful), reasoned, job("x", 0, JobState::Cancelled)];
+    let mut with_reason = job("x", 0, JobState::Failed);
+    with_reason.reason.error_code = Some("E".into());
+    let mut without_end = job("x", 0, JobState::Failed);
+    without_end.finished_at = None;
+    let views =
+        [without_end, job("x", 0, JobState::Successful), with_reason, job("x", 0, JobState::Cancelled)];
     let expected = accumulate(views.clone());
     assert_eq!(expected.failures_since_success, 1);
     assert!(expected.last_finished[JobState::Failed].is_some());
@@ -89,7 +90,7 @@ fn worse_of_two_final_states_counts_in_any_order() {
 
 #[test]
 fn ids_may_be_any_text_and_are_ordered_as_text() {
-    // Digits in upper case, what is shorter or longer than an id, and what begins like one.
+    // A usual id, digits in upper case, a longer id with the same start, and non-ASCII text.
     let digits = "65a1f0b2c3d4e5f60718293a";
     let mut ids = [digits.to_owned(), digits.to_uppercase(), format!("{digits}0"), "\u{e4}".repeat(64)];
     let jobs = ids.clone().map(|id| job(id, 0, JobState::Queued));
@@ -100,7 +101,7 @@ fn ids_may_be_any_text_and_are_ordered_as_text() {
 }
 
 #[test]
-fn duration_is_never_negative_nor_guessed() {
+fn duration_is_unknown_without_a_valid_end() {
     let mut odd = job("a", 0, JobState::Successful);
     assert_eq!(accumulate([odd.clone()]).last_success_seconds, Some(1200));
     odd.finished_at = Timestamp::from_second(1).ok();
@@ -110,7 +111,7 @@ fn duration_is_never_negative_nor_guessed() {
 }
 
 #[test]
-fn many_failures_are_counted_and_kept_in_part() {
+fn all_failures_are_counted_and_the_newest_are_kept() {
     let summary = accumulate((0..100).map(|i| job(format!("{i:03}"), i, JobState::Failed)));
     assert_eq!(summary.failures_since_success, 100);
     assert_eq!(summary.failed.len(), MAX_FAILURES);
@@ -118,13 +119,13 @@ fn many_failures_are_counted_and_kept_in_part() {
     assert_eq!(summary.oldest_failure_created, job("000", 0, JobState::Failed).created_at);
 }
 
-/// Listings with ties in time and missing parts.
+/// Listings with equal times and missing fields.
 fn listing() -> impl Strategy<Value = Vec<ExportJob<'static>>> {
     let one = (0..12i64, 0..6usize, 0..10u8, proptest::option::of(0..5u64), 0..30i64);
     proptest::collection::vec(one, 0..40).prop_map(|jobs| {
         let build = |(i, (minute, state, gap, exported, end))| {
             let mut job = job(format!("job{i}"), minute, JobState::ALL[state]);
-            job.counts = Counts { exported, total: Some(4) };
+            job.counts = CollectionProgress { exported, total: Some(4) };
             job.reason.error_code = Some(format!("code{i}").into());
             match gap {
                 0 => job.id = None,
@@ -139,7 +140,7 @@ fn listing() -> impl Strategy<Value = Vec<ExportJob<'static>>> {
     })
 }
 
-/// The same jobs, those with an id repeated at will and seen less far on, in another order.
+/// A listing, and the same jobs in another order with repeated entries in earlier states.
 fn listing_with_repeats() -> impl Strategy<Value = (Vec<ExportJob<'static>>, Vec<ExportJob<'static>>)> {
     (listing(), proptest::collection::vec(any::<prop::sample::Index>(), 0..10)).prop_flat_map(
         |(jobs, picks)| {
@@ -151,7 +152,7 @@ fn listing_with_repeats() -> impl Strategy<Value = (Vec<ExportJob<'static>>, Vec
                     if i % 2 == 0 && job.state != JobState::Unknown {
                         job.state = JobState::Queued;
                         job.finished_at = None;
-                        job.counts = Counts::default();
+                        job.counts = CollectionProgress::default();
                     }
                     job
                 }));
@@ -224,7 +225,7 @@ fn snapshots_of_jobs_are_kept_by_state() {
 }
 
 #[test]
-fn active_jobs_beyond_the_oldest_are_counted_only() {
+fn newest_active_jobs_over_the_limit_are_only_counted() {
     let ids: Vec<_> = (0..3 * MAX_ACTIVE).map(|number| format!("{number:05}")).collect();
     let jobs = ids.iter().zip(1..).map(|(id, minute)| job(id.as_str(), minute, JobState::Queued));
     let summary = accumulate(jobs.collect::<Vec<_>>().into_iter().rev());
@@ -252,7 +253,7 @@ fn kept_texts_are_truncated() {
     }
 }
 
-/// A page of jobs, newest first; of those in `failed`, which are numbers, the reason is told.
+/// A page of jobs, newest first. Jobs with a number in `failed` have failed, with a reason.
 fn page(jobs: usize, failed: std::ops::Range<usize>) -> String {
     let job = |number: usize| {
         let reason = r#","stateReason":{"errorCode":"E","message":"a sentence"}"#;
@@ -270,36 +271,36 @@ fn page(jobs: usize, failed: std::ops::Range<usize>) -> String {
     format!(r#"{{"links":[{{"rel":"next","href":"h"}}],"results":[{}],"totalCount":9}}"#, jobs.join(","))
 }
 
-/// How often memory is asked for to accumulate a page, and then to end the reading.
+/// Returns the number of allocations to accumulate a page, and to finish the summary.
 fn allocations(page: &str) -> (u64, u64) {
     let mut accumulator = JobAccumulator::default();
-    let folded = allocation_counter::measure(|| {
+    let added = allocation_counter::measure(|| {
         accumulator.add_page(decode_jobs(page.as_bytes()).unwrap());
     });
-    let ended = allocation_counter::measure(|| drop(accumulator.finish()));
-    (folded.count_total, ended.count_total)
+    let finished = allocation_counter::measure(|| drop(accumulator.finish()));
+    (added.count_total, finished.count_total)
 }
 
 #[test]
 fn allocations_of_a_page_do_not_grow_with_its_jobs() {
-    let (folded, ended) = allocations(&page(500, 0..0));
-    assert!(folded <= 8 && ended <= 8, "{folded} {ended}");
-    for other in [page(250, 0..0), page(499, 0..0)] {
-        let (less_folded, less_ended) = allocations(&other);
-        assert!(folded.abs_diff(less_folded) <= 2 && ended.abs_diff(less_ended) <= 2);
+    let (added, finished) = allocations(&page(500, 0..0));
+    assert!(added <= 8 && finished <= 8, "{added} {finished}");
+    for smaller in [page(250, 0..0), page(499, 0..0)] {
+        let (less_added, less_finished) = allocations(&smaller);
+        assert!(added.abs_diff(less_added) <= 2 && finished.abs_diff(less_finished) <= 2);
     }
 }
 
 #[test]
 fn only_kept_failures_allocate() {
     let (twenty, _) = allocations(&page(500, 0..20));
-    assert!(twenty > 60, "{twenty}: their texts are not kept");
+    assert!(twenty > 60, "{twenty}: the texts of failed jobs are not kept");
     let (all, _) = allocations(&page(500, 0..500));
     assert!(all <= twenty + 2, "{all} {twenty}");
 }
 
 #[test]
-fn page_has_something_new_once() {
+fn repeated_page_has_nothing_new() {
     let mut accumulator = JobAccumulator::default();
     let (first, again) = (page(3, 0..1), r#"{"results":[{"id":"65a1f0b2c3d4e5f600000000"}]}"#);
     let outcome = accumulator.add_page(decode_jobs(first.as_bytes()).unwrap());
@@ -310,10 +311,10 @@ fn page_has_something_new_once() {
 }
 
 #[test]
-fn largest_listing_is_kept_in_eight_megabytes() {
+fn largest_listing_counts_at_most_eight_mebibytes() {
     let mut accumulator = JobAccumulator::default();
     for number in 0..MAX_ENTRIES {
         accumulator.add(job(format!("{number:024x}"), 0, JobState::Queued));
     }
-    assert!(accumulator.outcome(true).kept_bytes <= 8 << 20, "the limit of bytes is met first");
+    assert!(accumulator.outcome(true).kept_bytes <= 8 << 20, "the limit of bytes is reached first");
 }

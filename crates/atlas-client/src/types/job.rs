@@ -64,12 +64,12 @@ impl JobState {
 
 /// The progress of a job in collections. A missing or negative number is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Counts {
+pub struct CollectionProgress {
     pub exported: Option<u64>,
     pub total: Option<u64>,
 }
 
-impl Counts {
+impl CollectionProgress {
     /// Returns exported over total, from 0 to 1; `None` where a number is missing, nothing is to be
     /// exported, or more is exported than there is.
     #[must_use]
@@ -111,7 +111,7 @@ pub struct ExportJob<'a> {
     pub finished_at: Option<Timestamp>,
     pub state: JobState,
     /// Its progress; empty for sharded clusters, whose jobs carry no counts.
-    pub counts: Counts,
+    pub counts: CollectionProgress,
     /// The reason for its state.
     pub reason: StateReason<'a>,
 }
@@ -156,7 +156,7 @@ impl<'de> Deserialize<'de> for ExportJob<'de> {
         let job = Job::deserialize(deserializer)?;
         // A number that is negative, broken or too large is as good as none.
         let count = |count: Option<Number>| count.and_then(|count| count.as_u64());
-        let counts = |status: ExportStatus| Counts {
+        let counts = |status: ExportStatus| CollectionProgress {
             exported: count(status.exported_collections),
             total: count(status.total_collections),
         };
@@ -199,7 +199,7 @@ mod tests {
             "stateReason":{"errorCode":"E","message":"m"},"components":[],"customData":[{"key":"a","value":"b"}],"prefix":"p","links":[]}"#)
         .unwrap();
         assert_eq!(job.state, JobState::Failed);
-        assert_eq!(job.counts, Counts { exported: Some(3), total: Some(9) });
+        assert_eq!(job.counts, CollectionProgress { exported: Some(3), total: Some(9) });
         assert_eq!(job.reason.error_code.as_deref(), Some("E"));
         assert_eq!(job.finished_at.unwrap().as_millisecond() % 1000, 500);
     }
@@ -233,7 +233,7 @@ mod tests {
             let json = format!(
                 r#"{{"exportStatus":{{"exportedCollections":{number},"totalCollections":{number}}}}}"#
             );
-            assert_eq!(job(&json).unwrap().counts, Counts::default(), "{number}");
+            assert_eq!(job(&json).unwrap().counts, CollectionProgress::default(), "{number}");
         }
     }
 
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn ratio_needs_two_sensible_counts() {
-        let ratio = |exported, total| Counts { exported, total }.ratio();
+        let ratio = |exported, total| CollectionProgress { exported, total }.ratio();
         assert_eq!(ratio(Some(21), Some(84)), Some(0.25));
         assert_eq!(ratio(Some(105), Some(105)), Some(1.0));
         assert_eq!(ratio(Some(0), Some(0)), None);

@@ -70,14 +70,14 @@ impl Schedule {
 
     /// Returns true if Atlas is known to export snapshots automatically.
     #[must_use]
-    pub fn exports_itself(&self) -> bool {
+    pub fn has_auto_export(&self) -> bool {
         self.auto_export == Some(true)
     }
 
     /// Returns the id of the bucket of automatic exports.
     #[must_use]
     pub fn bucket(&self) -> Option<&str> {
-        self.bucket_id.as_deref().filter(|_| self.exports_itself())
+        self.bucket_id.as_deref().filter(|_| self.has_auto_export())
     }
 
     /// Returns true if the export policy exports a snapshot.
@@ -101,7 +101,7 @@ impl Schedule {
     /// off.
     #[must_use]
     pub fn policy_item_missing(&self) -> Option<bool> {
-        let items = self.items.0.as_ref().filter(|_| self.exports_itself())?;
+        let items = self.items.0.as_ref().filter(|_| self.has_auto_export())?;
         let is_exported = |expected: Option<bool>| items.iter().any(|item| item.is_exported == expected);
         // An item without a word may be the one.
         if is_exported(Some(true)) { Some(false) } else { (!is_exported(None)).then_some(true) }
@@ -110,7 +110,7 @@ impl Schedule {
     /// Returns true if two schedules export the same snapshots. Items of another frequency do not
     /// count.
     #[must_use]
-    pub fn exports_like(&self, other: &Self) -> bool {
+    pub fn exports_same_snapshots(&self, other: &Self) -> bool {
         let decides = |schedule: &Self| {
             (schedule.auto_export, schedule.frequency.as_ref().map(|word| word.to_ascii_lowercase()))
         };
@@ -282,13 +282,13 @@ mod tests {
         };
         let one = of(&[(1, "daily"), (2, "weekly")]);
         for same in [of(&[(1, "daily")]), of(&[(3, "hourly"), (1, "DAILY")])] {
-            assert!(one.exports_like(&same), "{same:?}");
+            assert!(one.exports_same_snapshots(&same), "{same:?}");
         }
         for other in [of(&[]), of(&[(2, "daily")]), of(&[(1, "daily"), (2, "daily")]), of(&[(1, "weekly")])] {
-            assert!(!one.exports_like(&other), "{other:?}");
+            assert!(!one.exports_same_snapshots(&other), "{other:?}");
         }
         let bucket_id = Some("b".to_owned());
-        assert!(one.exports_like(&Schedule {
+        assert!(one.exports_same_snapshots(&Schedule {
             frequency: Some("DAILY".to_owned()),
             bucket_id,
             ..one.clone()
