@@ -1,4 +1,4 @@
-//! The exporter's pages. A request never causes a request to Atlas.
+//! HTTP endpoints of the exporter. A request never causes a request to Atlas.
 
 mod clusters_api;
 mod gzip;
@@ -32,7 +32,7 @@ pub fn serve_options() -> ServeOptions {
     ServeOptions { open_path: Some(HEALTHY), default_headers: default_headers.into_iter().collect() }
 }
 
-/// Returns the router of all pages.
+/// Returns the router of all endpoints.
 pub fn router(state: AppState) -> Router {
     let state = Arc::new(state);
     let requests = RequestLimiter::new(state.max_requests);

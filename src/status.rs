@@ -1,6 +1,6 @@
-//! The status of every cluster, for the status page and `/api/v1/clusters` (see `docs/api.md`).
+//! The status of all clusters, for the status page and `/api/v1/clusters` (see `docs/api.md`).
 //!
-//! A function of the view and the time. Unknown values are `None`, in JSON null.
+//! Computed from a view and the time. Unknown values are `None`, and `null` in JSON.
 
 mod health;
 
@@ -19,69 +19,71 @@ pub use health::{ClusterStatus, OVERDUE_FACTOR, Severity};
 pub struct Status<'a> {
     pub as_of: Timestamp,
     pub version: &'static str,
-    /// Why the configuration was refused when it was read last; `None` if it is in force.
+    /// Error of the last configuration reload; `None` if it succeeded.
     pub configuration_error: Option<String>,
     pub poll_interval_seconds: f64,
-    /// All clusters, and those in `clusters`: the name of their project is known.
     pub clusters_watched: usize,
+    /// Number of clusters whose project name is known. Only these are in `clusters`.
     pub clusters_named: usize,
     pub problems: Vec<Problem<'a>>,
     pub clusters: Vec<Cluster<'a>>,
 }
 
-/// A reading of an organization or a project that failed last.
+/// A failed reading of an organization or a project.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Problem<'a> {
     pub organization_id: Option<&'a str>,
     pub project_id: Option<&'a str>,
     pub project: Option<&'a str>,
-    /// `projects`, `clusters` (also the name or a schedule), or a collector.
+    /// `projects`, `clusters` (includes the project's name and schedules), or a collector.
     pub what: &'static str,
     pub reason: &'static str,
     pub error: &'a str,
 }
 
-/// A cluster. Names are those of metrics, with `..._at` instead of `..._timestamp_seconds`.
+/// The status of a cluster.
+///
+/// Fields are named like the metrics, with `_at` instead of `_timestamp_seconds`.
 #[derive(Debug, Serialize)]
 pub struct Cluster<'a> {
     pub project_id: &'a str,
-    /// The name of that, or the id where it could not be read.
+    /// The project's name, or its id if the name could not be read.
     pub project: &'a str,
     pub cluster_name: &'a str,
     pub status: ClusterStatus,
     pub paused: Option<bool>,
     pub jobs: Option<Jobs<'a>>,
     pub newest_job: Option<NewestJob>,
-    /// When the least recently moved active job last moved.
+    /// Time of the last change of the active job without progress for longest.
     pub last_progress_at: Option<Timestamp>,
     pub last_success_finished_at: Option<Timestamp>,
     pub last_success_created_at: Option<Timestamp>,
-    /// Of the newest success, time in the queue included.
+    /// From creation to end, including the queue.
     pub last_success_duration_seconds: Option<u64>,
     pub expected_interval_seconds: Option<f64>,
     pub auto_export_enabled: Option<bool>,
     pub failures_since_last_success: Option<u64>,
     pub oldest_unresolved_failure_created_at: Option<Timestamp>,
-    /// Of the newest one that is unresolved.
+    /// The newest unresolved failure.
     pub latest_failure: Option<Failure<'a>>,
     pub newest_exported_snapshot_at: Option<Timestamp>,
-    /// Snapshots of the policy that are newer, but neither exported nor being exported.
+    /// Number of newer snapshots of the export policy without a successful or active job.
     pub snapshots_awaiting_export: Option<u64>,
     pub oldest_snapshot_awaiting_export_at: Option<Timestamp>,
     pub last_auto_export_failure_event_at: Option<Timestamp>,
-    /// Atlas's id of the bucket of the export policy.
+    /// The bucket of the export policy.
     pub export_bucket_id: Option<&'a str>,
     pub bucket_missing: Option<bool>,
-    /// True if no item of the backup policy has the export frequency: nothing is ever exported.
+    /// True if no item of the backup policy has the export frequency, so nothing is exported.
     pub policy_item_missing: Option<bool>,
-    /// Collectors that should be read for it, and were neither read recently nor refused.
+    /// Enabled collectors that were neither read recently nor refused.
     pub unread_collectors: Vec<&'static str>,
     pub up: Option<bool>,
     pub last_poll_error: Option<Error<'a>>,
     pub last_poll_at: Option<Timestamp>,
     pub last_poll_duration_seconds: Option<f64>,
     pub last_poll_success_at: Option<Timestamp>,
-    /// When the next is due; one that is past waits for its turn, or is under way.
+    /// Due time of the next poll. If it is past, the poll waits for a permit or is in progress.
     pub next_poll_at: Option<Timestamp>,
 }
 
@@ -99,10 +101,10 @@ pub struct NewestJob {
     #[serde(serialize_with = "state")]
     pub state: JobState,
     pub created_at: Timestamp,
-    /// `None` if Atlas gives no counts, as for sharded clusters.
+    /// `None` if Atlas reports no counts, as for sharded clusters.
     pub exported_collections: Option<u64>,
     pub collections: Option<u64>,
-    /// The one by the other, if that says anything.
+    /// Exported by all collections; `None` if that is not a valid ratio.
     pub progress_ratio: Option<f64>,
 }
 
@@ -124,7 +126,7 @@ pub struct Error<'a> {
 }
 
 impl<'a> Status<'a> {
-    /// The status of what a view shows, at `now`.
+    /// Returns the status of a view at `now`.
     #[must_use]
     pub fn of(
         view: &'a StoreView,
@@ -150,7 +152,7 @@ impl<'a> Status<'a> {
 
     #[must_use]
     pub fn json(&self) -> String {
-        // Nothing in it can fail to be written.
+        // Serialization cannot fail: all keys are strings.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -183,13 +185,13 @@ fn problems(view: &StoreView) -> Vec<Problem<'_>> {
     problems
 }
 
-/// The moment `next`, which is `now` at `at`.
-fn later(now: Timestamp, next: Instant, at: Instant) -> Option<Timestamp> {
-    let moment = if next > at { now.checked_add(next - at) } else { now.checked_sub(at - next) };
-    moment.ok().map(to_millisecond)
+/// Converts `next` to a timestamp. `at` and `now` are the same time on both clocks.
+fn timestamp_of(next: Instant, at: Instant, now: Timestamp) -> Option<Timestamp> {
+    let next = if next > at { now.checked_add(next - at) } else { now.checked_sub(at - next) };
+    next.ok().map(to_millisecond)
 }
 
-/// Cuts a time of our clock: Atlas gives no finer ones.
+/// Truncates a timestamp to milliseconds, the precision of Atlas.
 fn to_millisecond(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }
@@ -198,7 +200,7 @@ impl<'a> Cluster<'a> {
     /// `at` is `now` on the monotonic clock.
     fn of(cluster: &'a ClusterView, at: Instant, poll_interval: Duration, now: Timestamp) -> Self {
         let state = &cluster.state;
-        let summary = cluster.current().map(|good| &good.summary);
+        let summary = cluster.current().map(|poll| &poll.summary);
         let schedule = state.schedule.as_ref();
         let recovery = cluster.recovery;
         let unresolved = summary.and_then(|summary| summary.unresolved().next());
@@ -216,7 +218,7 @@ impl<'a> Cluster<'a> {
                 collections: latest.counts.total,
                 progress_ratio: latest.counts.ratio(),
             }),
-            last_progress_at: cluster.current().and_then(|good| good.last_progress).map(to_millisecond),
+            last_progress_at: cluster.current().and_then(|poll| poll.last_progress).map(to_millisecond),
             last_success_finished_at: summary.and_then(|summary| summary.last_finished[JobState::Successful]),
             last_success_created_at: summary.and_then(|summary| summary.last_success_created),
             last_success_duration_seconds: summary.and_then(|summary| summary.last_success_seconds),
@@ -246,7 +248,7 @@ impl<'a> Cluster<'a> {
                 .last_successful_poll
                 .as_ref()
                 .map(|good| to_millisecond(good.finished_at)),
-            next_poll_at: state.next_poll.and_then(|next| later(now, next, at)),
+            next_poll_at: state.next_poll.and_then(|next| timestamp_of(next, at, now)),
         }
     }
 }
@@ -256,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_is_written_to_the_millisecond_and_never_later() {
+    fn timestamps_are_truncated_to_milliseconds() {
         let written =
             |nanosecond| to_millisecond(Timestamp::new(1_700_000_000, nanosecond).unwrap()).to_string();
         assert_eq!(written(0), "2023-11-14T22:13:20Z");

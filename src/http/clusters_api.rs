@@ -17,8 +17,7 @@ use super::state::{AppState, RequestLimiter};
 use super::{negotiate, status_page};
 use crate::status::Status;
 
-/// Maximum number of concurrent renderings. Each is in memory until it has been sent: a kilobyte a
-/// cluster.
+/// Maximum number of concurrent responses. Each is in memory until sent: about 1 KB per cluster.
 const MAX_CONCURRENT: usize = 4;
 
 #[derive(Debug)]
@@ -83,7 +82,7 @@ impl ClustersApi {
     }
 }
 
-/// Returns a response that is compressed where the client accepts it, and not cached.
+/// Returns a response without caching, compressed if the client accepts gzip.
 fn compressed(text: String, content_type: &'static str, headers: &HeaderMap) -> Response {
     let common = [
         (header::CONTENT_TYPE, content_type),

@@ -1,5 +1,7 @@
-//! Scrapes: gzip bodies are cached for a second, so that concurrent scrapes share one rendering. Plain text,
-//! which hardly any scraper asks for, is rendered while it is sent.
+//! Scrapes of the metrics.
+//!
+//! Gzip bodies are cached for one second, so that concurrent scrapes share a rendering. Plain text,
+//! which few scrapers request, is rendered while it is sent.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,11 +24,10 @@ use super::state::{AppState, RequestLimiter};
 use crate::metrics::process::ProcessStats;
 use crate::metrics::{Exposition, Format};
 
-/// Starts when a body has been rendered, so that all scrapes that waited for it share it.
+/// Lifetime of a cached body, from the end of its rendering: waiting scrapes share the body.
 const CACHE_TTL: Duration = Duration::from_secs(1);
 
-/// Gzip bodies that are younger than [`CACHE_TTL`], one for each format. The lock is held while a body is
-/// rendered.
+/// Gzip bodies younger than [`CACHE_TTL`], by format. A lock is held while a body is rendered.
 #[derive(Debug, Default)]
 struct MetricsCache {
     text: Arc<Mutex<Option<Bytes>>>,
@@ -78,8 +79,8 @@ async fn compressed(state: &Arc<AppState>, cache: &MetricsCache, format: Format)
         return Ok(body.clone());
     }
     let (state, slot) = (state.clone(), slot.clone());
-    // Ten thousand clusters would block a thread of the runtime for too long. The task holds the lock: a
-    // client that hangs up meanwhile does not cause a second rendering.
+    // Ten thousand clusters would block a runtime thread for too long. The task holds the lock, so
+    // a client that disconnects in the meantime does not cause a second rendering.
     let rendered = tokio::task::spawn_blocking(move || {
         let exposition = exposition(&state, format)?;
         let body = Bytes::from(gzip(|encoder| exposition.write_to(encoder))?);
@@ -149,11 +150,11 @@ mod tests {
         })
     }
 
-    fn publish(state: &AppState) {
+    fn record_poll(state: &AppState) {
         let (finished_at, finished) = (Timestamp::now(), Instant::now());
-        let good =
+        let poll =
             SuccessfulPoll { summary: JobSummary::default(), last_progress: None, finished_at, finished };
-        state.store.record_poll(&target(), finished_at, Duration::ZERO, Ok(good));
+        state.store.record_poll(&target(), finished_at, Duration::ZERO, Ok(poll));
     }
 
     async fn scrape(state: &Arc<AppState>, cache: &MetricsCache) -> String {
@@ -170,8 +171,8 @@ mod tests {
         let (state, cache) = (app_state(), MetricsCache::default());
         let before = scrape(&state, &cache).await;
         assert!(!before.contains(JOBS));
-        publish(&state);
-        // The clock is paused: no time has passed since.
+        record_poll(&state);
+        // The clock is paused, so the cached body is still valid.
         assert_eq!(scrape(&state, &cache).await, before);
         sleep(CACHE_TTL + Duration::from_millis(1)).await;
         assert!(cache.text.lock().await.is_none());
@@ -179,9 +180,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stale_jobs_are_withdrawn_with_the_next_rendering() {
+    async fn stale_metrics_are_withdrawn_with_the_next_rendering() {
         let (state, cache) = (app_state(), MetricsCache::default());
-        publish(&state);
+        record_poll(&state);
         sleep(STALE_AFTER).await;
         assert!(scrape(&state, &cache).await.contains(JOBS));
         sleep(CACHE_TTL + Duration::from_millis(1)).await;
@@ -200,25 +201,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn client_that_hangs_up_does_not_cause_a_second_rendering() {
+    async fn disconnected_client_causes_no_second_rendering() {
         for _ in 0..100 {
             let (state, cache) = (app_state(), MetricsCache::default());
             tokio::select! {
                 biased;
-                // On a busy machine, the other thread may be done already.
+                // On a busy machine, the other thread may already have finished.
                 _ = compressed(&state, &cache, Format::Text) => continue,
                 () = std::future::ready(()) => {}
             }
-            let cached = cache.text.lock().await.clone().expect("the rendering went on");
+            let cached = cache.text.lock().await.clone().expect("the rendering continued");
             let body = compressed(&state, &cache, Format::Text).await.unwrap();
             assert_eq!(body.as_ptr(), cached.as_ptr());
             return;
         }
-        panic!("it was not rendered on another thread");
+        panic!("the rendering always finished before the client disconnected");
     }
 
-    /// An exposition without what the process did meanwhile.
-    fn timeless(text: &[u8]) -> String {
+    /// Returns an exposition without the `process_*` metrics, which change between scrapes.
+    fn without_process(text: &[u8]) -> String {
         let lines = str::from_utf8(text).unwrap().lines().filter(|line| !line.starts_with("process_"));
         lines.collect::<Vec<_>>().join("\n")
     }
@@ -226,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn plain_and_compressed_bodies_are_equal() {
         let (state, cache) = (app_state(), MetricsCache::default());
-        publish(&state);
+        record_poll(&state);
         for accept in ["text/plain", "application/openmetrics-text; version=1.0.0"] {
             let accept = (header::ACCEPT, HeaderValue::from_static(accept));
             let plain = respond(&state, &cache, &[accept.clone()].into_iter().collect()).await;
@@ -236,7 +237,7 @@ mod tests {
             let packed = axum::body::to_bytes(packed.into_body(), usize::MAX).await.unwrap();
             let mut text = Vec::new();
             GzDecoder::new(&packed[..]).read_to_end(&mut text).unwrap();
-            assert_eq!(timeless(&text), timeless(&plain));
+            assert_eq!(without_process(&text), without_process(&plain));
             assert!(text.len() > 1000);
         }
     }

@@ -1,4 +1,4 @@
-//! Which format and coding a scraper wants, by RFC 9110, sections 12.5.1 and 12.5.3.
+//! Content negotiation: `Accept` and `Accept-Encoding` (RFC 9110, sections 12.5.1 and 12.5.3).
 
 use axum::http::HeaderValue;
 use mediatype::names::{_STAR, Q};
@@ -6,7 +6,9 @@ use mediatype::{MediaType, MediaTypeList, ReadParams};
 
 use crate::metrics::Format;
 
-/// The format of the highest quality in `Accept`; text if nothing decides, rather than 406.
+/// Returns the format with the highest quality in `Accept`, or text if there is none.
+///
+/// The response is never 406.
 pub(crate) fn format<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> Format {
     let ranges: Vec<(MediaType<'_>, f64)> = accept
         .into_iter()
@@ -17,7 +19,7 @@ pub(crate) fn format<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> F
             Some((range, quality.filter(|q| (0.0..=1.0).contains(q))?))
         })
         .collect();
-    // The most specific range that names a format decides on it; `*/*` is the least.
+    // The most specific matching range determines the quality of a format.
     let quality = |format: Format| {
         ranges
             .iter()
@@ -28,24 +30,26 @@ pub(crate) fn format<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> F
     if quality(Format::OpenMetrics) > quality(Format::Text) { Format::OpenMetrics } else { Format::Text }
 }
 
-/// How closely `range` names `format`, if it does. Parameters other than the version are ignored.
+/// Returns the specificity of `range` if it matches `format`, 0 for `*/*`.
+///
+/// Parameters other than `version` are ignored.
 fn specificity(range: &MediaType<'_>, format: Format) -> Option<u8> {
     let (ty, subty, version) = match format {
         Format::Text => ("text", "plain", "0.0.4"),
         Format::OpenMetrics => ("application", "openmetrics-text", "1.0.0"),
     };
-    let asked = mediatype::Name::new("version").and_then(|name| range.get_param(name));
+    let requested = mediatype::Name::new("version").and_then(|name| range.get_param(name));
     let is_format = range.ty == ty && range.subty == subty && range.suffix.is_none();
-    match asked {
+    match requested {
         _ if range.ty == _STAR => Some(0),
         _ if range.ty == ty && range.subty == _STAR => Some(1),
         None if is_format => Some(2),
-        Some(asked) if is_format && asked.unquoted_str() == version => Some(3),
+        Some(requested) if is_format && requested.unquoted_str() == version => Some(3),
         _ => None,
     }
 }
 
-/// Whether `Accept-Encoding` offers gzip, and does not like plain text better.
+/// Returns true if `Accept-Encoding` allows gzip and does not prefer plain text.
 pub(crate) fn gzip<'a>(accept: impl IntoIterator<Item = &'a HeaderValue>) -> bool {
     let (mut gzip, mut identity, mut any) = (None, None, None);
     for coding in
@@ -76,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_chosen_if_offered_and_not_liked_less() {
+    fn gzip_is_used_if_accepted_unless_identity_is_preferred() {
         for accept in
             "gzip|deflate, gzip, br, zstd|GZIP;q=0.5|x-gzip|*|*;q=0.1|gzip ; q = 0.3 , identity;q=0.3"
                 .split('|')
@@ -92,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn format_of_the_highest_quality_is_chosen() {
+    fn format_with_the_highest_quality_is_used() {
         for accept in [
             "application/openmetrics-text; version=1.0.0",
             "application/openmetrics-text",
@@ -101,15 +105,18 @@ mod tests {
             "APPLICATION/OpenMetrics-Text;Q=0.5,text/plain;q=0.4",
             "text/plain;q=0.1,application/*;q=0.9",
             // Prometheus 2.42 and 3.x.
-            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+             text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+             application/openmetrics-text;version=0.0.1;q=0.5,\
+             text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
         ] {
             assert_eq!(format([&header(accept)]), Format::OpenMetrics, "{accept}");
         }
     }
 
     #[test]
-    fn format_is_text_unless_the_other_is_preferred() {
+    fn format_is_text_unless_openmetrics_is_preferred() {
         for accept in [
             "text/plain;version=0.0.4;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5",
             "*/*",

@@ -1,4 +1,4 @@
-//! Health and readiness probes, and reloads by request.
+//! Health and readiness probes, and the reload endpoint.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use super::state::AppState;
 use crate::reload::ReloadScope;
 
-/// The path of the health probe, which needs no password and does not count for the rate limit.
+/// Path of the health probe, which needs no password and is not rate limited.
 pub(super) const HEALTHY: &str = "/-/healthy";
 
 pub(super) fn routes(state: Arc<AppState>) -> Router {
@@ -24,20 +24,23 @@ pub(super) fn routes(state: Arc<AppState>) -> Router {
 
 async fn ready(State(state): State<Arc<AppState>>) -> Response {
     if state.store.is_ready() {
-        "Everything was asked for, well or badly, at least once.\n".into_response()
+        "atlas-backup-exporter is ready.\n".into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "Not everything was asked for yet.\n").into_response()
+        let text = "The first discovery and the first poll of every cluster have not completed yet.\n";
+        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
     }
 }
 
-/// As in Prometheus; but not for other sites, since a browser may send the password with a request.
+/// Reloads the configuration, as in Prometheus.
+///
+/// Requests from other sites are refused, since a browser may send the password with them.
 async fn reload(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     let Some(handle) = &state.reload else {
-        let text = "Reloading by request is off; it needs --web.enable-lifecycle.\n";
+        let text = "The reload endpoint is disabled; enable it with `--web.enable-lifecycle`.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     };
     if is_cross_site(&headers) {
-        let text = "Reloading is not allowed from pages of other sites.\n";
+        let text = "Reloads are not allowed from pages of other sites.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
     match handle.reload(ReloadScope::All).await {
@@ -46,8 +49,9 @@ async fn reload(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Respo
     }
 }
 
-/// Whether a browser reports a page of another site: by `Sec-Fetch-Site`, or `Origin` on plain
-/// HTTP.
+/// Returns true if a browser sent the request from a page of another site.
+///
+/// Browsers send `Sec-Fetch-Site` over HTTPS only. Without it, `Origin` decides.
 fn is_cross_site(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site != "same-origin" && site != "none";

@@ -1,4 +1,4 @@
-//! What of the clusters is asked for, and in which order: the same for the page and for programs.
+//! Filters and order of clusters: query parameters of the status page and `/api/v1/clusters`.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use url::form_urlencoded;
 
 use crate::status::{Cluster, Severity};
 
-/// Characters of a search. Each word is looked for in each cluster.
-pub(super) const MOST_SEARCHED: usize = 200;
+/// Maximum length of a search in characters. Each word is searched in each cluster.
+pub(super) const MAX_SEARCH: usize = 200;
 
-/// By what clusters are sorted. Each begins with what wants to be looked at.
+/// The sort key. Each default order lists clusters with problems first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Sort {
     #[default]
     Status,
     Cluster,
     Job,
-    /// The oldest success first, and before it those without any.
+    /// Clusters without a success first, then the oldest success.
     Success,
     Bucket,
     Failures,
@@ -25,27 +25,27 @@ pub(super) enum Sort {
 }
 
 impl Sort {
-    /// In the order of the enum: each with its word in an address and the title of its column.
+    /// All keys in the order of the enum, with query value and column title.
     pub(super) const ALL: [(Self, &str, &str); 7] = [
         (Self::Status, "status", "Status"),
         (Self::Cluster, "cluster", "Cluster"),
         (Self::Job, "job", "Newest job"),
         (Self::Success, "success", "Last success"),
-        (Self::Bucket, "bucket", "In the bucket"),
-        (Self::Failures, "failures", "Failures since"),
-        (Self::Poll, "poll", "Poll"),
+        (Self::Bucket, "bucket", "Exported snapshot"),
+        (Self::Failures, "failures", "Failures since success"),
+        (Self::Poll, "poll", "Last poll"),
     ];
 
     fn word(self) -> &'static str {
         Self::ALL[self as usize].1
     }
 
-    /// Whether its figures grow from row to row.
+    /// Returns true if the displayed values increase from row to row by default.
     pub(super) fn ascends(self) -> bool {
         !matches!(self, Self::Job | Self::Failures)
     }
 
-    /// Smaller for what comes first; `None` if unknown, which comes last in either order.
+    /// Returns the key of a cluster; smaller keys come first. Unknown ones are last in either order.
     fn key(self, cluster: &Cluster<'_>) -> Option<i64> {
         let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
         match self {
@@ -66,7 +66,7 @@ impl Sort {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Query {
-    /// Words that each must be found, in whatever case.
+    /// Words that must all match, case-insensitively.
     pub(super) search: String,
     pub(super) severity: Option<Severity>,
     pub(super) sort: Sort,
@@ -74,27 +74,27 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// Reads the query of an address. Unknown parameters are ignored, wrong values are errors.
+    /// Parses a query string. Unknown parameters are ignored, invalid values are errors.
     pub(super) fn parse(query: Option<&str>) -> Result<Self, String> {
         let mut parsed = Self::default();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             match &*name {
-                "search" if value.chars().count() > MOST_SEARCHED => {
-                    return Err(format!("search: it may have {MOST_SEARCHED} characters"));
+                "search" if value.chars().count() > MAX_SEARCH => {
+                    return Err(format!("`search` is too long; at most {MAX_SEARCH} characters are allowed"));
                 }
                 "search" => parsed.search = value.into_owned(),
-                // What a form sends where nothing is chosen.
+                // Forms send empty values for parameters that are not set.
                 _ if value.is_empty() => {}
                 "severity" => {
                     let words = Severity::ALL.map(|severity| (severity.as_str(), severity));
-                    parsed.severity = Some(one_of(&name, &value, &words)?);
+                    parsed.severity = Some(parse_word(&name, &value, &words)?);
                 }
                 "sort" => {
                     let words = Sort::ALL.map(|(sort, word, _)| (word, sort));
-                    parsed.sort = one_of(&name, &value, &words)?;
+                    parsed.sort = parse_word(&name, &value, &words)?;
                 }
                 "order" => {
-                    parsed.reversed = one_of(&name, &value, &[("asc", false), ("reversed", true)])?;
+                    parsed.reversed = parse_word(&name, &value, &[("asc", false), ("reversed", true)])?;
                 }
                 _ => {}
             }
@@ -113,13 +113,13 @@ impl Query {
         parameters.into_iter().filter_map(|(name, value)| Some((name, value?)))
     }
 
-    /// Leaves what is asked for, in order. Where two are alike, they are sorted by project and name.
+    /// Filters and sorts clusters. Equal ones are sorted by project and name.
     pub(super) fn apply(&self, clusters: &mut Vec<Cluster<'_>>) {
         let search = self.search.to_lowercase();
         let words: Vec<_> = search.split_whitespace().collect();
         clusters.retain(|cluster| {
             self.severity.is_none_or(|severity| cluster.status.severity() == severity)
-                && (words.is_empty() || has_all(cluster, &words))
+                && (words.is_empty() || matches_all(cluster, &words))
         });
         clusters.sort_by(|a, b| (a.project, a.cluster_name).cmp(&(b.project, b.cluster_name)));
         if self.reversed && self.sort == Sort::Cluster {
@@ -132,7 +132,7 @@ impl Query {
     }
 }
 
-fn has_all(cluster: &Cluster<'_>, words: &[&str]) -> bool {
+fn matches_all(cluster: &Cluster<'_>, words: &[&str]) -> bool {
     let text = [
         Some(cluster.project),
         Some(cluster.project_id),
@@ -146,7 +146,7 @@ fn has_all(cluster: &Cluster<'_>, words: &[&str]) -> bool {
     words.iter().all(|word| text.contains(word))
 }
 
-/// The query string of an address; empty if all parameters have their defaults.
+/// Formats the query string with `?`; `?` alone if all parameters have their defaults.
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut query = form_urlencoded::Serializer::for_suffix(String::from("?"), 1);
@@ -154,10 +154,10 @@ impl fmt::Display for Query {
     }
 }
 
-fn one_of<T: Copy>(name: &str, value: &str, words: &[(&str, T)]) -> Result<T, String> {
+fn parse_word<T: Copy>(name: &str, value: &str, words: &[(&str, T)]) -> Result<T, String> {
     let found = words.iter().find(|(word, _)| *word == value);
-    found.map(|(_, one)| *one).ok_or_else(|| {
+    found.map(|(_, parsed)| *parsed).ok_or_else(|| {
         let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-        format!("{name}={value}: it is one of {}", words.join(", "))
+        format!("invalid value \"{value}\" of `{name}`; expected one of {}", words.join(", "))
     })
 }

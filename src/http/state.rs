@@ -1,4 +1,4 @@
-//! What the pages show, and how many requests may run.
+//! Shared state of the endpoints, and the limit of concurrent requests.
 
 use std::sync::Arc;
 
@@ -36,8 +36,9 @@ impl RequestLimiter {
         Self { permits: Arc::new(Semaphore::new(permits)), max }
     }
 
-    /// Responds with `response`, or with 503 if there are too many requests. A request ends when its
-    /// response has been sent.
+    /// Returns `response`, or 503 if there are too many requests.
+    ///
+    /// The permit of a request is released when its response has been sent.
     pub(super) async fn run(&self, response: impl Future<Output = Response>) -> Response {
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
             return response.await.map(|body| GuardedBody::wrap(body, permit));

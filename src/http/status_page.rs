@@ -1,5 +1,6 @@
-//! The status page, which needs no script and nothing from other hosts. The script requests the
-//! page again, so filters and order are the server's.
+//! The status page. It works without JavaScript and loads nothing from other hosts.
+//!
+//! The script only refreshes the page: the server filters, sorts and renders.
 
 mod banners;
 mod isolated;
@@ -15,32 +16,33 @@ use ring::digest::{SHA256, digest};
 
 use isolated::isolated;
 
-use super::query::{MOST_SEARCHED, Query, Sort};
+use super::query::{MAX_SEARCH, Query, Sort};
 use crate::status::{ClusterStatus, Severity, Status};
 
 const STYLE: &str = include_str!("status_page/style.css");
-const LIVE: &str = include_str!("status_page/live.js");
+const SCRIPT: &str = include_str!("status_page/live.js");
 
-/// Seconds from one refresh to the next: half of the time between polls, within these bounds.
-const REFRESH: (f64, f64) = (2.0, 15.0);
+/// Bounds of the refresh interval in seconds, which is half of the poll interval.
+const MIN_REFRESH_INTERVAL: f64 = 2.0;
+const MAX_REFRESH_INTERVAL: f64 = 15.0;
 
-/// Allows the page its style, its script and requests to the exporter.
+/// Returns a policy that allows the style and the script of the page, and requests to the exporter.
 pub(super) fn content_security_policy() -> HeaderValue {
     let hash = |text: &str| BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes()));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; img-src data:; \
-         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; \
+         img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         hash(STYLE),
-        hash(LIVE)
+        hash(SCRIPT)
     );
-    // Base64 is plain text.
+    // The conversion cannot fail: Base64 is ASCII.
     HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
 }
 
 pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str) -> Markup {
     let (summary, banners) = (Summary::of(&status), banners(&status));
     query.apply(&mut status.clusters);
-    let every = (status.poll_interval_seconds / 2.0).clamp(REFRESH.0, REFRESH.1);
+    let interval = (status.poll_interval_seconds / 2.0).clamp(MIN_REFRESH_INTERVAL, MAX_REFRESH_INTERVAL);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -54,46 +56,50 @@ pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str
             body {
                 header {
                     h1 { "MongoDB Atlas backup exports" }
-                    p id="said" role="status" { (summary.sentences()) }
+                    p id="summary" role="status" { (summary.sentences()) }
                     form method="get" {
-                        label for="search" { "Find" }
-                        input type="search" id="search" name="search" value=(query.search) maxlength=(MOST_SEARCHED) placeholder="project, cluster, state, error code" autocomplete="off";
-                        // Without a script, the form would drop them.
+                        label for="search" { "Search" }
+                        input type="search" id="search" name="search" value=(query.search)
+                            maxlength=(MAX_SEARCH) placeholder="project, cluster, state, error code"
+                            autocomplete="off";
+                        // Without JavaScript, the form would drop the other parameters.
                         @for (name, value) in query.parameters().filter(|(name, _)| *name != "search") {
                             input type="hidden" name=(name) value=(value);
                         }
-                        noscript { button type="submit" { "Find" } }
+                        noscript { button type="submit" { "Search" } }
                     }
-                    p id="lost" class="banner unknown" role="alert" hidden {}
-                    p id="held" class="banner none" hidden { "This page is not refreshed while text is marked." }
+                    p id="refresh-failed" class="banner unknown" role="alert" hidden {}
+                    p id="refresh-paused" class="banner none" hidden {
+                        "Auto-refresh is paused while text is selected."
+                    }
                 }
-                main id="live" data-every=(every) {
+                main id="live" data-interval=(interval) {
                     nav id="severities" aria-label="Severities" { (severities(query, &summary)) }
                     div id="banners" { (banners) }
                     (table(&status, query))
                 }
                 footer class="faint" {
-                    // Relative, so that they hold below any path of a reverse proxy.
+                    // Relative links work behind a reverse proxy with any path prefix.
                     a href=(telemetry_path.trim_start_matches('/')) { "Metrics" } " · "
                     a href="api/v1/clusters" { "JSON" } " · "
                     a href="-/healthy" { "Health" } " · " a href="-/ready" { "Readiness" }
                     " · version " (status.version)
                 }
-                script { (PreEscaped(LIVE)) }
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     }
 }
 
-/// What is told before anything else.
+/// The summary at the top of the page and in its title.
 struct Summary {
     counts: [(Severity, usize); Severity::ALL.len()],
     clusters: usize,
-    /// Readings besides those of clusters that failed.
-    unread: usize,
-    /// Clusters that wait for their first poll, or for the name of their project.
-    unpolled: usize,
-    refused: bool,
+    /// Number of failed readings of organizations, projects and collectors.
+    failed_readings: usize,
+    /// Number of clusters that were not read yet, or whose project name is unknown.
+    unread_clusters: usize,
+    reload_failed: bool,
 }
 
 impl Summary {
@@ -102,30 +108,30 @@ impl Summary {
             let of_severity = status.clusters.iter().filter(|cluster| cluster.status.severity() == severity);
             (severity, of_severity.count())
         });
-        let (clusters, unread) = (status.clusters.len(), status.problems.len());
-        let waits = status.clusters.iter().filter(|cluster| cluster.status == ClusterStatus::NotReadYet);
-        let unpolled = status.clusters_watched.saturating_sub(clusters) + waits.count();
-        let refused = status.configuration_error.is_some();
-        Self { counts, clusters, unread, unpolled, refused }
+        let (clusters, failed_readings) = (status.clusters.len(), status.problems.len());
+        let unread = status.clusters.iter().filter(|cluster| cluster.status == ClusterStatus::NotReadYet);
+        let unread_clusters = status.clusters_watched.saturating_sub(clusters) + unread.count();
+        let reload_failed = status.configuration_error.is_some();
+        Self { counts, clusters, failed_readings, unread_clusters, reload_failed }
     }
 
-    /// Number of clusters of each severity from warning up.
-    fn troubles(&self) -> Vec<String> {
-        let troubles =
+    /// Returns the number of clusters of each severity that is warning or worse.
+    fn problems(&self) -> Vec<String> {
+        let problems =
             self.counts.iter().filter(|(severity, count)| *count > 0 && *severity <= Severity::Warning);
-        troubles.map(|(severity, count)| format!("{count} {}", severity.as_str())).collect()
+        problems.map(|(severity, count)| format!("{count} {}", severity.as_str())).collect()
     }
 
-    /// What stands in the tab of a browser.
     fn title(&self) -> String {
-        let mut parts = self.troubles();
-        match (self.clusters, self.unread) {
+        let mut parts = self.problems();
+        match (self.clusters, self.failed_readings) {
             (_, 0) => {}
             (0, _) => parts.push("discovery failing".to_owned()),
-            (_, unread) => parts.push(format!("{unread} unread")),
+            (_, 1) => parts.push("1 failed reading".to_owned()),
+            (_, failed) => parts.push(format!("{failed} failed readings")),
         }
-        if self.refused {
-            parts.push("configuration refused".to_owned());
+        if self.reload_failed {
+            parts.push("configuration reload failed".to_owned());
         }
         parts.push("Atlas backup exports".to_owned());
         parts.join(" · ")
@@ -133,22 +139,22 @@ impl Summary {
 
     fn sentences(&self) -> String {
         let clusters = if self.clusters == 1 { "1 cluster" } else { &format!("{} clusters", self.clusters) };
-        let mut text = match self.troubles().join(", ") {
-            _ if self.clusters == 0 && self.unread > 0 => "No cluster is known.".to_owned(),
-            _ if self.clusters == 0 => "No cluster is known yet.".to_owned(),
-            trouble if !trouble.is_empty() => format!("{clusters}: {trouble}."),
-            _ if self.unpolled > 0 => format!("{clusters}."),
-            _ => format!("{clusters} without problems."),
+        let mut text = match self.problems().join(", ") {
+            _ if self.clusters == 0 && self.failed_readings > 0 => "No clusters found.".to_owned(),
+            _ if self.clusters == 0 => "No clusters found yet.".to_owned(),
+            problems if !problems.is_empty() => format!("{clusters}: {problems}."),
+            _ if self.unread_clusters > 0 => format!("{clusters}."),
+            _ => format!("{clusters}, no problems."),
         };
-        if self.unread > 0 {
-            let _ =
-                write!(text, " Failed readings of organizations, projects and collectors: {}.", self.unread);
+        if self.failed_readings > 0 {
+            let failed = self.failed_readings;
+            let _ = write!(text, " Failed readings of organizations, projects and collectors: {failed}.");
         }
-        if self.unpolled > 0 {
-            let _ = write!(text, " Not read yet: {}.", self.unpolled);
+        if self.unread_clusters > 0 {
+            let _ = write!(text, " Not read yet: {}.", self.unread_clusters);
         }
-        if self.refused {
-            text += " The configuration was refused.";
+        if self.reload_failed {
+            text += " The configuration reload failed.";
         }
         text
     }
@@ -161,31 +167,35 @@ fn severities(query: &Query, summary: &Summary) -> Markup {
         a id="all" href=(link(None)) aria-current=[current(None)] { "All " (summary.clusters) }
         @for (severity, count) in &summary.counts {
             @let word = if *severity == Severity::Ok { "OK" } else { severity.as_str() };
-            a id={ "severity-" (severity.as_str()) } class=(severity.as_str()) href=(link(Some(*severity))) aria-current=[current(Some(*severity))] {
-                (word) " " (count)
-            }
+            a id={ "severity-" (severity.as_str()) } class=(severity.as_str()) href=(link(Some(*severity)))
+                aria-current=[current(Some(*severity))] { (word) " " (count) }
         }
     }
 }
 
-/// What is wrong besides single clusters.
+/// Returns the banners for problems that are not in the table.
 fn banners(status: &Status<'_>) -> Markup {
-    let unmatched =
+    let never_exported =
         status.clusters.iter().filter(|cluster| cluster.policy_item_missing == Some(true)).count();
     let unnamed = status.clusters_watched.saturating_sub(status.clusters_named);
     html! {
         @if let Some(error) = &status.configuration_error {
-            p class="banner critical" { "The configuration was refused when it was read last, and an older one is in force: " (isolated(error)) }
+            p class="banner critical" {
+                "The configuration reload failed; the previous configuration is active: " (isolated(error))
+            }
         }
         @for text in banners::texts(status) { p class="banner unknown" { (text) } }
-        @if unmatched > 0 {
+        @if never_exported > 0 {
             p class="banner warning" {
-                "Nothing will ever be exported of " (unmatched) @if unmatched == 1 { " cluster" } @else { " clusters" }
-                ": no item of the backup policy has the frequency that is exported."
+                "Snapshots of " (never_exported) @if never_exported == 1 { " cluster" } @else { " clusters" }
+                " are never exported: no item of the backup policy has the frequency of the export policy."
             }
         }
         @if unnamed > 0 {
-            p class="banner none" { (unnamed) " of " (status.clusters_watched) " clusters wait for the name of their project." }
+            p class="banner none" {
+                (unnamed) " of " (status.clusters_watched)
+                " clusters are not shown yet: the name of their project has not been read."
+            }
         }
     }
 }
@@ -204,15 +214,17 @@ fn table(status: &Status<'_>, query: &Query) -> Markup {
         table {
             caption id="shown" class="faint" {
                 @match status.clusters.len() {
-                    0 if status.clusters_named == 0 => { "There is no cluster to show yet" },
-                    0 => { "No cluster is like that" },
+                    0 if status.clusters_named == 0 => { "No clusters yet" },
+                    0 => { "No matching clusters" },
                     shown => { (shown) " shown" },
                 }
                 ", as of " (now.strftime("%F %T UTC"))
             }
             thead id="head" { tr {
                 @for (sort, word, title) in Sort::ALL {
-                    th scope="col" aria-sort=[order(sort)] { a id={ "sort-" (word) } href=(link(sort)) { (title) } }
+                    th scope="col" aria-sort=[order(sort)] {
+                        a id={ "sort-" (word) } href=(link(sort)) { (title) }
+                    }
                 }
             } }
             tbody id="rows" { @for cluster in &status.clusters { (row::row(cluster, now)) } }

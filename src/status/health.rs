@@ -1,4 +1,4 @@
-//! The status of a cluster, by the same rules as in `dashboards/overview.json`.
+//! Rules for the status of a cluster, the same as in `dashboards/overview.json`.
 
 use std::time::Duration;
 
@@ -9,61 +9,64 @@ use serde::Serialize;
 use crate::model::JobSummary;
 use crate::store::ClusterView;
 
-/// A success may be this many times the expected interval old.
+/// Maximum age of the last success, in expected intervals.
 pub const OVERDUE_FACTOR: f64 = 1.25;
 
-/// Longest wait of a snapshot for its export, if a quarter of the expected interval is not shorter.
+/// Maximum time that a snapshot awaits export. A quarter of the expected interval, if shorter.
 const MAX_AWAITING: Duration = Duration::from_hours(12);
 
-/// Longest time without progress, unless three times the duration of the last success is longer;
-/// and longest time in the queue.
+/// Minimum age of the last progress of a stalled job, and of a job that is queued too long.
 const MIN_STALLED: Duration = Duration::from_hours(2);
+
+/// A job is not stalled before this multiple of the last successful duration.
 const STALLED_DURATIONS: u32 = 3;
 
-/// A cluster may go without a good poll for three intervals, and always for this long.
+/// Minimum age of the last successful poll of a cluster whose polls are failing.
 const MIN_POLLS_FAILING: Duration = Duration::from_mins(10);
+
+/// Polls are not failing before this multiple of the poll interval.
 const POLLS_FAILING_INTERVALS: u32 = 3;
 
-/// An event and the end of a failed job that are no further apart are about the same export.
-const SAME_EXPORT: SignedDuration = SignedDuration::from_mins(15);
+/// Maximum time between a failure event and the end of a failed job of the same export.
+const MAX_EVENT_DISTANCE: SignedDuration = SignedDuration::from_mins(15);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClusterStatus {
     Failed,
-    /// A snapshot waits for an export, or an event reports a failure that no job shows.
+    /// A snapshot awaits export for too long, or a failure event has no job.
     NotStarted,
-    /// The last success is older than what is expected, by a quarter.
+    /// The last success is older than [`OVERDUE_FACTOR`] expected intervals.
     Overdue,
-    /// There never was a success, and there should be by now.
+    /// No export has succeeded, although the first one is due.
     NeverSucceeded,
     BucketMissing,
     PollsFailing,
     Stalled,
-    /// An export is not begun for two hours.
     QueuedTooLong,
     AutoExportDisabled,
-    /// The first poll is still to come, or a collector that is on was neither read nor refused.
+    /// The cluster was not polled yet, or an enabled collector was neither read nor refused.
     NotReadYet,
     Paused,
-    /// No interval is known or configured.
+    /// The expected interval is unknown.
     NoExportsExpected,
-    /// There never was a success, and there need not be yet.
+    /// No export has succeeded, and the first one is not due.
     FirstExportNotDue,
     Healthy,
 }
 
-/// The severity of a status, with its color in the dashboards.
+/// The severity of a status, and its color in the dashboards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Red: a backup is missing.
+    /// Red: an export is missing.
     Critical,
     /// Purple: the state is unknown.
     Unknown,
-    /// Orange: worth a look.
+    /// Orange: an export may be missing soon.
     Warning,
     /// Grey: no action needed.
     None,
+    /// Green.
     Ok,
 }
 
@@ -82,7 +85,7 @@ impl Severity {
     }
 }
 
-/// Every status in the order of the enum, with its severity and its words.
+/// All statuses in the order of the enum, worst first, with severity and display name.
 const TABLE: [(ClusterStatus, Severity, &str); 14] = [
     (ClusterStatus::Failed, Severity::Critical, "Failed"),
     (ClusterStatus::NotStarted, Severity::Critical, "Not started"),
@@ -105,30 +108,30 @@ impl ClusterStatus {
         TABLE.into_iter().map(|(status, ..)| status)
     }
 
-    /// The worst that holds of a cluster at `now`, with `poll_interval` from one poll to the next.
+    /// Returns the worst status whose condition is met at `now`.
     #[must_use]
     pub fn of(cluster: &ClusterView, poll_interval: Duration, now: Timestamp) -> Self {
-        let facts =
-            Facts { cluster, summary: cluster.current().map(|good| &good.summary), poll_interval, now };
-        let holds = |status: &Self| match status {
-            Self::Failed => facts.summary.is_some_and(|summary| summary.failures_since_success > 0),
-            Self::NotStarted => facts.waits() || facts.only_an_event_tells(),
-            Self::Overdue => !facts.paused() && facts.overdue(facts.finished(JobState::Successful)),
+        let rules =
+            Rules { cluster, summary: cluster.current().map(|poll| &poll.summary), poll_interval, now };
+        let is_met = |status: &Self| match status {
+            Self::Failed => rules.summary.is_some_and(|summary| summary.failures_since_success > 0),
+            Self::NotStarted => rules.snapshot_awaits_too_long() || rules.failed_without_job(),
+            Self::Overdue => !rules.is_paused() && rules.is_overdue(rules.finished(JobState::Successful)),
             Self::NeverSucceeded => {
-                !facts.paused() && facts.never_exported() && facts.overdue(cluster.state.created_at)
+                !rules.is_paused() && rules.never_succeeded() && rules.is_overdue(cluster.state.created_at)
             }
             Self::BucketMissing => cluster.bucket_missing == Some(true),
-            Self::PollsFailing => facts.blind(),
-            Self::Stalled => facts.stalled(),
-            Self::QueuedTooLong => facts.older_than(facts.oldest_queued(), MIN_STALLED),
-            Self::AutoExportDisabled => facts.auto_export_off(),
+            Self::PollsFailing => rules.polls_failing(),
+            Self::Stalled => rules.is_stalled(),
+            Self::QueuedTooLong => rules.is_older_than(rules.oldest_queued(), MIN_STALLED),
+            Self::AutoExportDisabled => rules.auto_export_disabled(),
             Self::NotReadYet => cluster.state.last.is_none() || !cluster.unread.is_empty(),
-            Self::Paused => facts.paused(),
+            Self::Paused => rules.is_paused(),
             Self::NoExportsExpected => cluster.expected_interval().is_none(),
-            Self::FirstExportNotDue => facts.never_exported(),
+            Self::FirstExportNotDue => rules.never_succeeded(),
             Self::Healthy => true,
         };
-        Self::all().find(holds).unwrap_or(Self::Healthy)
+        Self::all().find(is_met).unwrap_or(Self::Healthy)
     }
 
     fn row(self) -> (Self, Severity, &'static str) {
@@ -140,33 +143,33 @@ impl ClusterStatus {
         self.row().1
     }
 
-    /// The words for a person, those of the dashboards.
+    /// Returns the display name, the same as in the dashboards.
     #[must_use]
     pub fn words(self) -> &'static str {
         self.row().2
     }
 }
 
-struct Facts<'a> {
+struct Rules<'a> {
     cluster: &'a ClusterView,
-    /// That of the last good poll, unless it is stale.
+    /// The summary of the last successful poll; `None` if stale.
     summary: Option<&'a JobSummary>,
     poll_interval: Duration,
     now: Timestamp,
 }
 
-impl Facts<'_> {
-    fn older_than(&self, at: Option<Timestamp>, age: Duration) -> bool {
+impl Rules<'_> {
+    fn is_older_than(&self, at: Option<Timestamp>, age: Duration) -> bool {
         at.is_some_and(|at| self.now.duration_since(at).as_secs_f64() > age.as_secs_f64())
     }
 
-    /// Returns true if `at` is longer ago than the expected interval and a quarter.
-    fn overdue(&self, at: Option<Timestamp>) -> bool {
-        let most = self.cluster.expected_interval().map(|interval| interval.mul_f64(OVERDUE_FACTOR));
-        most.is_some_and(|most| self.older_than(at, most))
+    /// Returns true if `at` is more than [`OVERDUE_FACTOR`] expected intervals ago.
+    fn is_overdue(&self, at: Option<Timestamp>) -> bool {
+        let max = self.cluster.expected_interval().map(|interval| interval.mul_f64(OVERDUE_FACTOR));
+        max.is_some_and(|max| self.is_older_than(at, max))
     }
 
-    fn paused(&self) -> bool {
+    fn is_paused(&self) -> bool {
         self.cluster.state.paused == Some(true)
     }
 
@@ -178,7 +181,7 @@ impl Facts<'_> {
         self.summary.map_or(0, |summary| summary.jobs[state])
     }
 
-    fn never_exported(&self) -> bool {
+    fn never_succeeded(&self) -> bool {
         self.summary.is_some() && self.jobs(JobState::Successful) == 0
     }
 
@@ -190,50 +193,50 @@ impl Facts<'_> {
         self.summary?.oldest_active_created[JobState::Queued]
     }
 
-    /// Whether a snapshot waits for too long, and nothing is under way.
-    fn waits(&self) -> bool {
+    fn snapshot_awaits_too_long(&self) -> bool {
         let oldest = self.cluster.recovery.and_then(|recovery| recovery.oldest_awaiting);
         let quarter = self.cluster.expected_interval().map(|interval| interval / 4);
-        let longest = quarter.map_or(MAX_AWAITING, |quarter| quarter.min(MAX_AWAITING));
-        self.older_than(oldest, longest) && !self.never_exported() && !self.paused() && !self.is_active()
+        let max = quarter.map_or(MAX_AWAITING, |quarter| quarter.min(MAX_AWAITING));
+        self.is_older_than(oldest, max) && !self.never_succeeded() && !self.is_paused() && !self.is_active()
     }
 
-    /// Whether an event tells of a failure that was not made good, and no job shows it.
-    fn only_an_event_tells(&self) -> bool {
+    /// Returns true if an event reports an unresolved failure for which there is no failed job.
+    fn failed_without_job(&self) -> bool {
         let (Some(event), Some(summary)) = (self.cluster.last_failure_event, self.summary) else {
             return false;
         };
-        let not_made_good =
-            summary.last_success_created.map_or_else(|| self.never_exported(), |success| event > success);
+        let is_unresolved =
+            summary.last_success_created.map_or_else(|| self.never_succeeded(), |success| event > success);
         let newer_is_active =
             self.is_active() && summary.latest.as_ref().is_some_and(|latest| latest.key.created_at > event);
-        let same_export =
-            |failed| summary.failures_since_success == 0 && event.duration_since(failed).abs() < SAME_EXPORT;
-        not_made_good && !newer_is_active && !self.finished(JobState::Failed).is_some_and(same_export)
+        let is_same_export = |failed| {
+            summary.failures_since_success == 0 && event.duration_since(failed).abs() < MAX_EVENT_DISTANCE
+        };
+        is_unresolved && !newer_is_active && !self.finished(JobState::Failed).is_some_and(is_same_export)
     }
 
-    fn blind(&self) -> bool {
-        let longest = (self.poll_interval * POLLS_FAILING_INTERVALS).max(MIN_POLLS_FAILING);
-        let last_success = self.cluster.state.last_successful_poll.as_ref().map(|good| good.finished_at);
-        // What was polled and has no figures was not read, or so long ago that they were withdrawn.
-        self.older_than(last_success, longest) || self.cluster.state.last.is_some() && self.summary.is_none()
+    fn polls_failing(&self) -> bool {
+        let max = (self.poll_interval * POLLS_FAILING_INTERVALS).max(MIN_POLLS_FAILING);
+        let last_success = self.cluster.state.last_successful_poll.as_ref().map(|poll| poll.finished_at);
+        // A polled cluster without a summary had no successful poll, or a stale one.
+        self.is_older_than(last_success, max) || self.cluster.state.last.is_some() && self.summary.is_none()
     }
 
-    fn stalled(&self) -> bool {
-        let Some(good) = self.cluster.current() else { return false };
-        let usual = Duration::from_secs(good.summary.last_success_seconds.unwrap_or_default());
-        self.older_than(good.last_progress, MIN_STALLED.max(usual.saturating_mul(STALLED_DURATIONS)))
+    fn is_stalled(&self) -> bool {
+        let Some(poll) = self.cluster.current() else { return false };
+        let usual = Duration::from_secs(poll.summary.last_success_seconds.unwrap_or_default());
+        self.is_older_than(poll.last_progress, MIN_STALLED.max(usual.saturating_mul(STALLED_DURATIONS)))
             && self.jobs(JobState::InProgress) > 0
-            // The job without progress is a queued one.
-            && good.last_progress != self.oldest_queued()
+            // Otherwise the job without progress is a queued one.
+            && poll.last_progress != self.oldest_queued()
     }
 
-    fn auto_export_off(&self) -> bool {
+    fn auto_export_disabled(&self) -> bool {
         let schedule = self.cluster.state.schedule.as_ref();
-        let off = schedule.and_then(|schedule| schedule.auto_export) == Some(false);
+        let is_disabled = schedule.and_then(|schedule| schedule.auto_export) == Some(false);
         let was_exported =
             || self.jobs(JobState::Successful) > 0 && self.cluster.expected_interval().is_none();
-        off && self.cluster.state.expected.export.unwrap_or_else(was_exported)
+        is_disabled && self.cluster.state.expected.export.unwrap_or_else(was_exported)
     }
 }
 

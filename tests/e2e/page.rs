@@ -1,4 +1,4 @@
-//! The status page in a real browser.
+//! Tests of the status page in Chromium.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::servers::shipped;
 use crate::support::atlas::{PROJECT, atlas_state, simulator};
 use crate::support::builder::ExporterBuilder;
 
-/// Runs a script of `browser/`, which must succeed; returns its output.
+/// Runs a script of `browser/` and returns its output. Panics if the script fails.
 pub(crate) async fn browse(script: &str, arguments: &[&str]) -> String {
     let mut browser = Command::new("node");
     browser.current_dir(shipped("")).arg(format!("tests/e2e/browser/{script}")).args(arguments);

@@ -202,7 +202,7 @@ async fn status_page_shows_every_cluster() {
         "BUCKET_GONE",
         "the &lt;bucket&gt; is gone",
         "first 2h 30m ago",
-        "last moved ",
+        "last progress ",
         "not_found: <bdi>Atlas answered 404",
         "href=\"metrics\"",
     ] {

@@ -93,11 +93,11 @@ fn names(status: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn clusters_have_their_status_and_the_worst_is_first() {
+async fn clusters_are_listed_with_status_worst_first() {
     let simulator = simulator(all_kinds()).await;
     let exporter = start(&simulator).await;
     let status = json(&exporter, "").await;
-    let verdicts: Vec<_> = status["clusters"]
+    let statuses: Vec<_> = status["clusters"]
         .as_array()
         .unwrap()
         .iter()
@@ -114,7 +114,7 @@ async fn clusters_have_their_status_and_the_worst_is_first() {
         ("unexpected", "no_exports_expected"),
         ("well", "healthy"),
     ];
-    assert_eq!(verdicts, expected);
+    assert_eq!(statuses, expected);
     assert_eq!(status["clusters_watched"], 9);
     exporter.assert_no_secret().await;
 }
@@ -233,10 +233,20 @@ async fn clusters_are_filtered_and_sorted() {
     check("?sort=bucket", &["waiting"]).await;
     check("?something=else", &["failing"]).await;
     for (query, expected) in [
-        ("?severity=bad", "severity=bad: it is one of critical, unknown, warning, none, ok\n"),
-        ("?sort=age", "sort=age: it is one of status, cluster, job, success, bucket, failures, poll\n"),
-        ("?order=up", "order=up: it is one of asc, reversed\n"),
-        (&format!("?search={}", "a+".repeat(101)), "search: it may have 200 characters\n"),
+        (
+            "?severity=bad",
+            "invalid value \"bad\" of `severity`; expected one of critical, unknown, warning, none, ok\n",
+        ),
+        (
+            "?sort=age",
+            "invalid value \"age\" of `sort`; \
+             expected one of status, cluster, job, success, bucket, failures, poll\n",
+        ),
+        ("?order=up", "invalid value \"up\" of `order`; expected one of asc, reversed\n"),
+        (
+            &format!("?search={}", "a+".repeat(101)),
+            "`search` is too long; at most 200 characters are allowed\n",
+        ),
     ] {
         for path in ["/", "/api/v1/clusters"] {
             let answer = exporter.get(&format!("{path}{query}")).await;
@@ -247,7 +257,7 @@ async fn clusters_are_filtered_and_sorted() {
 }
 
 #[tokio::test]
-async fn status_page_works_without_a_script() {
+async fn status_page_works_without_javascript() {
     let simulator = simulator(all_kinds()).await;
     let exporter = start(&simulator).await;
     let answer = exporter.get("/?search=failing&sort=failures").await;
@@ -259,7 +269,7 @@ async fn status_page_works_without_a_script() {
         "value=\"failing\"",
         "3 shown, as of ",
         "the &lt;bucket&gt; is gone",
-        "expected: every 1d",
+        "expected every 1d",
         // Links keep the other parameters.
         "href=\"?search=failing&amp;severity=critical&amp;sort=failures\"",
         "href=\"?search=failing&amp;sort=failures&amp;order=reversed\"",
@@ -276,11 +286,11 @@ async fn status_page_works_without_a_script() {
     }
     // The search text is escaped.
     let page = exporter.get("/?search=%22%3E%3Cscript%3E").await.text().await.unwrap();
-    assert!(page.contains("value=\"&quot;&gt;&lt;script&gt;\"") && page.contains("No cluster is like that"));
+    assert!(page.contains("value=\"&quot;&gt;&lt;script&gt;\"") && page.contains("No matching clusters"));
 }
 
 #[tokio::test]
-async fn withdrawn_metrics_make_no_cluster_healthy() {
+async fn cluster_with_withdrawn_metrics_is_not_healthy() {
     let cluster = Cluster::with([Job::ended(HOUR * 3, JobOutcome::Successful)]);
     let mut state = atlas_state([("a", cluster)]);
     let event = Event::new("CPS_AUTO_EXPORT_FAILED", Some("a"), HOUR * 9);
@@ -296,7 +306,7 @@ async fn withdrawn_metrics_make_no_cluster_healthy() {
         .until(|scrape| scrape.value("last_auto_export_failure_event_timestamp_seconds", "a", "").is_some())
         .await;
     exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;
-    // The last finished poll was good; the current one never ends.
+    // The last finished poll succeeded; the current one never ends.
     simulator.state().faults.push(Fault::lasting("/exports", FaultKind::Slow(HOUR)));
     exporter.until(|scrape| !scrape.has_metrics("a")).await;
     let status = json(&exporter, "").await;
@@ -304,25 +314,22 @@ async fn withdrawn_metrics_make_no_cluster_healthy() {
     assert_eq!((&cluster["status"], &cluster["up"]), (&"polls_failing".into(), &true.into()));
     let page = exporter.page().await;
     // It is unknown whether the failure was followed by a success.
-    assert!(
-        page.contains("1 cluster: 1 unknown.") && !page.contains("Atlas told of a failed export"),
-        "{page}"
-    );
+    assert!(page.contains("1 cluster: 1 unknown.") && !page.contains("export failure event"), "{page}");
 }
 
 #[tokio::test]
-async fn progress_is_attributed_to_the_right_job() {
+async fn page_distinguishes_newest_job_from_active_job() {
     let jobs = [Job::ended(HOUR * 9, JobOutcome::Never), Job::ended(HOUR, JobOutcome::Successful)];
     let simulator = simulator(atlas_state([("two", Cluster::with(jobs))])).await;
     let exporter = start_quietly(&simulator).await;
     let page = exporter.page().await;
-    let cell = page.split("data-is=\"Newest job\">").nth(1).unwrap().split("</td>").next().unwrap();
+    let cell = page.split("data-label=\"Newest job\">").nth(1).unwrap().split("</td>").next().unwrap();
     assert!(cell.contains("Successful") && cell.contains("created "), "{cell}");
-    assert!(cell.contains("one of 1 active last moved "), "{cell}");
+    assert!(cell.contains("one of 1 active: last progress "), "{cell}");
 }
 
 #[tokio::test]
-async fn status_page_reports_failing_discovery_first() {
+async fn failed_discovery_is_reported_at_the_top_of_the_page() {
     let simulator = simulator(atlas_state([("a", Cluster::default())])).await;
     let refused = FaultKind::error(403, "USER_UNAUTHORIZED");
     simulator.state().faults.push(Fault::lasting("/orgs/", refused));
@@ -337,8 +344,8 @@ async fn status_page_reports_failing_discovery_first() {
     let page = exporter.page().await;
     for part in [
         "<title>discovery failing · Atlas backup exports</title>",
-        "No cluster is known. Failed readings of organizations, projects and collectors: 1.",
-        &format!("Cannot read the projects of organization {ORGANIZATION}: "),
+        "No clusters found. Failed readings of organizations, projects and collectors: 1.",
+        &format!("Failed to read the projects of organization {ORGANIZATION}: "),
     ] {
         assert!(page.contains(part), "{part:?} is not on the page:\n{page}");
     }
@@ -353,12 +360,12 @@ async fn status_page_reports_failing_discovery_first() {
         .until(|scrape| scrape.0["mongodbatlas_backup_exporter_config_last_reload_successful"] == 0.0)
         .await;
     let page = exporter.page().await;
-    assert!(page.contains("· configuration refused · Atlas backup exports</title>"), "{page}");
-    assert!(page.contains("1 cluster: 1 critical. The configuration was refused."), "{page}");
+    assert!(page.contains("· configuration reload failed · Atlas backup exports</title>"), "{page}");
+    assert!(page.contains("1 cluster: 1 critical. The configuration reload failed."), "{page}");
 }
 
 #[tokio::test]
-async fn next_poll_is_shown_and_stale_metrics_are_not() {
+async fn status_has_next_poll_and_no_stale_metrics() {
     let simulator = simulator(atlas_state([("a", Cluster::default())])).await;
     let exporter = ExporterBuilder::new(&simulator)
         .set("poll.interval", "200ms")
@@ -390,7 +397,7 @@ fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
 
 /// Links that start with `/` would break below a path of a reverse proxy.
 #[tokio::test]
-async fn links_of_the_page_are_relative_and_work() {
+async fn links_of_the_page_are_relative_and_valid() {
     let simulator = simulator(all_kinds()).await;
     let builder = |path| ExporterBuilder::new(&simulator).flag(path);
     for (flag, path) in [("--web.telemetry-path=/metrics", "metrics"), ("--web.telemetry-path=/a/b", "a/b")] {
@@ -427,7 +434,7 @@ async fn links_of_the_page_are_relative_and_work() {
 }
 
 #[tokio::test]
-async fn banner_does_not_claim_polls_while_they_fail() {
+async fn banner_reports_whether_polls_fail_too() {
     let simulator = simulator(atlas_state([("a", Cluster::default()), ("b", Cluster::default())])).await;
     let down = || FaultKind::error(500, "UNEXPECTED_ERROR");
     simulator.state().faults.push(Fault::lasting("/groups/", down()));
@@ -445,22 +452,22 @@ async fn banner_does_not_claim_polls_while_they_fail() {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{part:?} does not come: {}", exporter.log());
+        panic!("{part:?} is not on the page: {}", exporter.log());
     };
     exporter.until(|scrape| scrape.up("a") == Some(0.0) && scrape.up("b") == Some(0.0)).await;
     exporter.until(|scrape| scrape.of("mongodbatlas_backup_export_collector_success").len() == 2).await;
-    let page = until("Cannot read the buckets, clusters and events of project").await;
+    let page = until("Failed to read the buckets, clusters and events of project").await;
     assert!(
-        page.contains("The polls of all clusters there fail, too: their export jobs are not watched."),
+        page.contains("Polls of all affected clusters fail, too: their export jobs are not monitored."),
         "{page}"
     );
-    assert!(!page.contains("watched all the same"), "{page}");
+    assert!(!page.contains("still polled"), "{page}");
     assert_eq!(page.matches("class=\"banner unknown\"").count(), 2, "one cause, one banner: {page}");
     let status = json(&exporter, "").await;
     let reasons: Vec<_> = status["problems"].as_array().unwrap().iter().map(|one| &one["reason"]).collect();
     assert_eq!(reasons, ["server_error"; 3], "{status}");
     simulator.state().faults = vec![Fault::lasting("/events", down()), Fault::lasting(&exports("a"), down())];
-    until("The polls of 1 of 2 clusters there fail, too.").await;
+    until("Polls of 1 of 2 affected clusters fail, too.").await;
     simulator.state().faults.pop();
-    until("The export jobs are watched all the same.").await;
+    until("Export jobs are still polled.").await;
 }

@@ -1,4 +1,4 @@
-//! Failed readings that concern more than one cluster: one banner for each cause, with its meaning.
+//! Banners for failed readings of organizations, projects and collectors: one for each cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,18 +10,19 @@ use crate::status::{Cluster, ClusterStatus, Problem, Status};
 
 const MAX_NAMES: usize = 3;
 
+/// Problems with the same cause.
 #[derive(Default)]
 struct Group<'a> {
-    /// The error of the first reading that failed.
+    /// The error of the first problem.
     error: &'a str,
     organizations: BTreeSet<&'a str>,
-    /// Ids of projects, with their names.
+    /// Ids and names of projects.
     projects: BTreeMap<&'a str, &'a str>,
-    /// Their kinds, as in [`Problem::what`].
+    /// Values of [`Problem::what`].
     what: BTreeSet<&'a str>,
 }
 
-/// The text of each banner. `status` must have all clusters.
+/// Returns the text of each banner. `status` must contain all clusters.
 pub(super) fn texts(status: &Status<'_>) -> Vec<Markup> {
     let mut groups: BTreeMap<_, Group<'_>> = BTreeMap::new();
     for problem in &status.problems {
@@ -39,7 +40,7 @@ pub(super) fn texts(status: &Status<'_>) -> Vec<Markup> {
     groups.values().map(|group| group.text(&status.clusters)).collect()
 }
 
-/// The key of a cause: the reason, and Atlas's code if a reason can have several causes.
+/// Returns the key of a cause: the reason, and the error code if a reason can have several causes.
 fn cause<'a>(problem: &Problem<'a>) -> (&'static str, &'a str) {
     let code = match problem.reason {
         "unauthorized" | "forbidden" | "not_found" | "bad_request" => problem.error,
@@ -54,29 +55,29 @@ impl Group<'_> {
         let names: Vec<_> = self.projects.values().copied().collect();
         let what: Vec<_> = self.what.iter().copied().collect();
         html! {
-            "Cannot read "
+            "Failed to read "
             @if !ids.is_empty() { "the projects of " (counted("organization", &ids)) }
             @if !ids.is_empty() && !names.is_empty() { " and " }
             @if !names.is_empty() { "the " (listed(&what)) " of " (counted("project", &names)) }
             ": " (isolated(self.error.trim_end_matches('.'))) "."
-            @for sentence in [self.stays(), &self.unnoticed(), &self.polls(clusters)] {
+            @for sentence in [self.discovery(), &self.undetected(), &self.polls(clusters)] {
                 @if !sentence.is_empty() { " " (sentence) }
             }
         }
     }
 
-    fn stays(&self) -> &'static str {
+    fn discovery(&self) -> &'static str {
         match (self.organizations.is_empty(), self.what.contains("clusters")) {
             (true, false) => "",
-            (true, true) => "What is known stays; new clusters and other policies are not noticed.",
-            (false, _) => "What is known stays; new projects and clusters are not noticed.",
+            (true, true) => "The last known state is kept; new clusters and policy changes are not detected.",
+            (false, _) => "The last known state is kept; new projects and clusters are not detected.",
         }
     }
 
-    fn unnoticed(&self) -> String {
+    fn undetected(&self) -> String {
         let collectors = CollectorKind::ALL.into_iter().filter(|kind| self.what.contains(kind.as_str()));
-        let meanings: Vec<_> = collectors.map(CollectorKind::detects).collect();
-        if meanings.is_empty() { String::new() } else { format!("Not noticed: {}.", listed(&meanings)) }
+        let problems: Vec<_> = collectors.map(CollectorKind::detects).collect();
+        if problems.is_empty() { String::new() } else { format!("Not detected: {}.", listed(&problems)) }
     }
 
     fn polls(&self, clusters: &[Cluster<'_>]) -> String {
@@ -89,16 +90,16 @@ impl Group<'_> {
         let (polls, failing) = (polled.clone().count(), polled.filter(is_failing).count());
         match (polls, failing) {
             (0, _) => String::new(),
-            (_, 0) => "The export jobs are watched all the same.".to_owned(),
+            (_, 0) => "Export jobs are still polled.".to_owned(),
             (polls, failing) if polls == failing => {
-                "The polls of all clusters there fail, too: their export jobs are not watched.".to_owned()
+                "Polls of all affected clusters fail, too: their export jobs are not monitored.".to_owned()
             }
-            (polls, failing) => format!("The polls of {failing} of {polls} clusters there fail, too."),
+            (polls, failing) => format!("Polls of {failing} of {polls} affected clusters fail, too."),
         }
     }
 }
 
-/// "a, b and c"
+/// Joins words as in "a, b and c".
 fn listed(words: &[&str]) -> String {
     match words {
         [] => String::new(),
@@ -107,7 +108,7 @@ fn listed(words: &[&str]) -> String {
     }
 }
 
-/// "project a" or "5 projects (a, b, c, ...)"
+/// Returns a text like "project a" or "5 projects (a, b, c, ...)".
 fn counted(one: &str, names: &[&str]) -> Markup {
     html! {
         @if let [name] = names {
@@ -161,12 +162,13 @@ mod tests {
         let text = counted("project", &["\u{202e}a", "b"]).into_string();
         assert_eq!(text, "2 projects (<bdi>\\u{202e}a</bdi>, <bdi>b</bdi>)");
         assert!(
-            banners(&known)[0].starts_with("Cannot read the events of 2 projects (b, \\u{202e}a): \u{5d0}.")
+            banners(&known)[0]
+                .starts_with("Failed to read the events of 2 projects (b, \\u{202e}a): \u{5d0}.")
         );
     }
 
     #[test]
-    fn problems_of_one_cause_share_a_banner() {
+    fn problems_with_the_same_cause_share_a_banner() {
         let (connect, role) =
             ("cannot reach Atlas: a:443: refused", "Atlas answered 403 Forbidden CODE: no.");
         let organization = Problem {
@@ -174,20 +176,21 @@ mod tests {
             project_id: None,
             ..problem("", "projects", "connect", connect)
         };
-        let hit = |project| {
+        let unreachable = |project| {
             ["clusters", "snapshots", "events", "buckets"]
                 .map(|what| problem(project, what, "connect", connect))
         };
-        let all: Vec<_> = ["a", "b", "c", "d"].into_iter().flat_map(hit).chain([organization]).collect();
+        let all: Vec<_> =
+            ["a", "b", "c", "d"].into_iter().flat_map(unreachable).chain([organization]).collect();
         assert_eq!(
             banners(&all),
-            [
-                "Cannot read the projects of organization o and the buckets, clusters, events and snapshots of 4 projects (a, b, c, ...): cannot reach Atlas: a:443: refused. \
-              What is known stays; new projects and clusters are not noticed. \
-              Not noticed: snapshots whose export never begins, failures before there was a job and missing buckets."
-            ]
+            ["Failed to read the projects of organization o and the buckets, clusters, events and \
+                 snapshots of 4 projects (a, b, c, ...): cannot reach Atlas: a:443: refused. \
+                 The last known state is kept; new projects and clusters are not detected. \
+                 Not detected: snapshots that are not exported, exports that fail without a job and \
+                 missing export buckets."]
         );
-        // Another address at the same time is no other cause; another code is.
+        // Another address has the same cause, another error code does not.
         let other = problem("a", "events", "connect", "cannot reach Atlas: b:443: refused");
         assert_eq!(banners(&[all[0], other]).len(), 1);
         let roles = [problem("a", "events", "forbidden", role), problem("b", "buckets", "forbidden", role)];
@@ -196,9 +199,8 @@ mod tests {
         assert_eq!(banners(&[roles[0], address]).len(), 2);
         assert_eq!(
             banners(&roles[..1]),
-            [
-                "Cannot read the events of project a: Atlas answered 403 Forbidden CODE: no. Not noticed: failures before there was a job."
-            ]
+            ["Failed to read the events of project a: Atlas answered 403 Forbidden CODE: no. \
+                 Not detected: exports that fail without a job."]
         );
         assert!(banners(&[]).is_empty());
     }

@@ -1,9 +1,9 @@
-//! Texts from outside the program.
+//! Safe display of texts that come from Atlas.
 
 use atlas_client::redact::escape;
 use maud::{Markup, html};
 
-/// A text from outside the program. It does not reorder what is around it, and hides no character.
+/// Returns a text that cannot reorder the text around it. Invisible characters are escaped.
 pub(super) fn isolated(text: &str) -> Markup {
     html! { bdi { (escape(text)) } }
 }

@@ -1,75 +1,80 @@
 "use strict";
-// The server filters, sorts and renders; this only asks it again, and says when it does not answer.
+// Refreshes the page. The server filters, sorts and renders.
 (() => {
-  const of = (id) => document.getElementById(id);
-  const live = of("live"), lost = of("lost"), held = of("held"), search = of("search");
-  const every = 1000 * live.dataset.every, everyHidden = 60000;
-  let asked = 0, shown = 0, since = 0, timer, typing;
+  const byId = (id) => document.getElementById(id);
+  const live = byId("live"), failed = byId("refresh-failed"), paused = byId("refresh-paused");
+  const search = byId("search");
+  const interval = 1000 * live.dataset.interval, hiddenInterval = 60000;
+  // Numbers of the last request and of the request that is shown; time of the last refresh.
+  let requested = 0, shown = 0, refreshedAt = 0, timer, typingTimer;
 
   async function refresh() {
-    const number = ++asked;
+    const number = ++requested;
     clearTimeout(timer);
     try {
-      // An address with a password in it cannot be fetched; the browser knows it anyway.
+      // fetch() refuses addresses with a password, which the browser sends anyway.
       const address = Object.assign(new URL(location.href), { username: "", password: "" });
-      const answer = await fetch(address, { signal: AbortSignal.timeout(15000) });
-      const text = await answer.text();
+      const response = await fetch(address, { signal: AbortSignal.timeout(15000) });
+      const text = await response.text();
       const page = new DOMParser().parseFromString(text, "text/html");
-      if (!answer.ok || !page.getElementById("live")) throw new Error(`it answered ${answer.status}: ${text.slice(0, 200)}`);
+      if (!response.ok || !page.getElementById("live")) {
+        throw new Error(`HTTP status ${response.status}: ${text.slice(0, 200)}`);
+      }
       if (number > shown) {
         shown = number;
         show(page);
       }
-      lost.hidden = true;
-      since = Date.now();
+      failed.hidden = true;
+      refreshedAt = Date.now();
     } catch (error) {
-      if (number === asked) {
-        const last = since ? `since ${new Date(since).toLocaleString()}` : "since it was opened";
-        lost.textContent = `This page was not refreshed ${last}, and what stands below is from then. The exporter was asked, but ${error.message}`;
-        lost.hidden = false;
-        document.title = "not refreshed · Atlas backup exports";
+      if (number === requested) {
+        const last = refreshedAt ? `last refreshed ${new Date(refreshedAt).toLocaleString()}` : "not refreshed since it was opened";
+        failed.textContent = `Failed to refresh this page (${last}): ${error.message}`;
+        failed.hidden = false;
+        document.title = "refresh failed · Atlas backup exports";
       }
     }
-    if (number === asked) timer = setTimeout(tick, every);
+    if (number === requested) timer = setTimeout(tick, interval);
   }
 
   function show(page) {
     const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
-    for (const id of ["severities", "banners", "shown", "head"]) put(of(id), page.getElementById(id));
-    rows(of("rows"), page.getElementById("rows"));
-    if (focused) of(focused)?.focus({ preventScroll: true });
+    for (const id of ["severities", "banners", "shown", "head"]) update(byId(id), page.getElementById(id));
+    updateRows(byId("rows"), page.getElementById("rows"));
+    if (focused) byId(focused)?.focus({ preventScroll: true });
     document.title = page.title;
-    // Screen readers read it out when it changes.
-    put(of("said"), page.getElementById("said"));
+    // A live region: screen readers announce changes.
+    update(byId("summary"), page.getElementById("summary"));
   }
 
-  function put(known, fresh) {
-    if (!known.isEqualNode(fresh)) known.replaceChildren(...fresh.childNodes);
+  function update(element, replacement) {
+    if (!element.isEqualNode(replacement)) element.replaceChildren(...replacement.childNodes);
   }
 
-  // A row that stays, stays the same element: so the browser keeps the place of whoever reads.
-  function rows(known, fresh) {
-    const before = new Map([...known.children].map((row) => [row.dataset.key, row]));
-    let place = known.firstElementChild;
-    for (const row of [...fresh.children]) {
-      const same = before.get(row.dataset.key);
-      if (same) put(same, row);
-      if (same && same === place) place = place.nextElementSibling;
-      else known.insertBefore(same ?? row, place);
+  // Keeps the elements of known rows, so that the browser keeps the scroll position.
+  function updateRows(table, replacement) {
+    const before = new Map([...table.children].map((row) => [row.dataset.key, row]));
+    let next = table.firstElementChild;
+    for (const row of [...replacement.children]) {
+      const known = before.get(row.dataset.key);
+      if (known) update(known, row);
+      if (known && known === next) next = next.nextElementSibling;
+      else table.insertBefore(known ?? row, next);
     }
-    while (place) {
-      const gone = place;
-      place = place.nextElementSibling;
-      gone.remove();
+    while (next) {
+      const removed = next;
+      next = next.nextElementSibling;
+      removed.remove();
     }
   }
 
-  // What someone marks in order to copy it must not vanish.
+  // A refresh would clear a selection of text before it can be copied.
   function tick() {
-    const marked = getSelection();
-    const marking = !marked.isCollapsed && marked.containsNode(live, true);
-    held.hidden = !marking;
-    if (marking || (document.hidden && Date.now() - since < everyHidden)) timer = setTimeout(tick, every);
+    const selection = getSelection();
+    const isSelecting = !selection.isCollapsed && selection.containsNode(live, true);
+    paused.hidden = !isSelecting;
+    const isHidden = document.hidden && Date.now() - refreshedAt < hiddenInterval;
+    if (isSelecting || isHidden) timer = setTimeout(tick, interval);
     else refresh();
   }
 
@@ -78,7 +83,7 @@
     refresh();
   }
 
-  // What a link was rendered with may be older than what someone has typed.
+  // The search in a link may be older than the text in the input.
   function withSearch(query) {
     if (search.value) query.set("search", search.value);
     else query.delete("search");
@@ -89,14 +94,14 @@
     const link = event.target.closest('a[href^="?"]');
     if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    clearTimeout(typing);
+    clearTimeout(typingTimer);
     go(withSearch(new URLSearchParams(link.search)));
   });
   search.form.addEventListener("submit", (event) => event.preventDefault());
   search.addEventListener("input", () => {
-    clearTimeout(typing);
-    typing = setTimeout(() => go(withSearch(new URLSearchParams(location.search))), 150);
+    clearTimeout(typingTimer);
+    typingTimer = setTimeout(() => go(withSearch(new URLSearchParams(location.search))), 150);
   });
   document.addEventListener("visibilitychange", () => document.hidden || (clearTimeout(timer), tick()));
-  timer = setTimeout(tick, every);
+  timer = setTimeout(tick, interval);
 })();

@@ -1,4 +1,4 @@
-//! One row of the status page's table: a cluster.
+//! The row of a cluster in the table of the status page.
 
 use atlas_client::{JobState, redact::escape};
 use jiff::{SignedDuration, SpanRound, Timestamp, Unit};
@@ -7,11 +7,11 @@ use maud::{Markup, html};
 use super::isolated::isolated;
 use crate::status::{Cluster, Jobs, NewestJob, OVERDUE_FACTOR};
 
-/// Characters of a failed job's code or message that fit into a table; the log has all of it.
-const MESSAGE_SHOWN: usize = 120;
+/// Maximum length of an error code or message in characters. The log has the full text.
+const MAX_TEXT: usize = 120;
 
-/// A bar of an age is full at this many times what is expected.
-const MOST_OVERDUE: f64 = 1.5;
+/// The bar of an age is full at this multiple of the expected interval.
+const MAX_BAR_INTERVALS: f64 = 1.5;
 
 pub(super) fn row(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     html! {
@@ -21,17 +21,17 @@ pub(super) fn row(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
                 (isolated(cluster.cluster_name))
                 small { (isolated(cluster.project)) @if cluster.paused == Some(true) { ", paused" } }
             }
-            td data-is="Newest job" {
+            td data-label="Newest job" {
                 @match (&cluster.newest_job, &cluster.jobs) {
                     (Some(job), jobs) => { (newest_job(job, jobs.as_ref(), cluster.last_progress_at, now)) },
                     (None, Some(jobs)) if jobs.0.iter().all(|(_, count)| *count == 0) => { "none listed" },
                     _ => { (unknown()) },
                 }
             }
-            td data-is="Last success" { (success(cluster, now)) }
-            td data-is="In the bucket" { (bucket(cluster, now)) }
-            td data-is="Failures since" { (failures(cluster, now)) }
-            td data-is="Poll" { (poll(cluster, now)) }
+            td data-label="Last success" { (success(cluster, now)) }
+            td data-label="Exported snapshot" { (bucket(cluster, now)) }
+            td data-label="Failures since success" { (failures(cluster, now)) }
+            td data-label="Last poll" { (poll(cluster, now)) }
         }
     }
 }
@@ -40,27 +40,38 @@ fn unknown() -> Markup {
     html! { span class="faint" { "unknown" } }
 }
 
-fn newest_job(job: &NewestJob, jobs: Option<&Jobs<'_>>, moved: Option<Timestamp>, now: Timestamp) -> Markup {
+fn newest_job(
+    job: &NewestJob,
+    jobs: Option<&Jobs<'_>>,
+    last_progress: Option<Timestamp>,
+    now: Timestamp,
+) -> Markup {
     let active = jobs.map_or(0, |jobs| jobs.0[JobState::Queued] + jobs.0[JobState::InProgress]);
-    // Of several, it is the one that stands still for longest.
-    let is_alone = active == 1 && job.state.is_active();
+    // `last_progress` is about the active job without progress for longest, which may be another job.
+    let is_only_active = active == 1 && job.state.is_active();
     html! {
         span class=[class_of(job.state)] { (job.state.as_str()) }
         @if let Some(ratio) = job.progress_ratio {
             (bar(ratio, ""))
-            small { (job.exported_collections.unwrap_or_default()) "/" (job.collections.unwrap_or_default()) " collections" }
+            small {
+                (job.exported_collections.unwrap_or_default()) "/" (job.collections.unwrap_or_default())
+                " collections"
+            }
         }
-        @if !is_alone { small title=(job.created_at) { "created " (ago(job.created_at, now)) } }
-        @if let Some(moved) = moved {
-            small title=(moved) { @if !is_alone { "one of " (active) " active " } "last moved " (ago(moved, now)) }
+        @if !is_only_active { small title=(job.created_at) { "created " (ago(job.created_at, now)) } }
+        @if let Some(at) = last_progress {
+            small title=(at) {
+                @if !is_only_active { "one of " (active) " active: " }
+                "last progress " (ago(at, now))
+            }
         }
     }
 }
 
-/// How much of a whole, from 0 to 1, for the eye alone: the figures stand beside it.
-fn bar(share: f64, class: &str) -> Markup {
-    let percent = (share * 100.0).clamp(0.0, 100.0).round();
-    // An attribute `style` would need a weaker Content-Security-Policy.
+/// Returns a bar that is hidden from screen readers: the text beside it has the values.
+fn bar(ratio: f64, class: &str) -> Markup {
+    let percent = (ratio * 100.0).clamp(0.0, 100.0).round();
+    // A `style` attribute would need a weaker Content-Security-Policy.
     html! {
         svg class={ "bar " (class) } viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true" {
             rect width=(percent) height="1" {}
@@ -70,17 +81,20 @@ fn bar(share: f64, class: &str) -> Markup {
 
 fn success(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     let age = cluster.last_success_finished_at.map(|at| now.duration_since(at).as_secs_f64());
-    let share = age.zip(cluster.expected_interval_seconds).map(|(age, expected)| age / expected);
+    let intervals = age.zip(cluster.expected_interval_seconds).map(|(age, expected)| age / expected);
     html! {
         @match (cluster.last_success_finished_at, &cluster.jobs) {
             (Some(at), _) => { span title=(at) { (ago(at, now)) } },
             (None, Some(_)) => { "none listed" },
             (None, None) => { (unknown()) },
         }
-        @if let (Some(share), false) = (share, cluster.paused == Some(true)) {
-            (bar(share / MOST_OVERDUE, match share { ..=1.0 => "ok", ..=OVERDUE_FACTOR => "warning", _ => "critical" }))
+        @if let (Some(intervals), false) = (intervals, cluster.paused == Some(true)) {
+            @let class = match intervals { ..=1.0 => "ok", ..=OVERDUE_FACTOR => "warning", _ => "critical" };
+            (bar(intervals / MAX_BAR_INTERVALS, class))
         }
-        @if let Some(expected) = cluster.expected_interval_seconds { small { "expected: every " (span(expected)) } }
+        @if let Some(expected) = cluster.expected_interval_seconds {
+            small { "expected every " (span(expected)) }
+        }
         @if cluster.auto_export_enabled == Some(false) { small { "auto export disabled" } }
         @if cluster.policy_item_missing == Some(true) {
             small class="warning" { "no policy item has the export frequency" }
@@ -88,23 +102,28 @@ fn success(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     }
 }
 
-/// The newest snapshot that is in the bucket, and what should be there.
 fn bucket(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
-    let waiting = cluster.snapshots_awaiting_export.zip(cluster.oldest_snapshot_awaiting_export_at);
+    let awaiting = cluster.snapshots_awaiting_export.zip(cluster.oldest_snapshot_awaiting_export_at);
     let success = cluster.last_success_created_at;
-    // While nobody knows of a success, nobody knows whether it was made good.
-    let failed = cluster
+    // Without jobs, it is unknown whether a newer success has resolved the failure.
+    let failure_event = cluster
         .last_auto_export_failure_event_at
         .filter(|at| cluster.jobs.is_some() && success.is_none_or(|success| success < *at));
     html! {
         @match cluster.newest_exported_snapshot_at {
-            Some(newest) => { span title=(newest) { "snapshot of " (ago(newest, now)) } },
+            Some(newest) => { span title=(newest) { "taken " (ago(newest, now)) } },
             None => { (unknown()) },
         }
-        @if let Some((count, oldest)) = waiting {
-            small title=(oldest) { (count) @if count == 1 { " awaits export, of " } @else { " await export, the oldest of " } (ago(oldest, now)) }
+        @if let Some((count, oldest)) = awaiting {
+            small title=(oldest) {
+                (count)
+                @if count == 1 { " awaits export, taken " } @else { " await export, the oldest taken " }
+                (ago(oldest, now))
+            }
         }
-        @if let Some(failed) = failed { small class="critical" title=(failed) { "Atlas told of a failed export " (ago(failed, now)) } }
+        @if let Some(at) = failure_event {
+            small class="critical" title=(at) { "export failure event " (ago(at, now)) }
+        }
         @if cluster.bucket_missing == Some(true) {
             small class="critical" { "export bucket missing: " (isolated(cluster.export_bucket_id.unwrap_or_default())) }
         }
@@ -119,18 +138,22 @@ fn failures(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
             Some(0) => { "0" },
             Some(count) => {
                 span class="critical" { (count) }
-                @if let Some(since) = cluster.oldest_unresolved_failure_created_at { small title=(since) { "first " (ago(since, now)) } }
-                @if let Some(code) = reason.and_then(|reason| reason.error_code) { small { (isolated(&cut(code))) } }
+                @if let Some(first) = cluster.oldest_unresolved_failure_created_at {
+                    small title=(first) { "first " (ago(first, now)) }
+                }
+                @if let Some(code) = reason.and_then(|reason| reason.error_code) {
+                    small { (isolated(&truncated(code))) }
+                }
                 @if let Some(message) = reason.and_then(|reason| reason.message) {
-                    small { (isolated(&cut(message))) }
+                    small { (isolated(&truncated(message))) }
                 }
             },
         }
     }
 }
 
-fn cut(text: &str) -> String {
-    text.chars().take(MESSAGE_SHOWN).collect()
+fn truncated(text: &str) -> String {
+    text.chars().take(MAX_TEXT).collect()
 }
 
 fn poll(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
@@ -140,13 +163,15 @@ fn poll(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
             None => { span class="faint" { "not yet" } },
         }
         @if cluster.last_poll_at.is_some() && !cluster.unread_collectors.is_empty() {
-            small class="none" { "not read: " (cluster.unread_collectors.join(", ")) }
+            small class="none" { "unread collectors: " (cluster.unread_collectors.join(", ")) }
         }
-        @if let Some(error) = &cluster.last_poll_error { small class="unknown" { (error.reason) ": " (isolated(error.error)) } }
+        @if let Some(error) = &cluster.last_poll_error {
+            small class="unknown" { (error.reason) ": " (isolated(error.error)) }
+        }
         @if let Some(next) = cluster.next_poll_at {
             small title=(next) {
                 @match next.duration_since(now).as_secs() {
-                    ..=0 => { "next: now" },
+                    ..=0 => { "next due now" },
                     seconds => { "next in " (rounded(SignedDuration::from_secs(seconds), Unit::Second)) },
                 }
             }
@@ -162,7 +187,7 @@ fn class_of(state: JobState) -> Option<&'static str> {
     }
 }
 
-/// "2d 3h ago": the two largest units.
+/// Returns a text like "2d 3h ago", with the two largest units. A future time is not relative.
 fn ago(at: Timestamp, now: Timestamp) -> String {
     let age = now.duration_since(at);
     if age.is_negative() {

@@ -1,60 +1,64 @@
-// How long the status page takes with many clusters: `node many.mjs ADDRESS CLUSTERS`. Prints milliseconds; only what is shown is judged.
+// Measures the status page with many clusters: `node many.mjs ADDRESS CLUSTERS`.
+// Prints durations in milliseconds. Only the displayed content is checked.
 import assert from "node:assert/strict";
 import { browser } from "./browser.mjs";
 
 const [address, clusters] = process.argv.slice(2);
 const page = await browser.newPage();
 const timed = async (what, work) => {
-  const began = performance.now();
+  const start = performance.now();
   await work();
-  console.log(`${what}: ${Math.round(performance.now() - began)} ms`);
+  console.log(`${what}: ${Math.round(performance.now() - start)} ms`);
 };
-const shown = (count) => page.waitForFunction((count) => document.querySelectorAll("tbody tr").length === count, count, { polling: 5 });
-await timed("load and lay out", async () => {
+const shown = (count) =>
+  page.waitForFunction((count) => document.querySelectorAll("tbody tr").length === count, count, { polling: 5 });
+await timed("load and layout", async () => {
   await page.goto(address);
   await page.evaluate(() => document.body.offsetHeight);
 });
 await shown(Number(clusters));
 console.log(JSON.stringify(await page.evaluate(() => {
   const [load] = performance.getEntriesByType("navigation");
-  return { bytes: load.decodedBodySize, transferred: load.transferSize, answered: Math.round(load.responseEnd - load.requestStart) };
+  const response = Math.round(load.responseEnd - load.requestStart);
+  return { bytes: load.decodedBodySize, transferred: load.transferSize, response };
 })));
-// Whoever reads keeps the place, whatever comes and however often.
+// Refreshes keep the scroll position.
 await page.mouse.move(300, 400);
 await page.mouse.wheel(0, 4000);
 await page.waitForTimeout(500);
-const place = () => page.evaluate(() => {
+const position = () => page.evaluate(() => {
   const row = [...document.querySelectorAll("tbody tr")].find((row) => row.getBoundingClientRect().bottom > 100);
   return `${row.dataset.key} at ${Math.round(row.getBoundingClientRect().top)}`;
 });
-const read = await place();
+const positionBefore = await position();
 for (let time = 0; time < 2; time++) {
   const before = await page.locator("caption").textContent();
   await page.waitForTimeout(1000);
   await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
   await page.waitForFunction((before) => document.querySelector("caption").textContent !== before, before);
 }
-assert.equal(await place(), read);
-await timed("a word that finds one", async () => {
-  await page.getByLabel("Find").fill("cluster-0042");
+assert.equal(await position(), positionBefore);
+await timed("search with one match", async () => {
+  await page.getByLabel("Search").fill("cluster-0042");
   await shown(1);
 });
-await timed("and all again", async () => {
-  await page.getByLabel("Find").fill("");
+await timed("empty search", async () => {
+  await page.getByLabel("Search").fill("");
   await shown(Number(clusters));
 });
-await timed("sorted the other way", async () => {
+await timed("sort by cluster", async () => {
   await page.locator("#sort-cluster").click();
   await page.waitForFunction(() => document.querySelector("[aria-sort]").textContent === "Cluster", null, { polling: 5 });
 });
 assert.equal(await page.locator("tbody th").first().evaluate((cell) => cell.firstChild.textContent), "cluster-0000");
-// What a refresh keeps the page from doing at once.
+// The longest time for which a refresh blocks user input.
 const longest = await page.evaluate(() => new Promise((done) => {
-  const seen = [];
-  new PerformanceObserver((list) => seen.push(...list.getEntries().map((entry) => entry.duration))).observe({ type: "longtask" });
-  // It is asked again when someone comes back.
+  const durations = [];
+  const observer = new PerformanceObserver((list) => durations.push(...list.getEntries().map((entry) => entry.duration)));
+  observer.observe({ type: "longtask" });
+  // The page refreshes when it becomes visible.
   for (const wait of [500, 2500, 4500]) setTimeout(() => document.dispatchEvent(new Event("visibilitychange")), wait);
-  setTimeout(() => done(Math.round(Math.max(0, ...seen))), 7000);
+  setTimeout(() => done(Math.round(Math.max(0, ...durations))), 7000);
 }));
-console.log(`longest stretch without an ear for the user: ${longest} ms`);
+console.log(`longest task during refreshes: ${longest} ms`);
 await browser.close();

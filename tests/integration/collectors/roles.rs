@@ -26,8 +26,8 @@ async fn missing_role_disables_collectors_and_nothing_else() {
         assert_eq!(log.matches(&warning).count(), 1, "{log}");
     }
     let page = exporter.page().await;
-    let banner = "Cannot read the buckets, events and snapshots of project payments: Atlas answered 403";
-    assert!(page.contains(banner) && page.contains("The export jobs are watched all the same."), "{page}");
+    let banner = "Failed to read the buckets, events and snapshots of project payments: Atlas answered 403";
+    assert!(page.contains(banner) && page.contains("Export jobs are still polled."), "{page}");
     // The hidden banner is for pages that are no longer refreshed.
     assert_eq!(page.matches("class=\"banner unknown\"").count(), 2, "one cause, one banner: {page}");
     exporter.assert_no_secret().await;
