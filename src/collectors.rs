@@ -1,8 +1,8 @@
-//! Collectors of what the listing of export jobs lacks: snapshots that are not exported, exports
-//! that failed before there was a job, buckets that are missing.
+//! Collectors of snapshots, events and export buckets, which the listing of export jobs lacks.
 //!
-//! Each collector is a task for a project or a cluster, with a longer interval than polls, which it
-//! never affects. One that Atlas refuses twice is disabled and retried with growing pauses.
+//! Each collector is a task for a project or a cluster. Its interval is longer than that of polls,
+//! and it never affects them. After two refusals by Atlas, a collector is disabled and retried with
+//! growing pauses.
 
 mod buckets;
 mod events;

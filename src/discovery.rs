@@ -1,4 +1,4 @@
-//! Which organizations, projects and clusters are watched, and the tasks that follow from it.
+//! Discovery of projects and clusters, and supervision of the tasks that poll them.
 
 pub mod clients;
 pub(crate) mod supervisor;

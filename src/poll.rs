@@ -1,4 +1,4 @@
-//! Polls of clusters: when they run, how many at once, and which pages of a listing they read.
+//! Polls of the export jobs of clusters: schedule, concurrency, and incremental listings.
 
 mod job_listing;
 pub(crate) mod limiter;

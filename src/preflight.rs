@@ -37,7 +37,7 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
         .map(|(entry, atlas)| async move { (entry, atlas.projects(&entry.id, timeouts.deadline()).await) })
         .buffered(CONCURRENCY);
     let mut rows = Vec::new();
-    for (credentials, at) in clients::ended(config, Timestamp::now()) {
+    for (credentials, at) in clients::expired(config, Timestamp::now()) {
         let hint = format!(
             "the secret of the {credentials} expired at {at} according to `expires_at`; create a new secret, \
              or correct the date"

@@ -1,6 +1,6 @@
-//! The export buckets of a project, and whether one that a policy names is really missing.
+//! The export buckets of a project, and buckets of export policies that are missing.
 //!
-//! Policies and buckets are read independently. If a list lacks the bucket of a policy, an older
+//! Policies and buckets are read independently. If the bucket of a policy is not listed, an older
 //! list is read again, then the policy. The bucket is missing if the policy still names it.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::store::Store;
 #[derive(Debug)]
 pub(crate) struct Buckets {
     pub(crate) project_id: ProjectId,
-    /// Notified when a policy names a bucket that is not in the list.
+    /// Notified when a policy names a bucket that is not listed.
     pub(crate) unlisted: Arc<Notify>,
 }
 

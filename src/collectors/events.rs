@@ -1,10 +1,9 @@
-//! The events of a project: which of its clusters Atlas could not export, even where there never
-//! was a job.
+//! The events of a project: failed exports, including those without a job, and expiring secrets.
 //!
-//! An event does not say which cluster it is about. While nothing happens, one request for each
-//! project says so; when something did, further ones ask for half of the clusters, and half of
-//! these, until each failure has its cluster; or for each cluster, where there are as many failures
-//! as clusters.
+//! An event does not contain the name of its cluster, but requests can be filtered by cluster
+//! names. Without new failures, a reading is one request. With new ones, the clusters are searched
+//! by bisection: a group of clusters with failures is split in halves until it has one cluster. If
+//! there are as many failures as clusters, each cluster is requested separately.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,50 +18,49 @@ use super::runner::AtlasCollector;
 use crate::model::{CollectorKind, ReadError};
 use crate::store::Store;
 
-/// How far back the first reading looks: the longest time between two exports that is at all usual,
-/// a month.
-const LOOK_BACK: SignedDuration = SignedDuration::from_hours(31 * 24);
+/// Maximum age of events that are read: a month, the longest usual interval between exports.
+const MAX_EVENT_AGE: SignedDuration = SignedDuration::from_hours(31 * 24);
 
-/// Events that come late, and clocks that are not quite right, may be so far behind.
-const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
+/// Maximum delay of an event, including differences between clocks. Readings overlap by this time.
+const MAX_EVENT_DELAY: SignedDuration = SignedDuration::from_hours(1);
 
-/// One reading may take this long, with all that it leads to.
+/// Limit for one reading, with all requests of the search.
 const SEARCH_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Clusters that one request names: their names have to fit into its address.
-const MOST_NAMES: usize = 50;
+/// Maximum number of cluster names in a request. They must fit into the URL.
+const MAX_NAMES: usize = 50;
 
-/// How often the clusters of a failure are looked for: once, and once more, since an index may be
-/// behind.
-const LOOKS: u8 = 2;
+/// Maximum number of searches for the cluster of a failure: Atlas's index may lag behind once.
+const MAX_SEARCHES: u8 = 2;
 
-/// Maximum number of failures of a project that are remembered, the newest ones.
+/// Maximum number of failures of a project that are kept: the newest ones.
 const MAX_FAILURES: usize = 1000;
 
-/// The same of one cluster: a month of daily failures. It is not below [`MOST_NAMES`], so that
-/// every cluster of a group can have one.
-const MAX_OF_CLUSTER: usize = 50;
+/// Maximum number of failures of a cluster that are kept: more than a month of daily failures.
+///
+/// Not less than [`MAX_NAMES`], so that every cluster of a group can have a failure.
+const MAX_FAILURES_OF_CLUSTER: usize = 50;
 
-/// An event that is further ahead of our clock than this has a time that nobody can believe.
-const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+/// Maximum time of an event in the future. Later events are errors.
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(24);
 
-type Key = (String, Timestamp);
+/// Id and time of an event.
+type EventKey = (String, Timestamp);
 
 #[derive(Debug)]
 pub(crate) struct Events {
     project_id: ProjectId,
-    /// When the last reading began; `None` before the first.
+    /// Start of the last reading; `None` before the first.
     since: Option<Timestamp>,
-    /// The failures of the last reading, and how often their clusters were looked for. What the
-    /// next one sees again is no news.
-    looks: BTreeMap<Key, u8>,
-    /// Clusters whose events are still to be read: an interrupted search continues.
-    open: Vec<Group>,
-    /// Whose failure was found so far, in this search.
-    owners: BTreeMap<Key, String>,
+    /// Failures of the last reading, with the number of searches for their cluster.
+    searches: BTreeMap<EventKey, u8>,
+    /// Clusters that remain to be searched, also after an interrupted search.
+    pending: Vec<Group>,
+    /// Clusters of failures found by the current search.
+    found: BTreeMap<EventKey, String>,
 }
 
-/// Clusters, any of which may have failed since a time.
+/// Clusters whose failure events since a time are to be read.
 #[derive(Debug)]
 struct Group {
     names: Vec<String>,
@@ -93,133 +91,140 @@ impl AtlasCollector for Events {
 
 impl Events {
     pub(crate) fn new(project_id: ProjectId) -> Self {
-        Self { project_id, since: None, looks: BTreeMap::new(), open: Vec::new(), owners: BTreeMap::new() }
+        Self {
+            project_id,
+            since: None,
+            searches: BTreeMap::new(),
+            pending: Vec::new(),
+            found: BTreeMap::new(),
+        }
     }
 
-    /// Reads what is new and records it in the store. What an error leaves undone is done the next
-    /// time, so that nothing is missed.
+    /// Reads new events and records them in the store. After an error, the next reading continues.
     async fn read_new(&mut self, atlas: &AtlasClient, store: &Store) -> Result<(), Error> {
         let deadline = Instant::now() + SEARCH_TIMEOUT;
         let now = Timestamp::now();
-        let horizon = now - LOOK_BACK;
+        let oldest = now - MAX_EVENT_AGE;
         // A clock that was set back must not leave a gap.
-        let since = self.since.map_or(horizon, |since| (since.min(now) - OVERLAP).max(horizon));
+        let since = self.since.map_or(oldest, |since| (since.min(now) - MAX_EVENT_DELAY).max(oldest));
         let listing = atlas.events(&self.project_id, &EventKind::ALL, since, &[], deadline).await?;
-        let (listed, flaw) = believable(listing, now);
-        store.record_project_events(&self.project_id, &listed);
+        let (events, listing_error) = without_future_events(listing, now);
+        store.record_project_events(&self.project_id, &events);
 
-        let failures = failures_of(listed, MAX_FAILURES).into_iter().map(|failure| {
-            let looks = self.looks.get(&failure).copied().unwrap_or_default();
-            (failure, looks)
+        let failures = failures_of(events, MAX_FAILURES).into_iter().map(|failure| {
+            let searches = self.searches.get(&failure).copied().unwrap_or_default();
+            (failure, searches)
         });
-        let mut looks: BTreeMap<_, _> = failures.collect();
-        // While a search goes on, what it is about needs no second look.
-        let needed = if self.open.is_empty() { LOOKS } else { 1 };
-        let news = looks.values().any(|looks| *looks < needed);
-        if news {
-            for looks in looks.values_mut() {
-                *looks = looks.saturating_add(1);
+        let mut searches: BTreeMap<_, _> = failures.collect();
+        // While a search is in progress, its failures need no second search.
+        let needed = if self.pending.is_empty() { MAX_SEARCHES } else { 1 };
+        let needs_search = searches.values().any(|searches| *searches < needed);
+        if needs_search {
+            for searches in searches.values_mut() {
+                *searches = searches.saturating_add(1);
             }
         }
-        self.looks = looks;
-        let (known, fresh) = store.take_clusters_to_search(&self.project_id);
-        if self.open.iter().map(|group| group.names.len()).sum::<usize>() > known.len() + MOST_NAMES {
-            // More is left than there are clusters: all of them once is less.
-            let oldest = self.open.drain(..).map(|group| group.since).min();
-            self.open.extend(Group::split(&known, oldest.unwrap_or(since), MOST_NAMES));
+        self.searches = searches;
+        let (known, new) = store.take_clusters_to_search(&self.project_id);
+        if self.pending.iter().map(|group| group.names.len()).sum::<usize>() > known.len() + MAX_NAMES {
+            // Searching all clusters once takes fewer requests than the pending groups.
+            let oldest = self.pending.drain(..).map(|group| group.since).min();
+            self.pending.extend(Group::split(&known, oldest.unwrap_or(since), MAX_NAMES));
         }
-        if news {
-            self.open.extend(Group::split(&known, since, MOST_NAMES));
+        if needs_search {
+            self.pending.extend(Group::split(&known, since, MAX_NAMES));
         }
-        // What was told of clusters that nobody watched then: the first reading has just heard
-        // whether there is anything.
-        if news || self.since.is_some() {
-            self.open.extend(Group::split(&fresh, horizon, MOST_NAMES));
+        // Earlier events of new clusters were not searched. The first reading has just read them.
+        if needs_search || self.since.is_some() {
+            self.pending.extend(Group::split(&new, oldest, MAX_NAMES));
         }
-        // From here on, what is to be found out stands in `open`. What could not be read is read
-        // again, for as long as it may matter.
-        if flaw.is_none() {
+        // `pending` now has all clusters to search. After an error, the same events are read again.
+        if listing_error.is_none() {
             self.since = Some(now);
         }
         let outcome = self.search(atlas, now, deadline).await;
-        for (failure, cluster_name) in &self.owners {
-            self.looks.entry(failure.clone()).and_modify(|looks| *looks = LOOKS);
+        for (failure, cluster_name) in &self.found {
+            self.searches.entry(failure.clone()).and_modify(|searches| *searches = MAX_SEARCHES);
             let target = Target { project_id: self.project_id.clone(), cluster_name: cluster_name.clone() };
             store.record_failure_event(&target, failure.1);
         }
-        if self.open.is_empty() {
-            self.owners.clear();
+        if self.pending.is_empty() {
+            self.found.clear();
         }
         outcome?;
-        flaw.map_or(Ok(()), Err)
+        listing_error.map_or(Ok(()), Err)
     }
 
-    /// Finds out which of the open clusters failures are about.
+    /// Searches the pending clusters for failures.
     async fn search(&mut self, atlas: &AtlasClient, now: Timestamp, deadline: Instant) -> Result<(), Error> {
         let mut outcome = Ok(());
-        while let Some(Group { names, since }) = self.open.pop() {
-            let asked = atlas.events(&self.project_id, &EventKind::FAILURES, since, &names, deadline).await;
-            let failures = match asked {
+        while let Some(Group { names, since }) = self.pending.pop() {
+            let listing = atlas.events(&self.project_id, &EventKind::FAILURES, since, &names, deadline).await;
+            let failures = match listing {
                 Ok(listing) => {
-                    let (listed, flaw) = believable(listing, now);
-                    outcome = outcome.and(flaw.map_or(Ok(()), Err));
-                    failures_of(listed, MAX_OF_CLUSTER)
+                    let (events, listing_error) = without_future_events(listing, now);
+                    outcome = outcome.and(listing_error.map_or(Ok(()), Err));
+                    failures_of(events, MAX_FAILURES_OF_CLUSTER)
                 }
-                // A name that Atlas does not take must not hide the others.
+                // A name that Atlas refuses must not prevent the search of the other clusters.
                 Err(error)
                     if matches!(error.reason(), FailureReason::BadRequest | FailureReason::NotFound) =>
                 {
                     if names.len() > 1 {
-                        self.open.extend(Group::split(&names, since, 1));
+                        self.pending.extend(Group::split(&names, since, 1));
                     } else {
                         outcome = Err(error);
                     }
                     continue;
                 }
                 Err(error) => {
-                    self.open.push(Group { names, since });
+                    self.pending.push(Group { names, since });
                     return Err(error);
                 }
             };
             if let [name] = names.as_slice() {
-                self.own(failures, name)?;
+                self.assign(failures, name)?;
             } else if !failures.is_empty() {
                 let max = if failures.len() < names.len() { names.len().div_ceil(2) } else { 1 };
-                self.open.extend(Group::split(&names, since, max));
+                self.pending.extend(Group::split(&names, since, max));
             }
         }
         outcome
     }
 
-    fn own(&mut self, failures: Vec<Key>, name: &str) -> Result<(), Error> {
+    /// Assigns failures to a cluster.
+    ///
+    /// Fails if one is already assigned to another cluster: Atlas then ignores the filter, and all
+    /// clusters would seem to have failed.
+    fn assign(&mut self, failures: Vec<EventKey>, name: &str) -> Result<(), Error> {
         for failure in failures {
-            let owner = self.owners.entry(failure.clone()).or_insert_with(|| name.to_owned());
-            if owner != name {
-                // Then nobody can say which cluster it is about, and all would be blamed.
-                (self.owners, self.open) = (BTreeMap::new(), Vec::new());
-                return Err(Error::invalid(&format!(
-                    "the event {} is told of two clusters: the filter by cluster does nothing",
-                    failure.0
-                )));
+            let assigned = self.found.entry(failure.clone()).or_insert_with(|| name.to_owned());
+            if assigned != name {
+                (self.found, self.pending) = (BTreeMap::new(), Vec::new());
+                let text = format!("the event {} is listed for two clusters", failure.0);
+                return Err(Error::invalid(&format!("{text}: Atlas ignores the filter by cluster")));
             }
         }
         Ok(())
     }
 }
 
-/// The events whose time can be believed at `now`, and what is wrong with others.
-fn believable(listing: PartialList<ProjectEvent>, now: Timestamp) -> (Vec<ProjectEvent>, Option<Error>) {
-    let (found, ahead): (Vec<_>, Vec<_>) =
-        listing.entries.into_iter().partition(|event| event.created_at <= now + AHEAD);
-    let ahead = ahead.first().map(|event| {
+/// Returns the events without those in the future, and the error of the listing or of these.
+fn without_future_events(
+    listing: PartialList<ProjectEvent>,
+    now: Timestamp,
+) -> (Vec<ProjectEvent>, Option<Error>) {
+    let (events, future): (Vec<_>, Vec<_>) =
+        listing.entries.into_iter().partition(|event| event.created_at <= now + MAX_CLOCK_SKEW);
+    let future = future.first().map(|event| {
         let (id, at) = (&event.id, event.created_at);
-        Error::invalid(&format!("the event {id} is of {at}, which is yet to come"))
+        Error::invalid(&format!("the event {id} has a time in the future, {at}"))
     });
-    (found, listing.error.or(ahead))
+    (events, listing.error.or(future))
 }
 
-/// The newest failures among events, which are in order.
-fn failures_of(mut events: Vec<ProjectEvent>, max: usize) -> Vec<Key> {
+/// Returns the newest `max` failures of `events`, which must be sorted by time.
+fn failures_of(mut events: Vec<ProjectEvent>, max: usize) -> Vec<EventKey> {
     events.retain(|event| event.kind.is_some_and(EventKind::is_failure));
     let newest = events.split_off(events.len().saturating_sub(max));
     newest.into_iter().map(|event| (event.id, event.created_at)).collect()
@@ -230,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn newest_failures_are_remembered() {
+    fn newest_failures_are_kept() {
         let event = |number: i64, kind| ProjectEvent {
             created_at: Timestamp::from_second(number).unwrap(),
             id: number.to_string(),

@@ -1,19 +1,17 @@
-//! Pauses between the readings of a collector that Atlas refuses.
+//! Pauses of a collector that Atlas refuses.
 
 use std::time::Duration;
 
-/// Refusals in a row, the last one included, that disable a collector: a single one may be a
-/// passing fault of Atlas.
-const CONFIRMED: u32 = 2;
+/// Number of consecutive refusals that disable a collector. A single one may be transient.
+const MIN_REFUSALS: u32 = 2;
 
-/// Pause after the refusal that disables a collector, doubled with each further one.
+/// Pause after the refusal that disables a collector; it doubles with each further refusal.
 const MIN_PAUSE: Duration = Duration::from_mins(1);
 
-/// Longest pause, unless the interval is longer.
+/// Maximum pause, unless the interval is longer.
 const MAX_PAUSE: Duration = Duration::from_hours(1);
 
-/// The refusals that a collector has met in a row, since the configuration was loaded: a reload may
-/// follow the fix.
+/// Consecutive refusals of a collector since the last reload, which may follow a fix.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Refusals {
     count: u32,
@@ -32,15 +30,15 @@ impl Refusals {
 
     /// Returns true if and only if the collector is disabled.
     pub(super) fn are_confirmed(self) -> bool {
-        self.count >= CONFIRMED
+        self.count >= MIN_REFUSALS
     }
 
-    /// Returns the time from the last reading to the next; `None` for the usual one.
+    /// Returns the pause until the next reading; `None` for the usual interval.
     pub(super) fn pause(self, interval: Duration, reloads: u64) -> Option<Duration> {
         if self.count == 0 || self.reloads != reloads {
             return None;
         }
-        Some(match self.count.checked_sub(CONFIRMED) {
+        Some(match self.count.checked_sub(MIN_REFUSALS) {
             None => MIN_PAUSE.min(interval),
             Some(further) => {
                 MIN_PAUSE.saturating_mul(2u32.saturating_pow(further)).min(MAX_PAUSE.max(interval))
@@ -53,7 +51,7 @@ impl Refusals {
 mod tests {
     use super::*;
 
-    /// The pauses after so many refusals in a row, in minutes.
+    /// Returns the pauses after ten consecutive refusals in minutes.
     fn pauses(interval: u64) -> Vec<u64> {
         let mut refusals = Refusals::default();
         let mut next = || {
@@ -82,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn reload_starts_again() {
+    fn reload_resets_the_refusals() {
         let mut refusals = Refusals::default();
         refusals.add(0);
         refusals.add(0);

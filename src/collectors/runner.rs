@@ -1,5 +1,4 @@
-//! What collectors have in common: when they run, how failures are logged, and pauses after
-//! refusals.
+//! Runs collectors: intervals, pauses after refusals, and logs of failures.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +20,7 @@ pub(super) const READING_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) trait AtlasCollector {
     const KIND: CollectorKind;
+    /// The object of "failed to read" in log messages.
     const WHAT: &str;
 
     fn project_id(&self) -> &ProjectId;
@@ -31,7 +31,7 @@ pub(crate) trait AtlasCollector {
 
     async fn read(&mut self, atlas: &AtlasClient, store: &Store) -> Result<(), Error>;
 
-    /// Waits until a reading is due before the interval is over.
+    /// Waits for a reason to read before the end of the interval. By default, there is none.
     async fn due_early(&self) {
         std::future::pending::<()>().await;
     }
@@ -41,8 +41,7 @@ pub(crate) trait AtlasCollector {
 pub(crate) struct CollectorRunner {
     store: Arc<Store>,
     receiver: ConfigReceiver,
-    /// Collectors of projects that are logged as disabled, and why: the clusters of a project
-    /// mostly share the cause.
+    /// Logged refusals with their meaning. Usually all clusters of a project have the same cause.
     logged: Mutex<BTreeSet<(ProjectId, CollectorKind, &'static str)>>,
 }
 
@@ -57,7 +56,7 @@ impl CollectorRunner {
         Self { store, receiver, logged: Mutex::default() }
     }
 
-    /// Runs a collector at once and then on the interval, forever.
+    /// Runs a collector immediately and then at the interval, forever.
     pub(crate) async fn watch<C: AtlasCollector>(self: Arc<Self>, mut collector: C) {
         let mut receiver = self.receiver.clone();
         let (mut state, mut slow) = (CollectorState::default(), false);
@@ -81,7 +80,7 @@ impl CollectorRunner {
         }
     }
 
-    /// Logs how a reading ended. A refusal is logged once a later reading confirms it.
+    /// Logs the outcome of a reading. A refusal is logged when the next reading confirms it.
     fn log<C: AtlasCollector>(
         &self,
         collector: &C,
@@ -94,7 +93,7 @@ impl CollectorRunner {
         let (project_id, context, what) = (collector.project_id(), collector.context(), C::WHAT);
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(refusal), Some(error)) = (refusal, &error) else {
-            // Only a collector that was refused shows that this is over.
+            // Only a success of a refused collector ends a refusal.
             if error.is_none() && state.refusals.are_confirmed() {
                 logged.retain(|(id, kind, _)| (id, *kind) != (project_id, C::KIND));
             }
@@ -106,12 +105,12 @@ impl CollectorRunner {
         if is_confirmed {
             state.failing = Some(error.reason);
         }
-        let is_news = is_confirmed && logged.insert((project_id.clone(), C::KIND, refusal.meaning));
+        let is_new = is_confirmed && logged.insert((project_id.clone(), C::KIND, refusal.meaning));
         let pause = state.refusals.pause(config.collectors.interval, config.reloads).unwrap_or_default();
-        // To the second.
+        // Rounded to seconds for the message.
         let pause = jiff::SignedDuration::from_secs(pause.as_secs().try_into().unwrap_or(i64::MAX));
         log_at!(
-            if is_news { Level::WARN } else { Level::DEBUG },
+            if is_new { Level::WARN } else { Level::DEBUG },
             %project_id,
             cluster_name = context.cluster_name,
             collector = C::KIND.as_str(),
@@ -122,14 +121,16 @@ impl CollectorRunner {
     }
 }
 
-/// The client for a collector; `None` if it is switched off.
+/// Returns the client for a collector; `None` if the collector is disabled by the configuration.
 fn client<C: AtlasCollector>(collector: &C, config: &ReloadableConfig) -> Option<AtlasClient> {
     let is_on = !config.collectors.off.contains(&C::KIND);
     config.project_clients.get(collector.project_id()).filter(|_| is_on).cloned()
 }
 
-/// The time from one reading to the next: longer while the project's budget is scarce, but not so
-/// long that what was read goes stale; and growing while the collector is refused.
+/// Returns the time until the next reading.
+///
+/// It is longer while the rate limit of the project is nearly used up, but short enough that values
+/// do not become stale. It grows while the collector is refused.
 fn pause<C: AtlasCollector>(
     collector: &C,
     refusals: &Refusals,
@@ -138,7 +139,7 @@ fn pause<C: AtlasCollector>(
 ) -> Duration {
     let interval = config.collectors.interval;
     refusals.pause(interval, config.reloads).unwrap_or_else(|| {
-        let stretch = atlas.map_or(1.0, |atlas| atlas.interval_multiplier(collector.project_id()));
-        interval.mul_f64(stretch).min(config.collectors.stale_after() / 2)
+        let multiplier = atlas.map_or(1.0, |atlas| atlas.interval_multiplier(collector.project_id()));
+        interval.mul_f64(multiplier).min(config.collectors.stale_after() / 2)
     })
 }

@@ -1,4 +1,4 @@
-//! The snapshots of a cluster that Atlas exports automatically.
+//! The snapshots of a cluster with auto export.
 
 use atlas_client::{AtlasClient, Error, PartialList, ProjectId, Target};
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use crate::util::failure_log::LogContext;
 #[derive(Debug)]
 pub(crate) struct Snapshots {
     pub(crate) target: Target,
-    /// Sharded clusters have snapshots of another kind.
+    /// True for sharded clusters, whose snapshots are another resource of the API.
     pub(crate) sharded: bool,
 }
 
@@ -30,7 +30,7 @@ impl AtlasCollector for Snapshots {
 
     async fn read(&mut self, atlas: &AtlasClient, store: &Store) -> Result<(), Error> {
         let target = &self.target;
-        // The policy may export nothing by now.
+        // Auto export may have been disabled since the task was started.
         let Some(schedule) = store.exporting_schedule(target) else { return Ok(()) };
         let (at, read_at) = (Instant::now(), Timestamp::now());
         let listed = atlas.snapshots(target, self.sharded, at + READING_TIMEOUT).await;

@@ -1,4 +1,4 @@
-//! Clients of Atlas: one for each set of credentials.
+//! Atlas clients: one for each set of credentials.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::config::Config;
 use crate::metrics::self_metrics::SelfMetrics;
 
-/// Every client in use. Targets with the same credentials share a client, and so its token or nonce.
+/// All clients. Targets with the same credentials share a client with its token or nonce.
 #[derive(Debug)]
 pub struct Clients {
     metrics: Arc<SelfMetrics>,
@@ -17,7 +17,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Creates the clients that `config` needs.
+    /// Creates the clients for the credentials of `config`.
     pub fn new(metrics: Arc<SelfMetrics>, config: &Config) -> Result<Self, Error> {
         let mut clients = Self { metrics, known: Vec::new() };
         clients.prepare(config)?;
@@ -25,9 +25,11 @@ impl Clients {
     }
 
     /// Keeps or creates a client for each set of credentials of `config`, and drops the others.
-    /// Clients of the same Atlas share connections and rate limits. An error changes nothing.
+    ///
+    /// Clients with the same base URL share connections and rate limits. On an error, all clients
+    /// are kept.
     pub fn prepare(&mut self, config: &Config) -> Result<(), Error> {
-        let mut fresh: Vec<(Credentials, AtlasClient)> = Vec::new();
+        let mut clients: Vec<(Credentials, AtlasClient)> = Vec::new();
         let options = ClientOptions {
             base_url: config.base_url.clone(),
             user_agent: concat!("atlas-backup-exporter/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -37,19 +39,19 @@ impl Clients {
         };
         let usable = |known: &&(Credentials, AtlasClient)| known.1.fits(&options);
         for credentials in config.credentials() {
-            if fresh.iter().any(|(known, _)| known == credentials) {
+            if clients.iter().any(|(known, _)| known == credentials) {
                 continue;
             }
             let same = self.known.iter().filter(usable).find(|(known, _)| known == credentials);
-            let sibling = fresh.first().or(self.known.iter().find(usable));
+            let sibling = clients.first().or(self.known.iter().find(usable));
             let client = match (same, sibling) {
                 (Some((_, client)), _) => client.clone(),
                 (None, Some((_, sibling))) => sibling.with_credentials(credentials),
                 (None, None) => AtlasClient::new(&options, credentials)?,
             };
-            fresh.push((credentials.clone(), client));
+            clients.push((credentials.clone(), client));
         }
-        self.known = fresh;
+        self.known = clients;
         Ok(())
     }
 
@@ -60,17 +62,17 @@ impl Clients {
     }
 }
 
-/// Returns the service accounts whose secret expired before `now`, and when it did.
+/// Returns the credentials whose secret expired before `now`, with the time of the expiry.
 #[must_use]
-pub fn ended(config: &Config, now: Timestamp) -> BTreeMap<String, Timestamp> {
-    let ended = config
-        .credentials()
-        .filter_map(|one| Some((one.to_string(), one.expires_at.filter(|at| *at <= now)?)));
-    ended.collect()
+pub fn expired(config: &Config, now: Timestamp) -> BTreeMap<String, Timestamp> {
+    let expired = config.credentials().filter_map(|credentials| {
+        Some((credentials.to_string(), credentials.expires_at.filter(|at| *at <= now)?))
+    });
+    expired.collect()
 }
 
-/// Returns when secrets of service accounts expire, by the short forms of their ids: the earliest
-/// where several have the same form.
+/// Returns the expiry of each service account's secret by short client id, the earliest if several
+/// ids have the same short form.
 #[must_use]
 pub fn expiries(config: &Config) -> BTreeMap<String, Timestamp> {
     let mut expiries = BTreeMap::new();
@@ -83,17 +85,17 @@ pub fn expiries(config: &Config) -> BTreeMap<String, Timestamp> {
     expiries
 }
 
-/// What every client id begins with.
+/// Prefix of all client ids.
 const CLIENT_ID_PREFIX: &str = "mdb_sa_id_";
 
-/// Characters of a client id that tell it from others.
-const SHORT: usize = 6;
+/// Length of a short client id in characters.
+const SHORT_ID_LENGTH: usize = 6;
 
-/// Returns the end of a client id: enough to know it by, too little to sign in with.
+/// Returns the end of a client id, which identifies it but does not disclose it.
 fn short_client_id(id: &str) -> String {
     let id = id.strip_prefix(CLIENT_ID_PREFIX).unwrap_or(id);
-    let cut = id.chars().count().saturating_sub(SHORT);
-    id.chars().skip(cut).collect()
+    let removed = id.chars().count().saturating_sub(SHORT_ID_LENGTH);
+    id.chars().skip(removed).collect()
 }
 
 #[cfg(test)]

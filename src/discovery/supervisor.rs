@@ -1,5 +1,4 @@
-//! Supervision of tasks: one for each organization, project, cluster, schedule and collector that
-//! the configuration and discovery call for.
+//! Supervises tasks: one for each organization, project, cluster, schedule and collector.
 
 mod tasks;
 
@@ -24,19 +23,18 @@ use crate::store::Store;
 use crate::util::failure_log::LogContext;
 use tasks::{Cluster, Organization, Project, Tasks, warn};
 
-/// Capacity of the channel of results of discovery.
+/// Capacity of the channel for results of discovery.
 const MAX_CHANGES: usize = 64;
 
-/// Maximum number of log lines about clusters of a project that are removed at once.
+/// Maximum number of log lines about clusters of a project that are removed together.
 const MAX_REMOVALS_LOGGED: usize = 10;
 
-/// Starts and cancels tasks, so that they follow the configuration and what discovery finds.
+/// Starts and cancels tasks according to the configuration and the results of discovery.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     config: Config,
     clients: Clients,
     store: Arc<Store>,
-    /// The configuration that tasks use.
     pub(crate) reloadable_config: watch::Sender<Arc<ReloadableConfig>>,
     changes: mpsc::Receiver<TargetChange>,
     discovery: Arc<DiscoveryWorker>,
@@ -72,7 +70,9 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// Replaces the configuration. Tasks that are still called for go on; an error changes nothing.
+    /// Replaces the configuration. Tasks that are still needed continue.
+    ///
+    /// On an error, the previous configuration is kept.
     pub(crate) fn reload(&mut self, config: Config) -> Result<(), Error> {
         self.clients.prepare(&config)?;
         self.config = config;
@@ -81,7 +81,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Follows discovery. Returns only when a task ends, which none should, and why it ended.
+    /// Applies the results of discovery. Returns if a task ends unexpectedly, with the reason.
     pub(crate) async fn run(&mut self) -> String {
         loop {
             tokio::select! {
@@ -116,7 +116,7 @@ impl Supervisor {
             }
             TargetChange::ProjectName { project_id: id, name } => match name {
                 Some(name) => self.store.record_project_name(&id, name),
-                // A name that was read before stays; the id stands in for one that never was.
+                // Without a name, the last known one is kept. The id replaces a name never read.
                 None if self.store.project_name(&id).is_some() => {}
                 None => self.store.record_project_name(&id, id.to_string()),
             },
@@ -137,7 +137,7 @@ impl Supervisor {
                 project_id = %target.project_id,
                 cluster_name = target.cluster_name,
                 frequency = word,
-                "the export policy has a frequency that this version does not know; set expected_interval for the cluster's project"
+                "unknown frequency of the export policy; set `expected_interval` for the project"
             );
         }
         self.store.record_schedule(target, schedule);
@@ -158,8 +158,8 @@ impl Supervisor {
         self.store.set_stale_after(self.config.poll.stale_after);
         self.store.set_collectors(self.config.collectors.stale_after(), &self.config.collectors.off);
         self.store.set_expiries(expiries(&self.config));
-        for (credentials, at) in clients::ended(&self.config, Timestamp::now()) {
-            tracing::warn!(credentials, expired_at = %at, "the secret has expired, by expires_at");
+        for (credentials, at) in clients::expired(&self.config, Timestamp::now()) {
+            tracing::warn!(credentials, expired_at = %at, "the secret has expired according to `expires_at`");
         }
         let configured: BTreeSet<_> = self.config.organizations.iter().map(|entry| &entry.id).collect();
         for (id, _) in self.organizations.extract_if(.., |id, _| !configured.contains(id)) {
@@ -188,7 +188,7 @@ impl Supervisor {
         self.reloadable_config.send_replace(Arc::new(reloadable_config));
 
         for (id, _) in self.projects.extract_if(.., |id, _| !targets.contains_key(id)) {
-            tracing::info!(project_id = %id, "the project is watched no longer");
+            tracing::info!(project_id = %id, "stopped monitoring project");
             self.store.remove_project(&id);
         }
         let count = targets.len();
@@ -214,8 +214,8 @@ impl Supervisor {
         self.check_exclusions();
     }
 
-    /// Starts the collectors of a project. The store must have its clusters: events are searched
-    /// for by their names.
+    /// Starts the collectors of a project, whose clusters must be in the store: the search for
+    /// events needs their names.
     fn start_collectors(&mut self, id: &ProjectId) {
         let Some(project) = self.projects.get_mut(id) else { return };
         if project.collectors.is_empty() {
@@ -227,8 +227,7 @@ impl Supervisor {
         }
     }
 
-    /// Logs the number of projects that an organization excludes, and exclusions that match
-    /// nothing.
+    /// Logs the number of projects excluded by each organization, and patterns without a match.
     fn check_exclusions(&mut self) {
         for entry in &self.config.organizations {
             let id = &entry.id;
@@ -236,7 +235,8 @@ impl Supervisor {
             let Some(listed) = &organization.listed else { continue };
             let excluded = targets::excluded_projects(&self.config, entry, listed);
             if std::mem::replace(&mut organization.excluded, excluded) != excluded {
-                tracing::info!(organization_id = %id, listed = listed.len(), excluded, "projects are excluded by exclude_projects");
+                let listed = listed.len();
+                tracing::info!(organization_id = %id, listed, excluded, "projects excluded by `exclude_projects`");
             }
             let projects =
                 self.projects.values().filter(|project| project.target.organization.as_ref() == Some(id));
@@ -272,13 +272,14 @@ impl Supervisor {
         for (target, _) in project.clusters.extract_if(.., |target, _| !wanted.contains_key(target)) {
             removed += 1;
             if removed <= MAX_REMOVALS_LOGGED {
-                tracing::info!(project_id = %id, cluster_name = target.cluster_name, "the cluster is watched no longer");
+                let cluster_name = target.cluster_name.as_str();
+                tracing::info!(project_id = %id, cluster_name, "stopped monitoring cluster");
             }
             store.remove_cluster(&target);
         }
         let others = removed.saturating_sub(MAX_REMOVALS_LOGGED);
         if others > 0 {
-            tracing::info!(project_id = %id, clusters = others, "further clusters are watched no longer");
+            tracing::info!(project_id = %id, clusters = others, "stopped monitoring more clusters");
         }
         let (count, before) = (wanted.len(), project.clusters.len());
         for (index, (target, listed)) in wanted.into_iter().enumerate() {
@@ -306,7 +307,7 @@ impl Supervisor {
         let added = project.clusters.len() - before;
         if added > 0 {
             let excluded = selected.excluded.len();
-            tracing::info!(project_id = %id, clusters = added, excluded, "watching further clusters");
+            tracing::info!(project_id = %id, clusters = added, excluded, "started monitoring clusters");
         }
     }
 }

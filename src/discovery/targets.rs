@@ -1,4 +1,4 @@
-//! What is to be watched: a pure function of the configuration and of what Atlas lists.
+//! Selects projects and clusters: pure functions of the configuration and of listings.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -8,12 +8,13 @@ use glob::Pattern;
 use crate::config::{ClusterSelector, Config, OrganizationConfig, ProjectTarget};
 use crate::model::ExclusionReason;
 
-/// The projects that an organization lists, and their names where these could be read.
+/// The projects of an organization with their names; `None` if a name could not be read.
 pub(crate) type ListedProjects = BTreeMap<ProjectId, Option<String>>;
 
-/// Every project that is watched, given the projects that each organization lists. `[[projects]]`
-/// wins over `[[organizations]]`, what that excludes included, and of two organizations the one
-/// that stands first.
+/// Selects the projects to monitor from the listings of organizations.
+///
+/// `[[projects]]` takes precedence over `[[organizations]]` and their exclusions. If several
+/// organizations list a project, the first one in the configuration counts.
 pub(crate) fn select_projects<'a>(
     config: &Config,
     listed: impl Fn(&OrganizationId) -> Option<&'a ListedProjects>,
@@ -40,7 +41,7 @@ pub(crate) fn select_projects<'a>(
     projects
 }
 
-/// The number of projects that `organization` lists and that are not watched since it excludes
+/// Returns the number of listed projects that are not monitored because `organization` excludes
 /// them.
 pub(crate) fn excluded_projects(
     config: &Config,
@@ -52,27 +53,27 @@ pub(crate) fn excluded_projects(
     listed.iter().filter(excludes).filter(|(id, _)| !entries.contains(id)).count()
 }
 
-/// What a selection comes to in a project.
+/// The result of a selection in a project.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct SelectedClusters<'a> {
-    /// The clusters to watch, and how the project lists them; `None` where it does not.
+    /// The clusters to monitor; `None` if a cluster is not listed.
     pub(crate) watched: BTreeMap<&'a str, Option<&'a ListedCluster>>,
-    /// Clusters that would have been selected, but cannot be exported or are excluded.
+    /// Matching clusters that cannot be exported or are excluded.
     pub(crate) excluded: BTreeMap<&'a str, ExclusionReason>,
 }
 
 impl SelectedClusters<'_> {
-    /// How many are left out, by reason.
+    /// Returns the number of excluded clusters by reason.
     pub(crate) fn counts(&self) -> BTreeMap<ExclusionReason, u64> {
         let count = |reason| self.excluded.values().filter(|excluded| **excluded == reason).count() as u64;
         ExclusionReason::ALL.into_iter().map(|reason| (reason, count(reason))).collect()
     }
 }
 
-/// Which clusters of a project are watched; `listed` is `None` while nobody knows what there is.
+/// Selects the clusters of a project to monitor. `listed` is `None` before the first listing.
 ///
-/// A cluster that the selection names in full is watched whatever it is: that it is missing, or
-/// cannot be exported, must be seen.
+/// A cluster with its full name in the selection is always monitored: if it is missing or cannot
+/// be exported, its polls fail visibly.
 pub(crate) fn select_clusters<'a>(
     selection: &'a ClusterSelector,
     listed: Option<&'a [ListedCluster]>,
@@ -96,9 +97,10 @@ pub(crate) fn select_clusters<'a>(
     selected
 }
 
-/// Merges a listing of projects with the one before it. A known name stays where the new one is
-/// unreadable, so that no exclusion comes and goes; and where entries are unreadable, missing
-/// projects stay, up to `max` in all.
+/// Merges a listing of projects with the previous one.
+///
+/// Unreadable names are replaced by the previous ones, so that exclusions do not change. If some
+/// entries are unreadable, missing projects are kept, up to `max` projects in total.
 pub(crate) fn merge_projects(
     listing: PartialList<(ProjectId, Option<String>)>,
     before: ListedProjects,
@@ -115,8 +117,9 @@ pub(crate) fn merge_projects(
     listed
 }
 
-/// Merges a listing of clusters with the one before it: where entries are unreadable, missing
-/// clusters stay, up to `max` in all.
+/// Merges a listing of clusters with the previous one.
+///
+/// If some entries are unreadable, missing clusters are kept, up to `max` clusters in total.
 pub(crate) fn merge_clusters(
     listing: PartialList<ListedCluster>,
     before: Vec<ListedCluster>,
@@ -126,40 +129,40 @@ pub(crate) fn merge_clusters(
     if listing.error.is_some() {
         let names: HashSet<_> = listed.iter().map(|cluster| cluster.name.as_str()).collect();
         let is_missing = |cluster: &ListedCluster| !names.contains(cluster.name.as_str());
-        let room = max.saturating_sub(listed.len());
-        let missing: Vec<_> = before.into_iter().filter(is_missing).take(room).collect();
+        let max_missing = max.saturating_sub(listed.len());
+        let missing: Vec<_> = before.into_iter().filter(is_missing).take(max_missing).collect();
         listed.extend(missing);
     }
     listed
 }
 
-/// Maximum number of names about which there is a complaint of its own.
+/// Maximum number of warnings about single names of a project.
 const MAX_WARNINGS: usize = 10;
 
-/// A name or a pattern of the configuration that matches nothing that is exported.
+/// A name or pattern of the configuration without a match, or that cannot be exported.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SelectionWarning {
-    /// A cluster that is named in full.
+    /// A full cluster name.
     Cluster {
         name: String,
-        /// Why it cannot be exported; `None` if the project does not list it.
+        /// The reason why the cluster cannot be exported; `None` if it is not listed.
         reason: Option<Unexportable>,
-        /// The listed name that may have been meant.
-        meant: Option<String>,
+        /// A similar listed name.
+        suggestion: Option<String>,
     },
-    More {
-        count: usize,
-    },
-    /// A pattern, or the id of a project.
+    /// Number of names beyond [`MAX_WARNINGS`].
+    More { count: usize },
+    /// A pattern, or the id of a project, without a match.
     Pattern {
         pattern: String,
-        /// What it should match: `cluster` or `project`.
+        /// `cluster` or `project`.
         kind: &'static str,
     },
 }
 
-/// Returns the entries of a selection that match nothing. Exclusions of an organization hold for
-/// all its projects, so those of one cannot tell.
+/// Returns the entries of a project's selection without a match.
+///
+/// Exclusions of an organization are not checked: they may match in another project.
 pub(crate) fn selection_warnings(
     target: &ProjectTarget,
     listed: &[ListedCluster],
@@ -175,8 +178,8 @@ pub(crate) fn selection_warnings(
             more += 1;
             continue;
         }
-        let meant = if cluster.is_none() { closest_name(name, listed).map(str::to_owned) } else { None };
-        found.insert(SelectionWarning::Cluster { name: (*name).to_owned(), reason, meant });
+        let suggestion = if cluster.is_none() { closest_name(name, listed).map(str::to_owned) } else { None };
+        found.insert(SelectionWarning::Cluster { name: (*name).to_owned(), reason, suggestion });
     }
     found.extend((more > 0).then_some(SelectionWarning::More { count: more }));
     let names: Vec<_> = listed.iter().map(|cluster| cluster.name.as_str()).collect();
@@ -186,8 +189,9 @@ pub(crate) fn selection_warnings(
     found
 }
 
-/// Returns the exclusions of an organization that match nothing. `names` are those of all clusters
-/// in its projects, `None` while some are not known.
+/// Returns the exclusions of an organization without a match.
+///
+/// `names` has all clusters of its projects; `None` if some are unknown.
 pub(crate) fn organization_warnings(
     organization: &OrganizationConfig,
     listed: &ListedProjects,
@@ -212,10 +216,10 @@ fn unmatched<'a>(
         .map(|pattern| SelectionWarning::Pattern { pattern: pattern.to_string(), kind: "cluster" })
 }
 
-/// Maximum number of names that are compared with one that is not listed.
+/// Maximum number of listed names that are compared with an unlisted one.
 const MAX_CANDIDATES: usize = 1000;
 
-/// The listed name that `name` may be a slip of.
+/// Returns the listed name most similar to `name`, for "did you mean".
 pub(crate) fn closest_name<'a>(name: &str, listed: &'a [ListedCluster]) -> Option<&'a str> {
     exporter_web::suggest(name, listed.iter().take(MAX_CANDIDATES).map(|cluster| cluster.name.as_str()))
 }
@@ -241,8 +245,8 @@ mod tests {
             .collect()
     }
 
-    fn flawed<T>(found: Vec<T>) -> PartialList<T> {
-        PartialList { entries: found, error: Some(Error::Timeout("no response".to_owned())) }
+    fn partial<T>(entries: Vec<T>) -> PartialList<T> {
+        PartialList { entries, error: Some(Error::Timeout("no response".to_owned())) }
     }
 
     fn warnings(
@@ -269,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn names_select_any_cluster_and_patterns_exportable_ones() {
+    fn names_match_any_cluster_and_patterns_exportable_ones() {
         let there = listed(&[
             ("prod", None),
             ("test-a", None),
@@ -324,41 +328,40 @@ mod tests {
     }
 
     #[test]
-    fn unmatched_names_and_patterns_are_warnings() {
+    fn names_and_patterns_without_a_match_cause_warnings() {
         let there = listed(&[("prod-eu", None), ("free-a", Some(Unexportable::SharedTier))]);
         let selection = ClusterSelector::parse(["prod-ue", "free-a", "free-*", "none-*"]).unwrap();
         let found = warnings(selection, &there, None);
         let name = |name: &str| name.to_owned();
         let expected = [
-            SelectionWarning::Cluster { name: name("prod-ue"), reason: None, meant: Some(name("prod-eu")) },
+            SelectionWarning::Cluster {
+                name: name("prod-ue"),
+                reason: None,
+                suggestion: Some(name("prod-eu")),
+            },
             SelectionWarning::Cluster {
                 name: name("free-a"),
                 reason: Some(Unexportable::SharedTier),
-                meant: None,
+                suggestion: None,
             },
             SelectionWarning::Pattern { pattern: name("none-*"), kind: "cluster" },
         ];
-        assert_eq!(
-            found,
-            BTreeSet::from(expected),
-            "a pattern that matches what cannot be exported has a match"
-        );
+        assert_eq!(found, BTreeSet::from(expected), "a pattern may match clusters that cannot be exported");
     }
 
-    /// Clusters of a project, `many` of which nothing else lists.
-    fn many(many: usize, prefix: &str) -> Vec<ListedCluster> {
-        let names: Vec<_> = (0..many).map(|number| format!("{prefix}-{number:05}")).collect();
+    fn many_clusters(count: usize, prefix: &str) -> Vec<ListedCluster> {
+        let names: Vec<_> = (0..count).map(|number| format!("{prefix}-{number:05}")).collect();
         listed(&names.iter().map(|name| (name.as_str(), None)).collect::<Vec<_>>())
     }
 
-    /// Compares two listings of so many clusters, in turns.
-    fn take_turns(count: usize) {
-        let (one, other) = (many(count, "one"), many(count, "other"));
+    /// Merges and checks two alternating listings of `count` clusters without common names.
+    fn merge_alternating(count: usize) {
+        let (one, other) = (many_clusters(count, "one"), many_clusters(count, "other"));
         let names = one.iter().map(|cluster| cluster.name.clone()).collect();
         let selection = ClusterSelector { names, patterns: Some(Vec::new()), excluded: Vec::new() };
         for (listed, before) in [(&one, &other), (&other, &one)] {
             for max in [count + 1, 2 * count] {
-                let merged = merge_clusters(flawed(listed.clone()), before.clone(), max);
+                let merged = merge_clusters(partial(listed.clone()), before.clone(), max);
                 assert_eq!(merged.len(), max);
             }
         }
@@ -371,23 +374,23 @@ mod tests {
     }
 
     #[test]
-    fn listings_that_take_turns_are_compared_in_linear_time() {
-        // To compare every name with every other one would take about 225 times as long.
-        let ratio = cpu_time::ratio(take_turns, 30_000, 2_000);
+    fn alternating_listings_are_merged_in_linear_time() {
+        // Comparing every pair of names would take about 225 times as long.
+        let ratio = cpu_time::ratio(merge_alternating, 30_000, 2_000);
         assert!(ratio < 60.0, "{ratio}");
     }
 
     #[test]
-    fn older_listing_adds_what_is_missing() {
+    fn missing_clusters_of_a_partial_listing_are_kept() {
         let newer = listed(&[("a", None), ("b", Some(Unexportable::SharedTier))]);
         let older = listed(&[("b", None), ("c", None)]);
         let expected = listed(&[("a", None), ("b", Some(Unexportable::SharedTier)), ("c", None)]);
-        assert_eq!(merge_clusters(flawed(newer.clone()), older.clone(), 9), expected);
+        assert_eq!(merge_clusters(partial(newer.clone()), older.clone(), 9), expected);
         assert_eq!(merge_clusters(PartialList { entries: newer.clone(), error: None }, older, 9), newer);
     }
 
     #[test]
-    fn known_project_names_stay() {
+    fn known_project_names_are_kept() {
         let id = |digit: &str| ProjectId::parse(&digit.repeat(24)).unwrap();
         let name = |name: &str| Some(name.to_owned());
         let before =
@@ -396,7 +399,7 @@ mod tests {
         let complete = PartialList { entries: found.clone(), error: None };
         let expected = ListedProjects::from([(id("a"), name("new")), (id("b"), name("b"))]);
         assert_eq!(merge_projects(complete, before.clone(), 9), expected);
-        assert_eq!(merge_projects(flawed(found.clone()), before.clone(), 2), expected);
-        assert_eq!(merge_projects(flawed(found), before, 3).len(), 3);
+        assert_eq!(merge_projects(partial(found.clone()), before.clone(), 2), expected);
+        assert_eq!(merge_projects(partial(found), before, 3).len(), 3);
     }
 }

@@ -1,8 +1,7 @@
-//! Discovery: the projects of organizations, the clusters of projects, the schedules of clusters.
+//! Reads the projects of organizations, the clusters of projects and the schedules of clusters.
 //!
-//! One task each reads an organization, a project or a schedule, at once and then on an interval;
-//! failures are retried soon. Tasks only report what they read: the supervisor records it and
-//! decides what follows.
+//! Each organization, project and schedule has a task, which reads it immediately and then at an
+//! interval, or sooner after a failure. Tasks send their results to the supervisor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +20,7 @@ use crate::util::failure_log::{LogContext, log};
 /// Limit for one listing, with all pages and retries.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Limit for a project's name, which holds up the listing of its clusters.
+/// Limit for a project's name. The listing of its clusters waits for the name.
 const NAME_TIMEOUT: Duration = Duration::from_secs(10);
 
 const RETRY_INTERVAL: Duration = Duration::from_mins(1);
@@ -36,7 +35,7 @@ pub(crate) enum TargetChange {
     },
     ProjectName {
         project_id: ProjectId,
-        /// `None` if it is blank or could not be read.
+        /// `None` if the name is blank or could not be read.
         name: Option<String>,
     },
     Clusters {
@@ -52,7 +51,6 @@ pub(crate) enum TargetChange {
     },
 }
 
-/// Reads from Atlas and sends what it finds to the supervisor.
 #[derive(Debug)]
 pub(crate) struct DiscoveryWorker {
     pub(crate) receiver: ConfigReceiver,
@@ -84,7 +82,7 @@ impl DiscoveryWorker {
         self.repeat(delay, context, "the cluster's backup schedule", client, read).await;
     }
 
-    /// Reads after `delay` and then on the interval, or sooner after a failure.
+    /// Reads after `delay` and then at the interval, or sooner after a failure.
     async fn repeat<F: Future<Output = Result<(), ReadError>>>(
         &self,
         delay: Duration,
@@ -110,7 +108,7 @@ impl DiscoveryWorker {
             let pause = |config: &ReloadableConfig| {
                 let pause = pause(failing.is_some(), config.discovery_interval);
                 match (context, client(config)) {
-                    // Schedules share the quota of the polls, and slow down with them.
+                    // Schedules and polls share a rate limit, so they slow down together.
                     (LogContext { cluster_name: Some(_), project_id: Some(id), .. }, Some(atlas)) => {
                         pause.mul_f64(atlas.interval_multiplier(id))
                     }
@@ -153,7 +151,7 @@ impl DiscoveryWorker {
     }
 
     async fn send(&self, change: TargetChange) {
-        // The receiver goes away only at shutdown, which also cancels this task.
+        // The receiver is dropped only at shutdown, which also cancels this task.
         let _ = self.changes.send(change).await;
     }
 }
@@ -162,7 +160,7 @@ fn pause(failing: bool, interval: Duration) -> Duration {
     if failing { RETRY_INTERVAL.min(interval) } else { interval }
 }
 
-/// An error if a listing, or one of its entries, could not be read.
+/// Returns the error of a listing or of one of its entries.
 fn outcome_of<T>(listed: &Result<PartialList<T>, Error>) -> Result<(), ReadError> {
     match listed {
         Ok(PartialList { error: None, .. }) => Ok(()),
@@ -175,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_retried_within_a_minute() {
+    fn failure_is_retried_within_a_minute() {
         for (failing, interval, expected) in [(true, 3600, 60), (true, 10, 10), (false, 3600, 3600)] {
             let pause = pause(failing, Duration::from_secs(interval));
             assert_eq!(pause.as_secs(), expected, "{failing} {interval}");

@@ -1,4 +1,4 @@
-//! Reads the listing of a cluster: all pages, or only the newest after a full listing.
+//! Reads the export jobs of a cluster: all of them, or only the newest after a full listing.
 
 use atlas_client::{AtlasClient, Error, MAX_PAGE_SIZE, Target};
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ pub struct JobListing(Option<Box<LastFullListing>>);
 struct LastFullListing {
     checkpoint: ListingCheckpoint,
     at: Instant,
-    /// Jitter of the interval until the next full listing, 0 to 1.
+    /// Random number from 0 to 1 for the jitter of the next full listing.
     random: f64,
 }
 

@@ -7,22 +7,26 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-/// Longest time of a quick poll.
-const SLOW: Duration = Duration::from_secs(1);
+/// Maximum duration of a quick poll.
+const MAX_QUICK: Duration = Duration::from_secs(1);
 
-/// Longest time for which a poll holds its start permit: with eight permits, at least 64 polls
-/// start in a second.
-const START_HOLD: Duration = Duration::from_millis(125);
+/// Maximum time for which a poll holds its start permit. With eight permits, at least 64 polls per
+/// second can start.
+const MAX_START_HOLD: Duration = Duration::from_millis(125);
 
-/// Maximum number of polls, and of readings, in flight: each has a connection to Atlas, which takes
-/// up to half a megabyte for buffers. A quarter is reserved for targets whose last poll was quick.
+/// Maximum number of polls, and of other readings, in flight.
+///
+/// Each has a connection to Atlas with up to half a megabyte of buffers. A quarter is reserved for
+/// targets whose last poll was quick.
 const MAX_IN_FLIGHT: usize = 256;
 
-/// File descriptors that are left to the pages and to everything else.
-const OTHER_DESCRIPTORS: u64 = 64;
+/// Number of file descriptors reserved for the HTTP server and everything else.
+const RESERVED_DESCRIPTORS: u64 = 64;
 
-/// A poll that takes longer than a second counts as slow, and so does the next one of its target.
-/// Slow polls have limits of their own, so that targets that hang do not delay the others.
+/// Limits polls with separate permits for quick and slow ones.
+///
+/// A poll that takes longer than a second is slow, and the next one of the same target counts as
+/// slow, too. So targets that hang do not delay the others.
 #[derive(Debug)]
 pub struct PollLimiter {
     quick: Limits,
@@ -40,16 +44,16 @@ impl Limits {
         Self { starts: Semaphore::new(starts), in_flight: Semaphore::new(in_flight.max(1)) }
     }
 
-    /// Starts `work` when a permit is free, and returns it unfinished where it is slow.
+    /// Starts `work` when a permit is free. Returns the unfinished future if it is slow.
     async fn start<F: Future>(&self, work: impl FnOnce() -> F) -> Result<F::Output, Pin<Box<F>>> {
         let permit = self.starts.acquire().await;
         let started = Instant::now();
-        // Thousands of polls may wait for their permits; those take no memory for the future.
+        // Created after the wait: thousands of waiting polls need no memory for their futures.
         let mut work = Box::pin(work());
-        let mut outcome = timeout_at(started + START_HOLD, &mut work).await;
+        let mut outcome = timeout_at(started + MAX_START_HOLD, &mut work).await;
         drop(permit);
         if outcome.is_err() {
-            outcome = timeout_at(started + SLOW, &mut work).await;
+            outcome = timeout_at(started + MAX_QUICK, &mut work).await;
         }
         outcome.map_err(|_| work)
     }
@@ -61,8 +65,8 @@ impl PollLimiter {
     pub fn new(concurrency: u32) -> Arc<Self> {
         let concurrency = concurrency as usize;
         let in_flight = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(MAX_IN_FLIGHT, |(soft, _)| {
-            // Polls and readings may take half of the descriptors that are left.
-            let share = soft.saturating_sub(OTHER_DESCRIPTORS) / 4;
+            // Polls and other readings each use at most a quarter of the remaining descriptors.
+            let share = soft.saturating_sub(RESERVED_DESCRIPTORS) / 4;
             usize::try_from(share).unwrap_or(usize::MAX).min(MAX_IN_FLIGHT)
         });
         let quick = in_flight / 4;
@@ -72,11 +76,10 @@ impl PollLimiter {
         })
     }
 
-    /// Runs `work` within the limits. `slow` says whether it was slow the last time, and is set to
-    /// whether it is now.
+    /// Runs `work` within the limits. `slow` is true if it was slow the last time, and is updated.
     ///
-    /// Returns `None` where it turned out to be slow while no permit for slow work was free: it is
-    /// cancelled then, and the caller repeats it among the slow work.
+    /// Returns `None` if quick work becomes slow while no permit for slow work is free. The work is
+    /// cancelled, and the caller repeats it as slow work.
     pub async fn run<F: Future>(&self, slow: &mut bool, work: impl FnOnce() -> F) -> Option<F::Output> {
         let limits = if *slow { &self.slow } else { &self.quick };
         let in_flight = limits.in_flight.acquire().await;
@@ -104,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs `work` until it is not cancelled, as its callers do.
+    /// Repeats `work` until it is not cancelled, as callers of the limiter do.
     async fn run<F: Future>(limiter: &PollLimiter, slow: &mut bool, work: impl Fn() -> F) -> F::Output {
         loop {
             if let Some(outcome) = limiter.run(slow, &work).await {
@@ -124,10 +127,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn poll_that_hangs_releases_its_start_permit_and_counts_as_slow() {
+    async fn hanging_poll_releases_its_start_permit_and_is_slow() {
         let limiter = PollLimiter::new(1);
         let (mut slow, mut quick) = (false, false);
-        for expected in [START_HOLD, Duration::ZERO] {
+        for expected in [MAX_START_HOLD, Duration::ZERO] {
             let asked = Instant::now();
             let next = async {
                 limiter.run(&mut quick, async || ()).await;
@@ -139,7 +142,7 @@ mod tests {
         }
     }
 
-    /// Wait of a quick poll behind so many that have begun to hang.
+    /// Returns the wait of a quick poll after this number of polls started and hang.
     async fn wait_behind(hanging: usize) -> Duration {
         let limiter = PollLimiter::new(8);
         let polls = (0..hanging).map(async |_| run(&limiter, &mut false, hang).await);
@@ -151,8 +154,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn hanging_polls_delay_a_quick_one_by_seconds() {
-        assert!(wait_behind(8).await <= SLOW);
+    async fn hanging_polls_delay_a_quick_poll_by_seconds_only() {
+        assert!(wait_behind(8).await <= MAX_QUICK);
         let waited = wait_behind(MAX_IN_FLIGHT - 1).await;
         assert!(waited < Duration::from_secs(6), "{waited:?}");
         let waited = wait_behind(1000).await;
@@ -160,10 +163,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn polls_in_flight_are_bounded_and_quick_ones_have_a_reserve() {
+    async fn polls_in_flight_are_limited_with_a_quick_reserve() {
         let limiter = PollLimiter::new(8);
         let in_flight = AtomicUsize::new(0);
-        // The guard counts cancelled polls, too.
+        // Cancelled polls drop the guard, too.
         let work = async || {
             let _counted = Counted::new(&in_flight);
             hang().await;
@@ -177,8 +180,8 @@ mod tests {
         let check = async {
             for second in 0..120 {
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                let most = if second < 20 { MAX_IN_FLIGHT } else { MAX_IN_FLIGHT * 3 / 4 };
-                assert!(in_flight.load(Ordering::Relaxed) <= most);
+                let max = if second < 20 { MAX_IN_FLIGHT } else { MAX_IN_FLIGHT * 3 / 4 };
+                assert!(in_flight.load(Ordering::Relaxed) <= max);
                 if second >= 20 {
                     assert_eq!(quick_poll(&limiter).await, Duration::ZERO);
                 }
@@ -192,16 +195,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slow_polls_take_turns() {
+    async fn slow_polls_all_finish() {
         let limiter = PollLimiter::new(8);
         let polls = (0..1000).map(async |_| run(&limiter, &mut false, hang).await);
-        // A minute for each of six times 192, and the first seconds.
+        // 1000 polls of one minute, 192 at a time, take six minutes.
         tokio::time::timeout(Duration::from_mins(7), join_all(polls)).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_polls_of_nearly_a_second_are_started_in_time() {
-        // With eight at a time, a thousand answers of 900 ms would take 112 seconds.
+    async fn thousand_polls_of_almost_a_second_start_within_20s() {
+        // With eight at a time, a thousand polls of 900 ms would take 112 seconds.
         let limiter = PollLimiter::new(8);
         let start = Instant::now();
         let polls = (0..1000).map(async |_| {
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn quick_polls_hold_their_start_permits_to_the_end() {
+    async fn quick_polls_hold_their_start_permit_until_they_end() {
         let limiter = PollLimiter::new(2);
         let in_flight = AtomicUsize::new(0);
         let work = async || {

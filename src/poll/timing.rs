@@ -1,4 +1,4 @@
-//! When tasks run: startup delays, intervals and jitter.
+//! Startup delays, intervals and jitter of tasks.
 
 use std::time::Duration;
 
@@ -7,29 +7,30 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
 
-/// First work is spread over this time, or over an interval where that is shorter.
-const FIRST_SPREAD: Duration = Duration::from_secs(3);
+/// Maximum startup delay. With a shorter interval, the interval is the maximum.
+const MAX_STARTUP_DELAY: Duration = Duration::from_secs(3);
 
-/// Largest deviation from an interval, so that clusters do not fall into step.
-const JITTER: f64 = 0.1;
+/// Maximum relative deviation from an interval, so that polls do not synchronize.
+const MAX_JITTER: f64 = 0.1;
 
-/// When to begin with number `index` of `count`.
+/// Returns the startup delay of task `index` of `count`. Delays are distributed evenly.
 #[must_use]
 pub(crate) fn startup_delay(index: usize, count: usize, interval: Duration) -> Duration {
     #[allow(clippy::cast_precision_loss)] // clusters, far below 2^52
     let part = index as f64 / count.max(1) as f64;
-    FIRST_SPREAD.min(interval).mul_f64(part)
+    MAX_STARTUP_DELAY.min(interval).mul_f64(part)
 }
 
-/// Waits until a `pause` after `began`, give or take a tenth, or until `used` is no longer the
-/// client in force. A reload changes the wait. `tell` gets its end.
+/// Sleeps until `pause` after `began`, with jitter, or until a reload replaces the client `used`.
+///
+/// Other reloads can change the pause. `report` is called with the end of the sleep.
 pub(crate) async fn sleep_until_due(
     receiver: &mut ConfigReceiver,
     began: Instant,
     used: Option<&AtlasClient>,
     client: impl Fn(&ReloadableConfig) -> Option<AtlasClient>,
     pause: impl Fn(&ReloadableConfig) -> Duration,
-    tell: impl Fn(Instant),
+    report: impl Fn(Instant),
 ) {
     let random = fastrand::f64();
     loop {
@@ -45,21 +46,21 @@ pub(crate) async fn sleep_until_due(
             }
             began + with_jitter(pause(&config), random)
         };
-        tell(until);
+        report(until);
         tokio::select! {
             () = sleep_until(until) => return,
             changed = receiver.changed() => if changed.is_err() {
-                // The supervisor is gone: the exporter stops.
+                // The supervisor was dropped, so the exporter is shutting down.
                 return std::future::pending().await;
             },
         }
     }
 }
 
-/// `interval`, up to a tenth shorter or longer, as `random` (0 to 1) says.
+/// Returns `interval` with jitter of up to 10%. `random` is from 0 to 1; 0.5 means no jitter.
 #[must_use]
 pub(crate) fn with_jitter(interval: Duration, random: f64) -> Duration {
-    interval.mul_f64(1.0 + JITTER * (2.0 * random - 1.0))
+    interval.mul_f64(1.0 + MAX_JITTER * (2.0 * random - 1.0))
 }
 
 #[cfg(test)]
@@ -67,16 +68,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn first_polls_are_spread_and_the_very_first_is_at_once() {
+    fn startup_delays_are_distributed_and_begin_at_zero() {
         let minute = Duration::from_mins(1);
         assert_eq!(startup_delay(0, 30, minute), Duration::ZERO);
-        assert_eq!(startup_delay(15, 30, minute), FIRST_SPREAD / 2);
-        assert!(startup_delay(29, 30, minute) < FIRST_SPREAD);
+        assert_eq!(startup_delay(15, 30, minute), MAX_STARTUP_DELAY / 2);
+        assert!(startup_delay(29, 30, minute) < MAX_STARTUP_DELAY);
         assert!(startup_delay(29, 30, Duration::from_millis(100)) < Duration::from_millis(100));
     }
 
     #[test]
-    fn repeated_work_comes_up_to_a_tenth_early_or_late() {
+    fn jitter_is_at_most_ten_percent() {
         let check = |random, seconds| {
             assert_eq!(with_jitter(Duration::from_mins(1), random), Duration::from_secs(seconds));
         };

@@ -1,14 +1,14 @@
-//! When each cluster is polled.
+//! Polls clusters, each in its own task.
 //!
-//! Every cluster has a task of its own. A poll begins an interval after the previous one began,
-//! give or take a tenth; later while the quota of the project is scarce; at once if the previous
-//! one took longer than an interval.
+//! A poll starts one interval after the start of the previous poll, with 10% jitter. It starts
+//! later while the rate limit of the project is nearly used up, and immediately if the previous
+//! poll took longer than the interval.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atlas_client::{AtlasClient, Error, FailureReason, MAX_ID, ProjectId, Target, redact};
+use atlas_client::{AtlasClient, FailureReason, MAX_ID, ProjectId, Target, redact};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 
@@ -19,13 +19,18 @@ use crate::poll::timing::sleep_until_due;
 use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
 use crate::store::{Store, SuccessfulPoll};
 
-/// Failures that are older when the exporter starts were logged before, or are no news.
-const LOGGED_AGE: SignedDuration = SignedDuration::from_hours(24);
+use crate::util::failure_log::{LogContext, log};
 
-/// Longest time from the failure of a job to the event that reports it.
-const EVENT_DELAY: SignedDuration = SignedDuration::from_hours(1);
+/// The object of "failed to read" in log messages.
+const WHAT: &str = "the cluster's export jobs";
 
-/// Maximum number of logged job ids that are remembered. A forgotten job may be logged again.
+/// Maximum age of failures that are logged after a start. An earlier run has logged older ones.
+const MAX_LOGGED_AGE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Maximum time from the failure of a job to the event about it.
+const MAX_EVENT_DELAY: SignedDuration = SignedDuration::from_hours(1);
+
+/// Maximum number of ids of logged jobs that are kept. A job may be logged again after that.
 const MAX_LOGGED: usize = 200;
 
 #[derive(Debug)]
@@ -36,7 +41,7 @@ pub(crate) struct PollWorker {
 }
 
 impl PollWorker {
-    /// Polls a cluster for ever, the first time after `delay`.
+    /// Polls a cluster forever, the first time after `delay`.
     pub(crate) async fn watch(self: Arc<Self>, target: Target, delay: Duration) {
         sleep(delay).await;
         let mut receiver = self.receiver.clone();
@@ -52,12 +57,12 @@ impl PollWorker {
                 continue;
             }
             let pause = |config: &ReloadableConfig| pause(config, &target.project_id);
-            let tell = |next| self.store.record_next_poll(&target, next);
-            sleep_until_due(&mut receiver, began, atlas.as_ref(), client, pause, tell).await;
+            let report = |next| self.store.record_next_poll(&target, next);
+            sleep_until_due(&mut receiver, began, atlas.as_ref(), client, pause, report).await;
         }
     }
 
-    /// Polls once; `None` where the limiter cancelled the poll.
+    /// Polls once. Returns `None` if the limiter cancelled the poll.
     async fn poll(
         &self,
         target: &Target,
@@ -74,19 +79,18 @@ impl PollWorker {
         };
         let (outcome, duration) = config.poll_limiter.run(&mut state.slow, timed).await?;
         let (now, finished) = (Timestamp::now(), Instant::now());
+        let outcome = outcome.map_err(|error| ReadError::from(&error));
+        log(&mut state.failing, outcome.as_ref().err(), LogContext::cluster(target), WHAT);
         let outcome = match outcome {
             Ok(mut summary) => {
                 let project = self.store.project_name(&target.project_id);
                 let event = self.store.last_failure_event(target);
                 state.log_failures(target, project.as_deref(), event, &summary, now);
                 summary.keep_newest_failure();
-                if state.failing.take().is_some() {
-                    tracing::info!(project_id = %target.project_id, cluster_name = target.cluster_name, "the cluster can be polled again");
-                }
                 let last_progress = state.tracker.observe(&summary.active, now);
                 Ok(SuccessfulPoll { summary, last_progress, finished_at: now, finished })
             }
-            Err(error) => Err(state.fail(target, &error)),
+            Err(error) => Err(error),
         };
         self.store.record_poll(target, now, duration, outcome);
         self.store.record_quota(&target.project_id, atlas.quota(&target.project_id));
@@ -94,32 +98,37 @@ impl PollWorker {
     }
 }
 
-/// The time from one poll to the next: the interval, stretched while the quota of the project is
-/// nearly used up, but not so far that figures go stale.
+/// Returns the time from the start of one poll to the start of the next.
+///
+/// It is longer than the interval while the rate limit of the project is nearly used up, but short
+/// enough that metrics do not become stale.
 fn pause(config: &ReloadableConfig, project: &ProjectId) -> Duration {
-    let stretch = config.project_clients.get(project).map_or(1.0, |atlas| atlas.interval_multiplier(project));
-    // The configuration sees to it that this is an interval at least.
-    let most = config.poll.stale_after / 2;
-    config.poll.interval.mul_f64(stretch).min(most)
+    let client = config.project_clients.get(project);
+    let multiplier = client.map_or(1.0, |atlas| atlas.interval_multiplier(project));
+    // Not less than the interval: the configuration is validated.
+    let max = config.poll.stale_after / 2;
+    config.poll.interval.mul_f64(multiplier).min(max)
 }
 
-/// What a cluster's next poll must know of its last ones.
+/// State of a cluster that is kept from poll to poll.
 #[derive(Debug, Default)]
 struct PollState {
     listing: JobListing,
     tracker: ProgressTracker,
-    /// Failed jobs that are logged, or were resolved or old at the first good poll; `None` before
-    /// it.
+    /// Failed jobs that must not be logged: logged ones, and those that were resolved or old at the
+    /// first successful poll. `None` before this poll.
     logged: Option<HashSet<JobId>>,
+    /// Time of the newest event that was logged or has a job.
     event: Option<Timestamp>,
-    /// Why the last poll failed, if it did.
+    /// Reason of the last poll's failure; `None` if it succeeded.
     failing: Option<FailureReason>,
     slow: bool,
 }
 
 impl PollState {
-    /// Logs each failed export once: those with a job, and those that only an event reports.
-    /// `project` is a name, and `event` the time of the newest event.
+    /// Logs each failed export once: failed jobs, and failure events without a job.
+    ///
+    /// `project` is the project's name, and `event` the time of the newest failure event.
     fn log_failures(
         &mut self,
         target: &Target,
@@ -128,14 +137,14 @@ impl PollState {
         summary: &JobSummary,
         now: Timestamp,
     ) {
-        let is_old = |at: Timestamp| now.duration_since(at) > LOGGED_AGE;
+        let is_old = |at: Timestamp| now.duration_since(at) > MAX_LOGGED_AGE;
         let logged = self.logged.get_or_insert_with(|| {
             let unresolved = summary.unresolved().count();
             let known = summary.failed.iter().enumerate();
             let known = known.filter(|(index, job)| *index >= unresolved || is_old(job.failed_at()));
             known.map(|(_, job)| job.key.id.clone()).collect()
         });
-        // The name is read within seconds. Until then, failures wait for the next poll.
+        // The name is read within seconds. Until then, failures are not logged.
         let Some(project) = project else { return };
         for job in summary.failed.iter().rev() {
             if logged.insert(job.key.id.clone()) {
@@ -146,29 +155,24 @@ impl PollState {
             logged.retain(|id| summary.failed.iter().any(|job| job.key.id == *id));
         }
         let Some(at) = event.filter(|at| self.event < Some(*at)) else { return };
-        // The event may come before the job is seen to have failed.
+        // The event may be read before its job is listed as failed.
         if summary.active.iter().any(|job| job.key.created_at <= at) {
             return;
         }
         self.event = Some(at);
         let is_resolved = summary.last_success_created.is_some_and(|success| at <= success);
-        let is_told_by =
-            |job: &FailedJob| job.key.created_at <= at && at.duration_since(job.failed_at()) <= EVENT_DELAY;
-        if !is_resolved && !is_old(at) && !summary.failed.iter().any(is_told_by) {
-            tracing::warn!(project_id = %target.project_id, project, cluster_name = target.cluster_name, at = %at, "an export failed before it had a job");
+        let is_about = |job: &FailedJob| {
+            job.key.created_at <= at && at.duration_since(job.failed_at()) <= MAX_EVENT_DELAY
+        };
+        if !is_resolved && !is_old(at) && !summary.failed.iter().any(is_about) {
+            tracing::warn!(
+                project_id = %target.project_id,
+                project,
+                cluster_name = target.cluster_name,
+                at = %at,
+                "an export failed before its job was created"
+            );
         }
-    }
-
-    fn fail(&mut self, target: &Target, error: &Error) -> ReadError {
-        let error = ReadError::from(error);
-        let ReadError { reason, text, .. } = &error;
-        // The counter has every failure; the log has every change, so that an outage does not bury it.
-        if self.failing.replace(*reason) == Some(*reason) {
-            tracing::debug!(project_id = %target.project_id, cluster_name = target.cluster_name, reason = reason.as_str(), error = text, "the poll failed again");
-        } else {
-            tracing::warn!(project_id = %target.project_id, cluster_name = target.cluster_name, reason = reason.as_str(), error = text, "the poll failed");
-        }
-        error
     }
 }
 
@@ -193,7 +197,7 @@ mod tests {
     use super::*;
     use crate::model::JobAccumulator;
 
-    /// A listing of such failed jobs.
+    /// Returns the summary of failed jobs with these numbers.
     fn failures(numbers: std::ops::Range<usize>) -> JobSummary {
         let mut accumulator = JobAccumulator::default();
         for number in numbers {
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn logged_jobs_that_come_no_more_are_forgotten() {
+    fn number_of_logged_job_ids_is_bounded() {
         let project_id = ProjectId::parse("32b6e34b3d91647abb20e7b8").unwrap();
         let target = Target { project_id, cluster_name: "prod".to_owned() };
         let now = Timestamp::from_second(2000).unwrap();
@@ -224,6 +228,6 @@ mod tests {
             let logged = logged(&failures(poll * 20..(poll + 1) * 20));
             assert!(logged <= MAX_LOGGED, "{logged}");
         }
-        assert_eq!(logged(&failures(1980..2000)), logged(&failures(1980..2000)), "they are logged once");
+        assert_eq!(logged(&failures(1980..2000)), logged(&failures(1980..2000)), "each job is logged once");
     }
 }

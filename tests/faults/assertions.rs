@@ -126,7 +126,7 @@ impl Runner {
     }
 
     pub(super) async fn check_others_at_end(&self) {
-        let log = self.logged_refresh_failures();
+        let log = self.logged_read_failures();
         for case in self.cases.iter().filter(|case| matches!(case.fault.injection, Injection::Listing(..))) {
             let lines: Vec<_> = of_case(&log, case).collect();
             self.check(lines.is_empty() == case.fault.logged.is_none(), case, "reason", || {

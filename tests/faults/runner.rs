@@ -151,7 +151,7 @@ impl Runner {
         let start = Instant::now();
         loop {
             let mut waiting: Vec<_> = self.cases.iter().collect();
-            let log = self.logged_refresh_failures();
+            let log = self.logged_read_failures();
             waiting.retain(|case| {
                 case.fault.logged.is_some_and(|text| !of_case(&log, case).any(|line| line.contains(text)))
             });
@@ -169,10 +169,11 @@ impl Runner {
         }
     }
 
-    /// Returns the lines of the log about failures outside polls.
-    pub(super) fn logged_refresh_failures(&self) -> Vec<String> {
+    /// Returns the lines of the log about failed readings other than polls.
+    pub(super) fn logged_read_failures(&self) -> Vec<String> {
         let log = self.exporter.log();
-        log.lines().filter(|line| line.contains("failed to refresh ")).map(str::to_owned).collect()
+        let is_one = |line: &&str| line.contains("failed to read ") && !line.contains("export jobs");
+        log.lines().filter(is_one).map(str::to_owned).collect()
     }
 
     /// Reverts every fault, and checks the recovery.

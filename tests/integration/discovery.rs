@@ -257,7 +257,7 @@ async fn failed_discovery_keeps_the_last_state() {
     for what in
         ["the project's name and clusters", "the cluster's backup schedule", "the organization's projects"]
     {
-        let count = log.matches(&format!("failed to refresh {what}; keeping the last known state")).count();
+        let count = log.matches(&format!("failed to read {what}; keeping the last known state")).count();
         // Once for each outage and reason.
         assert!((1..=3).contains(&count), "{what}, {count} times: {log}");
         assert!(log.contains(&format!("{what} can be read again")), "{what}: {log}");
@@ -345,7 +345,7 @@ async fn schedule_sets_the_expected_interval() {
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let log = exporter.log();
-    let unknown: Vec<_> = log.lines().filter(|line| line.contains("does not know")).collect();
+    let unknown: Vec<_> = log.lines().filter(|line| line.contains("unknown frequency")).collect();
     assert!(unknown.len() == 1 && unknown[0].contains("fortnightly"), "{log}");
     // The next discovery reads changes.
     update_cluster(&simulator, "daily", |daily| daily.schedule.auto_export = false);

@@ -264,8 +264,8 @@ async fn log_names_few_of_many_clusters() {
     exporter.until(|scrape| scrape.value("polls_total", "prod-39", "").is_none()).await;
     let log = exporter.log();
     for (each, others) in [
-        ("\"the configured cluster is not in", "\"further configured clusters are not in"),
-        ("\"the cluster is watched no longer\"", "\"further clusters are watched no longer\""),
+        ("\"the configured cluster is not in", "\"more configured clusters are not in"),
+        ("\"stopped monitoring cluster\"", "\"stopped monitoring more clusters\""),
     ] {
         assert_eq!(log.matches(each).count(), 10, "{each} in {log}");
         let others: Vec<_> = log.lines().filter(|line| line.contains(others)).collect();

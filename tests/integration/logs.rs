@@ -135,7 +135,12 @@ async fn varying_errors_have_a_bounded_log() {
         .await;
     exporter.until(|scrape| scrape.up("good") == Some(1.0) && asked.load(Ordering::Relaxed) >= ANSWERS).await;
     let log = exporter.log();
-    let lines = log.lines().filter(|line| line.contains("msg=\"the poll failed\"")).count();
+    let lines = log
+        .lines()
+        .filter(|line| {
+            line.contains("msg=\"failed to read the cluster's export jobs; keeping the last known state\"")
+        })
+        .count();
     assert!((10..25).contains(&lines), "{lines}: {log}");
     assert!(log.len() < 100 * 1024, "{} bytes", log.len());
 }
@@ -187,7 +192,7 @@ async fn event_without_a_job_is_logged_once() {
     exporter.until(|scrape| events(scrape) == 5).await;
     exporter.polled_again(3.0).await;
     let log = exporter.log();
-    let lines: Vec<_> = log.lines().filter(|line| line.contains("before it had a job")).collect();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("before its job was created")).collect();
     assert_eq!(lines.len(), 2, "{log}");
     for cluster in ["alone", "jobless"] {
         let fields = format!("project=payments cluster_name={cluster} at=");
@@ -269,12 +274,22 @@ async fn outage_is_logged_at_its_start_and_end() {
     simulator.state().faults.push(Fault::lasting("/prod/", FaultKind::error(404, "CLUSTER_NOT_FOUND")));
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled_again(4.0).await;
-    assert_eq!(exporter.log().matches("the poll failed").count(), 1, "{}", exporter.log());
+    assert_eq!(
+        exporter.log().matches("failed to read the cluster's export jobs").count(),
+        1,
+        "{}",
+        exporter.log()
+    );
     assert!(exporter.log().contains("reason=not_found"), "{}", exporter.log());
     simulator.state().faults.clear();
     exporter.until(|scrape| scrape.up("prod") == Some(1.0)).await;
     exporter.polled_again(2.0).await;
-    assert_eq!(exporter.log().matches("can be polled again").count(), 1, "{}", exporter.log());
+    assert_eq!(
+        exporter.log().matches("the cluster's export jobs can be read again").count(),
+        1,
+        "{}",
+        exporter.log()
+    );
 }
 
 /// Parses logfmt: keys, and values that are bare or JSON strings.

@@ -1,4 +1,4 @@
-//! Records of the watched organizations, projects and clusters, with their tasks.
+//! Records of the monitored organizations, projects and clusters, which own their tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::util::failure_log::LogContext;
 #[derive(Debug, Default)]
 pub(super) struct Tasks(JoinSet<()>);
 
-/// A running task. Dropping it cancels the task, so a task ends with the record that holds it.
+/// A running task. Dropping it cancels the task, so a task ends with its record.
 #[derive(Debug)]
 pub(super) struct Task(AbortHandle);
 
@@ -31,13 +31,13 @@ impl Tasks {
         Task(self.0.spawn(task))
     }
 
-    /// Waits for a task that ends without being cancelled, and returns why it ended.
+    /// Waits for a task that ends without being cancelled, and returns the reason.
     pub(super) async fn ended(&mut self) -> String {
         loop {
             match self.0.join_next().await {
                 Some(Err(error)) if error.is_cancelled() => {}
                 Some(Err(error)) => return error.to_string(),
-                Some(Ok(())) => return "it returned".to_owned(),
+                Some(Ok(())) => return "it returned unexpectedly".to_owned(),
                 None => std::future::pending().await,
             }
         }
@@ -49,9 +49,9 @@ pub(super) struct Organization {
     pub(super) _discovery: Task,
     /// The last listing; `None` before the first.
     pub(super) listed: Option<ListedProjects>,
-    /// The logged number of excluded projects.
+    /// Number of excluded projects that was logged last.
     pub(super) excluded: usize,
-    /// The logged exclusions that match nothing.
+    /// Logged warnings.
     pub(super) warned: BTreeSet<SelectionWarning>,
 }
 
@@ -59,14 +59,14 @@ pub(super) struct Organization {
 pub(super) struct Project {
     pub(super) target: ProjectTarget,
     pub(super) _discovery: Task,
-    /// The collectors of events and buckets, which start after the first listing.
+    /// The collectors of events and buckets, which are started after the first listing.
     pub(super) collectors: Vec<Task>,
-    /// Wakes the collector of buckets: a policy names a bucket that is not in the list.
+    /// Wakes the collector of buckets if a policy names a bucket that is not listed.
     pub(super) bucket_unlisted: Arc<Notify>,
     /// The last listing; `None` before the first.
     pub(super) listed: Option<Vec<ListedCluster>>,
     pub(super) clusters: BTreeMap<Target, Cluster>,
-    /// The logged names and patterns that match nothing.
+    /// Logged warnings.
     pub(super) warned: BTreeSet<SelectionWarning>,
 }
 
@@ -74,7 +74,7 @@ pub(super) struct Project {
 pub(super) struct Cluster {
     pub(super) _poll: Task,
     pub(super) schedule: Option<Task>,
-    /// The collector of snapshots, which runs while Atlas exports them automatically.
+    /// The collector of snapshots, which runs while the cluster has auto export.
     pub(super) snapshots: Option<Task>,
     pub(super) sharded: bool,
 }
@@ -90,21 +90,20 @@ pub(super) fn warn(
     let project_id = context.project_id.map(display);
     for warning in warnings.difference(warned) {
         match warning {
-            SelectionWarning::Cluster { name, reason, meant } => {
+            SelectionWarning::Cluster { name, reason, suggestion } => {
                 let problem = match reason {
-                    Some(reason) => format!(
-                        "the cluster is configured, but {}",
-                        ExclusionReason::Unexportable(*reason).phrase()
-                    ),
+                    Some(reason) => {
+                        format!("the configured cluster {}", ExclusionReason::Unexportable(*reason).phrase())
+                    }
                     None => "the configured cluster is not in the project's list of clusters".to_owned(),
                 };
-                tracing::error!(project_id, cluster_name = name, did_you_mean = meant, "{problem}");
+                tracing::error!(project_id, cluster_name = name, did_you_mean = suggestion, "{problem}");
             }
             SelectionWarning::More { count } => {
                 tracing::error!(
                     project_id,
                     clusters = count,
-                    "further configured clusters are not in the project's list of clusters, or cannot be exported"
+                    "more configured clusters are not in the project's list of clusters, or cannot be exported"
                 );
             }
             SelectionWarning::Pattern { pattern, kind } => {
@@ -136,8 +135,8 @@ mod tests {
         let _running = tasks.spawn(std::future::pending());
         assert!(tokio::time::timeout(soon, tasks.ended()).await.is_err());
         let _returned = tasks.spawn(async {});
-        assert_eq!(tasks.ended().await, "it returned");
-        let _panicked = tasks.spawn(async { panic!("a poll task died") });
-        assert!(tasks.ended().await.contains("a poll task died"));
+        assert_eq!(tasks.ended().await, "it returned unexpectedly");
+        let _panicked = tasks.spawn(async { panic!("a poll task panicked") });
+        assert!(tasks.ended().await.contains("a poll task panicked"));
     }
 }

@@ -154,7 +154,7 @@ async fn ineffective_filter_attributes_no_event() {
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;
     let scrape = exporter.polled_again(3.0).await;
     assert_eq!((event(&scrape, "a"), event(&scrape, "b")), (None, None));
-    assert!(exporter.log().contains("the event e1 is told of two clusters"), "{}", exporter.log());
+    assert!(exporter.log().contains("the event e1 is listed for two clusters"), "{}", exporter.log());
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ async fn cluster_is_not_healthy_before_collectors_are_read() {
             assert_eq!(cluster["status"], "not_read_yet", "{cluster}");
             assert_eq!(cluster["unread_collectors"], serde_json::json!([detail]), "{cluster}");
             let page = exporter.get("/").await.text().await.unwrap();
-            assert!(page.contains(&format!("not read: {detail}")), "{page}");
+            assert!(page.contains(&format!("unread collectors: {detail}")), "{page}");
             // A disabled collector is not waited for.
             let off = reading_once(&simulator).without_collectors(&[detail]);
             exporter.reload(&off);

@@ -219,14 +219,14 @@ async fn frequency_without_a_policy_item_is_reported() {
     snapshots_read(&exporter).await;
     let page = async || exporter.get("/").await.text().await.unwrap();
     let text = page().await;
-    assert!(text.contains("Nothing will ever be exported of 1 cluster:"), "{text}");
+    assert!(text.contains("Snapshots of 1 cluster are never exported:"), "{text}");
     assert_eq!(text.matches("no policy item has the export frequency").count(), 1, "{text}");
     let json = exporter.get("/api/v1/clusters?sort=cluster").await.text().await.unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!([0, 1].map(|at: usize| json["clusters"][at]["policy_item_missing"].clone()), [false, true]);
     update_cluster(&simulator, "prod", |prod| prod.schedule.items = Some(vec!["daily", "weekly"]));
     let start = std::time::Instant::now();
-    while page().await.contains("ever be exported") {
+    while page().await.contains("are never exported") {
         assert!(start.elapsed() < Duration::from_secs(20));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
