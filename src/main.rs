@@ -134,7 +134,9 @@ async fn preflight(
     };
     let text = match output {
         Output::Table => report.text(preflight::Terminal {
-            width: terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0),
+            width: terminal_size::terminal_size_of(std::io::stdout())
+                .map(|(width, _)| width.0)
+                .or_else(|| std::env::var("COLUMNS").ok()?.parse().ok()),
             // Respects NO_COLOR, CLICOLOR and TERM.
             color: AutoStream::choice(&std::io::stdout()) != ColorChoice::Never,
         }),

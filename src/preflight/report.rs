@@ -24,9 +24,6 @@ const END_OF_COLOR: char = '\u{2060}';
 /// codes, which users copy.
 const TABLE_WIDTH: usize = 120;
 
-/// Width of the list in columns if there is no terminal.
-const DEFAULT_WIDTH: usize = 80;
-
 /// Minimum width of the list in columns.
 const MIN_WIDTH: usize = 40;
 
@@ -83,7 +80,7 @@ impl CheckStatus {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Terminal {
-    /// Columns of a line; `None` without a terminal.
+    /// Columns of a line; `None` for no limit, as in a pipe.
     pub width: Option<u16>,
     pub color: bool,
 }
@@ -171,15 +168,15 @@ impl Report {
         self.rows.iter().filter(is_polled)
     }
 
-    /// Returns a table with a summary, or a list if the terminal is too narrow or unknown.
+    /// Returns a table with a summary, or a list if the terminal is too narrow for a table.
     #[must_use]
     pub fn text(&self, terminal: Terminal) -> String {
         let above = std::iter::once(None).chain(self.rows.iter().map(Some));
         let lines = above
             .zip(&self.rows)
             .map(|(above, row)| cells(row, above.is_some_and(|above| above.is_repeated_by(row))));
-        let width = terminal.width.map_or(DEFAULT_WIDTH, usize::from).max(MIN_WIDTH);
-        let mut text = if width < TABLE_WIDTH { list(lines, width) } else { table(lines, width) };
+        let width = terminal.width.map_or(usize::MAX, |width| usize::from(width).max(MIN_WIDTH));
+        let mut text = if width < TABLE_WIDTH { list(lines, width) } else { table(lines, terminal.width) };
         text.push('\n');
         let proxy = self.proxy.iter().map(|proxy| format!("Proxy: {proxy} ({})", proxy.variable()));
         let warnings = self.warnings.iter().map(|warning| format!("Warning: {warning}"));
@@ -248,12 +245,13 @@ impl Report {
     }
 }
 
-fn table(lines: impl Iterator<Item = [String; 5]>, width: usize) -> String {
+fn table(lines: impl Iterator<Item = [String; 5]>, width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["PROJECT", "CLUSTER", "STATUS", "ERROR CODE", "HINT"]);
-    let width = u16::try_from(width).unwrap_or(u16::MAX);
-    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
     for line in lines {
         table.add_row(line.map(|text| if text.is_empty() { "-".to_owned() } else { text }));
     }

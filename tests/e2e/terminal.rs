@@ -52,9 +52,10 @@ async fn check_is_colored_in_terminals_only() {
     let without = check(&simulator, Some(160), &[("NO_COLOR", "1")]).await;
     assert!(without.starts_with("PROJECT ") && without.contains("forbidden"), "{without:?}");
     assert!(!without.contains('\x1b'), "{without:?}");
-    // A terminal of 80 columns, and none.
+    let piped = check(&simulator, None, &[]).await;
+    assert!(piped.starts_with("PROJECT ") && !piped.contains('\x1b'), "{piped:?}");
     let narrow = check(&simulator, Some(80), &[("NO_COLOR", "1")]).await;
-    assert_eq!(check(&simulator, None, &[]).await, narrow);
+    assert_eq!(check(&simulator, None, &[("COLUMNS", "80")]).await, narrow);
     assert!(narrow.lines().all(|line| line.len() <= 80 && !line.contains('\x1b')), "{narrow:?}");
     let wrapped = "(USER_UNAUTHORIZED)\n    the service account mdb_sa_id_1 needs the role Project Backup Manager in\n    this project, ";
     assert!(narrow.contains(wrapped), "{narrow}");

@@ -208,5 +208,5 @@ async fn systemd_sockets_are_served() {
     let output = command().args(["demo", "--web.systemd-socket"]).output().await.unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{log}");
-    assert!(log.contains("systemd hands over no socket"), "{log}");
+    assert!(log.contains("systemd passed no socket"), "{log}");
 }

@@ -86,7 +86,7 @@ async fn excluded_projects_are_not_read_and_clusters_are_counted() {
         assert_eq!(excluded(&scrape, "configured"), Some(2.0), "{pattern}");
         assert_eq!(excluded(&scrape, "shared_tier"), Some(0.0), "each cluster has one reason");
         assert!(!scrape.0.keys().any(|series| series.contains(SANDBOX)), "{scrape:#?}");
-        logged_once(&exporter, &["level=info", "projects are excluded", "excluded=1"]).await;
+        logged_once(&exporter, &["level=info", "projects excluded by", "excluded=1"]).await;
         assert!(!exporter.log().contains("level=warn"), "{}", exporter.log());
         assert_eq!(requests(&simulator, SANDBOX) + requests(&simulator, "/test-a/"), 0, "{pattern}");
     }

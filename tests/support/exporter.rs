@@ -20,10 +20,11 @@ pub(crate) fn command() -> Command {
     command_of(env!("CARGO_BIN_EXE_atlas-backup-exporter"))
 }
 
-/// Another program with an empty environment, such as another build of the exporter.
+/// Another program with an empty environment, such as another build of the exporter. The width of
+/// texts is that of a narrow terminal.
 pub(crate) fn command_of(program: &str) -> Command {
     let mut command = Command::new(program);
-    command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    command.env_clear().env("COLUMNS", "80").stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 

@@ -48,12 +48,18 @@ fn repeated_hint_is_written_once() {
 
 #[test]
 fn narrow_terminal_gets_a_list_of_whole_words() {
-    for terminal in [of_width(80), Terminal::default()] {
-        let list = report().text(terminal);
-        assert!(list.starts_with("a: failed\n    do this\nb: failed\n    as above\n"), "{list}");
-        assert!(list.contains("d / prod: ok\n    fine\n"), "{list}");
-    }
+    let list = report().text(of_width(80));
+    assert!(list.starts_with("a: failed\n    do this\nb: failed\n    as above\n"), "{list}");
+    assert!(list.contains("d / prod: ok\n    fine\n"), "{list}");
     assert!(report().text(WIDE).starts_with("PROJECT "));
+}
+
+#[test]
+fn table_in_a_pipe_has_a_line_for_each_row() {
+    let hint = "a long hint ".repeat(20);
+    let report = Report { rows: vec![failed("a", Some("prod"), &hint)], ..Report::default() };
+    let table = report.text(Terminal::default());
+    assert!(table.lines().nth(1).unwrap().ends_with(hint.trim_end()), "{table}");
 }
 
 #[test]
@@ -87,7 +93,7 @@ fn list_breaks_no_url_path_or_command() {
     let long = "a project with a name of many words, which does not fit into the line of a terminal";
     let mut report = Report { rows: vec![failed(long, Some("prod"), &hint)], ..Report::default() };
     report.rows[0].error_code = Some("CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API".to_owned());
-    for terminal in [of_width(80), Terminal::default(), Terminal { color: true, ..Terminal::default() }] {
+    for terminal in [of_width(80), Terminal { color: true, ..of_width(80) }] {
         let list = report.text(terminal).replace("\x1b[31m", "").replace("\x1b[0m", "");
         assert_eq!(
             list,
