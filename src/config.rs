@@ -1,7 +1,7 @@
-//! TOML and environment, read once into typed values.
+//! The configuration: TOML, environment and flags, parsed into typed values.
 //!
-//! Layers, later ones win: defaults, the file, `ATLAS_BACKUP_EXPORTER__SECTION__KEY`, flags. The
-//! `MONGODB_ATLAS_*` names of Atlas's own tools are credentials in the environment layer.
+//! Later layers override earlier ones: defaults, file, `ATLAS_BACKUP_EXPORTER__SECTION__KEY`, flags.
+//! The environment can also have credentials as `MONGODB_ATLAS_*`, as for Atlas's own tools.
 
 mod ca_bundle;
 mod cluster_selector;
@@ -30,22 +30,22 @@ pub use types::{
 };
 
 impl Config {
-    /// Reads `source` and the environment of this process; warnings are logged, and secrets redacted
-    /// from now on.
+    /// Reads `source` and the environment of this process. Logs warnings, and registers secrets for
+    /// redaction.
     pub fn load(source: &Source) -> Result<Self, ConfigError> {
         let text = |value: OsString| value.to_string_lossy().into_owned();
         let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
         let config = Self::layered(source, environment)?;
-        // Before anything that repeats them can be read.
+        // Before anything that contains them is read.
         config.credentials().for_each(Credentials::redact);
         config.proxy.iter().for_each(Proxy::redact);
         for Warning { variable, problem } in &config.warnings {
-            tracing::warn!(variable, problem, "ignoring a variable of the environment");
+            tracing::warn!(variable, problem, "ignoring an environment variable");
         }
         Ok(config)
     }
 
-    /// Reads `source` under the variables of `environment`.
+    /// Reads `source`, overridden by the variables of `environment`.
     pub fn layered(
         source: &Source,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -53,7 +53,8 @@ impl Config {
         let refused = |problem: &dyn fmt::Display| {
             let file = source.file.display();
             ConfigError::new(&format!(
-                "{file}: cannot read the configuration file: {problem}; name another with --config.file, or start from config.example.toml"
+                "{file}: failed to read the configuration file: {problem}; \
+                 choose another with --config.file, or start from config.example.toml"
             ))
         };
         let content = std::fs::read(&source.file).map_err(|error| refused(&error))?;
@@ -61,7 +62,7 @@ impl Config {
         Self::parse(source, &text, environment)
     }
 
-    /// Reads `text`, the content of the file, under the variables of `environment`.
+    /// Reads `text`, the content of the file, overridden by the variables of `environment`.
     pub(crate) fn parse(
         source: &Source,
         text: &str,

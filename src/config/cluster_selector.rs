@@ -1,4 +1,4 @@
-//! Selected clusters of a project, excluded projects of an organization: names and patterns.
+//! Names and patterns that select clusters or exclude projects.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -9,16 +9,16 @@ use glob::Pattern;
 /// `clusters` and `exclude_clusters` of a project. The default is every exportable cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClusterSelector {
-    /// Names in full: watched whether Atlas lists them or not.
+    /// Names of clusters, which are polled even if Atlas does not list them.
     pub names: BTreeSet<String>,
-    /// Patterns: what they match is watched if it can be exported. `None` matches everything.
+    /// Patterns of clusters, which are polled if they can have exports. `None` matches all.
     pub patterns: Option<Vec<Pattern>>,
-    /// `exclude_clusters`: what one of these matches is not watched.
+    /// Patterns of `exclude_clusters`.
     pub excluded: Vec<Pattern>,
 }
 
 impl ClusterSelector {
-    /// Parses names and patterns; an error is about one of them, and continues the key's name.
+    /// Parses names and patterns. The error continues the name of the key.
     pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let is_pattern = |entry: &&str| entry.contains(['*', '?', '[', ']']);
         let (patterns, names): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_pattern);
@@ -44,18 +44,18 @@ impl ClusterSelector {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProjectPattern {
     Id(ProjectId),
-    /// A name or a pattern of names.
+    /// A name, or a pattern of names.
     Name(Pattern),
 }
 
 impl ProjectPattern {
-    /// Parses an entry: what looks like an id is one.
+    /// Parses an entry; one in the form of an id is an id.
     pub(super) fn parse(entry: &str) -> Result<Self, String> {
         ProjectId::parse(entry).map_or_else(|| pattern(entry).map(Self::Name), |id| Ok(Self::Id(id)))
     }
 
-    /// Returns true if it matches a project. A project without a readable name is matched by its id
-    /// alone, so that no pattern hides a project by mistake.
+    /// Returns true if it matches a project. If the name is unknown, only an id matches, so that a
+    /// pattern does not hide a project by mistake.
     #[must_use]
     pub fn matches(&self, id: &ProjectId, name: Option<&str>) -> bool {
         match self {
@@ -74,15 +74,15 @@ impl fmt::Display for ProjectPattern {
     }
 }
 
-/// Parses a pattern; a name in full is one that matches itself.
+/// Parses a pattern; a plain name matches itself.
 pub(super) fn pattern(entry: &str) -> Result<Pattern, String> {
     if entry.contains(['{', '}']) {
-        return Err(format!("has {entry:?}; patterns know *, ? and [abc], so write one for each"));
+        return Err(format!("has {entry:?}; braces are not supported, so write one pattern for each"));
     }
-    Pattern::new(entry).map_err(|error| format!("has {entry:?}, which is no pattern: {}", error.msg))
+    Pattern::new(entry).map_err(|error| format!("has {entry:?}, which is not a valid pattern: {}", error.msg))
 }
 
-/// Parses the entries of a list in which none may be repeated.
+/// Parses the entries of a list; a duplicate is an error.
 pub(super) fn unique<'a, T>(
     entries: impl IntoIterator<Item = &'a str>,
     parse: impl Fn(&str) -> Result<T, String>,
@@ -91,7 +91,7 @@ pub(super) fn unique<'a, T>(
     let parse = |entry| {
         let parsed = parse(entry)?;
         let is_new = seen.insert(entry);
-        is_new.then_some(parsed).ok_or_else(|| format!("names {entry:?} twice; once is enough"))
+        is_new.then_some(parsed).ok_or_else(|| format!("has {entry:?} twice"))
     };
     entries.into_iter().map(parse).collect()
 }
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_watched_in_full_and_patterns_match() {
+    fn names_are_kept_and_patterns_match() {
         let selection = ClusterSelector::parse(["prod", "report-*", "shard-[0-9]", "x?"]).unwrap();
         assert_eq!(selection.names, BTreeSet::from(["prod".to_owned()]));
         for (name, matches) in [

@@ -128,12 +128,12 @@ impl Layers {
         if let Some((old, new)) = RENAMED.iter().find(|(old, _)| *old == path) {
             return format!("{origin}: unknown key `{old}`; it is now `{new}`");
         }
-        let meant = if self.is_from_file(path) {
+        let suggestion = if self.is_from_file(path) {
             exporter_web::suggest(key, known.iter().map(String::as_str)).map(str::to_owned)
         } else {
-            environment::meant(origin)
+            environment::suggestion(origin)
         };
-        let hint = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+        let hint = suggestion.map(|key| format!("; did you mean `{key}`?")).unwrap_or_default();
         format!("{origin}: unknown key `{}`{hint}", path.escape_debug())
     }
 

@@ -1,4 +1,4 @@
-//! The configuration as it is written: a struct for each table.
+//! The tables of the configuration file, one struct each.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use url::Url;
 
 use super::cluster_selector::{ClusterSelector, ProjectPattern};
 use super::types::PollConfig;
-use super::value::{ExportExpected, Parsed, ShardIndex};
+use super::value::{CredentialId, ExportExpected, Parsed, ShardIndex};
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
@@ -40,7 +40,7 @@ pub(super) struct RawAtlas {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct RawServiceAccount {
-    pub(super) client_id: Parsed<String>,
+    pub(super) client_id: Parsed<CredentialId>,
     pub(super) client_secret: Option<Parsed<SecretString>>,
     pub(super) client_secret_file: Option<Parsed<PathBuf>>,
     pub(super) expires_at: Option<Parsed<Timestamp>>,
@@ -49,7 +49,7 @@ pub(super) struct RawServiceAccount {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct RawApiKey {
-    pub(super) public_key: Parsed<String>,
+    pub(super) public_key: Parsed<CredentialId>,
     pub(super) private_key: Option<Parsed<SecretString>>,
     pub(super) private_key_file: Option<Parsed<PathBuf>>,
 }
@@ -121,7 +121,7 @@ pub fn tables() -> [(&'static str, Vec<String>); 14] {
     ]
 }
 
-/// Returns the keys of a table, which serde lists where it meets an unknown one.
+/// Returns the keys of a table, which serde lists in its error about an unknown one.
 fn keys<T: DeserializeOwned>() -> Vec<String> {
     let unknown = Table::from_iter([("?".to_owned(), Value::Boolean(true))]);
     let error = T::deserialize(unknown).err();

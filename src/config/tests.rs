@@ -20,7 +20,7 @@ fn from(file: &Path) -> Source {
     Source { file: file.to_owned(), shard_index: None }
 }
 
-/// Reads `toml` as `exporter.toml` under `environment`.
+/// Loads `toml` as `exporter.toml` with the variables of `environment`.
 fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("exporter.toml");
@@ -33,7 +33,7 @@ fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
         .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
 }
 
-/// `toml` is refused, and the sentence holds each of `parts`.
+/// Asserts that `toml` is invalid, and that the error contains each of `parts`.
 #[track_caller]
 fn refused(toml: &str, environment: &[(&str, &str)], parts: &[&str]) {
     let error = load(toml, environment).expect_err("the configuration should be refused");
@@ -109,7 +109,7 @@ fn secret_file_is_relative_to_the_configuration() {
     let over = Config::layered(&from(&file), [("MONGODB_ATLAS_CLIENT_SECRET".to_owned(), "env".to_owned())])
         .unwrap();
     assert_eq!(secret_of(&over), "env");
-    // And the other way round: a file of the environment over a secret of the file.
+    // A secret file of the environment overrides a secret of the configuration file.
     let variable = "ATLAS_BACKUP_EXPORTER__ATLAS__SERVICE_ACCOUNT__CLIENT_SECRET_FILE".to_owned();
     std::fs::write(&file, GOOD).unwrap();
     let over = Config::layered(&from(&file), [(variable, "secret".to_owned())]).unwrap();
@@ -135,7 +135,7 @@ fn example_file_has_the_defaults() {
     assert_eq!(config.base_url.as_str(), "https://cloud.mongodb.com/");
 }
 
-/// The example as if its commented keys and tables were set.
+/// Returns the example with its commented keys and tables set.
 fn uncommented_example() -> String {
     let uncommented = |line: &str| {
         let rest = line.strip_prefix("# ")?;
@@ -146,7 +146,7 @@ fn uncommented_example() -> String {
     lines.map(|line| uncommented(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
 }
 
-/// Of two kinds of credentials in a table, the second is left a comment.
+// A table takes one kind of credentials, so each kind is tested alone.
 #[test]
 fn commented_keys_of_the_example_are_accepted() {
     let shown = uncommented_example();
@@ -258,7 +258,7 @@ fn shard_comes_from_file_environment_host_name_or_flag() {
     assert_eq!(shard(first, &[variable], Some("2")), Ok((2, 3)));
     assert_eq!(shard(first, &[host], Some("auto")), Ok((1, 3)));
     let error = shard(first, &[], Some("9")).unwrap_err();
-    assert_eq!(error, "--shard.index: shard.index is 9, but of 3 shards the last is 2");
+    assert_eq!(error, "--shard.index: shard.index is 9; expected 0 to 2 for 3 shards");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The configuration as the exporter uses it.
+//! The validated configuration.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,40 +15,37 @@ use crate::model::{CollectorKind, ExportExpectation, Shard};
 
 pub(super) const BASE_URL: &str = "https://cloud.mongodb.com";
 
-/// Prefix of every variable of the environment layer; two underscores follow it.
+/// Prefix of environment variables; two underscores follow it.
 pub const ENV_PREFIX: &str = "ATLAS_BACKUP_EXPORTER";
 
-/// The flag that wins over `shard.index`.
+/// The flag that overrides `shard.index`.
 pub(super) const SHARD_FLAG: &str = "--shard.index";
 
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The root of the API, with neither query nor credentials in it; its path ends in a slash.
+    /// Root of the API, without query and credentials. The path ends with a slash.
     pub base_url: Url,
-    /// Authorities that are trusted besides those of the system.
+    /// Certificate authorities in addition to those of the system.
     pub ca_bundle: CaBundle,
-    /// The proxy for requests to Atlas.
     pub proxy: Option<Proxy>,
     pub poll: PollConfig,
-    /// How often organizations, projects and schedules are read.
+    /// Interval between readings of organizations, projects and schedules.
     pub discovery_interval: Duration,
-    /// What is read besides the export jobs.
     pub collectors: CollectorConfig,
-    /// What to watch; each project once. They win over `organizations` where both name a project.
+    /// Projects to poll, without duplicates. They override the same projects of `organizations`.
     pub projects: Vec<ProjectTarget>,
-    /// What to watch as a whole; each organization once.
+    /// Organizations whose projects to poll, without duplicates.
     pub organizations: Vec<OrganizationConfig>,
-    /// Which of all clusters are this exporter's.
     pub shard: Shard,
-    /// Variables of the environment without effect.
+    /// Environment variables without effect.
     pub warnings: Vec<Warning>,
 }
 
-/// A variable of the environment that has no effect, though it seems to be meant to.
+/// An environment variable without effect that resembles one with an effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     pub variable: String,
-    /// The problem with it. Its value is not repeated.
+    /// Problem of the variable, without its value.
     pub problem: String,
 }
 
@@ -58,7 +55,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Where a configuration is read from, and what the command line adds to it.
+/// Source of a configuration, with the flag that overrides it.
 #[derive(Debug, Clone)]
 pub struct Source {
     pub file: PathBuf,
@@ -68,19 +65,19 @@ pub struct Source {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct PollConfig {
-    /// From one poll of a cluster to its next.
+    /// Interval between polls of a cluster.
     #[serde(deserialize_with = "value::parsed")]
     pub interval: Duration,
-    /// One poll of one cluster, all pages and retries.
+    /// Timeout of a poll of a cluster, with all pages and retries.
     #[serde(deserialize_with = "value::parsed")]
     pub timeout: Duration,
-    /// Age at which figures are withdrawn.
+    /// Age at which metrics are withdrawn.
     #[serde(deserialize_with = "value::parsed")]
     pub stale_after: Duration,
-    /// Polls begun at once; at least 1.
+    /// Maximum number of polls that start concurrently, 1 to 1000.
     #[serde(deserialize_with = "value::parsed")]
     pub concurrency: u32,
-    /// Whether polls read only the newest jobs between full listings.
+    /// True to read only the newest jobs between full listings.
     #[serde(deserialize_with = "value::parsed")]
     pub incremental: bool,
     /// Interval between full listings of a cluster.
@@ -105,9 +102,9 @@ pub const DISCOVERY_INTERVAL: Duration = Duration::from_mins(10);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectorConfig {
-    /// Interval at which a collector reads.
+    /// Interval between readings of a collector.
     pub interval: Duration,
-    /// The collectors that are disabled.
+    /// Disabled collectors.
     pub off: Vec<CollectorKind>,
 }
 
@@ -118,18 +115,18 @@ impl Default for CollectorConfig {
 }
 
 impl CollectorConfig {
-    /// Age at which what was read is withdrawn: two readings may fail.
+    /// Returns the age at which results are withdrawn: after three missed readings.
     #[must_use]
     pub fn stale_after(&self) -> Duration {
         self.interval * 3
     }
 }
 
-/// A project that is watched, and how.
+/// A project to poll.
 #[derive(Debug, Clone)]
 pub struct ProjectTarget {
     pub id: ProjectId,
-    /// The organization that it was found in; `None` for a `[[projects]]` entry.
+    /// Organization that lists it; `None` for a `[[projects]]` entry.
     pub organization: Option<OrganizationId>,
     pub selection: ClusterSelector,
     pub expected: ExportExpectation,
@@ -140,15 +137,15 @@ pub struct ProjectTarget {
 pub struct OrganizationConfig {
     pub id: OrganizationId,
     pub exclude_projects: Vec<ProjectPattern>,
-    /// Clusters of its projects that are not watched.
+    /// Patterns of clusters to exclude.
     pub exclude_clusters: Vec<Pattern>,
-    /// What is expected of the clusters of its projects.
+    /// Expectation for the clusters of all projects.
     pub expected: ExportExpectation,
     pub credentials: Credentials,
 }
 
 impl OrganizationConfig {
-    /// Returns true if a project is excluded, as far as its name is known.
+    /// Returns true if a project is excluded. An unknown name matches no pattern.
     #[must_use]
     pub fn excludes(&self, id: &ProjectId, name: Option<&str>) -> bool {
         self.exclude_projects.iter().any(|pattern| pattern.matches(id, name))
@@ -156,7 +153,7 @@ impl OrganizationConfig {
 }
 
 impl Config {
-    /// Returns the credentials of every entry, each as often as it is configured.
+    /// Returns the credentials of all entries, with duplicates.
     pub fn credentials(&self) -> impl Iterator<Item = &Credentials> {
         let of_projects = self.projects.iter().map(|project| &project.credentials);
         of_projects.chain(self.organizations.iter().map(|organization| &organization.credentials))

@@ -1,4 +1,4 @@
-//! The rules across keys, and the conversion of the tables to [`Config`].
+//! Conversion of the tables to [`Config`], with the rules across keys.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -19,7 +19,7 @@ use super::value::{ExportExpected, Parsed};
 use super::{ca_bundle, secret as secret_file};
 use crate::model::{CollectorKind, ExportExpectation, Shard};
 
-/// Returns the configuration of all layers, without its proxy.
+/// Returns the configuration of all layers, without the proxy.
 pub(super) fn config(layers: &Layers, host_name: &str) -> Result<Config, ConfigError> {
     let raw: Raw = layers.deserialize()?;
     let base_url = match raw.atlas.base_url {
@@ -33,12 +33,15 @@ pub(super) fn config(layers: &Layers, host_name: &str) -> Result<Config, ConfigE
     };
     let default = credentials(layers, "atlas", raw.atlas.service_account, raw.atlas.api_key)?;
     let own_or_default = |own: Option<Credentials>| {
-        let missing = "is missing, and so is atlas.api_key; set one of them, or MONGODB_ATLAS_CLIENT_ID and MONGODB_ATLAS_CLIENT_SECRET in the environment";
+        let missing = "is missing, and so is atlas.api_key; set one of them, or the environment variables \
+                       MONGODB_ATLAS_CLIENT_ID and MONGODB_ATLAS_CLIENT_SECRET";
         own.or_else(|| default.clone()).ok_or_else(|| layers.error("atlas.service_account", missing))
     };
     if raw.projects.is_empty() && raw.organizations.is_empty() {
         own_or_default(None)?;
-        return Err(layers.error("projects", "is missing, and so is organizations; name at least one project with [[projects]] and its id, or an organization with [[organizations]] and its id"));
+        let missing = "is missing, and so is organizations; add a [[projects]] or [[organizations]] entry \
+                       with an id";
+        return Err(layers.error("projects", missing));
     }
     let mut projects = Vec::new();
     for (number, raw) in raw.projects.into_iter().enumerate() {
@@ -48,7 +51,7 @@ pub(super) fn config(layers: &Layers, host_name: &str) -> Result<Config, ConfigE
         selection.excluded = raw.exclude_clusters.map(|excluded| excluded.0).unwrap_or_default();
         if let Some(name) = selection.names.iter().find(|name| selection.excludes(name)) {
             let problem =
-                format!("names {name:?}, which exclude_clusters excludes; take it out of one of them");
+                format!("has {name:?}, which exclude_clusters excludes; remove it from one of them");
             return Err(layers.error(&format!("{path}.clusters"), problem));
         }
         projects.push(ProjectTarget {
@@ -93,7 +96,7 @@ fn refuse_repeated_ids<T: Ord + Display>(
 ) -> Result<(), ConfigError> {
     let mut known = BTreeSet::new();
     for (number, id) in ids.enumerate() {
-        let problem = format!("is \"{id}\" a second time; put everything about it in one [[{table}]]");
+        let problem = format!("is \"{id}\" a second time; merge these entries of [[{table}]]");
         if !known.insert(id) {
             return Err(layers.error(&format!("{table}[{number}].id"), problem));
         }
@@ -114,9 +117,9 @@ fn poll(layers: &Layers, mut poll: PollConfig) -> Result<PollConfig, ConfigError
     }
     if poll.stale_after < poll.interval * 2 {
         let problem = format!(
-            "is {:?}, less than two of poll.interval ({:?}), so figures would be withdrawn between two good polls; make it at least {:?}",
+            "is {:?}; expected at least {:?}, twice poll.interval, or metrics are withdrawn between \
+             successful polls",
             poll.stale_after,
-            poll.interval,
             poll.interval * 2
         );
         return Err(layers.error("poll.stale_after", problem));
@@ -131,10 +134,10 @@ fn collectors(raw: RawCollectors) -> CollectorConfig {
         (CollectorKind::Events, raw.events),
         (CollectorKind::Buckets, raw.buckets),
     ];
-    let off = switches.into_iter().filter(|(_, is_on)| is_on.as_ref().is_some_and(|is_on| !is_on.0));
+    let disabled = switches.into_iter().filter(|(_, is_on)| is_on.as_ref().is_some_and(|is_on| !is_on.0));
     CollectorConfig {
         interval: raw.interval.map_or(default.interval, |interval| interval.0),
-        off: off.map(|(collector, _)| collector).collect(),
+        off: disabled.map(|(collector, _)| collector).collect(),
     }
 }
 
@@ -144,7 +147,7 @@ fn shard(layers: &Layers, raw: &RawShard, host_name: &str) -> Result<Shard, Conf
         (None, None | Some(Parsed(1))) => return Ok(Shard::default()),
         (None, Some(Parsed(total))) => {
             return refused(format!(
-                "is missing; of {total} shards, say which this is: 0 to {}, or \"auto\" in a StatefulSet",
+                "is missing; expected 0 to {} for {total} shards, or \"auto\" in a StatefulSet",
                 total - 1
             ));
         }
@@ -156,14 +159,15 @@ fn shard(layers: &Layers, raw: &RawShard, host_name: &str) -> Result<Shard, Conf
     let ordinal = || host_name.rsplit_once('-')?.1.parse().ok();
     match index.or_else(ordinal) {
         Some(index) if index < total => Ok(Shard { index, total }),
-        Some(index) => refused(format!("is {index}, but of {total} shards the last is {}", total - 1)),
+        Some(index) => refused(format!("is {index}; expected 0 to {} for {total} shards", total - 1)),
         None => refused(format!(
-            "is \"auto\", but the host name {host_name:?} does not end in a number, as \"exporter-0\" of a StatefulSet does; write the number"
+            "is \"auto\", but the host name {host_name:?} does not end in a number, as \"exporter-0\" of a \
+             StatefulSet does; write the number"
         )),
     }
 }
 
-/// Returns the credentials of a table, `None` if it has none of its own.
+/// Returns the credentials of a table; `None` if it has none.
 fn credentials(
     layers: &Layers,
     table: &str,
@@ -185,7 +189,7 @@ fn credentials(
             let secret_path = path("service_account.client_secret");
             Ok(Some(Credentials {
                 kind: CredentialKind::ServiceAccount,
-                id: raw.client_id.0,
+                id: raw.client_id.0.0,
                 secret: secret(layers, &secret_path, raw.client_secret, raw.client_secret_file)?,
                 origin: layers.source(&path("service_account.client_id")),
                 expires_at: raw.expires_at.map(|at| at.0),
@@ -195,7 +199,7 @@ fn credentials(
             let secret_path = path("api_key.private_key");
             Ok(Some(Credentials {
                 kind: CredentialKind::ApiKey,
-                id: raw.public_key.0,
+                id: raw.public_key.0.0,
                 secret: secret(layers, &secret_path, raw.private_key, raw.private_key_file)?,
                 origin: layers.source(&path("api_key.public_key")),
                 expires_at: None,
@@ -204,8 +208,8 @@ fn credentials(
     }
 }
 
-/// Returns a secret that is written as such or in a file. If both are set, the environment wins over
-/// the configuration file.
+/// Returns the source of a secret: a value or a file. If both are set, that of the environment
+/// overrides that of the configuration file.
 fn secret(
     layers: &Layers,
     path: &str,
@@ -223,10 +227,10 @@ fn secret(
         }
         (_, Some(Parsed(file))) => {
             let source = SecretSource::File { path: layers.beside(&file), read: secret_file::read };
-            let hint = "put the secret there, or name another file; a relative path is looked up beside the configuration";
+            let hint = "relative paths start from the folder of the configuration file";
             match source.read() {
                 Ok(_) => Ok(source),
-                Err(error) => Err(layers.error(&file_path, format!("cannot be used: {error}; {hint}"))),
+                Err(error) => Err(layers.error(&file_path, format!("cannot be read: {error} ({hint})"))),
             }
         }
         (_, None) => Err(layers.error(path, format!("is missing; set it or {file_path}"))),

@@ -1,4 +1,4 @@
-//! Values of keys: a strict parser for each kind.
+//! Strict parsers for the values of keys.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,8 +16,11 @@ use url::{Host, Url};
 
 use super::cluster_selector::{ClusterSelector, ProjectPattern, pattern, unique};
 
-/// Shorter intervals would send requests without a pause.
+/// Minimum of durations. Shorter intervals would send requests without a pause.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A client id or public key.
+pub(super) struct CredentialId(pub(super) String);
 
 /// `None` is "auto".
 pub(super) struct ShardIndex(pub(super) Option<u32>);
@@ -37,15 +40,13 @@ pub(super) fn parsed<'de, T: FromValue, D: Deserializer<'de>>(deserializer: D) -
     T::from_value(&Value::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// Reads a value strictly: a number is no text. Numbers and flags can also be texts, since the
-/// environment has nothing else.
+/// A value of one type. Numbers and booleans can also be strings, because environment variables are.
 pub(super) trait FromValue: Sized {
-    /// Returns the value, or the problem: what was expected, or a clause that continues the key's
-    /// name.
+    /// Parses a value. The error begins with "expected", or continues the name of the key.
     fn from_value(value: &Value) -> Result<Self, String>;
 }
 
-/// Implements [`FromValue`] by a function that returns `None` for what is not expected.
+/// Implements [`FromValue`] with a function that returns `None` for an invalid value.
 macro_rules! from_value {
     ($type:ty, $expected:literal, $parse:expr) => {
         impl FromValue for $type {
@@ -69,7 +70,7 @@ from_value!(
 );
 from_value!(
     Timestamp,
-    "a day (its first moment, UTC) or a time with its offset, such as \"2027-01-31\" or \"2027-01-31T12:00:00Z\"",
+    "a date (midnight UTC) or a time with an offset, such as \"2027-01-31\" or \"2027-01-31T12:00:00Z\"",
     |value| {
         let text = match value {
             Value::Datetime(time) => time.to_string(),
@@ -82,7 +83,7 @@ from_value!(bool, "true or false", |value| value.as_bool().or_else(|| value.as_s
 from_value!(u32, "a whole number from 1 to 1000", |value| {
     whole_number(value).filter(|number| (1..=1000).contains(number))
 });
-from_value!(ShardIndex, "the number of this shard, from 0 on, or \"auto\"", |value| {
+from_value!(ShardIndex, "the index of this shard, starting at 0, or \"auto\"", |value| {
     let is_auto = value.as_str().is_some_and(|text| text.trim() == "auto");
     if is_auto { Some(ShardIndex(None)) } else { Some(ShardIndex(Some(whole_number(value)?))) }
 });
@@ -100,15 +101,16 @@ from_value!(
     "an organization id: 24 lower-case hexadecimal digits, as in the organization's address in Atlas",
     |value| OrganizationId::parse(value.as_str()?)
 );
-from_value!(String, "the client id or public key, not the secret", |value| {
-    filled(value).filter(|text| !holds_secret(text)).map(str::to_owned)
+from_value!(CredentialId, "the client id or public key, not the secret", |value| {
+    filled(value).filter(|text| !holds_secret(text)).map(|text| CredentialId(text.to_owned()))
 });
-from_value!(SecretString, "a text that is not empty", |value| filled(value).map(SecretString::from));
+from_value!(SecretString, "a non-empty string", |value| filled(value).map(SecretString::from));
 from_value!(PathBuf, "the path of a file", |value| filled(value).map(PathBuf::from));
-// Credentials go wherever this points, so plain http is for this machine only.
+// Credentials are sent to this URL, so plain http is for this machine only.
 from_value!(
     Url,
-    "an https URL without the path of the API, such as \"https://cloud.mongodb.com\" (http only to this machine)",
+    "an https URL without the path of the API, such as \"https://cloud.mongodb.com\" \
+     (http only to this machine)",
     |value| {
         let mut url = Url::parse(value.as_str()?).ok()?;
         let is_loopback = match url.host()? {
@@ -133,7 +135,10 @@ impl FromValue for ClusterSelector {
     fn from_value(value: &Value) -> Result<Self, String> {
         let names = names(value)?;
         if names.is_empty() {
-            return Err("is []; leave it out for every cluster, and name those that should not be watched in exclude_clusters. To watch nothing of a project, leave out its [[projects]], or name it in exclude_projects of its organization".to_owned());
+            return Err("is []; omit the key to poll all clusters, or exclude some with exclude_clusters \
+                        (to poll none, remove the [[projects]] entry, or add the project to \
+                        exclude_projects of its organization)"
+                .to_owned());
         }
         Self::parse(names)
     }
@@ -158,13 +163,13 @@ fn whole_number(value: &Value) -> Option<u32> {
     }
 }
 
-/// Returns a text without white space around it, unless it is empty.
+/// Returns a string without white space around it, unless it is empty.
 fn filled(value: &Value) -> Option<&str> {
     value.as_str().map(trimmed).filter(|text| !text.is_empty())
 }
 
-/// Returns names and patterns. Atlas documents the names that it allows in two ways, so only what
-/// cannot stand in a path (dots alone) or stems from a slip is refused.
+/// Returns names and patterns. Atlas documents valid names inconsistently, so only obvious mistakes
+/// and path segments of dots are refused.
 fn names(value: &Value) -> Result<Vec<&str>, String> {
     let is_name = |name: &&str| {
         !matches!(*name, "" | "." | "..") && name.trim() == *name && !name.contains(char::is_control)

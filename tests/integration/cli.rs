@@ -157,7 +157,7 @@ async fn variable_with_a_single_underscore_is_logged() {
     let config = format!("{config}[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\"]\n");
     let variable = ("ATLAS_BACKUP_EXPORTER_POLL_INTERVAL", "30s");
     let (_, _, err) = run(Some(&config), &["check", "--log.level=warn"], &[variable]).await;
-    let expected = "level=warn msg=\"ignoring a variable of the environment\" variable=ATLAS_BACKUP_EXPORTER_POLL_INTERVAL problem=\"not a key; did you mean ATLAS_BACKUP_EXPORTER__POLL__INTERVAL?\"";
+    let expected = "level=warn msg=\"ignoring an environment variable\" variable=ATLAS_BACKUP_EXPORTER_POLL_INTERVAL problem=\"not a key; did you mean ATLAS_BACKUP_EXPORTER__POLL__INTERVAL?\"";
     assert!(err.contains(expected), "{err}");
 }
 
@@ -165,10 +165,10 @@ async fn variable_with_a_single_underscore_is_logged() {
 async fn missing_configuration_file_is_named() {
     let (code, _, err) = run(None, &["--config.file=/no/where.toml"], &[]).await;
     assert_eq!(code, Some(2));
-    assert!(err.contains("/no/where.toml: cannot read"), "{err}");
+    assert!(err.contains("/no/where.toml: failed to read"), "{err}");
     let (code, _, err) = run(None, &[], &[]).await;
     assert_eq!(code, Some(2));
-    assert!(err.contains("config.toml: cannot read") && err.contains("config.example.toml"), "{err}");
+    assert!(err.contains("config.toml: failed to read") && err.contains("config.example.toml"), "{err}");
 }
 
 #[tokio::test]

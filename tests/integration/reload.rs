@@ -104,7 +104,7 @@ async fn invalid_file_keeps_the_configuration() {
         (good.replace("interval = \"200ms\"", "interval = \"soon\""), "poll.interval is \"soon\"; expected"),
         (good.clone() + "[shard]\nindex = 7\ntotal = 2\n", ": shard.index is 7"),
         (good.replace("[poll]", "[pol"), ": not TOML"),
-        (good.replace(SECRET, ""), "client_secret is \"\"; expected a text that is not empty"),
+        (good.replace(SECRET, ""), "client_secret is \"\"; expected a non-empty string"),
     ]
     .into_iter()
     .enumerate()

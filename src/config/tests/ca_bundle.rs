@@ -4,13 +4,13 @@ use rcgen::{Certificate, CertificateParams, KeyPair};
 
 use super::*;
 
-/// A certificate and its key.
+/// Creates a certificate and its key.
 pub(super) fn made() -> (Certificate, KeyPair) {
     let key = KeyPair::generate().unwrap();
     (CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap(), key)
 }
 
-/// What the configuration makes of a file of this content, a bundle that is named relative to it.
+/// Loads a configuration whose `atlas.ca_file` has this content.
 fn read(content: &[u8]) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("trust")).unwrap();
@@ -51,15 +51,15 @@ fn invalid_bundle_is_refused_with_a_hint() {
         (&long, "more than 1048576 bytes"),
     ] {
         let error = read(content).expect_err(part);
-        for part in [part, "exporter.toml:2:1: atlas.ca_file names ", "trust/ca.pem, which "] {
+        for part in [part, "exporter.toml:2:1: atlas.ca_file (", "trust/ca.pem) "] {
             assert!(error.contains(part), "{part:?} is not in: {error}");
         }
         assert!(!key.lines().any(|line| error.contains(line)), "the key is in: {error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
-    let missing = "atlas.ca_file names nowhere.pem, which cannot be read: No such file";
+    let missing = "atlas.ca_file (nowhere.pem) cannot be read: No such file";
     let toml = format!("[atlas]\nca_file = \"nowhere.pem\"\n{GOOD}");
-    refused(&toml, &[], &["exporter.toml:2:1: ", missing, "beside the configuration"]);
+    refused(&toml, &[], &["exporter.toml:2:1: ", missing, "the folder of the configuration file"]);
     let variable = "ATLAS_BACKUP_EXPORTER__ATLAS__CA_FILE";
     refused(GOOD, &[(variable, "nowhere.pem")], &[&format!("{variable}: {missing}")]);
 }

@@ -1,19 +1,19 @@
-//! `[collectors]`, and when secrets end.
+//! `[collectors]`, and the expiry of secrets.
 
 use super::*;
 
 #[test]
 fn collectors_are_on_unless_disabled() {
-    let detail = |toml: &str, environment: &[(&str, &str)]| {
+    let collectors = |toml: &str, environment: &[(&str, &str)]| {
         load(&format!("{GOOD}\n{toml}"), environment).unwrap().collectors
     };
-    let default = detail("", &[]);
+    let default = collectors("", &[]);
     assert_eq!((default.interval, default.off), (Duration::from_mins(10), Vec::new()));
-    assert_eq!(detail("[collectors]\ninterval = \"1h\"", &[]).stale_after(), Duration::from_hours(3));
-    let off = detail("[collectors]\nsnapshots = false\nevents = true\nbuckets = false", &[]).off;
+    assert_eq!(collectors("[collectors]\ninterval = \"1h\"", &[]).stale_after(), Duration::from_hours(3));
+    let off = collectors("[collectors]\nsnapshots = false\nevents = true\nbuckets = false", &[]).off;
     assert_eq!(off, [CollectorKind::Snapshots, CollectorKind::Buckets]);
     let variable = ("ATLAS_BACKUP_EXPORTER__COLLECTORS__EVENTS", "false");
-    assert_eq!(detail("[collectors]\nevents = true", &[variable]).off, [CollectorKind::Events]);
+    assert_eq!(collectors("[collectors]\nevents = true", &[variable]).off, [CollectorKind::Events]);
 }
 
 #[test]
@@ -61,9 +61,9 @@ fn first_expiry_of_accounts_with_equal_short_ids_is_exposed() {
         account("mdb_sa_id_bb000001", "2027-01-01"),
         account("mdb_sa_id_aa000002", "2027-03-01")
     );
-    let told: Vec<_> = crate::discovery::clients::expiries(&load(&toml, &[]).unwrap())
+    let expiries: Vec<_> = crate::discovery::clients::expiries(&load(&toml, &[]).unwrap())
         .into_iter()
         .map(|(id, at)| format!("{id} {at}"))
         .collect();
-    assert_eq!(told, ["000001 2027-01-01T00:00:00Z", "000002 2027-03-01T00:00:00Z"]);
+    assert_eq!(expiries, ["000001 2027-01-01T00:00:00Z", "000002 2027-03-01T00:00:00Z"]);
 }

@@ -1,8 +1,8 @@
-//! Files, secrets and variables as people prepare them.
+//! Files of other editors, other formats, and misspelled variables.
 
 use super::*;
 
-/// The files that editors and shells of other systems make of `text`.
+/// Returns `text` as editors and shells of other systems write it.
 fn variants(text: &str) -> [Vec<u8>; 4] {
     let utf16: Vec<_> = format!("\u{feff}{text}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let crlf = text.replace('\n', "\r\n");
@@ -40,7 +40,7 @@ fn files_of_any_editor_are_read_alike() {
     std::fs::write(&file, b"# f\xe4r alle\n").unwrap();
     let error = Config::layered(&from(&file), []).unwrap_err().to_string();
     assert!(
-        error.contains("exporter.toml: cannot read the configuration file: not UTF-8 at line 1"),
+        error.contains("exporter.toml: failed to read the configuration file: not UTF-8 at line 1"),
         "{error}"
     );
 }
@@ -89,7 +89,7 @@ fn variable_without_double_underscore_is_a_warning() {
         assert_eq!(warnings(variable), [expected], "{variable}");
     }
     for variable in [
-        // What Kubernetes sets in a namespace with a service of that name.
+        // Kubernetes sets these in a namespace with a service of that name.
         "ATLAS_BACKUP_EXPORTER_SERVICE_HOST",
         "ATLAS_BACKUP_EXPORTER_SERVICE_PORT",
         "ATLAS_BACKUP_EXPORTER_SERVICE_PORT_METRICS",
@@ -97,7 +97,7 @@ fn variable_without_double_underscore_is_a_warning() {
         "ATLAS_BACKUP_EXPORTER_PORT_10027_TCP",
         "ATLAS_BACKUP_EXPORTER_PORT_10027_TCP_PROTO",
         "ATLAS_BACKUP_EXPORTER_PORT_10027_TCP_ADDR",
-        // What packages and scripts set.
+        // Packages and scripts set these.
         "ATLAS_BACKUP_EXPORTER_VERSION",
         "ATLAS_BACKUP_EXPORTER_IMAGE",
         "ATLAS_BACKUP_EXPORTER_HOME",

@@ -1,4 +1,4 @@
-//! Configurations that are refused, and the parts of the message.
+//! Errors of invalid configurations.
 
 use super::*;
 
@@ -117,7 +117,7 @@ fn invalid_values_are_shown_with_the_expected_ones() {
         (
             &tables[6..7],
             &["-1", "\"x\"", "0.5", "true"],
-            "expected the number of this shard, from 0 on, or \"auto\"",
+            "expected the index of this shard, starting at 0, or \"auto\"",
         ),
         (&tables[7..9], &["\"no\"", "0", "[]"], "expected true or false"),
         (&tables[9..10], &["\"yes\"", "1", "\"true\""], "expected \"auto\", true or false"),
@@ -182,30 +182,36 @@ fn keys_that_contradict_each_other_are_named() {
             &["exporter.toml:9:1: projects[1].id is \"32b6e34b3d91647abb20e7b8\" a second time"][..],
         ),
         (more(&format!("{ORGANIZATION}{ORGANIZATION}")), &["organizations[1].id is", "a second time"]),
-        (replaced("[\"prod\"]", "[]"), &["projects[0].clusters is []", "leave it out", "exclude_clusters"]),
-        (replaced("[\"prod\"]", "[\"a\", \"a\"]"), &["projects[0].clusters names \"a\" twice"]),
-        (replaced("[\"prod\"]", "[\"a*\", \"a*\"]"), &["projects[0].clusters names \"a*\" twice"]),
-        (replaced("[\"prod\"]", "[\"a-[\"]"), &["projects[0].clusters has \"a-[\"", "no pattern"]),
-        (replaced("[\"prod\"]", "[\"{a,b}\"]"), &["projects[0].clusters has \"{a,b}\"", "one for each"]),
+        (replaced("[\"prod\"]", "[]"), &["projects[0].clusters is []", "omit the key", "exclude_clusters"]),
+        (replaced("[\"prod\"]", "[\"a\", \"a\"]"), &["projects[0].clusters has \"a\" twice"]),
+        (replaced("[\"prod\"]", "[\"a*\", \"a*\"]"), &["projects[0].clusters has \"a*\" twice"]),
+        (replaced("[\"prod\"]", "[\"a-[\"]"), &["projects[0].clusters has \"a-[\"", "not a valid pattern"]),
+        (
+            replaced("[\"prod\"]", "[\"{a,b}\"]"),
+            &["projects[0].clusters has \"{a,b}\"", "one pattern for each"],
+        ),
         (
             more("exclude_clusters = [\"pr*\"]"),
-            &["projects[0].clusters names \"prod\", which exclude_clusters excludes"],
+            &["projects[0].clusters has \"prod\", which exclude_clusters excludes"],
         ),
-        (more("exclude_clusters = [\"a\", \"a\"]"), &["projects[0].exclude_clusters names \"a\" twice"]),
-        (more("exclude_clusters = [\"a-[\"]"), &["projects[0].exclude_clusters has \"a-[\"", "no pattern"]),
+        (more("exclude_clusters = [\"a\", \"a\"]"), &["projects[0].exclude_clusters has \"a\" twice"]),
+        (
+            more("exclude_clusters = [\"a-[\"]"),
+            &["projects[0].exclude_clusters has \"a-[\"", "not a valid pattern"],
+        ),
         (
             more(&format!("{ORGANIZATION}exclude_clusters = [\"{{a,b}}\"]")),
-            &["organizations[0].exclude_clusters has \"{a,b}\"", "one for each"],
+            &["organizations[0].exclude_clusters has \"{a,b}\"", "one pattern for each"],
         ),
         (
             more(&format!("{ORGANIZATION}exclude_projects = [\"a\", \"a\"]")),
-            &["organizations[0].exclude_projects names \"a\" twice"],
+            &["organizations[0].exclude_projects has \"a\" twice"],
         ),
         (
             more("[poll]\nstale_after = \"119s\""),
             &["exporter.toml:9:1: poll.stale_after is 119s", "at least 120s"],
         ),
-        (more("[shard]\nindex = 3\ntotal = 3"), &["exporter.toml:9:1: shard.index is 3", "the last is 2"]),
+        (more("[shard]\nindex = 3\ntotal = 3"), &["exporter.toml:9:1: shard.index is 3", "expected 0 to 2"]),
         (more("[shard]\nindex = 0"), &["shard.total is missing"]),
         (more("[shard]\ntotal = 2"), &["shard.index is missing", "0 to 1"]),
         (
@@ -216,7 +222,7 @@ fn keys_that_contradict_each_other_are_named() {
         refused(&toml, &[], parts);
     }
     let auto = more("[shard]\nindex = \"auto\"\ntotal = 3");
-    refused(&auto, &[("HOSTNAME", "exporter-3")], &["shard.index is 3, but of 3 shards"]);
+    refused(&auto, &[("HOSTNAME", "exporter-3")], &["shard.index is 3; expected 0 to 2 for 3 shards"]);
     refused(&auto, &[("HOSTNAME", "laptop")], &["shard.index is \"auto\"", "\"laptop\"", "write the number"]);
 }
 
@@ -254,8 +260,8 @@ fn credentials_are_complete_and_of_one_kind() {
                 "atlas.service_account.client_secret is missing; set it or atlas.service_account.client_secret_file",
             ],
         ),
-        (replaced("\"hush\"", "5"), &["client_secret is of type integer; expected a text that is not empty"]),
-        (replaced("\"hush\"", "\" \""), &["client_secret is \" \"; expected a text that is not empty"]),
+        (replaced("\"hush\"", "5"), &["client_secret is of type integer; expected a non-empty string"]),
+        (replaced("\"hush\"", "\" \""), &["client_secret is \" \"; expected a non-empty string"]),
         (replaced("\"mdb_sa_id_1\"", "\" \""), &["client_id is \" \"; expected the client id"]),
         (
             replaced("\"mdb_sa_id_1\"", "\"mdb_sa_sk_hush\""),
@@ -270,7 +276,7 @@ fn credentials_are_complete_and_of_one_kind() {
             file("nowhere"),
             &["exporter.toml:4:1: atlas.service_account.client_secret_file", "nowhere", "No such file"],
         ),
-        (file("empty"), &["client_secret_file cannot be used: empty: the file is empty"]),
+        (file("empty"), &["client_secret_file cannot be read: empty: the file is empty"]),
         (
             format!("atlas.service_account = \"hush\"\n{}", &GOOD[GOOD.find("[[").unwrap()..]),
             &["atlas.service_account is of type string; expected a table"],
