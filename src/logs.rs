@@ -1,4 +1,4 @@
-//! The log on standard error: one line an event.
+//! The log on standard error, one line for each event.
 
 mod limit;
 mod queue;
@@ -22,19 +22,19 @@ use crate::cli::LogFormat;
 use limit::Limiter;
 use queue::Queue;
 
-/// Maximum bytes of a line, but for its last keys.
+/// Maximum size of a line in bytes, apart from its last keys.
 const MAX_LINE: usize = 8 * 1024;
 
-/// Maximum bytes of a value.
+/// Maximum size of a value in bytes.
 const MAX_VALUE: usize = 2 * 1024;
 
-/// What stands for the rest of a value that is longer.
+/// End of a truncated value.
 const ELLIPSIS: &str = "...";
 
-/// Maximum wait, at the end, for standard error to take what is left.
+/// Maximum time that each of the two steps of a flush waits for standard error.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Interval between reports of lines that are missing.
+/// Interval between reports of suppressed and dropped lines.
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
@@ -45,12 +45,12 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
-    /// The counter of lines that were dropped.
+    /// Returns the counter of dropped lines.
     pub(crate) fn dropped(&self) -> Arc<AtomicU64> {
         self.queue.dropped.clone()
     }
 
-    /// Writes a line for a person, in no format.
+    /// Writes a line of plain text.
     pub(crate) fn print(&self, line: &str) {
         self.queue.push(format!("{}\n", redact::secrets(line)).as_bytes());
     }
@@ -68,9 +68,9 @@ impl Logs {
         self.queue.report();
     }
 
-    /// Waits until the log is written, but not for ever.
+    /// Waits until the log is written, or until the timeout.
     pub(crate) fn flush(&self) {
-        // The report needs room, and is written, too.
+        // The report needs space in the queue.
         self.queue.wait_until_written(FLUSH_TIMEOUT);
         self.report();
         self.queue.wait_until_written(FLUSH_TIMEOUT);
@@ -83,27 +83,28 @@ impl<S: Subscriber> Layer<S> for Logs {
     }
 }
 
-/// Starts the log. A panic, wherever it is, becomes a line of the log and ends the process: nobody
-/// would notice that its task is gone, and old figures would go on being served.
+/// Starts the log, and a panic hook that logs each panic and ends the process.
+///
+/// If only the task of a panic ended, the exporter would keep serving values that are out of date.
 pub(crate) fn init(filter: Targets, format: LogFormat) -> io::Result<Logs> {
     let logs = Logs { queue: Queue::start(io::stderr())?, limiter: Limiter::default(), format };
     tracing_subscriber::registry().with(filter).with(logs.limiter.clone()).with(logs.clone()).init();
     let log = logs.clone();
     std::panic::set_hook(Box::new(move |panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
         let text = panic.payload_as_str().unwrap_or("no message");
-        tracing::error!(place, error = text, "a bug: please report it");
+        tracing::error!(location, error = text, "panic; please report this bug");
         log.flush();
         std::process::exit(1);
     }));
     Ok(logs)
 }
 
-/// Formats an event as `ts=... level=... msg=... key=value`, with values quoted as JSON strings where
-/// Go's readers of logfmt need it, or as an object of JSON.
+/// Formats an event as logfmt (`ts=... level=... msg=... key=value`) or as a JSON object.
 ///
-/// `tracing-logfmt` quotes as Rust does: `\'` and `\u{7}` are errors to those readers. The JSON of
-/// `tracing-subscriber` has no bound.
+/// In logfmt, values are quoted as JSON strings where Go's parsers need it. `tracing-logfmt` escapes
+/// as Rust does, and `\'` and `\u{7}` are errors for those parsers. The JSON of `tracing-subscriber`
+/// has no maximum length.
 fn line(format: LogFormat, event: &Event<'_>) -> String {
     let (level, target, now) = (event.metadata().level(), event.metadata().target(), Timestamp::now());
     let text = match format {
@@ -124,8 +125,9 @@ struct Line {
 }
 
 impl Line {
-    /// Adds a text without known secrets and hidden characters, cut where it or the line is too
-    /// long. Texts from outside are redacted where they enter: this is the last line of defense.
+    /// Adds a text, redacted, without invisible characters, and truncated if it is too long.
+    ///
+    /// Texts from outside are redacted where they enter; this is a second line of defense.
     fn push(&mut self, field: &Field, value: &str) {
         let max = MAX_VALUE.min(MAX_LINE.saturating_sub(self.text.len()));
         let value = cut(&redact::secrets(value), max);
@@ -174,21 +176,21 @@ impl Visit for Line {
     }
 }
 
-/// Returns `value`, cut with an ellipsis where it would take more than `max` bytes in JSON.
+/// Returns `value`, truncated to at most `max` bytes in JSON with an ellipsis.
 fn cut(value: &str, max: usize) -> String {
     let bytes = |c: char| match c {
         '"' | '\\' => 2,
-        // Those of more than 16 bits take two escapes.
+        // Characters of more than 16 bits take two escapes.
         c if redact::is_hidden(c) => 6 * c.len_utf16(),
         c => c.len_utf8(),
     };
     if value.chars().map(bytes).sum::<usize>() <= max {
         return value.to_owned();
     }
-    let mut room = max.saturating_sub(ELLIPSIS.len());
+    let mut space = max.saturating_sub(ELLIPSIS.len());
     let fits = |c: &char| {
-        let fits = bytes(*c) <= room;
-        room = room.saturating_sub(bytes(*c));
+        let fits = bytes(*c) <= space;
+        space = space.saturating_sub(bytes(*c));
         fits
     };
     value.chars().take_while(fits).chain(ELLIPSIS.chars()).collect()
@@ -202,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn value_is_cut_where_it_would_take_too_much() {
+    fn long_value_is_truncated() {
         let check = |value: &str, max, expected: &str| assert_eq!(cut(value, max), expected, "{value} {max}");
         check("", 0, "");
         check("abcdef", 6, "abcdef");
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn line_has_a_bound_and_stays_in_its_format() {
+    fn long_line_is_truncated_and_well_formed() {
         for format in [LogFormat::Logfmt, LogFormat::Json] {
             let line = long_line(format);
             assert!(line.len() < MAX_LINE + 256 && line.ends_with('\n'), "{} bytes: {line}", line.len());
@@ -255,15 +257,15 @@ mod tests {
         assert_eq!((&line["f"], &line["level"]), (&7.into(), &"WARN".into()));
     }
 
-    /// Not a test by itself, but what the next one starts.
+    // `panic_in_a_task_is_logged_and_ends_the_process` runs this in a process of its own.
     #[test]
     #[ignore = "ends its process"]
     fn panicking_task() {
         init(Targets::new().with_default(tracing::Level::INFO), LogFormat::Logfmt).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            tokio::spawn(async { panic!("odd \"figures\"") });
-            // Far longer than a panic takes to end it.
+            tokio::spawn(async { panic!("odd \"values\"") });
+            // Far longer than the panic hook needs.
             tokio::time::sleep(std::time::Duration::from_mins(1)).await;
         });
     }
@@ -277,7 +279,7 @@ mod tests {
         for _ in 0..500 {
             tracing::info!(a = value, b = value, c = value, "flood");
         }
-        // Only now is anything read.
+        // Nothing is read until now.
         let reader = std::thread::spawn(move || lines.iter().collect::<Vec<_>>().concat());
         logs.flush();
         drop((guard, logs));
@@ -296,7 +298,10 @@ mod tests {
             .unwrap();
         let log = String::from_utf8(child.stderr).unwrap();
         assert_eq!(child.status.code(), Some(1), "{log}");
-        assert!(log.contains("level=error msg=\"a bug: please report it\" place=src/logs.rs:"), "{log}");
-        assert!(log.contains("error=\"odd \\\"figures\\\"\""), "{log}");
+        assert!(
+            log.contains("level=error msg=\"panic; please report this bug\" location=src/logs.rs:"),
+            "{log}"
+        );
+        assert!(log.contains("error=\"odd \\\"values\\\"\""), "{log}");
     }
 }

@@ -76,7 +76,7 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
     let asked = stream::iter(&projects)
         .filter_map(|(id, target)| async move { Some((id, target, clients.of(&target.credentials)?)) })
         .map(|(id, target, atlas)| async move {
-            let check = ProjectCheck { atlas, id, target, off: &config.collectors.off, timeouts };
+            let check = ProjectCheck { atlas, id, target, disabled: &config.collectors.disabled, timeouts };
             (target, check.rows().await)
         })
         .buffered(CONCURRENCY);

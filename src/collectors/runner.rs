@@ -123,7 +123,7 @@ impl CollectorRunner {
 
 /// Returns the client for a collector; `None` if the collector is disabled by the configuration.
 fn client<C: AtlasCollector>(collector: &C, config: &ReloadableConfig) -> Option<AtlasClient> {
-    let is_on = !config.collectors.off.contains(&C::KIND);
+    let is_on = !config.collectors.disabled.contains(&C::KIND);
     config.project_clients.get(collector.project_id()).filter(|_| is_on).cloned()
 }
 

@@ -104,13 +104,12 @@ pub const DISCOVERY_INTERVAL: Duration = Duration::from_mins(10);
 pub struct CollectorConfig {
     /// Interval between readings of a collector.
     pub interval: Duration,
-    /// Disabled collectors.
-    pub off: Vec<CollectorKind>,
+    pub disabled: Vec<CollectorKind>,
 }
 
 impl Default for CollectorConfig {
     fn default() -> Self {
-        Self { interval: Duration::from_mins(10), off: Vec::new() }
+        Self { interval: Duration::from_mins(10), disabled: Vec::new() }
     }
 }
 

@@ -137,7 +137,7 @@ fn collectors(raw: RawCollectors) -> CollectorConfig {
     let disabled = switches.into_iter().filter(|(_, is_on)| is_on.as_ref().is_some_and(|is_on| !is_on.0));
     CollectorConfig {
         interval: raw.interval.map_or(default.interval, |interval| interval.0),
-        off: disabled.map(|(collector, _)| collector).collect(),
+        disabled: disabled.map(|(collector, _)| collector).collect(),
     }
 }
 

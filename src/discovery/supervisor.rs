@@ -156,7 +156,7 @@ impl Supervisor {
 
     fn reconcile(&mut self) {
         self.store.set_stale_after(self.config.poll.stale_after);
-        self.store.set_collectors(self.config.collectors.stale_after(), &self.config.collectors.off);
+        self.store.set_collectors(self.config.collectors.stale_after(), &self.config.collectors.disabled);
         self.store.set_expiries(expiries(&self.config));
         for (credentials, at) in clients::expired(&self.config, Timestamp::now()) {
             tracing::warn!(credentials, expired_at = %at, "the secret has expired according to `expires_at`");

@@ -1,4 +1,4 @@
-//! Bounds on the lines of one kind, and of one kind about one resource, whatever their texts.
+//! Rate limits of log lines: for each kind, and for each kind and resource.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Debug, Write};
@@ -11,34 +11,34 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// Lines of one kind about one resource. A cluster has at most 20 failed jobs to report.
+/// Rate limit of lines of one kind about one resource. A cluster reports at most 20 failed jobs.
 const PER_RESOURCE: Rate = (20, Duration::from_mins(3));
 
-/// Lines of one kind about all resources together.
+/// Rate limit of lines of one kind about all resources.
 const PER_KIND: Rate = (500, Duration::from_secs(6));
 
-/// Tokens at most, and the interval at which one comes back.
+/// Tokens of a full bucket, and the interval between new tokens.
 type Rate = (u32, Duration);
 
-/// Fields that name a resource. Others, such as texts and reasons, may change from line to line.
+/// Fields that identify a resource. Other fields, such as reasons, change from line to line.
 const RESOURCE_FIELDS: [&str; 6] =
     ["organization_id", "project_id", "cluster_name", "collector", "client_id", "resource"];
 
-/// Suppresses events beyond the bounds, and counts them. A kind is a place in the source. Clones
-/// share the counts.
+/// Suppresses and counts events beyond the rate limits. Clones share the counts.
+///
+/// The kind of an event is its location in the source.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Limiter(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The time when a token bucket is full again, by kind, and by kind and resource. Others are
-    /// full.
+    /// Times at which token buckets are full again, by kind and resource; other buckets are full.
     full_at: HashMap<(Identifier, Option<String>), Instant>,
     suppressed: BTreeMap<String, u64>,
 }
 
 impl State {
-    /// Takes a token from the bucket of the kind and from that of the resource, unless one is empty.
+    /// Takes a token from the buckets of the kind and of the resource, unless one is empty.
     fn allows(&mut self, kind: &Identifier, resource: Option<String>, now: Instant) -> bool {
         let mut taken = vec![(None, PER_KIND)];
         taken.extend(resource.map(|resource| (Some(resource), PER_RESOURCE)));
@@ -51,7 +51,7 @@ impl State {
             }
             buckets.push((key, full_at));
         }
-        // Only an allowed line adds a bucket, so that few of them are not full.
+        // Only an allowed line adds a bucket, which bounds their number.
         self.full_at.retain(|_, full_at| *full_at > now);
         self.full_at.extend(buckets);
         true
@@ -63,14 +63,15 @@ impl Limiter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Logs how many lines were suppressed since the last time.
+    /// Logs the number of lines suppressed since the previous report.
     pub(super) fn report(&self) {
         let suppressed = std::mem::take(&mut self.state().suppressed);
         if suppressed.is_empty() {
             return;
         }
         let lines: u64 = suppressed.values().sum();
-        let kinds: Vec<_> = suppressed.into_iter().map(|(place, lines)| format!("{place} {lines}")).collect();
+        let kinds: Vec<_> =
+            suppressed.into_iter().map(|(location, lines)| format!("{location} {lines}")).collect();
         tracing::warn!(lines, kinds = kinds.join(", "), "suppressed repeated log lines");
     }
 }
@@ -84,15 +85,15 @@ impl<S: Subscriber> Layer<S> for Limiter {
         let mut state = self.state();
         let is_allowed = state.allows(&metadata.callsite(), resource, Instant::now());
         if !is_allowed {
-            let place =
+            let location =
                 format!("{}:{}", metadata.file().unwrap_or_default(), metadata.line().unwrap_or_default());
-            *state.suppressed.entry(place).or_default() += 1;
+            *state.suppressed.entry(location).or_default() += 1;
         }
         is_allowed
     }
 }
 
-/// The fields that name the resource of an event.
+/// The fields that identify the resource of an event.
 #[derive(Default)]
 struct Resource(String);
 
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn resource_beyond_its_bound_leaves_others_theirs() {
+    fn rate_limit_of_a_resource_does_not_affect_others() {
         let (mut state, start) = (State::default(), Instant::now());
         let mut allowed = |resource: &str, minutes: u64, lines| {
             let now = start + Duration::from_mins(minutes);
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn kind_has_a_bound_whatever_its_resources() {
+    fn rate_limit_of_a_kind_covers_all_resources() {
         let (mut state, start) = (State::default(), Instant::now());
         let allowed =
             (0..10_000).filter(|number| state.allows(&kind(), Some(number.to_string()), start)).count();
@@ -147,7 +148,7 @@ mod tests {
         let later = start + Duration::from_mins(1);
         let without = iter::repeat_n((), 99).filter(|()| state.allows(&kind(), None, later)).count();
         assert_eq!(without, 10);
-        // Full buckets are not kept.
+        // Full buckets are removed.
         assert!(state.allows(&kind(), Some("1".to_owned()), start + Duration::from_hours(1)));
         assert_eq!(state.full_at.len(), 2);
     }

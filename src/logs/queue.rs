@@ -1,4 +1,4 @@
-//! The queue of the log. A pipe that is not read blocks the thread that writes, and no other.
+//! The queue of the log. A pipe that is not read blocks only the thread that writes.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
@@ -7,28 +7,27 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Maximum bytes that wait to be written; further lines are dropped.
+/// Maximum size of the queue in bytes; further lines are dropped.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// Minimum stack of the thread. It is set, since the variable `RUST_MIN_STACK` could ask for more
-/// than there is.
-const STACK: usize = 256 * 1024;
+/// Stack of the thread in bytes. `RUST_MIN_STACK` could request more than is available.
+const STACK_BYTES: usize = 256 * 1024;
 
-/// Pause before another attempt, where standard error does not block and is full.
-const FULL_PAUSE: Duration = Duration::from_millis(20);
+/// Interval between attempts to write to a full pipe that does not block.
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Interval at which a flush looks whether everything is written.
+/// Interval at which a flush checks whether all lines are written.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(2);
 
-/// The lines that wait for standard error; clones share them.
+/// Lines to write to standard error; clones share the queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Queue {
     lines: Sender<Vec<u8>>,
-    /// Bytes of the lines that are not written yet.
+    /// Size in bytes of the lines that are not written yet.
     waiting: Arc<AtomicUsize>,
     /// Number of lines that were dropped.
     pub(crate) dropped: Arc<AtomicU64>,
-    /// Number of dropped lines that a line of the log says.
+    /// Number of dropped lines that were reported.
     reported: Arc<AtomicU64>,
 }
 
@@ -43,7 +42,7 @@ impl Queue {
             reported: Arc::default(),
         };
         let (waiting, dropped) = (queue.waiting.clone(), queue.dropped.clone());
-        let thread = thread::Builder::new().name("log".to_owned()).stack_size(STACK);
+        let thread = thread::Builder::new().name("log".to_owned()).stack_size(STACK_BYTES);
         thread.spawn(move || {
             for line in lines {
                 if write_all(&mut out, &line).is_err() {
@@ -55,7 +54,7 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Adds a line, or counts it as dropped where there is no room.
+    /// Adds a line; if the queue is full, drops and counts it.
     pub(crate) fn push(&self, line: &[u8]) {
         let before = self.waiting.fetch_add(line.len(), Ordering::Relaxed);
         if before + line.len() > MAX_BYTES || self.lines.send(line.to_vec()).is_err() {
@@ -64,10 +63,10 @@ impl Queue {
         }
     }
 
-    /// Logs how many lines were dropped since the last time.
+    /// Logs the number of lines dropped since the previous report.
     pub(crate) fn report(&self) {
         let dropped = self.dropped.load(Ordering::Relaxed);
-        // A line about those that were dropped should not be dropped itself.
+        // The report itself must not be dropped.
         if self.waiting.load(Ordering::Relaxed) < MAX_BYTES / 2 {
             let lines = dropped.saturating_sub(self.reported.fetch_max(dropped, Ordering::Relaxed));
             if lines > 0 {
@@ -76,7 +75,7 @@ impl Queue {
         }
     }
 
-    /// Waits until everything is written, at most for `timeout`.
+    /// Waits until all lines are written, or until the timeout.
     pub(crate) fn wait_until_written(&self, timeout: Duration) {
         let start = Instant::now();
         while self.waiting.load(Ordering::Acquire) > 0 && start.elapsed() < timeout {
@@ -85,14 +84,14 @@ impl Queue {
     }
 }
 
-/// [`Write::write_all`], but waits where a pipe that does not block is full.
+/// Writes all bytes; waits for a full pipe that does not block.
 fn write_all(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match out.write(bytes) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => bytes = &bytes[written..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_PAUSE),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY_INTERVAL),
             Err(error) => return Err(error),
         }
     }
@@ -105,20 +104,20 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-    type Gate = mpsc::Sender<io::Result<()>>;
+    type Outcomes = mpsc::Sender<io::Result<()>>;
     type Taken = Arc<Mutex<Vec<u8>>>;
 
-    /// Takes what is written once it is let go, or fails.
+    /// A pipe whose writes wait for an outcome; it succeeds once the sender is gone.
     struct Pipe {
-        gate: mpsc::Receiver<io::Result<()>>,
+        outcomes: mpsc::Receiver<io::Result<()>>,
         taken: Taken,
     }
 
     impl Write for Pipe {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.gate.recv().unwrap_or(Ok(()))?;
+            self.outcomes.recv().unwrap_or(Ok(()))?;
             self.taken.lock().unwrap().extend(bytes);
             Ok(bytes.len())
         }
@@ -128,15 +127,15 @@ mod tests {
         }
     }
 
-    fn queue() -> (Queue, Gate, Taken) {
-        let ((open, gate), taken) = (mpsc::channel(), Taken::default());
-        let pipe = Pipe { gate, taken: taken.clone() };
-        (Queue::start(pipe).unwrap(), open, taken)
+    fn queue() -> (Queue, Outcomes, Taken) {
+        let ((sender, outcomes), taken) = (mpsc::channel(), Taken::default());
+        let pipe = Pipe { outcomes, taken: taken.clone() };
+        (Queue::start(pipe).unwrap(), sender, taken)
     }
 
     #[test]
     fn full_queue_drops_and_counts_lines() {
-        let (queue, gate, taken) = queue();
+        let (queue, sender, taken) = queue();
         let line = [b"x".repeat(1023).as_slice(), b"\n"].concat();
         for _ in 0..2000 {
             queue.push(&line);
@@ -145,21 +144,21 @@ mod tests {
         assert_eq!(dropped, 2000 - 1024);
         let start = Instant::now();
         queue.wait_until_written(Duration::from_millis(50));
-        assert!(start.elapsed() < PATIENCE, "a flush has an end");
-        drop(gate);
-        queue.wait_until_written(PATIENCE);
+        assert!(start.elapsed() < WRITE_TIMEOUT, "the flush has a timeout");
+        drop(sender);
+        queue.wait_until_written(WRITE_TIMEOUT);
         assert_eq!(taken.lock().unwrap().len() as u64, (2000 - dropped) * 1024);
     }
 
     #[test]
-    fn failed_write_is_counted_and_the_next_one_tried() {
-        let (queue, gate, taken) = queue();
+    fn failed_write_is_counted_and_the_next_line_written() {
+        let (queue, sender, taken) = queue();
         for outcome in [Err(ErrorKind::BrokenPipe.into()), Err(ErrorKind::WouldBlock.into()), Ok(())] {
-            gate.send(outcome).unwrap();
+            sender.send(outcome).unwrap();
         }
         for line in ["lost\n", "late\n"] {
             queue.push(line.as_bytes());
-            queue.wait_until_written(PATIENCE);
+            queue.wait_until_written(WRITE_TIMEOUT);
         }
         assert_eq!((queue.dropped.load(Ordering::Relaxed), &taken.lock().unwrap()[..]), (1, &b"late\n"[..]));
     }

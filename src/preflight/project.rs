@@ -45,8 +45,7 @@ pub(super) struct ProjectCheck<'a> {
     pub(super) atlas: AtlasClient,
     pub(super) id: &'a ProjectId,
     pub(super) target: &'a ProjectTarget,
-    /// Disabled collectors.
-    pub(super) off: &'a [CollectorKind],
+    pub(super) disabled: &'a [CollectorKind],
     pub(super) timeouts: Timeouts,
 }
 
@@ -151,7 +150,8 @@ impl ProjectCheck<'_> {
         exporting: Option<(&Target, bool)>,
     ) -> (Option<Row>, Option<Vec<ExportBucket>>) {
         let (mut readable, mut failures, mut buckets) = (Vec::new(), String::new(), None);
-        for collector in CollectorKind::ALL.into_iter().filter(|collector| !self.off.contains(collector)) {
+        for collector in CollectorKind::ALL.into_iter().filter(|collector| !self.disabled.contains(collector))
+        {
             let deadline = self.deadline();
             let outcome = match (collector, exporting) {
                 (CollectorKind::Snapshots, None) => continue,

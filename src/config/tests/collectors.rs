@@ -8,12 +8,13 @@ fn collectors_are_on_unless_disabled() {
         load(&format!("{GOOD}\n{toml}"), environment).unwrap().collectors
     };
     let default = collectors("", &[]);
-    assert_eq!((default.interval, default.off), (Duration::from_mins(10), Vec::new()));
+    assert_eq!((default.interval, default.disabled), (Duration::from_mins(10), Vec::new()));
     assert_eq!(collectors("[collectors]\ninterval = \"1h\"", &[]).stale_after(), Duration::from_hours(3));
-    let off = collectors("[collectors]\nsnapshots = false\nevents = true\nbuckets = false", &[]).off;
-    assert_eq!(off, [CollectorKind::Snapshots, CollectorKind::Buckets]);
+    let disabled =
+        collectors("[collectors]\nsnapshots = false\nevents = true\nbuckets = false", &[]).disabled;
+    assert_eq!(disabled, [CollectorKind::Snapshots, CollectorKind::Buckets]);
     let variable = ("ATLAS_BACKUP_EXPORTER__COLLECTORS__EVENTS", "false");
-    assert_eq!(collectors("[collectors]\nevents = true", &[variable]).off, [CollectorKind::Events]);
+    assert_eq!(collectors("[collectors]\nevents = true", &[variable]).disabled, [CollectorKind::Events]);
 }
 
 #[test]
