@@ -1,4 +1,6 @@
-//! What a page of 500 export jobs costs to decode and accumulate, against a mere scan of its bytes. See `README.md` beside this.
+//! Measures decoding and accumulating a page of 500 export jobs, relative to a scan of its bytes.
+//!
+//! See `benches/README.md`.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
 
@@ -11,17 +13,17 @@ use atlas_backup_exporter::model::JobAccumulator;
 use atlas_client::decode_jobs;
 use page::{JOBS, page};
 
-/// Bytes that are read before a page is read again: more than any cache holds.
-const COLD: usize = 256 << 20;
+/// Total size of the pages in bytes: more than fits into CPU caches.
+const TOTAL_SIZE: usize = 256 << 20;
 const ROUNDS: usize = 3;
 
 fn main() {
     let page = page().into_bytes();
-    let pages = vec![page.clone(); COLD / page.len()];
+    let pages = vec![page.clone(); TOTAL_SIZE / page.len()];
     let (mut accumulated, mut summaries, mut scans) = (Vec::new(), Vec::new(), Vec::new());
-    // The first round finds memory that the allocator never had in hands; it does not count.
+    // The first round is a warm-up for the allocator and does not count.
     for round in 0..=ROUNDS {
-        // In turn, so that whatever else the machine does falls on all alike.
+        // The measurements alternate, so that other load affects all of them.
         for (number, page) in pages.iter().enumerate() {
             let (times, time) = match number % 3 {
                 0 => (&mut accumulated, time(|| summarized(page))),
@@ -34,7 +36,7 @@ fn main() {
         }
     }
     let scan = median(scans);
-    println!("a page of {JOBS} jobs, {} bytes, each copy cold; medians\n", page.len());
+    println!("page of {JOBS} jobs, {} bytes, not in CPU caches; medians\n", page.len());
     println!("| | µs | scans |\n|---|---|---|");
     for (what, time) in
         [("decode and accumulate", median(accumulated)), ("and summary", median(summaries)), ("scan", scan)]
@@ -50,7 +52,7 @@ fn summarized(page: &[u8]) -> JobAccumulator {
     accumulator
 }
 
-/// How long `work` takes, without what becomes of its result.
+/// Returns the duration of `work`, without the drop of its result.
 fn time<T>(work: impl FnOnce() -> T) -> Duration {
     let began = Instant::now();
     let result = black_box(work());

@@ -1,5 +1,7 @@
-//! Polls of long histories over TLS: a steady poll against a full listing, a page against a bare client's, and rounds of many clusters.
-//! See `README.md` beside this.
+//! Measures incremental polls of long listings over TLS.
+//!
+//! Compares an incremental poll with a full listing, and a page with that of a bare client; then
+//! polls many clusters for some minutes. See `benches/README.md`.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
 
@@ -15,29 +17,29 @@ use atlas::Atlas;
 use clap::Parser;
 use process::{Running, cpu, failed_polls, fewest_polls, get_ready, median, peer_cpu, polls, scrape};
 
-/// Past jobs of the cluster that is polled steadily.
-const LONG: usize = 50_000;
+/// Jobs of the cluster with a long listing.
+const LONG_LISTING: usize = 50_000;
 
-/// Past jobs of each of many.
-const MANY: usize = 1000;
+/// Jobs of each of the many clusters.
+const JOBS: usize = 1000;
 
 const WINDOWS: usize = 5;
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Clusters of the rounds.
+    /// Number of clusters in the rounds
     #[arg(long, default_value_t = 10_000)]
     clusters: usize,
-    /// Minutes of the rounds, after one that is not measured; a poll a minute.
+    /// Number of measured rounds of one minute, after one that is not measured
     #[arg(long, default_value_t = 10)]
     minutes: u32,
-    /// Only the rounds.
+    /// Run the rounds only
     #[arg(long)]
     rounds_only: bool,
-    /// What cargo passes to every benchmark.
+    /// Passed by cargo to all benchmarks
     #[arg(long, hide = true)]
     bench: bool,
-    /// Runs as the peer: asks for a page of this address again and again, and only scans it.
+    /// Run as the bare client, which requests the page of this URL repeatedly
     #[arg(long, hide = true)]
     peer: Option<String>,
 }
@@ -57,7 +59,7 @@ fn main() {
     });
 }
 
-/// The real binary, watching every cluster of `atlas`.
+/// Starts the exporter for all clusters of `atlas`.
 fn exporter(atlas: &Atlas, folder: &Path, poll: &str) -> (Running, String) {
     let tables = format!(
         "[poll]\n{poll}\n[collectors]\nevents = false\nbuckets = false\n[[projects]]\nid = \"{}\"\n",
@@ -67,7 +69,7 @@ fn exporter(atlas: &Atlas, folder: &Path, poll: &str) -> (Running, String) {
     process::start(folder, &atlas.url, &tables)
 }
 
-/// CPU, pages and polls since the last time.
+/// A measurement of CPU seconds, pages and polls, which are in `before` at its start.
 struct Window<'a> {
     exporter: &'a Running,
     url: &'a str,
@@ -87,7 +89,7 @@ impl<'a> Window<'a> {
         (self.exporter.cpu(), scrape["mongodbatlas_backup_exporter_listing_pages_read_total"], polls)
     }
 
-    /// Seconds of CPU a poll and a page, and pages a poll.
+    /// Returns the CPU seconds per poll and per page, and the pages per poll.
     async fn end(self) -> (f64, f64, f64) {
         let (cpu, pages, polls) = self.now().await;
         let (cpu, pages) = (cpu - self.before.0, pages - self.before.1);
@@ -97,7 +99,7 @@ impl<'a> Window<'a> {
 }
 
 async fn steady() {
-    let atlas = Atlas::start(1, LONG).await;
+    let atlas = Atlas::start(1, LONG_LISTING).await;
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let (full, full_url) = exporter(&atlas, folders[0].path(), "interval = \"1s\"\nincremental = false");
     let (newest, newest_url) = exporter(&atlas, folders[1].path(), "interval = \"100ms\"");
@@ -110,7 +112,7 @@ async fn steady() {
         let windows = (Window::begin(&full, &full_url).await, Window::begin(&newest, &newest_url).await);
         tokio::time::sleep(Duration::from_secs(10)).await;
         let ((full, page, of_pages), (new, _, one)) = (windows.0.end().await, windows.1.end().await);
-        assert!((90.0..110.0).contains(&of_pages), "{of_pages} pages a full listing");
+        assert!((90.0..110.0).contains(&of_pages), "{of_pages} pages per full listing");
         requests = requests.max(one);
         let scan = peer_cpu(&["--peer", &atlas.plain_url]);
         ratios.push(full / new);
@@ -121,18 +123,18 @@ async fn steady() {
         scans.push(scan * 1e6);
     }
     println!("| over TLS, gzip, medians of {WINDOWS} | | |\n|---|---|---|");
-    println!("| a full listing of {LONG} jobs | {:.1} ms | 100 requests |", median(fulls));
-    println!("| a steady poll of the same | {:.0} µs | {requests:.2} requests |", median(news));
-    println!("| full listing / steady poll | **{:.0}** | |", median(ratios));
-    println!("| a page of 500, read, inflated, decoded and folded | {:.0} µs | |", median(pages));
+    println!("| full listing of {LONG_LISTING} jobs | {:.1} ms | 100 requests |", median(fulls));
+    println!("| incremental poll of the same | {:.0} µs | {requests:.2} requests |", median(news));
+    println!("| full listing / incremental poll | **{:.0}** | |", median(ratios));
+    println!("| page of 500, read, decompressed, decoded and accumulated | {:.0} µs | |", median(pages));
     println!(
-        "| the same page by a bare client, plain, without TLS, and only scanned | {:.0} µs | |",
+        "| same page by a bare client, without gzip and TLS, only scanned | {:.0} µs | |",
         median(scans)
     );
-    println!("| the one / the other | **{:.1}** | |", median(page_ratios));
+    println!("| page / page by a bare client | **{:.1}** | |", median(page_ratios));
 }
 
-/// Prints the seconds of CPU that a bare client takes for a page.
+/// Prints the CPU seconds of a bare client per page.
 async fn peer(url: &str) {
     const PAGES: u32 = 500;
     let client = reqwest::Client::builder().no_gzip().build().unwrap();
@@ -140,7 +142,7 @@ async fn peer(url: &str) {
     let mut quotes = 0;
     for number in 0..=PAGES {
         if number == 1 {
-            // The first one connects.
+            // The first request includes the connection.
             before = cpu(std::process::id());
         }
         let page = client.get(url).send().await.unwrap().bytes().await.unwrap();
@@ -151,43 +153,44 @@ async fn peer(url: &str) {
 }
 
 async fn rounds(clusters: usize, minutes: u32) {
-    let atlas = Atlas::start(clusters, MANY).await;
+    let atlas = Atlas::start(clusters, JOBS).await;
     let folder = tempfile::tempdir().unwrap();
     let (exporter, url) = exporter(&atlas, folder.path(), "interval = \"1m\"");
     let ready = get_ready(&url).await;
     println!(
-        "\n{clusters} clusters with {MANY} past jobs each, a poll a minute over TLS; ready after {:.1} s",
+        "\n{clusters} clusters with {JOBS} jobs each, one poll per minute over TLS; ready after {:.1} s",
         ready.as_secs_f64()
     );
-    // The first round walks every listing to its end.
+    // The first round has full listings.
     tokio::time::sleep(Duration::from_mins(1)).await;
     let first = scrape(&url).await;
     let client = reqwest::Client::builder().no_gzip().build().unwrap();
-    let (began, cpu, requests) = (Instant::now(), exporter.cpu(), atlas.answered());
+    let (began, cpu, requests) = (Instant::now(), exporter.cpu(), atlas.requests());
     let mut resident = vec![exporter.resident_mebibytes()];
     for minute in 1..=minutes {
-        // As Prometheus does, and compressed.
+        // Scrapes with gzip, as Prometheus does.
         for quarter in 1..=4 {
             let at = began + Duration::from_mins(u64::from(minute) - 1) + Duration::from_secs(15) * quarter;
             tokio::time::sleep_until(at.into()).await;
-            let answer = client.get(format!("{url}/metrics")).header("accept-encoding", "gzip");
-            answer.send().await.unwrap().bytes().await.unwrap();
+            let request = client.get(format!("{url}/metrics")).header("accept-encoding", "gzip");
+            request.send().await.unwrap().bytes().await.unwrap();
         }
         resident.push(exporter.resident_mebibytes());
     }
     let cpu = exporter.cpu() - cpu;
-    let requests = atlas.answered() - requests;
+    let requests = atlas.requests() - requests;
     let last = scrape(&url).await;
     let (fewest, failed) = (fewest_polls(&first, &last), failed_polls(&last));
     let all = polls(&last).values().sum::<f64>() - polls(&first).values().sum::<f64>();
-    // An interval may come a tenth late.
+    // The jitter of an interval is at most 10%.
     let due = (f64::from(minutes) / 1.1).floor();
     println!("| {minutes} minutes | |\n|---|---|");
     println!(
-        "| polls | {all:.0}, {requests} requests; fewest of a cluster {fewest:.0}, {due:.0} were due; {failed:.0} failed |"
+        "| polls | {all:.0}, {requests} requests; minimum per cluster {fewest:.0}, expected {due:.0}; \
+         {failed:.0} failed |"
     );
-    println!("| CPU a poll, a compressed scrape every 15 s included | **{:.0} µs** |", cpu * 1e6 / all);
+    println!("| CPU per poll, including a gzip scrape every 15 s | **{:.0} µs** |", cpu * 1e6 / all);
     let of_minutes: Vec<_> = resident.iter().map(|mebibytes| format!("{mebibytes:.1}")).collect();
-    println!("| resident, MiB, minute by minute | {} |", of_minutes.join(", "));
-    println!("| most ever resident | {:.1} MiB |", exporter.peak_mebibytes());
+    println!("| resident memory after each minute in MiB | {} |", of_minutes.join(", "));
+    println!("| peak resident memory | {:.1} MiB |", exporter.peak_mebibytes());
 }

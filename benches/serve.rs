@@ -1,4 +1,4 @@
-//! Two servers for `benches/compare`: the exporter's pages over a store that is filled without polls, and a simulated Atlas.
+//! Servers for `benches/compare`: the exporter with a store filled without polls, or a simulated Atlas.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -30,39 +30,42 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The project of the simulated Atlas; `benches/compare` names it too.
+/// The project of the simulated Atlas, the same as in `benches/compare`.
 const PROJECT: &str = "32b6e34b3d91647abb20e7b8";
 
-/// Export jobs that each cluster lists, one a day, and the snapshots that are still there.
+/// Number of daily export jobs of each cluster.
 const JOBS: i64 = 60;
+
+/// Number of daily snapshots of each cluster.
 const SNAPSHOTS: i64 = 30;
 const COLLECTIONS: u64 = 105;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Nothing goes stale while it is measured.
+/// Longer than any measurement.
 const STALE_AFTER: Duration = Duration::from_hours(24);
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Serves the pages for this number of clusters, and prints the port. `POST /poll` records a poll of each.
+    /// Serve the exporter with this number of clusters, and print the port. `POST /poll` records a poll of
+    /// each cluster
     #[arg(long)]
     clusters: Option<u32>,
-    /// Serves an Atlas with this number of clusters, and prints its URL.
+    /// Serve an Atlas with this number of clusters, and print its URL
     #[arg(long, conflicts_with = "clusters")]
     simulator: Option<u32>,
-    /// Export jobs of each cluster of the simulator, one a day.
+    /// Number of daily export jobs of each cluster of the simulator
     #[arg(long, default_value_t = 60)]
     jobs: u32,
-    /// What cargo passes to every benchmark.
+    /// Passed by cargo to all benchmarks
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// Runs until its standard input ends.
+/// Runs until the end of standard input.
 fn main() {
     let arguments = Arguments::parse();
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    // As main.rs has it.
+    // The same runtime as in src/main.rs.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     match (arguments.clusters, arguments.simulator) {
         (Some(clusters), _) => runtime.block_on(serve(clusters)),
@@ -77,23 +80,23 @@ async fn input_ends() {
 }
 
 async fn serve(clusters: u32) {
-    let fleet = Arc::new(Fleet::new(clusters));
-    let (_settings, receiver) = watch::channel(Arc::new(settings()));
-    let pages = AppState {
-        store: fleet.store.clone(),
-        metrics: Arc::new(SelfMetrics::new(&ENDPOINTS, fleet.start)),
+    let clusters = Arc::new(Clusters::new(clusters));
+    let (_config, receiver) = watch::channel(Arc::new(config()));
+    let state = AppState {
+        store: clusters.store.clone(),
+        metrics: Arc::new(SelfMetrics::new(&ENDPOINTS, clusters.start)),
         config: receiver,
         telemetry_path: "/metrics".to_owned(),
         reload: None,
         max_requests: 40,
     };
-    let own = Router::new()
-        .route("/poll", post(async |State(fleet): State<Arc<Fleet>>| fleet.publish_all()))
-        .with_state(fleet);
+    let poll = Router::new()
+        .route("/poll", post(async |State(clusters): State<Arc<Clusters>>| clusters.record_polls()))
+        .with_state(clusters);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap().port());
     let web = WebConfigWatcher::default();
-    let router = http::router(pages).merge(own);
+    let router = http::router(state).merge(poll);
     let serving =
         exporter_web::serve(vec![listener], router, web, http::serve_options(), CancellationToken::new());
     tokio::select! {
@@ -102,7 +105,7 @@ async fn serve(clusters: u32) {
     }
 }
 
-fn settings() -> ReloadableConfig {
+fn config() -> ReloadableConfig {
     ReloadableConfig {
         poll: PollConfig::default(),
         discovery_interval: DISCOVERY_INTERVAL,
@@ -115,18 +118,18 @@ fn settings() -> ReloadableConfig {
     }
 }
 
-/// Clusters that are published without being polled.
+/// Clusters whose polls are recorded without requests.
 #[derive(Debug)]
-struct Fleet {
+struct Clusters {
     store: Arc<Store>,
     targets: Vec<Target>,
     start: Timestamp,
-    /// Seconds that have passed in this world: one with each publication.
+    /// Simulated seconds since the start: one per round of polls.
     seconds: AtomicI64,
 }
 
-impl Fleet {
-    /// A store as discovery, details and a first round of polls leave it.
+impl Clusters {
+    /// Creates the store after discovery, collectors and a first round of polls.
     fn new(clusters: u32) -> Self {
         let store = Arc::new(Store::new(STALE_AFTER));
         let start = Timestamp::now();
@@ -163,24 +166,20 @@ impl Fleet {
             let read = Snapshots::new(&snapshots, &schedule, start);
             store.record_snapshots(target, Instant::now(), Ok(read));
         }
-        let fleet = Self { store, targets, start, seconds: AtomicI64::new(0) };
-        fleet.publish_all();
-        fleet
+        let clusters = Self { store, targets, start, seconds: AtomicI64::new(0) };
+        clusters.record_polls();
+        clusters
     }
 
-    fn publish_all(&self) {
-        let now = self.one_second_later();
+    fn record_polls(&self) {
+        let seconds = self.seconds.fetch_add(1, Ordering::Relaxed) + 1;
         for index in 0..self.targets.len() {
-            self.publish(index, now);
+            self.record_poll(index, seconds);
         }
     }
 
-    fn one_second_later(&self) -> i64 {
-        self.seconds.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// As a good poll is published. Its end and its length have as many digits as those of a real one.
-    fn publish(&self, index: usize, seconds: i64) {
+    /// Records a successful poll. Its times have as many digits as those of a real poll.
+    fn record_poll(&self, index: usize, seconds: i64) {
         let mut accumulator = JobAccumulator::default();
         for day in 0..JOBS {
             accumulator.add(job(index, day, self.start, seconds));
@@ -200,7 +199,7 @@ impl Fleet {
     }
 }
 
-/// When the snapshot of a day was taken; Atlas tells whole seconds.
+/// Returns the creation time of a day's snapshot in whole seconds, as Atlas reports it.
 fn taken_at(index: usize, day: i64, start: Timestamp) -> Timestamp {
     let since = SignedDuration::from_secs(3 * 3600 + number(index) * 37 % 7200);
     second(start - DAY * i32::try_from(day).unwrap() - since)
@@ -225,7 +224,10 @@ fn snapshot(index: usize, day: i64, start: Timestamp) -> Snapshot {
     Snapshot { id, created_at, frequency, policy_items: Vec::new() }
 }
 
-/// The export job of a day. Of every ten clusters one is exporting; every fifth has had a failure, and one of fifty has it today.
+/// Returns the export job of a day.
+///
+/// One in ten clusters has a job in progress, one in fifty a failure today, and one in five an
+/// earlier failure.
 fn job(index: usize, day: i64, start: Timestamp, seconds: i64) -> ExportJob<'static> {
     let taken_at = taken_at(index, day, start);
     let created_at = taken_at + SignedDuration::from_secs(30);
@@ -264,7 +266,7 @@ async fn simulate(clusters: u32, jobs: u32) {
         let cluster = Cluster::exported((0..jobs).map(taken));
         project = project.with(&format!("cluster-{number}"), cluster);
     }
-    // Two programs poll more often than Atlas would allow.
+    // Two programs poll more often than the rate limits of Atlas allow.
     project.budget = TokenBucket::new(1_000_000, 1_000_000);
     let state = AtlasState {
         accounts: vec![Account::new(Scheme::ServiceAccount, "bench", "bench")],

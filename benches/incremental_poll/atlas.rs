@@ -1,4 +1,4 @@
-//! An Atlas that has all its answers ready, over TLS and over plain HTTP: what it takes must not slow the one who asks.
+//! An Atlas with precomputed responses over TLS and plain HTTP, so that it uses little CPU.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -23,28 +23,28 @@ use crate::page;
 
 pub(crate) const PROJECT: &str = "65f1c0ffee5eed0000000001";
 
-/// One that serves until the benchmark ends.
+/// A server that runs until the benchmark ends.
 pub(crate) struct Atlas {
-    /// Over TLS.
+    /// The API over TLS.
     pub(crate) url: String,
-    /// A page of 500 jobs, over plain HTTP and not compressed.
+    /// A page of 500 jobs over plain HTTP, without compression.
     pub(crate) plain_url: String,
-    /// The certificate that whoever asks must trust.
+    /// CA certificate of the server.
     pub(crate) authority: String,
-    answers: Arc<Answers>,
+    responses: Arc<Responses>,
 }
 
-struct Answers {
-    /// Compressed, by the end of the path and the query.
+struct Responses {
+    /// Gzip bodies by the end of the path and the query.
     bodies: HashMap<String, Bytes>,
     schedule: Bytes,
-    answered: AtomicU64,
+    requests: AtomicU64,
 }
 
 impl Atlas {
-    /// So many clusters, each with so many past jobs.
+    /// Starts a server for `clusters` clusters with `jobs` jobs each.
     pub(crate) async fn start(clusters: usize, jobs: usize) -> Self {
-        let answers = Arc::new(Answers::new(clusters, jobs));
+        let responses = Arc::new(Responses::new(clusters, jobs));
         let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.signing_key.serialize_der()));
         let config = ServerConfig::builder()
@@ -57,18 +57,18 @@ impl Atlas {
             url: format!("https://localhost:{}", port(&tls)),
             plain_url: format!("http://127.0.0.1:{}/page", port(&plain)),
             authority: key.cert.pem(),
-            answers: answers.clone(),
+            responses: responses.clone(),
         };
         let tls = Tls { listener: tls, acceptor: TlsAcceptor::from(Arc::new(config)) };
-        tokio::spawn(axum::serve(tls, Router::new().fallback(answer).with_state(answers)).into_future());
+        tokio::spawn(axum::serve(tls, Router::new().fallback(respond).with_state(responses)).into_future());
         let page = Bytes::from(page::of(0, page::JOBS, jobs));
         let router = Router::new().fallback(move || std::future::ready(page.clone()));
         tokio::spawn(axum::serve(plain, router).into_future());
         atlas
     }
 
-    pub(crate) fn answered(&self) -> u64 {
-        self.answers.answered.load(Ordering::Relaxed)
+    pub(crate) fn requests(&self) -> u64 {
+        self.responses.requests.load(Ordering::Relaxed)
     }
 }
 
@@ -76,14 +76,14 @@ async fn bind() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-impl Answers {
+impl Responses {
     fn new(clusters: usize, jobs: usize) -> Self {
         let mut bodies = HashMap::new();
-        let mut add = |what: String, body: &str| drop(bodies.insert(what, zipped(body)));
+        let mut add = |what: String, body: &str| drop(bodies.insert(what, gzip(body)));
         for size in [100, 500] {
-            // A last page that is full has an empty one behind it.
+            // A full last page is followed by an empty one.
             for number in 1..=jobs / size + 1 {
-                // The tests of the walk see to it that nobody reads on in small pages.
+                // Incremental polls only read the first small page, as nothing changes.
                 if size == 500 || number == 1 {
                     let page = page::of((number - 1) * size, size.min(jobs - (number - 1) * size), jobs);
                     add(format!("exports?itemsPerPage={size}&pageNum={number}"), &page);
@@ -101,16 +101,16 @@ impl Answers {
         }
         add("token".to_owned(), r#"{"access_token":"bench","expires_in":3600,"token_type":"Bearer"}"#);
         add(PROJECT.to_owned(), r#"{"name":"payments"}"#);
-        let schedule = zipped(r#"{"autoExportEnabled":false}"#);
-        Self { bodies, schedule, answered: AtomicU64::new(0) }
+        let schedule = gzip(r#"{"autoExportEnabled":false}"#);
+        Self { bodies, schedule, requests: AtomicU64::new(0) }
     }
 }
 
-async fn answer(State(answers): State<Arc<Answers>>, uri: Uri) -> Response {
-    answers.answered.fetch_add(1, Ordering::Relaxed);
-    let asked = uri.path_and_query().map_or("", |asked| asked.as_str());
-    let what = asked.rsplit('/').next().unwrap_or_default();
-    let body = if what == "schedule" { Some(&answers.schedule) } else { answers.bodies.get(what) };
+async fn respond(State(responses): State<Arc<Responses>>, uri: Uri) -> Response {
+    responses.requests.fetch_add(1, Ordering::Relaxed);
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    let what = target.rsplit('/').next().unwrap_or_default();
+    let body = if what == "schedule" { Some(&responses.schedule) } else { responses.bodies.get(what) };
     match body {
         Some(body) => {
             let headers = [(header::CONTENT_TYPE, "application/json"), (header::CONTENT_ENCODING, "gzip")];
@@ -120,7 +120,7 @@ async fn answer(State(answers): State<Arc<Answers>>, uri: Uri) -> Response {
     }
 }
 
-fn zipped(text: &str) -> Bytes {
+fn gzip(text: &str) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(text.as_bytes()).unwrap();
     encoder.finish().unwrap().into()

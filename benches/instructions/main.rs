@@ -1,4 +1,6 @@
-//! Does one piece of work so many times, for `tests/instructions` to count its instructions. See `README.md` beside its folder.
+//! Repeats one kind of work, whose instructions `tests/instructions` counts.
+//!
+//! See `benches/README.md`.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -27,11 +29,11 @@ fn main() {
     match arguments.first().map(String::as_str) {
         Some("accumulate") => accumulate(times()),
         Some("render") => render(times()),
-        _ => println!("This is a part of tests/instructions, which starts it."),
+        _ => println!("Run tests/instructions, which starts this program."),
     }
 }
 
-/// A page of 500 export jobs, decoded and accumulated.
+/// Decodes and accumulates a page of 500 export jobs.
 fn accumulate(times: usize) {
     let page = page().into_bytes();
     for _ in 0..times {
@@ -41,7 +43,7 @@ fn accumulate(times: usize) {
     }
 }
 
-/// A view of a thousand clusters, written.
+/// Renders a view of a thousand clusters.
 fn render(times: usize) {
     let at = Timestamp::from_second(1_767_225_600).unwrap();
     let store = store(at);
@@ -64,13 +66,13 @@ fn store(at: Timestamp) -> Store {
     for number in 0..CLUSTERS {
         let target = Target { project_id: project_id.clone(), cluster_name: format!("cluster-{number}") };
         store.add_cluster(&target, ExportExpectation::default());
-        let good = SuccessfulPoll {
+        let poll = SuccessfulPoll {
             summary: summary.clone(),
             last_progress: Some(at),
             finished_at: at,
             finished: Instant::now(),
         };
-        store.record_poll(&target, at, Duration::from_millis(123), Ok(good));
+        store.record_poll(&target, at, Duration::from_millis(123), Ok(poll));
     }
     store
 }

@@ -1,6 +1,6 @@
-//! Processes that a benchmark starts and looks at.
+//! Starts and measures processes for benchmarks.
 
-// Not every benchmark looks at everything.
+// Each benchmark uses a part of the helpers.
 #![allow(dead_code)]
 
 #[path = "../../tests/support/port.rs"]
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
-/// Starts the binary that is measured, and returns it with its URL: the binary that the variable `EXPORTER` names, or else the one that
-/// cargo built beside the benchmark.
+/// Starts the exporter, and returns the process and its URL.
 ///
-/// `tables` is TOML that follows the table of Atlas; certificates of Atlas may be in `ca.pem` in the folder.
+/// The environment variable `EXPORTER` replaces the binary built by cargo. `tables` is TOML after
+/// the table `[atlas]`. CA certificates for Atlas can be in `ca.pem` in `folder`.
 pub(crate) fn start(folder: &Path, atlas: &str, tables: &str) -> (Running, String) {
     let account = "client_id = \"bench\"\nclient_secret = \"bench\"";
     let config = format!("[atlas]\nbase_url = \"{atlas}\"\n[atlas.service_account]\n{account}\n{tables}");
@@ -34,14 +34,14 @@ pub(crate) fn start(folder: &Path, atlas: &str, tables: &str) -> (Running, Strin
     (Running(exporter.spawn().unwrap()), format!("http://127.0.0.1:{port}"))
 }
 
-/// Runs this benchmark as the peer, and returns the seconds of CPU that it prints.
+/// Runs this benchmark as the bare client, and returns the CPU seconds that it prints.
 pub(crate) fn peer_cpu(arguments: &[&str]) -> f64 {
     let program = std::env::current_exe().unwrap();
     let output = Command::new(program).args(arguments).stderr(Stdio::inherit()).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
 
-/// A process that ends with the benchmark.
+/// A process that is killed on drop.
 #[derive(Debug)]
 pub(crate) struct Running(pub(crate) Child);
 
@@ -50,7 +50,7 @@ impl Running {
         self.0.id()
     }
 
-    /// Its seconds of CPU so far.
+    /// Returns the CPU seconds of the process so far.
     pub(crate) fn cpu(&self) -> f64 {
         cpu(self.pid())
     }
@@ -77,13 +77,13 @@ impl Drop for Running {
     }
 }
 
-/// Seconds of CPU of all threads of a process so far, those that have ended included, as the kernel's clock of the process says.
+/// Returns the CPU seconds of a process so far, including threads that have ended.
 pub(crate) fn cpu(pid: u32) -> f64 {
     let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid).unwrap())).unwrap();
     Duration::from(clock.now().unwrap()).as_secs_f64()
 }
 
-/// The samples of an exporter at `url`.
+/// Scrapes an exporter at `url`, and returns the samples.
 pub(crate) async fn scrape(url: &str) -> BTreeMap<String, f64> {
     let text = reqwest::get(format!("{url}/metrics")).await.unwrap().text().await.unwrap();
     let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -93,7 +93,7 @@ pub(crate) async fn scrape(url: &str) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// Those of a family, by their labels.
+/// Returns the samples of a family by labels.
 pub(crate) fn of<'a>(
     scrape: &'a BTreeMap<String, f64>,
     name: &'a str,
@@ -101,17 +101,17 @@ pub(crate) fn of<'a>(
     scrape.iter().filter_map(move |(series, value)| Some((series.strip_prefix(name)?, *value)))
 }
 
-/// Polls finished by cluster.
+/// Returns the number of finished polls by cluster.
 pub(crate) fn polls(scrape: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
     let polls = of(scrape, "mongodbatlas_backup_export_polls_total");
     polls.map(|(labels, polls)| (labels.to_owned(), polls)).collect()
 }
 
-/// The fewest polls of a cluster between two scrapes.
+/// Returns the number of polls between two scrapes of the cluster with the fewest.
 pub(crate) fn fewest_polls(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> f64 {
     let before = polls(before);
-    let made = polls(after);
-    let more = made.iter().map(|(labels, polls)| polls - before.get(labels).unwrap_or(&0.0));
+    let after = polls(after);
+    let more = after.iter().map(|(labels, polls)| polls - before.get(labels).unwrap_or(&0.0));
     more.fold(f64::MAX, f64::min)
 }
 
@@ -120,17 +120,18 @@ pub(crate) fn failed_polls(scrape: &BTreeMap<String, f64>) -> f64 {
     failed.fold(0.0, |sum, (_, polls)| sum + polls)
 }
 
-/// Waits until an exporter at `url` is ready, and tells how long that took.
+/// Waits until an exporter at `url` is ready, and returns the duration.
 pub(crate) async fn get_ready(url: &str) -> Duration {
     let began = Instant::now();
-    while !reqwest::get(format!("{url}/-/ready")).await.is_ok_and(|answer| answer.status().is_success()) {
-        assert!(began.elapsed() < Duration::from_mins(5), "it does not get ready");
+    let url = format!("{url}/-/ready");
+    while !reqwest::get(&url).await.is_ok_and(|response| response.status().is_success()) {
+        assert!(began.elapsed() < Duration::from_mins(5), "the exporter is not ready");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     began.elapsed()
 }
 
-pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
