@@ -84,9 +84,9 @@ fn of_row(row: &ErrorResponse, error: &Error, resource: Resource, credentials: &
         if *kind == CredentialKind::ServiceAccount && !id.starts_with("mdb_sa_id_") {
             hint.push_str("; ids of service accounts begin with mdb_sa_id_");
         }
-        if let Some(oddity) = credentials.hint() {
+        if let Some(problem) = credentials.hint() {
             hint.push_str("; ");
-            hint.push_str(&oddity);
+            hint.push_str(&problem);
         }
     }
     hint

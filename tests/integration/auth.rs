@@ -219,7 +219,7 @@ async fn refused_secret_that_looks_odd_gets_a_hint() {
     for (secret, hint) in [
         (format!("\"{SECRET}\""), "has quotes around it"),
         (format!("{{\"client_secret\": \"{SECRET}\"}}"), "looks like JSON"),
-        ("${ATLAS_SECRET}".to_owned(), "is a placeholder that nothing has filled in"),
+        ("${ATLAS_SECRET}".to_owned(), "is a placeholder that was not replaced"),
         (format!("mdb_sa_id_1\n{SECRET}"), "has more than one line"),
         ("mdb_sa_id_1".to_owned(), "is a client id"),
     ] {

@@ -1,4 +1,4 @@
-//! Signing requests: a bearer token of a service account, or the digest of an API key.
+//! Authentication of requests: OAuth for service accounts, HTTP Digest for API keys.
 
 pub(crate) mod digest;
 mod oauth;
@@ -31,7 +31,7 @@ impl Auth {
         }
     }
 
-    /// Signs and sends a request without body; signs it again where Atlas asks for that.
+    /// Signs and sends a request without a body; signs it again if Atlas refuses the token or nonce.
     pub(crate) async fn send(&self, context: &RequestContext, request: &Request) -> Result<Response, Error> {
         match self {
             Self::OAuth(oauth) => oauth.send(context, request).await,

@@ -1,4 +1,4 @@
-//! Requests of one Atlas with one set of credentials.
+//! The client: requests to one Atlas with one set of credentials.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::retry::{MAX_RETRIES, retry};
 use crate::transport::{Body, CaBundle, ClientOptions, Transport};
 use crate::types::{ProjectId, Target};
 
-/// A client of one Atlas with one set of credentials.
+/// Client of one Atlas with one set of credentials.
 ///
 /// Clones share connections, rate limits, and the access token or the digest nonce.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub struct AtlasClient {
 }
 
 impl AtlasClient {
-    /// Creates a client; nothing is sent yet.
+    /// Creates a client without sending a request.
     pub fn new(options: &ClientOptions, credentials: &Credentials) -> Result<Self, Error> {
         let transport = Transport::new(options)?;
         Ok(Self {
@@ -41,47 +41,46 @@ impl AtlasClient {
         })
     }
 
-    /// Returns a client of the same Atlas that sends each request once. After a failure, a resource
-    /// is requested no more often than before.
+    /// Returns a client of the same Atlas that does not retry requests.
     #[must_use]
     pub fn without_retries(&self) -> Self {
         Self { retries: 0, ..self.clone() }
     }
 
-    /// Returns a client of the same Atlas with other credentials. It shares connections and rate
+    /// Returns a client of the same Atlas with other credentials, which shares connections and rate
     /// limits.
     #[must_use]
     pub fn with_credentials(&self, credentials: &Credentials) -> Self {
         Self { auth: Arc::new(Auth::new(&self.transport, &self.base_url, credentials)), ..self.clone() }
     }
 
-    /// Returns true if both use the same token or nonce.
+    /// Returns true if both clients use the same token or nonce.
     #[must_use]
     pub fn shares_auth(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.auth, &other.auth)
     }
 
-    /// Returns true if the client is one of this Atlas and trusts the same authorities.
+    /// Returns true if the client has the base URL and the CA bundle of `options`.
     #[must_use]
     pub fn fits(&self, options: &ClientOptions) -> bool {
         self.base_url == options.base_url && self.ca_bundle == options.ca_bundle
     }
 
-    /// Returns what is left of a project's quota for Cloud Backups, as of the last response that
-    /// had it.
+    /// Returns the quota of a project for Cloud Backups, as of the last response that reported it.
     #[must_use]
     pub fn quota(&self, project: &ProjectId) -> Option<Quota> {
         self.transport.rate_limiter.quota(project)
     }
 
-    /// Returns the factor, 1 to 10, by which the interval between two polls of a project should be
-    /// longer than usual, so that others who use the project are not starved.
+    /// Returns the factor, 1 to 10, by which to extend the poll interval of a project.
+    ///
+    /// It grows as the quota runs out, which other clients of the project share.
     #[must_use]
     pub fn interval_multiplier(&self, project: &ProjectId) -> f64 {
         interval_multiplier(self.quota(project))
     }
 
-    /// Creates a request for a resource below a cluster's `backup`.
+    /// Creates a request for a resource below `backup` of a cluster.
     pub(crate) fn backup_request(
         &self,
         endpoint: Endpoint,

@@ -1,4 +1,4 @@
-//! Credentials of Atlas, and the sources of their secrets.
+//! Credentials, and the sources of their secrets.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,29 +11,29 @@ use crate::redact;
 /// Credentials of a service account or of an API key.
 #[derive(Debug, Clone)]
 pub struct Credentials {
-    /// Decides how requests are authenticated.
+    /// Kind of the credentials, which decides how requests are authenticated.
     pub kind: CredentialKind,
-    /// Client id (`mdb_sa_id_...`), or public key.
+    /// Client id (`mdb_sa_id_...`) of a service account, or public key of an API key.
     pub id: String,
-    /// Client secret (`mdb_sa_sk_...`), or private key.
+    /// Client secret (`mdb_sa_sk_...`) of a service account, or private key of an API key.
     pub secret: SecretSource,
-    /// The place that they are configured in, for logs.
+    /// File or variable that configures them, for logs.
     pub origin: String,
-    /// Expiry of the secret of a service account, if it is known. The client does not need it.
+    /// Expiry of the secret of a service account, if known. The client does not use it.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Kinds of credentials that Atlas accepts.
+/// Kind of credentials that Atlas accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialKind {
-    /// OAuth 2.0 client credentials.
+    /// Client id and secret for OAuth 2.0 client credentials (RFC 6749, section 4.4).
     ServiceAccount,
-    /// User and password of HTTP Digest.
+    /// Public and private key for HTTP Digest (RFC 7616).
     ApiKey,
 }
 
 impl CredentialKind {
-    /// Returns the names of this kind, of the id and of the secret, for texts.
+    /// Returns the names of the kind, of its id and of its secret, for messages.
     #[must_use]
     pub fn names(self) -> [&'static str; 3] {
         match self {
@@ -44,31 +44,31 @@ impl CredentialKind {
 }
 
 impl Credentials {
-    /// Registers the secret for redaction. That of a file is registered whenever it is read.
+    /// Registers an inline secret for redaction. Secrets in files are registered when they are read.
     pub fn redact(&self) {
         if let SecretSource::Inline { secret, .. } = &self.secret {
             redact::register(redact::Kind::Configuration, secret.expose_secret());
         }
     }
 
-    /// Returns what is odd about refused credentials, without repeating them. Reads the secret.
+    /// Reads the secret, and returns a hint if the credentials look malformed. It does not repeat them.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         self.hint_for(self.secret.read().ok()?.expose_secret())
     }
 
-    /// Returns what is odd about the credentials with this secret.
+    /// Returns a hint if the id or `secret` looks malformed.
     pub(crate) fn hint_for(&self, secret: &str) -> Option<String> {
         let [_, id_name, secret_name] = self.kind.names();
         let misplaced = match secret {
             secret if secret.starts_with("mdb_sa_id_") => Some("is a client id"),
-            // What a secret begins with, in base64.
+            // Base64 of the prefix of a secret.
             secret if secret.starts_with("bWRiX3NhX3Nr") => Some("is in base64"),
             _ => None,
         };
-        let parts = [(id_name, oddity(&self.id)), (secret_name, oddity(secret).or(misplaced))];
-        let odd = parts.into_iter().filter_map(|(name, oddity)| Some(format!("the {name} {}", oddity?)));
-        Some(odd.collect::<Vec<_>>().join(", ")).filter(|hint| !hint.is_empty())
+        let parts = [(id_name, malformation(&self.id)), (secret_name, malformation(secret).or(misplaced))];
+        let hints = parts.into_iter().filter_map(|(name, problem)| Some(format!("the {name} {}", problem?)));
+        Some(hints.collect::<Vec<_>>().join(", ")).filter(|hint| !hint.is_empty())
     }
 }
 
@@ -76,15 +76,15 @@ pub(crate) fn is_quote(c: char) -> bool {
     matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}')
 }
 
-/// Returns what a part of credentials looks like, if that is not one.
-fn oddity(text: &str) -> Option<&'static str> {
+/// Returns the problem of an id or secret that looks malformed.
+fn malformation(text: &str) -> Option<&'static str> {
     let is_placeholder = ["${", "$(", "{{", "<", "%"].iter().any(|begin| text.starts_with(begin));
     let is_variable = text.strip_prefix('$').is_some_and(|name| name.chars().all(is_of_name));
     let is_assignment = text.split_once('=').is_some_and(|(name, value)| {
         !name.is_empty() && name.chars().all(is_of_name) && !value.trim_matches('=').is_empty()
     });
     if is_placeholder || is_variable || text.contains("${") {
-        Some("is a placeholder that nothing has filled in")
+        Some("is a placeholder that was not replaced")
     } else if text.starts_with(['{', '[']) {
         Some("looks like JSON")
     } else if text.contains(['\n', '\r']) {
@@ -92,11 +92,11 @@ fn oddity(text: &str) -> Option<&'static str> {
     } else if text.starts_with(is_quote) || text.ends_with(is_quote) {
         Some("has quotes around it")
     } else if is_assignment {
-        Some("begins with a name and =")
+        Some("begins with a variable name and =")
     } else if text.starts_with('/') || text.starts_with("./") {
         Some("looks like the path of a file")
     } else if text.contains(|c: char| !c.is_ascii_graphic()) {
-        Some("has white space or letters that are not ASCII in it")
+        Some("contains white space or non-ASCII characters")
     } else {
         None
     }
@@ -106,8 +106,7 @@ fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Compares what signs in. Where that is configured and when a secret ends make no difference: the
-/// token is the same.
+/// Compares kind, id and secret. Origin and expiry make no difference to the token.
 impl PartialEq for Credentials {
     fn eq(&self, other: &Self) -> bool {
         (self.kind, &self.id, &self.secret) == (other.kind, &other.id, &other.secret)
@@ -117,7 +116,7 @@ impl PartialEq for Credentials {
 impl Eq for Credentials {}
 
 impl fmt::Display for Credentials {
-    /// Writes who signs in, without the secret.
+    /// Writes kind and id, without the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind.names()[0], self.id)
     }
@@ -126,18 +125,18 @@ impl fmt::Display for Credentials {
 /// A secret, or the file that holds it.
 #[derive(Debug, Clone)]
 pub enum SecretSource {
-    /// A value.
+    /// The secret itself.
     Inline {
-        /// The secret.
+        /// Value of the secret, which `Debug` hides.
         secret: SecretString,
-        /// The place that it is configured in, for logs.
+        /// File or variable that contains it, for logs.
         origin: String,
     },
-    /// Read whenever it is needed, so that it can be rotated while the client runs.
+    /// File that is read for each request, so that secrets can be rotated at run time.
     File {
-        /// The file.
+        /// Path of the file, for reading and for messages.
         path: PathBuf,
-        /// Reads the secret; the error repeats nothing of the file.
+        /// Reads the secret. The error must not repeat the content.
         read: fn(&Path) -> Result<String, String>,
     },
 }
@@ -156,7 +155,7 @@ impl PartialEq for SecretSource {
 
 impl Eq for SecretSource {}
 
-/// Writes where the secret is, never what it is.
+/// Writes the origin of the secret.
 impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -167,7 +166,7 @@ impl fmt::Display for SecretSource {
 }
 
 impl SecretSource {
-    /// Reads the secret as it is now. Errors name the file, never its content.
+    /// Reads the current secret. Errors name the file, and do not repeat its content.
     pub fn read(&self) -> Result<SecretString, String> {
         let (path, read) = match self {
             Self::Inline { secret, .. } => return Ok(secret.clone()),
@@ -187,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn odd_credentials_have_a_hint() {
+    fn malformed_credentials_have_a_hint() {
         let (id, secret) = ("mdb_sa_id_0123456789abcdef01234567", "mdb_sa_sk_hush-HUSH_0123456789");
         let hint = |kind, id: &str, secret: &str| {
             let inline = SecretSource::Inline { secret: "".into(), origin: String::new() };
@@ -196,7 +195,7 @@ mod tests {
         };
         let client_hint = |id: &str, secret: &str| hint(CredentialKind::ServiceAccount, id, secret);
         let key_hint = |id: &str, secret: &str| hint(CredentialKind::ApiKey, id, secret);
-        for (text, oddity) in [
+        for (text, problem) in [
             ("\"hush\"", "has quotes around it"),
             ("'hush", "has quotes around it"),
             ("hush`", "has quotes around it"),
@@ -212,23 +211,23 @@ mod tests {
             ("%HUSH%", "is a placeholder"),
             ("id\nhush", "has more than one line"),
             ("hush\r\nhush", "has more than one line"),
-            ("CLIENT_SECRET=hush", "begins with a name and ="),
+            ("CLIENT_SECRET=hush", "begins with a variable name and ="),
             ("/run/secrets/hush", "looks like the path of a file"),
             ("./hush", "looks like the path of a file"),
-            ("hush hush", "has white space"),
-            ("hush\u{200b}", "has white space or letters"),
-            ("hush\u{2013}hush", "has white space or letters"),
+            ("hush hush", "contains white space"),
+            ("hush\u{200b}", "contains white space or non-ASCII"),
+            ("hush\u{2013}hush", "contains white space or non-ASCII"),
             ("mdb_sa_id_hush", "is a client id"),
             ("bWRiX3NhX3NrX2h1c2g=", "is in base64"),
         ] {
             let hint = client_hint(id, text).unwrap_or_default();
             assert!(
-                hint.starts_with(&format!("the secret {oddity}")) && !hint.contains("hush"),
+                hint.starts_with(&format!("the secret {problem}")) && !hint.contains("hush"),
                 "{text}: {hint}"
             );
             if !text.starts_with("mdb_sa_id") && !text.starts_with("bWR") {
                 let hint = key_hint("abcdefgh", text).unwrap_or_default();
-                assert!(hint.starts_with(&format!("the private key {oddity}")), "{text}: {hint}");
+                assert!(hint.starts_with(&format!("the private key {problem}")), "{text}: {hint}");
             }
         }
         assert_eq!(client_hint(id, secret), None);

@@ -1,7 +1,7 @@
 //! DNS lookups, coalesced by host.
 //!
-//! A lookup by the system's resolver cannot be cancelled. Where it hangs, each connection would
-//! block a thread of the runtime's blocking pool: there are 512, which also read secrets and the
+//! A lookup of the system's resolver cannot be cancelled. If lookups hang, each connection would
+//! block one of the 512 threads of tokio's blocking pool, which also reads secrets and the
 //! configuration.
 
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::error::describe;
 
-/// Time after which a lookup is no longer shared with new callers.
+/// Age of a lookup from which new callers start another one.
 const SHARED_FOR: Duration = Duration::from_secs(10);
 
 /// A failed lookup of a host: of Atlas, or of the proxy.
@@ -40,7 +40,7 @@ impl fmt::Display for LookupError {
 
 type SharedLookup = Shared<BoxFuture<'static, Result<Vec<SocketAddr>, Arc<io::Error>>>>;
 
-/// Clones share the lookups in flight. Results are not cached: the system's resolver does that.
+/// Coalesces concurrent lookups of the same host; clones share them. It does not cache results.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CoalescingResolver(Arc<Mutex<HashMap<String, (Instant, SharedLookup)>>>);
 
@@ -60,7 +60,7 @@ impl Resolve for CoalescingResolver {
 }
 
 impl CoalescingResolver {
-    /// Returns the lookup of `host` that is in flight, or else `lookup`.
+    /// Returns the lookup of `host` in flight, or else starts `lookup`.
     fn shared(
         &self,
         host: &str,
@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// Asks for a lookup that takes so long, and counts those that were started.
+    /// Requests a lookup that takes this long, and counts those that are started.
     fn lookup(
         resolver: &CoalescingResolver,
         host: &str,

@@ -1,4 +1,4 @@
-//! Resources of the API, and requests for them.
+//! Endpoints of the API, and requests to them.
 
 use url::Url;
 
@@ -10,7 +10,7 @@ const V2023_01_01: &str = "application/vnd.atlas.2023-01-01+json";
 const V2024_05_30: &str = "application/vnd.atlas.2024-05-30+json";
 const V2024_08_05: &str = "application/vnd.atlas.2024-08-05+json";
 
-/// The endpoints that a [`RequestObserver`](crate::RequestObserver) observes.
+/// Names of the endpoints, as a [`RequestObserver`](crate::RequestObserver) receives them.
 pub const ENDPOINTS: [&str; 9] = [
     Endpoint::TOKEN.name,
     Endpoint::ORGANIZATION_PROJECTS.name,
@@ -23,7 +23,7 @@ pub const ENDPOINTS: [&str; 9] = [
     Endpoint::EVENTS.name,
 ];
 
-/// A resource of the API.
+/// An endpoint of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Endpoint {
     pub(crate) name: &'static str,
@@ -59,15 +59,15 @@ pub(crate) enum EndpointSet {
     Other,
 }
 
-/// What the rate limit and the counters of a request depend on.
+/// Endpoint and owner of a request, on which its rate limit and counters depend.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestContext {
     pub(crate) endpoint: Endpoint,
-    /// The id of the project or organization; `None` for tokens.
+    /// Id of the project or organization; `None` for token requests.
     pub(crate) owner: Option<String>,
 }
 
-/// A GET request for a resource.
+/// A GET request.
 pub(crate) struct ApiRequest {
     pub(crate) context: RequestContext,
     pub(crate) url: Url,
@@ -79,7 +79,7 @@ pub(crate) fn authority(url: &Url) -> String {
     format!("{host}:{}", port.unwrap_or_default())
 }
 
-/// Returns the URL of a resource of the Atlas at `base_url`; each segment is escaped.
+/// Returns the URL of a resource below `base_url`, with each segment escaped.
 pub(crate) fn api_url(base_url: &Url, segments: &[&str]) -> Result<Url, Error> {
     let mut url = base_url.clone();
     url.path_segments_mut()

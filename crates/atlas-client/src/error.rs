@@ -1,4 +1,4 @@
-//! Errors of requests, and what follows from each.
+//! Errors of requests, with their class and consequences.
 
 mod connection;
 mod table;
@@ -13,27 +13,27 @@ use crate::redact;
 pub(crate) use connection::describe;
 pub use table::{Cause, ERROR_RESPONSES, ErrorResponse, FailureReason, Retry};
 
-/// Maximum length of an error code, in characters.
+/// Maximum length of an error code in characters.
 pub(crate) const MAX_CODE: usize = 128;
 
-/// Maximum length of a message, in characters.
+/// Maximum length of a message in characters.
 pub(crate) const MAX_MESSAGE: usize = 300;
 
 /// An error of a request. No variant holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Atlas answered with an error.
-    #[error("Atlas answered {status}{}", said(.code.as_deref(), .detail.as_deref()))]
+    /// An HTTP response with an error status.
+    #[error("Atlas answered {status}{}", described(.code.as_deref(), .detail.as_deref()))]
     Response {
-        /// The HTTP status.
+        /// HTTP status, such as 403 or 503.
         status: StatusCode,
         /// Atlas's `errorCode`, or OAuth's `error`.
         code: Option<String>,
-        /// Atlas's sentence.
+        /// Description of the error by Atlas, redacted and truncated.
         detail: Option<String>,
-        /// The address of the client, which Atlas names where an access list refuses it.
+        /// Address of this client, which Atlas reports if an access list refuses it.
         address: Option<IpAddr>,
-        /// The pause that Atlas asks for.
+        /// `Retry-After` of the response (RFC 9110, section 10.2.3).
         retry_after: Option<Duration>,
     },
     /// The token endpoint did not issue a token.
@@ -45,9 +45,9 @@ pub enum Error {
     /// The request was not sent, because Atlas has asked for a pause.
     #[error("{} by Atlas; retrying in {}s", if *.limited { "rate limited" } else { "paused" }, .left.as_secs() + 1)]
     RateLimited {
-        /// The rest of the pause.
+        /// Time until the end of the pause.
         left: Duration,
-        /// True after a 429, false after a 503.
+        /// True after a 429 response, false after a 503 response.
         limited: bool,
     },
     /// Atlas did not answer before the deadline. The text names host, port and time.
@@ -70,7 +70,7 @@ pub enum Error {
     TooLarge(String),
 }
 
-fn said(code: Option<&str>, detail: Option<&str>) -> String {
+fn described(code: Option<&str>, detail: Option<&str>) -> String {
     match (code, detail) {
         (Some(code), Some(detail)) => format!(" {code}: {detail}"),
         (Some(one), None) | (None, Some(one)) => format!(": {one}"),
@@ -79,7 +79,7 @@ fn said(code: Option<&str>, detail: Option<&str>) -> String {
 }
 
 impl Error {
-    /// Returns the class of this error.
+    /// Returns the class of this error, a closed set for metrics.
     #[must_use]
     pub fn reason(&self) -> FailureReason {
         if let Some(row) = self.row() {
@@ -98,7 +98,7 @@ impl Error {
         }
     }
 
-    /// Returns Atlas's code.
+    /// Returns the error code of Atlas, such as `CLUSTER_NOT_FOUND`.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         match self {
@@ -108,16 +108,16 @@ impl Error {
         }
     }
 
-    /// Returns the row of the table of error responses; `None` where Atlas did not answer with an
-    /// error. A request that was not sent because Atlas asked for a pause has the row of the answer
-    /// that asked for it.
+    /// Returns the row of the table of error responses; `None` if there was no error response.
+    ///
+    /// A request that was not sent because of a pause has the row of the response that caused it.
     #[must_use]
     pub fn row(&self) -> Option<&'static ErrorResponse> {
         match self {
             Self::Response { status, code, .. } => ErrorResponse::find(status.as_u16(), code.as_deref()),
             Self::NoToken(error) => match (&**error, error.row()) {
-                // These are about the client id and its secret, whatever the code says, unless an
-                // access list refuses the address.
+                // A refused token request concerns the client id and its secret, whatever its code,
+                // unless an access list refuses the address.
                 (Self::Response { status, .. }, Some(row))
                     if matches!(status.as_u16(), 400 | 401) && row.cause != Cause::AccessList =>
                 {
@@ -131,7 +131,7 @@ impl Error {
         }
     }
 
-    /// Returns the client's address as Atlas saw it, where an access list refused it.
+    /// Returns the address of this client, as reported by Atlas, if an access list refused it.
     #[must_use]
     pub fn refused_address(&self) -> Option<IpAddr> {
         match self {
@@ -141,8 +141,9 @@ impl Error {
         }
     }
 
-    /// Returns the row of an answer that refuses the resource until someone changes a role or a
-    /// setting. A refused token request is none: it says nothing about the resource.
+    /// Returns the row of a response that refuses the resource until a role or a setting changes.
+    ///
+    /// A refused token request is not such a response, because it is not about the resource.
     #[must_use]
     pub fn lasting_refusal(&self) -> Option<&'static ErrorResponse> {
         match self {
@@ -160,7 +161,7 @@ impl Error {
         }
     }
 
-    /// Returns the pause that Atlas asks for.
+    /// Returns the pause that Atlas requested.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -179,17 +180,17 @@ impl Error {
     }
 }
 
-/// Returns the pause that a response asks for.
+/// Returns the pause that a response requests.
 pub(crate) fn requested_pause(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, now)
 }
 
-/// Parses `Retry-After` (RFC 9110, section 10.2.3): seconds or a date. A date in the past is no
-/// pause.
+/// Parses `Retry-After` (RFC 9110, section 10.2.3): seconds or a date. A date in the past is a pause
+/// of zero.
 fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        // More seconds than can be counted are still a pause.
+        // A number that is too large is still a pause.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;

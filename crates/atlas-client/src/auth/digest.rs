@@ -14,19 +14,19 @@ use crate::endpoint::RequestContext;
 use crate::error::Error;
 use crate::transport::Transport;
 
-/// Maximum number of attempts: without a nonce, with a stale one, with a new one.
+/// Maximum number of attempts: without a nonce, with a stale nonce, with a new nonce.
 const MAX_ATTEMPTS: usize = 3;
 
-/// Maximum length of a challenge, in bytes. Every request repeats it; Atlas's has about 150.
+/// Maximum length of a challenge in bytes. Every request repeats it; those of Atlas have about 150.
 const MAX_CHALLENGE: usize = 4 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct DigestAuth {
     transport: Transport,
     credentials: Credentials,
-    /// Set once an odd key is logged, until a key is accepted.
+    /// True after the hint for a malformed key was logged, until a key is accepted.
     hinted: AtomicBool,
-    /// The challenge with the nonce in use, which all requests share until it is stale.
+    /// The current challenge, whose nonce all requests share until it is stale.
     challenge: Mutex<Option<WwwAuthenticateHeader>>,
 }
 
@@ -36,8 +36,8 @@ impl DigestAuth {
     }
 
     pub(super) async fn send(&self, context: &RequestContext, request: &Request) -> Result<Response, Error> {
-        // The nonce that the previous attempt was given.
-        let mut given = None;
+        // The nonce that answered the previous attempt.
+        let mut previous_nonce = None;
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -49,20 +49,20 @@ impl DigestAuth {
                 return Ok(response);
             }
             let Some(challenge) = challenge(response.headers()) else { return Ok(response) };
-            // A new nonce was refused, and not because it is stale: the key is wrong.
-            let is_wrong_key = nonce.is_some() && nonce == given && !challenge.stale;
+            // A new nonce that is refused and not stale proves that the key is wrong.
+            let is_wrong_key = nonce.is_some() && nonce == previous_nonce && !challenge.stale;
             if is_wrong_key {
                 self.log_hint(&private_key);
             }
             if is_wrong_key || attempts == MAX_ATTEMPTS {
                 return Ok(response);
             }
-            given = Some(challenge.nonce.clone());
+            previous_nonce = Some(challenge.nonce.clone());
             *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge);
         }
     }
 
-    /// Logs once what is odd about a refused key.
+    /// Logs once that a refused key looks malformed.
     fn log_hint(&self, private_key: &SecretString) {
         let Some(hint) = self.credentials.hint_for(private_key.expose_secret()) else { return };
         if !self.hinted.swap(true, Ordering::Relaxed) {
@@ -77,8 +77,9 @@ impl DigestAuth {
         }
     }
 
-    /// Returns the signed request and the nonce of its challenge, which other requests may have
-    /// replaced. Without a challenge, the request stays as it is, and Atlas answers with one.
+    /// Returns the signed request and the nonce of its challenge.
+    ///
+    /// Without a challenge, the request stays unsigned, and Atlas answers with a challenge.
     fn sign(
         &self,
         request: &Request,
@@ -91,7 +92,7 @@ impl DigestAuth {
     }
 }
 
-/// Returns a copy of the request that is signed for a challenge.
+/// Returns a signed copy of the request.
 pub(crate) fn respond(
     challenge: &mut WwwAuthenticateHeader,
     public_key: &str,
@@ -112,8 +113,8 @@ pub(crate) fn respond(
     Ok(signed)
 }
 
-/// Returns the digest challenge of a response. Only visible ASCII is parsed: `digest_auth` slices
-/// by bytes what it counts in characters.
+/// Returns the digest challenge of a response. Only visible ASCII is parsed, because `digest_auth`
+/// slices by byte at offsets counted in characters.
 pub(crate) fn challenge(headers: &HeaderMap) -> Option<WwwAuthenticateHeader> {
     headers
         .get_all(WWW_AUTHENTICATE)

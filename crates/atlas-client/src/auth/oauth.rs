@@ -1,8 +1,8 @@
 //! OAuth 2.0 client credentials (RFC 6749, section 4.4).
 //!
-//! One token serves every request. Atlas issues ten a minute and keeps a hundred valid, and others
-//! may use the same client: tokens are fetched one at a time, and renewed in the background well
-//! before they end.
+//! One token serves all requests. Atlas issues ten tokens a minute and keeps a hundred valid, for all
+//! programs with the same client id. So tokens are fetched one at a time, and renewed in the background
+//! long before they expire.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,29 +22,29 @@ use crate::redact;
 use crate::transport::Transport;
 use crate::types::{AccessToken, decode_token};
 
-/// A token is renewed this long before it ends, or at half its life where that is shorter.
+/// Time before expiry at which a token is renewed, or half of its lifetime if that is less.
 const RENEW_BEFORE: Duration = Duration::from_mins(10);
 
-/// Longest life that is believed; Atlas says an hour.
+/// Maximum lifetime of a token. Atlas issues tokens for one hour.
 const MAX_LIFE: Duration = Duration::from_hours(24);
 
-/// Shortest life that is believed: a life of nothing must not fetch a token with every request.
+/// Minimum lifetime of a token, so that a lifetime of 0 does not cause a fetch for each request.
 const MIN_LIFE: Duration = Duration::from_secs(10);
 
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Minimum interval between refreshes caused by a 401. A 401 can also mean something that no
+/// Minimum interval between refreshes caused by a 401. A 401 can also mean a missing role, which no
 /// refresh fixes.
 const REFRESH_AFTER_401_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Pause after a refused secret.
+/// Minimum interval between attempts with a refused secret.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
-/// Pause after another failure, doubled each time up to [`MAX_FAILED_PAUSE`].
+/// Interval after any other failure, doubled each time up to [`MAX_FAILED_PAUSE`].
 const FAILED_PAUSE: Duration = Duration::from_secs(1);
 const MAX_FAILED_PAUSE: Duration = Duration::from_mins(1);
 
-/// Longest pause that the token endpoint can ask for.
+/// Maximum `Retry-After` of the token endpoint that is respected.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// Clones share the token.
@@ -57,17 +57,17 @@ struct TokenCache {
     credentials: Credentials,
     url: Url,
     token: watch::Sender<Option<Token>>,
-    /// The last attempt, if it failed; locked while a token is fetched.
+    /// The last failure since the last token; locked while a token is fetched.
     failure: Mutex<Option<Failure>>,
 }
 
 #[derive(Debug, Clone)]
 struct Token {
-    /// Marked as sensitive: it does not print.
+    /// Marked as sensitive, so that `Debug` hides it.
     header: HeaderValue,
     renew_at: Instant,
-    ends_at: Instant,
-    /// The earliest time at which a 401 replaces it.
+    expires_at: Instant,
+    /// Earliest time at which a 401 causes a refresh.
     refresh_at: Instant,
 }
 
@@ -75,7 +75,7 @@ struct Token {
 struct Failure {
     error: Error,
     secret: SecretString,
-    /// Failures in a row with this secret.
+    /// Number of failures in a row with this secret.
     count: u32,
     retry_at: Instant,
 }
@@ -99,7 +99,7 @@ impl OAuthClient {
         if !may_refresh || Instant::now() < token.refresh_at {
             return Err(refusal);
         }
-        // The refused token stays in use until then: others may have no trouble with it.
+        // The refused token stays in use until then, because it can work for other requests.
         let refresh_at = Instant::now() + REFRESH_AFTER_401_INTERVAL;
         match self.fetch_token(Some(token), refresh_at).await {
             Ok(newer) => self.0.transport.send(context, signed(request, &newer)?).await,
@@ -107,7 +107,7 @@ impl OAuthClient {
         }
     }
 
-    /// Returns the token in use, or a new one if there is none.
+    /// Returns the current token, or fetches one.
     async fn token(&self) -> Result<Token, Error> {
         let Some(token) = self.valid_token() else { return self.fetch_token(None, Instant::now()).await };
         if token.renew_at <= Instant::now() && self.0.failure.try_lock().is_ok() {
@@ -117,26 +117,26 @@ impl OAuthClient {
     }
 
     fn valid_token(&self) -> Option<Token> {
-        self.0.token.borrow().clone().filter(|token| Instant::now() < token.ends_at)
+        self.0.token.borrow().clone().filter(|token| Instant::now() < token.expires_at)
     }
 
-    /// Fetches a token, which continues when the request that needs it is cancelled.
+    /// Fetches a token. The fetch continues if the request that needs it is cancelled.
     async fn fetch_token(&self, old: Option<Token>, refresh_at: Instant) -> Result<Token, Error> {
         tokio::spawn(self.clone().fetch(old, refresh_at))
             .await
             .unwrap_or_else(|error| Err(Error::invalid(&format!("token request was cancelled: {error}"))))
     }
 
-    /// Returns a newer token than the `old` one.
+    /// Returns a newer token than `old`.
     async fn fetch(self, old: Option<Token>, refresh_at: Instant) -> Result<Token, Error> {
         let mut failure = self.0.failure.lock().await;
-        // It may have been fetched while this request waited.
+        // Another request can have fetched it in the meantime.
         let is_newer = |token: &Token| old.is_none_or(|old| token.header != old.header);
         if let Some(newer) = self.valid_token().filter(is_newer) {
             return Ok(newer);
         }
         let secret = secret(&self.0.credentials.secret).await?;
-        // A secret that has changed is tried at once.
+        // A changed secret is tried at once.
         failure.take_if(|last| last.secret.expose_secret() != secret.expose_secret());
         if let Some(last) = failure.as_ref().filter(|last| Instant::now() < last.retry_at) {
             return Err(last.error.clone());
@@ -182,7 +182,7 @@ impl OAuthClient {
         Ok(Token {
             header: sensitive(&format!("Bearer {}", access_token.expose_secret()))?,
             renew_at: Instant::now() + renew_in,
-            ends_at: Instant::now() + life.max(MIN_LIFE),
+            expires_at: Instant::now() + life.max(MIN_LIFE),
             refresh_at,
         })
     }
@@ -202,7 +202,7 @@ impl OAuthClient {
     }
 }
 
-/// Returns the pause after a failure, after so many others in a row.
+/// Returns the pause after an error that follows this number of failures in a row.
 fn pause_after(error: &Error, failures: u32) -> Duration {
     let pause = match error.reason() {
         FailureReason::Unauthorized | FailureReason::Forbidden => REFUSED_PAUSE,

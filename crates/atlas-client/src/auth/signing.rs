@@ -1,4 +1,4 @@
-//! What both kinds of authentication need.
+//! Helpers of both kinds of authentication.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::credentials::SecretSource;
 use crate::error::Error;
 use crate::redact;
 
-/// Limit for reading a secret's file: it may be a pipe that nothing is written to.
+/// Timeout of reading a secret file, which can be a pipe without a writer.
 const SECRET_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Copies a request without body.
+/// Copies a request without a body.
 pub(super) fn copy(request: &Request) -> Result<Request, Error> {
     request.try_clone().ok_or_else(|| Error::invalid("request with a body cannot be copied"))
 }
 
-/// Returns the secret as it is now. Files are read on a thread of their own, so that one that hangs
-/// blocks nothing else.
+/// Returns the current secret. Files are read on a thread of their own, because a file system can
+/// hang.
 pub(super) async fn secret(source: &SecretSource) -> Result<SecretString, Error> {
     if let SecretSource::Inline { secret, .. } = source {
         return Ok(secret.clone());
@@ -34,7 +34,7 @@ pub(super) async fn secret(source: &SecretSource) -> Result<SecretString, Error>
     }
 }
 
-/// Creates a header value that is never printed.
+/// Creates a header value that `Debug` hides.
 pub(super) fn sensitive(text: &str) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(text)
         .map_err(|_| Error::invalid("credentials are not valid in an HTTP header"))?;

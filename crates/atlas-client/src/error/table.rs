@@ -1,62 +1,62 @@
 //! The meaning of Atlas's error responses, by HTTP status and `errorCode`.
 //!
-//! Everything that depends on an error response is decided here: its class, whether the request is
-//! retried, whether the refusal lasts, and the hint for an operator.
+//! The table decides everything that depends on an error response: its class, the retry of the
+//! request, the duration of a refusal, and the hint for the operator.
 
 use std::ops::RangeInclusive;
 
-/// One kind of error response: a row of the table.
+/// A row of the table: one kind of error response.
 #[derive(Debug)]
 pub struct ErrorResponse {
-    /// Statuses it applies to.
+    /// HTTP statuses of the row, as ranges.
     pub statuses: &'static [RangeInclusive<u16>],
-    /// Codes it applies to. An empty string stands for an answer without code, an empty list for
-    /// any.
+    /// Error codes of the row. An empty string stands for a response without a code, an empty list
+    /// for any code.
     pub codes: &'static [&'static str],
-    /// The class of the error.
+    /// Class of the error, the `reason` label of metrics.
     pub reason: FailureReason,
-    /// The repetition of the request.
+    /// Retry of the request, if the row has one.
     pub retry: Retry,
-    /// True if the resource is refused until someone changes a role or a setting.
+    /// True if the resource is refused until a role or a setting changes.
     pub is_lasting: bool,
-    /// A cause that has more consequences than this row says.
+    /// Cause with further consequences than those of the row.
     pub cause: Cause,
-    /// The cause in a few words.
+    /// Cause of the error in a few words, for tables.
     pub meaning: &'static str,
-    /// The next step for the operator. `{credentials}`, `{origin}`, `{secret}`, `{role}`,
-    /// `{owner}`, `{address}` and `{error}` stand for what the caller knows of the request.
+    /// Next step for the operator. The caller replaces `{credentials}`, `{origin}`, `{secret}`,
+    /// `{role}`, `{owner}`, `{address}` and `{error}`.
     pub hint: &'static str,
 }
 
-/// The class of an error.
+/// Class of an error, a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FailureReason {
-    /// The credentials were refused.
+    /// The credentials were refused, or the secret cannot be read.
     Unauthorized,
-    /// The credentials may not read the resource.
+    /// The credentials lack a role, or an access list refuses the address.
     Forbidden,
-    /// No such project or cluster.
+    /// The project, cluster or other resource does not exist.
     NotFound,
-    /// Too many requests.
+    /// Atlas limits the rate of requests (429).
     RateLimited,
-    /// Any other 4xx.
+    /// Any other client error (4xx).
     BadRequest,
-    /// No answer in time.
+    /// No response before the deadline.
     Timeout,
-    /// No connection, or one that broke before an answer.
+    /// No connection, or one that closed before a response.
     Connect,
-    /// No trusted connection.
+    /// The TLS handshake failed, for example because of a certificate.
     Tls,
-    /// 5xx.
+    /// A server error (5xx) of Atlas or of a gateway.
     ServerError,
-    /// An answer that is not what Atlas documents.
+    /// A response that Atlas does not document.
     InvalidResponse,
-    /// An answer larger than any documented one.
+    /// A response that is larger than any documented one.
     TooLarge,
 }
 
 impl FailureReason {
-    /// Returns the name of the class, such as `not_found`.
+    /// Returns the name of the class in metrics, such as `not_found`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -75,36 +75,37 @@ impl FailureReason {
     }
 }
 
-/// Repetition of a request that met an error.
+/// Retry of a request after an error response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// Not at all: the same request would meet the same error.
+    /// No retry, because the request would fail in the same way.
     No,
-    /// Once, with a new access token.
+    /// One retry with a new access token.
     NewToken,
-    /// After `Retry-After`, or with exponential backoff.
+    /// Retries after `Retry-After`, or with exponential backoff.
     Backoff,
 }
 
-/// The cause of an error response, where it has further consequences.
+/// Cause of an error response, if it has further consequences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// An access list refuses the client's address, so that a refused token request says nothing
-    /// about the secret.
+    /// An access list refuses the address of this client. A refused token request is then not about
+    /// the secret.
     AccessList,
-    /// The cluster does not exist.
+    /// The cluster does not exist in the project.
     NoSuchCluster,
-    /// Any other.
+    /// Any other cause, without further consequences.
     Other,
 }
 
 const NO_CODE: &str = "";
 
-const ACCESS_LIST: &str = "add this machine's address{address} to the API access list of the {credentials} in Atlas (this is not the project's IP access list)";
+const ACCESS_LIST: &str = "add this machine's address{address} to the API access list of the \
+       {credentials} in Atlas (this is not the project's IP access list)";
 
 const NEWER_RELEASE: &str = "Atlas no longer supports this version of its API: install a newer release";
 
-/// Any other 4xx: what the rows below have where they do not say otherwise.
+/// Any other 4xx, and the default values of the rows below.
 const REFUSED: ErrorResponse = ErrorResponse {
     statuses: &[400..=499],
     codes: &[],
@@ -116,7 +117,7 @@ const REFUSED: ErrorResponse = ErrorResponse {
     hint: "Atlas did not accept the request: {error}",
 };
 
-/// The rows, the specific ones first. The last two match every other error.
+/// The table: specific rows first. The last two match all other errors.
 pub static ERROR_RESPONSES: [ErrorResponse; 21] = [
     ErrorResponse {
         statuses: &[401..=401],
@@ -125,7 +126,8 @@ pub static ERROR_RESPONSES: [ErrorResponse; 21] = [
         reason: FailureReason::Unauthorized,
         retry: Retry::NewToken,
         meaning: "wrong or expired credentials",
-        hint: "the {credentials} is unknown, or its {secret} is wrong or has expired: compare the id{origin}, or create a new secret or key in Atlas",
+        hint: "the {credentials} is unknown, or its {secret} is wrong or has expired: compare the \
+               id{origin}, or create a new secret or key in Atlas",
         ..REFUSED
     },
     ErrorResponse {
@@ -148,7 +150,8 @@ pub static ERROR_RESPONSES: [ErrorResponse; 21] = [
         reason: FailureReason::Forbidden,
         is_lasting: true,
         meaning: "not a member, or the id is wrong",
-        hint: "the {credentials} is not in this {owner}, or there is no such {owner}: check the id, then add the account with the role {role}",
+        hint: "the {credentials} is not in this {owner}, or there is no such {owner}: check the id, then \
+               add the account with the role {role}",
         ..REFUSED
     },
     ErrorResponse {
@@ -174,7 +177,8 @@ pub static ERROR_RESPONSES: [ErrorResponse; 21] = [
         codes: &[NO_CODE],
         reason: FailureReason::Forbidden,
         meaning: "not answered by Atlas",
-        hint: "a proxy, firewall or load balancer refused the request before it reached Atlas: ask who runs it; this says nothing about roles",
+        hint: "a proxy, firewall or load balancer refused the request before it reached Atlas: ask who \
+               runs it; this says nothing about roles",
         ..REFUSED
     },
     ErrorResponse {
@@ -183,7 +187,8 @@ pub static ERROR_RESPONSES: [ErrorResponse; 21] = [
         reason: FailureReason::Forbidden,
         is_lasting: true,
         meaning: "not supported by the tier",
-        hint: "the cluster's tier does not support this: remove the cluster from the configuration, or upgrade it to M10 or larger",
+        hint: "the cluster's tier does not support this: remove the cluster from the configuration, or \
+               upgrade it to M10 or larger",
         ..REFUSED
     },
     ErrorResponse {
@@ -216,7 +221,8 @@ pub static ERROR_RESPONSES: [ErrorResponse; 21] = [
         codes: &["GROUP_NOT_FOUND", "RESOURCE_NOT_FOUND"],
         reason: FailureReason::NotFound,
         meaning: "no such project or organization",
-        hint: "no such {owner}: copy the id from its address in Atlas, and do not mix up projects and organizations",
+        hint: "no such {owner}: copy the id from its address in Atlas, and do not mix up projects and \
+               organizations",
         ..REFUSED
     },
     ErrorResponse {
@@ -225,14 +231,16 @@ pub static ERROR_RESPONSES: [ErrorResponse; 21] = [
         reason: FailureReason::NotFound,
         is_lasting: true,
         meaning: "cloud backup is off",
-        hint: "cloud backup is off for this cluster: switch it on, or remove the cluster from the configuration",
+        hint: "cloud backup is off for this cluster: switch it on, or remove the cluster from the \
+               configuration",
         ..REFUSED
     },
     ErrorResponse {
         statuses: &[404..=404],
         reason: FailureReason::NotFound,
         meaning: "no such resource",
-        hint: "nothing is at this address: check atlas.base_url, and that no proxy answers for Atlas. {error}",
+        hint: "nothing is at this address: check atlas.base_url, and that no proxy answers for Atlas. \
+               {error}",
         ..REFUSED
     },
     ErrorResponse {
@@ -260,7 +268,8 @@ pub static ERROR_RESPONSES: [ErrorResponse; 21] = [
         statuses: &[402..=402],
         codes: &["ACCOUNT_SUSPENDED"],
         meaning: "account suspended",
-        hint: "Atlas has suspended the account for an unpaid invoice: ask an Organization Billing Admin to pay it",
+        hint: "Atlas has suspended the account for an unpaid invoice: ask an Organization Billing Admin \
+               to pay it",
         ..REFUSED
     },
     ErrorResponse {
@@ -277,7 +286,8 @@ pub static ERROR_RESPONSES: [ErrorResponse; 21] = [
         reason: FailureReason::ServerError,
         retry: Retry::Backoff,
         meaning: "not answered by the API of Atlas",
-        hint: "a proxy, load balancer or gateway answered for Atlas: try again later; if it persists, ask who runs the proxy. {error}",
+        hint: "a proxy, load balancer or gateway answered for Atlas: try again later; if it persists, \
+               ask who runs the proxy. {error}",
         ..REFUSED
     },
     REFUSED,
@@ -292,7 +302,7 @@ pub static ERROR_RESPONSES: [ErrorResponse; 21] = [
 ];
 
 impl ErrorResponse {
-    /// Returns the row for an answer; `None` for a status that is no error.
+    /// Returns the row of a response; `None` for a status that is not an error.
     #[must_use]
     pub fn find(status: u16, code: Option<&str>) -> Option<&'static Self> {
         let code = code.unwrap_or(NO_CODE);

@@ -1,4 +1,4 @@
-//! How answers and their headers are classed.
+//! Classes of error responses, and `Retry-After`.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn answer(status: u16, code: &str) -> Error {
     Error::response(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
 }
 
-/// Every row of the table: status, code, reason, retry, whether it lasts.
+/// Checks status, code, reason, retry and `is_lasting` of each row.
 #[test]
 fn every_error_response_follows_the_table() {
     use FailureReason::{BadRequest, Forbidden, NotFound, RateLimited, ServerError, Unauthorized};
