@@ -188,7 +188,7 @@ async fn check_reports_the_proxy_and_ignored_variables() {
     let table = check(&[], &proxied).await;
     let end = format!(
         "\nProxy: {} (HTTPS_PROXY)\n\
-         Warning: ALL_PROXY is ignored: a socks5 proxy is not supported; name an http or\n    \
+         Warning: ALL_PROXY is ignored: a socks5 proxy is not supported; use an http or\n    \
          https proxy, such as http://proxy.example.org:3128\n\
          4 clusters can be read. 1 warning.\n",
         proxy.plain_url()

@@ -1,4 +1,4 @@
-//! Private functions that the invariants in `fuzz/` and tests check.
+//! Private functions for the invariants in `fuzz/` and for tests.
 
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +21,7 @@ pub fn api_url(base_url: &Url, segments: &[&str]) -> Result<Url, Error> {
     endpoint::api_url(base_url, segments)
 }
 
-/// Decompresses `body` as if it came in pieces of `piece` bytes, to at most `max` bytes.
+/// Decompresses `body` in pieces of `piece` bytes, to at most `max` bytes.
 pub fn gunzip(body: &[u8], max: usize, piece: usize) -> Result<Vec<u8>, Error> {
     let (mut inflate, mut text) = (Inflate::new(), Vec::new());
     for mut rest in body.chunks(piece.max(1)) {
@@ -46,8 +46,8 @@ pub fn requested_pause(headers: &HeaderMap, now: SystemTime) -> Option<Duration>
     error::requested_pause(headers, now)
 }
 
-/// Returns whether requests of a project may be sent at a time after a response, its quota, and
-/// the multiplier of intervals.
+/// Applies a response to a rate limiter. Returns a check of later requests, the quota, and the
+/// multiplier of intervals.
 pub fn rate_limit(
     project: &ProjectId,
     status: StatusCode,

@@ -1,15 +1,14 @@
-//! Decompression of response bodies: gzip (RFC 1952), piece by piece, into memory that the caller
-//! provides.
+//! Streaming decompression of response bodies: gzip (RFC 1952), into memory of the caller.
 
 use flate2::{Decompress, FlushDecompress, Status};
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 
 use crate::error::Error;
 
-/// The largest window.
+/// Window size for gzip, as a power of two.
 const WINDOW_BITS: u8 = 15;
 
-/// Returns the decompressor that a body needs; `None` if it is not compressed.
+/// Returns the decompressor for a body; `None` if it is not compressed.
 pub(crate) fn decompressor(headers: &HeaderMap) -> Result<Option<Inflate>, Error> {
     let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(None) };
     match encoding.to_str().map(|encoding| encoding.trim().to_ascii_lowercase()).as_deref() {
@@ -53,7 +52,7 @@ impl Inflate {
         }
     }
 
-    /// Checks that the body was complete. An empty body is, whatever its header says.
+    /// Checks that the body was complete. An empty body is complete, whatever its header says.
     pub(crate) fn finish(&self) -> Result<(), Error> {
         if self.is_complete || self.stream.total_in() == 0 { Ok(()) } else { Err(broken()) }
     }
@@ -83,7 +82,7 @@ mod tests {
     fn body_that_grows_too_large_is_refused() {
         let bomb = zipped(&vec![b' '; 1 << 20]);
         assert!(matches!(gunzip(&bomb, (1 << 20) - 1, 1000), Err(Error::TooLarge(_))));
-        // It says that it is small.
+        // The length at its end is wrong.
         let mut liar = bomb.clone();
         let end = liar.len() - 4;
         liar[end..].copy_from_slice(&9_u32.to_le_bytes());

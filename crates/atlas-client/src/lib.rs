@@ -18,7 +18,7 @@ pub mod redact;
 mod retry;
 mod sunset;
 mod transport;
-#[allow(missing_docs)] // fields are those of Atlas's API
+#[allow(missing_docs)] // the fields are those of the Atlas API
 mod types;
 
 use jiff::Timestamp;
@@ -39,12 +39,13 @@ pub use types::{
     Target, Unexportable, decode_jobs,
 };
 
-/// Maximum number of export buckets in a project.
+/// Maximum number of export buckets of a project.
 const MAX_BUCKETS: usize = 1000;
 
 impl AtlasClient {
-    /// Hands the export jobs of a cluster to `on_page`, page by page, before `deadline`. Pages have
-    /// at most `page_size` jobs, up to 500.
+    /// Reads the export jobs of a cluster, and passes each page to `on_page`.
+    ///
+    /// Pages have at most `page_size` jobs, up to 500.
     pub async fn export_jobs(
         &self,
         target: &Target,
@@ -58,7 +59,7 @@ impl AtlasClient {
         pagination::read_pages(self, request, page_size, deadline, &mut read).await.map(drop)
     }
 
-    /// Reads one export job of a cluster, to see whether they may be read at all.
+    /// Reads one export job of a cluster, to check access.
     pub async fn try_export_jobs(&self, target: &Target, deadline: Instant) -> Result<(), Error> {
         let mut request = self.backup_request(Endpoint::EXPORTS, target, &["exports"])?;
         request.url.set_query(Some("itemsPerPage=1&pageNum=1"));
@@ -78,7 +79,7 @@ impl AtlasClient {
         Ok(project.name.0)
     }
 
-    /// Lists every cluster of a project, those that cannot be exported included.
+    /// Lists all clusters of a project, including those that cannot be exported.
     pub async fn clusters(
         &self,
         id: &ProjectId,
@@ -88,8 +89,8 @@ impl AtlasClient {
         pagination::list(self, request, MAX_ENTRIES, deadline).await
     }
 
-    /// Lists every project of an organization that the credentials may see, with its name where
-    /// that can be read.
+    /// Lists the projects of an organization in which the credentials have a role, with their names
+    /// if readable.
     pub async fn projects(
         &self,
         id: &OrganizationId,
@@ -99,8 +100,8 @@ impl AtlasClient {
         pagination::list(self, request, MAX_ENTRIES, deadline).await
     }
 
-    /// Lists the snapshots of a cluster that are complete and can be exported. Those of a sharded
-    /// cluster have a resource of their own, without pages.
+    /// Lists the complete snapshots of a cluster that can be exported. Sharded clusters have another
+    /// endpoint, without pages.
     pub async fn snapshots(
         &self,
         target: &Target,
@@ -126,8 +127,8 @@ impl AtlasClient {
         pagination::list(self, request, MAX_BUCKETS, deadline).await
     }
 
-    /// Lists the events of some kinds in a project since a time; only those about `clusters`,
-    /// unless that is empty.
+    /// Lists the events of these kinds in a project since a time. Only events about `clusters` are
+    /// listed, unless that is empty.
     pub async fn events(
         &self,
         id: &ProjectId,

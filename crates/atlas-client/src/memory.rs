@@ -1,4 +1,4 @@
-//! One budget for the memory of all bodies and listings that are being read.
+//! The memory budget of all bodies and listings in progress.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::error::Error;
 
-/// Two bodies of the largest size, or 64 pages of 500 jobs.
+/// Size of the budget: two bodies of the maximum size, or 64 pages of 500 jobs.
 const BUDGET_BYTES: usize = 33 * 1024 * 1024;
 
-/// Bytes of one permit. A semaphore of a 32-bit machine has too few permits to count single bytes.
+/// Bytes of one permit. A semaphore on a 32-bit machine has too few permits for single bytes.
 const PERMIT_BYTES: usize = 1024;
 
-/// Time for which memory can be held although other readings wait for it. A request takes a
+/// Minimum time for which a reading can hold memory that others wait for. Most requests take a
 /// fraction of a second.
-const UNDISTURBED: Duration = Duration::from_secs(5);
+const MIN_HOLD: Duration = Duration::from_secs(5);
 
-/// Interval between two revocations.
+/// Interval between revocations.
 const REVOKE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Clones share the budget.
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryBudget {
     permits: Arc<Semaphore>,
-    /// Held by the reading that gives up its memory next.
+    /// Lock of the reading that gives up its memory next.
     revoking: Arc<Mutex<()>>,
 }
 
@@ -37,23 +37,23 @@ impl Default for MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// Creates a reservation of nothing yet.
+    /// Creates an empty reservation.
     pub(crate) fn reserve(&self) -> Reservation {
         Reservation { budget: self.clone(), held: None, since: Instant::now() }
     }
 }
 
-/// Memory that a reading may use, until it is dropped.
+/// Memory of one reading, which is released on drop.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: MemoryBudget,
     held: Option<OwnedSemaphorePermit>,
-    /// The time of the first permit; a wait for it does not count.
+    /// Time of the first permit; the wait for it does not count.
     since: Instant,
 }
 
 impl Reservation {
-    /// Waits until it covers `bytes` in all.
+    /// Waits until the reservation covers `bytes` in total.
     pub(crate) async fn grow(&mut self, bytes: usize) -> Result<(), Error> {
         let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let missing = bytes.div_ceil(PERMIT_BYTES).saturating_sub(held);
@@ -73,18 +73,19 @@ impl Reservation {
         Ok(())
     }
 
-    /// Waits until other readings need the memory that this one has held for long: bodies that
-    /// stall must delay the others by seconds, not by their timeout.
+    /// Waits until other readings need the memory of this one, which has held it for long.
+    ///
+    /// A stalled body delays the others by seconds, not by its timeout.
     pub(crate) async fn revoked(&self) {
         if self.held.is_none() {
             return std::future::pending().await;
         }
-        sleep_until(self.since + UNDISTURBED).await;
+        sleep_until(self.since + MIN_HOLD).await;
         loop {
-            // One at a time, so that no more give up memory than is needed.
+            // One at a time, so that no reading is revoked needlessly.
             let _turn = self.budget.revoking.lock().await;
             sleep(REVOKE_INTERVAL).await;
-            // The semaphore hands every free permit to the first in its queue.
+            // The semaphore gives free permits to the first waiter at once.
             if self.budget.permits.available_permits() == 0 {
                 return;
             }
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn memory_of_readings_that_stall_is_revoked_for_those_that_wait() {
+    async fn stalled_readings_give_up_memory_for_waiting_ones() {
         let budget = MemoryBudget::default();
         let start = Instant::now();
         let mut stalled = Vec::new();
@@ -116,9 +117,9 @@ mod tests {
         let mut kept = Vec::new();
         for revoked in [1, 2] {
             kept.push(reserved(&budget, 11 * MIB).await);
-            assert!(start.elapsed() <= UNDISTURBED + 3 * REVOKE_INTERVAL, "{:?}", start.elapsed());
+            assert!(start.elapsed() <= MIN_HOLD + 3 * REVOKE_INTERVAL, "{:?}", start.elapsed());
             let finished = stalled.iter().filter(|task| task.is_finished()).count();
-            assert_eq!(finished, revoked, "no more than are needed");
+            assert_eq!(finished, revoked, "only those that are needed");
         }
     }
 
@@ -127,7 +128,7 @@ mod tests {
         let budget = MemoryBudget::default();
         let reservation = reserved(&budget, 30 * MIB).await;
         let waiting = reserved(&budget, 4 * MIB);
-        assert!(tokio::time::timeout(UNDISTURBED / 2, waiting).await.is_err());
+        assert!(tokio::time::timeout(MIN_HOLD / 2, waiting).await.is_err());
         let revoked = tokio::time::timeout(Duration::from_hours(1), reservation.revoked()).await;
         assert!(revoked.is_err(), "a wait that is over revokes nothing");
     }
@@ -138,11 +139,11 @@ mod tests {
         let all = reserved(&budget, BUDGET_BYTES).await;
         let mut late = budget.reserve();
         let waited = tokio::join!(late.grow(BUDGET_BYTES), async {
-            sleep(2 * UNDISTURBED).await;
+            sleep(2 * MIN_HOLD).await;
             drop(all);
         });
         assert!(waited.0.is_ok());
-        let revoked = tokio::time::timeout(UNDISTURBED / 2, late.revoked()).await;
+        let revoked = tokio::time::timeout(MIN_HOLD / 2, late.revoked()).await;
         assert!(revoked.is_err(), "it has held its memory for a moment");
     }
 
@@ -155,10 +156,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn reading_that_waits_for_more_can_lose_what_it_holds() {
+    async fn waiting_reading_can_lose_its_memory() {
         let budget = MemoryBudget::default();
         let (mut one, mut other) = (reserved(&budget, 16 * MIB).await, reserved(&budget, 17 * MIB).await);
-        assert!(one.grow(3 * MIB).await.is_ok(), "it has as much");
+        assert!(one.grow(3 * MIB).await.is_ok(), "it holds as much");
         let grown = tokio::join!(async { one.grow(20 * MIB).await.map_err(|_| drop(one)).is_ok() }, async {
             other.grow(20 * MIB).await.map_err(|_| drop(other)).is_ok()
         });

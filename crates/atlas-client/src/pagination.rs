@@ -1,4 +1,4 @@
-//! Pages of listings, and the limits that end every listing.
+//! Pages of listings, and the limits of a listing.
 
 mod list;
 mod outcome;
@@ -15,23 +15,23 @@ use outcome::PageRead;
 pub(crate) use outcome::read_page;
 pub use outcome::{MAX_ENTRIES, PageOutcome};
 
-/// Memory that every listing may use without a reservation, so that most do not wait behind bodies
-/// that stall.
+/// Memory of a listing without a reservation in bytes, so that most do not wait behind stalled
+/// bodies.
 const SMALL_LISTING: usize = 16 * 1024;
 
-/// Maximum number of pages in a listing, ten times an organization of 10,000 clusters: a page may
-/// have few new entries.
+/// Maximum number of pages of a listing: ten times those of 10,000 clusters, because a page can have
+/// few new entries.
 const MAX_PAGES: usize = 200;
 
-/// Maximum number of pages in a row without a new entry. New entries shift a listing while it is
-/// read, which can repeat a page or two; three are a circle.
+/// Number of pages in a row without a new entry at which a listing fails. Entries that are added
+/// while a listing is read shift it, which can repeat one page or two.
 const MAX_REPEATED_PAGES: usize = 3;
 
-/// Requests the pages of a listing one after another, hands each body to `read`, and returns the
-/// estimated number of entries of the last one.
+/// Requests the pages of a listing, passes each body to `read`, and returns the `totalCount` of the
+/// last page.
 ///
-/// The `next` link and full pages tell whether another page follows. The link's address is not
-/// used: it could lead elsewhere, with the credentials.
+/// A `next` link or a full page means that another page follows. The URL of the link is not used,
+/// because it could send the credentials to another host.
 pub(crate) async fn read_pages(
     client: &AtlasClient,
     mut request: ApiRequest,

@@ -1,6 +1,6 @@
-//! Rate limits of Atlas: the quota of each project, and pauses that Atlas asks for.
+//! Rate limits of Atlas: the quota of each project, and the pauses that Atlas requests.
 //!
-//! Only the headers of responses count; no limit is known in advance.
+//! Limits are known from the headers of responses only.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,45 +14,45 @@ use crate::endpoint::{Endpoint, EndpointSet, RequestContext};
 use crate::error::{Error, requested_pause};
 use crate::types::ProjectId;
 
-/// Part of a quota below which polls slow down.
-const SCARCE: f64 = 0.1;
+/// Fraction of a quota below which polls slow down.
+const MIN_REMAINING: f64 = 0.1;
 
 const MAX_INTERVAL_MULTIPLIER: f64 = 10.0;
 
-/// Longest pause that Atlas can ask for.
+/// Maximum pause that is respected.
 const MAX_PAUSE: Duration = Duration::from_hours(1);
 
-/// What is left of a project's quota of requests, as Atlas last said.
+/// Request quota of a project, as of the last response that reported it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// Requests that can be saved up; at least 1.
+    /// Maximum number of requests that accumulate, at least 1 (`RateLimit-Limit`).
     pub limit: u64,
-    /// Requests left.
+    /// Number of requests left, at most `limit` (`RateLimit-Remaining`).
     pub remaining: u64,
 }
 
-/// The rate limits of every project and organization, by id. Clones share them.
+/// Rate limits of projects and organizations, by id. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RateLimiter(Arc<Mutex<Limits>>);
 
 #[derive(Debug, Default)]
 struct Limits {
     quotas: BTreeMap<(String, EndpointSet), Quota>,
-    /// Ends of pauses.
+    /// End times of pauses.
     paused_until: BTreeMap<(String, Scope), Instant>,
 }
 
-/// What a pause applies to.
+/// Scope of a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Scope {
     /// After a 429.
     Quota(EndpointSet),
-    /// After a 503. Other resources of the same quota may work.
+    /// After a 503. Other endpoints of the same quota can work.
     Resource(Endpoint),
 }
 
 impl RateLimiter {
-    /// Returns an error with the rest of the pause if no request may be sent at `now`.
+    /// Returns an error with the rest of the pause if requests are paused at `now`.
     pub(crate) fn try_acquire(&self, context: &RequestContext, now: Instant) -> Result<(), Error> {
         let Some(owner) = &context.owner else { return Ok(()) };
         let limits = self.limits();
@@ -66,7 +66,7 @@ impl RateLimiter {
         Ok(())
     }
 
-    /// Takes in what the headers of a response say of its quota, and the pause that they ask for.
+    /// Updates the quota and the pause from the headers of a response.
     pub(crate) fn update_from_headers(
         &self,
         context: &RequestContext,
@@ -87,7 +87,7 @@ impl RateLimiter {
         }
         let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
         let key = (owner, set);
-        // A limit of 0 says nothing, and a missing one is the same as before.
+        // A limit of 0 is ignored, and a missing limit is the previous one.
         let before = limits.quotas.get(&key).map(|quota| quota.limit);
         let limit = number("ratelimit-limit").or(before).filter(|limit| *limit > 0);
         if let (Some(limit), Some(remaining)) = (limit, number("ratelimit-remaining")) {
@@ -95,7 +95,7 @@ impl RateLimiter {
         }
     }
 
-    /// Returns the quota that a project's backup requests are taken from.
+    /// Returns the quota of a project for backup requests.
     pub(crate) fn quota(&self, project: &ProjectId) -> Option<Quota> {
         self.limits().quotas.get(&(project.as_str().to_owned(), EndpointSet::CloudBackups)).copied()
     }
@@ -105,12 +105,12 @@ impl RateLimiter {
     }
 }
 
-/// Returns 1 while a tenth of the quota is left, and more as it dwindles.
+/// Returns 1 while at least a tenth of the quota is left, and up to 10 below that.
 pub(crate) fn interval_multiplier(quota: Option<Quota>) -> f64 {
     let Some(quota) = quota else { return 1.0 };
     #[allow(clippy::cast_precision_loss)] // a ratio needs no more digits
     let left = quota.remaining as f64 / quota.limit as f64;
-    (SCARCE / left).clamp(1.0, MAX_INTERVAL_MULTIPLIER)
+    (MIN_REMAINING / left).clamp(1.0, MAX_INTERVAL_MULTIPLIER)
 }
 
 #[cfg(test)]
@@ -153,7 +153,7 @@ mod tests {
             limiter.quota(&ProjectId::parse(PROJECT).unwrap()).map(|quota| (quota.remaining, quota.limit))
         };
         assert_eq!(quota(&[]), None);
-        assert_eq!(quota(&[("ratelimit-remaining", "7")]), None, "of how many?");
+        assert_eq!(quota(&[("ratelimit-remaining", "7")]), None, "no limit is known");
         assert_eq!(quota(&[("ratelimit-limit", "0"), ("ratelimit-remaining", "0")]), None);
         assert_eq!(quota(&[("ratelimit-limit", "1200"), ("ratelimit-remaining", "7")]), Some((7, 1200)));
         assert_eq!(quota(&[]), Some((7, 1200)));
@@ -169,7 +169,7 @@ mod tests {
         let respond = |endpoint, status, pairs: &[(&'static str, &str)], seconds| {
             limiter.update_from_headers(&context(endpoint), status, &headers(pairs), later(seconds));
         };
-        // Whether it is a rate limit that stops a request, and for how long.
+        // Returns `limited` and the seconds left.
         let paused = |endpoint, seconds| match limiter.try_acquire(&context(endpoint), later(seconds)) {
             Err(Error::RateLimited { left, limited }) => Some((limited, left.as_secs())),
             outcome => outcome.map(|()| None).unwrap(),
@@ -179,15 +179,15 @@ mod tests {
         assert_eq!(paused(Endpoint::EXPORTS, 5), Some((true, 15)));
         assert_eq!(paused(Endpoint::SCHEDULE, 5), Some((true, 15)));
         assert_eq!(paused(Endpoint::CLUSTERS, 5), None);
-        // A good answer to what was sent before does not open it again.
+        // A successful response to an earlier request does not end the pause.
         let good = [("ratelimit-remaining", "5"), ("ratelimit-limit", "9")];
         respond(Endpoint::EXPORTS, StatusCode::OK, &good, 1);
         assert!(paused(Endpoint::EXPORTS, 5).is_some());
         assert_eq!(paused(Endpoint::EXPORTS, 20), None);
-        // Only a refusal asks for it.
+        // A successful response requests no pause.
         respond(Endpoint::CLUSTERS, StatusCode::OK, &pause, 0);
         assert_eq!(paused(Endpoint::CLUSTERS, 5), None);
-        // A service that is down asks for it, too, but its quota is not used up.
+        // A 503 pauses its endpoint, but not its quota.
         respond(Endpoint::CLUSTERS, StatusCode::SERVICE_UNAVAILABLE, &pause, 0);
         assert_eq!(paused(Endpoint::CLUSTERS, 5), Some((false, 15)));
         respond(Endpoint::EXPORT_BUCKETS, StatusCode::SERVICE_UNAVAILABLE, &pause, 20);

@@ -1,7 +1,7 @@
-//! Redaction of texts from outside, so that they can be logged and shown: one line of bounded
-//! length, without credentials and invisible characters.
+//! Redaction of external texts for logs and pages: one line of limited length, without credentials and
+//! invisible characters.
 //!
-//! Known secrets are found by their values. Texts that look like a credential are redacted as well.
+//! Known secrets are found by value. Texts in the form of a credential are redacted as well.
 
 mod hidden;
 mod known;
@@ -16,13 +16,14 @@ pub use hidden::{escape, escape_json, is_hidden};
 pub use known::Kind;
 use known::Known;
 
-/// What a secret of a service account begins with.
+/// Prefix of the secret of a service account.
 const SECRET_PREFIX: &str = "mdb_sa_sk_";
 
-/// What looks like a credential, behind the part that is kept: what follows a scheme of
-/// authentication unless it is a word of prose, the response to a digest challenge, the secret of a
-/// service account, or an access token, which is a JSON Web Token. What is redacted already stays
-/// as it is, also behind a scheme that is repeated.
+/// Pattern of a credential, behind the part that is kept.
+///
+/// It matches the text after an authentication scheme unless that is a word of prose, the response to
+/// a digest challenge, the secret of a service account, and JSON Web Tokens. Redacted texts stay
+/// unchanged, also after a repeated scheme.
 const CREDENTIAL: &str = r#"(?x)
     (?<kept>
         (?: \b (?i: bearer | basic ) :? (?: \\u\{ [0-9a-f]+ \} | [^!-~] | ["'\\] )+ )+
@@ -32,33 +33,33 @@ const CREDENTIAL: &str = r#"(?x)
     | (?: mdb_sa_sk_ | \b eyJ ) [0-9A-Za-z_.~+/=:-]*
 "#;
 
-/// Bytes that are searched beyond those that are shown: encoded secrets are known by their first
-/// letters, of which each may take many bytes.
+/// Number of bytes that are searched beyond the visible ones. An encoded secret is recognized by its
+/// first letters, each of which can take many bytes.
 const SEARCHED: usize = 4096;
 
 static KNOWN: RwLock<Known> = RwLock::new(Known::new());
 
-static CREDENTIALS: LazyLock<Regex> = LazyLock::new(|| Regex::new(CREDENTIAL).expect("a pattern"));
+static CREDENTIALS: LazyLock<Regex> = LazyLock::new(|| Regex::new(CREDENTIAL).expect("the pattern is valid"));
 
 fn known() -> RwLockReadGuard<'static, Known> {
     KNOWN.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Registers a secret, which is redacted from now on. One of less than eight characters is not.
+/// Registers a secret for redaction. Secrets of fewer than eight characters are ignored.
 pub fn register(kind: Kind, secret: &str) {
-    // Files are read for every request.
+    // Secret files are read for every request.
     if !known().has(secret) {
         KNOWN.write().unwrap_or_else(PoisonError::into_inner).add(kind, secret);
     }
 }
 
-/// Returns true if `text` holds a secret of a service account.
+/// Returns true if `text` contains the secret of a service account.
 #[must_use]
 pub fn holds_secret(text: &str) -> bool {
     text.contains(SECRET_PREFIX)
 }
 
-/// Returns `text` with known secrets replaced, for a text that is finished otherwise.
+/// Returns `text` with known secrets replaced, and no other change.
 #[must_use]
 pub fn secrets(text: &str) -> Cow<'_, str> {
     known().redacted(text, text.len())
@@ -70,8 +71,7 @@ pub fn line(text: &str) -> String {
     known().line(text, text.len())
 }
 
-/// Returns `text` as one line of at most `max` characters, cut with an ellipsis, without
-/// credentials.
+/// Returns `text` as one line without credentials, truncated to `max` characters and an ellipsis.
 #[must_use]
 pub fn display(text: &str, max: usize) -> String {
     known().shown(text, max)
@@ -88,7 +88,7 @@ impl Known {
         let searched = text.floor_char_boundary(end.unwrap_or(text.len()) + SEARCHED);
         let line = self.line(&text[..searched], end.unwrap_or(text.len()));
         match place(&line).or(end.map(|_| line.len())) {
-            // A text that is kept must not keep the memory of one that was cut.
+            // A new allocation, so that the truncated part is freed.
             Some(end) => format!("{}...", &line[..end]),
             None => line,
         }
@@ -96,7 +96,7 @@ impl Known {
 }
 
 fn without_patterns(text: &str) -> Cow<'_, str> {
-    // Nearly no text needs the regular expression, which is slow.
+    // The regular expression is slow, and few texts need it.
     let holds = |word: &str| {
         text.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
     };

@@ -8,11 +8,12 @@ use crate::error::Error;
 
 pub(crate) const MAX_RETRIES: u32 = 3;
 
-/// First pause between two attempts, doubled each time and jittered.
+/// First pause between attempts, doubled each time, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Repeats `once` while its error may pass: at most `retries` times, each after at least the pause
-/// that Atlas asks for, and not at all where that ends after `deadline`.
+/// Repeats `once` up to `retries` times after errors that can pass, within `deadline`.
+///
+/// Each retry waits at least for the pause that Atlas requests.
 ///
 /// Returns the last error of Atlas, or [`Error::Timeout`] if `host` did not answer.
 pub(crate) async fn retry<T, F>(
@@ -34,7 +35,7 @@ where
             final_outcome => return final_outcome,
         };
         let mut pause = FIRST_PAUSE;
-        // A request that was not sent is no attempt.
+        // A request that was not sent does not count as an attempt.
         if !matches!(error, Error::RateLimited { .. }) {
             if attempts == retries {
                 return Err(error);
@@ -42,13 +43,13 @@ where
             pause *= 1 << attempts;
             attempts += 1;
         }
-        // The jitter keeps requests that share a quota from coming back at once.
+        // Jitter spreads the retries of requests that share a quota.
         let pause =
             pause.mul_f64(1.0 + fastrand::f64()).saturating_add(error.retry_after().unwrap_or_default());
         if Instant::now().checked_add(pause).is_none_or(|at| at >= deadline) {
             return Err(error);
         }
-        tracing::debug!(error = %error, pause_seconds = pause.as_secs_f64(), "retrying a request to Atlas");
+        tracing::debug!(error = %error, pause_seconds = pause.as_secs_f64(), "retrying request to Atlas");
         last = Some(error);
         tokio::time::sleep(pause).await;
     }

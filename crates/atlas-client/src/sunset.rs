@@ -1,4 +1,4 @@
-//! Warnings about resource versions that Atlas is going to retire.
+//! Warnings about API versions that Atlas is going to retire.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +8,12 @@ use reqwest::header::HeaderMap;
 use crate::endpoint::Endpoint;
 use crate::error::tidy;
 
-/// The resources that were warned about; clones share them.
+/// Endpoints with a logged warning; clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SunsetWarnings(Arc<Mutex<BTreeSet<Endpoint>>>);
 
 impl SunsetWarnings {
-    /// Logs a warning if the answer announces the end of its version, once for each resource.
+    /// Logs a warning, once for each endpoint, if a response announces the end of its version.
     pub(crate) fn observe(&self, endpoint: Endpoint, headers: &HeaderMap) {
         let header =
             |name: &str| headers.get(name).map(|value| tidy(&String::from_utf8_lossy(value.as_bytes())));
@@ -27,7 +27,7 @@ impl SunsetWarnings {
                 version = endpoint.media_type,
                 sunset,
                 deprecation,
-                "Atlas is going to retire a version of its API that is in use; install a newer release"
+                "Atlas will retire an API version that is in use; install a newer release"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! The transport of every request, those for tokens and digest challenges included.
+//! The transport of all requests, including those for tokens and digest challenges.
 
 use std::fmt;
 use std::ops::Deref;
@@ -22,53 +22,53 @@ use crate::rate_limit::RateLimiter;
 use crate::sunset::SunsetWarnings;
 use crate::types::shorten;
 
-/// Maximum size of a body, after decompression. A page of 500 jobs takes about 400 KB; forty times
-/// that leaves room for much `customData`.
+/// Maximum size of a body in bytes, after decompression: forty pages of 500 jobs. Jobs can have much
+/// `customData`.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Limits for the body of an error response, whose status is known by then.
+/// Limits for the body of an error response, which is optional.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Memory that every body may use without a reservation: enough for most. The number of requests in
-/// flight bounds it.
+/// Memory of a body without a reservation in bytes, enough for most. The number of requests in flight
+/// bounds the total.
 const SMALL_BODY: usize = 64 * 1024;
 
-/// Memory that is reserved for a longer body: enough for a page of 500 jobs. It doubles from there.
+/// First reservation for a longer body in bytes, enough for a page of 500 jobs; it doubles from there.
 const FIRST_RESERVATION: usize = 512 * 1024;
 
-/// After a moment in which Atlas hung, there would be hundreds of idle connections.
+/// Maximum number of idle connections. There could be hundreds after Atlas has hung.
 const MAX_IDLE_CONNECTIONS: usize = 32;
 
-/// Receives every request when it is over, for counters.
+/// Observer of completed requests, for counters.
 pub trait RequestObserver: fmt::Debug + Send + Sync {
-    /// Takes in a request to one of [`ENDPOINTS`](crate::ENDPOINTS). The status is `None` if no
-    /// response came in `elapsed`, cancelled requests included.
+    /// Observes a request to one of [`ENDPOINTS`](crate::ENDPOINTS). The status is `None` if there was
+    /// no response, for example because the request was cancelled.
     fn observe(&self, endpoint: &'static str, status: Option<u16>, elapsed: Duration);
 }
 
-/// Observes nothing.
+/// An observer that ignores all requests.
 impl RequestObserver for () {
     fn observe(&self, _: &'static str, _: Option<u16>, _: Duration) {}
 }
 
-/// Certificates of authorities.
+/// Certificates of authorities, in DER.
 pub type CaBundle = Arc<[CertificateDer<'static>]>;
 
-/// How Atlas is reached.
+/// Options of a client.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
-    /// The root of the API; its path ends in a slash.
+    /// Root of the API, with a path that ends with a slash.
     pub base_url: Url,
-    /// The value of the header `User-Agent`.
+    /// Value of the `User-Agent` header, such as `example/1.0`.
     pub user_agent: String,
     /// Certificate authorities in addition to those of the system.
     pub ca_bundle: CaBundle,
-    /// The proxy on the way to Atlas.
+    /// Proxy of https requests; `None` for direct connections.
     pub proxy: Option<Proxy>,
-    /// The observer of every request.
+    /// Observer of all requests, including those for tokens.
     pub observer: Arc<dyn RequestObserver>,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(options: &ClientOptions) -> Result<Self, Error> {
-        // The first to choose a provider wins; another choice of the same process is as good.
+        // Fails if the process has installed a provider before, which is used then.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = Client::builder()
             .user_agent(&options.user_agent)
@@ -94,17 +94,16 @@ impl Transport {
             .dns_resolver(CoalescingResolver::default())
             // Bodies are decompressed here, within the memory budget.
             .no_gzip()
-            // No API of Atlas redirects, and a redirect could send the credentials anywhere.
+            // Atlas does not redirect, and a redirect could send the credentials to another host.
             .redirect(Policy::none())
-            // The library would read the environment by other rules, and bypass a proxy that it
-            // cannot read.
+            // reqwest would read the environment by other rules, and ignore an unusable proxy.
             .no_proxy();
         if let Some(proxy) = &options.proxy {
             client =
                 client.proxy(reqwest::Proxy::all(proxy.url.clone()).map_err(|error| Error::setup(&error))?);
         }
         if options.base_url.scheme() == "http" {
-            // That is this machine: no certificate authority is needed.
+            // Plain http is for this machine, and needs no certificate authority.
             client = client.tls_certs_only([]);
         } else {
             let certificates = options.ca_bundle.iter().map(|der| Certificate::from_der(der));
@@ -123,12 +122,12 @@ impl Transport {
         })
     }
 
-    /// Begins a POST, which [`Transport::send`] sends.
+    /// Creates a POST request for [`Transport::send`].
     pub(crate) fn post(&self, url: Url) -> RequestBuilder {
         self.client.post(url)
     }
 
-    /// Sends one request, unless Atlas asked for a pause; a response of any status is `Ok`.
+    /// Sends a request, unless Atlas requested a pause. A response with any status is `Ok`.
     pub(crate) async fn send(
         &self,
         context: &RequestContext,
@@ -152,7 +151,7 @@ impl Transport {
         Error::transport(error, host, self.proxy.as_ref(), CONNECT_TIMEOUT)
     }
 
-    /// Reads the body of a successful response; any other response is an error.
+    /// Reads the body of a response with status 200; any other response is an error.
     pub(crate) async fn body(&self, response: Response) -> Result<Body, Error> {
         if response.status() != StatusCode::OK {
             return Err(self.error_response(response).await);
@@ -167,8 +166,7 @@ impl Transport {
         read(response, max, self.memory.reserve(), |error| self.error(&error, &host)).await
     }
 
-    /// Returns the error for a response without success: its status, and what its body says, if it
-    /// comes soon and is short.
+    /// Returns the error for an error response. It includes the body if that is short and arrives soon.
     pub(crate) async fn error_response(&self, response: Response) -> Error {
         let (status, headers) = (response.status(), response.headers().clone());
         if status.is_redirection() {
@@ -180,7 +178,7 @@ impl Transport {
     }
 }
 
-/// A body with the memory that is reserved for it.
+/// A body with its memory reservation.
 #[derive(Debug)]
 pub(crate) struct Body {
     bytes: Vec<u8>,
@@ -195,7 +193,7 @@ impl Deref for Body {
     }
 }
 
-/// A request in flight, which is observed when it is over, cancelled or not.
+/// A request in flight, which is observed on drop, also if it is cancelled.
 struct Observation<'a> {
     transport: &'a Transport,
     context: &'a RequestContext,
@@ -210,7 +208,7 @@ impl Drop for Observation<'_> {
     }
 }
 
-/// Reads a body of at most `max` bytes, compressed and decompressed.
+/// Reads a body of at most `max` bytes, both before and after decompression.
 async fn read(
     mut response: Response,
     max: usize,
@@ -226,15 +224,14 @@ async fn read(
         };
         let Some(chunk) = chunk else { break };
         received += chunk.len();
-        // A compressed body can be without an end and decompress to nothing.
+        // An endless compressed body can decompress to nothing.
         if received > max {
             return Err(Error::TooLarge(format!("more than {max} bytes")));
         }
         let mut rest = &chunk[..];
         while !rest.is_empty() {
             if bytes.len() == bytes.capacity() {
-                // One byte more than may be used: the end of a compressed body of `max` bytes is
-                // not output.
+                // One byte more than the maximum, to read the end of a compressed body of `max` bytes.
                 let capacity = (bytes.len() * 2).max(FIRST_RESERVATION).min(max + 1);
                 reservation.grow(capacity).await?;
                 bytes.reserve_exact(capacity - bytes.len());
@@ -263,7 +260,7 @@ mod tests {
 
     #[tokio::test]
     async fn compressed_body_has_a_maximum_size() {
-        // A gzip header, and blocks without a byte.
+        // A gzip header, and empty blocks.
         let blocks = |count| {
             [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff][..], &[0, 0, 0, 0xff, 0xff].repeat(count)].concat()
         };

@@ -1,4 +1,4 @@
-//! Lists of entries, each decoded apart from the others.
+//! Lists of entries that are decoded one by one.
 
 use std::collections::BTreeSet;
 
@@ -8,21 +8,21 @@ use super::outcome::{PageOutcome, PageRead, read_page};
 use crate::error::Error;
 use crate::types::{ListEntry, MAX_PAGE_SIZE, MAX_UNPAGED, Page, decode_page};
 
-/// Memory of a kept entry besides itself and its texts, in bytes: its place in a tree, and the
-/// allocations.
+/// Memory of an entry in addition to its size and its texts, in bytes: a part of a tree node, and
+/// allocator overhead.
 const ENTRY_OVERHEAD: usize = 32;
 
-/// A listing, of which some entries may be missing because they could not be decoded.
+/// A listing without the entries that could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialList<T> {
-    /// The entries that could be decoded, each once, in order.
+    /// Decoded entries, sorted and without duplicates.
     pub entries: Vec<T>,
-    /// The error of the first entry that could not be decoded.
+    /// Error of the first entry that could not be decoded.
     pub error: Option<Error>,
 }
 
 impl<T> PartialList<T> {
-    /// Returns the entries, if none is missing.
+    /// Returns the entries, or the error if some are missing.
     pub fn complete(self) -> Result<Vec<T>, Error> {
         self.error.map_or(Ok(self.entries), Err)
     }
@@ -31,7 +31,7 @@ impl<T> PartialList<T> {
 /// A list in progress.
 pub(crate) struct ListBuilder<T> {
     entries: BTreeSet<T>,
-    /// Number of entries that are not wanted, which count as well.
+    /// Number of ignored entries, such as deleted clusters, which count for `totalCount`.
     skipped: usize,
     error: Option<Error>,
     pub(super) kept_bytes: usize,
@@ -76,7 +76,7 @@ impl<T: ListEntry> ListBuilder<T> {
         self.entries.len() + self.skipped
     }
 
-    /// Ends the list. A list of nothing that has a `total_count` is an error.
+    /// Finishes the list. An empty list with a `total_count` is an error.
     pub(crate) fn finish(self, total_count: u64) -> Result<PartialList<T>, Error> {
         if self.len() == 0 && self.error.is_none() && total_count > 0 {
             return Err(Error::invalid(&format!("empty listing with a `totalCount` of {total_count}")));

@@ -1,30 +1,28 @@
-//! What became of a page, and the limits of what is kept of a listing.
+//! The outcome of a page, and the limits of a listing in memory.
 
 use crate::error::Error;
 use crate::types::Page;
 
-/// Maximum number of entries in a listing, five times an organization of 10,000 clusters: daily
-/// exports of 137 years.
+/// Maximum number of entries of a listing: five times 10,000 clusters, or daily exports of 137 years.
 pub const MAX_ENTRIES: usize = 50_000;
 
-/// Maximum size of what is kept of a listing while it is read. 10,000 clusters take less than 2
-/// MiB.
+/// Maximum memory of the entries of a listing in bytes. 10,000 clusters take less than 2 MiB.
 pub(super) const MAX_KEPT_BYTES: usize = 8 * 1024 * 1024;
 
-/// What became of a page.
+/// Outcome of a page for its listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageOutcome {
-    /// Whether an entry was new.
+    /// True if the page has an entry that is new to the listing.
     pub has_new: bool,
-    /// Whether the rest of the listing is not needed.
+    /// True if the rest of the listing is not needed.
     pub is_complete: bool,
-    /// Number of entries that are kept so far.
+    /// Number of entries of the listing so far.
     pub entries: usize,
-    /// Approximate number of bytes that they take.
+    /// Approximate memory of these entries in bytes.
     pub kept_bytes: usize,
 }
 
-/// A page that was read.
+/// A page of a listing, as far as pagination needs it.
 #[derive(Debug)]
 pub(crate) struct PageRead {
     pub(super) has_next: bool,
@@ -33,7 +31,7 @@ pub(crate) struct PageRead {
     pub(super) kept_bytes: usize,
 }
 
-/// Hands a page to `on_page`, and checks the limits of what is kept.
+/// Passes a page to `on_page`, and checks the limits of the listing.
 pub(crate) fn read_page<T>(
     page: Page<T>,
     page_size: usize,

@@ -94,12 +94,12 @@ fn value_that_cannot_be_used_is_refused_by_name() {
         ("${PROXY}", "no usable host"),
         ("http://$PROXY:3128", "no usable host"),
         ("http://pro,xy:3128", "no usable host"),
-        ("http://jane:100%hush@proxy:3128", "credentials do not parse"),
-        ("http://jane:hush%@proxy:3128", "credentials do not parse"),
-        ("http://jane:hush%4@proxy:3128", "credentials do not parse"),
-        ("http://jane:hush%e4@proxy:3128", "credentials do not parse"),
-        ("http://jane:hush%0d@proxy:3128", "credentials do not parse"),
-        ("http://ja%3Ane:hush@proxy:3128", "credentials do not parse"),
+        ("http://jane:100%hush@proxy:3128", "credentials cannot be decoded"),
+        ("http://jane:hush%@proxy:3128", "credentials cannot be decoded"),
+        ("http://jane:hush%4@proxy:3128", "credentials cannot be decoded"),
+        ("http://jane:hush%e4@proxy:3128", "credentials cannot be decoded"),
+        ("http://jane:hush%0d@proxy:3128", "credentials cannot be decoded"),
+        ("http://ja%3Ane:hush@proxy:3128", "credentials cannot be decoded"),
     ] {
         for variable in HTTPS {
             let error = of(BASE, &[(variable, value)]).expect_err(value);
@@ -108,9 +108,9 @@ fn value_that_cannot_be_used_is_refused_by_name() {
                 "{value}: {error}"
             );
             assert!(!error.contains("hu") && error.lines().count() == 1, "{value}: {error}");
-            assert_eq!(of("http://127.0.0.1:9/", &[(variable, value)]), Err(error), "whatever the base is");
+            assert_eq!(of("http://127.0.0.1:9/", &[(variable, value)]), Err(error), "for any base URL");
         }
-        // One that is not used is a warning.
+        // An unused variable causes a warning.
         for variable in &HTTPS[1..] {
             let read = of(BASE, &[("HTTPS_PROXY", "http://a:1"), (variable, value)]);
             let warned = vec![(*variable).to_owned()];

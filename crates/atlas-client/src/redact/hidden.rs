@@ -1,11 +1,12 @@
-//! Characters that are invisible, end a line, or change the direction of a text.
+//! Invisible characters, line ends, and characters that change the direction of a text.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Returns true for a character that is invisible, ends a line, or changes the direction of a text:
-/// control characters, and those that Unicode calls bidi controls, line separators, default
-/// ignorable and annotations.
+/// Returns true if a character is invisible, ends a line, or changes the direction of a text.
+///
+/// These are control characters, and the bidi controls, line separators, default ignorable characters
+/// and annotations of Unicode.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
@@ -17,7 +18,7 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Returns `text` with every character that [`is_hidden`] written as `\u{202e}`; ends of lines and
+/// Returns `text` with characters that are [hidden](is_hidden) escaped as `\u{202e}`. Line ends and
 /// tabs become spaces.
 #[must_use]
 pub fn escape(text: &str) -> Cow<'_, str> {
@@ -27,7 +28,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Returns the same JSON with every character that [`is_hidden`] escaped, but for ends of lines.
+/// Returns JSON with characters that are [hidden](is_hidden) escaped, except for line ends.
 #[must_use]
 pub fn escape_json(json: &str) -> Cow<'_, str> {
     escaped(json, |text, c| {
@@ -41,9 +42,9 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
     })
 }
 
-/// Returns true if a character of `text` [`is_hidden`].
+/// Returns true if `text` has a character that is [hidden](is_hidden).
 pub(crate) fn has_hidden(text: &str) -> bool {
-    // Ids and most texts are of letters that are looked at faster.
+    // Most texts are ASCII, which is checked faster.
     !text.bytes().all(|byte| byte.is_ascii_graphic()) && text.contains(is_hidden)
 }
 

@@ -1,8 +1,8 @@
-//! Values of known secrets, found in a text in whatever form they come back.
+//! Search for known secrets in a text, also in encoded forms.
 //!
-//! A text is compared without white space, invisible characters and letter case, as it is and with
-//! its escapes undone. So a secret is found percent-encoded, in JSON, HTML or Rust's debug format,
-//! mixed, nested or split. In base64 it is found wherever it begins, as in a Basic pair.
+//! Texts are compared without white space, invisible characters and letter case, before and after
+//! decoding their escapes. So a secret is found in percent-encoding, JSON, HTML and Rust's debug
+//! format, also mixed, nested or split. In base64 it is found at any offset, as in a Basic pair.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,22 +14,22 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::hidden::is_hidden;
 
-/// Stands for a secret.
+/// Replacement of a secret.
 pub(super) const REDACTED: &str = "[REDACTED]";
 
-/// Shorter values would be found in ordinary words.
+/// Minimum length of a secret. Shorter values occur in ordinary words.
 const MIN_LENGTH: usize = 8;
 
-/// Length of the beginning of a secret that is sought in its encoded forms.
+/// Length of the prefix of a secret by which its encoded forms are found.
 const MAX_FORM: usize = 32;
 
-/// Memory for all secrets of one kind; the newest is always kept.
+/// Maximum size of all secrets of one kind in bytes; the newest is always kept.
 const MAX_BYTES: usize = 512 * 1024;
 
-/// Depth of escapes within escapes.
+/// Maximum depth of nested escapes.
 const MAX_DEPTH: usize = 3;
 
-/// Escapes by number: what stands before it, its digits and their radix, and what stands after it.
+/// Numeric escapes: prefix, maximum number of digits, radix, suffix.
 const NUMBERS: [(&str, usize, u32, &str); 7] = [
     ("%", 2, 16, ""),
     ("\\x", 2, 16, ""),
@@ -40,25 +40,25 @@ const NUMBERS: [(&str, usize, u32, &str); 7] = [
     ("&#", 7, 10, ";"),
 ];
 
-/// Escapes by name.
+/// Named escapes of HTML.
 const NAMES: [(&str, u8); 5] =
     [("&amp;", b'&'), ("&lt;", b'<'), ("&gt;", b'>'), ("&quot;", b'"'), ("&apos;", b'\'')];
 
-/// Where a secret comes from. No kind pushes out secrets of another.
+/// Origin of a secret. Each kind has its own memory limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// The configuration, the environment, or a file that one of these names.
+    /// The configuration, the environment, or a secret file.
     Configuration,
-    /// The token endpoint.
+    /// The token endpoint, which issues access tokens.
     Token,
 }
 
-/// The secrets that are known, the oldest first.
+/// Known secrets, oldest first.
 pub(super) struct Known(BTreeMap<Kind, VecDeque<Secret>>);
 
 struct Secret {
     value: SecretString,
-    /// What is sought in the layers of a text.
+    /// Encoded forms to search for.
     forms: Vec<SecretString>,
 }
 
@@ -67,13 +67,13 @@ impl Known {
         Self(BTreeMap::new())
     }
 
-    /// Adds a secret, unless it is too short; old ones of its kind make room for it.
+    /// Adds a secret, unless it is too short. Old secrets of its kind are removed at the limit.
     pub(super) fn add(&mut self, kind: Kind, value: &str) {
         if folded(value.as_bytes()).len() < MIN_LENGTH {
             return;
         }
         let (secrets, forms) = (self.0.entry(kind).or_default(), forms(value));
-        // Tokens of one issuer begin alike. The newest one, which is kept longest, has what they share.
+        // Tokens of one issuer share a prefix. The newest token, which is kept longest, has its form.
         let is_new =
             |form: &SecretString| forms.iter().any(|new| new.expose_secret() == form.expose_secret());
         for older in secrets.iter_mut() {
@@ -90,8 +90,7 @@ impl Known {
         self.secrets().any(|secret| secret.value.expose_secret() == value)
     }
 
-    /// Returns `text` up to `end` without secrets. Where one is encoded, nothing of the text is
-    /// left.
+    /// Returns `text` up to `end` without secrets. If one is encoded, the whole text is replaced.
     pub(super) fn redacted<'a>(&self, text: &'a str, end: usize) -> Cow<'a, str> {
         let values = self.secrets().map(|secret| secret.value.expose_secret());
         let found =
@@ -119,7 +118,7 @@ impl Known {
 
     fn is_encoded_in(&self, text: &str) -> bool {
         let forms = || self.secrets().flat_map(|secret| &secret.forms).map(ExposeSecret::expose_secret);
-        // Most ids are shorter than every secret.
+        // Most ids are shorter than any secret.
         forms().any(|form| form.len() <= text.len())
             && layers(text).any(|layer| forms().any(|form| layer.contains(form)))
     }
@@ -129,10 +128,9 @@ impl Known {
     }
 }
 
-/// Returns what is sought for a secret. With escapes undone a text may hold a secret whose own
-/// escapes are undone, too.
+/// Returns the encoded forms of a secret, including those with its own escapes decoded.
 fn forms(value: &str) -> Vec<SecretString> {
-    // How many bytes stand before it decides how its letters fall in base64.
+    // The number of bytes before it decides its letters in base64.
     let base64 = (0..3).map(|before| {
         let text = STANDARD_NO_PAD.encode([&vec![0; before], value.as_bytes()].concat());
         let (start, end) = ((before * 8).div_ceil(6), (before + value.len()) * 8 / 6);
@@ -142,14 +140,14 @@ fn forms(value: &str) -> Vec<SecretString> {
     forms.map(|form| form.chars().take(MAX_FORM).collect::<String>().into()).collect()
 }
 
-/// Returns what is compared of a text, with more and more layers of its escapes undone.
+/// Returns the comparable forms of a text, each with one more layer of escapes decoded.
 fn layers(text: &str) -> impl Iterator<Item = String> {
     let layers = successors(Some(text.as_bytes().to_vec()), |layer| unescaped(layer));
     layers.take(MAX_DEPTH + 1).map(|layer| folded(&layer))
 }
 
-/// Returns a text without white space and invisible characters, with one case of letters and one
-/// alphabet of base64.
+/// Returns a text in lower case without white space and invisible characters, with one alphabet of
+/// base64.
 fn folded(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let visible = text.chars().filter(|c| !c.is_whitespace() && !is_hidden(*c));
@@ -161,18 +159,18 @@ fn folded(text: &[u8]) -> String {
     visible.map(fold).collect()
 }
 
-/// Undoes one layer of escapes of any kind; `None` where there are none.
+/// Decodes one layer of escapes of any kind; `None` if there are none.
 fn unescaped(text: &[u8]) -> Option<Vec<u8>> {
     let (mut inner, mut rest) = (Vec::with_capacity(text.len()), text);
     while let Some((first, after)) = rest.split_first() {
-        let (meant, after) = escape(rest).unwrap_or_else(|| (vec![*first], after));
-        inner.extend(meant);
+        let (decoded, after) = escape(rest).unwrap_or_else(|| (vec![*first], after));
+        inner.extend(decoded);
         rest = after;
     }
     (inner.len() < text.len()).then_some(inner)
 }
 
-/// Returns what the escape at the beginning of `text` stands for, and what follows it.
+/// Decodes the escape at the start of `text`; returns its bytes and the rest.
 fn escape(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let number = |(before, max, radix, after): (&str, usize, u32, &str)| {
         let rest = text.strip_prefix(before.as_bytes())?;
@@ -181,7 +179,7 @@ fn escape(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
         let is_whole = digits.len() == max || !after.is_empty();
         let rest = rest.strip_prefix(after.as_bytes()).filter(|_| is_whole)?;
         let code = u32::from_str_radix(str::from_utf8(digits).ok()?, radix).ok()?;
-        // Two digits are a byte, more are a character.
+        // Two digits encode a byte, more a character.
         if max == 2 {
             return Some((vec![u8::try_from(code).ok()?], rest));
         }
@@ -206,13 +204,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beginning_that_tokens_share_is_sought_once() {
+    fn shared_prefix_of_tokens_is_one_form() {
         let token = |number: u32| format!("eyJhbGciOiJSUzI1NiIsImtpZCI6IjA4MTUifQ.{number}");
         let mut known = Known::new();
         for number in 0..100 {
             known.add(Kind::Token, &token(number));
         }
-        // As it is, and in three alignments of base64.
+        // Plain, and three offsets of base64.
         assert_eq!(known.secrets().flat_map(|secret| &secret.forms).count(), 4);
         let text = token(7).replace('.', "%2e");
         assert_eq!(known.redacted(&text, text.len()), REDACTED);

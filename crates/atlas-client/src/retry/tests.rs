@@ -15,8 +15,8 @@ fn answer(status: u16, retry_after: Option<u64>) -> Error {
     Error::response(StatusCode::from_u16(status).unwrap(), &headers, b"")
 }
 
-/// Plays `script`, one outcome a try; a try beyond it never answers. Returns the outcome, the tries
-/// and the seconds.
+/// Plays `script`, one outcome for each attempt; attempts beyond it hang. Returns the outcome, the
+/// number of attempts and the seconds.
 async fn play(script: Vec<Result<(), Error>>, timeout: u64) -> (Result<(), Error>, usize, u64) {
     let tries = AtomicUsize::new(0);
     let start = Instant::now();
