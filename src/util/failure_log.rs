@@ -8,7 +8,7 @@ use tracing::field::display;
 
 use crate::model::ReadError;
 
-/// Logs an event at a level that is chosen at run time.
+/// `tracing::event!` with a level that is known only at run time.
 macro_rules! log_at {
     ($level:expr, $($fields:tt)+) => {
         match $level {

@@ -12,14 +12,14 @@ use crate::types::{self, *};
 
 type NamedProject = (ProjectId, Option<String>);
 
-/// A page of such entries, with more behind it.
+/// Returns a page of entries with a link to the next one.
 fn page_of(entry: impl Fn(usize) -> Value, numbers: Range<usize>) -> Vec<u8> {
     let next = json!([{"rel": "next", "href": "h"}]);
     let entries: Vec<_> = numbers.map(entry).collect();
     json!({"links": next, "results": entries, "totalCount": 9}).to_string().into_bytes()
 }
 
-/// Reads pages that do not end, and returns how many entries were kept, and the error.
+/// Reads an endless listing; returns the number of kept entries and the error.
 fn endless<T: ListEntry>(max: usize, entry: fn(usize) -> Value) -> (usize, String) {
     let mut builder = ListBuilder::<T>::default();
     for number in 0.. {
@@ -97,12 +97,12 @@ fn large_organization_needs_half_of_each_limit() {
     assert!(projects.max(clusters) <= MAX_KEPT_BYTES / 2, "{projects} {clusters}");
 }
 
-/// The most memory that `read` has at once, in bytes.
+/// Returns the peak memory of `read` in bytes.
 fn peak<T>(read: impl FnOnce() -> T) -> u64 {
     allocation_counter::measure(|| drop(read())).bytes_max
 }
 
-/// A body of 1 MiB: `begin`, then `unit` again and again, then `end`.
+/// Returns a body of 1 MiB: `begin`, repetitions of `unit`, and `end`.
 fn large(begin: &str, unit: &str, end: &str) -> Vec<u8> {
     let mut body = (begin.to_owned() + &unit.repeat((1 << 20) / unit.len()) + end).into_bytes();
     shorten(&mut body).unwrap();

@@ -4,8 +4,7 @@ use super::*;
 
 const BASE: &str = "https://cloud.mongodb.com/";
 
-/// The proxy for `base` under `environment`, with its variable, and the variables that are warned
-/// of.
+/// Returns the proxy for `base` with its variable, and the variables with warnings.
 fn of(base: &str, environment: &[(&str, &str)]) -> Result<(Option<String>, Vec<String>), String> {
     let set = |name: &str| {
         let value = environment.iter().find(|(other, _)| *other == name)?.1;

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::known::REDACTED;
 use super::*;
 
-/// The forms in which a secret may come back, each with its name.
+/// Returns the encoded forms of a secret by name.
 fn forms(secret: &str) -> Vec<(&'static str, String)> {
     let each = |write: &dyn Fn(char) -> String| secret.chars().map(write).collect::<String>();
     let percent = |byte: u8| format!("%{byte:02x}");
@@ -54,7 +54,7 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Forms with something between every two letters, whose letters are looked for.
+/// Forms with separators between letters; the test searches for the letters.
 fn split(secret: &str) -> Vec<(&'static str, String)> {
     let between = |c: &str| secret.chars().map(|letter| format!("{letter}{c}")).collect();
     let lines = |text: &str| {
@@ -83,7 +83,7 @@ fn is_found(known: &Known, text: &str) -> bool {
     known.redacted(text, text.len()) != text
 }
 
-/// Whether eight letters of `form` are in `shown`, whatever stands between them.
+/// Returns true if `shown` contains eight letters of `form`, with any separators.
 fn leaks(shown: &str, form: &str) -> bool {
     let letters = |text: &str| {
         let text = text.replace(REDACTED, "\u{1f512}").replace("\\u{200b}", "").replace("%e2%80%8b", "");
@@ -261,7 +261,7 @@ fn credentials_are_masked_and_all_else_is_kept() {
 }
 
 proptest! {
-    /// Around it are letters that no secret has.
+    /// The secret is surrounded by letters that occur in no secret.
     #[test]
     fn display_shows_no_secret_on_one_bounded_line(
         secret in "[A-Wa-w0-9%&\"'+/=_.~;ä-]{10,40}",

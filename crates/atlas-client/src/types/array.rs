@@ -1,4 +1,4 @@
-//! Arrays of Atlas: an array of any length takes a bounded amount of memory.
+//! Arrays with a maximum length, and so with bounded memory.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,10 +6,10 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// Maximum number of entries on a page.
+/// Maximum number of entries of a page.
 pub const MAX_PAGE_SIZE: usize = 500;
 
-/// An array of at most `MAX` entries; a longer one is refused before it is read.
+/// An array of at most `MAX` entries. A longer one is an error at its first excess entry.
 #[derive(Debug)]
 pub(super) struct BoundedVec<T, const MAX: usize>(pub(super) Vec<T>);
 

@@ -13,11 +13,11 @@ use super::text::Lenient;
 use crate::error::{Error, MAX_CODE, requested_pause, tidy};
 use crate::redact;
 
-/// Maximum number of parameters.
+/// Maximum number of parameters of an error.
 const MAX_PARAMETERS: usize = 64;
 
-/// No field is essential, and one of another type is as good as absent: `error` is a number in
-/// Atlas's errors and a text in OAuth's, and `parameters` mixes texts and numbers.
+/// The body of an error response. Fields of another type are ignored: `error` is a number in errors of
+/// Atlas and a string in those of OAuth, and `parameters` mixes strings and numbers.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct ErrorBody<'a> {
@@ -33,14 +33,13 @@ struct ErrorBody<'a> {
 }
 
 impl Error {
-    /// Creates the error for an answer that is no success: its status, and whatever its body says
-    /// for itself.
+    /// Creates the error for an error response, from its status, headers and body.
     pub(crate) fn response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let body: ErrorBody<'_> = serde_json::from_slice(body).unwrap_or_default();
         let parameters: Option<BoundedVec<Lenient, MAX_PARAMETERS>> =
             body.parameters.and_then(|raw| serde_json::from_str(raw.get()).ok());
         let is_address = |text: Lenient| text.0?.parse::<IpAddr>().ok();
-        // The header repeats the code, and arrives where the body does not.
+        // The header repeats the code, and is there if the body is not.
         let header = headers.get("x-error-code").and_then(|code| code.to_str().ok()).map(str::to_owned);
         let code = first_text([body.code, body.error]).or(header).filter(|code| !code.trim().is_empty());
         let detail = first_text([body.detail, body.error_description, body.message, body.reason]);

@@ -14,18 +14,18 @@ use crate::error::Error;
 pub struct ProjectEvent {
     pub created_at: Timestamp,
     pub id: String,
-    /// Its kind; `None` for one that was not requested.
+    /// Kind of the event; `None` for a kind that was not requested.
     pub kind: Option<EventKind>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EventKind {
-    /// An automatic export failed, perhaps before there was a job.
+    /// An automatic export failed, possibly before it had a job.
     AutoExportFailed,
     ExportFailed,
-    /// A secret of a service account will end soon. It says neither which nor when.
+    /// A secret of a service account expires soon. The event has neither the secret nor the time.
     SecretsExpiring,
-    /// No secret will end soon any more.
+    /// No secret expires soon any more.
     SecretsNoLongerExpiring,
 }
 
@@ -33,7 +33,7 @@ impl EventKind {
     pub const ALL: [Self; 4] =
         [Self::AutoExportFailed, Self::ExportFailed, Self::SecretsExpiring, Self::SecretsNoLongerExpiring];
 
-    /// The kinds that are about a cluster.
+    /// Kinds of failures of a cluster.
     pub const FAILURES: [Self; 2] = [Self::AutoExportFailed, Self::ExportFailed];
 
     #[must_use]
@@ -46,14 +46,14 @@ impl EventKind {
         }
     }
 
-    /// Returns true for the kinds that are about a cluster.
+    /// Returns true for kinds of failures of a cluster.
     #[must_use]
     pub fn is_failure(self) -> bool {
         Self::FAILURES.contains(&self)
     }
 }
 
-/// One of `GET /groups/{groupId}/events`. The cluster is not in it: it is a filter of the request.
+/// An entry of `GET /groups/{groupId}/events`. It lacks the cluster, which is a filter of the request.
 #[derive(Deserialize)]
 struct Event {
     id: Id,

@@ -12,7 +12,7 @@ macro_rules! id {
         pub struct $name(CompactString);
 
         impl $name {
-            /// Reads an id; `None` unless it is 24 lower-case hexadecimal digits.
+            /// Parses an id; `None` unless it has 24 lower-case hexadecimal digits.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
@@ -35,30 +35,29 @@ macro_rules! id {
 }
 
 id! {
-    /// An Atlas project ("group" in the API), named by 24 lower-case hexadecimal digits.
+    /// Id of a project ("group" in the API): 24 lower-case hexadecimal digits.
     ProjectId
 }
 
 id! {
-    /// An Atlas organization, named likewise.
+    /// Id of an organization: 24 lower-case hexadecimal digits.
     OrganizationId
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {
-    /// The project that it is in.
     pub project_id: ProjectId,
-    /// Its name, unique in its project.
+    /// Name of the cluster, unique in its project.
     pub cluster_name: String,
 }
 
-/// An id of a snapshot or a policy item: 24 hexadecimal digits in half as many bytes, since a
-/// project has thousands of them.
+/// Id of a snapshot or a policy item: 24 hexadecimal digits, stored in 12 bytes, because a project has
+/// thousands of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId([u8; 12]);
 
 impl ObjectId {
-    /// Reads an id; `None` unless it is 24 hexadecimal digits.
+    /// Parses an id; `None` unless it has 24 hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digit = |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());

@@ -11,10 +11,10 @@ use super::text::{MAX_ID, is_longer};
 use crate::error::{MAX_CODE, MAX_MESSAGE};
 use crate::redact;
 
-/// The state of an export job, in Atlas's words.
+/// State of an export job, as Atlas names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum JobState {
-    /// Accepted by Atlas, not started.
+    /// Accepted by Atlas, but not started.
     Queued,
     /// Being written to the bucket.
     InProgress,
@@ -22,7 +22,7 @@ pub enum JobState {
     /// Ended with a failure. Atlas does not retry it.
     Failed,
     Cancelled,
-    /// A word that this version does not know; it may be a final state or not.
+    /// A state that this version does not know, final or not.
     Unknown,
 }
 
@@ -30,13 +30,13 @@ impl JobState {
     pub const ALL: [Self; 6] =
         [Self::Queued, Self::InProgress, Self::Successful, Self::Failed, Self::Cancelled, Self::Unknown];
 
-    /// Parses Atlas's word, whatever its case.
+    /// Parses the name of a state, in any case.
     #[must_use]
     pub fn parse(word: &str) -> Self {
         Self::ALL.into_iter().find(|state| state.as_str().eq_ignore_ascii_case(word)).unwrap_or(Self::Unknown)
     }
 
-    /// Returns Atlas's word for the state.
+    /// Returns the name of the state in Atlas.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,20 +49,20 @@ impl JobState {
         }
     }
 
-    /// Returns true for a job that waits or works.
+    /// Returns true for a queued or running job.
     #[must_use]
     pub fn is_active(self) -> bool {
         matches!(self, Self::Queued | Self::InProgress)
     }
 
-    /// Returns true for a job that has ended.
+    /// Returns true for a successful, failed or cancelled job.
     #[must_use]
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Successful | Self::Failed | Self::Cancelled)
     }
 }
 
-/// The progress of a job in collections. A missing or negative number is `None`.
+/// Progress of a job in collections. A missing or negative number is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct CollectionProgress {
     pub exported: Option<u64>,
@@ -70,8 +70,8 @@ pub struct CollectionProgress {
 }
 
 impl CollectionProgress {
-    /// Returns exported over total, from 0 to 1; `None` where a number is missing, nothing is to be
-    /// exported, or more is exported than there is.
+    /// Returns exported over total, from 0 to 1; `None` if a number is missing, the total is 0, or less
+    /// than the exported number.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // collections, far below 2^52
     pub fn ratio(self) -> Option<f64> {
@@ -82,7 +82,7 @@ impl CollectionProgress {
     }
 }
 
-/// The reason for the state of a job: texts of Atlas, which publishes no list of codes.
+/// Reason for the state of a job. Atlas publishes no list of its codes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct StateReason<'a> {
     pub error_code: Option<Cow<'a, str>>,
@@ -90,7 +90,7 @@ pub struct StateReason<'a> {
 }
 
 impl StateReason<'_> {
-    /// Returns a copy to keep: redacted and of bounded length.
+    /// Returns an owned copy, redacted and truncated.
     #[must_use]
     pub fn into_owned(self) -> StateReason<'static> {
         let owned = |text: Option<Cow<'_, str>>, max| text.map(|text| redact::display(&text, max).into());
@@ -101,28 +101,26 @@ impl StateReason<'_> {
     }
 }
 
-/// A snapshot export job. Its texts are borrowed from the response: most are not kept.
+/// A snapshot export job. Its texts are borrowed from the response, because most are not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportJob<'a> {
     pub id: Option<Cow<'a, str>>,
-    /// The snapshot that is exported.
+    /// Id of the exported snapshot.
     pub snapshot_id: Option<Cow<'a, str>>,
     pub created_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
     pub state: JobState,
-    /// Its progress; empty for sharded clusters, whose jobs carry no counts.
+    /// Progress; empty for sharded clusters, whose jobs have no counts.
     pub counts: CollectionProgress,
-    /// The reason for its state.
     pub reason: StateReason<'a>,
 }
 
-/// A text that is borrowed unless it has escapes. serde borrows a bare `Cow`, but none in an
-/// `Option`.
+/// A text that is borrowed unless it has escapes. serde does not borrow a `Cow` in an `Option`.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// A time that cannot be parsed is an error: without it, a job would lose its place, and perhaps
-/// hide that the newest one failed.
+/// The JSON of a job. An invalid time is an error, because without it a job would lose its place in the
+/// order, which could hide that the newest job failed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Job<'a> {
@@ -154,7 +152,7 @@ struct Reason<'a> {
 impl<'de> Deserialize<'de> for ExportJob<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let job = Job::deserialize(deserializer)?;
-        // A number that is negative, broken or too large is as good as none.
+        // Numbers that are negative, fractional or too large are ignored.
         let count = |count: Option<Number>| count.and_then(|count| count.as_u64());
         let counts = |status: ExportStatus| CollectionProgress {
             exported: count(status.exported_collections),
@@ -165,7 +163,7 @@ impl<'de> Deserialize<'de> for ExportJob<'de> {
             message: reason.message.map(|message| message.0),
         };
         let id = job.id.map(|id| id.0).filter(|id| !id.is_empty());
-        // Known secrets are searched for where an id is shown, not in each of thousands of ids.
+        // Ids are searched for known secrets when they are logged, not here, where there are thousands.
         if id.as_ref().is_some_and(|id| is_longer(id, MAX_ID) || redact::has_hidden(id)) {
             let error = format!("job id of more than {MAX_ID} characters, or with invisible characters");
             return Err(D::Error::custom(error));
@@ -194,10 +192,12 @@ mod tests {
 
     #[test]
     fn job_of_today_is_read_whole() {
-        let job = job(r#"{"id":"65a1","snapshotId":"65a0","exportBucketId":"6","createdAt":"2026-01-02T03:04:05Z",
-            "finishedAt":"2026-01-02T03:24:05.5+00:00","state":"failed","exportStatus":{"exportedCollections":3,"totalCollections":9},
-            "stateReason":{"errorCode":"E","message":"m"},"components":[],"customData":[{"key":"a","value":"b"}],"prefix":"p","links":[]}"#)
-        .unwrap();
+        let json = r#"{"id":"65a1","snapshotId":"65a0","exportBucketId":"6",
+            "createdAt":"2026-01-02T03:04:05Z","finishedAt":"2026-01-02T03:24:05.5+00:00","state":"failed",
+            "exportStatus":{"exportedCollections":3,"totalCollections":9},
+            "stateReason":{"errorCode":"E","message":"m"},"components":[],
+            "customData":[{"key":"a","value":"b"}],"prefix":"p","links":[]}"#;
+        let job = job(json).unwrap();
         assert_eq!(job.state, JobState::Failed);
         assert_eq!(job.counts, CollectionProgress { exported: Some(3), total: Some(9) });
         assert_eq!(job.reason.error_code.as_deref(), Some("E"));
@@ -208,7 +208,8 @@ mod tests {
     fn text_is_borrowed_unless_it_has_escapes() {
         let plain = job(r#"{"id":"65a1","stateReason":{"message":"m"}}"#).unwrap();
         assert!(matches!((plain.id, plain.reason.message), (Some(Cow::Borrowed(_)), Some(Cow::Borrowed(_)))));
-        let json = r#"{"id":"6\u0035a1","state":"\u0046ailed","createdAt":"2026-01-02T03\u003a04:05Z","stateReason":{"message":"\"m\"\n"}}"#;
+        let json = r#"{"id":"6\u0035a1","state":"\u0046ailed","createdAt":"2026-01-02T03\u003a04:05Z",
+            "stateReason":{"message":"\"m\"\n"}}"#;
         let escaped = job(json).unwrap();
         assert_eq!((escaped.id.as_deref(), escaped.state), (Some("65a1"), JobState::Failed));
         assert_eq!(escaped.created_at, "2026-01-02T03:04:05Z".parse().ok());

@@ -9,7 +9,7 @@ use super::job::ExportJob;
 use super::json::decode;
 use crate::error::Error;
 
-/// Maximum number of snapshots in a listing without pages. Hourly ones of a year are 8,784.
+/// Maximum number of snapshots of a listing without pages. A year of hourly snapshots has 8,784.
 pub(crate) const MAX_UNPAGED: usize = 20_000;
 
 /// Maximum number of links of a page.
@@ -19,20 +19,20 @@ const MAX_LINKS: usize = 64;
 #[derive(Debug)]
 pub struct Page<T> {
     pub entries: Vec<T>,
-    /// Number of entries of the whole listing, by an estimate of Atlas.
+    /// Number of entries of the whole listing, as estimated by Atlas.
     pub total_count: u64,
     pub(crate) has_next: bool,
 }
 
 /// Decodes a page of export jobs, as [`AtlasClient::export_jobs`](crate::AtlasClient::export_jobs)
-/// does. Apart from the list of jobs, nothing is allocated but for texts with escapes.
+/// does. It allocates only the list of jobs, and texts with escapes.
 #[doc(hidden)]
 pub fn decode_jobs(body: &[u8]) -> Result<Page<ExportJob<'_>>, Error> {
     decode_page::<_, MAX_PAGE_SIZE>(body)
 }
 
-/// Decodes a page of at most `MAX` entries. `results` is required: what is no listing must not read
-/// as an empty one.
+/// Decodes a page of at most `MAX` entries. `results` is required, so that another kind of response is
+/// not read as an empty listing.
 pub(crate) fn decode_page<'a, T: Deserialize<'a>, const MAX: usize>(
     body: &'a [u8],
 ) -> Result<Page<T>, Error> {

@@ -12,27 +12,27 @@ use super::text::{Lenient, MAX_NAME, Name, Shown};
 use crate::error::Error;
 use crate::redact;
 
-/// The reason why the snapshots of a cluster cannot be exported.
+/// Reason why the snapshots of a cluster cannot be exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unexportable {
-    /// It shares its servers (`TENANT`).
+    /// A cluster of a shared tier (`TENANT`).
     SharedTier,
-    /// It is a flex cluster. Since 2026 these are not in the listing of clusters.
+    /// A flex cluster. Since 2026, the listing of clusters does not have them.
     Flex,
-    /// Its cloud backup is off.
+    /// Cloud backup is off.
     BackupDisabled,
 }
 
 /// A cluster as its project lists it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListedCluster {
-    /// Its name, unique in its project.
+    /// Name of the cluster, unique in its project.
     pub name: String,
-    /// The reason why it cannot be exported, if so.
+    /// Reason why it cannot be exported; `None` if it can.
     pub unexportable: Option<Unexportable>,
     pub paused: Option<bool>,
     pub created_at: Option<Timestamp>,
-    /// Whether it is sharded; such clusters have snapshots of another kind.
+    /// True for a sharded cluster, whose snapshots have an endpoint of their own.
     pub sharded: bool,
 }
 
@@ -42,8 +42,8 @@ pub(crate) struct Project {
     pub(crate) name: Shown<MAX_NAME>,
 }
 
-/// A project of an organization, with its name. The name is only needed for exclusions: one that
-/// cannot be read costs itself, not the project.
+/// A project of an organization with its name. The name is for exclusions only, so an unreadable name
+/// is not an error.
 impl ListEntry for (ProjectId, Option<String>) {
     fn decode(raw: &RawValue) -> Result<Option<Self>, Error> {
         #[derive(Deserialize)]
@@ -67,7 +67,7 @@ impl ListEntry for (ProjectId, Option<String>) {
 /// Maximum number of shards of a cluster, and of regions of a shard.
 const MAX_SPECS: usize = 1000;
 
-/// One of `GET /groups/{groupId}/clusters`
+/// An entry of `GET /groups/{groupId}/clusters`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Cluster {
@@ -94,11 +94,11 @@ struct RegionConfig {
 }
 
 impl ListEntry for ListedCluster {
-    /// Returns `None` if the cluster is deleted. Backup is only off where Atlas says so.
+    /// Returns `None` for a deleted cluster. Without `backupEnabled`, backup counts as on.
     fn decode(raw: &RawValue) -> Result<Option<Self>, Error> {
         let cluster: Cluster = entry(raw)?;
         let name = cluster.name.0;
-        // In a path, these would lead to another resource.
+        // In a path, these names would select another resource.
         if matches!(name.trim(), "" | "." | "..") {
             return Err(Error::invalid(&format!("{name:?} is not a cluster name")));
         }
@@ -116,7 +116,7 @@ impl ListEntry for ListedCluster {
         Ok(Some(Self {
             unexportable: tier.or(disabled),
             paused: cluster.paused,
-            // A date that cannot be parsed costs itself.
+            // An invalid date is ignored.
             created_at: cluster.create_date.and_then(|date| date.parse().ok()),
             sharded: matches!(cluster.kind.as_deref(), Some("SHARDED" | "GEOSHARDED")),
             name,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn project_name_that_cannot_be_read_costs_itself() {
+    fn unreadable_project_name_is_ignored() {
         for (rest, name) in [
             (r#","name":"payments""#, Some("payments")),
             (r#","name":7"#, None),

@@ -9,34 +9,32 @@ use super::ids::ObjectId;
 use super::snapshot::Snapshot;
 use super::text::{Id, MAX_WORD, Shown};
 
-/// The exports of a cluster's backup schedule. What Atlas did not say is `None`.
+/// Export policy of a cluster. Fields that Atlas omits are `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(from = "RawSchedule")]
 pub struct Schedule {
-    /// Whether Atlas exports snapshots automatically.
+    /// True if Atlas exports snapshots automatically.
     pub auto_export: Option<bool>,
-    /// The export frequency in Atlas's word.
+    /// Export frequency, as Atlas names it, such as `daily`.
     pub frequency: Option<String>,
-    /// The id of the bucket.
+    /// Id of the export bucket.
     pub bucket_id: Option<String>,
-    /// The items of the backup policy.
     pub items: PolicyItems,
 }
 
-/// The items of a backup policy, in order; `None` where Atlas does not say.
+/// Items of a backup policy, sorted; `None` if Atlas omits them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PolicyItems(Option<Box<[PolicyItem]>>);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct PolicyItem {
     id: Option<ObjectId>,
-    /// Whether it has the export frequency, so that its snapshots are exported.
+    /// True if the item has the export frequency, so that its snapshots are exported.
     is_exported: Option<bool>,
 }
 
 impl PolicyItems {
-    /// Takes in the items of a policy, each with its id and its frequency in Atlas's word, for an
-    /// export policy of `frequency`.
+    /// Creates the items of a policy from ids and frequencies, for the export frequency `frequency`.
     #[must_use]
     pub fn new(items: &[(Option<ObjectId>, Option<String>)], frequency: &str) -> Self {
         let is_exported = |word: &String| word.eq_ignore_ascii_case(frequency);
@@ -50,7 +48,7 @@ impl PolicyItems {
         Self(Some(items.into()))
     }
 
-    /// Returns the ids of the items that are exported, or of those that are not.
+    /// Returns the ids of the items with this value of `is_exported`.
     fn ids(&self, is_exported: bool) -> impl Iterator<Item = ObjectId> {
         let items = self.0.iter().flatten().filter(move |item| item.is_exported == Some(is_exported));
         items.filter_map(|item| item.id)
@@ -58,8 +56,8 @@ impl PolicyItems {
 }
 
 impl Schedule {
-    /// Returns the longest time from one export to the next: a month of 31 days, a year of 366;
-    /// `None` for a frequency that is not known.
+    /// Returns the maximum time between exports, with months of 31 and years of 366 days; `None` for an
+    /// unknown frequency.
     #[must_use]
     pub fn export_period(&self) -> Option<Duration> {
         let periods = [("daily", 1), ("weekly", 7), ("monthly", 31), ("yearly", 366)];
@@ -68,13 +66,13 @@ impl Schedule {
         Some(Duration::from_hours(24) * days)
     }
 
-    /// Returns true if Atlas is known to export snapshots automatically.
+    /// Returns true if Atlas exports snapshots automatically; false if unknown.
     #[must_use]
     pub fn has_auto_export(&self) -> bool {
         self.auto_export == Some(true)
     }
 
-    /// Returns the id of the bucket of automatic exports.
+    /// Returns the id of the bucket for automatic exports.
     #[must_use]
     pub fn bucket(&self) -> Option<&str> {
         self.bucket_id.as_deref().filter(|_| self.has_auto_export())
@@ -82,8 +80,8 @@ impl Schedule {
 
     /// Returns true if the export policy exports a snapshot.
     ///
-    /// The policy items of the snapshot decide. Its one frequency decides where Atlas lists no
-    /// item, or one that the policy does not have any more.
+    /// The policy items of the snapshot decide. Its frequency decides if it has no items, or one that
+    /// the policy no longer has.
     #[must_use]
     pub fn exports(&self, snapshot: &Snapshot) -> bool {
         let Some(frequency) = &self.frequency else { return false };
@@ -96,19 +94,17 @@ impl Schedule {
         !are_known && snapshot.frequency.as_ref().is_some_and(|word| word.eq_ignore_ascii_case(frequency))
     }
 
-    /// Returns true if no item of the backup policy takes snapshots of the export frequency, so
-    /// that nothing is ever exported; `None` where Atlas does not say, or automatic exports are
-    /// off.
+    /// Returns true if no item of the backup policy has the export frequency, so that nothing is ever
+    /// exported; `None` if unknown or if automatic exports are off.
     #[must_use]
     pub fn policy_item_missing(&self) -> Option<bool> {
         let items = self.items.0.as_ref().filter(|_| self.has_auto_export())?;
         let is_exported = |expected: Option<bool>| items.iter().any(|item| item.is_exported == expected);
-        // An item without a word may be the one.
+        // An item without a frequency can have the export frequency.
         if is_exported(Some(true)) { Some(false) } else { (!is_exported(None)).then_some(true) }
     }
 
-    /// Returns true if two schedules export the same snapshots. Items of another frequency do not
-    /// count.
+    /// Returns true if two schedules export the same snapshots. Other items are ignored.
     #[must_use]
     pub fn exports_same_snapshots(&self, other: &Self) -> bool {
         let decides = |schedule: &Self| {
@@ -157,7 +153,7 @@ impl From<RawSchedule> for Schedule {
     fn from(schedule: RawSchedule) -> Self {
         let ExportPolicy { frequency_type, export_bucket_id } = schedule.export.unwrap_or_default();
         let frequency = frequency_type.map(|text| text.0);
-        // Items only matter for automatic exports.
+        // Items matter only for automatic exports.
         let policies = schedule.policies.filter(|_| schedule.auto_export_enabled == Some(true));
         let items = policies.zip(frequency.as_deref()).map(|(policies, word)| {
             let items = policies.0.into_iter().filter_map(|policy| policy.policy_items);
@@ -222,8 +218,7 @@ mod tests {
         ObjectId::parse(&format!("{number:024x}"))
     }
 
-    /// A schedule that exports `frequency`, with an item for each word; the id of an item is the
-    /// place of its word.
+    /// Creates a schedule with an item for each frequency, whose id is the index of its frequency.
     fn with_items(frequency: &str) -> Schedule {
         let items: Vec<_> =
             WORDS.iter().enumerate().map(|(id, word)| (item(id), Some(word.to_uppercase()))).collect();
@@ -254,7 +249,7 @@ mod tests {
                 check(&known, vec![item(other), item(index)], true);
                 check(&known, vec![item(77), None, item(index)], true);
                 check(&known, vec![item(other)], false);
-                // Nothing, an item that the policy has no longer, and an id that is none.
+                // No item, a removed item, and an invalid id.
                 check(&known, vec![], by_word);
                 check(&known, vec![item(77)], by_word);
                 check(&known, vec![item(other), item(77)], by_word);

@@ -16,9 +16,9 @@ use crate::error::Error;
 pub struct Snapshot {
     pub id: ObjectId,
     pub created_at: Timestamp,
-    /// Its frequency in Atlas's word, such as `daily` or `ondemand`. It may have further ones.
+    /// Frequency, such as `daily` or `ondemand`. A snapshot can belong to items of other frequencies.
     pub frequency: Option<String>,
-    /// Its policy items; `None` for an id of another form.
+    /// Policy items of the snapshot; `None` for an id of another form.
     pub policy_items: Vec<Option<ObjectId>>,
 }
 
@@ -26,13 +26,13 @@ pub struct Snapshot {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ExportBucket {
     pub id: String,
-    /// Its name at the cloud provider.
+    /// Name of the bucket at the cloud provider.
     pub name: String,
-    /// The cloud provider, in Atlas's word: `AWS`, `AZURE`, `GCP`.
+    /// Cloud provider: `AWS`, `AZURE` or `GCP`.
     pub cloud_provider: String,
 }
 
-/// One of `GET .../backup/snapshots` or of `GET .../backup/snapshots/shardedClusters`.
+/// An entry of `GET .../backup/snapshots` or of `GET .../backup/snapshots/shardedClusters`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawSnapshot {
@@ -45,12 +45,11 @@ struct RawSnapshot {
     kind: Option<String>,
 }
 
-/// Maximum number of policy items that a snapshot belongs to.
+/// Maximum number of policy items of a snapshot.
 const MAX_POLICY_ITEMS: usize = 64;
 
 impl ListEntry for Snapshot {
-    /// Returns `None` while the snapshot is incomplete, and for a fallback one, which Atlas cannot
-    /// export.
+    /// Returns `None` for incomplete snapshots, and for fallback snapshots, which Atlas cannot export.
     fn decode(raw: &RawValue) -> Result<Option<Self>, Error> {
         let raw: RawSnapshot = entry(raw)?;
         let is = |word: Option<String>, one: &str| word.is_some_and(|word| word.eq_ignore_ascii_case(one));
@@ -73,7 +72,7 @@ impl ListEntry for Snapshot {
     }
 }
 
-/// One of `GET /groups/{groupId}/backup/exportBuckets`
+/// An entry of `GET /groups/{groupId}/backup/exportBuckets`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawBucket {
@@ -107,7 +106,10 @@ mod tests {
     fn snapshot_counts_when_it_is_complete() {
         let taken = |json: &str| Snapshot::decode(serde_json::from_str(json).unwrap());
         let json = |rest: &str| format!(r#"{{"id":"65a1f0b2c3d4e5f60718293a"{rest}}}"#);
-        let whole = r#","createdAt":"2026-01-02T03:04:05Z","frequencyType":"ondemand","status":"Completed","snapshotType":"onDemand","new":1"#;
+        let whole = concat!(
+            r#","createdAt":"2026-01-02T03:04:05Z","frequencyType":"ondemand","#,
+            r#""status":"Completed","snapshotType":"onDemand","new":1"#
+        );
         let snapshot = taken(&json(whole)).unwrap().unwrap();
         assert_eq!(snapshot.frequency.as_deref(), Some("ondemand"));
         assert_eq!(snapshot.created_at, "2026-01-02T03:04:05Z".parse().unwrap());

@@ -1,7 +1,7 @@
-//! Texts of Atlas, each with a maximum length where it enters.
+//! Texts of Atlas with a maximum length.
 //!
-//! Texts that are part of an identity or of a request are refused when they are too long. Texts
-//! that people read are cut with an ellipsis.
+//! Ids and names that are part of requests are refused if they are too long. Texts for people are
+//! truncated with an ellipsis.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -9,42 +9,42 @@ use serde_json::value::RawValue;
 use crate::error::Error;
 use crate::redact;
 
-/// Maximum length of an id, in characters. Ids of Atlas have 24.
+/// Maximum length of an id in characters. Ids of Atlas have 24.
 pub const MAX_ID: usize = 64;
 
-/// Maximum length of a name, in characters. Cluster names have 64, names of buckets 63.
+/// Maximum length of a name in characters. Names of clusters have up to 64, of buckets up to 63.
 pub(super) const MAX_NAME: usize = 256;
 
-/// Maximum length of a single word such as a frequency or a cloud provider, in characters.
+/// Maximum length of a word, such as a frequency or a cloud provider, in characters.
 pub(super) const MAX_WORD: usize = 64;
 
-/// Length of a text of a large body from which it is cut, in bytes. It is far above every other
-/// maximum, so that a text that is cut is still too long.
+/// Maximum length of a text in a large body in bytes. It exceeds all other maximums, so that a
+/// truncated text is still too long.
 const MAX_RAW: usize = 16 * 1024;
 
-/// Maximum depth of a large body, as serde has it for what is read. What is skipped costs one byte
-/// for each level.
+/// Maximum depth of a large body, the limit of serde for values that are read. Skipped values take one
+/// byte for each level.
 const MAX_DEPTH: usize = 128;
 
-/// Bodies up to this size are left as they are: no text in them takes much memory.
+/// Size in bytes up to which a body is not changed, because its texts take little memory.
 const SMALL_BODY: usize = 512 * 1024;
 
-/// An id. It is never altered: one that is too long or not plain is refused.
+/// An id. It is not changed; an id that is too long or has invisible characters is an error.
 pub(crate) type Id = Identity<MAX_ID>;
 
-/// The name of a cluster, likewise.
+/// The name of a cluster, with the rules of an id.
 pub(crate) type Name = Identity<MAX_NAME>;
 
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Identity<const MAX: usize>(pub(super) String);
 
-/// A text for people: one line of at most `MAX` characters, without credentials.
+/// A text for people: one line, redacted and truncated to `MAX` characters.
 #[derive(Debug, Deserialize)]
 #[serde(from = "String")]
 pub(crate) struct Shown<const MAX: usize>(pub(crate) String);
 
-/// A text that nothing depends on: a value of another type is as good as absent.
+/// An optional text; a value of another type is ignored.
 #[derive(Debug, Default)]
 pub(super) struct Lenient(pub(super) Option<String>);
 
@@ -56,11 +56,11 @@ impl<const MAX: usize> TryFrom<String> for Identity<MAX> {
         if is_longer(&text, MAX) {
             return Err(format!("{kind} of more than {MAX} characters"));
         }
-        // It is shown as it is.
+        // Logs and pages show it without escaping.
         if redact::line(&text) == text {
             Ok(Self(text))
         } else {
-            Err(format!("{kind} with hidden characters or a credential"))
+            Err(format!("{kind} with invisible characters or a credential"))
         }
     }
 }
@@ -83,10 +83,9 @@ pub(super) fn is_longer(text: &str, max: usize) -> bool {
     text.len() > max && text.chars().nth(max).is_some()
 }
 
-/// Cuts the long texts of a large body, field names included, so that decoding it copies none of
-/// them.
+/// Truncates long texts and field names of a large body, so that decoding does not copy them.
 ///
-/// The rest of such a text becomes white space after it. Bodies that nest too deeply are refused.
+/// The rest of a text becomes white space after it. A body that is nested too deep is an error.
 pub(crate) fn shorten(body: &mut [u8]) -> Result<(), Error> {
     if body.len() > SMALL_BODY { shorten_to(body, MAX_RAW) } else { Ok(()) }
 }
@@ -108,13 +107,13 @@ fn shorten_to(body: &mut [u8], max: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Cuts the text whose first byte is at `start`; returns where the body goes on after it.
+/// Truncates the text that starts at `start`; returns the offset behind it.
 fn cut(body: &mut [u8], start: usize, max: usize) -> Option<usize> {
-    // The last place up to which the text can be cut without splitting a character.
+    // `place` is the last offset at which truncation does not split a character.
     let (mut at, mut place) = (start, start);
     loop {
         let byte = *body.get(at)?;
-        // Characters of several bytes, and those beyond the first plane, which take two escapes.
+        // UTF-8 continuation bytes, and the second escape of a surrogate pair.
         let is_inner = byte & 0b1100_0000 == 0b1000_0000
             || matches!(body.get(at..at + 4), Some([b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F']));
         if at - start <= max && !is_inner {
@@ -141,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    /// The value whose texts are cut by a plain definition.
+    /// Truncates texts of a value by a simple definition.
     fn cut_plainly(value: &Value, max: usize) -> Value {
         let text = |text: &str| {
             let fits = |end: &usize| escaped(&text[..*end]) <= max;

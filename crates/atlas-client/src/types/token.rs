@@ -8,22 +8,21 @@ use serde_json::value::RawValue;
 
 use crate::error::Error;
 
-/// Maximum length of an access token, in bytes. Every request repeats it; those of Atlas have about
+/// Maximum length of an access token in bytes. Every request repeats it; those of Atlas have about
 /// 1,000.
 const MAX_TOKEN: usize = 8 * 1024;
 
-/// The life of a token whose life is not a number of seconds.
-const UNKNOWN_LIFE: Duration = Duration::from_mins(1);
+/// Lifetime of a token without a valid `expires_in`.
+const DEFAULT_LIFE: Duration = Duration::from_mins(1);
 
-/// `POST /api/oauth/token`
+/// The response to `POST /api/oauth/token`.
 pub(crate) struct AccessToken {
     pub(crate) access_token: SecretString,
-    /// Its life as Atlas says.
+    /// Lifetime, as reported by Atlas.
     pub(crate) life: Duration,
 }
 
-/// Decodes the answer to a token request. An error repeats no word of it, since it may hold a
-/// token.
+/// Decodes a token response. The error repeats nothing of it, because it can contain a token.
 pub(crate) fn decode_token(body: &[u8]) -> Result<AccessToken, Error> {
     #[derive(Deserialize)]
     struct Answer<'a> {
@@ -45,12 +44,12 @@ pub(crate) fn decode_token(body: &[u8]) -> Result<AccessToken, Error> {
     Ok(AccessToken { access_token, life: life(expires_in.map_or("", RawValue::get)) })
 }
 
-/// Parses seconds, also in a text. A life that cannot be parsed must not cost the token.
+/// Parses seconds, a number or a string. An invalid value is not an error, so that the token is used.
 fn life(seconds: &str) -> Duration {
     match seconds.trim_matches('"').parse::<f64>() {
         Ok(seconds) if seconds <= 0.0 => Duration::ZERO,
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or(UNKNOWN_LIFE),
-        Err(_) => UNKNOWN_LIFE,
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or(DEFAULT_LIFE),
+        Err(_) => DEFAULT_LIFE,
     }
 }
 
