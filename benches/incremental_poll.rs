@@ -33,7 +33,7 @@ struct Arguments {
     /// Number of measured rounds of one minute, after one that is not measured
     #[arg(long, default_value_t = 10)]
     minutes: u32,
-    /// Run the rounds only
+    /// Skip the comparison with full listings, and run the rounds only
     #[arg(long)]
     rounds_only: bool,
     /// Passed by cargo to all benchmarks

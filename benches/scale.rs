@@ -30,7 +30,7 @@ struct Arguments {
     /// Number of export jobs of each cluster
     #[arg(long, default_value_t = 60)]
     jobs: u32,
-    /// Poll interval in seconds
+    /// Interval between polls of a cluster, in seconds
     #[arg(long, default_value_t = 60)]
     interval: u64,
     /// Number of measured rounds, after one that is not measured

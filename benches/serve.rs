@@ -41,7 +41,7 @@ const SNAPSHOTS: i64 = 30;
 const COLLECTIONS: u64 = 105;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Longer than any measurement.
+/// Longer than any measurement, so that nothing becomes stale.
 const STALE_AFTER: Duration = Duration::from_hours(24);
 
 #[derive(Debug, Parser)]

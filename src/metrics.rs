@@ -47,7 +47,7 @@ pub struct Exposition {
 }
 
 impl Exposition {
-    /// Prepares an exposition.
+    /// Prepares the exposition of a view.
     ///
     /// `process` is `None` for `--once`: in a textfile collector, the `process_*` metrics would
     /// collide with those of the collecting process.

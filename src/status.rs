@@ -64,7 +64,7 @@ pub struct Cluster<'a> {
     pub auto_export_enabled: Option<bool>,
     pub failures_since_last_success: Option<u64>,
     pub oldest_unresolved_failure_created_at: Option<Timestamp>,
-    /// The newest unresolved failure.
+    /// Reason of the newest unresolved failure.
     pub latest_failure: Option<Failure<'a>>,
     pub newest_exported_snapshot_at: Option<Timestamp>,
     /// Number of newer snapshots of the export policy without a successful or active job.
@@ -247,7 +247,7 @@ impl<'a> Cluster<'a> {
             last_poll_success_at: state
                 .last_successful_poll
                 .as_ref()
-                .map(|good| to_millisecond(good.finished_at)),
+                .map(|poll| to_millisecond(poll.finished_at)),
             next_poll_at: state.next_poll.and_then(|next| timestamp_of(next, at, now)),
         }
     }

@@ -55,7 +55,7 @@ fn invariants_hold_for_seeds_crashes_and_corpus() {
 }
 
 #[test]
-fn targets_have_seeds_and_folders_have_targets() {
+fn fuzz_targets_and_seed_folders_match() {
     let targets: BTreeSet<_> = TARGETS.iter().map(|(target, _)| (*target).to_owned()).collect();
     assert_eq!(names("seeds"), targets);
     for target in &targets {
@@ -67,7 +67,7 @@ fn targets_have_seeds_and_folders_have_targets() {
 }
 
 #[test]
-fn fuzz_target_is_one_call() {
+fn fuzz_target_only_calls_its_invariant() {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let targets: BTreeSet<_> = TARGETS.iter().map(|(target, _)| format!("{target}.rs")).collect();
     assert_eq!(names("fuzz_targets"), targets);

@@ -25,7 +25,6 @@ pub(crate) const PROJECT: &str = "65f1c0ffee5eed0000000001";
 
 /// A server that runs until the benchmark ends.
 pub(crate) struct Atlas {
-    /// The API over TLS.
     pub(crate) url: String,
     /// A page of 500 jobs over plain HTTP, without compression.
     pub(crate) plain_url: String,

@@ -236,7 +236,8 @@ impl Supervisor {
             let excluded = targets::excluded_projects(&self.config, entry, listed);
             if std::mem::replace(&mut organization.excluded, excluded) != excluded {
                 let listed = listed.len();
-                tracing::info!(organization_id = %id, listed, excluded, "projects excluded by `exclude_projects`");
+                let message = "projects excluded by `exclude_projects`";
+                tracing::info!(organization_id = %id, listed, excluded, "{message}");
             }
             let projects =
                 self.projects.values().filter(|project| project.target.organization.as_ref() == Some(id));

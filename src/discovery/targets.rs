@@ -142,22 +142,18 @@ const MAX_WARNINGS: usize = 10;
 /// A name or pattern of the configuration without a match, or that cannot be exported.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SelectionWarning {
-    /// A full cluster name.
+    /// A full cluster name that is not listed, or whose cluster cannot be exported.
     Cluster {
         name: String,
         /// The reason why the cluster cannot be exported; `None` if it is not listed.
         reason: Option<Unexportable>,
-        /// A similar listed name.
+        /// The listed name that is most similar.
         suggestion: Option<String>,
     },
     /// Number of names beyond [`MAX_WARNINGS`].
     More { count: usize },
     /// A pattern, or the id of a project, without a match.
-    Pattern {
-        pattern: String,
-        /// `cluster` or `project`.
-        kind: &'static str,
-    },
+    Pattern { pattern: String, kind: &'static str },
 }
 
 /// Returns the entries of a project's selection without a match.

@@ -1,10 +1,8 @@
-//! Exposition formats and their content types.
+//! Exposition formats: the Prometheus text format 0.0.4 and OpenMetrics 1.0.0.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Prometheus text format 0.0.4.
     Text,
-    /// `OpenMetrics` text format 1.0.0.
     OpenMetrics,
 }
 

@@ -1,13 +1,10 @@
 //! Kinds of collectors, which read from Atlas what is not in the export jobs.
 
-/// A collector, which can be disabled and needs a role of its own.
+/// A collector. Each one can be disabled, and may need another role in Atlas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CollectorKind {
-    /// Snapshots of each cluster with auto export.
     Snapshots,
-    /// Events of each project.
     Events,
-    /// Export buckets of each project.
     Buckets,
 }
 

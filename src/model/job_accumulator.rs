@@ -22,7 +22,7 @@ const FAILURE_BYTES: usize = 1024;
 pub struct JobAccumulator {
     /// In the order of the listing.
     pub(super) jobs: Vec<JobRecord>,
-    /// Indexes into `jobs`.
+    /// Indexes into `jobs` by job id.
     indexes: HashMap<JobId, usize>,
     pub(super) failed: BTreeMap<JobKey, FailedJob>,
     /// Total count of the last page.

@@ -6,7 +6,7 @@ use atlas_client::{Error, FailureReason};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadError {
     pub reason: FailureReason,
-    /// The message, without secrets.
+    /// The message for logs and pages, without secrets.
     pub text: String,
     /// True if Atlas refuses the reading until a role or a setting is changed.
     pub is_refused: bool,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 /// A listing of a cluster's snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshots {
-    /// Sorted by id.
+    /// Sorted by id, without duplicates.
     listed: Vec<ListedSnapshot>,
     /// True if the frequency of the export policy is known.
     has_frequency: bool,

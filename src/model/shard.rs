@@ -6,7 +6,7 @@ use md5::{Digest, Md5};
 /// One of `total` exporters that share the clusters of a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    /// Zero-based; less than `total`.
+    /// From 0 to `total` - 1.
     pub index: u32,
     pub total: u32,
 }

@@ -64,9 +64,8 @@ pub enum Severity {
     Unknown,
     /// Orange: an export may be missing soon.
     Warning,
-    /// Grey: no action needed.
+    /// Grey: there is nothing to do.
     None,
-    /// Green.
     Ok,
 }
 

@@ -35,7 +35,7 @@ impl Reading {
 pub(super) struct ProjectReadings {
     pub(super) events: Reading,
     pub(super) buckets: Reading,
-    /// Sorted by id.
+    /// Sorted by id, as `has_bucket` requires.
     pub(super) listed_buckets: Option<Arc<[ExportBucket]>>,
     /// Time of the last event about service account secrets that expire soon.
     pub(super) secrets_expiring: Option<Timestamp>,

@@ -190,7 +190,7 @@ impl State {
 
     /// Returns true if snapshots are or may be expected, and were neither read recently nor refused.
     fn are_snapshots_unread(&self, cluster: &ClusterRecord, project: &ProjectRecord, now: Instant) -> bool {
-        // A refused schedule has a banner of its own.
+        // A refused schedule already has a banner.
         let not_refused =
             |error: Option<&ReadError>| error.is_none_or(|error| error.reason != FailureReason::Forbidden);
         match &cluster.schedule {

@@ -28,7 +28,7 @@ async fn sent(receiver: &Receiver, status: &str) -> (String, Value) {
 
 #[tokio::test]
 #[ignore = "needs Debian's prometheus and prometheus-alertmanager; tests/run installs them"]
-async fn failed_export_pages_once_until_a_success() {
+async fn failed_export_notifies_once_until_a_success() {
     let simulator = simulator(atlas_state([("prod", cluster()), ("healthy", cluster())])).await;
     let exporter = ExporterBuilder::new(&simulator).start().await;
     let folder = tempfile::tempdir().unwrap();
@@ -39,8 +39,8 @@ async fn failed_export_pages_once_until_a_success() {
     // Every rule is evaluated, and no alert fires.
     prometheus.until("count(mongodbatlas_backup_export_up == 1)", |clusters| clusters == 2.0).await;
     let rules = || async {
-        let answer = prometheus.api("rules", &[]).await?;
-        let groups = answer["data"]["groups"].as_array()?;
+        let response = prometheus.api("rules", &[]).await?;
+        let groups = response["data"]["groups"].as_array()?;
         Some(groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect::<Vec<_>>())
     };
     let evaluated = || async { rules().await?.iter().all(|rule| rule["health"] != "unknown").then_some(()) };

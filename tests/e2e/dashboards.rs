@@ -26,7 +26,6 @@ const NO_HOUR_YET: &str = "the median looks once an hour";
 struct Dashboard {
     name: &'static str,
     json: Value,
-    /// Values of variables.
     variables: [(&'static str, &'static str); 6],
 }
 
@@ -72,10 +71,10 @@ impl Dashboard {
 
 /// Returns the results of a query, which must neither fail nor warn.
 async fn ask(prometheus: &Prometheus, path: &str, query: &[(&str, &str)]) -> Vec<Value> {
-    let answer = prometheus.api(path, query).await.unwrap();
-    assert_eq!(answer["status"], "success", "{query:?}: {answer}");
-    assert!(answer["warnings"].is_null() && answer["infos"].is_null(), "{query:?}: {answer}");
-    let data = answer["data"].get("result").unwrap_or(&answer["data"]);
+    let response = prometheus.api(path, query).await.unwrap();
+    assert_eq!(response["status"], "success", "{query:?}: {response}");
+    assert!(response["warnings"].is_null() && response["infos"].is_null(), "{query:?}: {response}");
+    let data = response["data"].get("result").unwrap_or(&response["data"]);
     data.as_array().unwrap().clone()
 }
 

@@ -83,7 +83,7 @@ fn manifests_are_valid() {
 
 #[test]
 #[ignore = "needs kubectl; tests/run installs it"]
-fn pods_are_scraped_under_the_job_of_the_rules() {
+fn pods_are_scraped_with_the_job_name_of_the_rules() {
     for (folder, kind) in [(BASE, "Deployment"), (SHARDED, "StatefulSet")] {
         let (workload, service) = (resource(folder, kind), resource(folder, "Service"));
         let (monitor, pod) = (&resource(folder, "ServiceMonitor")["spec"], &workload["spec"]["template"]);

@@ -29,13 +29,13 @@ fn resolve() {
             // The name ends with a zero, followed by four bytes of type and class.
             let end = 12 + packet[12..length].iter().position(|byte| *byte == 0).unwrap() + 5;
             let is_ipv4 = packet[end - 4..end - 2] == [0, 1];
-            let mut answer = packet[..end].to_vec();
+            let mut response = packet[..end].to_vec();
             // No error, one question, and at most one record.
-            answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_ipv4), 0, 0, 0, 0]);
+            response[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_ipv4), 0, 0, 0, 0]);
             if is_ipv4 {
-                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
+                response.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
             }
-            let _ = socket.send_to(&answer, from);
+            let _ = socket.send_to(&response, from);
         }
     });
 }

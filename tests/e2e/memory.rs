@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use atlas_simulator::{Cluster, Fault, FaultKind, Job, JobOutcome, Project, Simulator, TokenBucket};
 
-use self::attacks::Answer::{Each, Same, Stalls};
+use self::attacks::Response::{Each, Same, Stalls};
 use self::attacks::{ATTACKS, Attack, CLUSTERS, CROWDS, SNAPSHOTS};
 use self::cgroup::Cgroup;
 use crate::image::built;
@@ -70,10 +70,10 @@ async fn attacked(
     let proxy = FaultProxy::start(&simulator, ProxyMode::Plain).await;
     let mut paths: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for attack in attacks {
-        let steps: Box<dyn Fn(usize) -> Vec<Step> + Send + Sync> = match attack.answer {
+        let steps: Box<dyn Fn(usize) -> Vec<Step> + Send + Sync> = match attack.response {
             Same(make) | Stalls(make) => {
                 let mut steps = vec![send(make())];
-                steps.extend(matches!(attack.answer, Stalls(_)).then_some(FOREVER));
+                steps.extend(matches!(attack.response, Stalls(_)).then_some(FOREVER));
                 Box::new(move |_| steps.clone())
             }
             Each(make) => Box::new(move |request| vec![send(make(request))]),
@@ -81,13 +81,13 @@ async fn attacked(
         paths.entry(attack.path).or_default().push(steps);
     }
     let mut asked = BTreeMap::new();
-    for (path, answers) in paths {
+    for (path, responses) in paths {
         let count = Arc::new(AtomicUsize::new(0));
-        asked.insert(path, (answers.len(), count.clone()));
+        asked.insert(path, (responses.len(), count.clone()));
         // Attacks on the same path alternate.
         let script: Script = Arc::new(move |_| {
             let request = count.fetch_add(1, Ordering::Relaxed);
-            answers[request % answers.len()](request)
+            responses[request % responses.len()](request)
         });
         proxy.respond(path, Some(script));
     }
@@ -154,12 +154,12 @@ async fn table() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Debian's musl-tools and Rust's musl target; tests/run installs them"]
-async fn hostile_answers_stay_within_the_documented_memory() {
+async fn hostile_responses_stay_within_documented_memory() {
     let binary = built().await;
     let cgroup = Cgroup::new(MAX_MIB);
     // Schedules and snapshots are only read if clusters can be listed, and snapshots only if the
     // schedule can be read.
-    let single = |attack: &Attack| !matches!(attack.answer, Each(_));
+    let single = |attack: &Attack| !matches!(attack.response, Each(_));
     let alone = |attack: &Attack| [CLUSTERS, SNAPSHOTS].contains(&attack.path);
     let rounds: [&dyn Fn(&Attack) -> bool; 5] = [
         &|attack| single(attack) && !alone(attack),
@@ -181,7 +181,7 @@ async fn hostile_answers_stay_within_the_documented_memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Debian's musl-tools and Rust's musl target; tests/run installs them"]
-async fn hanging_atlas_stays_within_the_documented_memory() {
+async fn hanging_requests_stay_within_documented_memory() {
     let interval = Duration::from_secs(15);
     let cgroup = Cgroup::new(MAX_MIB_OF_MANY);
     let (peak, took) = hang(&built().await, interval, 2 * interval, cgroup.as_ref()).await;

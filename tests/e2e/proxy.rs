@@ -38,28 +38,28 @@ async fn nginx(upstream: &str, folder: &Path) -> (Url, Child) {
     let child =
         nginx.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true).spawn().unwrap();
     let page: Url = format!("http://127.0.0.1:{port}/anything/").parse().unwrap();
-    eventually("nginx answers", || async { reqwest::get(page.clone()).await.ok() }).await;
+    eventually("nginx responses", || async { reqwest::get(page.clone()).await.ok() }).await;
     (page, child)
 }
 
 #[tokio::test]
 #[ignore = "needs Debian's nginx-light; tests/run installs it"]
-async fn pages_work_below_a_path_of_nginx() {
+async fn pages_work_behind_nginx_with_a_path_prefix() {
     let demo = demo().await;
     let folder = tempfile::tempdir().unwrap();
     let (page, _nginx) = nginx(&demo.url, folder.path()).await;
     // nginx redirects the path without a slash.
-    let answer = reqwest::get(page.as_str().trim_end_matches('/')).await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.url()), (200, &page));
-    let text = answer.text().await.unwrap();
+    let response = reqwest::get(page.as_str().trim_end_matches('/')).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.url()), (200, &page));
+    let text = response.text().await.unwrap();
     let links: Vec<_> = text.split(" href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     let mut seen = Vec::new();
     for link in links.into_iter().filter(|link| !link.starts_with("data:")) {
         let address = page.join(&link.replace("&amp;", "&")).unwrap();
         assert!(address.path().starts_with("/anything/"), "{link} leads out");
-        let answer = reqwest::get(address).await.unwrap();
-        assert_eq!(answer.status(), 200, "{link}");
-        let body = answer.text().await.unwrap();
+        let response = reqwest::get(address).await.unwrap();
+        assert_eq!(response.status(), 200, "{link}");
+        let body = response.text().await.unwrap();
         match link {
             "metrics" => assert!(body.contains("\nmongodbatlas_backup_export_up{"), "{body}"),
             "api/v1/clusters" => {
@@ -76,8 +76,8 @@ async fn pages_work_below_a_path_of_nginx() {
 }
 
 #[tokio::test]
-#[ignore = "needs Debian's nginx-light and chromium, npm's playwright-core and axe-core; tests/run installs them"]
-async fn status_page_refreshes_below_a_path_of_nginx() {
+#[ignore = "needs nginx-light, chromium, and npm's playwright-core and axe-core; tests/run installs them"]
+async fn status_page_refreshes_behind_nginx_with_a_path_prefix() {
     let demo = demo().await;
     let folder = tempfile::tempdir().unwrap();
     let (page, _nginx) = nginx(&demo.url, folder.path()).await;

@@ -48,8 +48,8 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
 ) -> T {
     let start = Instant::now();
     loop {
-        if let Some(answer) = ask().await {
-            return answer;
+        if let Some(response) = ask().await {
+            return response;
         }
         assert!(start.elapsed() < STATE_TIMEOUT, "{what} does not come true");
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -57,8 +57,8 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
 }
 
 async fn get(http: &reqwest::Client, url: &str, query: &[(&str, &str)]) -> Option<Value> {
-    let answer = http.get(url).query(query).send().await.ok()?;
-    serde_json::from_slice(&answer.bytes().await.ok()?).ok()
+    let response = http.get(url).query(query).send().await.ok()?;
+    serde_json::from_slice(&response.bytes().await.ok()?).ok()
 }
 
 /// Prometheus with the shipped configuration that scrapes and evaluates every second.
@@ -101,8 +101,8 @@ impl Prometheus {
 
     /// Returns the value of an instant query with one result.
     pub(crate) async fn value(&self, query: &str) -> Option<f64> {
-        let answer = self.api("query", &[("query", query)]).await?;
-        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+        let response = self.api("query", &[("query", query)]).await?;
+        response["data"]["result"][0]["value"][1].as_str()?.parse().ok()
     }
 
     pub(crate) async fn until(&self, query: &str, done: impl Fn(f64) -> bool) -> f64 {
@@ -143,7 +143,7 @@ impl Alertmanager {
         let body = alerts.to_string();
         let posted = || async {
             let request = self.http.post(&url).header("content-type", "application/json").body(body.clone());
-            request.send().await.ok().filter(|answer| answer.status() == 200)
+            request.send().await.ok().filter(|response| response.status() == 200)
         };
         eventually("posting alerts", posted).await;
     }
@@ -155,13 +155,13 @@ impl Alertmanager {
     }
 }
 
-/// Receiver of notifications.
+/// Server that receives the notifications of Alertmanager.
 pub(crate) struct Receiver {
     pub(crate) url: String,
     taken: Taken,
 }
 
-/// Messages with their paths.
+/// Received messages with the paths of their requests.
 type Taken = Arc<Mutex<Vec<(String, Value)>>>;
 
 impl Receiver {

@@ -65,7 +65,7 @@ async fn systemd_socket_is_served() {
     let request = async || {
         let (mut stream, mut answer) = (TcpStream::connect(&address).await.ok()?, String::new());
         stream.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n").await.ok()?;
-        stream.read_to_string(&mut answer).await.ok().map(|_| answer)
+        stream.read_to_string(&mut response).await.ok().map(|_| response)
     };
     // No response counts as none.
     let answer =

@@ -10,7 +10,7 @@ use crate::servers::{eventually, serve};
 use crate::support::certificates::Authority;
 use crate::support::exporter::{Exporter, command};
 
-/// Hash of `secret`.
+/// The bcrypt hash of the password `secret`.
 const HASH: &str = "$2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
 
 /// Request of curl with its options.
@@ -74,7 +74,7 @@ async fn ask(folder: &Path, url: &str, client: &[&str]) -> String {
         })
         .collect();
     lines.sort_unstable();
-    if lines.is_empty() { "no answer".to_owned() } else { lines.join(", ") }
+    if lines.is_empty() { "no response".to_owned() } else { lines.join(", ") }
 }
 
 fn certificates(folder: &Path) {
@@ -98,21 +98,25 @@ async fn responses_equal_those_of_node_exporter() {
         format!("tls_server_config: {{{tls}}}\n{users}"),
         format!("tls_server_config: {{{tls}, min_version: TLS13}}\n{users}"),
         format!(
-            "tls_server_config: {{{tls}, max_version: TLS12, cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], curve_preferences: [CurveP256]}}"
+            "tls_server_config: {{{tls}, max_version: TLS12, \
+             cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], curve_preferences: [CurveP256]}}"
         ),
         format!("tls_server_config: {{{tls}, {verified}: RequireAndVerifyClientCert}}\n{users}"),
         format!("tls_server_config: {{{tls}, {verified}: VerifyClientCertIfGiven}}"),
         format!("tls_server_config: {{{tls}, client_auth_type: RequireAnyClientCert}}"),
         format!("tls_server_config: {{{tls}, client_auth_type: RequestClientCert}}"),
         format!(
-            "tls_server_config: {{{tls}}}\n{users}http_server_config: {{http2: true, headers: {{X-Frame-Options: deny, X-XSS-Protection: '1', Strict-Transport-Security: max-age=7, Content-Security-Policy: default-src 'none'}}}}"
+            "tls_server_config: {{{tls}}}\n{users}http_server_config: {{http2: true, headers: \
+             {{X-Frame-Options: deny, X-XSS-Protection: '1', Strict-Transport-Security: max-age=7, \
+             Content-Security-Policy: default-src 'none'}}}}"
         ),
     ];
     for yaml in files {
         let folder = tempfile::tempdir().unwrap();
         certificates(folder.path());
         // The node exporter sets no headers by default.
-        let headers = "\nhttp_server_config: {headers: {X-Frame-Options: deny, Content-Security-Policy: default-src 'none'}}";
+        let headers = "\nhttp_server_config: {headers: {X-Frame-Options: deny, \
+                       Content-Security-Policy: default-src 'none'}}";
         let yaml = if yaml.contains("http_server_config") { yaml } else { yaml + headers };
         std::fs::write(folder.path().join("web.yml"), &yaml).unwrap();
         let arguments = ["--web.config.file=web.yml", "--collector.disable-defaults"];
@@ -173,9 +177,8 @@ async fn web_configurations_of_node_exporter_are_accepted() {
         tls(", max_version: TLS12, prefer_server_cipher_suites: false"),
         tls(", prefer_server_cipher_suites: no"),
         tls(", prefer_server_cipher_suites: perhaps"),
-        tls(
-            ", cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_RSA_WITH_AES_128_CBC_SHA, TLS_AES_128_GCM_SHA256]",
-        ),
+        tls(", cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_RSA_WITH_AES_128_CBC_SHA, \
+             TLS_AES_128_GCM_SHA256]"),
         tls(", cipher_suites: [RC4]"),
         tls(", cipher_suites: []"),
         tls(", cipher_suites: TLS_AES_128_GCM_SHA256"),

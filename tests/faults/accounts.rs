@@ -46,9 +46,13 @@ fn list(state: &mut AtlasState, jobs: impl IntoIterator<Item = serde_json::Value
 
 /// Revokes the token or nonce before the next second page of a listing.
 fn sign_out_between_pages(state: &mut AtlasState) {
-    list(state, (0..600).map(|number| {
-        json!({"id": format!("65a1f0b2c3d4e5f6{number:08x}"), "createdAt": "2026-03-02T03:04:05Z", "state": "Successful"})
-    }));
+    list(
+        state,
+        (0..600).map(|number| {
+            let id = format!("65a1f0b2c3d4e5f6{number:08x}");
+            json!({"id": id, "createdAt": "2026-03-02T03:04:05Z", "state": "Successful"})
+        }),
+    );
     state.faults.push(SimulatorFault::passing("?pageNum=2", FaultKind::SignOut, 1));
 }
 
@@ -72,20 +76,21 @@ pub(super) fn sessions() -> Vec<Fault> {
         state_fault(name, description, Succeeds(ALL), sign_out_between_pages, signed_back_in)
     };
     vec![
-        walk("a token that ends in a walk", "between two pages of a listing").after_successful_poll(),
-        walk("a nonce that ends in a walk", "between two pages of a listing").auth(Auth::ApiKey),
+        walk("a token that expires during a listing", "between two pages of a listing")
+            .after_successful_poll(),
+        walk("a nonce that expires during a listing", "between two pages of a listing").auth(Auth::ApiKey),
         harmless("a token that is revoked", "between two polls", Sessions::revoke_tokens)
             .after_successful_poll(),
-        harmless("nonces that end", "between two polls", Sessions::expire_nonces).auth(Auth::ApiKey),
-        harmless("nonces of a short life", "300 ms", |sessions| {
+        harmless("nonces that expire", "between two polls", Sessions::expire_nonces).auth(Auth::ApiKey),
+        harmless("nonces with a short lifetime", "300 ms", |sessions| {
             sessions.nonce_lifetime = Duration::from_millis(300);
         })
         .auth(Auth::ApiKey),
-        harmless("a good nonce that is called stale", "once", |sessions| sessions.stale_digests = 1)
+        harmless("a fresh nonce that is declared stale", "once", |sessions| sessions.stale_digests = 1)
             .auth(Auth::ApiKey),
-        reported_lifetime("a life that is missing", "no `expires_in`", ""),
-        reported_lifetime("a life of null", "`\"expires_in\":null`", "null"),
-        reported_lifetime("a life in words", "`\"expires_in\":\"soon\"`", "\"soon\""),
+        reported_lifetime("a missing token lifetime", "no `expires_in`", ""),
+        reported_lifetime("a token lifetime of null", "`\"expires_in\":null`", "null"),
+        reported_lifetime("a token lifetime in words", "`\"expires_in\":\"soon\"`", "\"soon\""),
     ]
 }
 
@@ -135,14 +140,14 @@ pub(super) fn secrets() -> Vec<Fault> {
         )
         .auth(Auth::ApiKey),
         account_fault(
-            "a role that is taken away",
+            "a role that is revoked",
             "no Project Backup Manager",
             "forbidden",
             |account| account.denied = vec!["exports"],
             |account| account.denied.clear(),
         ),
         account_fault(
-            "an account that leaves its projects",
+            "an account that is removed from its projects",
             "`NOT_IN_GROUP`",
             "forbidden",
             |account| account.projects = Some(Vec::new()),
@@ -168,30 +173,30 @@ pub(super) fn sign_ins() -> Vec<Fault> {
     let long = json!({"access_token": "e".repeat(10_000), "expires_in": 3600}).to_string();
     vec![
         sign_in(
-            "a sign-in of 500",
+            "a token request with 500",
             "an error of Atlas",
             "server_error",
             FaultKind::error(500, "UNEXPECTED_ERROR"),
         ),
-        sign_in("a sign-in of 503", "`Retry-After: 2`", "server_error", wait(503, "UNAVAILABLE")),
-        sign_in("a sign-in of 429", "`Retry-After: 2`", "rate_limited", wait(429, "rate_limited")),
+        sign_in("a token request with 503", "`Retry-After: 2`", "server_error", wait(503, "UNAVAILABLE")),
+        sign_in("a token request with 429", "`Retry-After: 2`", "rate_limited", wait(429, "rate_limited")),
         sign_in(
-            "a sign-in of 404",
-            "nothing is there",
+            "a token request with 404",
+            "no resource",
             "not_found",
             FaultKind::error(404, "RESOURCE_NOT_FOUND"),
         ),
-        sign_in("a sign-in that hangs", "no response", "timeout", FaultKind::HANG),
-        invalid("a sign-in with a page", "HTML for people", FaultKind::Status(200, "", Vec::new())),
-        invalid("a sign-in that breaks off", "half an answer", FaultKind::Truncated),
+        sign_in("a token request that hangs", "no response", "timeout", FaultKind::HANG),
+        invalid("a token request with an HTML page", "HTML", FaultKind::Status(200, "", Vec::new())),
+        invalid("a truncated token response", "half a response", FaultKind::Truncated),
         invalid(
-            "a sign-in without a token",
+            "a token response without a token",
             "`{\"expires_in\":3600}`",
             FaultKind::Body(r#"{"expires_in":3600}"#),
         ),
-        invalid("a token that no header can carry", "with line breaks", FaultKind::Body(unsendable)),
+        invalid("a token that is invalid in a header", "with line breaks", FaultKind::Body(unsendable)),
         sign_in("a token of 10 KB", "longer than any token", "too_large", FaultKind::Body(long.leak())),
-        sign_in("a sign-in without end", "64 MiB", "too_large", FaultKind::EndlessBody),
+        sign_in("an endless token response", "64 MiB", "too_large", FaultKind::EndlessBody),
     ]
 }
 
@@ -211,12 +216,12 @@ fn quota(
 
 pub(super) fn rate_limits() -> Vec<Fault> {
     vec![
-        quota("a budget of which nothing is left", "`RateLimit-Remaining: 0` with every answer", "1200", "0"),
-        quota("a budget of nothing", "`RateLimit-Limit: 0` with every answer", "0", "0"),
-        quota("a budget in words", "`RateLimit-Limit: many`", "many", "-5"),
+        quota("an exhausted rate limit", "`RateLimit-Remaining: 0` in every response", "1200", "0"),
+        quota("a rate limit of 0", "`RateLimit-Limit: 0` in every response", "0", "0"),
+        quota("a rate limit in words", "`RateLimit-Limit: many`", "many", "-5"),
         state_fault(
-            "a budget that is used up",
-            "by others; one request a minute comes back",
+            "a rate limit used up by others",
+            "one request per minute is refilled",
             Fails("rate_limited"),
             |state| first_project(state).budget = TokenBucket::new(1, 1).with(0.0),
             |state| first_project(state).budget = TokenBucket::new(1200, 500),

@@ -27,7 +27,7 @@ impl Runner {
         }
     }
 
-    /// Returns the metrics of the last good poll of a cluster.
+    /// Returns the metrics of the last successful poll of a cluster.
     pub(super) fn metrics(&self, scrape: &Scrape, cluster: &str) -> Metrics {
         let label = format!("cluster_name=\"{cluster}\"");
         let is_one = |series: &str| {
@@ -71,19 +71,19 @@ impl Runner {
         self.check(counted.is_some(), case, "reason", || format!("no failure is counted as {expected}"));
     }
 
-    /// Checks that a cluster without a good poll has no metrics.
+    /// Checks that a cluster without a successful poll has no metrics.
     pub(super) fn check_failed_without_metrics(&self, case: &Case, scrape: &Scrape, expected: &str) {
         self.check_failed(case, scrape, expected);
         let metrics = self.metrics(scrape, &case.faulty);
         self.check(metrics.is_empty(), case, "metrics", || format!("from the start: {metrics:?}"));
         let success = scrape.value("last_poll_success_timestamp_seconds", &case.faulty, "");
-        self.check(success.is_none(), case, "metrics", || "a good poll is exposed".to_owned());
+        self.check(success.is_none(), case, "metrics", || "a successful poll is exposed".to_owned());
     }
 
     pub(super) fn check_good(&self, case: &Case, scrape: &Scrape, expected: &[Metric]) {
         let (up, reason) = (scrape.up(&case.faulty), reason(scrape, &case.faulty));
         self.check(up == Some(1.0) && reason.is_none(), case, "reason", || {
-            format!("up is {up:?}, for {reason:?} instead of a good poll")
+            format!("up is {up:?}, for {reason:?} instead of a successful poll")
         });
         let metrics = self.metrics(scrape, &case.faulty);
         if expected.is_empty() {
@@ -113,7 +113,7 @@ impl Runner {
     /// Checks that metrics are exposed until they are stale. The scrape started at `asked`.
     pub(super) fn check_staleness(&self, case: &Case, scrape: &Scrape, asked: Timestamp, withdrawn: bool) {
         let Some(success) = scrape.value("last_poll_success_timestamp_seconds", &case.faulty, "") else {
-            self.fail(case, "metrics", "the last good poll is not exposed");
+            self.fail(case, "metrics", "the last successful poll is not exposed");
             return;
         };
         let at = if withdrawn { Timestamp::now() } else { asked };
@@ -121,7 +121,7 @@ impl Runner {
         // Metrics are a little older than the end of the poll.
         let right = if withdrawn { age > STALE_AFTER } else { age < STALE_AFTER + 1.0 };
         self.check(right, case, "metrics", || {
-            format!("withdrawn: {withdrawn}, {age} s after the last good poll")
+            format!("withdrawn: {withdrawn}, {age} s after the last successful poll")
         });
     }
 

@@ -13,7 +13,10 @@ use Outcome::Fails;
 
 pub(super) const JSON: (&str, &str) = ("content-type", "application/json");
 const GZIP: (&str, &str) = ("content-encoding", "gzip");
-const CIRCULAR_PAGE: &str = r#"{"results":[{"id":"65a10000000000000000cafe","state":"Successful","createdAt":"2026-01-01T00:00:00Z"}],"totalCount":1,"links":[{"rel":"next","href":"/"}]}"#;
+const CIRCULAR_PAGE: &str = concat!(
+    r#"{"results":[{"id":"65a10000000000000000cafe","state":"Successful","#,
+    r#""createdAt":"2026-01-01T00:00:00Z"}],"totalCount":1,"links":[{"rel":"next","href":"/"}]}"#
+);
 
 pub(super) fn zipped(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -100,7 +103,7 @@ pub(super) fn invalid_bodies() -> Vec<Fault> {
         invalid("an infinite count", "`\"totalCount\":1e999`", "{\"results\":[],\"totalCount\":1e999}"),
         invalid("a count in words", "`\"totalCount\":\"two\"`", "{\"results\":[],\"totalCount\":\"two\"}"),
         invalid("links of another shape", "`\"links\":{}`", "{\"results\":[],\"links\":{}}"),
-        body("17 MiB of text", "more than any body may have", Fails("too_large"), huge),
+        body("17 MiB of text", "more than the limit of a body", Fails("too_large"), huge),
     ]
 }
 
@@ -154,22 +157,23 @@ pub(super) fn excesses() -> Vec<Fault> {
     vec![
         invalid(
             "half a million jobs on a page",
-            "more than was asked for",
+            "more than requested",
             format!("{{\"results\":[{}]}}", vec!["{}"; 500_000].join(",")),
         ),
-        invalid("circular pages", "the same page, and always a next one", CIRCULAR_PAGE),
+        invalid("circular pages", "the same page with a next link", CIRCULAR_PAGE),
         script(
             "a listing that repeats the credentials",
             "the request, as the state of a job",
             Fails("invalid_response"),
             |head| {
-                let job = serde_json::json!({"results": [{"id": "a", "createdAt": super::scenario::header(head, "authorization")}]});
+                let credentials = super::scenario::header(head, "authorization");
+                let job = serde_json::json!({"results": [{"id": "a", "createdAt": credentials}]});
                 vec![send(http("200 OK", &[JSON], job.to_string()))]
             },
         ),
         script(
             "a listing that repeats the token",
-            "without the word before it",
+            "without the word `Bearer`",
             Fails("invalid_response"),
             |head| {
                 let token =

@@ -19,7 +19,6 @@ pub(super) const STALE_AFTER: f64 = 12.0;
 /// Cluster of a project without faults.
 pub(super) const ELSEWHERE: &str = "elsewhere";
 
-/// Secret after its rotation.
 pub(super) const ROTATED: &str = "mdb_sa_sk_rotated_never_to_be_seen";
 
 /// File with the offset of the clock.
@@ -81,7 +80,7 @@ fn atlas_state(cases: &[Case]) -> AtlasState {
 }
 
 impl Env {
-    /// Injects the faults, except those for after a good poll. Several must be of the same kind.
+    /// Injects the faults, except those for after a successful poll. Several must be of the same kind.
     pub(super) async fn new(cases: &[Case], folder: &TempDir) -> Self {
         let first = &cases[0].fault;
         let state = atlas_state(cases);
@@ -198,7 +197,7 @@ impl Env {
         self.write("config.toml", &self.builder.clone().base_url(base_url).toml());
     }
 
-    /// Replaces a file atomically.
+    /// Replaces a file in the folder of the exporter atomically.
     fn write(&self, name: &str, text: &str) {
         let next = self.folder.join("next");
         std::fs::write(&next, text).unwrap();

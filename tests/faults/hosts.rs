@@ -46,7 +46,7 @@ pub(super) fn tls() -> Vec<Fault> {
         connection("a self-signed certificate", "with the right name", "tls", |_| {
             ProxyMode::Tls(self_signed())
         }),
-        connection("TLS 1.1 at most", "the alert of a server that knows nothing newer", "tls", |_| {
+        connection("TLS 1.1 at most", "the TLS alert of an older server", "tls", |_| {
             ProxyMode::Respond(vec![send(TOO_OLD)])
         }),
         connection("no TLS at all", "plain HTTP", "tls", |_| {
@@ -74,7 +74,7 @@ const INVALID_HOST: &str = "https://a-name-that-is-far-longer-than-sixty-three-c
 pub(super) fn network() -> Vec<Fault> {
     vec![
         connection("a connection that is refused", "no listener", "connect", |_| ProxyMode::Refuse),
-        connection("a sign-in that is refused", "no listener; a service account", "connect", |_| {
+        connection("a token request that is refused", "no listener; a service account", "connect", |_| {
             ProxyMode::Refuse
         })
         .auth(Auth::ServiceAccount)
@@ -109,19 +109,19 @@ pub(super) fn proxies() -> Vec<Fault> {
         proxy("a proxy that cannot connect", "502 to `CONNECT`", "connect", || {
             ProxyMode::Respond(vec![send(b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>")])
         }),
-        proxy("a proxy that is an SSH server", "a banner of SSH", "connect", || {
+        proxy("a proxy that is an SSH server", "an SSH banner", "connect", || {
             ProxyMode::Respond(vec![send(b"SSH-2.0-OpenSSH_9.2\r\n")])
         }),
-        proxy("a proxy that closes", "without an answer to `CONNECT`", "connect", || {
+        proxy("a proxy that closes", "without a response to `CONNECT`", "connect", || {
             ProxyMode::Respond(vec![])
         }),
-        proxy("a proxy that hangs", "without an answer to `CONNECT`", "timeout", || {
+        proxy("a proxy that hangs", "without a response to `CONNECT`", "timeout", || {
             ProxyMode::Respond(vec![FOREVER])
         }),
         proxy("a tunnel that is closed", "200 to `CONNECT`, then closed", "connect", || {
             ProxyMode::Respond(vec![send(b"HTTP/1.1 200 Connection established\r\n\r\n")])
         }),
-        proxy("a tunnel to an SSH server", "200 to `CONNECT`, then a banner of SSH", "tls", || {
+        proxy("a tunnel to an SSH server", "200 to `CONNECT`, then an SSH banner", "tls", || {
             ProxyMode::Respond(vec![
                 send(b"HTTP/1.1 200 Connection established\r\n\r\n"),
                 Step::Wait(std::time::Duration::from_millis(100)),

@@ -14,26 +14,23 @@ type Resource = (&'static str, &'static str, fn(usize) -> Value);
 const CLUSTERS: Resource =
     ("clusters", "/groups/{project}/clusters?", |number| json!({"name": format!("other-{number}")}));
 const PROJECTS: Resource = ("projects", "/orgs/", |number| json!({"id": id(number), "name": "other"}));
-const SNAPSHOTS: Resource = (
-    "snapshots",
-    "/clusters/{cluster}/backup/snapshots?",
-    |number| json!({"id": id(number), "createdAt": "2026-01-02T03:04:05Z", "status": "completed", "frequencyType": "daily"}),
-);
-const EVENTS: Resource = (
-    "events",
-    "/groups/{project}/events?",
-    |number| json!({"id": id(number), "created": "2026-01-02T03:04:05Z", "eventTypeName": "GROUP_SERVICE_ACCOUNT_SECRETS_NO_LONGER_EXPIRING"}),
-);
-const BUCKETS: Resource = (
-    "buckets",
-    "/groups/{project}/backup/exportBuckets?",
-    |number| json!({"_id": if number == 0 { BUCKET.to_owned() } else { id(number) }, "bucketName": "b", "cloudProvider": "AWS"}),
-);
+const SNAPSHOTS: Resource = ("snapshots", "/clusters/{cluster}/backup/snapshots?", |number| {
+    let created_at = "2026-01-02T03:04:05Z";
+    json!({"id": id(number), "createdAt": created_at, "status": "completed", "frequencyType": "daily"})
+});
+const EVENTS: Resource = ("events", "/groups/{project}/events?", |number| {
+    let kind = "GROUP_SERVICE_ACCOUNT_SECRETS_NO_LONGER_EXPIRING";
+    json!({"id": id(number), "created": "2026-01-02T03:04:05Z", "eventTypeName": kind})
+});
+const BUCKETS: Resource = ("buckets", "/groups/{project}/backup/exportBuckets?", |number| {
+    let id = if number == 0 { BUCKET.to_owned() } else { id(number) };
+    json!({"_id": id, "bucketName": "b", "cloudProvider": "AWS"})
+});
 
 /// Bucket of every policy in the simulator.
 const BUCKET: &str = "5f0e5a3b9c1d4e6f8a7b6c5d";
 
-/// Value of 4 MiB.
+/// A JSON array of 4 MiB.
 static LARGE: LazyLock<String> = LazyLock::new(|| format!("[0{}]", ",0".repeat(2 << 20)));
 
 fn id(number: usize) -> String {

@@ -46,8 +46,8 @@ fn length(name: &'static str, description: &'static str, difference: isize) -> F
 pub(super) fn faults() -> Vec<Fault> {
     let broken = "invalid_response";
     vec![
-        script("reset at once", "the connection is reset", Fails("connect"), |_| vec![Step::Reset]),
-        script("closed at once", "the connection is closed", Fails("connect"), |_| vec![]),
+        script("immediate reset", "the connection is reset", Fails("connect"), |_| vec![Step::Reset]),
+        script("immediate close", "the connection is closed", Fails("connect"), |_| vec![]),
         script("reset in the head", "half a status line, then reset", Fails("connect"), |_| {
             vec![send(b"HTTP/1.1 20"), Step::Wait(SLOW), Step::Reset]
         }),
@@ -68,12 +68,12 @@ pub(super) fn faults() -> Vec<Fault> {
         script("hang in the body", "half a body, then nothing", Fails("timeout"), |_| {
             vec![send(half()), FOREVER]
         }),
-        script("slow drip", "the whole answer, ten bytes a second", Fails("timeout"), |_| {
+        script("slow drip", "the whole response, ten bytes per second", Fails("timeout"), |_| {
             vec![Step::Drip(listing(), SLOW)]
         }),
         script(
             "slow drip of the body",
-            "the head at once, ten bytes of the body a second",
+            "the head, then ten bytes of the body per second",
             Fails("timeout"),
             |_| vec![send(head()), Step::Drip(jobs::page(&jobs::plain()).into_bytes(), SLOW)],
         ),
@@ -93,7 +93,7 @@ pub(super) fn faults() -> Vec<Fault> {
             text().replace("HTTP/1.1", "HTTP/9.9"),
         ),
         invalid_http("an invalid status", "`HTTP/1.1 2x0 OK`", text().replace(" 200 ", " 2x0 ")),
-        invalid_http("too many headers", "a thousand of them", {
+        invalid_http("too many headers", "a thousand headers", {
             let many = "x-and-so-on: y\r\n".repeat(1000);
             format!("HTTP/1.1 200 OK\r\n{many}content-length: 2\r\n\r\n{{}}")
         }),
@@ -110,13 +110,13 @@ pub(super) fn faults() -> Vec<Fault> {
             "`Content-Length` of 2 and of 14",
             b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 14\r\n\r\n{\"results\":[]}",
         ),
-        length("a length that is too short", "a byte less than there is", -1),
-        length("a length that is too long", "a byte more than there is", 1),
-        script("chunks that end early", "the last one does not come", Fails(broken), |_| {
+        length("a length that is too short", "one byte less than the body", -1),
+        length("a length that is too long", "one byte more than the body", 1),
+        script("chunks that end early", "the last chunk is missing", Fails(broken), |_| {
             let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n8\r\n{\"result\r\n";
             vec![send(chunked)]
         }),
-        script("chunks of no length", "`zz` instead of a length", Fails(broken), |_| {
+        script("chunks with an invalid length", "`zz` instead of a length", Fails(broken), |_| {
             let chunked =
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{\"results\":[]}\r\n0\r\n\r\n";
             vec![send(chunked)]

@@ -24,7 +24,7 @@ pub(super) fn schema() -> Vec<Fault> {
         ),
         body(
             "a deeply nested unknown field",
-            "100,000 lists in each other",
+            "100,000 nested lists",
             Succeeds(&[]),
             jobs::with_raw(&format!("\"nested\":{nested}")),
         ),
@@ -47,7 +47,7 @@ pub(super) fn schema() -> Vec<Fault> {
         ),
         body(
             "no state",
-            "the field is gone",
+            "the field is missing",
             Succeeds(&[("latest_job_state", "state=\"Unknown\"", Some(1.0))]),
             jobs::without("state"),
         ),
@@ -59,7 +59,7 @@ pub(super) fn schema() -> Vec<Fault> {
         ),
         body(
             "no time of creation",
-            "the field is gone",
+            "the field is missing",
             Succeeds(&[
                 ("latest_job_state", "state=\"Failed\"", Some(1.0)),
                 ("jobs", "state=\"Successful\"", Some(1.0)),
@@ -68,7 +68,7 @@ pub(super) fn schema() -> Vec<Fault> {
         ),
         body(
             "no end",
-            "`finishedAt` is gone",
+            "`finishedAt` is missing",
             Succeeds(&[
                 ("last_finished_timestamp_seconds", "state=\"Successful\"", None),
                 ("last_success_duration_seconds", "", None),
@@ -77,13 +77,13 @@ pub(super) fn schema() -> Vec<Fault> {
         ),
         body(
             "no counts",
-            "`exportStatus` is gone",
+            "`exportStatus` is missing",
             Succeeds(&[("progress_ratio", "", None)]),
             jobs::without("exportStatus"),
         ),
         body(
             "no id",
-            "the field is gone",
+            "the field is missing",
             Succeeds(&[("jobs", "state=\"Successful\"", Some(1.0))]),
             jobs::without("id"),
         ),

@@ -78,7 +78,9 @@ pub(super) fn odd_jobs() -> Vec<Fault> {
                 ("latest_job_collections", "", None),
                 ("jobs", "state=\"Successful\"", Some(1.0)),
             ]),
-            &json!({"exportStatus": {"exportedCollections": -2_147_483_648_i64, "totalCollections": -2_147_483_648_i64}}),
+            &json!({"exportStatus": {
+                "exportedCollections": -2_147_483_648_i64, "totalCollections": -2_147_483_648_i64,
+            }}),
         ),
         job(
             "0 of 0 collections",
@@ -120,13 +122,13 @@ pub(super) fn odd_jobs() -> Vec<Fault> {
             &json!({"createdAt": "0001-01-01T00:00:00Z"}),
         ),
         job(
-            "a job that is yet to come",
+            "a job in the future",
             "the year 2999",
             Succeeds(&[("latest_job_created_timestamp_seconds", "", Some(32_472_144_000.0))]),
             &json!({"createdAt": "2999-01-01T00:00:00Z"}),
         ),
         job(
-            "an end before its begin",
+            "an end before the creation",
             "a day before",
             Succeeds(&[("last_success_duration_seconds", "", None)]),
             &json!({"finishedAt": "2026-03-01T00:00:00Z"}),
@@ -192,7 +194,9 @@ pub(super) fn odd_listings() -> Vec<Fault> {
                 ("failures_since_last_success", "", Some(2.0)),
                 ("latest_failure_info", "error_code=\"other\"", Some(1.0)),
             ]),
-            &json!({"state": "Failed", "stateReason": {"errorCode": "E".repeat(1 << 20), "message": "m".repeat(8 << 20)}}),
+            &json!({"state": "Failed", "stateReason": {
+                "errorCode": "E".repeat(1 << 20), "message": "m".repeat(8 << 20),
+            }}),
         ),
         headed("no content type", "the listing alone", Succeeds(&[]), &[], listing()),
         headed(

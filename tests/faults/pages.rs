@@ -74,7 +74,7 @@ pub(super) fn faults() -> Vec<Fault> {
         ),
         pages(
             "a repeated page",
-            "the second is the first",
+            "the second equals the first",
             Succeeds(&[("jobs", "state=\"Successful\"", Some(500.0))]),
             "Successful",
             || page(&(0..FULL - 1).map(|number| job(number, "Successful")).collect::<Vec<_>>(), false),
@@ -98,7 +98,7 @@ pub(super) fn faults() -> Vec<Fault> {
             || vec![send(http("200 OK", &[], "{\"error\":500}"))],
         ),
         pages(
-            "a second page that is gone",
+            "a second page that is not found",
             "404: the cluster was deleted",
             Fails("not_found"),
             "Successful",

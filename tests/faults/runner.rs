@@ -1,4 +1,4 @@
-//! Runs of faults: injected at the start, reverted, injected after good polls, and reverted again.
+//! Runs of faults: injected at the start, reverted, injected after successful polls, and reverted again.
 //!
 //! Failed checks are collected by the name of their cell, `fault/column`.
 
@@ -65,7 +65,7 @@ pub(super) struct Runner {
     pub(super) env: Env,
     pub(super) exporter: Exporter,
     pub(super) began: Instant,
-    /// Families whose values are of the last good poll.
+    /// Families whose values are of the last successful poll.
     pub(super) families: BTreeSet<String>,
     /// First failed check of each cell.
     pub(super) failed: Mutex<BTreeMap<String, String>>,
@@ -216,7 +216,7 @@ impl Runner {
     async fn second_round(&self) {
         // Waits until all clusters have the same metrics again.
         let mut before = BTreeMap::new();
-        self.observe("metrics", "the good polls", |scrape, case, _| {
+        self.observe("metrics", "the successful polls", |scrape, case, _| {
             let expected = self.metrics(scrape, ELSEWHERE);
             let metrics = self.metrics(scrape, &case.faulty);
             let good = !expected.is_empty()

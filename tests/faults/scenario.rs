@@ -1,4 +1,4 @@
-//! Faults: how each is injected, and what must hold meanwhile and afterwards.
+//! Description of faults: their injection, and the expected result during the fault and after it.
 
 use std::sync::Arc;
 
@@ -21,15 +21,14 @@ pub(super) struct Fault {
     pub(super) auth: Auth,
     /// Text of the warning about a listing other than the one of jobs; `None` if it can be read.
     pub(super) logged: Option<&'static str>,
-    /// Whether the fault is only injected after a successful poll, as Atlas is not asked for a long
-    /// time after it.
+    /// True if the fault is injected after a successful poll only, as Atlas is not requested for a
+    /// long time after the fault.
     pub(super) after_successful_poll: bool,
 }
 
 /// Change of the state of the simulator.
 type Change = Box<dyn Fn(&mut AtlasState) + Send + Sync>;
 
-/// Injection of a fault.
 pub(super) enum Injection {
     /// The proxy responds for one cluster.
     Script(Script),
@@ -87,7 +86,6 @@ pub(super) enum Recovery {
     AfterPause,
 }
 
-/// Credentials of the exporter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Auth {
     ServiceAccount,

@@ -12,8 +12,10 @@ fn body(status: &str, code: &str, head: &str) -> String {
     let (number, reason) = status.split_once(' ').unwrap();
     let detail = format!("Authorization: {} is invalid.", header(head, "authorization"));
     let number: u16 = number.parse().unwrap();
-    serde_json::json!({"error": number, "reason": reason, "errorCode": code, "detail": detail, "parameters": []})
-        .to_string()
+    serde_json::json!({
+        "error": number, "reason": reason, "errorCode": code, "detail": detail, "parameters": [],
+    })
+    .to_string()
 }
 
 /// Creates a fault of `status` with an error body of Atlas.
@@ -146,13 +148,13 @@ pub(super) fn outages() -> Vec<Fault> {
         bare("307 Temporary Redirect", &[("location", "?pageNum=1")], "invalid_response"),
         bare("308 Permanent Redirect", &[("location", "//elsewhere.test/")], "invalid_response"),
         bare("101 Switching Protocols", &[("upgrade", "h2c"), ("connection", "upgrade")], "invalid_response"),
-        after("100 before the answer", "`100 Continue`, then the listing", "HTTP/1.1 100 Continue\r\n\r\n"),
+        after("100 before the response", "`100 Continue`, then the listing", "HTTP/1.1 100 Continue\r\n\r\n"),
         after(
-            "103 before the answer",
+            "103 before the response",
             "`103 Early Hints`, then the listing",
             "HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n",
         ),
-        script("100 endlessly", "`100 Continue` again and again", Fails("timeout"), |_| {
+        script("endless 100", "`100 Continue` repeatedly", Fails("timeout"), |_| {
             let again = [send(b"HTTP/1.1 100 Continue\r\n\r\n"), Step::Wait(Duration::from_millis(50))];
             std::iter::repeat_n(again, 2000).flatten().collect()
         }),

@@ -215,7 +215,7 @@ async fn refused(secret: &str, key: bool) -> (String, String) {
 }
 
 #[tokio::test]
-async fn refused_secret_that_looks_odd_gets_a_hint() {
+async fn refused_secret_with_unusual_format_causes_a_hint() {
     for (secret, hint) in [
         (format!("\"{SECRET}\""), "has quotes around it"),
         (format!("{{\"client_secret\": \"{SECRET}\"}}"), "looks like JSON"),
@@ -229,7 +229,8 @@ async fn refused_secret_that_looks_odd_gets_a_hint() {
         let expected = format!("hint=\"the secret {hint}\"");
         assert!(line.contains(&expected) && line.contains(sources), "{line}");
         let advice = format!(
-            "compare the id (from MONGODB_ATLAS_CLIENT_ID), or create a new secret or key in Atlas; the secret {hint}"
+            "compare the id (from MONGODB_ATLAS_CLIENT_ID), or create a new secret or key in Atlas; \
+             the secret {hint}"
         );
         assert!(table.contains(&advice), "{table}");
         for text in [log, table] {
@@ -237,9 +238,11 @@ async fn refused_secret_that_looks_odd_gets_a_hint() {
         }
     }
     let (log, table) = refused(&format!("'{PRIVATE_KEY}'"), true).await;
-    let expected = "msg=\"Atlas refused the API key\" public_key=pubkey public_key_source=config.toml private_key=\"from the file secret\" hint=\"the private key has quotes around it\"";
+    let expected = "msg=\"Atlas refused the API key\" public_key=pubkey public_key_source=config.toml \
+                    private_key=\"from the file secret\" hint=\"the private key has quotes around it\"";
     assert_eq!(log.matches(expected).count(), 1, "{log}");
-    let advice = "compare the id (from config.toml), or create a new secret or key in Atlas; the private key has quotes around it";
+    let advice = "compare the id (from config.toml), or create a new secret or key in Atlas; \
+                  the private key has quotes around it";
     assert!(table.contains(advice), "{table}");
     assert!(!log.contains(PRIVATE_KEY) && !table.contains(PRIVATE_KEY), "{log}{table}");
     // A wrong secret of the right form gets no hint.

@@ -65,9 +65,9 @@ async fn hanging_large_bodies_use_bounded_memory() {
 async fn scrape_over_new_connection(exporter: &Exporter) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).await?;
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer.starts_with("HTTP/1.1 200 OK"))
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await?;
+    Ok(response.starts_with("HTTP/1.1 200 OK"))
 }
 
 #[tokio::test]

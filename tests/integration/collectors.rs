@@ -51,8 +51,8 @@ fn event(scrape: &Scrape, name: &str) -> Option<f64> {
     scrape.value("last_auto_export_failure_event_timestamp_seconds", name, "")
 }
 
-fn up(scrape: &Scrape, detail: &str) -> Option<f64> {
-    let labels = format!("{{project_id=\"{PROJECT}\",collector=\"{detail}\"}}");
+fn up(scrape: &Scrape, collector: &str) -> Option<f64> {
+    let labels = format!("{{project_id=\"{PROJECT}\",collector=\"{collector}\"}}");
     scrape.0.get(&format!("mongodbatlas_backup_export_collector_success{labels}")).copied()
 }
 
@@ -100,10 +100,12 @@ async fn missing_bucket_is_reported_for_each_cluster() {
         info,
         [
             format!(
-                "{{{project},export_bucket_id=\"5f0e5a3b9c1d4e6f8a7b0002\",bucket=\"backups \\\"two\\\"\",cloud_provider=\"AZURE\"}}"
+                "{{{project},export_bucket_id=\"5f0e5a3b9c1d4e6f8a7b0002\",\
+                 bucket=\"backups \\\"two\\\"\",cloud_provider=\"AZURE\"}}"
             ),
             format!(
-                "{{{project},export_bucket_id=\"5f0e5a3b9c1d4e6f8a7b6c5d\",bucket=\"backups-payments\",cloud_provider=\"AWS\"}}"
+                "{{{project},export_bucket_id=\"5f0e5a3b9c1d4e6f8a7b6c5d\",\
+                 bucket=\"backups-payments\",cloud_provider=\"AWS\"}}"
             ),
         ]
     );
@@ -143,7 +145,7 @@ async fn disabled_collector_is_not_read() {
     exporter.reload(&setup(&simulator).without_collectors(&["buckets"]));
     let scrape = exporter
         .until(|scrape| {
-            ["snapshots", "events", "buckets"].map(|detail| up(scrape, detail))
+            ["snapshots", "events", "buckets"].map(|collector| up(scrape, collector))
                 == [Some(1.0), Some(1.0), None]
         })
         .await;

@@ -24,11 +24,11 @@ pub(crate) async fn connect(exporter: &Exporter) -> TcpStream {
 
 /// Reads until the server closes the connection.
 pub(crate) async fn rest(client: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut answer)).await;
+    let mut response = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut response)).await;
     // A reset ends the connection, too.
     let _ = read.expect("the connection stays open");
-    String::from_utf8(answer).unwrap()
+    String::from_utf8(response).unwrap()
 }
 
 #[tokio::test]
@@ -43,8 +43,8 @@ async fn idle_connections_are_closed() {
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
     };
-    let (answer, ()) = tokio::join!(rest(&mut silent), drip);
-    assert_eq!(answer, "");
+    let (response, ()) = tokio::join!(rest(&mut silent), drip);
+    assert_eq!(response, "");
     let waited = start.elapsed();
     assert!((Duration::from_secs(9)..Duration::from_secs(19)).contains(&waited), "{waited:?}");
 }
@@ -123,8 +123,8 @@ async fn malformed_requests_are_rejected() {
     ] {
         let mut client = connect(&exporter).await;
         client.write_all(request.as_bytes()).await.unwrap();
-        let answer = rest(&mut client).await;
-        let line = answer.lines().next().unwrap_or_default();
+        let response = rest(&mut client).await;
+        let line = response.lines().next().unwrap_or_default();
         assert_eq!(line.split(' ').nth(1), Some(status), "{}: {line}", &request[..request.len().min(60)]);
     }
     // The beginning of a TLS handshake on a plain HTTP port.

@@ -111,7 +111,8 @@ async fn patterns_and_names_select_clusters() {
     ]))
     .await;
     let builder = all_of_project(ExporterBuilder::new(&simulator)).targets(format!(
-        "[[projects]]\nid = \"{PROJECT}\"\nclusters = [\"prod\", \"prod-ue\", \"report-*\", \"careless\", \"flex\", \"nothing-*\"]\n"
+        "[[projects]]\nid = \"{PROJECT}\"\n\
+         clusters = [\"prod\", \"prod-ue\", \"report-*\", \"careless\", \"flex\", \"nothing-*\"]\n"
     ));
     add_cluster(&simulator, "prod-eu", cluster());
     let exporter = builder.start().await;
@@ -392,7 +393,8 @@ async fn two_organizations_are_discovered() {
     ];
     let simulator = simulator(state).await;
     let both = format!(
-        "[[organizations]]\nid = \"{ORGANIZATION}\"\n[[organizations]]\nid = \"{other}\"\n[organizations.service_account]\nclient_id = \"mdb_sa_id_2\"\nclient_secret = \"other\"\n"
+        "[[organizations]]\nid = \"{ORGANIZATION}\"\n[[organizations]]\nid = \"{other}\"\n\
+         [organizations.service_account]\nclient_id = \"mdb_sa_id_2\"\nclient_secret = \"other\"\n"
     );
     let scrape = polling(ExporterBuilder::new(&simulator), both).start().await.ready().await;
     assert_eq!((scrape.up("a"), scrape.up("abroad")), (Some(1.0), Some(1.0)), "{scrape:#?}");
@@ -451,7 +453,7 @@ async fn invalid_entry_of_a_listing_is_skipped() {
 }
 
 #[tokio::test]
-async fn circular_listings_end() {
+async fn circular_listings_are_limited() {
     let mut state = atlas_state([("a", cluster())]);
     let page = r#"{"results":[{"name":"a"}],"totalCount":1,"links":[{"rel":"next","href":"/"}]}"#;
     state.faults = vec![Fault::lasting("/clusters$", FaultKind::Body(page))];

@@ -71,7 +71,7 @@ async fn transient_errors_are_retried_within_the_poll() {
 }
 
 #[tokio::test]
-async fn endless_pages_end() {
+async fn endless_pages_are_limited() {
     let mut state = atlas_state([("prod", one_success())]);
     state.faults = vec![Fault::lasting(&exports("prod"), FaultKind::EndlessPages)];
     let simulator = simulator(state).await;

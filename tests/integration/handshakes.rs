@@ -67,9 +67,9 @@ async fn ask(exporter: &Exporter, client: &Arc<ClientConfig>) -> io::Result<Hand
     let name = ServerName::try_from("localhost").unwrap();
     let mut stream = TlsConnector::from(client.clone()).connect(name, connect(exporter).await).await?;
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await?;
+    assert!(response.starts_with(b"HTTP/1.1 200 OK"));
     Ok(stream.get_ref().1.handshake_kind().unwrap())
 }
 
@@ -79,7 +79,8 @@ async fn half_closed_client_gets_the_whole_response() {
     let user = "basic_auth_users: {alice: $2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK}\n";
     let authority = Authority::new("ours");
     let own = authority.client("prometheus.example");
-    let request = b"GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: application/openmetrics-text\r\nAuthorization: Basic YWxpY2U6c2VjcmV0\r\n\r\n";
+    let request = b"GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: application/openmetrics-text\r\n\
+                    Authorization: Basic YWxpY2U6c2VjcmV0\r\n\r\n";
     for is_encrypted in [false, true] {
         let yaml = if is_encrypted { tls("client_auth_type: NoClientCert") + user } else { user.to_owned() };
         let (_simulator, exporter) = serve(&yaml, &authority).await;
@@ -93,16 +94,16 @@ async fn half_closed_client_gets_the_whole_response() {
         };
         stream.write_all(request).await.unwrap();
         stream.shutdown().await.unwrap();
-        let mut answer = String::new();
-        let read = timeout(Duration::from_secs(10), stream.read_to_string(&mut answer)).await;
+        let mut response = String::new();
+        let read = timeout(Duration::from_secs(10), stream.read_to_string(&mut response)).await;
         assert!(read.is_ok(), "the connection stays open");
-        let is_whole = answer.starts_with("HTTP/1.1 200 OK") && answer.contains("\n# EOF\n");
-        assert!(is_whole, "{is_encrypted}: {answer}");
+        let is_whole = response.starts_with("HTTP/1.1 200 OK") && response.contains("\n# EOF\n");
+        assert!(is_whole, "{is_encrypted}: {response}");
     }
 }
 
 #[tokio::test]
-async fn http_2_is_offered_and_configured_but_http_1_1_is_served() {
+async fn http_1_1_is_served_although_clients_offer_http_2() {
     let authority = Authority::new("ours");
     let own = authority.client("prometheus.example");
     let yaml = tls("client_auth_type: NoClientCert") + "http_server_config: {http2: true}\n";

@@ -83,7 +83,7 @@ async fn changes_on_the_first_page_need_no_full_listing() {
 }
 
 #[tokio::test]
-async fn changes_behind_it_cause_a_full_listing() {
+async fn changes_after_the_checkpoint_cause_a_full_listing() {
     let (simulator, exporter) = start(history(1200)).await;
     exporter.polled_again(2.0).await;
     // Atlas deletes the oldest job, which failed.
@@ -115,7 +115,7 @@ async fn unordered_listings_are_always_read_fully() {
 }
 
 #[tokio::test]
-async fn full_listings_follow_their_interval() {
+async fn full_listings_are_repeated_at_their_interval() {
     let (_simulator, exporter) =
         start_with(history(600), |builder| builder.set("poll.full_listing_interval", "1s")).await;
     let unseen = |scrape: &Scrape| own(scrape, "full_listings_total") >= 3.0;

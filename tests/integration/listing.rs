@@ -58,8 +58,10 @@ async fn unusual_clusters_have_the_right_metrics() {
     let nothing = Job { collections: 0, ..Job::ended(HOUR, JobOutcome::Successful) };
     let odd = [
         json!({"exportBucketId": "x"}),
-        json!({"exportBucketId": "x", "id": "a", "createdAt": "2026-01-01T00:00:00.25Z", "state": "PAUSED", "brandNew": {"a": [1]}}),
-        json!({"exportBucketId": "x", "id": "b", "createdAt": "2025-01-01T00:00:00+02:00", "state": "inprogress",
+        json!({"exportBucketId": "x", "id": "a", "createdAt": "2026-01-01T00:00:00.25Z",
+            "state": "PAUSED", "brandNew": {"a": [1]}}),
+        json!({"exportBucketId": "x", "id": "b", "createdAt": "2025-01-01T00:00:00+02:00",
+            "state": "inprogress",
                "exportStatus": {"exportedCollections": -2_147_483_648_i64, "totalCollections": -1}}),
     ];
     let odd = Cluster { jobs: odd.into_iter().map(Entry::Raw).collect(), ..Cluster::default() };
@@ -103,7 +105,7 @@ async fn unusual_clusters_have_the_right_metrics() {
 }
 
 #[tokio::test]
-async fn job_states_are_followed() {
+async fn changes_of_job_states_are_exposed() {
     let job = Job {
         created_at: Timestamp::now(),
         queued: Duration::from_secs(2),
@@ -250,7 +252,7 @@ async fn project_id_replaces_an_unreadable_name() {
 }
 
 #[tokio::test]
-async fn log_names_few_of_many_clusters() {
+async fn number_of_log_lines_about_clusters_is_limited() {
     let many = (0..40).map(|number| (&*format!("prod-{number}").leak(), Cluster::default()));
     let simulator = simulator(atlas_state(many)).await;
     let named: Vec<_> = (0..40).map(|number| format!("missing-{number}")).chain(["*".to_owned()]).collect();

@@ -68,7 +68,7 @@ async fn failed_job_is_logged_once() {
 }
 
 #[tokio::test]
-async fn failed_jobs_have_a_bounded_log() {
+async fn number_of_log_lines_about_failed_jobs_is_limited() {
     let message = "a \"long\" text ".repeat(2_000);
     let failed = |hours: u64| {
         let end = JobOutcome::Failed("LONG".to_owned(), message.clone());
@@ -108,7 +108,7 @@ async fn failed_jobs_have_a_bounded_log() {
 }
 
 #[tokio::test]
-async fn varying_errors_have_a_bounded_log() {
+async fn log_size_of_varying_errors_is_limited() {
     const ANSWERS: usize = 40;
     let simulator =
         simulator(atlas_state([("prod", Cluster::default()), ("good", Cluster::default())])).await;
@@ -206,9 +206,14 @@ async fn expired_secret_is_logged_once() {
     let simulator = simulator(atlas_state([("a", Cluster::default()), ("b", Cluster::default())])).await;
     let other = "32b6e34b3d91647abb20e7b9";
     simulator.state().projects.insert(other.to_owned(), Project::new("other"));
-    let exporter = ExporterBuilder::new(&simulator).set("atlas.service_account.expires_at", "2020-01-31").targets(format!(
-            "[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{other}\"\n[[organizations]]\nid = \"{ORGANIZATION}\"\n"
-        )).start().await;
+    let exporter = ExporterBuilder::new(&simulator)
+        .set("atlas.service_account.expires_at", "2020-01-31")
+        .targets(format!(
+            "[[projects]]\nid = \"{PROJECT}\"\n[[projects]]\nid = \"{other}\"\n\
+             [[organizations]]\nid = \"{ORGANIZATION}\"\n"
+        ))
+        .start()
+        .await;
     exporter.ready().await;
     let log = exporter.log();
     let lines: Vec<_> = log.lines().filter(|line| line.contains("has expired")).collect();

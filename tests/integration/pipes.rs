@@ -50,15 +50,14 @@ fn start(simulator: &Simulator, first: &str, arguments: &[&str]) -> Piped {
 }
 
 impl Piped {
-    /// Scrapes until `done`.
     async fn until(&mut self, done: impl Fn(&Scrape) -> bool) {
         let url = format!("http://{}/metrics", self.address);
         let client = http();
         let scraped = async {
             loop {
                 assert!(self.child.try_wait().unwrap().is_none(), "it has ended");
-                if let Ok(answer) = client.get(&url).send().await
-                    && done(&Scrape::parse(&answer.text().await.unwrap()))
+                if let Ok(response) = client.get(&url).send().await
+                    && done(&Scrape::parse(&response.text().await.unwrap()))
                 {
                     return;
                 }
@@ -85,7 +84,7 @@ fn polls(scrape: &Scrape) -> f64 {
 }
 
 #[tokio::test]
-async fn unread_log_does_not_block() {
+async fn unread_log_does_not_block_the_exporter() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let mut exporter = start(&simulator, FILL_ERROR, &["--log.level=debug"]);
     exporter.until(|scrape| polls(scrape) >= 3.0).await;
@@ -97,7 +96,7 @@ async fn unread_log_does_not_block() {
 }
 
 #[tokio::test]
-async fn closed_log_is_counted() {
+async fn lines_of_a_closed_log_are_counted_as_dropped() {
     let simulator = simulator(atlas_state([("prod", Cluster::default())])).await;
     let mut exporter = start(&simulator, "", &["--log.level=debug"]);
     exporter.child.stderr.take();

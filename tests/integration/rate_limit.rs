@@ -150,7 +150,7 @@ async fn polls_slow_down_while_the_quota_is_low() {
 }
 
 #[tokio::test]
-async fn throttled_polls_do_not_make_metrics_stale() {
+async fn slowed_polls_do_not_make_metrics_stale() {
     let mut state = three_projects();
     state.projects.get_mut(PROJECT).unwrap().budget = TokenBucket::new(100_000, 1).with(50.0);
     let simulator = simulator(state).await;
@@ -214,7 +214,7 @@ async fn request_without_a_response_is_counted() {
 }
 
 #[tokio::test]
-async fn retry_after_outlasts_a_change_of_credentials() {
+async fn retry_after_is_kept_when_credentials_change() {
     let simulator = simulator(three_projects()).await;
     let builder =
         ExporterBuilder::new(&simulator).organization(ORGANIZATION).set("discovery.interval", "200ms");

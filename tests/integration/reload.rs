@@ -33,8 +33,8 @@ fn write(exporter: &Exporter, toml: &str) {
 
 async fn post(exporter: &Exporter) -> (StatusCode, String) {
     let request = reqwest::Client::new().post(format!("{}/-/reload", exporter.url));
-    let answer = request.send().await.unwrap();
-    (answer.status(), answer.text().await.unwrap())
+    let response = request.send().await.unwrap();
+    (response.status(), response.text().await.unwrap())
 }
 
 fn own(scrape: &crate::support::scrape::Scrape, name: &str) -> f64 {
@@ -180,10 +180,10 @@ async fn cross_site_reload_is_forbidden() {
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
-            let answer = request.send().await.unwrap();
+            let response = request.send().await.unwrap();
             let expected = if allowed { StatusCode::OK } else { StatusCode::FORBIDDEN };
-            assert_eq!(answer.status(), expected, "{headers:?}");
-            let text = answer.text().await.unwrap();
+            assert_eq!(response.status(), expected, "{headers:?}");
+            let text = response.text().await.unwrap();
             assert!(allowed || text.contains("not allowed from pages of other sites"), "{text}");
         }
     }
@@ -192,7 +192,7 @@ async fn cross_site_reload_is_forbidden() {
 }
 
 #[tokio::test]
-async fn new_credentials_are_used_at_once() {
+async fn new_credentials_are_used_immediately() {
     let simulator = three_clusters().await;
     let mut builder = polling(&simulator, &["a"]).poll_interval("1h");
     let good = builder.toml();
@@ -207,7 +207,7 @@ async fn new_credentials_are_used_at_once() {
 }
 
 #[tokio::test]
-async fn many_reloads_are_harmless() {
+async fn many_reloads_keep_the_exporter_working() {
     let simulator = three_clusters().await;
     let builder = polling(&simulator, &["a", "b", "c"]);
     let all = builder.toml();
@@ -292,7 +292,8 @@ async fn reload_fetches_no_token() {
     simulator.state().accounts.push(Account::new(Scheme::ServiceAccount, other, "other"));
     let builder = polling(&simulator, &["a"]);
     let own = format!(
-        "[[projects]]\nid = \"{OTHER}\"\n[projects.service_account]\nclient_id = \"{other}\"\nclient_secret = \"other\"\n"
+        "[[projects]]\nid = \"{OTHER}\"\n\
+         [projects.service_account]\nclient_id = \"{other}\"\nclient_secret = \"other\"\n"
     );
     let toml = builder.toml() + &own;
     let exporter = builder.start().await;
@@ -343,7 +344,7 @@ async fn returning_targets_keep_their_request_rate() {
 }
 
 #[tokio::test]
-async fn hanging_files_do_not_block() {
+async fn hanging_configuration_files_do_not_block() {
     let simulator = three_clusters().await;
     let mut builder = polling(&simulator, &["a"]);
     let fifo = |exporter: &Exporter, name: &str| {
@@ -357,7 +358,8 @@ async fn hanging_files_do_not_block() {
     }
     let own = |id: &str, number: u32| {
         format!(
-            "[[projects]]\nid = \"{id}\"\n[projects.service_account]\nclient_id = \"mdb_sa_id_1\"\nclient_secret_file = \"secret-{number}\"\n"
+            "[[projects]]\nid = \"{id}\"\n[projects.service_account]\n\
+             client_id = \"mdb_sa_id_1\"\nclient_secret_file = \"secret-{number}\"\n"
         )
     };
     builder = builder.targets(own(PROJECT, 1) + &own(OTHER, 2));

@@ -16,7 +16,7 @@ async fn polls_within(exporter: &Exporter, cluster: &str, time: Duration) -> f64
 }
 
 #[tokio::test]
-async fn hanging_clusters_do_not_starve_others() {
+async fn hanging_cluster_does_not_delay_others() {
     let hanging = ["h1", "h2", "h3", "h4"];
     let mut state = atlas_state(
         hanging.map(|name| (name, Cluster::default())).into_iter().chain([("good", Cluster::default())]),
@@ -62,7 +62,7 @@ async fn many_hanging_clusters_do_not_delay_others() {
 }
 
 #[tokio::test]
-async fn poll_longer_than_its_interval_is_followed_by_one() {
+async fn polls_longer_than_the_interval_do_not_overlap() {
     let mut state = atlas_state([("slow", Cluster::default())]);
     state.faults = vec![Fault::lasting("/slow/", FaultKind::Slow(Duration::from_millis(1500)))];
     let simulator = simulator(state).await;
@@ -111,7 +111,7 @@ async fn concurrency_limits_simultaneous_starts() {
 }
 
 #[tokio::test]
-async fn first_requests_are_spread() {
+async fn first_requests_are_distributed_over_time() {
     let names: Vec<&'static str> = (0..30).map(|i| &*format!("c{i:02}").leak()).collect();
     let simulator = simulator(atlas_state(names.iter().map(|name| (*name, Cluster::default())))).await;
     let exporter =
@@ -126,7 +126,7 @@ async fn first_requests_are_spread() {
 }
 
 #[tokio::test]
-async fn hanging_schedules_delay_no_polls_and_no_discovery() {
+async fn hanging_schedules_do_not_delay_polls_or_discovery() {
     let names: Vec<&'static str> = (0..40).map(|i| &*format!("c{i}").leak()).collect();
     let mut state = atlas_state(names.iter().map(|name| (*name, Cluster::default())));
     state.faults = vec![Fault::lasting("/schedule", FaultKind::HANG)];

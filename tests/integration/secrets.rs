@@ -70,7 +70,7 @@ async fn start_proxy(atlas: &Arc<Atlas>) -> FaultProxy {
     let nothing = simulator(atlas_state([])).await;
     let server = FaultProxy::start(&nothing, ProxyMode::Plain).await;
     let atlas = atlas.clone();
-    server.respond(" ", Some(Arc::new(move |head| vec![send(atlas.answer(head))])));
+    server.respond(" ", Some(Arc::new(move |head| vec![send(atlas.respond(head))])));
     server
 }
 
@@ -218,12 +218,12 @@ async fn echoed_proxy_password_is_in_no_output() {
     let texts = atlas.state().texts("");
     for (number, text) in texts.iter().enumerate() {
         let text = visible(text);
-        let answer = match number % 3 {
+        let response = match number % 3 {
             0 => format!("HTTP/1.1 407 {text}\r\nproxy-authenticate: {text}\r\n\r\n{text}"),
             1 => format!("HTTP/1.1 502 {text}\r\n\r\n{text}"),
             _ => format!("{text}\r\n\r\n"),
         };
-        proxy.set_mode(ProxyMode::Respond(vec![send(answer)])).await;
+        proxy.set_mode(ProxyMode::Respond(vec![send(response)])).await;
         until(&exporter, || proxy.accepted() > 3).await;
         pages(&exporter, &atlas).await;
     }

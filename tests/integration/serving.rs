@@ -29,13 +29,19 @@ async fn exposition_equals_the_golden_file() {
             "65a1",
             "Successful",
             "2026-01-01T00:00:00Z",
-            serde_json::json!({"finishedAt": "2026-01-01T00:20:00Z", "exportStatus": {"exportedCollections": 105, "totalCollections": 105}}),
+            serde_json::json!({
+                "finishedAt": "2026-01-01T00:20:00Z",
+                "exportStatus": {"exportedCollections": 105, "totalCollections": 105},
+            }),
         ),
         job(
             "65a2",
             "Failed",
             "2026-01-02T00:00:00Z",
-            serde_json::json!({"finishedAt": "2026-01-02T00:05:00Z", "stateReason": {"errorCode": "bad \"code\"\n\\\u{0}", "message": "m"}}),
+            serde_json::json!({
+                "finishedAt": "2026-01-02T00:05:00Z",
+                "stateReason": {"errorCode": "bad \"code\"\n\\\u{0}", "message": "m"},
+            }),
         ),
         job(
             "65a3",

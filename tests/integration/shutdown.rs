@@ -13,7 +13,7 @@ use crate::support::certificates::Authority;
 use crate::support::exporter::{Exporter, command};
 
 #[tokio::test]
-async fn signals_stop_it_during_a_poll() {
+async fn signal_during_a_poll_stops_the_exporter() {
     for signal in ["TERM", "INT"] {
         let mut state = atlas_state([("hanging", Cluster::default()), ("good", Cluster::default())]);
         state.faults = vec![Fault::lasting("/hanging/", FaultKind::HANG)];
@@ -55,14 +55,14 @@ async fn request_in_progress_is_answered_before_exit() {
     let mut client = request_interrupted_by_sigterm(&exporter).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     client.write_all(b"\r\n").await.unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let mut response = String::new();
+    client.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
     assert_eq!(exporter.exit().await.code(), Some(0));
 }
 
 #[tokio::test]
-async fn port_in_use_is_named() {
+async fn port_in_use_is_reported() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = command().args(["demo", &format!("--web.listen-address={address}")]).output().await.unwrap();
@@ -72,7 +72,7 @@ async fn port_in_use_is_named() {
 }
 
 #[tokio::test]
-async fn unwritable_stderr_does_not_stop_it() {
+async fn unwritable_stderr_does_not_stop_the_exporter() {
     for stderr in ["2>/dev/full", "2>&-", "2>/dev/full >&- <&-"] {
         assert_polls_continue(stderr).await;
     }

@@ -29,17 +29,17 @@ async fn request_token(simulator: &Simulator, secret: &str) -> Response {
 }
 
 async fn token(simulator: &Simulator) -> String {
-    let answer: serde_json::Value =
+    let response: serde_json::Value =
         serde_json::from_slice(&request_token(simulator, SECRET).await.bytes().await.unwrap()).unwrap();
-    format!("Bearer {}", answer["access_token"].as_str().unwrap())
+    format!("Bearer {}", response["access_token"].as_str().unwrap())
 }
 
 /// Returns the status and the body of a response.
 async fn get(simulator: &Simulator, path: &str, authorization: &str, accept: &str) -> (u16, String) {
     let request = reqwest::Client::new().get(format!("{}{path}", simulator.url()));
-    let answer =
+    let response =
         request.header("authorization", authorization).header("accept", accept).send().await.unwrap();
-    (answer.status().as_u16(), answer.text().await.unwrap())
+    (response.status().as_u16(), response.text().await.unwrap())
 }
 
 #[tokio::test]
@@ -85,14 +85,14 @@ async fn digest_is_valid_for_one_request() {
     // Atlas repeats error codes in a header, but not on a 401.
     assert!(!challenged.headers().contains_key("x-error-code"));
     let challenge = challenged.headers()["www-authenticate"].to_str().unwrap().to_owned();
-    let answer = |path: &str| {
+    let body = |path: &str| {
         let context =
             digest_auth::AuthContext::new("pubkey", crate::support::atlas::PRIVATE_KEY, path.to_owned());
         digest_auth::parse(&challenge).unwrap().respond(&context).unwrap().to_header_string()
     };
-    let good = answer(&listing(""));
+    let good = body(&listing(""));
     assert_eq!(
-        get(&simulator, &listing(""), &answer(&listing("?pageNum=2")), ACCEPT).await.0,
+        get(&simulator, &listing(""), &body(&listing("?pageNum=2")), ACCEPT).await.0,
         401,
         "another path"
     );

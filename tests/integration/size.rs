@@ -9,13 +9,11 @@ use crate::support::atlas::{atlas_state, simulator};
 use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::{Exporter, http};
 
-/// Clusters of each project.
 const OF_PROJECT: usize = 10;
 
 /// Maximum time until everything has been read.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Size of a scrape.
 #[derive(Debug, Clone, Copy)]
 struct Size {
     series: f64,
@@ -126,7 +124,7 @@ fn documented() -> Vec<(usize, Size)> {
 }
 
 #[tokio::test]
-async fn documented_scrape_size_is_right() {
+async fn documented_scrape_size_is_accurate() {
     // Above 300 clusters, the lines of one metric exceed gzip's window, and the size is linear.
     let (hundred, few, many) = (scraped(100).await, scraped(300).await, scraped(400).await);
     let documented = documented();

@@ -81,10 +81,10 @@ async fn start(simulator: &Simulator) -> Exporter {
 }
 
 async fn json(exporter: &Exporter, query: &str) -> Value {
-    let answer = exporter.get(&format!("/api/v1/clusters{query}")).await;
-    assert_eq!(answer.status(), 200, "{query}");
-    assert_eq!(answer.headers()["content-type"], "application/json");
-    serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    let response = exporter.get(&format!("/api/v1/clusters{query}")).await;
+    assert_eq!(response.status(), 200, "{query}");
+    assert_eq!(response.headers()["content-type"], "application/json");
+    serde_json::from_str(&response.text().await.unwrap()).unwrap()
 }
 
 fn names(status: &Value) -> Vec<&str> {
@@ -249,9 +249,9 @@ async fn clusters_are_filtered_and_sorted() {
         ),
     ] {
         for path in ["/", "/api/v1/clusters"] {
-            let answer = exporter.get(&format!("{path}{query}")).await;
-            assert_eq!(answer.status(), 400);
-            assert_eq!(answer.text().await.unwrap(), expected);
+            let response = exporter.get(&format!("{path}{query}")).await;
+            assert_eq!(response.status(), 400);
+            assert_eq!(response.text().await.unwrap(), expected);
         }
     }
 }
@@ -260,9 +260,9 @@ async fn clusters_are_filtered_and_sorted() {
 async fn status_page_works_without_javascript() {
     let simulator = simulator(all_kinds()).await;
     let exporter = start(&simulator).await;
-    let answer = exporter.get("/?search=failing&sort=failures").await;
-    assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
-    let page = answer.text().await.unwrap();
+    let response = exporter.get("/?search=failing&sort=failures").await;
+    assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
+    let page = response.text().await.unwrap();
     for part in [
         "<title>5 critical · 1 unknown · 1 warning · Atlas backup exports</title>",
         "9 clusters: 5 critical, 1 unknown, 1 warning.",

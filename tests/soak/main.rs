@@ -35,7 +35,7 @@ use scrapers::Scrapers;
 
 #[test]
 #[ignore = "takes minutes, and needs Debian's prometheus and wrk; tests/run installs them"]
-fn random_faults_leave_metrics_right_and_memory_flat() {
+fn random_faults_keep_metrics_right_and_memory_flat() {
     let options = Options::from_env();
     println!("SOAK_SEED={} SOAK_CLUSTERS={}, {:?}", options.seed, options.clusters, options.length);
     // The simulator has its own threads, so that scrapes do not wait for it.

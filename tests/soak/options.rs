@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::support::builder::ExporterBuilder;
 
-/// Clusters of a project.
 pub(crate) const PER_PROJECT: usize = 100;
 
 pub(crate) const POLL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,7 +27,7 @@ impl Options {
         }
     }
 
-    /// Whether there is time for faults that take a minute to recover from.
+    /// Returns true if there is time for faults that take a minute to recover from.
     pub(crate) fn is_long(self) -> bool {
         self.length >= Duration::from_mins(10)
     }

@@ -36,7 +36,7 @@ pub(crate) struct Job {
     pub(crate) finished: Option<i64>,
     /// State as of Atlas; the exporter does not know those that are not in [`STATES`].
     pub(crate) state: &'static str,
-    /// Exported and all collections.
+    /// Number of exported and of all collections.
     pub(crate) counts: Option<(u64, u64)>,
     pub(crate) code: Option<&'static str>,
 }

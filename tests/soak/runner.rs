@@ -26,7 +26,6 @@ pub(crate) struct ExpectedCluster {
     history: History,
 }
 
-/// Clusters by name.
 pub(crate) type Clusters = BTreeMap<String, ExpectedCluster>;
 
 /// Starts a simulator with random clusters.
@@ -181,9 +180,9 @@ impl Runner {
         self.scrapes += 1;
         let begin = Instant::now();
         let scrape = async {
-            let answer = self.exporter.get("/metrics").await;
-            assert_eq!(answer.status(), 200);
-            answer.text().await.unwrap()
+            let response = self.exporter.get("/metrics").await;
+            assert_eq!(response.status(), 200);
+            response.text().await.unwrap()
         };
         let text = tokio::time::timeout(SCRAPE_TIMEOUT, scrape).await.expect("a scrape in time");
         self.slowest = self.slowest.max(begin.elapsed());
@@ -236,7 +235,8 @@ impl Runner {
 
     pub(crate) fn summary(&self) -> String {
         format!(
-            "{} scrapes of {:.1?} at most, {} clusters compared during faults, {} withdrawn, {} changes, {} reloads, {} requests of Atlas",
+            "{} scrapes of {:.1?} at most, {} clusters compared during faults, {} withdrawn, {} changes, \
+             {} reloads, {} requests of Atlas",
             self.scrapes,
             self.slowest,
             self.compared,

@@ -63,11 +63,11 @@ impl Scrapers {
 
     /// Returns the value of an instant query with at most one result.
     async fn value(&self, url: &str, query: &str) -> Option<f64> {
-        let answer =
+        let response =
             self.http.get(format!("{url}/api/v1/query")).query(&[("query", query)]).send().await.unwrap();
-        let answer: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
-        assert_eq!(answer["status"], "success", "{query}: {answer}");
-        let value = answer["data"]["result"][0]["value"][1].as_str();
+        let response: serde_json::Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+        assert_eq!(response["status"], "success", "{query}: {response}");
+        let value = response["data"]["result"][0]["value"][1].as_str();
         value.map(|value| value.parse().unwrap())
     }
 }

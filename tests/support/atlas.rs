@@ -34,7 +34,7 @@ pub(crate) async fn simulator(state: AtlasState) -> Simulator {
     Simulator::start(listener, state).unwrap()
 }
 
-/// Changes [`PROJECT`].
+/// Changes the project [`PROJECT`] of the simulator.
 pub(crate) fn update_project(simulator: &Simulator, change: impl FnOnce(&mut Project)) {
     change(simulator.state().projects.get_mut(PROJECT).unwrap());
 }

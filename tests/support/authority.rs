@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::certificates;
 
-/// Certificate authority of servers.
+/// Certificate authority that issues server certificates.
 pub(crate) struct Authority(certificates::Authority);
 
 impl Authority {

@@ -70,7 +70,6 @@ impl ExporterBuilder {
         self.set("atlas.base_url", url)
     }
 
-    /// Switches collectors off.
     pub(crate) fn without_collectors(self, names: &[&str]) -> Self {
         names.iter().fold(self, |builder, name| builder.set(&format!("collectors.{name}"), false))
     }

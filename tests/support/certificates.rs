@@ -9,7 +9,7 @@ use rcgen::{
 
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    /// PEM.
+    /// The certificate of the authority in PEM format.
     pub(crate) certificate: String,
 }
 
@@ -29,7 +29,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
-    /// Returns an intermediate authority.
+    /// Returns an intermediate authority, signed by this one.
     pub(crate) fn subordinate(&self, name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -70,7 +70,7 @@ impl Authority {
 }
 
 impl Issued {
-    /// Writes `name.pem` and `name-key.pem`.
+    /// Writes the files `{name}.pem` and `{name}-key.pem`.
     pub(crate) fn write(&self, folder: &Path, name: &str) {
         std::fs::write(folder.join(format!("{name}-key.pem")), &self.key).unwrap();
         std::fs::write(folder.join(format!("{name}.pem")), &self.certificate).unwrap();

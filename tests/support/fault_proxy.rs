@@ -32,10 +32,10 @@ pub(crate) fn send(bytes: impl Into<Vec<u8>>) -> Step {
     Step::Send(bytes.into())
 }
 
-/// Longer than any test.
+/// A wait that is longer than any test.
 pub(crate) const FOREVER: Step = Step::Wait(Duration::from_hours(1));
 
-/// Treatment of every connection.
+/// Behavior of the proxy for every connection.
 #[derive(Clone)]
 pub(crate) enum ProxyMode {
     /// Forwards plain HTTP, one request per connection; scripts may respond instead.
@@ -62,7 +62,7 @@ struct Shared {
     /// Scripts by a part of the first line of a request.
     scripts: Mutex<Vec<(String, Script)>>,
     accepted: AtomicUsize,
-    /// Unencrypted bytes from clients.
+    /// All unencrypted bytes received from clients.
     received: Mutex<Vec<u8>>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Series and their values.
+/// The series of a scrape with their values.
 #[derive(Debug)]
 pub(crate) struct Scrape(pub(crate) BTreeMap<String, f64>);
 

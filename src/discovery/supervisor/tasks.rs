@@ -51,7 +51,7 @@ pub(super) struct Organization {
     pub(super) listed: Option<ListedProjects>,
     /// Number of excluded projects that was logged last.
     pub(super) excluded: usize,
-    /// Logged warnings.
+    /// Warnings that were already logged.
     pub(super) warned: BTreeSet<SelectionWarning>,
 }
 
@@ -66,7 +66,7 @@ pub(super) struct Project {
     /// The last listing; `None` before the first.
     pub(super) listed: Option<Vec<ListedCluster>>,
     pub(super) clusters: BTreeMap<Target, Cluster>,
-    /// Logged warnings.
+    /// Warnings that were already logged.
     pub(super) warned: BTreeSet<SelectionWarning>,
 }
 
@@ -103,7 +103,8 @@ pub(super) fn warn(
                 tracing::error!(
                     project_id,
                     clusters = count,
-                    "more configured clusters are not in the project's list of clusters, or cannot be exported"
+                    "more configured clusters are not in the project's list of clusters, or cannot be \
+                     exported"
                 );
             }
             SelectionWarning::Pattern { pattern, kind } => {

@@ -18,7 +18,6 @@ struct Group<'a> {
     organizations: BTreeSet<&'a str>,
     /// Ids and names of projects.
     projects: BTreeMap<&'a str, &'a str>,
-    /// Values of [`Problem::what`].
     what: BTreeSet<&'a str>,
 }
 

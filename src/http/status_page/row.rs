@@ -125,7 +125,9 @@ fn bucket(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
             small class="critical" title=(at) { "export failure event " (ago(at, now)) }
         }
         @if cluster.bucket_missing == Some(true) {
-            small class="critical" { "export bucket missing: " (isolated(cluster.export_bucket_id.unwrap_or_default())) }
+            small class="critical" {
+                "export bucket missing: " (isolated(cluster.export_bucket_id.unwrap_or_default()))
+            }
         }
     }
 }

@@ -176,7 +176,8 @@ proptest! {
             let of_state = || jobs.iter().filter(|job| job.state == state);
             prop_assert_eq!(*count, of_state().count() as u64);
             if state.is_terminal() {
-                prop_assert_eq!(summary.last_finished[state], of_state().filter_map(|job| job.finished_at).max());
+                let last = of_state().filter_map(|job| job.finished_at).max();
+                prop_assert_eq!(summary.last_finished[state], last);
             } else if state.is_active() {
                 let oldest = of_state().filter_map(|job| job.created_at).min();
                 prop_assert_eq!(summary.oldest_active_created[state], oldest);
@@ -186,7 +187,8 @@ proptest! {
         placed.retain(|job| job.id.is_some() && job.created_at.is_some());
         placed.sort_by_key(|job| (job.created_at, job.id.clone()));
         let id = |job: &ExportJob<'_>| job.id.clone().unwrap().into_owned();
-        prop_assert_eq!(summary.latest.as_ref().map(|latest| latest.key.id.to_string()), placed.last().map(id));
+        let latest = summary.latest.as_ref().map(|latest| latest.key.id.to_string());
+        prop_assert_eq!(latest, placed.last().map(id));
         let active: Vec<_> = placed.iter().filter(|job| job.state.is_active()).map(id).collect();
         prop_assert!(summary.active.iter().map(|job| job.key.id.as_str()).eq(active));
         let success = placed.iter().rposition(|job| job.state == JobState::Successful);
@@ -260,8 +262,10 @@ fn page(jobs: usize, failed: std::ops::Range<usize>) -> String {
         let (state, reason) = if failed.contains(&number) { ("Failed", reason) } else { ("Successful", "") };
         let minute = jobs - number;
         format!(
-            r#"{{"id":"65a1f0b2c3d4e5f6{number:08x}","snapshotId":"75a1f0b2c3d4e5f6{number:08x}","createdAt":"2026-01-02T{:02}:{:02}:00Z",
-            "finishedAt":"2026-02-02T03:04:05Z","state":"{state}"{reason},"exportStatus":{{"exportedCollections":9,"totalCollections":9}},
+            r#"{{"id":"65a1f0b2c3d4e5f6{number:08x}","snapshotId":"75a1f0b2c3d4e5f6{number:08x}",
+            "createdAt":"2026-01-02T{:02}:{:02}:00Z",
+            "finishedAt":"2026-02-02T03:04:05Z","state":"{state}"{reason},
+            "exportStatus":{{"exportedCollections":9,"totalCollections":9}},
             "customData":[{{"key":"a","value":"b"}}],"prefix":"p","links":[{{"rel":"self","href":"h"}}]}}"#,
             minute / 60,
             minute % 60

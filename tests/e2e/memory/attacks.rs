@@ -5,7 +5,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use Answer::{Each, Same, Stalls};
+use Response::{Each, Same, Stalls};
 
 /// Nearly the size that a body may have.
 pub(super) const LARGE_BODY: usize = 15 << 20;
@@ -14,10 +14,10 @@ pub(super) const LARGE_BODY: usize = 15 << 20;
 pub(super) struct Attack {
     pub(super) name: &'static str,
     pub(super) path: &'static str,
-    pub(super) answer: Answer,
+    pub(super) response: Response,
 }
 
-pub(super) enum Answer {
+pub(super) enum Response {
     /// The same response each time.
     Same(fn() -> Vec<u8>),
     /// The same response each time, without an end.
@@ -41,51 +41,55 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         name: "export jobs: pages of active jobs without end",
         path: EXPORTS,
-        answer: Each(active_jobs),
+        response: Each(active_jobs),
     },
-    Attack { name: "export jobs: a large field that is not read", path: EXPORTS, answer: Same(unread) },
-    Attack { name: "export jobs: long ids", path: EXPORTS, answer: Each(|n| jobs(n, 500, 30_000)) },
-    Attack { name: "export jobs: pages without end", path: EXPORTS, answer: Each(|n| jobs(n, 500, 24)) },
+    Attack { name: "export jobs: a large field that is not read", path: EXPORTS, response: Same(unread) },
+    Attack { name: "export jobs: long ids", path: EXPORTS, response: Each(|n| jobs(n, 500, 30_000)) },
+    Attack { name: "export jobs: pages without end", path: EXPORTS, response: Each(|n| jobs(n, 500, 24)) },
     Attack {
         name: "export jobs: failures with messages of 700 KB",
         path: EXPORTS,
-        answer: Each(long_failures),
+        response: Each(long_failures),
     },
-    Attack { name: "export jobs: a body that stalls at 15 MiB", path: EXPORTS, answer: Stalls(stalled) },
-    Attack { name: "export jobs: a text of 15 MiB with escapes", path: EXPORTS, answer: Same(escapes) },
-    Attack { name: "export jobs: gzip that hardly shrinks", path: EXPORTS, answer: Same(noise) },
-    Attack { name: "export jobs: a head without end", path: EXPORTS, answer: Stalls(endless_head) },
-    Attack { name: "export jobs: an error without end", path: EXPORTS, answer: Stalls(endless_error) },
-    Attack { name: "snapshots: a large field that is not read", path: SNAPSHOTS, answer: Same(unread) },
-    Attack { name: "snapshots: policy items without end", path: SNAPSHOTS, answer: Same(policy_items) },
-    Attack { name: "snapshots: pages without end", path: SNAPSHOTS, answer: Each(snapshots) },
-    Attack { name: "schedule: a large field that is not read", path: SCHEDULE, answer: Same(unread) },
-    Attack { name: "schedule: policies without end", path: SCHEDULE, answer: Same(policies) },
-    Attack { name: "clusters: a large field that is not read", path: CLUSTERS, answer: Same(unread) },
+    Attack { name: "export jobs: a body that stalls at 15 MiB", path: EXPORTS, response: Stalls(stalled) },
+    Attack { name: "export jobs: a text of 15 MiB with escapes", path: EXPORTS, response: Same(escapes) },
+    Attack { name: "export jobs: gzip that hardly shrinks", path: EXPORTS, response: Same(noise) },
+    Attack { name: "export jobs: a head without end", path: EXPORTS, response: Stalls(endless_head) },
+    Attack { name: "export jobs: an error without end", path: EXPORTS, response: Stalls(endless_error) },
+    Attack { name: "snapshots: a large field that is not read", path: SNAPSHOTS, response: Same(unread) },
+    Attack { name: "snapshots: policy items without end", path: SNAPSHOTS, response: Same(policy_items) },
+    Attack { name: "snapshots: pages without end", path: SNAPSHOTS, response: Each(snapshots) },
+    Attack { name: "schedule: a large field that is not read", path: SCHEDULE, response: Same(unread) },
+    Attack { name: "schedule: policies without end", path: SCHEDULE, response: Same(policies) },
+    Attack { name: "clusters: a large field that is not read", path: CLUSTERS, response: Same(unread) },
     Attack {
         name: "clusters: large entries that are not read",
         path: CLUSTERS,
-        answer: Same(unread_entries),
+        response: Same(unread_entries),
     },
-    Attack { name: "clusters: names of 30 KB", path: CLUSTERS, answer: Each(|n| clusters(n, 30_000)) },
-    Attack { name: "clusters: shared ones without end", path: CLUSTERS, answer: Each(|n| clusters(n, 200)) },
-    Attack { name: "clusters: regions without end", path: CLUSTERS, answer: Same(regions) },
-    Attack { name: "project: a name of 15 MiB", path: NAME, answer: Same(long_name) },
-    Attack { name: "project: a large field that is not read", path: NAME, answer: Same(unread) },
-    Attack { name: "projects: a large field that is not read", path: PROJECTS, answer: Same(unread) },
-    Attack { name: "projects: names of 30 KB, pages without end", path: PROJECTS, answer: Each(projects) },
-    Attack { name: "projects: links without end", path: PROJECTS, answer: Same(links) },
-    Attack { name: "events: a large field that is not read", path: EVENTS, answer: Same(unread) },
-    Attack { name: "events: pages without end", path: EVENTS, answer: Each(events) },
-    Attack { name: "buckets: a large field that is not read", path: BUCKETS, answer: Same(unread) },
-    Attack { name: "buckets: names of 30 KB, pages without end", path: BUCKETS, answer: Each(buckets) },
+    Attack { name: "clusters: names of 30 KB", path: CLUSTERS, response: Each(|n| clusters(n, 30_000)) },
+    Attack {
+        name: "clusters: shared ones without end",
+        path: CLUSTERS,
+        response: Each(|n| clusters(n, 200)),
+    },
+    Attack { name: "clusters: regions without end", path: CLUSTERS, response: Same(regions) },
+    Attack { name: "project: a name of 15 MiB", path: NAME, response: Same(long_name) },
+    Attack { name: "project: a large field that is not read", path: NAME, response: Same(unread) },
+    Attack { name: "projects: a large field that is not read", path: PROJECTS, response: Same(unread) },
+    Attack { name: "projects: names of 30 KB, pages without end", path: PROJECTS, response: Each(projects) },
+    Attack { name: "projects: links without end", path: PROJECTS, response: Same(links) },
+    Attack { name: "events: a large field that is not read", path: EVENTS, response: Same(unread) },
+    Attack { name: "events: pages without end", path: EVENTS, response: Each(events) },
+    Attack { name: "buckets: a large field that is not read", path: BUCKETS, response: Same(unread) },
+    Attack { name: "buckets: names of 30 KB, pages without end", path: BUCKETS, response: Each(buckets) },
 ];
 
 /// Attacks by many clusters at the same time.
 pub(super) const CROWDS: &[(Attack, usize)] = &[
-    (Attack { name: "clusters whose bodies stall at 15 MiB", path: CROWD, answer: Stalls(stalled) }, 60),
-    (Attack { name: "clusters whose bodies stall at 511 KiB", path: CROWD, answer: Stalls(half) }, 500),
-    (Attack { name: "clusters whose heads have no end", path: CROWD, answer: Stalls(endless_head) }, 500),
+    (Attack { name: "clusters whose bodies stall at 15 MiB", path: CROWD, response: Stalls(stalled) }, 60),
+    (Attack { name: "clusters whose bodies stall at 511 KiB", path: CROWD, response: Stalls(half) }, 500),
+    (Attack { name: "clusters whose heads have no end", path: CROWD, response: Stalls(endless_head) }, 500),
 ];
 
 fn head(headers: &str) -> Vec<u8> {
@@ -119,27 +123,24 @@ fn unread_entries() -> Vec<u8> {
 
 fn policy_items() -> Vec<u8> {
     let entry = |items| {
-        format!(
-            r#"{{"results":[{{"id":"65a1f0b2c3d4e5f60718293a","createdAt":"2026-01-02T03:04:05Z","status":"completed","policyItems":[{items}]}}]}}"#
-        )
+        let id = r#""id":"65a1f0b2c3d4e5f60718293a","createdAt":"2026-01-02T03:04:05Z""#;
+        format!(r#"{{"results":[{{{id},"status":"completed","policyItems":[{items}]}}]}}"#)
     };
     zipped(entry(many("\"\"")).as_bytes())
 }
 
 fn policies() -> Vec<u8> {
     let body = |items| {
-        format!(
-            r#"{{"autoExportEnabled":true,"export":{{"frequencyType":"daily"}},"policies":[{{"policyItems":[{items}]}}]}}"#
-        )
+        let export = r#""autoExportEnabled":true,"export":{"frequencyType":"daily"}"#;
+        format!(r#"{{{export},"policies":[{{"policyItems":[{items}]}}]}}"#)
     };
     zipped(body(many("{}")).as_bytes())
 }
 
 fn regions() -> Vec<u8> {
     let body = |items| {
-        format!(
-            r#"{{"results":[{{"name":"a","backupEnabled":false,"replicationSpecs":[{{"regionConfigs":[{items}]}}]}}]}}"#
-        )
+        let cluster = r#""name":"a","backupEnabled":false"#;
+        format!(r#"{{"results":[{{{cluster},"replicationSpecs":[{{"regionConfigs":[{items}]}}]}}]}}"#)
     };
     zipped(body(many("{}")).as_bytes())
 }

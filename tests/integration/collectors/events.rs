@@ -42,7 +42,7 @@ async fn event_is_attributed_to_its_cluster() {
 }
 
 #[tokio::test]
-async fn event_of_many_clusters_costs_few_requests() {
+async fn events_of_many_clusters_need_few_requests() {
     let names: Vec<String> = (0..120).map(|number| format!("cluster-{number:03}")).collect();
     let simulator = simulator(atlas_state([])).await;
     for name in &names {
@@ -88,7 +88,7 @@ async fn failing_clusters_are_requested_once() {
 }
 
 #[tokio::test]
-async fn name_rejected_by_the_filter_hides_no_other() {
+async fn rejected_cluster_name_hides_no_other_events() {
     let names = ["a", "b", "odd", "c"];
     let simulator = simulator(atlas_state(names.map(|name| (name, cluster([]))))).await;
     for name in ["a", "c"] {
@@ -120,7 +120,7 @@ async fn interrupted_search_is_continued() {
 }
 
 #[tokio::test]
-async fn returning_cluster_is_searched_with_its_past() {
+async fn readded_cluster_is_searched_for_past_events() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
     let exporter = setup(&simulator).project(PROJECT).start().await;
     add_event(&simulator, Event::new(FAILED, Some("a"), HOUR));
@@ -146,9 +146,12 @@ async fn implausible_event_is_ignored() {
 }
 
 #[tokio::test]
-async fn ineffective_filter_attributes_no_event() {
+async fn ignored_cluster_filter_attributes_no_event() {
     let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
-    let everywhere = "{\"results\":[{\"id\":\"e1\",\"created\":\"2026-11-01T00:00:00Z\",\"eventTypeName\":\"CPS_EXPORT_FAILED\"}]}";
+    let everywhere = concat!(
+        r#"{"results":[{"id":"e1","created":"2026-11-01T00:00:00Z","#,
+        r#""eventTypeName":"CPS_EXPORT_FAILED"}]}"#
+    );
     simulator.state().faults.push(Fault::lasting("/events", FaultKind::Body(everywhere)));
     let exporter = setup(&simulator).start().await;
     exporter.until(|scrape| up(scrape, "events") == Some(0.0)).await;

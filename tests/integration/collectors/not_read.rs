@@ -56,7 +56,7 @@ async fn missing_bucket_is_reported_in_any_order_of_reads() {
 }
 
 #[tokio::test]
-async fn new_bucket_of_a_policy_is_read_at_once() {
+async fn new_bucket_of_a_policy_is_read_immediately() {
     let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
     let exporter = reading_once(&simulator).set("discovery.interval", "300ms").start().await;
     exporter.until(|scrape| scrape.value("bucket_missing", "prod", "") == Some(0.0)).await;
@@ -109,7 +109,7 @@ async fn once_and_check_fail_for_a_missing_bucket() {
 
 #[tokio::test]
 async fn cluster_is_not_healthy_before_collectors_are_read() {
-    for (detail, path) in PATHS {
+    for (collector, path) in PATHS {
         for fault in [FaultKind::HANG, FaultKind::error(500, "UNEXPECTED_ERROR")] {
             let simulator = simulator(atlas_state([("prod", cluster([]))])).await;
             simulator.state().faults.push(Fault::lasting(path, fault));
@@ -119,14 +119,14 @@ async fn cluster_is_not_healthy_before_collectors_are_read() {
             let cluster = clusters(&exporter).await[0].clone();
             assert_eq!(cluster["up"], true);
             assert_eq!(cluster["status"], "not_read_yet", "{cluster}");
-            assert_eq!(cluster["unread_collectors"], serde_json::json!([detail]), "{cluster}");
+            assert_eq!(cluster["unread_collectors"], serde_json::json!([collector]), "{cluster}");
             let page = exporter.get("/").await.text().await.unwrap();
-            assert!(page.contains(&format!("unread collectors: {detail}")), "{page}");
+            assert!(page.contains(&format!("unread collectors: {collector}")), "{page}");
             // A disabled collector is not waited for.
-            let off = reading_once(&simulator).without_collectors(&[detail]);
+            let off = reading_once(&simulator).without_collectors(&[collector]);
             exporter.reload(&off);
             exporter.until(|scrape| scrape.value("collectors_unread", "prod", "").is_none()).await;
-            assert_eq!(clusters(&exporter).await[0]["status"], "healthy", "{detail} is off");
+            assert_eq!(clusters(&exporter).await[0]["status"], "healthy", "{collector} is off");
         }
     }
 }
@@ -137,7 +137,7 @@ async fn refused_collector_does_not_change_the_status() {
     all.accounts[0].denied = vec!["snapshots", "events", "exportBuckets"];
     let simulator = simulator(all).await;
     let exporter = reading_once(&simulator).start().await;
-    let is_down = |scrape: &Scrape| PATHS.iter().all(|(detail, _)| up(scrape, detail) == Some(0.0));
+    let is_down = |scrape: &Scrape| PATHS.iter().all(|(collector, _)| up(scrape, collector) == Some(0.0));
     let scrape = exporter.until(is_down).await;
     assert_eq!(scrape.value("collectors_unread", "prod", ""), None);
     assert_eq!(clusters(&exporter).await[0]["status"], "healthy");

@@ -3,13 +3,13 @@
 use super::*;
 
 #[tokio::test]
-async fn missing_role_disables_collectors_and_nothing_else() {
+async fn missing_role_disables_only_the_collectors() {
     let mut all = atlas_state([("prod", cluster([])), ("other", cluster([]))]);
     all.accounts[0].denied = vec!["snapshots", "events", "exportBuckets"];
     let simulator = simulator(all).await;
     let exporter = setup(&simulator).start().await;
     let all_down = |scrape: &Scrape| {
-        ["snapshots", "events", "buckets"].iter().all(|detail| up(scrape, detail) == Some(0.0))
+        ["snapshots", "events", "buckets"].iter().all(|collector| up(scrape, collector) == Some(0.0))
     };
     let asked = |simulator: &Simulator| {
         ["/backup/snapshots", "/events", "/exportBuckets"].map(|part| requests(simulator, part))
@@ -34,7 +34,7 @@ async fn missing_role_disables_collectors_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn refusal_of_one_cluster_disables_no_other() {
+async fn refusal_of_one_cluster_does_not_affect_others() {
     for code in ["CLUSTER_RESTRICTED", "USER_UNAUTHORIZED"] {
         let simulator = simulator(atlas_state([("a", cluster([])), ("b", cluster([]))])).await;
         let refusal = FaultKind::error(403, code);
@@ -62,7 +62,8 @@ async fn reenabled_collector_reports_a_refusal_again() {
     all.accounts[0].denied = vec!["events", "exportBuckets"];
     let simulator = simulator(all).await;
     let exporter = setup(&simulator).start().await;
-    let down = |scrape: &Scrape| ["events", "buckets"].map(|detail| up(scrape, detail)) == [Some(0.0); 2];
+    let down =
+        |scrape: &Scrape| ["events", "buckets"].map(|collector| up(scrape, collector)) == [Some(0.0); 2];
     exporter.until(down).await;
     exporter.reload(&setup(&simulator).without_collectors(&["events", "buckets"]));
     exporter.until(|scrape| up(scrape, "events").is_none() && up(scrape, "buckets").is_none()).await;
@@ -71,7 +72,9 @@ async fn reenabled_collector_reports_a_refusal_again() {
     // A reload after the role was granted.
     simulator.state().accounts[0].denied.clear();
     exporter.signal("HUP");
-    exporter.until(|scrape| ["events", "buckets"].map(|detail| up(scrape, detail)) == [Some(1.0); 2]).await;
+    exporter
+        .until(|scrape| ["events", "buckets"].map(|collector| up(scrape, collector)) == [Some(1.0); 2])
+        .await;
 }
 
 #[tokio::test]
@@ -142,14 +145,14 @@ async fn single_refusal_is_retried_and_not_logged() {
 }
 
 #[tokio::test]
-async fn other_credentials_are_tried_at_once() {
+async fn changed_credentials_end_the_pause_after_a_refusal() {
     let mut all = atlas_state([("prod", cluster([]))]);
     all.accounts[0].denied = vec!["snapshots", "events", "exportBuckets"];
     let simulator = simulator(all).await;
     let exporter = setup(&simulator).start().await;
     let are = |to: f64| {
         move |scrape: &Scrape| {
-            ["snapshots", "events", "buckets"].iter().all(|detail| up(scrape, detail) == Some(to))
+            ["snapshots", "events", "buckets"].iter().all(|collector| up(scrape, collector) == Some(to))
         }
     };
     exporter.until(|scrape| are(0.0)(scrape) && exporter.log().matches("missing role").count() == 3).await;

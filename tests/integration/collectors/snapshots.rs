@@ -114,7 +114,7 @@ async fn unreadable_snapshots_are_withdrawn() {
 }
 
 #[tokio::test]
-async fn irrelevant_snapshots_are_accepted() {
+async fn snapshots_of_other_kinds_are_accepted() {
     let fallback = Snapshot { kind: "fallback", ..Snapshot::taken(HOUR, "daily") };
     let prod = Cluster { snapshots: vec![fallback], ..Cluster::default() };
     let simulator = simulator(atlas_state([("prod", prod)])).await;
@@ -145,7 +145,7 @@ fn unexported(frequency: &str, word: &str, shards: usize, items: &[&'static str]
 }
 
 #[tokio::test]
-async fn snapshot_of_several_policy_items_is_awaited() {
+async fn snapshot_of_several_policy_items_awaits_export() {
     let mut clusters = Vec::new();
     for (index, frequency) in FREQUENCIES.into_iter().enumerate() {
         for word in FREQUENCIES {
@@ -184,7 +184,7 @@ async fn snapshot_of_several_policy_items_is_awaited() {
 }
 
 #[tokio::test]
-async fn frequency_decides_without_policies() {
+async fn frequency_decides_without_policy_items() {
     let bare = |word: &str| {
         let cluster = unexported("weekly", word, 0, &["weekly"]);
         Cluster { schedule: Schedule { items: None, ..cluster.schedule.clone() }, ..cluster }

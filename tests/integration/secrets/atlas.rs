@@ -12,7 +12,8 @@ use super::OTHER_SECRET;
 use super::fields::{FIELDS, ID, Of, clusters, number, ok, raw};
 
 /// One of each kind of character that must not reach a terminal.
-const HIDDEN: &str = "\u{202e}\u{2066}\u{200f}\u{61c}\u{2028}\u{200b}\u{2060}\u{feff}\u{ad}\u{180e}\u{e0041}\u{fe0f}\u{1b}\u{85}\u{7f}";
+const HIDDEN: &str = "\u{202e}\u{2066}\u{200f}\u{61c}\u{2028}\u{200b}\u{2060}\u{feff}\
+                      \u{ad}\u{180e}\u{e0041}\u{fe0f}\u{1b}\u{85}\u{7f}";
 
 /// Returns encodings of a secret.
 fn forms(secret: &str) -> Vec<String> {
@@ -63,7 +64,7 @@ pub(super) struct State {
     pub(super) traces: Vec<String>,
     /// Number of responses for each field.
     pub(super) answered: HashMap<usize, usize>,
-    /// Whether the next request with a token is refused.
+    /// True if the next request with a token is refused.
     pub(super) refuse: bool,
 }
 
@@ -97,9 +98,9 @@ impl State {
         let own = authorization.strip_prefix("Bearer ").or(is_sign_in.then_some(OTHER_SECRET));
         let secrets = self.echoed.iter().map(String::as_str).chain(own);
         // The response of a digest is redacted by the key before it.
-        let answer = response(authorization).map(|answer| format!("response=\"{answer}\" "));
+        let digest = response(authorization).map(|digest| format!("response=\"{digest}\" "));
         let each: Vec<_> = secrets.map(forms).collect();
-        let (mut texts, mut text) = (Vec::new(), format!("a{HIDDEN}b {}", answer.unwrap_or_default()));
+        let (mut texts, mut text) = (Vec::new(), format!("a{HIDDEN}b {}", digest.unwrap_or_default()));
         for number in 0..each.first().map_or(0, Vec::len) {
             for form in each.iter().map(|forms| &forms[number]) {
                 if text.len() + form.len() > 400 {
@@ -123,7 +124,7 @@ impl Atlas {
         self.state.lock().unwrap()
     }
 
-    pub(super) fn answer(&self, head: &str) -> Vec<u8> {
+    pub(super) fn respond(&self, head: &str) -> Vec<u8> {
         let line = head.lines().next().unwrap_or_default();
         let path = line.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
         let header = head.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap_or_default();
@@ -147,7 +148,7 @@ impl Atlas {
         (FIELDS[index].1)(&format!("{} {header}", texts[nth % texts.len()]))
     }
 
-    /// Whether every field was repeated `times` times.
+    /// Returns true if every field was repeated `times` times.
     pub(super) fn is_answered(&self, times: usize) -> bool {
         let state = self.state();
         FIELDS.iter().enumerate().all(|(index, (of, _))| {

@@ -78,16 +78,17 @@ pub(super) const FIELDS: &[Field] = &[
     }),
     (Of::Schedule, |text| ok(&json!({"autoExportEnabled": text}))),
     (Of::Schedule, |text| {
-        ok(
-            &json!({"autoExportEnabled": true, "export": {"frequencyType": "daily"}, "policies": [{"policyItems": [{"id": text, "frequencyType": text}]}]}),
-        )
+        ok(&json!({
+            "autoExportEnabled": true, "export": {"frequencyType": "daily"},
+            "policies": [{"policyItems": [{"id": text, "frequencyType": text}]}],
+        }))
     }),
     (Of::Snapshots, |text| list(json!({"id": text, "createdAt": NOW, "status": "completed"}))),
     (Of::Snapshots, |text| list(json!({"id": ID, "createdAt": text, "status": "completed"}))),
     (Of::Snapshots, |text| {
-        list(
-            json!({"id": ID, "createdAt": NOW, "status": "completed", "frequencyType": text, "policyItems": [text]}),
-        )
+        list(json!({
+            "id": ID, "createdAt": NOW, "status": "completed", "frequencyType": text, "policyItems": [text],
+        }))
     }),
     (Of::Snapshots, |text| list(json!({"id": ID, "createdAt": NOW, "status": [text]}))),
     (Of::Project, |text| ok(&json!({"id": ID, "name": text}))),
@@ -95,9 +96,10 @@ pub(super) const FIELDS: &[Field] = &[
     (Of::Clusters, |text| list(json!({"name": text, "backupEnabled": true}))),
     (Of::Clusters, |text| list(json!({"name": "other", "paused": text}))),
     (Of::Clusters, |text| {
-        list(
-            json!({"name": "other", "createDate": text, "clusterType": text, "stateName": text, "replicationSpecs": [{"regionConfigs": [{"providerName": text}]}]}),
-        )
+        list(json!({
+            "name": "other", "createDate": text, "clusterType": text, "stateName": text,
+            "replicationSpecs": [{"regionConfigs": [{"providerName": text}]}],
+        }))
     }),
     (Of::Buckets, |text| list(json!({"_id": text, "bucketName": text, "cloudProvider": text}))),
     (Of::Buckets, |text| list(json!({"_id": ID, "bucketName": [text]}))),
@@ -141,7 +143,7 @@ pub(super) fn refused(body: &Value) -> Vec<u8> {
     raw("400 Bad Request", &[], &body.to_string())
 }
 
-/// Replaces control characters.
+/// Replaces control characters by visible ones.
 pub(super) fn visible(text: &str) -> String {
     text.replace(|c: char| c.is_control(), " ")
 }
