@@ -1,4 +1,4 @@
-"""The script that people write instead of an exporter: requests and prometheus_client.
+"""A simple exporter of export jobs with requests and prometheus_client, for comparison.
 
 Usage: script.py BASE PROJECT PORT INTERVAL CLUSTER...
 """

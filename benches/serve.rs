@@ -1,4 +1,4 @@
-//! Servers for `benches/compare`: the exporter with a store filled without polls, or a simulated Atlas.
+//! Servers for `benches/compare`: the exporter with recorded polls, or a simulated Atlas.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -46,8 +46,8 @@ const STALE_AFTER: Duration = Duration::from_hours(24);
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Serve the exporter with this number of clusters, and print the port. `POST /poll` records a poll of
-    /// each cluster
+    /// Serve the exporter with this number of clusters, and print the port. `POST /poll` records a
+    /// poll of each cluster
     #[arg(long)]
     clusters: Option<u32>,
     /// Serve an Atlas with this number of clusters, and print its URL

@@ -80,7 +80,7 @@ impl Store {
 
     /// Records the entry of a cluster in the listing of its project.
     ///
-    /// `has_schedule` is false if the schedule of the cluster is not read, as it cannot be exported.
+    /// `has_schedule` is false if the cluster cannot be exported, so that its schedule is not read.
     pub fn record_listed_cluster(&self, target: &Target, listed: Option<&ListedCluster>, has_schedule: bool) {
         self.update_cluster(target, |cluster| {
             cluster.paused = listed.and_then(|listed| listed.paused);

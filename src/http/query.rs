@@ -45,7 +45,7 @@ impl Sort {
         !matches!(self, Self::Job | Self::Failures)
     }
 
-    /// Returns the key of a cluster; smaller keys come first. Unknown ones are last in either order.
+    /// Returns the key of a cluster; smaller keys come first. Unknown keys are last in both orders.
     fn key(self, cluster: &Cluster<'_>) -> Option<i64> {
         let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
         match self {

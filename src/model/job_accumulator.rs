@@ -210,7 +210,7 @@ pub(super) fn summarize(jobs: Vec<JobRecord>, failed: BTreeMap<JobKey, FailedJob
 
     let active = ordered.iter().filter(|(_, job)| job.state.is_active());
     summary.active = active.take(MAX_ACTIVE).map(listed).collect();
-    // A job listed twice may have a failed entry with another creation time than the one that counts.
+    // A job listed twice may have a failed entry with another creation time, which does not count.
     let is_listed = |failed: &FailedJob| ordered.binary_search_by(|(key, _)| key.cmp(&failed.key)).is_ok();
     summary.failed = failed.into_values().rev().filter(is_listed).collect();
     summary

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::by_state::ByState;
 use super::recovery_point::ExportedSnapshots;
 
-/// Maximum number of failed jobs that are kept with their reasons: the newest ones. All are counted.
+/// Maximum number of failed jobs that are kept with their reason: the newest ones. All are counted.
 pub(super) const MAX_FAILURES: usize = 20;
 
 /// Maximum number of active jobs that are tracked: the oldest ones. All are counted.

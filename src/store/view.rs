@@ -188,7 +188,7 @@ impl State {
         }
     }
 
-    /// Returns true if snapshots are or may be expected, and were neither read recently nor refused.
+    /// Returns true if snapshots may be expected, and were neither read recently nor refused.
     fn are_snapshots_unread(&self, cluster: &ClusterRecord, project: &ProjectRecord, now: Instant) -> bool {
         // A refused schedule already has a banner.
         let not_refused =

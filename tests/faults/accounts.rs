@@ -157,7 +157,12 @@ pub(super) fn secrets() -> Vec<Fault> {
 }
 
 /// Creates a fault of token requests; tokens expire so soon that one is needed.
-fn sign_in(name: &'static str, description: &'static str, reason: &'static str, kind: FaultKind) -> Fault {
+fn token_request(
+    name: &'static str,
+    description: &'static str,
+    reason: &'static str,
+    kind: FaultKind,
+) -> Fault {
     let apply = move |state: &mut AtlasState| {
         state.sessions.token_lifetime = Duration::from_secs(11);
         state.faults.push(SimulatorFault::lasting(TOKEN, kind.clone()));
@@ -166,27 +171,37 @@ fn sign_in(name: &'static str, description: &'static str, reason: &'static str, 
     state_fault(name, description, Fails(reason), apply, revert).recovery(Recovery::AfterPause)
 }
 
-pub(super) fn sign_ins() -> Vec<Fault> {
+pub(super) fn token_requests() -> Vec<Fault> {
     let wait = |status, code| FaultKind::Status(status, code, vec![("retry-after", "2".to_owned())]);
-    let invalid = |name, description, kind| sign_in(name, description, "invalid_response", kind);
+    let invalid = |name, description, kind| token_request(name, description, "invalid_response", kind);
     let unsendable = r#"{"access_token":"eyJ0\r\nx: y","expires_in":3600}"#;
     let long = json!({"access_token": "e".repeat(10_000), "expires_in": 3600}).to_string();
     vec![
-        sign_in(
+        token_request(
             "a token request with 500",
             "an error of Atlas",
             "server_error",
             FaultKind::error(500, "UNEXPECTED_ERROR"),
         ),
-        sign_in("a token request with 503", "`Retry-After: 2`", "server_error", wait(503, "UNAVAILABLE")),
-        sign_in("a token request with 429", "`Retry-After: 2`", "rate_limited", wait(429, "rate_limited")),
-        sign_in(
+        token_request(
+            "a token request with 503",
+            "`Retry-After: 2`",
+            "server_error",
+            wait(503, "UNAVAILABLE"),
+        ),
+        token_request(
+            "a token request with 429",
+            "`Retry-After: 2`",
+            "rate_limited",
+            wait(429, "rate_limited"),
+        ),
+        token_request(
             "a token request with 404",
             "no resource",
             "not_found",
             FaultKind::error(404, "RESOURCE_NOT_FOUND"),
         ),
-        sign_in("a token request that hangs", "no response", "timeout", FaultKind::HANG),
+        token_request("a token request that hangs", "no response", "timeout", FaultKind::HANG),
         invalid("a token request with an HTML page", "HTML", FaultKind::Status(200, "", Vec::new())),
         invalid("a truncated token response", "half a response", FaultKind::Truncated),
         invalid(
@@ -195,8 +210,8 @@ pub(super) fn sign_ins() -> Vec<Fault> {
             FaultKind::Body(r#"{"expires_in":3600}"#),
         ),
         invalid("a token that is invalid in a header", "with line breaks", FaultKind::Body(unsendable)),
-        sign_in("a token of 10 KB", "longer than any token", "too_large", FaultKind::Body(long.leak())),
-        sign_in("an endless token response", "64 MiB", "too_large", FaultKind::EndlessBody),
+        token_request("a token of 10 KB", "longer than any token", "too_large", FaultKind::Body(long.leak())),
+        token_request("an endless token response", "64 MiB", "too_large", FaultKind::EndlessBody),
     ]
 }
 

@@ -80,7 +80,9 @@ fn atlas_state(cases: &[Case]) -> AtlasState {
 }
 
 impl Env {
-    /// Injects the faults, except those for after a successful poll. Several must be of the same kind.
+    /// Injects the faults, except those for after a successful poll.
+    ///
+    /// Several faults must be of the same kind.
     pub(super) async fn new(cases: &[Case], folder: &TempDir) -> Self {
         let first = &cases[0].fault;
         let state = atlas_state(cases);

@@ -22,12 +22,12 @@ mod jobs;
 mod listings;
 mod network;
 mod newer;
-mod odd;
 mod pages;
 mod readme;
 mod runner;
 mod scenario;
 mod statuses;
+mod unusual;
 // Each test binary uses a part of the helpers.
 #[allow(dead_code, clippy::cast_precision_loss)]
 #[path = "../support/mod.rs"]
@@ -46,7 +46,7 @@ fn all() -> Vec<(&'static str, Vec<Fault>)> {
                 bodies::invalid_bodies(),
                 bodies::encodings(),
                 bodies::excesses(),
-                [odd::broken_jobs(), odd::odd_jobs(), odd::odd_listings()].concat_all(),
+                [unusual::invalid_jobs(), unusual::unusual_jobs(), unusual::unusual_listings()].concat_all(),
                 pages::faults(),
             ]
             .concat_all(),
@@ -57,7 +57,7 @@ fn all() -> Vec<(&'static str, Vec<Fault>)> {
         ("TLS, networks and proxies", [hosts::tls(), hosts::network(), hosts::proxies()].concat_all()),
         (
             "Credentials and rate limits",
-            [accounts::sessions(), accounts::secrets(), accounts::sign_ins(), accounts::rate_limits()]
+            [accounts::sessions(), accounts::secrets(), accounts::token_requests(), accounts::rate_limits()]
                 .concat_all(),
         ),
         ("Clocks", clock::faults()),
@@ -121,8 +121,11 @@ async fn excessive_bodies() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn odd_jobs() {
-    run_together([odd::broken_jobs(), odd::odd_jobs(), odd::odd_listings()].concat_all()).await;
+async fn unusual_jobs() {
+    run_together(
+        [unusual::invalid_jobs(), unusual::unusual_jobs(), unusual::unusual_listings()].concat_all(),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -171,8 +174,8 @@ async fn secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sign_ins() {
-    run_separately(accounts::sign_ins()).await;
+async fn token_requests() {
+    run_separately(accounts::token_requests()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,8 +2,8 @@
 
 use super::bodies::{body, headed, listing};
 use super::jobs;
-use super::odd::job;
 use super::scenario::{Fault, Outcome::Succeeds};
+use super::unusual::job;
 
 pub(super) fn schema() -> Vec<Fault> {
     use serde_json::json;

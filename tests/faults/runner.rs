@@ -1,4 +1,4 @@
-//! Runs of faults: injected at the start, reverted, injected after successful polls, and reverted again.
+//! Runs of faults: injected at the start, reverted, injected after successful polls, and reverted.
 //!
 //! Failed checks are collected by the name of their cell, `fault/column`.
 

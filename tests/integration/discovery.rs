@@ -91,7 +91,8 @@ async fn flex_cluster_in_the_cluster_listing_is_counted() {
     let regions = |provider| format!(r#"[{{"regionConfigs":[{{"providerName":"{provider}"}}]}}]"#);
     let (flex, prod) = (regions("FLEX"), regions("AWS"));
     let listing = format!(
-        r#"{{"results":[{{"name":"old","replicationSpecs":{flex}}},{{"name":"prod","replicationSpecs":{prod}}}]}}"#
+        r#"{{"results":[{{"name":"old","replicationSpecs":{flex}}},
+        {{"name":"prod","replicationSpecs":{prod}}}]}}"#
     );
     simulator.state().faults = vec![Fault::lasting("/clusters$", FaultKind::Body(listing.leak()))];
     let scrape = all_of_project(ExporterBuilder::new(&simulator)).start().await.ready().await;

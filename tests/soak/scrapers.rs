@@ -52,7 +52,7 @@ impl Scrapers {
         for (_, url) in &self.servers {
             let lowest = self.value(url, "min_over_time(up{job=\"soak\"}[3h])").await;
             assert_eq!(lowest, Some(1.0), "a scrape was missed");
-            // Stored samples are up to one scrape interval old, from when every poll may have failed.
+            // Stored samples can be one scrape interval old, when all polls may have failed.
             let begin = Instant::now();
             while self.value(url, "count(mongodbatlas_backup_export_up == 1)").await != Some(clusters) {
                 assert!(begin.elapsed() < Duration::from_secs(30), "not every cluster is stored");

@@ -28,7 +28,8 @@
       refreshedAt = Date.now();
     } catch (error) {
       if (number === requested) {
-        const last = refreshedAt ? `last refreshed ${new Date(refreshedAt).toLocaleString()}` : "not refreshed since it was opened";
+        const time = refreshedAt && new Date(refreshedAt).toLocaleString();
+        const last = time ? `last refreshed ${time}` : "not refreshed since it was opened";
         failed.textContent = `Failed to refresh this page (${last}): ${error.message}`;
         failed.hidden = false;
         document.title = "refresh failed · Atlas backup exports";

@@ -47,7 +47,7 @@ fn newest_job(
     now: Timestamp,
 ) -> Markup {
     let active = jobs.map_or(0, |jobs| jobs.0[JobState::Queued] + jobs.0[JobState::InProgress]);
-    // `last_progress` is about the active job without progress for longest, which may be another job.
+    // `last_progress` is about the active job without progress for longest, perhaps another one.
     let is_only_active = active == 1 && job.state.is_active();
     html! {
         span class=[class_of(job.state)] { (job.state.as_str()) }

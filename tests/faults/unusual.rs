@@ -17,7 +17,7 @@ pub(super) fn job(
 }
 
 /// Jobs that cannot be parsed, which fails the whole listing.
-pub(super) fn broken_jobs() -> Vec<Fault> {
+pub(super) fn invalid_jobs() -> Vec<Fault> {
     use serde_json::json;
     const BROKEN: Outcome = Fails("invalid_response");
     vec![
@@ -67,7 +67,7 @@ pub(super) fn broken_jobs() -> Vec<Fault> {
 }
 
 /// Unusual but valid counts and timestamps.
-pub(super) fn odd_jobs() -> Vec<Fault> {
+pub(super) fn unusual_jobs() -> Vec<Fault> {
     use serde_json::json;
     vec![
         job(
@@ -137,7 +137,7 @@ pub(super) fn odd_jobs() -> Vec<Fault> {
 }
 
 /// Unusual listings of valid jobs.
-pub(super) fn odd_listings() -> Vec<Fault> {
+pub(super) fn unusual_listings() -> Vec<Fault> {
     use serde_json::json;
     vec![
         body(
