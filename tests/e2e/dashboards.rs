@@ -96,7 +96,7 @@ async fn options(prometheus: &Prometheus, query: &str) -> Vec<Value> {
             let (selector, label) = arguments.rsplit_once(", ").unwrap();
             ask(prometheus, &format!("label/{label}/values"), &[("match[]", selector)]).await
         }
-        _ => panic!("{function} is asked for nowhere else"),
+        _ => panic!("unexpected function {function}"),
     }
 }
 
@@ -111,7 +111,7 @@ async fn every_query_of_the_dashboards_has_results() {
     let rate = "sum(rate(mongodbatlas_backup_export_polls_total[20s] offset 6s))";
     prometheus.until(rate, |rate| rate > 0.5).await;
     let mut wrong = Vec::new();
-    let mut asked = 0;
+    let mut requested = 0;
     let pages = LOOKED_AT.map(|(project, cluster)| dashboard("cluster", project, cluster));
     for views in [vec![dashboard("overview", ".+", ".+")], pages.into()] {
         for dashboard in &views {
@@ -127,7 +127,7 @@ async fn every_query_of_the_dashboards_has_results() {
             let mut found = false;
             for dashboard in &views {
                 found |= !find(&prometheus, &dashboard.filled(&query), instant).await.is_empty();
-                asked += 1;
+                requested += 1;
             }
             let place = format!("{}: {title}", views[0].name);
             let excused =
@@ -137,6 +137,6 @@ async fn every_query_of_the_dashboards_has_results() {
             }
         }
     }
-    assert!(asked > 90, "only {asked} queries");
+    assert!(requested > 90, "only {requested} queries");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -80,10 +80,10 @@ async fn attacked(
         };
         paths.entry(attack.path).or_default().push(steps);
     }
-    let mut asked = BTreeMap::new();
+    let mut requested = BTreeMap::new();
     for (path, responses) in paths {
         let count = Arc::new(AtomicUsize::new(0));
-        asked.insert(path, (responses.len(), count.clone()));
+        requested.insert(path, (responses.len(), count.clone()));
         // Attacks on the same path alternate.
         let script: Script = Arc::new(move |_| {
             let request = count.fetch_add(1, Ordering::Relaxed);
@@ -104,9 +104,9 @@ async fn attacked(
         ));
     let exporter = run(binary, &builder, limit).await;
     let start = Instant::now();
-    let is_over = || asked.values().all(|(attacks, count)| count.load(Ordering::Relaxed) >= *attacks);
+    let is_over = || requested.values().all(|(attacks, count)| count.load(Ordering::Relaxed) >= *attacks);
     while start.elapsed() < time || !is_over() {
-        assert!(start.elapsed() < 8 * time, "not asked for: {asked:?}");
+        assert!(start.elapsed() < 8 * time, "missing requests: {requested:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
         exporter.scrape().await;
     }

@@ -37,7 +37,7 @@ async fn check(simulator: &Simulator, columns: Option<u16>, environment: &[(&str
 #[tokio::test]
 #[ignore = "needs Debian's bsdutils for a terminal"]
 async fn check_is_colored_in_terminals_only() {
-    let mut state = atlas_state([("well", Cluster::default()), ("closed", Cluster::default())]);
+    let mut state = atlas_state([("healthy", Cluster::default()), ("closed", Cluster::default())]);
     state.faults = vec![Fault::lasting(&exports("closed"), FaultKind::error(403, "USER_UNAUTHORIZED"))];
     let simulator = simulator(state).await;
     let wide = check(&simulator, Some(160), &[]).await;

@@ -110,13 +110,19 @@ impl Runner {
         self.check(metrics == before, case, "metrics", || differences(metrics, before));
     }
 
-    /// Checks that metrics are exposed until they are stale. The scrape started at `asked`.
-    pub(super) fn check_staleness(&self, case: &Case, scrape: &Scrape, asked: Timestamp, withdrawn: bool) {
+    /// Checks that metrics are exposed until they are stale. The scrape started at `requested`.
+    pub(super) fn check_staleness(
+        &self,
+        case: &Case,
+        scrape: &Scrape,
+        requested: Timestamp,
+        withdrawn: bool,
+    ) {
         let Some(success) = scrape.value("last_poll_success_timestamp_seconds", &case.faulty, "") else {
             self.fail(case, "metrics", "the last successful poll is not exposed");
             return;
         };
-        let at = if withdrawn { Timestamp::now() } else { asked };
+        let at = if withdrawn { Timestamp::now() } else { requested };
         let age = at.as_millisecond() as f64 / 1000.0 - success;
         // Metrics are a little older than the end of the poll.
         let right = if withdrawn { age > STALE_AFTER } else { age < STALE_AFTER + 1.0 };

@@ -68,7 +68,7 @@ pub(super) fn tls() -> Vec<Fault> {
     ]
 }
 
-/// Host name with a label that is too long, so that no resolver is asked.
+/// Host name with a label that is too long, so that no DNS query is sent.
 const INVALID_HOST: &str = "https://a-name-that-is-far-longer-than-sixty-three-characters-cannot-be-one.test";
 
 pub(super) fn network() -> Vec<Fault> {

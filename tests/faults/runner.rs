@@ -102,9 +102,9 @@ impl Runner {
     ) {
         let start = Instant::now();
         loop {
-            let (asked, asked_at) = (Instant::now(), Timestamp::now());
+            let (requested, asked_at) = (Instant::now(), Timestamp::now());
             let scrape = self.exporter.scrape().await;
-            let took = asked.elapsed();
+            let took = requested.elapsed();
             for case in &self.cases {
                 self.check(took < MAX_SCRAPE_TIME, case, "others", || format!("a scrape took {took:?}"));
                 self.check_others(case, &scrape);
@@ -182,12 +182,12 @@ impl Runner {
             self.env.revert(case, &self.exporter).await;
         }
         let before = self.exporter.scrape().await;
-        let asked = |case: &Case| {
+        let requested = |case: &Case| {
             let state = self.env.simulator.state();
             state.requests.iter().filter(|seen| seen.line.contains(&case.path())).count()
         };
         let asked_before: BTreeMap<_, _> =
-            self.cases.iter().map(|case| (case.faulty.clone(), asked(case))).collect();
+            self.cases.iter().map(|case| (case.faulty.clone(), requested(case))).collect();
         self.observe("recovery", "the recovery", |scrape, case, _| {
             // A poll may have been in progress.
             let next = polls(scrape, &case.faulty) - polls(&before, &case.faulty) >= 2.0;
@@ -202,9 +202,9 @@ impl Runner {
                 }
                 Recovery::AfterPause => good,
                 Recovery::AfterWait => {
-                    let kept = good || asked(case) == asked_before[&case.faulty];
+                    let kept = good || requested(case) == asked_before[&case.faulty];
                     self.check(kept || !next, case, "recovery", || {
-                        "Atlas was asked although it had asked to wait".to_owned()
+                        "a request was sent during the wait that Atlas demanded".to_owned()
                     });
                     good || next
                 }
@@ -231,7 +231,7 @@ impl Runner {
             self.env.apply(case, Some(&self.exporter)).await;
         }
         let mut kept = BTreeSet::new();
-        self.observe("metrics", "the second round", |scrape, case, asked| match case.fault.outcome {
+        self.observe("metrics", "the second round", |scrape, case, requested| match case.fault.outcome {
             Outcome::Succeeds(metrics) => {
                 let more = polls(scrape, &case.faulty) - polls(&good, &case.faulty);
                 // A poll may have been in progress.
@@ -253,7 +253,7 @@ impl Runner {
                     }
                     self.check_unchanged(case, &metrics, &before[&case.faulty]);
                 }
-                self.check_staleness(case, scrape, asked, metrics.is_empty());
+                self.check_staleness(case, scrape, requested, metrics.is_empty());
                 metrics.is_empty() && failed
             }
         })

@@ -127,9 +127,9 @@ async fn pattern_does_not_exclude_a_project_without_a_name() {
     // A known name is kept while it cannot be read.
     simulator.state().faults.clear();
     exporter.until(|scrape| names(scrape).is_empty()).await;
-    let asked = requests(&simulator, "/orgs/");
+    let requested = requests(&simulator, "/orgs/");
     simulator.state().faults = vec![Fault::lasting("/orgs/", FaultKind::Body(unnamed))];
-    exporter.until(|_| requests(&simulator, "/orgs/") > asked + 2).await;
+    exporter.until(|_| requests(&simulator, "/orgs/") > requested + 2).await;
     assert_eq!(names(&exporter.scrape().await), Vec::<String>::new());
 }
 

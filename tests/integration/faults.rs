@@ -34,8 +34,8 @@ async fn redirects_and_final_errors_are_not_retried() {
     for name in ["redirected", "deleted"] {
         // The last request may be in progress.
         let polls = scrape.value("polls_total", name, "").unwrap() as usize;
-        let asked = requests(&simulator, &exports(name));
-        assert!((polls..=polls + 1).contains(&asked), "{name}: {asked} requests in {polls} polls");
+        let requested = requests(&simulator, &exports(name));
+        assert!((polls..=polls + 1).contains(&requested), "{name}: {requested} requests in {polls} polls");
     }
     let accepted = tokio::time::timeout(Duration::from_millis(100), elsewhere.accept()).await;
     assert!(accepted.is_err(), "the redirect was followed");

@@ -113,8 +113,8 @@ async fn log_size_of_varying_errors_is_limited() {
     let simulator =
         simulator(atlas_state([("prod", Cluster::default()), ("good", Cluster::default())])).await;
     let proxy = FaultProxy::start(&simulator, ProxyMode::Plain).await;
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = asked.clone();
+    let requested = Arc::new(AtomicUsize::new(0));
+    let count = requested.clone();
     let differ = move |_: &str| {
         let number = count.fetch_add(1, Ordering::Relaxed);
         let status = ["200 OK", "500 Odd", "404 None", "400 Bad"][number % 4];
@@ -133,7 +133,9 @@ async fn log_size_of_varying_errors_is_limited() {
         .flag("--log.level=debug")
         .start()
         .await;
-    exporter.until(|scrape| scrape.up("good") == Some(1.0) && asked.load(Ordering::Relaxed) >= ANSWERS).await;
+    exporter
+        .until(|scrape| scrape.up("good") == Some(1.0) && requested.load(Ordering::Relaxed) >= ANSWERS)
+        .await;
     let log = exporter.log();
     let lines = log
         .lines()

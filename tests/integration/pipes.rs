@@ -113,12 +113,12 @@ async fn unread_output_does_not_prevent_exit() {
         for signal in ["TERM", "INT"] {
             let before = requests(&simulator, &exports("prod"));
             let mut exporter = start(&simulator, FILL_BOTH, arguments);
-            let asked = async {
+            let requested = async {
                 while requests(&simulator, &exports("prod")) == before {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             };
-            timeout(STATE_TIMEOUT, asked).await.unwrap();
+            timeout(STATE_TIMEOUT, requested).await.unwrap();
             // Writing starts soon after the last response.
             tokio::time::sleep(Duration::from_millis(300)).await;
             assert_eq!(exporter.child.try_wait().unwrap(), None, "{arguments:?}: nothing was written");

@@ -27,7 +27,7 @@ fn of(name: &str, scrape: &Scrape, labels: &str) -> f64 {
     scrape.0.get(&format!("{name}{{{labels}}}")).copied().unwrap_or_default()
 }
 
-fn asked(scrape: &Scrape, endpoint: &str, code: &str) -> f64 {
+fn requested(scrape: &Scrape, endpoint: &str, code: &str) -> f64 {
     of("mongodbatlas_api_requests_total", scrape, &format!("endpoint=\"{endpoint}\",code=\"{code}\""))
 }
 
@@ -97,7 +97,7 @@ async fn retry_after_pauses_one_project_only() {
     assert_eq!(requests(&simulator, &exports("a")), refused, "no request before `Retry-After`");
     assert_eq!(scrape.value("last_poll_error_info", "a", "reason=\"rate_limited\""), Some(1.0));
     assert_eq!(scrape.up("b"), Some(1.0));
-    assert_eq!(asked(&scrape, "exports", "429"), 1.0);
+    assert_eq!(requested(&scrape, "exports", "429"), 1.0);
     let page = exporter.get("/").await.text().await.unwrap();
     assert!(page.contains("rate limited by Atlas; retrying in "), "{page}");
 }
@@ -183,9 +183,9 @@ async fn every_request_is_counted_once_by_endpoint_and_code() {
         let timed: f64 =
             scrape.of("mongodbatlas_api_request_duration_seconds_count").iter().map(|(_, count)| count).sum();
         assert_eq!(timed, counted);
-        assert_eq!(asked(&scrape, "schedule", "200"), 3.0);
-        assert_eq!(asked(&scrape, "clusters", "200"), 3.0);
-        assert_eq!(asked(&scrape, "exports", "200"), 3.0);
+        assert_eq!(requested(&scrape, "schedule", "200"), 3.0);
+        assert_eq!(requested(&scrape, "clusters", "200"), 3.0);
+        assert_eq!(requested(&scrape, "exports", "200"), 3.0);
         assert!(
             !scrape
                 .of("mongodbatlas_api_requests_total")
@@ -207,8 +207,8 @@ async fn request_without_a_response_is_counted() {
         .await
         .polled()
         .await;
-    assert_eq!(asked(&scrape, "exports", "none"), 1.0);
-    assert_eq!(asked(&scrape, "exports", "200"), 0.0);
+    assert_eq!(requested(&scrape, "exports", "none"), 1.0);
+    assert_eq!(requested(&scrape, "exports", "200"), 0.0);
     let long = of("mongodbatlas_api_request_duration_seconds_sum", &scrape, "endpoint=\"exports\"");
     assert!((0.7..1.5).contains(&long), "{long}");
 }
@@ -270,7 +270,7 @@ async fn failing_resources_are_requested_at_the_interval() {
     let count = || paths.clone().map(|path| requests(&simulator, &path));
     let before = count();
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let asked: Vec<_> = count().iter().zip(before).map(|(after, before)| after - before).collect();
-    assert!(asked[0] <= asked[1] + 4 && asked[0] > 5, "polls: {asked:?}");
-    assert!(asked[2].abs_diff(asked[3]) <= 2 && asked[3] > 4, "listings: {asked:?}");
+    let requested: Vec<_> = count().iter().zip(before).map(|(after, before)| after - before).collect();
+    assert!(requested[0] <= requested[1] + 4 && requested[0] > 5, "polls: {requested:?}");
+    assert!(requested[2].abs_diff(requested[3]) <= 2 && requested[3] > 4, "listings: {requested:?}");
 }

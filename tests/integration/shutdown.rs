@@ -146,9 +146,9 @@ async fn handshakes_do_not_prevent_exit() {
 
     let exporter = start(slow).await;
     let url = format!("{}/metrics", exporter.url);
-    let asked = tokio::spawn(reqwest::Client::new().get(url).basic_auth("alice", Some("x")).send());
+    let requested = tokio::spawn(reqwest::Client::new().get(url).basic_auth("alice", Some("x")).send());
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(!asked.is_finished());
+    assert!(!requested.is_finished());
     assert_exits(exporter, "a password that is being verified").await;
 
     let exporter = start("").await;

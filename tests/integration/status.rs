@@ -49,7 +49,7 @@ fn all_kinds() -> AtlasState {
                 Job::ended(HOUR * 3, JobOutcome::Never),
             ]),
         ),
-        ("well", Cluster::with([ended(HOUR * 3, JobOutcome::Successful)])),
+        ("working", Cluster::with([ended(HOUR * 3, JobOutcome::Successful)])),
         (
             "unexpected",
             Cluster {
@@ -57,10 +57,10 @@ fn all_kinds() -> AtlasState {
                 ..Cluster::default()
             },
         ),
-        ("blind", Cluster::default()),
+        ("broken", Cluster::default()),
     ]);
-    state.faults = vec![Fault::lasting(&exports("blind"), FaultKind::error(403, "USER_UNAUTHORIZED"))];
-    let failure = Event::new("CPS_AUTO_EXPORT_FAILED", Some("well"), HOUR * 9);
+    state.faults = vec![Fault::lasting(&exports("broken"), FaultKind::error(403, "USER_UNAUTHORIZED"))];
+    let failure = Event::new("CPS_AUTO_EXPORT_FAILED", Some("working"), HOUR * 9);
     state.projects.get_mut(PROJECT).unwrap().events.push(failure);
     state
 }
@@ -109,10 +109,10 @@ async fn clusters_are_listed_with_status_worst_first() {
         ("waiting", "not_started"),
         ("overdue", "overdue"),
         ("never", "never_succeeded"),
-        ("blind", "polls_failing"),
+        ("broken", "polls_failing"),
         ("stuck", "stalled"),
         ("unexpected", "no_exports_expected"),
-        ("well", "healthy"),
+        ("working", "healthy"),
     ];
     assert_eq!(statuses, expected);
     assert_eq!(status["clusters_watched"], 9);
@@ -213,22 +213,22 @@ async fn clusters_are_filtered_and_sorted() {
         names.len()
     };
     // The search includes the status `Polls failing`.
-    assert_eq!(check("?search=FAILING", &["failing", "failing-often", "blind"]).await, 3);
+    assert_eq!(check("?search=FAILING", &["failing", "failing-often", "broken"]).await, 3);
     assert_eq!(check("?search=often+payments", &["failing-often"]).await, 1);
     assert_eq!(check("?search=bucket_gone", &["failing", "failing-often"]).await, 2);
-    assert_eq!(check("?search=forbidden", &["blind"]).await, 1);
+    assert_eq!(check("?search=forbidden", &["broken"]).await, 1);
     assert_eq!(check("?search=unknown", &[]).await, 0);
-    assert_eq!(check("?severity=unknown", &["blind"]).await, 1);
+    assert_eq!(check("?severity=unknown", &["broken"]).await, 1);
     assert_eq!(check("?severity=critical&search=exports+expected", &[]).await, 0);
     assert_eq!(check("?severity=none&search=exports+expected", &["unexpected"]).await, 1);
     assert_eq!(check("?severity=&sort=&order=", &["failing"]).await, 9);
-    check("?sort=cluster", &["blind", "failing", "failing-often", "never"]).await;
-    check("?sort=cluster&order=reversed", &["well", "waiting", "unexpected"]).await;
+    check("?sort=cluster", &["broken", "failing", "failing-often", "never"]).await;
+    check("?sort=cluster&order=reversed", &["working", "waiting", "unexpected"]).await;
     check("?sort=failures", &["failing-often", "failing"]).await;
     // Clusters without a success first, then the oldest; unknown ones last.
     check("?sort=success", &["never", "unexpected", "overdue"]).await;
     let status = json(&exporter, "?sort=success&order=reversed").await;
-    assert_eq!((names(&status)[0], names(&status)[8]), ("well", "blind"));
+    assert_eq!((names(&status)[0], names(&status)[8]), ("working", "broken"));
     check("?sort=job", &["failing"]).await;
     check("?sort=bucket", &["waiting"]).await;
     check("?something=else", &["failing"]).await;

@@ -59,8 +59,8 @@ async fn events_of_many_clusters_need_few_requests() {
     let scrape = exporter.until(|scrape| up(scrape, "events") == Some(1.0)).await;
     assert!(names.iter().filter(|name| event(&scrape, name).is_some()).count() == 1);
     // Three groups of fifty, and then a binary search: two requests for each of six steps.
-    let asked = requests(&simulator, "/events?");
-    assert!(asked <= 1 + 3 + 2 * 6, "{asked}");
+    let requested = requests(&simulator, "/events?");
+    assert!(requested <= 1 + 3 + 2 * 6, "{requested}");
     let longest = simulator.state().requests.iter().map(|seen| seen.line.len()).max().unwrap();
     assert!(longest < 2048, "{longest}");
 }

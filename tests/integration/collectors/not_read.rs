@@ -48,8 +48,8 @@ async fn missing_bucket_is_reported_in_any_order_of_reads() {
         exporter.ready().await;
         let scrape = exporter.until(missing).await;
         assert_eq!(scrape.value("bucket_missing", "prod", ""), Some(0.0));
-        let asked = ["/misconfigured/backup/schedule", "/prod/backup/schedule", "/exportBuckets"];
-        let [misconfigured, prod, lists] = asked.map(|path| requests(&simulator, path));
+        let requested = ["/misconfigured/backup/schedule", "/prod/backup/schedule", "/exportBuckets"];
+        let [misconfigured, prod, lists] = requested.map(|path| requests(&simulator, path));
         assert!(misconfigured == 2 && prod == 1 && lists <= 2, "{misconfigured} {prod} {lists}");
         assert_eq!(clusters(&exporter).await[0]["status"], "bucket_missing");
     }

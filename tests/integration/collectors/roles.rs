@@ -11,12 +11,12 @@ async fn missing_role_disables_only_the_collectors() {
     let all_down = |scrape: &Scrape| {
         ["snapshots", "events", "buckets"].iter().all(|collector| up(scrape, collector) == Some(0.0))
     };
-    let asked = |simulator: &Simulator| {
+    let requested = |simulator: &Simulator| {
         ["/backup/snapshots", "/events", "/exportBuckets"].map(|part| requests(simulator, part))
     };
-    exporter.until(|scrape| all_down(scrape) && asked(&simulator) == [4, 2, 2]).await;
+    exporter.until(|scrape| all_down(scrape) && requested(&simulator) == [4, 2, 2]).await;
     let scrape = exporter.polled_again(5.0).await;
-    assert_eq!(asked(&simulator), [4, 2, 2], "a second refusal confirms the first");
+    assert_eq!(requested(&simulator), [4, 2, 2], "a second refusal confirms the first");
     assert_eq!((scrape.up("prod"), scrape.up("other")), (Some(1.0), Some(1.0)));
     assert!(scrape.has_metrics("prod") && all_down(&scrape) && awaiting(&scrape, "prod").is_none());
     assert!(scrape.of("mongodbatlas_backup_export_bucket_info").is_empty());
@@ -50,8 +50,8 @@ async fn refusal_of_one_cluster_does_not_affect_others() {
             exporter.polled_again(3.0).await;
         }
         // A reload retries, as the role may have been granted, but logs no second warning.
-        let asked = requests(&simulator, "/b/backup/snapshots");
-        assert!((4..=8).contains(&asked), "{code}: {asked}");
+        let requested = requests(&simulator, "/b/backup/snapshots");
+        assert!((4..=8).contains(&requested), "{code}: {requested}");
         assert_eq!(exporter.log().matches("next attempt in 1m").count(), 1, "{}", exporter.log());
     }
 }
@@ -118,17 +118,17 @@ async fn only_confirmed_refusals_disable_a_collector() {
         .targets(watched.collect::<String>())
         .start()
         .await;
-    let asked = |index| requests(&simulator, &format!("{}/backup/exportBuckets", project(index)));
+    let requested = |index| requests(&simulator, &format!("{}/backup/exportBuckets", project(index)));
     let failed = |scrape: &Scrape| {
         let up = scrape.of("mongodbatlas_backup_export_collector_success");
         up.len() == cases.len() && up.iter().all(|(_, up)| *up == 0.0)
     };
     // Retried requests, and those repeated at the interval, soon exceed two.
-    let repeated = || (0..cases.len()).all(|index| asked(index) > 2 || cases[index].2);
+    let repeated = || (0..cases.len()).all(|index| requested(index) > 2 || cases[index].2);
     exporter.until(|scrape| failed(scrape) && repeated()).await;
     exporter.polled_again(5.0).await;
     for (index, (status, code, disables)) in cases.iter().enumerate() {
-        assert_eq!(asked(index) == 2, *disables, "{status} {code}: {}", asked(index));
+        assert_eq!(requested(index) == 2, *disables, "{status} {code}: {}", requested(index));
     }
     exporter.assert_no_secret().await;
 }

@@ -196,6 +196,6 @@ pub(super) fn resource(path: &str, header: &str) -> (Of, usize, Vec<u8>) {
         ["groups", _, "clusters", name, "backup", "snapshots"] => {
             (Of::Snapshots, of_cluster(name), list(&[]))
         }
-        _ => panic!("{path} is asked for"),
+        _ => panic!("unexpected request for {path}"),
     }
 }
