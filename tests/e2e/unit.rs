@@ -63,7 +63,7 @@ async fn systemd_socket_is_served() {
     // Starts the exporter at the first connection.
     let _systemd = systemd.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
     let request = async || {
-        let (mut stream, mut answer) = (TcpStream::connect(&address).await.ok()?, String::new());
+        let (mut stream, mut response) = (TcpStream::connect(&address).await.ok()?, String::new());
         stream.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n").await.ok()?;
         stream.read_to_string(&mut response).await.ok().map(|_| response)
     };
