@@ -161,7 +161,7 @@ async fn print(text: String, shutdown: &CancellationToken) -> anyhow::Result<()>
     });
     tokio::select! {
         written = written => written?.context("failed to write to standard output"),
-        () = shutdown.cancelled() => bail!("failed to write to standard output: stopped before the pipe was read"),
+        () = shutdown.cancelled() => bail!("failed to write to standard output: pipe not read"),
     }
 }
 

@@ -67,7 +67,8 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
                 };
                 listed.insert(entry.id.clone(), found);
                 row.note(&format!(
-                    "{projects} found{excluded}; Atlas lists only projects in which the credentials have a role"
+                    "{projects} found{excluded}; Atlas lists only projects in which the credentials \
+                     have a role"
                 ))
             }
         });

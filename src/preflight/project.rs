@@ -213,8 +213,8 @@ impl ProjectCheck<'_> {
             if let Some(row) = rows.iter_mut().find(is_of_cluster) {
                 row.status = CheckStatus::Problem;
                 row.hint = format!(
-                    "the project has no export bucket {id}, so every export fails; select another bucket in the \
-                     export policy, or create the bucket again"
+                    "the project has no export bucket {id}, so every export fails; \
+                     select another bucket in the export policy, or create the bucket again"
                 );
             }
         }
@@ -254,16 +254,16 @@ fn with_expectation(row: Row, expected: ExportExpectation, schedule: &Schedule, 
         (Some(false), None, Some(every)) => {
             row.warn(&format!("auto export is off, but an export is expected every {every}"))
         }
-        (Some(false), None, None) => row.note(
-            "auto export is off, so Atlas exports nothing; set `export_expected = true` to be warned",
-        ),
+        (Some(false), None, None) => row
+            .note("auto export is off, so Atlas exports nothing; set `export_expected = true` to be warned"),
         (_, _, Some(every)) if expected.interval.is_some() => {
             row.note(&format!("an export is expected every {every} (`expected_interval`)"))
         }
         (_, _, Some(every)) => row.note(&format!("an export is expected every {every} (backup policy)")),
         (_, _, None) => row.warn(&match schedule.frequency.as_deref() {
             Some(word) => format!(
-                "the export frequency {word:?} is unknown to this version; set `expected_interval` for the project"
+                "the export frequency {word:?} is unknown to this version; set `expected_interval` \
+                 for the project"
             ),
             None => "Atlas reports no export frequency; set `expected_interval` for the project".to_owned(),
         }),

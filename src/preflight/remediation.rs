@@ -25,7 +25,8 @@ impl Resource {
             Self::Collector(collector) => {
                 let key = collector.as_str();
                 format!(
-                    "Project Read Only in this project, or disable the collector with `collectors.{key} = false`"
+                    "Project Read Only in this project, or disable the collector with \
+                     `collectors.{key} = false`"
                 )
             }
             Self::Project => {

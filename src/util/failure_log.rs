@@ -1,6 +1,5 @@
-//! Logs of repeated failures: one line when a failure begins, changes its reason, or ends.
-//!
-//! So an outage does not flood the log.
+//! Logs of changing failures: once when a failure begins, changes or ends, so that an outage does
+//! not bury the log.
 
 use atlas_client::{FailureReason, OrganizationId, ProjectId, Target};
 use tracing::Level;
@@ -42,9 +41,8 @@ impl<'a> LogContext<'a> {
     }
 }
 
-/// Logs the outcome of a reading of `what`, at a lower level if it is the same as before.
-///
-/// `failing` is the reason of the last failure, and is updated.
+/// Logs when `what` begins to fail, fails for another reason, or can be read again; `failing` is
+/// the reason of the last failure.
 pub(crate) fn log(
     failing: &mut Option<FailureReason>,
     error: Option<&ReadError>,
@@ -57,9 +55,9 @@ pub(crate) fn log(
         (None, None) => return,
         (Some(_), None) => (Level::INFO, format!("{what} can be read again")),
         _ if before != reason => {
-            (Level::WARN, format!("failed to read {what}; keeping the last known state"))
+            (Level::WARN, format!("failed to refresh {what}; keeping the last known state"))
         }
-        _ => (Level::DEBUG, format!("failed to read {what} again")),
+        _ => (Level::DEBUG, format!("failed to refresh {what} again")),
     };
     let (organization_id, project_id) =
         (context.organization_id.map(display), context.project_id.map(display));

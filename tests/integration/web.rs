@@ -393,7 +393,10 @@ async fn invalid_web_configuration_exits_with_code_2() {
             "--web.config.file=web.yml",
             "error: web.yml: tls_server_config.cert_file cannot read none.pem: No such file",
         ),
-        ("--web.config.file=other.yml", "error: other.yml: cannot read the web configuration: No such file"),
+        (
+            "--web.config.file=other.yml",
+            "error: other.yml: failed to read the web configuration: No such file",
+        ),
     ] {
         for arguments in [&["demo", flag][..], &["demo", flag, "--web.listen-address=127.0.0.1:0"]] {
             let output = command().current_dir(folder.path()).args(arguments).output().await.unwrap();

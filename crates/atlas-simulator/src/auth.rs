@@ -91,7 +91,7 @@ impl Default for Sessions {
     }
 }
 
-/// Why a client gets no token.
+/// Reason to refuse a token request.
 pub(crate) enum TokenRefusal {
     UnknownClient,
     RateLimited(Duration),
@@ -159,7 +159,7 @@ impl Sessions {
         Ok(account)
     }
 
-    /// Whether the nonce of a digest is valid and its count is new.
+    /// Returns true if the nonce of a digest is valid and its count is new.
     fn use_nonce(&mut self, digest: &str) -> bool {
         let nonce = fields(digest).get("nonce").and_then(|nonce| self.nonces.get_mut(nonce));
         let is_fresh = nonce

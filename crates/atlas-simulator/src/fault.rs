@@ -1,4 +1,4 @@
-//! Injected faults.
+//! Faults that are injected into responses.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ pub enum FaultKind {
     Truncated,
     /// This body with status 200.
     Body(&'static str),
-    /// A page that does not end.
+    /// A page with an endless body.
     EndlessBody,
     /// Always another page, each with a link to the next one.
     EndlessPages,
@@ -113,7 +113,12 @@ impl FaultKind {
             }
             Self::EndlessPages => {
                 let id = format!("{:024x}", fastrand::u64(..));
-                let job = serde_json::json!({"id": id, "exportBucketId": "x", "state": "Successful", "createdAt": "2026-01-01T00:00:00Z"});
+                let job = serde_json::json!({
+                    "id": id,
+                    "exportBucketId": "x",
+                    "state": "Successful",
+                    "createdAt": "2026-01-01T00:00:00Z",
+                });
                 let link = serde_json::json!({"rel": "next", "href": "/"});
                 ok(&serde_json::json!({"results": [job], "links": [link], "totalCount": 1}))
             }

@@ -63,7 +63,12 @@ fn job(job: &Job, cluster: &Cluster, now: Timestamp) -> Value {
         json["exportStatus"] =
             json!({"exportedCollections": exported(job, now), "totalCollections": job.collections});
     } else {
-        let component = |shard| json!({"exportId": format!("{}{shard:02}", &job.id[..22]), "replicaSetName": format!("shard-{shard}")});
+        let component = |shard| {
+            json!({
+                "exportId": format!("{}{shard:02}", &job.id[..22]),
+                "replicaSetName": format!("shard-{shard}"),
+            })
+        };
         json["components"] = (0..cluster.shards).map(component).collect();
     }
     if !matches!(state, "Queued" | "InProgress") {
@@ -95,7 +100,14 @@ fn to_second(at: Timestamp) -> String {
 }
 
 pub(crate) fn project(id: &str, project: &Project) -> Value {
-    json!({"id": id, "name": project.name, "orgId": project.organization, "created": "2020-01-01T00:00:00Z", "clusterCount": project.clusters.len(), "links": []})
+    json!({
+        "id": id,
+        "name": project.name,
+        "orgId": project.organization,
+        "created": "2020-01-01T00:00:00Z",
+        "clusterCount": project.clusters.len(),
+        "links": [],
+    })
 }
 
 /// A cluster in the listing of its project.
@@ -105,7 +117,12 @@ pub(crate) fn cluster(name: &str, cluster: &Cluster) -> Value {
     let spec = |shard: usize| {
         json!({
             "id": format!("65a1f0b2c3d4e5f607182{shard:03x}"),
-            "regionConfigs": [{"providerName": provider, "regionName": "EU_WEST_1", "priority": 7, "electableSpecs": {"instanceSize": tier}}],
+            "regionConfigs": [{
+                "providerName": provider,
+                "regionName": "EU_WEST_1",
+                "priority": 7,
+                "electableSpecs": {"instanceSize": tier},
+            }],
         })
     };
     let specs: Vec<Value> = (0..cluster.shards.max(1)).map(spec).collect();
@@ -180,7 +197,10 @@ fn snapshot(snapshot: &Snapshot, shards: usize) -> Value {
         return json;
     }
     let part = |shard: usize| format!("{}{shard:02x}", &snapshot.id[..22]);
-    let member = |shard| json!({"id": part(shard), "replicaSetName": format!("shard-{shard}"), "cloudProvider": "AWS"});
+    let member = |shard| {
+        let name = format!("shard-{shard}");
+        json!({"id": part(shard), "replicaSetName": name, "cloudProvider": "AWS"})
+    };
     json["type"] = json!("shardedCluster");
     json["snapshotIds"] = (0..shards).map(part).collect();
     json["members"] = (0..shards).map(member).collect();

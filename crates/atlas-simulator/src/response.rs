@@ -20,7 +20,13 @@ impl IntoResponse for Refusal {
         // An access list names the address that it refused.
         let parameters: &[&str] = if code.contains("ACCESS_LIST") { &["203.0.113.7"] } else { &[] };
         let reason = status.canonical_reason().unwrap_or_default();
-        let body = json!({"error": status.as_u16(), "reason": reason, "errorCode": code, "detail": detail, "parameters": parameters});
+        let body = json!({
+            "error": status.as_u16(),
+            "reason": reason,
+            "errorCode": code,
+            "detail": detail,
+            "parameters": parameters,
+        });
         let response = json(status, body.to_string());
         // Atlas repeats the code in a header, but not on a 401.
         if status == StatusCode::UNAUTHORIZED {

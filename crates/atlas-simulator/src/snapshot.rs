@@ -22,9 +22,9 @@ pub struct Snapshot {
     pub frequency: String,
     /// Frequencies of its policy items; omitted from responses if empty.
     pub items: Vec<&'static str>,
-    /// `scheduled`, `onDemand` or `fallback`.
+    /// Snapshot type: `scheduled`, `onDemand` or `fallback`.
     pub kind: &'static str,
-    /// `queued`, `inProgress`, `completed` or `failed`.
+    /// Status: `queued`, `inProgress`, `completed` or `failed`.
     pub status: &'static str,
 }
 

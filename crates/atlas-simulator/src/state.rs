@@ -18,10 +18,10 @@ pub const ORGANIZATION: &str = "5f0e5a3b9c1d4e6f8a7b0000";
 /// The export bucket of projects and schedules by default.
 const BUCKET: &str = "5f0e5a3b9c1d4e6f8a7b6c5d";
 
-/// Recorded requests; the oldest are dropped.
+/// Maximum number of recorded requests; the oldest are dropped.
 const MAX_RECORDED: usize = 10_000;
 
-/// Everything that the simulated Atlas knows; change it at any time.
+/// State of the simulated Atlas, which can change at any time.
 #[derive(Debug, Default)]
 pub struct AtlasState {
     pub accounts: Vec<Account>,
@@ -114,7 +114,7 @@ impl Project {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClusterKind {
-    /// M10 and up.
+    /// A dedicated cluster, M10 or larger.
     #[default]
     Dedicated,
     /// On shared servers; it has no exports.
@@ -203,9 +203,9 @@ impl Cluster {
 #[derive(Debug, Clone)]
 pub struct ExportBucket {
     pub id: String,
-    /// Name at the cloud provider.
+    /// Name of the bucket at the cloud provider.
     pub name: String,
-    /// `AWS`, `AZURE` or `GCP`.
+    /// Cloud provider: `AWS`, `AZURE` or `GCP`.
     pub provider: String,
 }
 
@@ -219,7 +219,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event of `age` ago.
+    /// Creates an event that happened `age` ago.
     #[must_use]
     pub fn new(kind: &str, cluster: Option<&str>, age: Duration) -> Self {
         let created = Timestamp::now() - age;

@@ -13,16 +13,16 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-/// Maximum number of passwords verified at once: guesses must leave cores to the application.
+/// Maximum number of concurrent verifications, so that guesses leave cores to the application.
 const MAX_CONCURRENT: usize = 2;
 
-/// Maximum number of passwords that are verified or wait for it.
+/// Maximum number of verifications in progress and waiting.
 const MAX_PENDING: usize = 16;
 
-/// The same for one name, of which one password is verified at a time.
+/// Maximum number of verifications in progress and waiting for one name.
 const MAX_PENDING_OF_NAME: usize = 4;
 
-/// At this cost a password takes about a second, and a guess delays other users by as much.
+/// Maximum cost of a hash. At this cost, a verification takes about a second, which delays others.
 const MAX_COST: u32 = 14;
 
 pub(crate) struct BasicAuth {
@@ -74,7 +74,7 @@ impl PasswordVerifier {
         Some(names.entry(name.to_owned()).or_default().clone())
     }
 
-    /// Leaves no room for another verification while the result is held.
+    /// Blocks further verifications until the result is dropped.
     #[cfg(test)]
     pub(crate) fn occupied(&self) -> Vec<NameLock> {
         (0..MAX_PENDING).filter_map(|number| self.add(&number.to_string())).collect()
@@ -90,7 +90,7 @@ pub(crate) enum AuthResult {
 }
 
 impl BasicAuth {
-    /// Returns `None` without users. An error is a name, and the problem with its hash.
+    /// Returns `None` without users. An error has a name and its problem.
     pub(crate) fn new(
         hashes: BTreeMap<String, SecretString>,
         verifier: &PasswordVerifier,
@@ -98,11 +98,11 @@ impl BasicAuth {
         for (name, hash) in &hashes {
             let problem = match cost(hash.expose_secret()) {
                 _ if name.contains(':') => {
-                    "has a colon in its name, where Basic auth ends the name".to_owned()
+                    "has a colon in its name, which Basic auth does not allow".to_owned()
                 }
                 Some(cost) if cost <= MAX_COST => continue,
                 Some(cost) => format!(
-                    "has a cost of {cost}; the maximum is {MAX_COST}, since a guess delays other users"
+                    "has a cost of {cost}; the maximum is {MAX_COST}, because a guess delays other users"
                 ),
                 None => format!(
                     "should be a bcrypt hash with a cost from 4 to {MAX_COST}, as `htpasswd -nBC 10` writes"
@@ -123,7 +123,7 @@ impl BasicAuth {
 
     /// Verifies a password. The time does not reveal whether the name is known.
     pub(crate) async fn verify(&self, name: &str, password: &[u8]) -> AuthResult {
-        // bcrypt ends passwords at a zero byte.
+        // bcrypt ignores a password behind a zero byte.
         if password.contains(&0) {
             return AuthResult::Rejected;
         }
@@ -144,7 +144,7 @@ impl BasicAuth {
         };
         let (slowest, password) = (self.slowest.clone(), password.to_owned());
         let verifying = spawn_blocking(move || {
-            // Held until this ends, though the client may be gone.
+            // Held until the verification ends, even if the client is gone.
             let _held = (turn, permit);
             let is_right = matches!(bcrypt::verify(&password, hash.expose_secret()), Ok(true));
             if !is_right {
@@ -152,7 +152,7 @@ impl BasicAuth {
             }
             is_right
         });
-        // Awaited whether the name is known or not.
+        // The await comes first, so that unknown names take as long.
         if !matches!(verifying.await, Ok(true)) || !is_known {
             return AuthResult::Rejected;
         }
@@ -161,7 +161,7 @@ impl BasicAuth {
     }
 }
 
-/// Takes the time of verifying `slowest` after `hash` was verified.
+/// Spends the rest of the time that a verification of `slowest` takes, after that of `hash`.
 ///
 /// Each cost takes twice as long as the one before, so the costs between them add up to that.
 fn spend_remaining_time(password: &[u8], hash: &str, slowest: &str) {
@@ -184,11 +184,11 @@ fn credentials(headers: &HeaderMap) -> Option<(String, Vec<u8>)> {
     Some((name, decoded[colon + 1..].to_vec()))
 }
 
-/// Returns the cost of a bcrypt hash; `None` if it is none.
+/// Returns the cost of a bcrypt hash; `None` if it is not valid.
 fn cost(hash: &str) -> Option<u32> {
     let cost = hash.parse::<HashParts>().ok()?.get_cost();
-    // HashParts does not decode the parts. A hash that does not decode would be verified in no
-    // time, which would reveal its name.
+    // HashParts does not decode the parts. Verification of an invalid hash takes no time, which would
+    // reveal its name.
     let decodes = |part: &str, bytes| BASE_64.decode(part).is_ok_and(|decoded| decoded.len() == bytes);
     let is_whole =
         hash.is_ascii() && hash.len() == 60 && decodes(&hash[7..29], 16) && decodes(&hash[29..], 23);

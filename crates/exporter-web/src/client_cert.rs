@@ -16,7 +16,7 @@ use webpki::EndEntityCert;
 pub(crate) enum ClientAuthType {
     NoClientCert,
     RequestClientCert,
-    /// The alias is an older name.
+    /// Requires a certificate of any issuer. The alias is an older name.
     #[serde(alias = "RequireClientCert")]
     RequireAnyClientCert,
     VerifyClientCertIfGiven,
@@ -29,15 +29,15 @@ impl ClientAuthType {
     }
 }
 
-/// The certificates that clients must present, from the weakest requirement on.
+/// Requirements for client certificates, weakest first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ClientCertRequirement {
     #[default]
     None,
-    /// None, or one of any issuer.
+    /// No certificate, or a certificate of any issuer.
     Unverified,
     Verified,
-    /// One for an allowed name.
+    /// A verified certificate for an allowed name.
     Named,
 }
 

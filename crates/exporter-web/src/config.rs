@@ -1,4 +1,4 @@
-//! A web configuration, ready for use.
+//! A validated web configuration.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::rate_limit::RateLimit;
 use crate::yaml::{self, RawWebConfig};
 use crate::{text, tls};
 
-/// Headers that can be set, and their values where only some have a meaning.
+/// Supported headers, with their values if only some are valid.
 const HEADERS: [(&str, &[&str]); 5] = [
     ("Content-Security-Policy", &[]),
     ("Strict-Transport-Security", &[]),
@@ -29,21 +29,21 @@ const HEADERS: [(&str, &[&str]); 5] = [
 /// The default is plain HTTP without authentication.
 #[derive(Default)]
 pub(crate) struct WebConfig {
-    /// `None` for plain HTTP.
+    /// TLS configuration; `None` for plain HTTP.
     pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) client_certs: ClientCertRequirement,
-    /// Headers of every response.
+    /// Headers of all responses, as configured.
     pub(crate) headers: HeaderMap,
-    /// `None` if access needs no password.
+    /// Users; `None` if access needs no password.
     pub(crate) basic_auth: Option<BasicAuth>,
     pub(crate) rate_limit: Option<RateLimit>,
-    /// The files that it was read from.
+    /// Files of the configuration, to detect changes.
     pub(crate) files: Files,
 }
 
 impl fmt::Debug for WebConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither keys nor hashes.
+        // Without keys and hashes.
         f.debug_struct("WebConfig").field("tls", &self.tls.is_some()).finish_non_exhaustive()
     }
 }
@@ -58,7 +58,7 @@ impl WebConfig {
         let refused = |problem: &str| ConfigError::new(&format!("{}: {problem}", file.display()));
         let content = files
             .read(file)
-            .map_err(|error| refused(&format!("cannot read the web configuration: {error}")))?;
+            .map_err(|error| refused(&format!("failed to read the web configuration: {error}")))?;
         let text = text::decode(&content).map_err(|problem| refused(&format!("not YAML: {problem}")))?;
         Self::parse(file, &text, files, verifier)
     }
@@ -75,7 +75,7 @@ impl WebConfig {
         build(raw, file, files, verifier).map_err(|problem| ConfigError::new(&format!("{name}: {problem}")))
     }
 
-    /// Returns the requirements that `next` would no longer have.
+    /// Returns the restrictions that `next` does not have.
     pub(crate) fn removed_by(&self, next: &Self) -> Vec<&'static str> {
         use ClientCertRequirement::{Named, Verified};
         let mut removed = Vec::new();
@@ -96,7 +96,7 @@ impl WebConfig {
     }
 }
 
-/// An error begins with the key that it is about.
+/// Builds a configuration. An error begins with the key.
 fn build(
     raw: RawWebConfig,
     file: &Path,

@@ -1,21 +1,21 @@
-//! The error of a web configuration, and how messages show texts of the file.
+//! The error of a web configuration, and the display of its values in messages.
 
 use crate::suggest;
 
-/// Maximum length of a word that a message repeats.
+/// Maximum length of a value in a message.
 const MAX_SHOWN: usize = 32;
 
-/// The reason why a web configuration is refused.
+/// The problem of an invalid web configuration.
 ///
-/// It displays as one line with the file, the line, the key, the value and what would be right.
-/// Values that could be a password, a key or a hash are not repeated.
+/// It displays as one line with file, line, key, value and the expected value. Values that could be a
+/// password, a key or a hash are hidden.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(String);
 
 impl ConfigError {
     pub(crate) fn new(message: &str) -> Self {
-        // Names of files can hold anything.
+        // File names can contain any character.
         let is_plain = |c: char| c.is_ascii() && !c.is_control();
         let escape = |c: char| if is_plain(c) { c.to_string() } else { c.escape_debug().to_string() };
         Self(message.chars().map(escape).collect())
@@ -30,7 +30,7 @@ pub(crate) fn unknown_key(path: &str, key: &str, known: &[&str]) -> String {
     format!("unknown key `{path}`; {hint}")
 }
 
-/// Returns a value as messages show it: hidden where it could be a key, a hash, or a part of one.
+/// Returns a value for a message, hidden if it could be a part of a key or a hash.
 pub(crate) fn shown(text: &str) -> String {
     if is_plain(text) { format!("{text:?}") } else { "another value".to_owned() }
 }

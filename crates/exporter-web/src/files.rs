@@ -1,4 +1,4 @@
-//! The files of a web configuration, and how a change of them is noticed.
+//! The files of a web configuration, and the detection of changes.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::text;
 
-/// Larger files are refused.
+/// Maximum size of a file in bytes.
 pub(crate) const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Files, and hashes of their content as it was read.
@@ -27,7 +27,7 @@ impl Files {
     pub(crate) fn changed(&self) -> Option<Self> {
         let mut now = Self::default();
         for path in self.0.keys() {
-            // The hash covers an error, too.
+            // An error has a hash as well.
             let _ = now.read(path);
         }
         Some(now).filter(|now| now != self)
@@ -35,7 +35,7 @@ impl Files {
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    // Others, such as pipes, block until they are written.
+    // Pipes, for example, would block until they are written.
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }

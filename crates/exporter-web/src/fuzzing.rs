@@ -1,4 +1,4 @@
-//! What the invariants in `fuzz/` check of a web configuration.
+//! The parser of web configurations, for the invariants in `fuzz/`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::files::Files;
 
 #[derive(Debug, PartialEq)]
 pub struct Parsed {
-    /// The configuration as a log would show it.
+    /// The configuration as `Debug` formats it in a log.
     pub debug: String,
     pub headers: HeaderMap,
     pub has_users: bool,

@@ -12,7 +12,7 @@ pub struct GuardedBody<T> {
 }
 
 impl<T: Send + Unpin + 'static> GuardedBody<T> {
-    /// Returns `body` with `guard`.
+    /// Returns a body that holds `guard`.
     pub fn wrap(body: Body, guard: T) -> Body {
         Body::new(Self { body, _guard: guard })
     }

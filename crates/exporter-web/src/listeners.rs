@@ -9,9 +9,9 @@ const MAX_SOCKETS: u64 = 1000;
 
 /// Parses an address to listen on, `host:port` or `:port`.
 pub fn parse_address(text: &str) -> Result<String, &'static str> {
-    const EXPECTED: &str = "write host:port or :port, an IPv6 address in brackets";
+    const EXPECTED: &str = "expected host:port or :port, with an IPv6 address in brackets";
     let (host, port) = text.rsplit_once(':').ok_or(EXPECTED)?;
-    port.parse::<u16>().map_err(|_| "the port is a number from 0 to 65535")?;
+    port.parse::<u16>().map_err(|_| "expected a port from 0 to 65535")?;
     if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
         return Err(EXPECTED);
     }
@@ -20,7 +20,7 @@ pub fn parse_address(text: &str) -> Result<String, &'static str> {
 
 /// Listens on `host:port` or `:port`.
 ///
-/// Without a host, that is every address of both families, or of IPv4 where IPv6 is off.
+/// Without a host, it listens on all addresses of IPv4 and IPv6, or of IPv4 if IPv6 is off.
 pub async fn bind(address: &str) -> io::Result<TcpListener> {
     if !address.starts_with(':') {
         return TcpListener::bind(address).await;
@@ -43,7 +43,7 @@ pub fn from_systemd() -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for index in 0..passed.len() {
         let socket = passed.take_tcp_listener(index).map_err(|error| {
-            io::Error::other(format!("socket {index} of systemd is not one that listens for TCP: {error}"))
+            io::Error::other(format!("socket {index} of systemd is not a listening TCP socket: {error}"))
         })?;
         let Some(socket) = socket else { continue };
         socket.set_nonblocking(true)?;

@@ -17,10 +17,10 @@ use crate::guarded_body::GuardedBody;
 use crate::rate_limit::TokenBucket;
 use crate::timeouts::Timeouts;
 
-/// Settings of an application besides the web configuration file.
+/// Settings of the application, in addition to the web configuration file.
 #[derive(Debug, Clone, Default)]
 pub struct ServeOptions {
-    /// Path for probes that needs no password and no token of the rate limit, such as `/-/healthy`.
+    /// Path for probes, such as `/-/healthy`, without authentication and rate limit.
     pub open_path: Option<&'static str>,
     /// Headers of every response, unless the web configuration file sets them.
     pub default_headers: HeaderMap,
@@ -40,7 +40,7 @@ impl Middleware {
 
     /// Answers a request.
     ///
-    /// Only a response that needed authentication keeps its connection from being evicted.
+    /// A response protects its connection from eviction, except on the open path and after a refusal.
     pub(crate) async fn call(
         &self,
         request: Request<Incoming>,
@@ -58,7 +58,7 @@ impl Middleware {
             None => self.router.call(request).await.unwrap_or_else(|never| match never {}),
         };
         for (name, value) in self.options.default_headers.iter().chain(&web.headers) {
-            // A header that is set to nothing is not sent.
+            // A header with an empty value is not sent.
             if value.is_empty() {
                 response.headers_mut().remove(name);
             } else {

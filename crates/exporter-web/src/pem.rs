@@ -1,7 +1,7 @@
-//! PEM files as they are found in practice: sections in sequence, with any text between them.
+//! PEM files: sections in sequence, with any text between them.
 //!
-//! The reader of `rustls-pki-types` drops a certificate silently if its first line is not a line of
-//! its own, as after `cat a.pem b.pem` without a last newline. So the sections are found here.
+//! The parser of `rustls-pki-types` silently skips a certificate that does not begin a line, as after
+//! `cat a.pem b.pem` without a final newline. This module finds such sections.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -18,7 +18,7 @@ const CERTIFICATE: [&str; 3] = ["CERTIFICATE", "X509 CERTIFICATE", "X.509 CERTIF
 
 const REVOCATION_LIST: &str = "X509 CRL";
 
-/// Maximum length of a label that is repeated.
+/// Maximum length of a label in a message.
 const MAX_LABEL: usize = 40;
 
 /// A section between its first and its last line.
@@ -31,7 +31,7 @@ struct Section<'a> {
 
 /// Reads the certificates of the file `name`, at least one; other sections are skipped and logged.
 ///
-/// The error is a clause that continues the file's name. It repeats nothing of the file.
+/// The error continues the name of the file, and repeats nothing of its content.
 pub fn certificates(name: &str, content: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let text = without_comments(content);
     let mut certificates = Vec::new();
@@ -53,17 +53,17 @@ pub fn certificates(name: &str, content: &[u8]) -> Result<Vec<CertificateDer<'st
         return Ok(certificates);
     }
     Err(if sections.iter().any(|section| section.label.ends_with("PRIVATE KEY")) {
-        "holds a private key and no certificate; name the file with the certificate".into()
+        "holds a private key and no certificate; use the file with the certificate".into()
     } else {
-        "holds no certificate in PEM, which begins with BEGIN CERTIFICATE; \
-         openssl x509 -inform der makes it of a binary one"
+        "holds no PEM certificate (BEGIN CERTIFICATE); \
+         convert a binary one with openssl x509 -inform der"
             .into()
     })
 }
 
-/// Reads the first private key; other sections do not matter.
+/// Reads the first private key; other sections are ignored.
 ///
-/// The error is a clause that repeats nothing of the file.
+/// The error continues the name of the key, and repeats nothing of the file.
 pub(crate) fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     let text = without_comments(content);
     let malformed = |problem| format!("is no private key in PEM: {problem}");
@@ -76,7 +76,7 @@ pub(crate) fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, Stri
             .and_then(|der| PrivateKeyDer::try_from(der).ok())
             .ok_or_else(|| malformed(format!("the key at line {} cannot be decoded", key.line))),
         None if keys.is_empty() => Err("is no private key in PEM".into()),
-        None => Err("is encrypted; a key without a passphrase is needed".into()),
+        None => Err("is encrypted; expected a key without a passphrase".into()),
     }
 }
 
@@ -91,7 +91,7 @@ impl Section<'_> {
 
     /// Logs a section that is skipped, or refuses it if a certificate would be missed.
     fn skip(&self, file: &str) -> Result<(), String> {
-        // Another label could be something else.
+        // Another label could contain a secret.
         let is_plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || " .#".contains(c);
         let is_label = self.label.len() <= MAX_LABEL && self.label.chars().all(is_plain);
         let (line, section) = (self.line, if is_label { self.label } else { "unknown" });
@@ -99,7 +99,8 @@ impl Section<'_> {
         let has_certificate = label.contains("CERTIFICATE") && !label.contains("REQUEST");
         if has_certificate || label == "PKCS7" || label == "CMS" {
             return Err(format!(
-                "cannot be used: line {line} begins a section that is not supported ({section}); convert it to CERTIFICATE"
+                "cannot be used: line {line} begins a section that is not supported ({section}); \
+                 convert it to CERTIFICATE"
             ));
         }
         if section == REVOCATION_LIST {
@@ -137,7 +138,7 @@ fn sections(text: &str) -> Result<Vec<Section<'_>>, String> {
             .split_once(DASHES)
             .filter(|(label, _)| !label.contains('\n'))
             .ok_or_else(|| format!("line {line} begins a section without {DASHES} at its end"))?;
-        // No body has dashes.
+        // A body has no dashes.
         let (body, end) = body.split_at(body.find(DASHES).unwrap_or(body.len()));
         rest = end
             .strip_prefix(&format!("-----END {label}{DASHES}"))

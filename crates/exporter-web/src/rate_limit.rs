@@ -29,10 +29,10 @@ fn interval<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
     })
 }
 
-/// Tokens that requests take and time brings back; full at first.
+/// A token bucket, full at first.
 #[derive(Debug, Default)]
 pub(crate) struct TokenBucket {
-    /// Number of missing tokens, and when they were counted.
+    /// Number of missing tokens, and the time of that count.
     missing: Option<(f64, Instant)>,
 }
 

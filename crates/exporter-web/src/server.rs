@@ -47,7 +47,7 @@ const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// First byte of every TLS handshake (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 22;
 
-/// The response of Go's servers.
+/// Response to plain HTTP on a TLS port, as that of Go.
 const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ struct Server {
     middleware: Middleware,
     web: watch::Receiver<Arc<WebConfig>>,
     connections: Arc<Semaphore>,
-    /// Ends the longest waiting connection if it is idle.
+    /// Closes the connection that has waited longest, if it is idle.
     evict: Notify,
     shutdown: CancellationToken,
 }
@@ -101,14 +101,14 @@ async fn accept(listener: TcpListener, server: Arc<Server>) {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // The client aborted it.
+                // The client has aborted the connection.
                 if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) {
                     continue;
                 }
                 if !std::mem::replace(&mut is_failing, true) {
                     tracing::warn!(error = %error, "failed to accept connections");
                 }
-                // There may be too few file descriptors.
+                // For example, too many open files.
                 server.evict.notify_one();
                 sleep(ACCEPT_RETRY_INTERVAL).await;
                 continue;
@@ -168,7 +168,7 @@ impl Server {
         let mut builder = http1::Builder::new();
         // Timeouts::expired covers reading the header, too.
         builder.header_read_timeout(None).max_header_size(MAX_HEADER_BYTES);
-        // A client may close its half after the request and still read the response.
+        // A client can close its half after the request and still read the response.
         builder.half_close(true);
         let service = service_fn(async |request| {
             let config = self.web.borrow().clone();

@@ -1,7 +1,7 @@
 /// Minimum similarity of a suggestion, from 0 to 1.
 const MIN_SIMILARITY: f64 = 0.8;
 
-/// Returns the candidate that a misspelled `name` most likely means, whatever its case.
+/// Returns the candidate that is most similar to a misspelled `name`, ignoring case.
 ///
 /// ```
 /// assert_eq!(exporter_web::suggest("intervall", ["interval", "burst"]), Some("interval"));

@@ -1,4 +1,4 @@
-//! Text files of any operating system and editor.
+//! Text files, as written by any operating system and editor.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Reads a file of at most `max` bytes. A longer one is an error: what is cut off could matter.
+/// Reads a file of at most `max` bytes. A longer file is an error, not truncated.
 pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(max + 1).read_to_end(&mut content)?;
@@ -16,10 +16,10 @@ pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Decodes a file: without a byte order mark, with plain line ends, without white space at the end.
+/// Decodes a file. Removes a byte order mark, carriage returns, and white space at the end.
 ///
-/// UTF-16 with a byte order mark is decoded as well, since PowerShell's `>` writes it. The error
-/// does not repeat the text.
+/// UTF-16 with a byte order mark is supported, because `>` of PowerShell writes it. The error does
+/// not repeat the text.
 pub fn decode(bytes: &[u8]) -> Result<String, String> {
     let text = match utf16(bytes) {
         Some(text) => text,
@@ -31,7 +31,7 @@ pub fn decode(bytes: &[u8]) -> Result<String, String> {
     Ok(tidy(&text))
 }
 
-/// Decodes a file whose comments may be of any encoding.
+/// Decodes a file whose comments can have any encoding.
 pub(crate) fn decode_lossy(bytes: &[u8]) -> String {
     tidy(&utf16(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned()))
 }

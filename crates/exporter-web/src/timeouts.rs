@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// Includes the TLS handshake.
+/// Timeout of the first request, including the TLS handshake.
 pub(crate) const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Covers rendering and sending; no Prometheus waits that long.
+/// Timeout of rendering and sending a response, longer than any scrape timeout.
 pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A Prometheus that scrapes once a minute keeps its connection.
+/// Timeout of an idle connection. A scrape once a minute keeps its connection.
 pub(crate) const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// The current deadline of one connection, shared with the responses that it serves.

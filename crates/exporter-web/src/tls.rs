@@ -15,14 +15,14 @@ use crate::{pem, tls_params};
 
 /// Returns no configuration if neither a certificate nor a key that needs one is set.
 ///
-/// An error begins with the key that it is about.
+/// An error begins with the key.
 pub(crate) fn server_config(
     file: &Path,
     raw: &TlsServerConfig,
     files: &mut Files,
 ) -> Result<(Option<Arc<ServerConfig>>, ClientCertRequirement), String> {
     let mut pem = |key, inline: &Option<String>, name: &Option<String>| {
-        // Empty is missing, as for the exporter toolkit.
+        // An empty value counts as missing, as in the exporter toolkit.
         let [inline, name] = [inline, name].map(|text| text.as_deref().filter(|text| !text.is_empty()));
         Pem::read(file, files, key, inline, name)
     };
@@ -160,7 +160,7 @@ fn client_verifier(
         let missing = "client_ca_file is missing; expected the authorities that issue client certificates";
         let authorities = authorities.ok_or(missing)?;
         let mut roots = RootCertStore::empty();
-        // The reader of PEM has parsed each of them.
+        // `pem` has parsed all certificates.
         roots.add_parsable_certificates(authorities.certificates()?);
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
         let unusable = |error| authorities.error(&format!("cannot be used: {error}"));

@@ -32,11 +32,11 @@ pub(crate) fn versions(raw: &TlsServerConfig) -> Result<Vec<&'static SupportedPr
 
 /// Returns the algorithms that are offered.
 ///
-/// As in Go, `cipher_suites` concerns TLS 1.2 alone: those of 1.3 are all secure.
+/// As in Go, `cipher_suites` applies to TLS 1.2 only, because all suites of TLS 1.3 are secure.
 pub(crate) fn provider(raw: &TlsServerConfig) -> Result<CryptoProvider, String> {
     let mut provider = ring::default_provider();
     if let Some(names) = raw.cipher_suites.as_ref().filter(|names| !names.is_empty()) {
-        // Go's names of suites of TLS 1.3 are those of the RFC, without the version.
+        // Go names the suites of TLS 1.3 as the RFC does, without the version.
         let name = |suite: &SupportedCipherSuite| format!("{:?}", suite.suite()).replace("TLS13_", "TLS_");
         let known: Vec<_> = provider.cipher_suites.iter().map(|suite| (name(suite), *suite)).collect();
         // Go has suites with RSA key exchange or CBC, which rustls omits on purpose.
@@ -58,7 +58,7 @@ pub(crate) fn provider(raw: &TlsServerConfig) -> Result<CryptoProvider, String> 
     Ok(provider)
 }
 
-/// Looks up names, in their order. Weak ones are ignored with a warning.
+/// Looks up names in their order. Weak ones are ignored with a warning.
 fn choose<T: Copy>(
     key: &'static str,
     names: &[String],

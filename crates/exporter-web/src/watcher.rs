@@ -15,8 +15,7 @@ use crate::files::Files;
 
 /// Interval between comparisons of the files with those that were read last.
 ///
-/// A change counts when two comparisons in a row find the same: until then, the file may still be
-/// written.
+/// A change counts after two equal comparisons, because a file can still be in the middle of a write.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Timeout of reading the files.
@@ -38,7 +37,7 @@ pub struct WebConfigWatcher {
 /// The cause of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReloadTrigger {
-    /// A request, such as a signal.
+    /// A request by a signal or an HTTP endpoint.
     Manual,
     /// A change of the file or of one that it names.
     FileChange,
@@ -85,7 +84,7 @@ impl WebConfigWatcher {
         };
         let (config, files, mut last_read) = timeout(READ_TIMEOUT, reading)
             .await
-            .map_err(|_| ConfigError::new("reading the web configuration takes too long"))?
+            .map_err(|_| ConfigError::new(&format!("web configuration not read within {READ_TIMEOUT:?}")))?
             .map_err(|error| ConfigError::new(&error.to_string()))?;
         *last_read = files;
         let config = config?;
@@ -97,7 +96,7 @@ impl WebConfigWatcher {
                 removed.join(", nor ")
             )));
         }
-        // The same content is no reason to close connections.
+        // A change would close connections.
         if self.current.borrow().files == config.files {
             return Ok(());
         }

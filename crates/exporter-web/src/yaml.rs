@@ -1,4 +1,4 @@
-//! The YAML of a web configuration file, read strictly: structure, errors, and limits.
+//! The strict YAML parser of web configuration files: structure, errors and limits.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ pub(crate) struct HttpServerConfig {
     pub(crate) headers: Option<BTreeMap<String, String>>,
 }
 
-/// Tells a key without a value from a missing key.
+/// Distinguishes a key without a value from a missing key.
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     value: D,
 ) -> Result<Option<T>, D::Error> {
@@ -72,9 +72,10 @@ fn non_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result
     text.map(|text| T::deserialize(text.into_deserializer())).transpose()
 }
 
-/// An error begins with line and column. It repeats no text of the parser, which can hold a secret.
+/// Parses a file. The error begins with line and column, and contains no text of the parser, which can
+/// contain a secret.
 pub(crate) fn parse(text: &str) -> Result<RawWebConfig, String> {
-    // Some readers, and editors, take the last two for line ends.
+    // Some parsers and editors treat the last two as line ends.
     let is_odd =
         |c: char| c.is_control() && !matches!(c, '\t' | '\r' | '\n') || matches!(c, '\u{2028}' | '\u{2029}');
     if let Some(line) = text.split('\n').position(|line| line.contains(is_odd)) {
@@ -116,7 +117,7 @@ fn options() -> Options {
     }
 }
 
-/// `rest` is the line from the place of the error on.
+/// Describes an error; `rest` is the line from its column on.
 fn problem(error: &Error, path: &str, rest: &str) -> String {
     let value =
         || shown(rest.split([',', '}', ']']).next().unwrap_or_default().trim().trim_matches(['\'', '"']));

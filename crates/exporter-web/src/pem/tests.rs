@@ -124,9 +124,9 @@ fn certificate_that_cannot_be_used_is_named_by_place() {
 fn file_without_certificate_is_refused() {
     let (one, key) = made();
     for (content, problem) in [
-        (String::new(), "holds no certificate in PEM"),
-        ("MIIB".to_owned(), "holds no certificate in PEM"),
-        (relabelled(&one, "my hunter2"), "holds no certificate in PEM"),
+        (String::new(), "holds no PEM certificate"),
+        ("MIIB".to_owned(), "holds no PEM certificate"),
+        (relabelled(&one, "my hunter2"), "holds no PEM certificate"),
         (key, "holds a private key and no certificate"),
     ] {
         let error = read(content).unwrap_err();
@@ -161,7 +161,7 @@ fn first_private_key_is_found_among_other_sections() {
     }
     let of = |content: String| private_key(content.as_bytes()).unwrap_err();
     let (missing, encrypted) =
-        ("is no private key in PEM", "is encrypted; a key without a passphrase is needed");
+        ("is no private key in PEM", "is encrypted; expected a key without a passphrase");
     assert_eq!(of(String::new()), missing);
     assert_eq!(of(one.clone()), missing);
     assert_eq!(of(key.replace("PRIVATE", "ENCRYPTED PRIVATE")), encrypted);

@@ -132,10 +132,7 @@ async fn hanging_read_times_out_and_blocks_further_reads() {
     fs::write(folder.path().join("web.yml"), "a").unwrap();
     let start = tokio::time::Instant::now();
     let error = web.reload(ReloadTrigger::Manual).await.unwrap_err().to_string();
-    assert_eq!(
-        (error.as_str(), start.elapsed()),
-        ("reading the web configuration takes too long", READ_TIMEOUT)
-    );
+    assert_eq!((error.as_str(), start.elapsed()), ("web configuration not read within 10s", READ_TIMEOUT));
     drop(hangs);
     let error = web.reload(ReloadTrigger::Manual).await.unwrap_err().to_string();
     assert!(error.contains("expected `key: value` entries"), "{error}");

@@ -162,7 +162,7 @@ fn file_above_size_limit_is_refused() {
     let yaml = |length: usize| format!("#{}\n", "x".repeat(length - 2));
     assert!(load(folder.path(), &yaml(most)).is_ok());
     let error = load(folder.path(), &yaml(most + 1)).unwrap_err();
-    assert!(error.ends_with("cannot read the web configuration: more than 1048576 bytes"), "{error}");
+    assert!(error.ends_with("failed to read the web configuration: more than 1048576 bytes"), "{error}");
 }
 
 #[test]
