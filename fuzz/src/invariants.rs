@@ -1,4 +1,4 @@
-//! One function for each fuzz target. It takes any bytes, and panics if an invariant does not hold.
+//! One function for each fuzz target, which takes any bytes and panics if an invariant is violated.
 
 mod accept;
 mod challenge;

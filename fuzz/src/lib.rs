@@ -1,3 +1,3 @@
-//! Invariants of everything that reads bytes from outside. `tests/fuzz_corpus.rs` checks them, too.
+//! Invariants of all parsers of external input. `tests/fuzz_corpus.rs` checks them as well.
 
 pub mod invariants;

@@ -16,7 +16,7 @@ pub fn accept(bytes: &[u8]) {
     let contains = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
     assert!(format == Format::Text || contains(b"application/") || contains(b"*/"), "format not offered");
     assert!(!gzip || contains(b"gzip") || contains(b"*"), "encoding not offered");
-    // A comma within quotes separates nothing, and a value that is no text is skipped as a whole.
+    // A comma within quotes is not a separator, and a value that is not text is skipped.
     if bytes.iter().all(|byte| *byte == b'\n' || (b' '..=b'~').contains(byte) && *byte != b'"') {
         assert_list_semantics(&lines, chosen);
     }

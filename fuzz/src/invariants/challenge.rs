@@ -10,8 +10,8 @@ use super::text::assert_single_line;
 const PUBLIC: &str = "public\"key\\";
 const PRIVATE: &str = "d0a1ca1d-4c2b";
 
-/// Checks the response to `WWW-Authenticate` headers, one on a line: their author can parse it, and
-/// the private key is in no header and no error.
+/// Checks the response to `WWW-Authenticate` headers, one on a line. It can be parsed, and neither
+/// headers nor errors contain the private key.
 pub fn challenge(bytes: &[u8]) {
     let mut headers = HeaderMap::new();
     for value in bytes.split(|byte| *byte == b'\n') {

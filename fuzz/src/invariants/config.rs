@@ -10,7 +10,7 @@ const FILE: &str = "exporter.toml";
 /// A secret that the text does not contain.
 const PLANTED: &str = "d0a1ca1d-4c2b";
 
-/// Variables of the environment that hold a secret.
+/// Environment variables that contain a secret.
 const SECRETS: [&str; 2] = ["MONGODB_ATLAS_CLIENT_SECRET", "MONGODB_ATLAS_PRIVATE_API_KEY"];
 
 /// Origins in errors, in addition to [`SECRETS`].
@@ -30,8 +30,8 @@ const ORIGINS: [&str; 13] = [
     "no_proxy",
 ];
 
-/// Checks a file. Its comments `#env NAME=VALUE` are variables of the environment, and
-/// `#shard INDEX` is the flag.
+/// Checks a file. Its comments `#env NAME=VALUE` set environment variables, and `#shard INDEX` sets the
+/// flag.
 pub fn config(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let source = Source {

@@ -1,4 +1,4 @@
-//! Invariants of everything that is read besides export jobs.
+//! Invariants of all responses except export jobs.
 
 use std::fmt::Debug;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::exposition::{Readings, assert_exposed};
 use super::text::{assert_path_segment, assert_redacted, assert_single_line};
 
-/// The only words, besides numbers, of an error about a token.
+/// Words of errors about a token, which contain only these and numbers.
 const TOKEN_ERROR: &str = "\
     invalid response from Atlas: token response is not valid JSON Data Syntax Eof error at line column \
     is too large: access token of more than bytes";
@@ -45,7 +45,7 @@ pub fn details(bytes: &[u8]) {
         assert_redacted(text);
     }
     let project_name = decoded(|| decode_project_name(bytes)).unwrap_or_default();
-    // An error repeats no word of the response, which may be a token.
+    // An error contains no word of the response, which can be a token.
     if let Some(Err(error)) = decoded(|| Ok(decode_token_life(bytes))) {
         let is_known = |word: &str| TOKEN_ERROR.contains(word) || word.parse::<usize>().is_ok();
         assert!(error.to_string().replace([',', '(', ')'], "").split(' ').all(is_known), "{error}");
@@ -56,8 +56,8 @@ pub fn details(bytes: &[u8]) {
     }
 }
 
-/// Returns the entries of a listing. They are the same with pages and without; each is there once,
-/// and not more than the body has.
+/// Returns the entries of a listing. Checks that they are the same with and without pages, without
+/// duplicates, and not more than in the body.
 fn list<T: Ord + Debug>(bytes: &[u8], unpaged: Decode<T>, paged: Decode<T>) -> Vec<T> {
     let whole = decoded(|| unpaged(bytes));
     let Some(list) = decoded(|| paged(bytes)) else { return Vec::new() };
@@ -74,7 +74,7 @@ fn list<T: Ord + Debug>(bytes: &[u8], unpaged: Decode<T>, paged: Decode<T>) -> V
     list.entries
 }
 
-/// Decodes twice, with the same outcome. An error is one line.
+/// Decodes twice; checks that the outcome is the same, and that an error is one line.
 fn decoded<T: PartialEq + Debug>(decode: impl Fn() -> Result<T, Error>) -> Option<T> {
     let outcome = decode();
     assert_eq!(outcome, decode(), "decoded twice");

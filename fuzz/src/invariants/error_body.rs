@@ -7,14 +7,14 @@ use serde_json::json;
 
 use super::text::{assert_redacted, assert_single_line};
 
-/// Texts with a credential, which contains the word that must not come back.
+/// Texts with a credential that must be redacted.
 const PLANTED: [&str; 5] =
     ["mdb_sa_sk_Planted", "Bearer Planted", "basic Planted==", "Bearer\nPlanted", REGISTERED];
 
-/// A secret that can only be found by its value.
+/// A secret that is found by its value only.
 const REGISTERED: &str = "Planted-by-value";
 
-/// Checks the errors of a body with statuses that are no success.
+/// Checks the errors of a body with error statuses.
 pub fn error_body(bytes: &[u8]) {
     for status in [400, 401, 403, 404, 429, 503].map(StatusCode::from_u16) {
         let status = status.expect("a status");

@@ -1,4 +1,4 @@
-//! Invariants of the exposition: a parser of its own takes every line apart.
+//! Invariants of the exposition, checked with an independent parser.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use atlas_client::{ExportBucket, ListedCluster, ProjectId, Schedule, Target};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// What Atlas says of a project with one cluster.
+/// Readings of a project with one cluster.
 #[derive(Default)]
 pub(super) struct Readings {
     pub(super) project_name: String,
@@ -22,8 +22,7 @@ pub(super) struct Readings {
     pub(super) summary: JobSummary,
 }
 
-/// Checks that each line of the exposition is a sample of its own, and that names come out of it
-/// unchanged.
+/// Checks that each line of the exposition is one sample, with unchanged names.
 pub(super) fn assert_exposed(readings: Readings) {
     let Readings { project_name, cluster, schedule, buckets, summary } = readings;
     let id = ProjectId::parse("32b6e34b3d91647abb20e7b8").expect("an id");
@@ -58,7 +57,7 @@ pub(super) fn assert_exposed(readings: Readings) {
     }
 }
 
-/// Returns the labels of all samples, each of which is there once.
+/// Returns the labels of all samples; a duplicate is an error.
 fn labels(text: &str, format: Format) -> BTreeSet<(String, String)> {
     let (mut labels, mut seen) = (BTreeSet::new(), BTreeSet::new());
     let text = text.strip_suffix(format.end()).expect("an end");

@@ -42,7 +42,7 @@ fn accumulate<'a>(pages: impl Iterator<Item = &'a &'a [u8]>) -> Result<JobAccumu
     Ok(accumulator)
 }
 
-/// Checks that figures are within their bounds and agree with each other.
+/// Checks that values are within their bounds and consistent.
 fn assert_consistent(summary: &JobSummary, jobs: u64) {
     let count = |state| summary.jobs[state];
     assert_eq!(summary.jobs.iter().map(|(_, jobs)| jobs).sum::<u64>(), jobs);
@@ -73,7 +73,7 @@ fn assert_consistent(summary: &JobSummary, jobs: u64) {
     }
 }
 
-/// Compares the numbers of jobs with those of a plain JSON parser, if that can read every page.
+/// Compares the numbers of jobs with those of a simple JSON parser, if that can parse every page.
 fn assert_counted(pages: &[&[u8]], summary: &JobSummary, jobs: u64) {
     let (mut ids, mut without_id, mut has_duplicate) = (HashSet::new(), 0, false);
     let mut states = ByState::<u64>::default();

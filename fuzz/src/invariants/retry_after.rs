@@ -35,7 +35,7 @@ fn assert_pause(headers: &HeaderMap) {
     match requested_pause(headers, now) {
         None => assert!(!is_number, "{text:?} is a pause"),
         Some(pause) if is_number => {
-            // Compared as digits, without parsing them: there may be more than a number can hold.
+            // Compared as text, because the number can be too large for an integer.
             let (digits, max) = (text.trim_start_matches('0'), u64::MAX.to_string());
             let is_beyond = (digits.len(), digits) > (max.len(), &max);
             let seconds = if pause.is_zero() { String::new() } else { pause.as_secs().to_string() };

@@ -1,9 +1,9 @@
-//! Invariants of texts from outside.
+//! Invariants of external texts.
 
 use atlas_client::fuzzing::api_url;
 use atlas_client::redact;
 
-/// Maximum length of a text, in characters, with the ellipsis where it is cut.
+/// Maximum length of a text in characters, including the ellipsis of a truncated one.
 const MAX_TEXT: usize = 300 + "...".len();
 
 /// Checks that a text has one line, without invisible characters.
@@ -17,7 +17,7 @@ pub(super) fn assert_single_line(text: &str) {
 pub(super) fn assert_redacted(text: &str) {
     assert_single_line(text);
     assert!(text.chars().count() <= MAX_TEXT, "{text:?}");
-    // Where a text is cut, the ellipsis or the rest of a word may follow a scheme.
+    // In a truncated text, the ellipsis or a part of a word can follow a scheme.
     assert!(text.ends_with("...") || redact::line(text) == text, "looks like a credential: {text:?}");
 }
 

@@ -6,19 +6,19 @@ use exporter_web::ConfigError;
 use exporter_web::fuzzing::{Parsed, parse as parse_file};
 use serde_json::Value;
 
-/// In a folder that does not exist, so that no file of the machine is read.
+/// A file in a folder that does not exist, so that no file is read.
 const FILE: &str = "/dev/null/web.yml";
 
-/// Of the password `secret`.
+/// A bcrypt hash of the password `secret`.
 const HASH: &str = "$2y$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
 
-/// Length of a part of a hash that must not be in a message; shorter ones can be a coincidence.
+/// Length from which a part of a hash must not be in a message; shorter parts can be a coincidence.
 const MIN_LEAK: usize = 8;
 
 /// Checks a file in which `@` stands for a hash.
 pub fn web(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
-    // A short and plain part of a hash can be repeated like any word.
+    // A message can contain a short and plain part of a hash, like any word.
     if has_part_of_hash(text) {
         return;
     }
@@ -34,7 +34,7 @@ pub fn web(bytes: &[u8]) {
     ] {
         check(&planted);
     }
-    // Users restrict access, or the file is refused, whatever else is in it.
+    // A file with users restricts access, or is an error.
     for restricted in [
         format!("{text}\nbasic_auth_users: {{a: {HASH}}}\n"),
         format!("basic_auth_users: {{a: {HASH}}}\n{text}"),
@@ -69,7 +69,7 @@ fn has_part_of_hash(text: &str) -> bool {
     windows.any(|part| text.contains(part))
 }
 
-/// Compares a configuration with what a plain YAML parser finds in its file.
+/// Compares a configuration with the result of a simple YAML parser.
 fn assert_as_in_file(config: &Parsed, text: &str) {
     assert_no_hash(&config.debug);
     let root: Option<Value> = serde_saphyr::from_str(text).expect("parsed before");
