@@ -45,9 +45,8 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_progress_ratio",
-        help: "Ratio of exported to all collections of the newest export job, from 0 to 1. 1 does \
-            not mean finished. Absent if Atlas reports no counts, as for sharded clusters, or \
-            no collections.",
+        help: "Ratio of exported to all collections of the newest export job, 0 to 1; 1 does not mean \
+            finished. Absent if Atlas reports no counts, as for sharded clusters, or no collections.",
         samples: PerSummary(|summary| summary.latest.as_ref()?.counts.ratio()),
     },
     MetricFamily {
@@ -57,8 +56,8 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_latest_job_state",
-        help: "Whether the newest export job is in this state (1 for yes, 0 for no). Newest is by \
-            creation time, then id.",
+        help: "Whether the newest export job is in this state (1 for yes, 0 for no). Newest is by creation \
+            time, then id.",
         samples: PerState(|summary, state| Some(f64::from(summary.latest.as_ref()?.state == state))),
     },
     MetricFamily {
@@ -78,8 +77,8 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_last_success_duration_seconds",
-        help: "Duration of the newest successful export job in seconds, from creation to end, \
-            including the queue.",
+        help: "Duration of the newest successful export job in seconds, from creation to end, including the \
+            queue.",
         samples: PerSummary(|summary| summary.last_success_seconds.map(count)),
     },
     MetricFamily {
@@ -89,54 +88,53 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_failures_since_last_success",
-        help: "Number of failed export jobs newer than the newest successful one. Cancelled jobs \
-            neither count nor reset it.",
+        help: "Number of failed export jobs newer than the newest successful one. Cancelled jobs neither \
+            count nor reset it.",
         samples: PerSummary(|summary| Some(count(summary.failures_since_success))),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_oldest_unresolved_failure_created_timestamp_seconds",
-        help: "Unix timestamp of the creation of the oldest failed export job newer than the \
-            newest successful one. Absent if there is none.",
+        help: "Unix timestamp of the creation of the oldest failed export job newer than the newest \
+            successful one. Absent if there is none.",
         samples: PerSummary(|summary| summary.oldest_failure_created.map(seconds)),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_latest_failure",
-        help: "Error code of the newest unresolved failed export job: unknown if Atlas reports \
-            none, other if it is too long or has special characters. Always 1.",
+        help: "Error code of the newest unresolved failed export job: unknown if Atlas reports none, other \
+            if it is too long or has special characters. Always 1.",
         samples: Info("error_code", |cluster| {
             Some(error_code(cluster.current()?.summary.unresolved().next()?))
         }),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_oldest_active_job_created_timestamp_seconds",
-        help: "Unix timestamp of the creation of the oldest export job in this state, which is \
-            Queued or InProgress.",
+        help: "Unix timestamp of the creation of the oldest export job in this state, which is Queued or \
+            InProgress.",
         samples: PerState(|summary, state| summary.oldest_active_created[state].map(seconds)),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_last_progress_timestamp_seconds",
-        help: "Unix timestamp of the last change of state or counts of an active export job: the \
-            earliest of all active jobs. Before the first change, the creation of the job. \
-            Absent if no job is active.",
+        help: "Unix timestamp of the last progress of the active export job without progress for longest, \
+            or of its creation. Absent if no job is active.",
         samples: PerCluster(|cluster| cluster.current()?.last_progress.map(seconds)),
     },
     // Expectations, as of the last discovery. They do not become stale with the polls.
     MetricFamily {
         name: "mongodbatlas_backup_export_auto_export_enabled",
-        help: "Whether Atlas exports snapshots of the cluster automatically (1 for yes, 0 for no). \
-            Absent if the backup schedule is unknown.",
+        help: "Whether Atlas exports snapshots of the cluster automatically (1 for yes, 0 for no). Absent \
+            if the backup schedule is unknown.",
         samples: PerCluster(|cluster| Some(f64::from(cluster.state.schedule.as_ref()?.auto_export?))),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_expected_interval_seconds",
-        help: "Expected interval between exports in seconds, as configured or by the export \
-            policy. Absent if unknown, or without auto export and configuration.",
+        help: "Expected interval between exports in seconds, as configured or by the export policy. Absent \
+            if unknown, or if nothing is configured and auto export is disabled.",
         samples: PerCluster(|cluster| cluster.expected_interval().map(length)),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_export_expected",
-        help: "Whether the configuration expects exports of the cluster even without auto export \
-            (1 for yes, 0 for no). Absent if not configured.",
+        help: "Whether the configuration expects exports of the cluster even without auto export (1 for \
+            yes, 0 for no). Absent if not configured.",
         samples: PerCluster(|cluster| cluster.state.expected.export.map(f64::from)),
     },
     MetricFamily {
@@ -152,14 +150,14 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     // Snapshots, events and export buckets, as of the last successful reading of their collector.
     MetricFamily {
         name: "mongodbatlas_backup_export_newest_exported_snapshot_timestamp_seconds",
-        help: "Unix timestamp of the newest successfully exported snapshot: the recovery point in \
-            the bucket. Clusters with auto export only.",
+        help: "Unix timestamp of the newest successfully exported snapshot: the recovery point in the \
+            bucket. Clusters with auto export only.",
         samples: PerCluster(|cluster| cluster.recovery?.newest_exported.map(seconds)),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_snapshots_awaiting_export",
-        help: "Number of snapshots due for export that are newer than the newest exported one and \
-            have no successful or active export job.",
+        help: "Number of snapshots due for export that are newer than the newest exported one and have no \
+            successful or active export job.",
         samples: PerCluster(|cluster| Some(count(cluster.recovery?.awaiting?))),
     },
     MetricFamily {
@@ -169,26 +167,26 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_newest_snapshot_timestamp_seconds",
-        help: "Unix timestamp of the newest snapshot that the export policy exports. Clusters with \
-            auto export only.",
+        help: "Unix timestamp of the newest snapshot that the export policy exports. Clusters with auto \
+            export only.",
         samples: PerCluster(|cluster| cluster.newest_snapshot.map(seconds)),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_last_auto_export_failure_event_timestamp_seconds",
-        help: "Unix timestamp of the last export failure event of the cluster, with or without an \
-            export job. Events are read from one month before the start.",
+        help: "Unix timestamp of the last export failure event of the cluster, with or without an export \
+            job. Events are read from one month before the start on.",
         samples: PerCluster(|cluster| cluster.last_failure_event.map(seconds)),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_bucket_missing",
-        help: "Whether the bucket of the export policy is missing among the export buckets of the \
-            project (1 for yes, 0 for no). Absent without auto export.",
+        help: "Whether the bucket of the export policy is missing among the export buckets of the project \
+            (1 for yes, 0 for no). Absent without auto export.",
         samples: PerCluster(|cluster| cluster.bucket_missing.map(f64::from)),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_collectors_unread",
-        help: "Number of enabled collectors (snapshots, events, buckets) of the cluster or its \
-            project that were neither read recently nor refused. Absent if there is none.",
+        help: "Number of enabled collectors of the cluster or its project that were neither read recently \
+            nor refused. Absent if there is none.",
         samples: PerCluster(|cluster| {
             Some(cluster.unread.len()).filter(|unread| *unread > 0).map(|unread| count(unread as u64))
         }),
@@ -196,14 +194,13 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     // Polls. Never withdrawn.
     MetricFamily {
         name: "mongodbatlas_backup_export_up",
-        help: "Whether the last poll of the cluster succeeded (1 for yes, 0 for no). Absent until \
-            the first poll has finished.",
+        help: "Whether the last poll of the cluster succeeded (1 for yes, 0 for no). Absent until the first \
+            poll has finished.",
         samples: PerCluster(|cluster| Some(f64::from(cluster.state.last.as_ref()?.error.is_none()))),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_last_poll_error",
-        help: "Reason for the failure of the last poll of the cluster. Absent if it succeeded. \
-            Always 1.",
+        help: "Reason for the failure of the last poll of the cluster. Absent if it succeeded. Always 1.",
         samples: Info("reason", |cluster| Some(cluster.error()?.reason.as_str())),
     },
     MetricFamily {
@@ -213,16 +210,15 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_last_poll_success_timestamp_seconds",
-        help: "Unix timestamp of the end of the last successful poll of the cluster. Metrics of \
-            export jobs are as of this time.",
+        help: "Unix timestamp of the end of the last successful poll of the cluster. Metrics of export jobs \
+            are as of this time.",
         samples: PerCluster(|cluster| {
             Some(seconds(cluster.state.last_successful_poll.as_ref()?.finished_at))
         }),
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_last_poll_duration_seconds",
-        help: "Duration of the last poll of the cluster in seconds, including all pages and \
-            retries.",
+        help: "Duration of the last poll of the cluster in seconds, including all pages and retries.",
         samples: PerCluster(|cluster| Some(length(cluster.state.last.as_ref()?.duration))),
     },
     MetricFamily {
@@ -232,8 +228,8 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_poll_failures",
-        help: "Total number of failed polls of the cluster, by reason. A reason is absent before \
-            its first failure.",
+        help: "Total number of failed polls of the cluster, by reason. A reason is absent before its first \
+            failure.",
         samples: PerReason(|cluster| &cluster.state.failures),
     },
 ];

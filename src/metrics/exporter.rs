@@ -94,8 +94,8 @@ impl ExporterCollector {
         )?;
         families.add(
             "mongodbatlas_credential_expiry_timestamp_seconds",
-            "Unix timestamp of the expiry of a service account's secret, as configured in \
-                expires_at. client_id is the last six characters of the id.",
+            "Unix timestamp of the expiry of a service account's secret, as configured in expires_at. \
+                client_id is the last six characters of the id.",
             self.view
                 .expiries
                 .iter()
@@ -131,8 +131,8 @@ impl ExporterCollector {
         let requests = self.metrics.requests();
         families.add(
             "mongodbatlas_api_requests",
-            "Total number of requests to Atlas, by endpoint and HTTP status code (none without \
-                a response). With API keys, 401 is a routine challenge.",
+            "Total number of requests to Atlas, by endpoint and HTTP status code (none without a \
+                response). With API keys, 401 is a routine challenge.",
             requests.iter().map(|((endpoint, code), requests)| {
                 ([("endpoint", *endpoint), ("code", code)], ConstCounter::new(*requests))
             }),
@@ -154,20 +154,19 @@ impl ExporterCollector {
         };
         families.add(
             "mongodbatlas_api_ratelimit_limit",
-            "Capacity of the project's rate limit for Cloud Backups in requests, as last \
-                reported by Atlas.",
+            "Capacity of the project's rate limit for Cloud Backups in requests, as last reported by Atlas.",
             projects(|project| project.quota.map(|quota| count(quota.limit))),
         )?;
         families.add(
             "mongodbatlas_api_ratelimit_remaining",
-            "Number of requests remaining in the project's rate limit for Cloud Backups, as \
-                last reported by Atlas. All clients of the project share it.",
+            "Number of requests remaining in the project's rate limit for Cloud Backups, as last \
+                reported by Atlas. All clients of the project share it.",
             projects(|project| project.quota.map(|quota| count(quota.remaining))),
         )?;
         families.add(
             "mongodbatlas_backup_export_discovery_success",
-            "Whether the last discovery of the project (name, clusters, backup schedules) \
-                succeeded (1 for yes, 0 for no). A failure keeps the last known state.",
+            "Whether the last discovery of the project (name, clusters, backup schedules) succeeded (1 \
+                for yes, 0 for no). A failure keeps the last known state.",
             projects(|project| project.success.map(f64::from)),
         )?;
         families.add(
@@ -177,14 +176,14 @@ impl ExporterCollector {
         )?;
         families.add(
             "mongodbatlas_backup_export_secret_expiring_event_timestamp_seconds",
-            "Unix timestamp of the last event of the project about a service account secret \
-                that expires soon. Absent once Atlas reports that none does.",
+            "Unix timestamp of the last event of the project about a service account secret that expires \
+                soon. Absent once Atlas reports that none does.",
             projects(|project| project.secrets_expiring.map(seconds)),
         )?;
         families.add(
             "mongodbatlas_backup_export_clusters_excluded",
-            "Number of clusters of the project that are not polled because they cannot be \
-                exported or are excluded, by reason.",
+            "Number of clusters of the project that are not polled because they cannot be exported or \
+                are excluded, by reason.",
             self.view.projects.iter().flat_map(|project| {
                 project.excluded.iter().flatten().map(|(reason, clusters)| {
                     let labels = [("project_id", project.id.as_str()), ("reason", reason.as_str())];
@@ -214,8 +213,8 @@ impl ExporterCollector {
         )?;
         families.add(
             "mongodbatlas_backup_export_collector_success",
-            "Whether the last run of a collector of the project succeeded (1 for yes, 0 for \
-                no). Absent if the collector is disabled.",
+            "Whether the last run of a collector of the project succeeded (1 for yes, 0 for no). Absent \
+                if the collector is disabled.",
             self.view.projects.iter().flat_map(|project| {
                 project.readings.iter().map(|(collector, outcome)| {
                     let labels = [("project_id", project.id.as_str()), ("collector", collector.as_str())];
@@ -233,8 +232,8 @@ impl ExporterCollector {
         };
         families.add(
             "mongodbatlas_backup_export_organization_discovery_success",
-            "Whether the last listing of the organization's projects succeeded (1 for yes, 0 \
-                for no). A failure keeps the last known projects.",
+            "Whether the last listing of the organization's projects succeeded (1 for yes, 0 for no). A \
+                failure keeps the last known projects.",
             organizations(|discovery| discovery.was_tried().then(|| f64::from(discovery.error.is_none()))),
         )?;
         families.add(

@@ -40,6 +40,10 @@ fn unknown() -> Markup {
     html! { span class="faint" { "unknown" } }
 }
 
+fn note(text: &str, at: Timestamp, now: Timestamp) -> Markup {
+    html! { small title=(at) { (text) " " (ago(at, now)) } }
+}
+
 fn newest_job(
     job: &NewestJob,
     jobs: Option<&Jobs<'_>>,
@@ -52,18 +56,15 @@ fn newest_job(
     html! {
         span class=[class_of(job.state)] { (job.state.as_str()) }
         @if let Some(ratio) = job.progress_ratio {
+            @let (exported, all) = (job.exported_collections, job.collections);
             (bar(ratio, ""))
-            small {
-                (job.exported_collections.unwrap_or_default()) "/" (job.collections.unwrap_or_default())
-                " collections"
-            }
+            small { (exported.unwrap_or_default()) "/" (all.unwrap_or_default()) " collections" }
         }
-        @if !is_only_active { small title=(job.created_at) { "created " (ago(job.created_at, now)) } }
-        @if let Some(at) = last_progress {
-            small title=(at) {
-                @if !is_only_active { "one of " (active) " active: " }
-                "last progress " (ago(at, now))
-            }
+        @if !is_only_active { (note("created", job.created_at, now)) }
+        @match last_progress {
+            Some(at) if is_only_active => { (note("last progress", at, now)) },
+            Some(at) => { (note(&format!("one of {active} active: last progress"), at, now)) },
+            None => {},
         }
     }
 }
@@ -114,12 +115,12 @@ fn bucket(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
             Some(newest) => { span title=(newest) { "taken " (ago(newest, now)) } },
             None => { (unknown()) },
         }
-        @if let Some((count, oldest)) = awaiting {
-            small title=(oldest) {
-                (count)
-                @if count == 1 { " awaits export, taken " } @else { " await export, the oldest taken " }
-                (ago(oldest, now))
-            }
+        @match awaiting {
+            Some((1, oldest)) => { (note("1 awaits export, taken", oldest, now)) },
+            Some((count, oldest)) => {
+                (note(&format!("{count} await export, the oldest taken"), oldest, now))
+            },
+            None => {},
         }
         @if let Some(at) = failure_event {
             small class="critical" title=(at) { "export failure event " (ago(at, now)) }
@@ -141,7 +142,7 @@ fn failures(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
             Some(count) => {
                 span class="critical" { (count) }
                 @if let Some(first) = cluster.oldest_unresolved_failure_created_at {
-                    small title=(first) { "first " (ago(first, now)) }
+                    (note("first", first, now))
                 }
                 @if let Some(code) = reason.and_then(|reason| reason.error_code) {
                     small { (isolated(&truncated(code))) }
