@@ -114,8 +114,8 @@ pub(super) const FAMILIES: &[MetricFamily] = &[
     },
     MetricFamily {
         name: "mongodbatlas_backup_export_last_progress_timestamp_seconds",
-        help: "Unix timestamp of the last progress of the active export job without progress for longest, \
-            or of its creation. Absent if no job is active.",
+        help: "Unix timestamp of the last progress (or creation) of the active export job that has made no \
+            progress for longest. Absent if no job is active.",
         samples: PerCluster(|cluster| cluster.current()?.last_progress.map(seconds)),
     },
     // Expectations, as of the last discovery. They do not become stale with the polls.

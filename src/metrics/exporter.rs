@@ -54,7 +54,7 @@ impl ExporterCollector {
         )?;
         families.gauge(
             "mongodbatlas_backup_exporter_targets",
-            "Number of clusters to poll.",
+            "Number of monitored clusters.",
             Some(count(self.view.targets as u64)),
         )?;
         families.gauge(
@@ -176,8 +176,8 @@ impl ExporterCollector {
         )?;
         families.add(
             "mongodbatlas_backup_export_secret_expiring_event_timestamp_seconds",
-            "Unix timestamp of the last event of the project about a service account secret that expires \
-                soon. Absent once Atlas reports that none does.",
+            "Unix timestamp of the last event about an expiring service account secret in the project. \
+                Absent once Atlas reports that no secret expires soon.",
             projects(|project| project.secrets_expiring.map(seconds)),
         )?;
         families.add(

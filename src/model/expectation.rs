@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn expected_false_without_auto_export_disables_the_interval() {
+    fn interval_is_none_if_no_export_is_expected() {
         let expected = ExportExpectation { interval: Some(DAY), export: Some(false) };
         assert_eq!(expected.effective_interval(Some(&schedule(false, "daily"))), None);
         assert_eq!(expected.effective_interval(Some(&schedule(true, "weekly"))), Some(DAY));

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slow_polls_all_finish() {
+    async fn thousand_hanging_polls_all_finish() {
         let limiter = PollLimiter::new(8);
         let polls = (0..1000).map(async |_| run(&limiter, &mut false, hang).await);
         // 1000 polls of one minute, 192 at a time, take six minutes.

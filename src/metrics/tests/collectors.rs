@@ -143,7 +143,7 @@ async fn changed_policy_withdraws_snapshots_until_they_are_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changed_policy_items_withdraw_only_exported_snapshots() {
+async fn change_of_other_policy_items_keeps_snapshots() {
     let store = store(&["prod"]);
     let id = |number: u8| ObjectId::parse(&format!("{number:024x}"));
     let schedule = |items: &[(u8, &str)]| {
