@@ -11,10 +11,10 @@ use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::command;
 use crate::support::fault_proxy::{FaultProxy, ProxyMode, send};
 
-const MESSAGE: &str = "access \"denied\" isn't\nby the bucket\u{7} policy = nobody";
+const MESSAGE: &str = "access \"denied\" isn't\nby the bucket\u{7} policy = none";
 
 /// The message as logged: one line without control characters.
-const SHOWN: &str = "access \"denied\" isn't by the bucket\\u{7} policy = nobody";
+const SHOWN: &str = "access \"denied\" isn't by the bucket\\u{7} policy = none";
 
 fn failing() -> Cluster {
     let job = |hours: u64| {
