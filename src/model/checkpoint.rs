@@ -11,8 +11,8 @@
 //! 2. All newer jobs are newer than the checkpoint, and all jobs of the checkpoint have ended.
 //! 3. The first job of the checkpoint is unchanged.
 //!
-//! This does not detect a job of the checkpoint that changes after its end, or a removed job if an
-//! older one is added at the same time. So the full listing is repeated at intervals.
+//! Two changes are not detected: a job of the checkpoint that changes after its end, and a removed
+//! job if an older one is added. So the full listing is repeated at intervals.
 
 use std::collections::HashSet;
 

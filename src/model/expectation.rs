@@ -16,8 +16,8 @@ pub struct ExportExpectation {
 impl ExportExpectation {
     /// Returns the expected maximum time between two exports under a schedule, `None` if unknown.
     ///
-    /// The result is `None` if nothing is configured and auto export is disabled or of unknown
-    /// frequency, and if auto export is disabled and the configuration expects no export.
+    /// The configured interval comes first, then the frequency of auto export. If auto export is
+    /// disabled and the configuration expects no export, the result is `None`.
     #[must_use]
     pub fn effective_interval(&self, schedule: Option<&Schedule>) -> Option<Duration> {
         let auto_export = schedule.and_then(|schedule| schedule.auto_export);

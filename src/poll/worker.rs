@@ -1,8 +1,8 @@
 //! Polls clusters, each in its own task.
 //!
 //! A poll starts one interval after the start of the previous poll, with 10% jitter. It starts
-//! later while the rate limit of the project is nearly used up, and immediately if the previous
-//! poll took longer than the interval.
+//! later while the rate limit of the project is nearly used up. It starts immediately if the
+//! previous poll took longer than the interval.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -100,8 +100,8 @@ impl PollWorker {
 
 /// Returns the time from the start of one poll to the start of the next.
 ///
-/// It is longer than the interval while the rate limit of the project is nearly used up, but short
-/// enough that metrics do not become stale.
+/// While the rate limit of the project is nearly used up, it is longer than the interval, but not
+/// so long that metrics become stale.
 fn pause(config: &ReloadableConfig, project: &ProjectId) -> Duration {
     let client = config.project_clients.get(project);
     let multiplier = client.map_or(1.0, |atlas| atlas.interval_multiplier(project));

@@ -55,8 +55,8 @@ impl Store {
         unconfirmed.map(|(target, _)| Target::clone(target)).collect()
     }
 
-    /// Returns true if the policy of a cluster names a bucket that is missing in the newest list,
-    /// and the list is older than the policy.
+    /// Returns true if the bucket of a cluster's policy is missing in the newest list, and the list
+    /// is older than the policy.
     #[must_use]
     pub fn is_bucket_unlisted(&self, target: &Target) -> bool {
         let state = self.state();

@@ -21,8 +21,8 @@ pub(super) struct Fault {
     pub(super) auth: Auth,
     /// Text of the warning about a listing other than the one of jobs; `None` if it can be read.
     pub(super) logged: Option<&'static str>,
-    /// True if the fault is injected after a successful poll only, as no request is sent to Atlas for
-    /// a long time after the fault.
+    /// True if the fault is injected after a successful poll only: after the fault, no request is
+    /// sent to Atlas for a long time.
     pub(super) after_successful_poll: bool,
 }
 

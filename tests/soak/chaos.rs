@@ -59,8 +59,8 @@ fn end(rng: &mut Rng, job: &mut Job, now: i64) {
 
 /// Advances the jobs of a cluster by one change.
 ///
-/// Only the newest jobs of long listings change, so that a listing that is read at the same time
-/// equals the state before or after the change.
+/// Only the newest jobs of long listings change. So a concurrent reading returns the state before
+/// or after the change.
 pub(crate) fn advance(rng: &mut Rng, jobs: &mut Vec<Job>, now: i64) {
     let active: Vec<usize> = (0..jobs.len()).filter(|index| jobs[*index].is_active()).collect();
     let choice = rng.u8(0..10);
