@@ -20,8 +20,8 @@ use crate::metrics::{Exposition, Format};
 use crate::reload::{ReloadHandle, ReloadRequest, ReloadScope, Reloads};
 use crate::store::Store;
 
-/// Interval that does not elapse while the process runs, in hours: ten years.
-const NEVER: Duration = Duration::from_hours(24 * 3650);
+/// Discovery interval of `--once`: ten years, so that discovery is not repeated.
+const ONCE_DISCOVERY_INTERVAL: Duration = Duration::from_hours(24 * 3650);
 
 /// Timeout of reading the configuration for a reload.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -117,7 +117,7 @@ pub async fn once(
     shutdown: CancellationToken,
 ) -> anyhow::Result<(String, bool)> {
     // Targets found later are not polled: clusters that come and go would keep `--once` running.
-    config.discovery_interval = NEVER;
+    config.discovery_interval = ONCE_DISCOVERY_INTERVAL;
     let interval = config.poll.interval;
     let (store, metrics, mut supervisor) = start(config, dropped_log_lines)?;
     let (mut min_pending, mut progressed_at) = (usize::MAX, Instant::now());
@@ -196,7 +196,7 @@ async fn follow_web(web: WebConfigWatcher, reload: ReloadHandle) {
     }
 }
 
-/// Reads the configuration again, on a thread of its own, because a file system can hang.
+/// Reads the configuration again, on a separate thread, because a file system can hang.
 async fn read_again(source: Source) -> Result<Config, String> {
     let error = |error: ConfigError| error.to_string().replace('\n', "; ");
     let read = tokio::task::spawn_blocking(move || Config::load(&source).map_err(error));

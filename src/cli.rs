@@ -24,7 +24,6 @@ const LONG_VERSION: &str = concat!(
     ")"
 );
 
-/// Text below the flags.
 const AFTER_HELP: &str = "Examples:
   atlas-backup-exporter demo
       Try the exporter with a simulated Atlas.

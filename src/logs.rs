@@ -257,7 +257,7 @@ mod tests {
         assert_eq!((&line["f"], &line["level"]), (&7.into(), &"WARN".into()));
     }
 
-    // `panic_in_a_task_is_logged_and_ends_the_process` runs this in a process of its own.
+    // `panic_in_a_task_is_logged_and_ends_the_process` runs this in a separate process.
     #[test]
     #[ignore = "ends its process"]
     fn panicking_task() {

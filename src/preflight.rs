@@ -46,7 +46,7 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
     }
     let mut listed: BTreeMap<OrganizationId, ListedProjects> = BTreeMap::new();
     for (entry, answer) in asked.collect::<Vec<_>>().await {
-        let row = Row::of_organization(&entry.id);
+        let row = Row::organization(&entry.id);
         rows.push(match answer {
             Ok(PartialList { error: Some(error), .. }) | Err(error) => {
                 row.fail(&error, &hint(&error, Resource::Organization, &entry.credentials))
@@ -107,6 +107,6 @@ fn unmatched(
     found.into_iter().filter_map(|warning| {
         let SelectionWarning::Pattern { pattern, kind } = warning else { return None };
         let hint = format!("no {kind} of the organization matches this pattern");
-        Some(Row::of_organization(&organization.id).pattern(&pattern, &hint))
+        Some(Row::organization(&organization.id).pattern(&pattern, &hint))
     })
 }

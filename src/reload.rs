@@ -7,7 +7,6 @@ use tokio::sync::{mpsc, oneshot};
 pub enum ReloadScope {
     /// The configuration and the web configuration.
     All,
-    /// The changed web configuration.
     Web,
 }
 

@@ -11,7 +11,6 @@ use crate::config::{CollectorConfig, Config, PollConfig, ProjectTarget};
 use crate::discovery::clients::Clients;
 use crate::poll::limiter::PollLimiter;
 
-/// Receives each new configuration.
 pub type ConfigReceiver = watch::Receiver<Arc<ReloadableConfig>>;
 
 /// Settings and clients of polls, discovery and collectors.

@@ -13,7 +13,7 @@ pub struct ClusterSelector {
     pub names: BTreeSet<String>,
     /// Patterns of clusters, which are polled if they can have exports. `None` matches all.
     pub patterns: Option<Vec<Pattern>>,
-    /// Patterns of `exclude_clusters`.
+    /// Patterns of clusters that are never polled.
     pub excluded: Vec<Pattern>,
 }
 

@@ -37,7 +37,6 @@ pub struct Config {
     /// Organizations whose projects to poll, without duplicates.
     pub organizations: Vec<OrganizationConfig>,
     pub shard: Shard,
-    /// Environment variables without effect.
     pub warnings: Vec<Warning>,
 }
 
@@ -121,7 +120,6 @@ impl CollectorConfig {
     }
 }
 
-/// A project to poll.
 #[derive(Debug, Clone)]
 pub struct ProjectTarget {
     pub id: ProjectId,

@@ -22,10 +22,10 @@ const MIN_INTERVAL: Duration = Duration::from_millis(100);
 /// A client id or public key.
 pub(super) struct CredentialId(pub(super) String);
 
-/// `None` is "auto".
+/// Index of a shard; `None` for "auto".
 pub(super) struct ShardIndex(pub(super) Option<u32>);
 
-/// `None` is "auto".
+/// Expectation of exports; `None` for "auto".
 pub(super) struct ExportExpected(pub(super) Option<bool>);
 
 pub(super) struct Parsed<T>(pub(super) T);

@@ -25,7 +25,6 @@ const MAX_NAMES: usize = 8;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
-    /// Timeout of a request.
     pub(super) each: Duration,
     /// Deadline of the whole check.
     pub(super) until: Instant,
@@ -53,8 +52,8 @@ impl ProjectCheck<'_> {
     /// Returns the row of the project if it cannot be read, or else the rows of its clusters.
     pub(super) async fn rows(&self) -> Vec<Row> {
         let project_row = match self.atlas.project_name(self.id, self.deadline()).await {
-            Ok(name) => Row::of_project(self.id, Some(&name)),
-            Err(error) => return vec![self.failed(Row::of_project(self.id, None), &error)],
+            Ok(name) => Row::project(self.id, Some(&name)),
+            Err(error) => return vec![self.failed(Row::project(self.id, None), &error)],
         };
         let row = |cluster: &str| project_row.clone().cluster(cluster);
         let mut rows = Vec::new();

@@ -61,13 +61,13 @@ pub(super) fn hint(error: &Error, resource: Resource, credentials: &Credentials)
              authority (SSL_CERT_FILE replaces all authorities of the system)"
         ),
         _ => match error.row() {
-            Some(row) => of_row(row, error, resource, credentials),
+            Some(row) => row_hint(row, error, resource, credentials),
             None => format!("{error}; check `atlas.base_url`, and that no proxy answers for Atlas"),
         },
     }
 }
 
-fn of_row(row: &ErrorResponse, error: &Error, resource: Resource, credentials: &Credentials) -> String {
+fn row_hint(row: &ErrorResponse, error: &Error, resource: Resource, credentials: &Credentials) -> String {
     let Credentials { kind, id, secret, origin, .. } = credentials;
     let secret = format!("{} ({secret})", kind.names()[2]);
     let address = error.refused_address().map(|address| format!(" {address}")).unwrap_or_default();
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn every_row_has_a_hint_without_placeholders() {
         for row in &ERROR_RESPONSES {
-            let hint = of_row(row, &answer(400, "X"), Resource::Project, &account("mdb_sa_id_1"));
+            let hint = row_hint(row, &answer(400, "X"), Resource::Project, &account("mdb_sa_id_1"));
             assert!(!hint.contains(['{', '}']), "{hint}");
         }
     }

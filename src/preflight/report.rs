@@ -32,7 +32,6 @@ const INDENT: usize = 4;
 /// Result for an organization, a project or a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Row {
-    /// Set for an organization.
     pub organization_id: Option<OrganizationId>,
     pub project_id: Option<ProjectId>,
     pub project: Option<String>,
@@ -53,7 +52,7 @@ pub struct Row {
 pub enum CheckStatus {
     #[default]
     Ok,
-    /// Readable, but probably misconfigured.
+    /// Readable, but the configuration is probably wrong.
     Warning,
     /// Has no exports, and is not named in the configuration.
     Excluded,
@@ -86,11 +85,11 @@ pub struct Terminal {
 }
 
 impl Row {
-    pub(super) fn of_organization(id: &OrganizationId) -> Self {
+    pub(super) fn organization(id: &OrganizationId) -> Self {
         Self { organization_id: Some(id.clone()), ..Self::default() }
     }
 
-    pub(super) fn of_project(id: &ProjectId, name: Option<&str>) -> Self {
+    pub(super) fn project(id: &ProjectId, name: Option<&str>) -> Self {
         Self { project_id: Some(id.clone()), project: name.map(str::to_owned), ..Self::default() }
     }
 

@@ -125,7 +125,7 @@ impl fmt::Display for Credentials {
 /// A secret, or the file that holds it.
 #[derive(Debug, Clone)]
 pub enum SecretSource {
-    /// The secret itself.
+    /// A secret in the configuration or in a variable.
     Inline {
         /// Value of the secret, which `Debug` hides.
         secret: SecretString,

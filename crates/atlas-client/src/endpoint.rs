@@ -67,7 +67,6 @@ pub(crate) struct RequestContext {
     pub(crate) owner: Option<String>,
 }
 
-/// A GET request.
 pub(crate) struct ApiRequest {
     pub(crate) context: RequestContext,
     pub(crate) url: Url,

@@ -18,10 +18,9 @@ const PERMIT_BYTES: usize = 1024;
 /// fraction of a second.
 const MIN_HOLD: Duration = Duration::from_secs(5);
 
-/// Interval between revocations.
 const REVOKE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Clones share the budget.
+/// Memory limit of all readings; clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryBudget {
     permits: Arc<Semaphore>,
@@ -37,7 +36,6 @@ impl Default for MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// Creates an empty reservation.
     pub(crate) fn reserve(&self) -> Reservation {
         Reservation { budget: self.clone(), held: None, since: Instant::now() }
     }

@@ -17,7 +17,6 @@ const HTTPS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"
 
 const NO: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// Example for messages.
 const EXAMPLE: &str = "such as http://proxy.example.org:3128";
 
 /// The proxy of requests to Atlas.
@@ -53,7 +52,7 @@ impl Proxy {
         }
     }
 
-    /// Returns host and port.
+    /// Returns host and port, for messages without credentials.
     pub(crate) fn authority(&self) -> String {
         authority(&self.url)
     }

@@ -38,16 +38,14 @@ pub(crate) struct RateLimiter(Arc<Mutex<Limits>>);
 #[derive(Debug, Default)]
 struct Limits {
     quotas: BTreeMap<(String, EndpointSet), Quota>,
-    /// End times of pauses.
     paused_until: BTreeMap<(String, Scope), Instant>,
 }
 
-/// Scope of a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Scope {
-    /// After a 429.
+    /// All endpoints of a quota, after a 429.
     Quota(EndpointSet),
-    /// After a 503. Other endpoints of the same quota can work.
+    /// One endpoint, after a 503. Other endpoints of the same quota can work.
     Resource(Endpoint),
 }
 

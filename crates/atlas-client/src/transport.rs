@@ -57,7 +57,7 @@ impl RequestObserver for () {
 /// Certificates of authorities, in DER.
 pub type CaBundle = Arc<[CertificateDer<'static>]>;
 
-/// Options of a client.
+/// Connection options of an [`AtlasClient`](crate::AtlasClient).
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
     /// Root of the API, with a path that ends with a slash.

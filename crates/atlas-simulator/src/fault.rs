@@ -53,7 +53,7 @@ pub enum FaultKind {
     /// An error of Atlas with this status, code and additional headers; without a code, the HTML
     /// page of a proxy.
     Status(u16, &'static str, Vec<(&'static str, String)>),
-    /// The usual response, delayed.
+    /// The usual response after a delay.
     Slow(Duration),
     /// A body that ends early, with an aborted connection.
     Truncated,

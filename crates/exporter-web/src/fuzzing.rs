@@ -17,7 +17,7 @@ pub struct Parsed {
     pub headers: HeaderMap,
     pub has_users: bool,
     pub has_tls: bool,
-    /// Interval and burst.
+    /// Interval and burst of the rate limit.
     pub rate_limit: Option<(Duration, u32)>,
 }
 

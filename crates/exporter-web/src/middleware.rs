@@ -38,7 +38,7 @@ impl Middleware {
         Self { router: TowerToHyperService::new(router), options, bucket: Mutex::default() }
     }
 
-    /// Answers a request.
+    /// Answers a request with the router, or refuses it.
     ///
     /// A response protects its connection from eviction, except on the open path and after a refusal.
     pub(crate) async fn call(

@@ -28,7 +28,6 @@ pub(crate) fn load(folder: &Path, yaml: &str) -> Result<WebConfigWatcher, String
     WebConfigWatcher::load(Some(file)).map_err(|error| error.to_string())
 }
 
-/// TLS with further keys.
 pub(crate) fn tls(rest: &str) -> String {
     format!("tls_server_config: {{cert_file: cert.pem, key_file: key.pem, {rest}}}")
 }

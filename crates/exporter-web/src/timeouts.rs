@@ -36,7 +36,7 @@ impl Timeouts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the keep-alive timeout.
+    /// Marks the connection as idle, with the keep-alive timeout.
     pub(crate) fn set_idle(&self) {
         *self.state() = State { deadline: Instant::now() + KEEP_ALIVE_TIMEOUT, is_idle: true };
     }

@@ -2,7 +2,7 @@ use super::*;
 
 const WIDE: Terminal = Terminal { width: Some(120), color: false };
 
-fn of_width(width: u16) -> Terminal {
+fn terminal(width: u16) -> Terminal {
     Terminal { width: Some(width), color: false }
 }
 
@@ -48,7 +48,7 @@ fn repeated_hint_is_written_once() {
 
 #[test]
 fn narrow_terminal_gets_a_list_of_whole_words() {
-    let list = report().text(of_width(80));
+    let list = report().text(terminal(80));
     assert!(list.starts_with("a: failed\n    do this\nb: failed\n    as above\n"), "{list}");
     assert!(list.contains("d / prod: ok\n    fine\n"), "{list}");
     assert!(report().text(WIDE).starts_with("PROJECT "));
@@ -67,7 +67,7 @@ fn colors_change_only_the_status() {
     let colors = ["\x1b[32mok", "\x1b[33mwarning", "\x1b[31mfailed", "\x1b[2mexcluded"];
     let mut report = report();
     report.rows.push(excluded("e"));
-    for terminal in [Terminal::default(), of_width(80), WIDE] {
+    for terminal in [Terminal::default(), terminal(80), WIDE] {
         let (plain, colored) = (report.text(terminal), report.text(Terminal { color: true, ..terminal }));
         assert!(!plain.contains('\x1b'), "{plain}");
         for text in [&plain, &colored] {
@@ -93,7 +93,7 @@ fn list_breaks_no_url_path_or_command() {
     let long = "a project with a name of many words, which does not fit into the line of a terminal";
     let mut report = Report { rows: vec![failed(long, Some("prod"), &hint)], ..Report::default() };
     report.rows[0].error_code = Some("CANNOT_USE_FLEX_CLUSTER_IN_CLUSTER_API".to_owned());
-    for terminal in [of_width(80), Terminal { color: true, ..of_width(80) }] {
+    for terminal in [terminal(80), Terminal { color: true, ..terminal(80) }] {
         let list = report.text(terminal).replace("\x1b[31m", "").replace("\x1b[0m", "");
         assert_eq!(
             list,
@@ -136,7 +136,7 @@ fn names_are_escaped_for_the_terminal() {
         line.starts_with(&format!("{shown}  x\\u{{202e}}y  ")) && line.contains("\x1b[31mfailed\x1b[0m"),
         "{line:?}"
     );
-    let list = report.text(of_width(80));
+    let list = report.text(terminal(80));
     assert!(list.starts_with(&format!("{shown} / x\\u{{202e}}y: failed\n    \\u{{200f}}z\n")), "{list:?}");
     let json = report.json();
     assert!(!json.replace('\n', "").contains(atlas_client::redact::is_hidden), "{json:?}");

@@ -47,7 +47,7 @@ const MAX_FAILED_PAUSE: Duration = Duration::from_mins(1);
 /// Maximum `Retry-After` of the token endpoint that is respected.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// Clones share the token.
+/// Authentication of a service account; clones share its token.
 #[derive(Debug, Clone)]
 pub(crate) struct OAuthClient(Arc<TokenCache>);
 

@@ -28,7 +28,6 @@ impl<T> PartialList<T> {
     }
 }
 
-/// A list in progress.
 pub(crate) struct ListBuilder<T> {
     entries: BTreeSet<T>,
     /// Number of ignored entries, such as deleted clusters, which count for `totalCount`.

@@ -14,7 +14,6 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::hidden::is_hidden;
 
-/// Replacement of a secret.
 pub(super) const REDACTED: &str = "[REDACTED]";
 
 /// Minimum length of a secret. Shorter values occur in ordinary words.
@@ -40,7 +39,6 @@ const NUMBERS: [(&str, usize, u32, &str); 7] = [
     ("&#", 7, 10, ";"),
 ];
 
-/// Named escapes of HTML.
 const NAMES: [(&str, u8); 5] =
     [("&amp;", b'&'), ("&lt;", b'<'), ("&gt;", b'>'), ("&quot;", b'"'), ("&apos;", b'\'')];
 
@@ -53,7 +51,7 @@ pub enum Kind {
     Token,
 }
 
-/// Known secrets, oldest first.
+/// Known secrets of each kind, oldest first.
 pub(super) struct Known(BTreeMap<Kind, VecDeque<Secret>>);
 
 struct Secret {

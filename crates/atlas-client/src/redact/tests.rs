@@ -65,7 +65,7 @@ fn split(secret: &str) -> Vec<(&'static str, String)> {
         ("direction", between("\u{202e}")),
         ("variation", between("\u{fe0f}")),
         ("NUL", between("\u{0}")),
-        // A backslash before a backslash is one of its own.
+        // A backslash after a backslash does not start an escape.
         ("escape", between(if secret.contains('\\') { "%e2%80%8b" } else { "\\u{200b}" })),
         ("line ends", between("\r\n ")),
         ("tab", between("\t")),
@@ -131,7 +131,7 @@ fn secret_that_is_cut_shows_no_half() {
             assert!(!leaks(&shown, &form), "{name}: {shown:?}");
         }
     }
-    // What pads it out is further than anybody looks.
+    // The padding exceeds the searched part.
     let padded: String = secret.chars().map(|c| format!("{c}{}", "\u{200b}".repeat(20))).collect();
     assert!(!leaks(&known.shown(&padded, 40), secret));
     assert!(!leaks(&known.shown(&format!("{secret}{}", "x".repeat(1 << 24)), 40), secret));

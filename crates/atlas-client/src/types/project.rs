@@ -19,7 +19,7 @@ pub enum Unexportable {
     SharedTier,
     /// A flex cluster. Since 2026, the listing of clusters does not have them.
     Flex,
-    /// Cloud backup is off.
+    /// Cloud backup is off for the cluster.
     BackupDisabled,
 }
 
@@ -36,7 +36,7 @@ pub struct ListedCluster {
     pub sharded: bool,
 }
 
-/// `GET /groups/{groupId}`
+/// The response to `GET /groups/{groupId}`.
 #[derive(Deserialize)]
 pub(crate) struct Project {
     pub(crate) name: Shown<MAX_NAME>,

@@ -114,7 +114,7 @@ impl Schedule {
     }
 }
 
-/// `GET .../backup/schedule`
+/// The response to `GET .../backup/schedule`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawSchedule {

@@ -51,14 +51,14 @@ impl Atlas {
         answer(State(self.state.clone()), request.body(Body::empty()).unwrap()).await
     }
 
-    async fn of_version(&self, path: &str, version: &str) -> (u16, Value) {
+    async fn get_version(&self, path: &str, version: &str) -> (u16, Value) {
         let (parts, body) = self.respond(path, version).await.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         (parts.status.as_u16(), serde_json::from_slice(&body).unwrap())
     }
 
     async fn get(&self, path: &str) -> Value {
-        let (status, body) = self.of_version(path, "2024-08-05").await;
+        let (status, body) = self.get_version(path, "2024-08-05").await;
         assert_eq!(status, 200, "{path}: {body}");
         body
     }
@@ -69,7 +69,7 @@ impl Atlas {
     }
 
     async fn refuses(&self, path: &str, status: u16, code: &str) {
-        let (seen, body) = self.of_version(path, "2024-08-05").await;
+        let (seen, body) = self.get_version(path, "2024-08-05").await;
         assert_eq!((seen, &body["errorCode"]), (status, &code.into()), "{path}: {body}");
     }
 
@@ -129,12 +129,12 @@ async fn export_buckets_are_paginated() {
 async fn export_buckets_with_old_version_are_refused() {
     let atlas = one_of_each();
     for version in ["2024-05-29", "2023-01-01"] {
-        let (status, body) = atlas.of_version(BUCKETS, version).await;
+        let (status, body) = atlas.get_version(BUCKETS, version).await;
         assert_eq!((status, &body["errorCode"]), (406, &"INVALID_ACCEPT_HEADER".into()), "{version}");
     }
-    assert_eq!(atlas.of_version(BUCKETS, "2024-05-30").await.0, 200);
+    assert_eq!(atlas.get_version(BUCKETS, "2024-05-30").await.0, 200);
     for path in [SNAPSHOTS, SHARDED, "events"] {
-        assert_eq!(atlas.of_version(path, "2023-01-01").await.0, 200, "{path}");
+        assert_eq!(atlas.get_version(path, "2023-01-01").await.0, 200, "{path}");
     }
 }
 
