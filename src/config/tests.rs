@@ -175,9 +175,11 @@ fn base_url_is_https_or_loopback() {
 #[test]
 fn entries_have_expectations_and_credentials_of_their_own() {
     let toml = format!(
-        "{GOOD}expected_interval = \"1d\"\nexport_expected = false\n[projects.api_key]\npublic_key = \"own\"\nprivate_key = \"hush\"\n
+        "{GOOD}expected_interval = \"1d\"\nexport_expected = false\n[projects.api_key]\n\
+         public_key = \"own\"\nprivate_key = \"hush\"\n
         [[organizations]]\nid = \"5f0e5a3b9c1d4e6f8a7b0000\"\nexport_expected = true\n
-        [[organizations]]\nid = \"5f0e5a3b9c1d4e6f8a7b0001\"\nexport_expected = \"auto\"\n[organizations.service_account]\nclient_id = \"b\"\nclient_secret_file = \"secret\"\n"
+        [[organizations]]\nid = \"5f0e5a3b9c1d4e6f8a7b0001\"\nexport_expected = \"auto\"\n\
+        [organizations.service_account]\nclient_id = \"b\"\nclient_secret_file = \"secret\"\n"
     );
     let config = load(&toml, &[]).unwrap();
     let day = Duration::from_hours(24);
@@ -215,7 +217,9 @@ fn clusters_are_names_and_patterns_or_all() {
 #[test]
 fn exclusions_are_ids_names_and_patterns() {
     let toml = format!(
-        "{GOOD}exclude_clusters = []\n[[organizations]]\nid = \"5f0e5a3b9c1d4e6f8a7b0000\"\nexclude_projects = [\"32b6e34b3d91647abb20e7b9\", \"My Sandbox\", \"test-*\"]\nexclude_clusters = [\"scratch\", \"tmp-?\"]\n"
+        "{GOOD}exclude_clusters = []\n[[organizations]]\nid = \"5f0e5a3b9c1d4e6f8a7b0000\"\n\
+         exclude_projects = [\"32b6e34b3d91647abb20e7b9\", \"My Sandbox\", \"test-*\"]\n\
+         exclude_clusters = [\"scratch\", \"tmp-?\"]\n"
     );
     let config = load(&toml, &[]).unwrap();
     assert!(!config.projects[0].selection.excludes("prod"), "an empty list excludes nothing");

@@ -43,7 +43,11 @@ pub enum Error {
     #[error("failed to read the secret: {0}")]
     Secret(String),
     /// The request was not sent, because Atlas has asked for a pause.
-    #[error("{} by Atlas; retrying in {}s", if *limited { "rate limited" } else { "paused" }, left.as_secs() + 1)]
+    #[error(
+        "{} by Atlas; retrying in {}s",
+        if *limited { "rate limited" } else { "paused" },
+        left.as_secs() + 1
+    )]
     RateLimited {
         /// Time until the end of the pause.
         left: Duration,

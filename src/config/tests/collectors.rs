@@ -53,11 +53,13 @@ fn expiry_of_a_secret_is_a_time_or_a_day() {
 fn first_expiry_of_accounts_with_equal_short_ids_is_exposed() {
     let account = |id: &str, day: &str| {
         format!(
-            "[projects.service_account]\nclient_id = \"{id}\"\nclient_secret = \"hush\"\nexpires_at = \"{day}\"\n"
+            "[projects.service_account]\nclient_id = \"{id}\"\nclient_secret = \"hush\"\n\
+             expires_at = \"{day}\"\n"
         )
     };
     let toml = format!(
-        "[[projects]]\nid = \"32b6e34b3d91647abb20e7b8\"\n{}[[projects]]\nid = \"32b6e34b3d91647abb20e7b9\"\n{}[[projects]]\nid = \"32b6e34b3d91647abb20e7ba\"\n{}",
+        "[[projects]]\nid = \"32b6e34b3d91647abb20e7b8\"\n{}[[projects]]\n\
+         id = \"32b6e34b3d91647abb20e7b9\"\n{}[[projects]]\nid = \"32b6e34b3d91647abb20e7ba\"\n{}",
         account("mdb_sa_id_aa000001", "2027-02-01"),
         account("mdb_sa_id_bb000001", "2027-01-01"),
         account("mdb_sa_id_aa000002", "2027-03-01")

@@ -80,7 +80,8 @@ fn renamed_key_is_refused_with_its_new_name() {
         ("[detail]\nevents = false", "exporter.toml:8:2: unknown key `detail`; it is now `collectors`"),
         (
             "[poll]\nfull_walk_interval = \"1h\"",
-            "exporter.toml:9:1: unknown key `poll.full_walk_interval`; it is now `poll.full_listing_interval`",
+            "exporter.toml:9:1: unknown key `poll.full_walk_interval`; it is now \
+             `poll.full_listing_interval`",
         ),
     ] {
         assert_eq!(load(&more(toml), &[]).unwrap_err(), problem);
@@ -256,9 +257,8 @@ fn credentials_are_complete_and_of_one_kind() {
         ),
         (
             replaced("client_secret = \"hush\"", ""),
-            &[
-                "atlas.service_account.client_secret is missing; set it or atlas.service_account.client_secret_file",
-            ],
+            &["atlas.service_account.client_secret is missing; set it or \
+                 atlas.service_account.client_secret_file"],
         ),
         (replaced("\"hush\"", "5"), &["client_secret is of type integer; expected a non-empty string"]),
         (replaced("\"hush\"", "\" \""), &["client_secret is \" \"; expected a non-empty string"]),

@@ -88,7 +88,8 @@ fn list_breaks_no_url_path_or_command() {
     let url = "https://cloud.mongodb.com/v2/32b6e34b3d91647abb20e7b8#/security/network/accessList";
     let command = "`openssl x509 -in /etc/ssl/proxy.pem -noout -dates`";
     let hint = format!(
-        "compare the certificate of the proxy with {url} or print the dates of that certificate: {command}, and then add it"
+        "compare the certificate of the proxy with {url} or print the dates of that certificate: \
+         {command}, and then add it"
     );
     let long = "a project with a name of many words, which does not fit into the line of a terminal";
     let mut report = Report { rows: vec![failed(long, Some("prod"), &hint)], ..Report::default() };

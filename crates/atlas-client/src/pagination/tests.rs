@@ -50,7 +50,10 @@ fn endless_listing_ends_at_a_bound_that_is_named() {
         endless::<ExportBucket>(MAX_BUCKETS, bucket),
         (MAX_BUCKETS + MAX_PAGE_SIZE, entries(MAX_BUCKETS))
     );
-    let event = |number: usize| json!({"id": format!("{number:024x}"), "created": "2026-01-02T03:04:05Z", "eventTypeName": "E"});
+    let event = |number: usize| {
+        let id = format!("{number:024x}");
+        json!({"id": id, "created": "2026-01-02T03:04:05Z", "eventTypeName": "E"})
+    };
     assert_eq!(endless::<ProjectEvent>(1234, event), (1500, entries(1234)));
     let snapshot = |number: usize| json!({"id": format!("{number:024x}"), "status": "queued"});
     assert_eq!(endless::<Snapshot>(1234, snapshot), (1500, entries(1234)));

@@ -46,10 +46,12 @@ fn certificates_in_any_layout_are_all_read() {
         format!("  {}\n\t{}\n", one.replace('\n', "\n  "), two.replace('\n', "\n\t")),
         // Comments, and what openssl writes between certificates.
         format!(
-            "# the company's\n{one}\n\nBag Attributes\n    friendlyName: prod - END entity certificate\nsubject=CN = x\n{two}\n# -----END CERTIFICATE-----"
+            "# the company's\n{one}\n\nBag Attributes\n    friendlyName: prod - END entity certificate\n\
+             subject=CN = x\n{two}\n# -----END CERTIFICATE-----"
         ),
         format!(
-            "Certificate:\n    Data:\n        Issuer: O=Telef\u{f3}nica\n{one}\n; paste between BEGIN CERTIFICATE and END CERTIFICATE\n{two}"
+            "Certificate:\n    Data:\n        Issuer: O=Telef\u{f3}nica\n{one}\n\
+             ; paste between BEGIN CERTIFICATE and END CERTIFICATE\n{two}"
         ),
         format!("# -----BEGIN CERTIFICATE-----\n# removed\n# -----END CERTIFICATE-----\n{one}\n{two}"),
         // All in one line, as templates flatten it, and with headers.

@@ -55,19 +55,20 @@ fn every_key_is_accepted() {
         tls("min_version: TLS10, prefer_server_cipher_suites: false"),
         tls("client_auth_type: NoClientCert"),
         tls("client_auth_type: RequireClientCert"),
-        tls(
-            "client_auth_type: RequireAndVerifyClientCert, client_ca_file: cert.pem, client_allowed_sans: [a, 'spiffe://b/c', 127.0.0.1]",
-        ),
-        tls(
-            "cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_RSA_WITH_AES_128_CBC_SHA], curve_preferences: [CurveP521, CurveP384]",
-        ),
+        tls("client_auth_type: RequireAndVerifyClientCert, client_ca_file: cert.pem, \
+             client_allowed_sans: [a, 'spiffe://b/c', 127.0.0.1]"),
+        tls("cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_RSA_WITH_AES_128_CBC_SHA], \
+             curve_preferences: [CurveP521, CurveP384]"),
         inline,
     ] {
         let web = load(folder.path(), &yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
         assert!(web.is_encrypted(), "{yaml}");
     }
     let yaml = format!(
-        "http_server_config: {{http2: No, headers: {{X-Frame-Options: deny, X-Content-Type-Options: nosniff, X-XSS-Protection: 0, Strict-Transport-Security: max-age=3, Content-Security-Policy: default-src 'self'}}}}\nbasic_auth_users: {{alice: {HASH}, 7: {HASH}}}\nrate_limit: {{interval: 1s, burst: 20}}"
+        "http_server_config: {{http2: No, headers: {{X-Frame-Options: deny, X-Content-Type-Options: \
+         nosniff, X-XSS-Protection: 0, Strict-Transport-Security: max-age=3, Content-Security-Policy: \
+         default-src 'self'}}}}\nbasic_auth_users: {{alice: {HASH}, 7: {HASH}}}\n\
+         rate_limit: {{interval: 1s, burst: 20}}"
     );
     let config = load(folder.path(), &yaml).unwrap().subscribe().borrow().clone();
     assert_eq!(config.headers.len(), 5);
@@ -94,9 +95,8 @@ fn rate_limit_interval_of_zero_is_no_limit() {
 #[test]
 fn cipher_suites_and_curves_keep_their_order() {
     let folder = folder();
-    let yaml = tls(
-        "cipher_suites: [TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], curve_preferences: [CurveP384, X25519]",
-    );
+    let yaml = tls("cipher_suites: [TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, \
+         TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], curve_preferences: [CurveP384, X25519]");
     let config = load(folder.path(), &yaml).unwrap().subscribe().borrow().clone();
     let server = config.tls.as_ref().unwrap();
     let provider = server.crypto_provider();

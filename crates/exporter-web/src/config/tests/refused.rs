@@ -116,7 +116,8 @@ fn ineffective_restriction_is_refused() {
         (&tls("client_allowed_sans: []"), "client_allowed_sans is empty"),
         (&tls("client_allowed_sans: "), "client_allowed_sans is empty"),
         (
-            "tls_server_config:\n  key_file: key.pem\n  cert: |\n    x\n      client_auth_type: RequireAndVerifyClientCert\n",
+            "tls_server_config:\n  key_file: key.pem\n  cert: |\n    x\n      client_auth_type: \
+             RequireAndVerifyClientCert\n",
             "cert holds another key; it is indented too far",
         ),
     ]);
