@@ -78,7 +78,7 @@ async fn endless_pages_are_limited() {
     let exporter =
         ExporterBuilder::new(&simulator).set("poll.interval", "60s").set("poll.timeout", "20s").start().await;
     let scrape = exporter.polled().await;
-    assert!(exporter.log().contains("listing of more than 200 pages"), "{}", exporter.log());
+    assert!(exporter.log().contains("a listing of more than 200 pages"), "{}", exporter.log());
     assert_eq!(
         scrape.value("last_poll_error_info", "prod", "reason=\"too_large\""),
         Some(1.0),

@@ -61,7 +61,7 @@ pub(crate) async fn read_pages(
             )));
         }
     }
-    Err(Error::TooLarge(format!("listing of more than {MAX_PAGES} pages")))
+    Err(Error::TooLarge(format!("a listing of more than {MAX_PAGES} pages")))
 }
 
 /// Collects a listing of at most `max_entries`.

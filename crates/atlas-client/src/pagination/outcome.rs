@@ -41,10 +41,10 @@ pub(crate) fn read_page<T>(
     let (has_next, total_count) = (page.has_next || page.entries.len() >= page_size, page.total_count);
     let PageOutcome { has_new, is_complete, entries, kept_bytes } = on_page(page);
     if entries > max_entries {
-        return Err(Error::TooLarge(format!("listing of more than {max_entries} entries")));
+        return Err(Error::TooLarge(format!("a listing of more than {max_entries} entries")));
     }
     if kept_bytes > MAX_KEPT_BYTES {
-        let text = format!("listing of more than {MAX_KEPT_BYTES} bytes of names and ids");
+        let text = format!("a listing of more than {MAX_KEPT_BYTES} bytes of names and ids");
         return Err(Error::TooLarge(text));
     }
     Ok(PageRead { has_next: has_next && !is_complete, has_new, total_count, kept_bytes })

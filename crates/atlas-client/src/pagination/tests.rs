@@ -35,9 +35,9 @@ fn endless<T: ListEntry>(max: usize, entry: fn(usize) -> Value) -> (usize, Strin
 #[test]
 fn endless_listing_ends_at_a_bound_that_is_named() {
     let entries =
-        |max: usize| format!("response from Atlas is too large: listing of more than {max} entries");
+        |max: usize| format!("response from Atlas is too large: a listing of more than {max} entries");
     let bytes = format!(
-        "response from Atlas is too large: listing of more than {MAX_KEPT_BYTES} bytes of names and ids"
+        "response from Atlas is too large: a listing of more than {MAX_KEPT_BYTES} bytes of names and ids"
     );
     let cluster = |number: usize| json!({"name": format!("prod-{number}")});
     assert_eq!(endless::<ListedCluster>(1234, cluster), (1500, entries(1234)));

@@ -32,7 +32,7 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for BoundedVec
                         entries.reserve_exact(MAX_PAGE_SIZE);
                     }
                     if entries.len() == MAX {
-                        return Err(A::Error::custom(format_args!("array of more than {MAX} entries")));
+                        return Err(A::Error::custom(format_args!("an array of more than {MAX} entries")));
                     }
                     entries.push(entry);
                 }
