@@ -21,7 +21,7 @@ use crate::store::{Store, SuccessfulPoll};
 
 use crate::util::failure_log::{LogContext, log};
 
-/// The object of "failed to read" in log messages.
+/// The object of "failed to refresh" in log messages.
 const WHAT: &str = "the cluster's export jobs";
 
 /// Maximum age of failures that are logged after a start. An earlier run has logged older ones.

@@ -172,7 +172,10 @@ impl Runner {
     /// Returns the lines of the log about failed readings other than polls.
     pub(super) fn logged_read_failures(&self) -> Vec<String> {
         let log = self.exporter.log();
-        let is_one = |line: &&str| line.contains("failed to read ") && !line.contains("export jobs");
+        let is_one = |line: &&str| {
+            ["failed to refresh ", "failed to read "].iter().any(|text| line.contains(text))
+                && !line.contains("export jobs")
+        };
         log.lines().filter(is_one).map(str::to_owned).collect()
     }
 

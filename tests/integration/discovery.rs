@@ -259,7 +259,7 @@ async fn failed_discovery_keeps_the_last_state() {
     for what in
         ["the project's name and clusters", "the cluster's backup schedule", "the organization's projects"]
     {
-        let count = log.matches(&format!("failed to read {what}; keeping the last known state")).count();
+        let count = log.matches(&format!("failed to refresh {what}; keeping the last known state")).count();
         // Once for each outage and reason.
         assert!((1..=3).contains(&count), "{what}, {count} times: {log}");
         assert!(log.contains(&format!("{what} can be read again")), "{what}: {log}");
