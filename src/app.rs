@@ -156,7 +156,7 @@ fn start(
         atlas = %config.base_url,
         proxy = config.proxy.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string),
         proxy_variable = config.proxy.as_ref().map(Proxy::variable),
-        "watching"
+        "loaded configuration"
     );
     let metrics = SelfMetrics::new(&ENDPOINTS, Timestamp::now());
     let metrics = Arc::new(metrics.with_dropped_log_lines(dropped_log_lines));
