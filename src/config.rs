@@ -1,7 +1,7 @@
 //! The configuration: TOML, environment and flags, parsed into typed values.
 //!
-//! Later layers override earlier ones: defaults, file, `ATLAS_BACKUP_EXPORTER__SECTION__KEY`, flags.
-//! The environment can also have credentials as `MONGODB_ATLAS_*`, as for Atlas's own tools.
+//! Later layers override earlier ones: defaults, file, `ATLAS_BACKUP_EXPORTER__SECTION__KEY`,
+//! flags. The environment can also have credentials as `MONGODB_ATLAS_*`, as for Atlas's own tools.
 
 mod ca_bundle;
 mod cluster_selector;

@@ -102,9 +102,9 @@ pub(crate) fn init(filter: Targets, format: LogFormat) -> io::Result<Logs> {
 
 /// Formats an event as logfmt (`ts=... level=... msg=... key=value`) or as a JSON object.
 ///
-/// In logfmt, values are quoted as JSON strings where Go's parsers need it. `tracing-logfmt` escapes
-/// as Rust does, and `\'` and `\u{7}` are errors for those parsers. The JSON of `tracing-subscriber`
-/// has no maximum length.
+/// In logfmt, values are quoted as JSON strings where Go's parsers need it. `tracing-logfmt`
+/// escapes as Rust does, and `\'` and `\u{7}` are errors for those parsers. The JSON of
+/// `tracing-subscriber` has no maximum length.
 fn line(format: LogFormat, event: &Event<'_>) -> String {
     let (level, target, now) = (event.metadata().level(), event.metadata().target(), Timestamp::now());
     let text = match format {

@@ -150,8 +150,8 @@ fn exit_code(is_ok: bool) -> ExitCode {
     if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Writes to standard output until `shutdown`. The thread that writes is not awaited, because a pipe
-/// without a reader blocks it.
+/// Writes to standard output until `shutdown`. The thread that writes is not awaited, because a
+/// pipe without a reader blocks it.
 async fn print(text: String, shutdown: &CancellationToken) -> anyhow::Result<()> {
     // Texts are redacted where they enter; this is a second line of defense.
     let text: String = text.split_inclusive('\n').map(redact::secrets).collect();

@@ -8,8 +8,8 @@ use exporter_web::{pem, text};
 /// Maximum size of a bundle in bytes. The bundles of Linux distributions have a fifth of it.
 const MAX_BUNDLE: u64 = 1024 * 1024;
 
-/// Reads a PEM file. The error continues the name of the key, and repeats nothing of the file, which
-/// can be a secret.
+/// Reads a PEM file. The error continues the name of the key, and repeats nothing of the file,
+/// which can be a secret.
 pub(super) fn read(path: &Path) -> Result<CaBundle, String> {
     let name = path.display().to_string();
     let refused = |problem: String| format!("({name}) {problem}");

@@ -27,8 +27,8 @@ pub(super) fn layer(environment: &BTreeMap<String, String>) -> Environment {
     Environment::default().source(Some(values.collect()))
 }
 
-/// Returns the paths of keys with their variables. Those with [`ENV_PREFIX`] come last, so that they
-/// override [`ATLAS_NAMES`].
+/// Returns the paths of keys with their variables. Those with [`ENV_PREFIX`] come last, so that
+/// they override [`ATLAS_NAMES`].
 pub(super) fn keys(environment: &BTreeMap<String, String>) -> impl Iterator<Item = (String, String)> {
     let atlas = ATLAS_NAMES.into_iter().filter(|(name, _)| environment.contains_key(*name));
     let own = environment.keys().filter_map(|variable| {

@@ -137,7 +137,8 @@ impl Layers {
         format!("{origin}: unknown key `{}`{hint}", path.escape_debug())
     }
 
-    /// Returns the invalid value and the expected one. The rest of serde's messages can hold a secret.
+    /// Returns the invalid value and the expected one. The rest of serde's messages can hold a
+    /// secret.
     fn problem(&self, path: &str, message: &str) -> String {
         let (Some((_, expected)), Some(value)) = (message.rsplit_once("expected "), self.get(path)) else {
             return message.to_owned();

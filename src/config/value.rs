@@ -40,7 +40,8 @@ pub(super) fn parsed<'de, T: FromValue, D: Deserializer<'de>>(deserializer: D) -
     T::from_value(&Value::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// A value of one type. Numbers and booleans can also be strings, because environment variables are.
+/// A value of one type. Numbers and booleans can also be strings, because environment variables
+/// are.
 pub(super) trait FromValue: Sized {
     /// Parses a value. The error begins with "expected", or continues the name of the key.
     fn from_value(value: &Value) -> Result<Self, String>;

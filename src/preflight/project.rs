@@ -191,8 +191,8 @@ impl ProjectCheck<'_> {
         (Some(row.with(status, &(failures + &readable))), buckets)
     }
 
-    /// Adds missing buckets to the rows of clusters. A second request confirms that the policy still
-    /// names a bucket that is missing in the newer list.
+    /// Adds missing buckets to the rows of clusters. A second request confirms that the policy
+    /// still names a bucket that is missing in the newer list.
     async fn check_buckets(
         &self,
         rows: &mut [Row],

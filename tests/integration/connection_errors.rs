@@ -18,15 +18,15 @@ use crate::support::fault_proxy::{FOREVER, FaultProxy, ProxyMode, Step, send};
 /// Response that breaks off within its body.
 const HALF: &str = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
 
-/// Host name with a label that is too long, so that no resolver is asked.
+/// Host name with a label that is too long, so that no DNS server is needed.
 const INVALID_HOST: &str = "a-label-of-more-than-sixty-three-characters-is-refused-by-resolvers.test";
 
-struct Bench {
+struct Setup {
     simulator: Simulator,
     authority: Authority,
 }
 
-impl Bench {
+impl Setup {
     async fn new() -> Self {
         Self {
             simulator: simulator(atlas_state([("prod", Cluster::default())])).await,
@@ -67,7 +67,7 @@ fn respond(text: &str) -> ProxyMode {
 
 #[tokio::test]
 async fn failed_connections_name_host_port_and_cause() {
-    let bench = Bench::new().await;
+    let setup = Setup::new().await;
     for (mode, reason, expected) in [
         (ProxyMode::Refuse, "connect", "cannot connect to HOST: connection refused"),
         (
@@ -87,12 +87,12 @@ async fn failed_connections_name_host_port_and_cause() {
             "response from HOST broke off: end of file before message length reached",
         ),
     ] {
-        let server = bench.server(mode).await;
+        let server = setup.server(mode).await;
         let url = format!("{}/", server.plain_url());
         let host = server.plain_url().replace("http://", "");
-        assert_eq!(bench.error(&url, None).await, (reason, expected.replace("HOST", &host)));
+        assert_eq!(setup.error(&url, None).await, (reason, expected.replace("HOST", &host)));
     }
-    let (reason, text) = bench.error(&format!("http://{INVALID_HOST}:80/"), None).await;
+    let (reason, text) = setup.error(&format!("http://{INVALID_HOST}:80/"), None).await;
     assert_eq!(reason, "connect");
     let start = format!("cannot resolve {INVALID_HOST}: ");
     assert!(text.starts_with(&start) && !text[start.len()..].contains(':'), "{text}");
@@ -100,8 +100,8 @@ async fn failed_connections_name_host_port_and_cause() {
 
 #[tokio::test]
 async fn failed_handshakes_name_the_certificate_problem() {
-    let bench = Bench::new().await;
-    let (ours, other) = (&bench.authority, Authority::new());
+    let setup = Setup::new().await;
+    let (ours, other) = (&setup.authority, Authority::new());
     for (mode, reason, expected) in [
         (ProxyMode::Tls(ours.expired()), "tls", "TLS handshake with HOST failed: certificate has expired"),
         (
@@ -132,9 +132,9 @@ async fn failed_handshakes_name_the_certificate_problem() {
         ),
         (ProxyMode::Refuse, "connect", "cannot connect to HOST: connection refused"),
     ] {
-        let server = bench.server(mode).await;
+        let server = setup.server(mode).await;
         let host = server.url().replace("https://", "");
-        let (class, text) = bench.error(&format!("{}/", server.url()), None).await;
+        let (class, text) = setup.error(&format!("{}/", server.url()), None).await;
         let expected = expected.replace("HOST", &host);
         assert!(class == reason && text.starts_with(&expected), "{class} {text}\nexpected {expected}");
         assert!(text.len() < expected.len() + 80, "{text}");
@@ -143,8 +143,8 @@ async fn failed_handshakes_name_the_certificate_problem() {
 
 #[tokio::test]
 async fn failed_proxies_are_named_without_credentials() {
-    let bench = Bench::new().await;
-    let server = bench.server(ProxyMode::Tls(bench.authority.valid())).await;
+    let setup = Setup::new().await;
+    let server = setup.server(ProxyMode::Tls(setup.authority.valid())).await;
     let host = server.url().replace("https://", "");
     for (mode, reason, expected) in [
         (ProxyMode::Refuse, "connect", "cannot connect to proxy PROXY: connection refused"),
@@ -170,33 +170,33 @@ async fn failed_proxies_are_named_without_credentials() {
             "cannot connect to HOST through proxy PROXY: no response within 10s",
         ),
     ] {
-        let proxy = bench.server(mode).await;
+        let proxy = setup.server(mode).await;
         let address = proxy.plain_url().replace("http://", "");
         let with_password = format!("http://jane:pa55-w0rd@{address}");
         let expected = expected.replace("HOST", &host).replace("PROXY", &address);
         assert_eq!(
-            bench.error(&format!("{}/", server.url()), Some(&with_password)).await,
+            setup.error(&format!("{}/", server.url()), Some(&with_password)).await,
             (reason, expected)
         );
     }
-    let encrypted = bench.server(ProxyMode::Tls(bench.authority.expired())).await;
+    let encrypted = setup.server(ProxyMode::Tls(setup.authority.expired())).await;
     let address = encrypted.url().replace("https://", "");
-    let (_, text) = bench.error(&format!("{}/", server.url()), Some(&encrypted.url())).await;
+    let (_, text) = setup.error(&format!("{}/", server.url()), Some(&encrypted.url())).await;
     assert_eq!(text, format!("TLS handshake with proxy {address} failed: certificate has expired"));
     let proxy = format!("http://{INVALID_HOST}:3128");
-    let (_, text) = bench.error(&format!("{}/", server.url()), Some(&proxy)).await;
+    let (_, text) = setup.error(&format!("{}/", server.url()), Some(&proxy)).await;
     assert!(text.starts_with(&format!("cannot resolve {INVALID_HOST}: ")), "{text}");
 }
 
 #[tokio::test]
 async fn timeouts_name_host_port_and_time() {
-    let bench = Bench::new().await;
-    let server = bench.server(ProxyMode::FullBacklog).await;
+    let setup = Setup::new().await;
+    let server = setup.server(ProxyMode::FullBacklog).await;
     let host = server.plain_url().replace("http://", "");
-    let (reason, text) = bench.error(&format!("{}/", server.plain_url()), None).await;
+    let (reason, text) = setup.error(&format!("{}/", server.plain_url()), None).await;
     assert_eq!((reason, text), ("connect", format!("cannot connect to {host}: no response within 10s")));
-    let server = bench.server(ProxyMode::Respond(vec![FOREVER])).await;
+    let server = setup.server(ProxyMode::Respond(vec![FOREVER])).await;
     let host = server.plain_url().replace("http://", "");
-    let (reason, text) = bench.error(&format!("{}/", server.plain_url()), None).await;
+    let (reason, text) = setup.error(&format!("{}/", server.plain_url()), None).await;
     assert_eq!((reason, text), ("timeout", format!("no response from {host} within 12s")));
 }

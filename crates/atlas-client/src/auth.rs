@@ -31,7 +31,8 @@ impl Auth {
         }
     }
 
-    /// Signs and sends a request without a body; signs it again if Atlas refuses the token or nonce.
+    /// Signs and sends a request without a body; signs it again if Atlas refuses the token or
+    /// nonce.
     pub(crate) async fn send(&self, context: &RequestContext, request: &Request) -> Result<Response, Error> {
         match self {
             Self::OAuth(oauth) => oauth.send(context, request).await,

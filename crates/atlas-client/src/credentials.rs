@@ -44,14 +44,16 @@ impl CredentialKind {
 }
 
 impl Credentials {
-    /// Registers an inline secret for redaction. Secrets in files are registered when they are read.
+    /// Registers an inline secret for redaction. Secrets in files are registered when they are
+    /// read.
     pub fn redact(&self) {
         if let SecretSource::Inline { secret, .. } = &self.secret {
             redact::register(redact::Kind::Configuration, secret.expose_secret());
         }
     }
 
-    /// Reads the secret, and returns a hint if the credentials look malformed. It does not repeat them.
+    /// Reads the secret, and returns a hint if the credentials look malformed. It does not repeat
+    /// them.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         self.hint_for(self.secret.read().ok()?.expose_secret())

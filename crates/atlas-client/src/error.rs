@@ -189,8 +189,8 @@ pub(crate) fn requested_pause(headers: &HeaderMap, now: SystemTime) -> Option<Du
     retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, now)
 }
 
-/// Parses `Retry-After` (RFC 9110, section 10.2.3): seconds or a date. A date in the past is a pause
-/// of zero.
+/// Parses `Retry-After` (RFC 9110, section 10.2.3): seconds or a date. A date in the past is a
+/// pause of zero.
 fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {

@@ -100,8 +100,8 @@ impl AtlasClient {
         pagination::list(self, request, MAX_ENTRIES, deadline).await
     }
 
-    /// Lists the complete snapshots of a cluster that can be exported. Sharded clusters have another
-    /// endpoint, without pages.
+    /// Lists the complete snapshots of a cluster that can be exported. Sharded clusters have
+    /// another endpoint, without pages.
     pub async fn snapshots(
         &self,
         target: &Target,

@@ -19,8 +19,8 @@ pub use outcome::{MAX_ENTRIES, PageOutcome};
 /// bodies.
 const SMALL_LISTING: usize = 16 * 1024;
 
-/// Maximum number of pages of a listing: ten times those of 10,000 clusters, because a page can have
-/// few new entries.
+/// Maximum number of pages of a listing: ten times those of 10,000 clusters, because a page can
+/// have few new entries.
 const MAX_PAGES: usize = 200;
 
 /// Number of pages in a row without a new entry at which a listing fails. Entries that are added

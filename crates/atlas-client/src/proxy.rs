@@ -66,8 +66,8 @@ impl Proxy {
     /// Returns the proxy for requests to `base_url`; `None` for a direct connection.
     ///
     /// `variable` looks up a non-empty variable; `warn` receives a variable and its problem. An
-    /// unusable value is an error, or a warning if another variable overrides it: desktops often set
-    /// `ALL_PROXY` to a SOCKS proxy. Messages do not repeat the value.
+    /// unusable value is an error, or a warning if another variable overrides it: desktops often
+    /// set `ALL_PROXY` to a SOCKS proxy. Messages do not repeat the value.
     pub fn from_environment<'a>(
         variable: impl Fn(&str) -> Option<&'a str>,
         base_url: &Url,
@@ -143,8 +143,8 @@ fn decoded(text: &str) -> Option<String> {
 
 /// Returns true if an entry of `no_proxy` covers `base`.
 ///
-/// A name covers itself and its subdomains, with or without a leading `.` or `*.`, as in curl. A port
-/// limits an entry to that port, as in Go.
+/// A name covers itself and its subdomains, with or without a leading `.` or `*.`, as in curl. A
+/// port limits an entry to that port, as in Go.
 fn covers(no_proxy: &str, base: &Url) -> bool {
     let port = format!(":{}", base.port_or_known_default().unwrap_or_default());
     let entries = no_proxy.split(|c: char| c == ',' || c.is_whitespace()).map(|entry| {

@@ -1,5 +1,5 @@
-//! Redaction of external texts for logs and pages: one line of limited length, without credentials and
-//! invisible characters.
+//! Redaction of external texts for logs and pages: one line of limited length, without credentials
+//! and invisible characters.
 //!
 //! Known secrets are found by value. Texts in the form of a credential are redacted as well.
 
@@ -21,8 +21,8 @@ const SECRET_PREFIX: &str = "mdb_sa_sk_";
 
 /// Pattern of a credential, behind the part that is kept.
 ///
-/// It matches the text after an authentication scheme unless that is a word of prose, the response to
-/// a digest challenge, the secret of a service account, and JSON Web Tokens. Redacted texts stay
+/// It matches the text after an authentication scheme unless that is a word of prose, the response
+/// to a digest challenge, the secret of a service account, and JSON Web Tokens. Redacted texts stay
 /// unchanged, also after a repeated scheme.
 const CREDENTIAL: &str = r#"(?x)
     (?<kept>
@@ -33,8 +33,8 @@ const CREDENTIAL: &str = r#"(?x)
     | (?: mdb_sa_sk_ | \b eyJ ) [0-9A-Za-z_.~+/=:-]*
 "#;
 
-/// Number of bytes that are searched beyond the visible ones. An encoded secret is recognized by its
-/// first letters, each of which can take many bytes.
+/// Number of bytes that are searched beyond the visible ones. An encoded secret is recognized by
+/// its first letters, each of which can take many bytes.
 const SEARCHED: usize = 4096;
 
 static KNOWN: RwLock<Known> = RwLock::new(Known::new());

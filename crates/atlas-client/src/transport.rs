@@ -22,8 +22,8 @@ use crate::rate_limit::RateLimiter;
 use crate::sunset::SunsetWarnings;
 use crate::types::shorten;
 
-/// Maximum size of a body in bytes, after decompression: forty pages of 500 jobs. Jobs can have much
-/// `customData`.
+/// Maximum size of a body in bytes, after decompression: forty pages of 500 jobs. Jobs can have
+/// much `customData`.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,11 +32,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_ERROR_BODY: usize = 64 * 1024;
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Memory of a body without a reservation in bytes, enough for most. The number of requests in flight
-/// bounds the total.
+/// Memory of a body without a reservation in bytes, enough for most. The number of requests in
+/// flight bounds the total.
 const SMALL_BODY: usize = 64 * 1024;
 
-/// First reservation for a longer body in bytes, enough for a page of 500 jobs; it doubles from there.
+/// First reservation for a longer body in bytes, enough for a page of 500 jobs; it doubles from
+/// there.
 const FIRST_RESERVATION: usize = 512 * 1024;
 
 /// Maximum number of idle connections. There could be hundreds after Atlas has hung.
@@ -44,8 +45,8 @@ const MAX_IDLE_CONNECTIONS: usize = 32;
 
 /// Observer of completed requests, for counters.
 pub trait RequestObserver: fmt::Debug + Send + Sync {
-    /// Observes a request to one of [`ENDPOINTS`](crate::ENDPOINTS). The status is `None` if there was
-    /// no response, for example because the request was cancelled.
+    /// Observes a request to one of [`ENDPOINTS`](crate::ENDPOINTS). The status is `None` if there
+    /// was no response, for example because the request was cancelled.
     fn observe(&self, endpoint: &'static str, status: Option<u16>, elapsed: Duration);
 }
 
@@ -166,7 +167,8 @@ impl Transport {
         read(response, max, self.memory.reserve(), |error| self.error(&error, &host)).await
     }
 
-    /// Returns the error for an error response. It includes the body if that is short and arrives soon.
+    /// Returns the error for an error response. It includes the body if that is short and arrives
+    /// soon.
     pub(crate) async fn error_response(&self, response: Response) -> Error {
         let (status, headers) = (response.status(), response.headers().clone());
         if status.is_redirection() {
@@ -231,7 +233,8 @@ async fn read(
         let mut rest = &chunk[..];
         while !rest.is_empty() {
             if bytes.len() == bytes.capacity() {
-                // One byte more than the maximum, to read the end of a compressed body of `max` bytes.
+                // One byte more than the maximum, to read the end of a compressed body of `max`
+                // bytes.
                 let capacity = (bytes.len() * 2).max(FIRST_RESERVATION).min(max + 1);
                 reservation.grow(capacity).await?;
                 bytes.reserve_exact(capacity - bytes.len());

@@ -1,8 +1,8 @@
 //! JSON of the API.
 //!
-//! Atlas adds and removes fields within one version of the API. So fields that are not essential can be
-//! missing or null, and unknown fields are skipped. A value of another type is an error, because
-//! results would depend on it.
+//! Atlas adds and removes fields within one version of the API. So fields that are not essential
+//! can be missing or null, and unknown fields are skipped. A value of another type is an error,
+//! because results would depend on it.
 
 mod array;
 mod error_body;

@@ -187,8 +187,8 @@ fn credentials(headers: &HeaderMap) -> Option<(String, Vec<u8>)> {
 /// Returns the cost of a bcrypt hash; `None` if it is not valid.
 fn cost(hash: &str) -> Option<u32> {
     let cost = hash.parse::<HashParts>().ok()?.get_cost();
-    // HashParts does not decode the parts. Verification of an invalid hash takes no time, which would
-    // reveal its name.
+    // HashParts does not decode the parts. Verification of an invalid hash takes no time, which
+    // would reveal its name.
     let decodes = |part: &str, bytes| BASE_64.decode(part).is_ok_and(|decoded| decoded.len() == bytes);
     let is_whole =
         hash.is_ascii() && hash.len() == 60 && decodes(&hash[7..29], 16) && decodes(&hash[29..], 23);

@@ -7,8 +7,8 @@ const MAX_SHOWN: usize = 32;
 
 /// The problem of an invalid web configuration.
 ///
-/// It displays as one line with file, line, key, value and the expected value. Values that could be a
-/// password, a key or a hash are hidden.
+/// It displays as one line with file, line, key, value and the expected value. Values that could be
+/// a password, a key or a hash are hidden.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(String);

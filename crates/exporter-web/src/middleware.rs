@@ -40,7 +40,8 @@ impl Middleware {
 
     /// Answers a request with the router, or refuses it.
     ///
-    /// A response protects its connection from eviction, except on the open path and after a refusal.
+    /// A response protects its connection from eviction, except on the open path and after a
+    /// refusal.
     pub(crate) async fn call(
         &self,
         request: Request<Incoming>,

@@ -1,7 +1,7 @@
 //! PEM files: sections in sequence, with any text between them.
 //!
-//! The parser of `rustls-pki-types` silently skips a certificate that does not begin a line, as after
-//! `cat a.pem b.pem` without a final newline. This module finds such sections.
+//! The parser of `rustls-pki-types` silently skips a certificate that does not begin a line, as
+//! after `cat a.pem b.pem` without a final newline. This module finds such sections.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

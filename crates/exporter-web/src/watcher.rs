@@ -15,7 +15,8 @@ use crate::files::Files;
 
 /// Interval between comparisons of the files with those that were read last.
 ///
-/// A change counts after two equal comparisons, because a file can still be in the middle of a write.
+/// A change counts after two equal comparisons, because a file can still be in the middle of a
+/// write.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Timeout of reading the files.

@@ -72,8 +72,8 @@ fn non_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result
     text.map(|text| T::deserialize(text.into_deserializer())).transpose()
 }
 
-/// Parses a file. The error begins with line and column, and contains no text of the parser, which can
-/// contain a secret.
+/// Parses a file. The error begins with line and column, and contains no text of the parser, which
+/// can contain a secret.
 pub(crate) fn parse(text: &str) -> Result<RawWebConfig, String> {
     // Some parsers and editors treat the last two as line ends.
     let is_odd =

@@ -30,8 +30,8 @@ const ORIGINS: [&str; 13] = [
     "no_proxy",
 ];
 
-/// Checks a file. Its comments `#env NAME=VALUE` set environment variables, and `#shard INDEX` sets the
-/// flag.
+/// Checks a file. Its comments `#env NAME=VALUE` set environment variables, and `#shard INDEX` sets
+/// the flag.
 pub fn config(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let source = Source {

@@ -33,7 +33,8 @@ pub fn inflate(bytes: &[u8]) {
     }
 }
 
-/// Checks that a body in pieces of any size is decompressed as by another decoder, up to the maximum.
+/// Checks that a body in pieces of any size is decompressed as by another decoder, up to the
+/// maximum.
 fn assert_decompressed_alike(body: &[u8]) {
     let outcome = gunzip(body, MAX_BODY, body.len());
     assert_eq!(gunzip(body, MAX_BODY, 13).ok(), outcome.as_ref().ok().cloned(), "in pieces");

@@ -1,8 +1,8 @@
 //! OAuth 2.0 client credentials (RFC 6749, section 4.4).
 //!
-//! One token serves all requests. Atlas issues ten tokens a minute and keeps a hundred valid, for all
-//! programs with the same client id. So tokens are fetched one at a time, and renewed in the background
-//! long before they expire.
+//! One token serves all requests. Atlas issues ten tokens a minute and keeps a hundred valid, for
+//! all programs with the same client id. So tokens are fetched one at a time, and renewed in the
+//! background long before they expire.
 
 use std::sync::Arc;
 use std::time::Duration;

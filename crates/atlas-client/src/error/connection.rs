@@ -33,7 +33,8 @@ impl Error {
         Self::Timeout("response stalled while other requests waited for its memory".to_owned())
     }
 
-    /// Creates the error for a request to `host`, which has a port, or for the body of its response.
+    /// Creates the error for a request to `host`, which has a port, or for the body of its
+    /// response.
     pub(crate) fn transport(
         error: &reqwest::Error,
         host: &str,

@@ -3,7 +3,8 @@
 use crate::error::Error;
 use crate::types::Page;
 
-/// Maximum number of entries of a listing: five times 10,000 clusters, or daily exports of 137 years.
+/// Maximum number of entries of a listing: five times 10,000 clusters, or daily exports of 137
+/// years.
 pub const MAX_ENTRIES: usize = 50_000;
 
 /// Maximum memory of the entries of a listing in bytes. 10,000 clusters take less than 2 MiB.

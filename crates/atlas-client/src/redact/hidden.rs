@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 /// Returns true if a character is invisible, ends a line, or changes the direction of a text.
 ///
-/// These are control characters, and the bidi controls, line separators, default ignorable characters
-/// and annotations of Unicode.
+/// These are control characters, and the bidi controls, line separators, default ignorable
+/// characters and annotations of Unicode.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     c.is_control()

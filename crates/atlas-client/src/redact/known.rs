@@ -71,7 +71,8 @@ impl Known {
             return;
         }
         let (secrets, forms) = (self.0.entry(kind).or_default(), forms(value));
-        // Tokens of one issuer share a prefix. The newest token, which is kept longest, has its form.
+        // Tokens of one issuer share a prefix. The newest token, which is kept longest, has its
+        // form.
         let is_new =
             |form: &SecretString| forms.iter().any(|new| new.expose_secret() == form.expose_secret());
         for older in secrets.iter_mut() {

@@ -16,8 +16,8 @@ use crate::redact;
 /// Maximum number of parameters of an error.
 const MAX_PARAMETERS: usize = 64;
 
-/// The body of an error response. Fields of another type are ignored: `error` is a number in errors of
-/// Atlas and a string in those of OAuth, and `parameters` mixes strings and numbers.
+/// The body of an error response. Fields of another type are ignored: `error` is a number in errors
+/// of Atlas and a string in those of OAuth, and `parameters` mixes strings and numbers.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct ErrorBody<'a> {

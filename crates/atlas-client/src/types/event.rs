@@ -53,7 +53,8 @@ impl EventKind {
     }
 }
 
-/// An entry of `GET /groups/{groupId}/events`. It lacks the cluster, which is a filter of the request.
+/// An entry of `GET /groups/{groupId}/events`. It lacks the cluster, which is a filter of the
+/// request.
 #[derive(Deserialize)]
 struct Event {
     id: Id,

@@ -51,8 +51,8 @@ pub struct Target {
     pub cluster_name: String,
 }
 
-/// Id of a snapshot or a policy item: 24 hexadecimal digits, stored in 12 bytes, because a project has
-/// thousands of them.
+/// Id of a snapshot or a policy item: 24 hexadecimal digits, stored in 12 bytes, because a project
+/// has thousands of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId([u8; 12]);
 

@@ -70,8 +70,8 @@ pub struct CollectionProgress {
 }
 
 impl CollectionProgress {
-    /// Returns exported over total, from 0 to 1; `None` if a number is missing, the total is 0, or less
-    /// than the exported number.
+    /// Returns exported over total, from 0 to 1; `None` if a number is missing, the total is 0, or
+    /// less than the exported number.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // collections, far below 2^52
     pub fn ratio(self) -> Option<f64> {
@@ -119,8 +119,8 @@ pub struct ExportJob<'a> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The JSON of a job. An invalid time is an error, because without it a job would lose its place in the
-/// order, which could hide that the newest job failed.
+/// The JSON of a job. An invalid time is an error, because without it a job would lose its place in
+/// the order, which could hide that the newest job failed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Job<'a> {
@@ -163,7 +163,8 @@ impl<'de> Deserialize<'de> for ExportJob<'de> {
             message: reason.message.map(|message| message.0),
         };
         let id = job.id.map(|id| id.0).filter(|id| !id.is_empty());
-        // Ids are searched for known secrets when they are logged, not here, where there are thousands.
+        // Ids are searched for known secrets when they are logged, not here, where there are
+        // thousands.
         if id.as_ref().is_some_and(|id| is_longer(id, MAX_ID) || redact::has_hidden(id)) {
             let error = format!("job id of more than {MAX_ID} characters, or with invisible characters");
             return Err(D::Error::custom(error));

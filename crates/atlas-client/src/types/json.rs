@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 use crate::error::Error;
 
 pub(crate) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
-    // Validating the whole body once is faster than each text. If that fails, the invalid text may be
-    // one that is skipped.
+    // Validating the whole body once is faster than each text. If that fails, the invalid text may
+    // be one that is skipped.
     let decoded = match str::from_utf8(body) {
         Ok(text) => serde_json::from_str(text),
         Err(_) => serde_json::from_slice(body),

@@ -31,8 +31,8 @@ pub fn decode_jobs(body: &[u8]) -> Result<Page<ExportJob<'_>>, Error> {
     decode_page::<_, MAX_PAGE_SIZE>(body)
 }
 
-/// Decodes a page of at most `MAX` entries. `results` is required, so that another kind of response is
-/// not read as an empty listing.
+/// Decodes a page of at most `MAX` entries. `results` is required, so that another kind of response
+/// is not read as an empty listing.
 pub(crate) fn decode_page<'a, T: Deserialize<'a>, const MAX: usize>(
     body: &'a [u8],
 ) -> Result<Page<T>, Error> {

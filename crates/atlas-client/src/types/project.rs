@@ -42,8 +42,8 @@ pub(crate) struct Project {
     pub(crate) name: Shown<MAX_NAME>,
 }
 
-/// A project of an organization with its name. The name is for exclusions only, so an unreadable name
-/// is not an error.
+/// A project of an organization with its name. The name is for exclusions only, so an unreadable
+/// name is not an error.
 impl ListEntry for (ProjectId, Option<String>) {
     fn decode(raw: &RawValue) -> Result<Option<Self>, Error> {
         #[derive(Deserialize)]

@@ -34,7 +34,8 @@ struct PolicyItem {
 }
 
 impl PolicyItems {
-    /// Creates the items of a policy from ids and frequencies, for the export frequency `frequency`.
+    /// Creates the items of a policy from ids and frequencies, for the export frequency
+    /// `frequency`.
     #[must_use]
     pub fn new(items: &[(Option<ObjectId>, Option<String>)], frequency: &str) -> Self {
         let is_exported = |word: &String| word.eq_ignore_ascii_case(frequency);
@@ -56,8 +57,8 @@ impl PolicyItems {
 }
 
 impl Schedule {
-    /// Returns the maximum time between exports, with months of 31 and years of 366 days; `None` for an
-    /// unknown frequency.
+    /// Returns the maximum time between exports, with months of 31 and years of 366 days; `None`
+    /// for an unknown frequency.
     #[must_use]
     pub fn export_period(&self) -> Option<Duration> {
         let periods = [("daily", 1), ("weekly", 7), ("monthly", 31), ("yearly", 366)];
@@ -80,8 +81,8 @@ impl Schedule {
 
     /// Returns true if the export policy exports a snapshot.
     ///
-    /// The policy items of the snapshot decide. Its frequency decides if it has no items, or one that
-    /// the policy no longer has.
+    /// The policy items of the snapshot decide. Its frequency decides if it has no items, or one
+    /// that the policy no longer has.
     #[must_use]
     pub fn exports(&self, snapshot: &Snapshot) -> bool {
         let Some(frequency) = &self.frequency else { return false };
@@ -94,8 +95,8 @@ impl Schedule {
         !are_known && snapshot.frequency.as_ref().is_some_and(|word| word.eq_ignore_ascii_case(frequency))
     }
 
-    /// Returns true if no item of the backup policy has the export frequency, so that nothing is ever
-    /// exported; `None` if unknown or if automatic exports are off.
+    /// Returns true if no item of the backup policy has the export frequency, so that nothing is
+    /// ever exported; `None` if unknown or if automatic exports are off.
     #[must_use]
     pub fn policy_item_missing(&self) -> Option<bool> {
         let items = self.items.0.as_ref().filter(|_| self.has_auto_export())?;

@@ -16,7 +16,8 @@ use crate::error::Error;
 pub struct Snapshot {
     pub id: ObjectId,
     pub created_at: Timestamp,
-    /// Frequency, such as `daily` or `ondemand`. A snapshot can belong to items of other frequencies.
+    /// Frequency, such as `daily` or `ondemand`. A snapshot can belong to items of other
+    /// frequencies.
     pub frequency: Option<String>,
     /// Policy items of the snapshot; `None` for an id of another form.
     pub policy_items: Vec<Option<ObjectId>>,
@@ -49,7 +50,8 @@ struct RawSnapshot {
 const MAX_POLICY_ITEMS: usize = 64;
 
 impl ListEntry for Snapshot {
-    /// Returns `None` for incomplete snapshots, and for fallback snapshots, which Atlas cannot export.
+    /// Returns `None` for incomplete snapshots, and for fallback snapshots, which Atlas cannot
+    /// export.
     fn decode(raw: &RawValue) -> Result<Option<Self>, Error> {
         let raw: RawSnapshot = entry(raw)?;
         let is = |word: Option<String>, one: &str| word.is_some_and(|word| word.eq_ignore_ascii_case(one));

@@ -22,8 +22,8 @@ pub(super) const MAX_WORD: usize = 64;
 /// truncated text is still too long.
 const MAX_RAW: usize = 16 * 1024;
 
-/// Maximum depth of a large body, the limit of serde for values that are read. Skipped values take one
-/// byte for each level.
+/// Maximum depth of a large body, the limit of serde for values that are read. Skipped values take
+/// one byte for each level.
 const MAX_DEPTH: usize = 128;
 
 /// Size in bytes up to which a body is not changed, because its texts take little memory.

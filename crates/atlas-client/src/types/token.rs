@@ -44,7 +44,8 @@ pub(crate) fn decode_token(body: &[u8]) -> Result<AccessToken, Error> {
     Ok(AccessToken { access_token, life: life(expires_in.map_or("", RawValue::get)) })
 }
 
-/// Parses seconds, a number or a string. An invalid value is not an error, so that the token is used.
+/// Parses seconds, a number or a string. An invalid value is not an error, so that the token is
+/// used.
 fn life(seconds: &str) -> Duration {
     match seconds.trim_matches('"').parse::<f64>() {
         Ok(seconds) if seconds <= 0.0 => Duration::ZERO,
