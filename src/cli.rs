@@ -52,45 +52,42 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
 
     /// Path to the configuration file.
-    #[arg(long = "config.file", value_name = "FILE", default_value = "config.toml", global = true)]
+    #[arg(long = "config.file", value_name = "FILE", default_value = "config.toml")]
     pub(crate) config_file: PathBuf,
 
     /// Address to listen on, host:port or :port; repeatable.
     #[arg(
         help_heading = WEB, long = "web.listen-address", value_name = "ADDRESS", default_value = ":10027",
-        value_parser = listeners::parse_address, global = true
+        value_parser = listeners::parse_address
     )]
     pub(crate) listen_addresses: Vec<String>,
 
     /// Path under which to expose metrics.
     #[arg(
         help_heading = WEB, long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics",
-        value_parser = telemetry_path, global = true
+        value_parser = telemetry_path
     )]
     pub(crate) telemetry_path: String,
 
     /// Path to the web configuration file: TLS and authentication.
-    #[arg(help_heading = WEB, long = "web.config.file", value_name = "FILE", global = true)]
+    #[arg(help_heading = WEB, long = "web.config.file", value_name = "FILE")]
     pub(crate) web_config_file: Option<PathBuf>,
 
     /// Maximum number of concurrent requests; 0 for no limit.
-    #[arg(
-        help_heading = WEB, long = "web.max-requests", value_name = "NUMBER", default_value = "40",
-        global = true
-    )]
+    #[arg(help_heading = WEB, long = "web.max-requests", value_name = "NUMBER", default_value = "40")]
     pub(crate) max_requests: usize,
 
     /// Use systemd socket activation instead of listen addresses.
-    #[arg(help_heading = WEB, long = "web.systemd-socket", global = true)]
+    #[arg(help_heading = WEB, long = "web.systemd-socket")]
     pub(crate) systemd_socket: bool,
 
     /// Enable POST /-/reload. SIGHUP always reloads.
-    #[arg(help_heading = WEB, long = "web.enable-lifecycle", global = true)]
+    #[arg(help_heading = WEB, long = "web.enable-lifecycle")]
     pub(crate) lifecycle: bool,
 
     /// Index of this shard from 0, or auto for the number at the end of the host name; overrides
     /// shard.index.
-    #[arg(long = "shard.index", value_name = "INDEX", global = true)]
+    #[arg(long = "shard.index", value_name = "INDEX")]
     pub(crate) shard_index: Option<String>,
 
     /// Poll everything once, print the metrics and exit.
@@ -100,15 +97,12 @@ pub(crate) struct Cli {
     /// Minimum severity of log messages [default: info; error for check].
     #[arg(
         help_heading = LOGGING, long = "log.level", value_name = "LEVEL", ignore_case = true,
-        value_parser = levels(), global = true
+        value_parser = levels()
     )]
     pub(crate) log_level: Option<Level>,
 
     /// Output format of log messages.
-    #[arg(
-        help_heading = LOGGING, long = "log.format", value_name = "FORMAT", default_value = "logfmt",
-        global = true
-    )]
+    #[arg(help_heading = LOGGING, long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
     pub(crate) log_format: LogFormat,
 }
 
@@ -175,7 +169,10 @@ pub(crate) enum LogFormat {
 
 /// Returns the command line; the help of each command lists the flags that it uses.
 fn command() -> clap::Command {
-    let mut command = Cli::command();
+    let mut command = Cli::command().mut_args(|arg| {
+        let is_global = arg.get_id() != "once";
+        arg.global(is_global)
+    });
     // Copies the global flags to the subcommands.
     command.build();
     for subcommand in command.get_subcommands_mut() {

@@ -93,8 +93,8 @@ fn banner(options: &Options, listeners: &[TcpListener], target: &str) -> Option<
     let path = &options.telemetry_path;
     Some(format!(
         "
-Demo: a simulated Atlas with nine clusters, whose exports succeed, fail, stall or
-are missing.
+Demo: a simulated Atlas with nine clusters, whose exports succeed, fail, stall
+or are missing.
 
 Status page:  {scheme}://{address}/
 Metrics:      {scheme}://{address}{path}
@@ -113,7 +113,7 @@ Press Ctrl-C to stop the demo.
     ))
 }
 
-/// One cluster for each status.
+/// Returns an Atlas with a cluster for each status.
 fn atlas_state() -> AtlasState {
     let failed = || {
         JobOutcome::Failed(
@@ -150,12 +150,12 @@ fn atlas_state() -> AtlasState {
     }
 }
 
-/// A month of daily exports, the last one `age` ago.
+/// Returns a cluster with daily exports for a month, the last one `age` ago.
 fn daily_exports(age: Duration) -> Cluster {
     Cluster::exported((0..30u32).rev().map(|days| Snapshot::taken(age + DAY * days, "daily")))
 }
 
-/// Daily exports, then one of `age` ago that is in progress for ever.
+/// Returns a cluster with daily exports, and one from `age` ago that stays in progress.
 fn exporting(age: Duration, queued: Duration) -> Cluster {
     // A job is created a minute after its snapshot.
     let snapshot = Snapshot::taken(age + Duration::from_mins(1), "daily");
@@ -165,7 +165,7 @@ fn exporting(age: Duration, queued: Duration) -> Cluster {
     cluster
 }
 
-/// Daily exports, then short ones, one after the other.
+/// Returns a cluster with daily exports, then short exports at an interval.
 fn exporting_every(seconds: u64, outcomes: Vec<JobOutcome>) -> Cluster {
     let first = Job {
         queued: Duration::from_secs(4),
