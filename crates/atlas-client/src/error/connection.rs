@@ -49,8 +49,8 @@ impl Error {
         let lookup = causes(error).find_map(<dyn StdError>::downcast_ref::<LookupError>);
         let http = causes(error).find_map(<dyn StdError>::downcast_ref::<hyper::Error>);
         if let Some(tls) = tls {
-            let text = format!("TLS handshake with {peer} failed: {}", certificate_problem(tls));
-            return Self::Tls(tidy(&text));
+            let phase = if error.is_connect() { "handshake with" } else { "connection to" };
+            return Self::Tls(tidy(&format!("TLS {phase} {peer} failed: {}", certificate_problem(tls))));
         }
         if error.is_body() || error.is_decode() {
             return Self::Broken(tidy(&format!("response from {host} broke off: {cause}")));
