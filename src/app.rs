@@ -94,7 +94,7 @@ pub async fn run(
         match &error {
             None => tracing::info!("reloaded {scope}"),
             Some(error) => {
-                tracing::error!(error, "failed to reload {scope}; keeping the previous configuration");
+                tracing::error!(error, "failed to reload {scope}; keeping the previous one");
             }
         }
         metrics.count_reload(error.is_some(), errors, Timestamp::now());

@@ -123,7 +123,7 @@ async fn invalid_file_keeps_the_configuration() {
         let at = "config_last_reload_success_timestamp_seconds";
         assert_eq!(own(&scrape, at), own(&before, at));
         assert!(
-            exporter.log().contains("failed to reload configuration; keeping the previous configuration"),
+            exporter.log().contains("failed to reload configuration; keeping the previous one"),
             "{}",
             exporter.log()
         );
