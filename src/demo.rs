@@ -93,7 +93,7 @@ fn banner(options: &Options, listeners: &[TcpListener], target: &str) -> Option<
     let path = &options.telemetry_path;
     Some(format!(
         "
-Demo: a simulated Atlas with nine clusters, whose exports succeed, fail, stall
+Demo: a simulated Atlas with eight clusters, whose exports succeed, fail, stall
 or are missing.
 
 Status page:  {scheme}://{address}/

@@ -171,11 +171,17 @@ impl Report {
     #[must_use]
     pub fn text(&self, terminal: Terminal) -> String {
         let above = std::iter::once(None).chain(self.rows.iter().map(Some));
-        let lines = above
+        let lines: Vec<_> = above
             .zip(&self.rows)
-            .map(|(above, row)| cells(row, above.is_some_and(|above| above.is_repeated_by(row))));
+            .map(|(above, row)| cells(row, above.is_some_and(|above| above.is_repeated_by(row))))
+            .collect();
         let width = terminal.width.map_or(usize::MAX, |width| usize::from(width).max(MIN_WIDTH));
-        let mut text = if width < TABLE_WIDTH { list(lines, width) } else { table(lines, terminal.width) };
+        let table = (width >= TABLE_WIDTH).then(|| table(&lines, terminal.width));
+        // The table breaks words that are wider than its column, such as URLs.
+        let has_whole_words = |table: &String| {
+            lines.iter().flatten().flat_map(|cell| cell.split(' ')).all(|word| table.contains(word))
+        };
+        let mut text = table.filter(has_whole_words).unwrap_or_else(|| list(&lines, width));
         text.push('\n');
         let proxy = self.proxy.iter().map(|proxy| format!("Proxy: {proxy} ({})", proxy.variable()));
         let warnings = self.warnings.iter().map(|warning| format!("Warning: {warning}"));
@@ -244,7 +250,7 @@ impl Report {
     }
 }
 
-fn table(lines: impl Iterator<Item = [String; 5]>, width: Option<u16>) -> String {
+fn table(lines: &[[String; 5]], width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["PROJECT", "CLUSTER", "STATUS", "ERROR CODE", "HINT"]);
@@ -252,7 +258,7 @@ fn table(lines: impl Iterator<Item = [String; 5]>, width: Option<u16>) -> String
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     for line in lines {
-        table.add_row(line.map(|text| if text.is_empty() { "-".to_owned() } else { text }));
+        table.add_row(line.each_ref().map(|text| if text.is_empty() { "-" } else { text }));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -264,14 +270,14 @@ fn table(lines: impl Iterator<Item = [String; 5]>, width: Option<u16>) -> String
     table.trim_fmt() + "\n"
 }
 
-fn list(lines: impl Iterator<Item = [String; 5]>, width: usize) -> String {
+fn list(lines: &[[String; 5]], width: usize) -> String {
     let mut list = String::new();
     for [project, cluster, status, code, hint] in lines {
-        let cluster = if cluster.is_empty() { cluster } else { format!(" / {cluster}") };
-        let code = if code.is_empty() { code } else { format!(" ({code})") };
+        let cluster = if cluster.is_empty() { String::new() } else { format!(" / {cluster}") };
+        let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
         wrap(&mut list, &format!("{project}{cluster}: {status}{code}"), width, [0, 2 * INDENT]);
         if !hint.is_empty() {
-            wrap(&mut list, &hint, width, [INDENT, INDENT]);
+            wrap(&mut list, hint, width, [INDENT, INDENT]);
         }
     }
     list

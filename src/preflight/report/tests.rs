@@ -108,6 +108,7 @@ fn list_breaks_no_url_path_or_command() {
         );
         assert!(list.lines().filter(|line| !line.contains(url)).all(|line| line.len() <= 80), "{list}");
     }
+    assert!(report.text(WIDE).contains(url), "{}", report.text(WIDE));
     // A single backtick of Atlas does not suppress the line breaks, and wide letters count twice.
     let mut text = String::new();
     wrap(&mut text, "one ` two three", 10, [0, 2]);
