@@ -86,7 +86,7 @@ pub(crate) struct Cli {
     pub(crate) lifecycle: bool,
 
     /// Index of this shard from 0, or auto for the number at the end of the host name; overrides
-    /// shard.index.
+    /// the configuration.
     #[arg(long = "shard.index", value_name = "INDEX")]
     pub(crate) shard_index: Option<String>,
 

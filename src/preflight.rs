@@ -66,10 +66,7 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
                     count => format!("{count} projects"),
                 };
                 listed.insert(entry.id.clone(), found);
-                row.note(&format!(
-                    "{projects} found{excluded}; Atlas lists only projects in which the credentials \
-                     have a role"
-                ))
+                row.note(&format!("{projects} found{excluded}: those in which the credentials have a role"))
             }
         });
     }
@@ -106,7 +103,7 @@ fn unmatched(
     let found = targets::organization_warnings(organization, listed, (!unread).then_some(&names));
     found.into_iter().filter_map(|warning| {
         let SelectionWarning::Pattern { pattern, kind } = warning else { return None };
-        let hint = format!("no {kind} of the organization matches this pattern");
+        let hint = format!("no {kind} of the organization matches this name or pattern");
         Some(Row::organization(&organization.id).pattern(&pattern, &hint))
     })
 }

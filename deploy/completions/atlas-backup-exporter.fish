@@ -19,7 +19,7 @@ complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_needs_command
 complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_needs_command" -l web.telemetry-path -d 'Path under which to expose metrics' -r
 complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_needs_command" -l web.config.file -d 'Path to the web configuration file: TLS and authentication' -r -F
 complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_needs_command" -l web.max-requests -d 'Maximum number of concurrent requests; 0 for no limit' -r
-complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_needs_command" -l shard.index -d 'Index of this shard from 0, or auto for the number at the end of the host name; overrides shard.index' -r
+complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_needs_command" -l shard.index -d 'Index of this shard from 0, or auto for the number at the end of the host name; overrides the configuration' -r
 complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_needs_command" -l log.level -d 'Minimum severity of log messages [default: info; error for check]' -r -f -a "error\t''
 warn\t''
 info\t''
@@ -41,7 +41,7 @@ complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_using_subcomm
 complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_using_subcommand demo" -l web.telemetry-path -d 'Path under which to expose metrics' -r
 complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_using_subcommand demo" -l web.config.file -d 'Path to the web configuration file: TLS and authentication' -r -F
 complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_using_subcommand demo" -l web.max-requests -d 'Maximum number of concurrent requests; 0 for no limit' -r
-complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_using_subcommand demo" -l shard.index -d 'Index of this shard from 0, or auto for the number at the end of the host name; overrides shard.index' -r
+complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_using_subcommand demo" -l shard.index -d 'Index of this shard from 0, or auto for the number at the end of the host name; overrides the configuration' -r
 complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_using_subcommand demo" -l log.level -d 'Minimum severity of log messages [default: info; error for check]' -r -f -a "error\t''
 warn\t''
 info\t''
@@ -59,7 +59,7 @@ complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_using_subcomm
 complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_using_subcommand check" -l web.telemetry-path -d 'Path under which to expose metrics' -r
 complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_using_subcommand check" -l web.config.file -d 'Path to the web configuration file: TLS and authentication' -r -F
 complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_using_subcommand check" -l web.max-requests -d 'Maximum number of concurrent requests; 0 for no limit' -r
-complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_using_subcommand check" -l shard.index -d 'Index of this shard from 0, or auto for the number at the end of the host name; overrides shard.index' -r
+complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_using_subcommand check" -l shard.index -d 'Index of this shard from 0, or auto for the number at the end of the host name; overrides the configuration' -r
 complete -c atlas-backup-exporter -n "__fish_atlas_backup_exporter_using_subcommand check" -l log.level -d 'Minimum severity of log messages [default: info; error for check]' -r -f -a "error\t''
 warn\t''
 info\t''

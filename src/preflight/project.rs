@@ -8,7 +8,7 @@ use atlas_client::{
     Schedule, Target, Unexportable,
 };
 use futures_util::{StreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::remediation::{Resource, hint};
@@ -243,7 +243,10 @@ fn with_expectation(row: Row, expected: ExportExpectation, schedule: &Schedule, 
     let every = expected.effective_interval(Some(schedule)).map(|interval| {
         let day = Duration::from_hours(24);
         let days = (interval.as_secs() % day.as_secs() == 0).then_some(interval.as_secs() / day.as_secs());
-        days.map_or_else(|| format!("{interval:?}"), |days| format!("{days}d"))
+        days.map_or_else(
+            || format!("{:#}", SignedDuration::from_secs_f64(interval.as_secs_f64())),
+            |days| format!("{days}d"),
+        )
     });
     match (schedule.auto_export, expected.export, every) {
         (Some(false), Some(true), _) => row.warn(
@@ -306,13 +309,13 @@ mod tests {
     fn hint_states_the_expected_interval() {
         let check = |auto: Option<bool>,
                      word: Option<&str>,
-                     days: Option<u32>,
+                     hours: Option<u64>,
                      must: Option<bool>,
                      status,
                      part: &str| {
             let schedule =
                 Schedule { auto_export: auto, frequency: word.map(str::to_owned), ..Schedule::default() };
-            let interval = days.map(|days| Duration::from_hours(24) * days);
+            let interval = hours.map(Duration::from_hours);
             let row = with_expectation(
                 Row::default(),
                 ExportExpectation { interval, export: must },
@@ -321,25 +324,26 @@ mod tests {
             );
             assert!(
                 row.status == status && row.hint.contains(part),
-                "{schedule:?} {days:?} {must:?}: {row:?}"
+                "{schedule:?} {hours:?} {must:?}: {row:?}"
             );
         };
         check(Some(true), Some("weekly"), None, None, Ok, "an export is expected every 7d (backup policy)");
-        check(Some(true), Some("weekly"), Some(1), None, Ok, "every 1d (`expected_interval`)");
+        check(Some(true), Some("weekly"), Some(24), None, Ok, "every 1d (`expected_interval`)");
+        check(Some(true), Some("weekly"), Some(12), None, Ok, "every 12h (`expected_interval`)");
         check(Some(true), Some("hourly"), None, None, Warning, "\"hourly\" is unknown");
-        check(Some(true), Some("hourly"), Some(1), None, Ok, "(`expected_interval`)");
+        check(Some(true), Some("hourly"), Some(24), None, Ok, "(`expected_interval`)");
         check(Some(true), None, None, None, Warning, "reports no export frequency");
         check(Some(false), Some("daily"), None, None, Ok, "auto export is off, so Atlas exports nothing");
         check(
             Some(false),
             None,
-            Some(1),
+            Some(24),
             None,
             Warning,
             "auto export is off, but an export is expected every 1d",
         );
         check(Some(false), None, None, Some(true), Warning, "`export_expected` is true");
-        check(Some(false), None, Some(1), Some(false), Ok, "no export is expected");
+        check(Some(false), None, Some(24), Some(false), Ok, "no export is expected");
         let items = PolicyItems::new(&[(None, Some("daily".to_owned()))], "weekly");
         let frequency = Some("weekly".to_owned());
         let unmatched = Schedule { auto_export: Some(true), frequency, items, ..Schedule::default() };

@@ -51,7 +51,7 @@ pub(super) fn hint(error: &Error, resource: Resource, credentials: &Credentials)
     }
     match error.reason() {
         FailureReason::Connect => {
-            format!("{error}; check DNS, the firewall and the proxy (HTTPS_PROXY)")
+            format!("{error}; check DNS, the firewall and the proxy")
         }
         FailureReason::Timeout => {
             format!("{error}; check whether a firewall or a proxy drops the requests")

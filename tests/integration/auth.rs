@@ -229,7 +229,7 @@ async fn refused_secret_with_unusual_format_causes_a_hint() {
         let expected = format!("hint=\"the secret {hint}\"");
         assert!(line.contains(&expected) && line.contains(sources), "{line}");
         let advice = format!(
-            "compare the id (from MONGODB_ATLAS_CLIENT_ID), or create a new secret or key in Atlas; \
+            "check the id (from MONGODB_ATLAS_CLIENT_ID), or create a new secret or key in Atlas; \
              the secret {hint}"
         );
         assert!(table.contains(&advice), "{table}");
@@ -241,7 +241,7 @@ async fn refused_secret_with_unusual_format_causes_a_hint() {
     let expected = "msg=\"Atlas refused the API key\" public_key=pubkey public_key_source=config.toml \
                     private_key=\"from the file secret\" hint=\"the private key has quotes around it\"";
     assert_eq!(log.matches(expected).count(), 1, "{log}");
-    let advice = "compare the id (from config.toml), or create a new secret or key in Atlas; \
+    let advice = "check the id (from config.toml), or create a new secret or key in Atlas; \
                   the private key has quotes around it";
     assert!(table.contains(advice), "{table}");
     assert!(!log.contains(PRIVATE_KEY) && !table.contains(PRIVATE_KEY), "{log}{table}");

@@ -307,7 +307,7 @@ async fn reload_switches_tls_on_and_off() {
         .await;
     // A truncated file would look like this, so it is applied on a reload only.
     write(exporter.folder.path(), "# nothing");
-    logged(&exporter, "no longer encrypts, which needs a reload on request").await;
+    logged(&exporter, "the new file no longer encrypts; request a reload to apply it").await;
     assert_eq!(status(&http(), plain(), None).await, Some(StatusCode::BAD_REQUEST));
     exporter.signal("HUP");
     until(Some(200), async || status(&http(), plain(), None).await).await;

@@ -92,7 +92,7 @@ impl WebConfigWatcher {
         let removed = self.current.borrow().removed_by(&config);
         if trigger == ReloadTrigger::FileChange && !removed.is_empty() {
             return Err(ConfigError::new(&format!(
-                "{}: no longer {}, which needs a reload on request",
+                "{}: the new file no longer {}; request a reload to apply it",
                 file.display(),
                 removed.join(", nor ")
             )));

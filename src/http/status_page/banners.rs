@@ -68,8 +68,10 @@ impl Group<'_> {
     fn discovery(&self) -> &'static str {
         match (self.organizations.is_empty(), self.what.contains("clusters")) {
             (true, false) => "",
-            (true, true) => "The last known state is kept; new clusters and policy changes are not detected.",
-            (false, _) => "The last known state is kept; new projects and clusters are not detected.",
+            (true, true) => {
+                "Known clusters are kept; new clusters and policy changes are not detected."
+            }
+            (false, _) => "Known clusters are kept; new projects and clusters are not detected.",
         }
     }
 
@@ -185,7 +187,7 @@ mod tests {
             banners(&all),
             ["Failed to read the projects of organization o and the buckets, clusters, events and \
                  snapshots of 4 projects (a, b, c, ...): cannot reach Atlas: a:443: refused. \
-                 The last known state is kept; new projects and clusters are not detected. \
+                 Known clusters are kept; new projects and clusters are not detected. \
                  Not detected: snapshots that are not exported, exports that fail without a job and \
                  missing export buckets."]
         );

@@ -126,7 +126,7 @@ pub static ERROR_RESPONSES: [ErrorResponse; 21] = [
         reason: FailureReason::Unauthorized,
         retry: Retry::NewToken,
         meaning: "wrong or expired credentials",
-        hint: "the {credentials} is unknown, or its {secret} is wrong or has expired: compare the \
+        hint: "the {credentials} is unknown, or its {secret} is wrong or has expired: check the \
                id{origin}, or create a new secret or key in Atlas",
         ..REFUSED
     },

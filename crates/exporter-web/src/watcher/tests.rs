@@ -82,12 +82,12 @@ async fn file_change_that_removes_protection_is_refused() {
     for (less, said) in [
         (
             String::new(),
-            "no longer encrypts, nor asks for a password, nor verifies the certificates of clients, which",
+            "no longer encrypts, nor asks for a password, nor verifies the certificates of clients;",
         ),
-        (all.replace(&users, ""), "no longer asks for a password, which"),
-        (tls.to_owned() + &users, "no longer verifies the certificates of clients, which"),
-        (if_given + &users, "no longer verifies the certificates of clients, which"),
-        (verified + &users, "no longer looks for names of client_allowed_sans, which"),
+        (all.replace(&users, ""), "no longer asks for a password;"),
+        (tls.to_owned() + &users, "no longer verifies the certificates of clients;"),
+        (if_given + &users, "no longer verifies the certificates of clients;"),
+        (verified + &users, "no longer looks for names of client_allowed_sans;"),
     ] {
         let web = load(folder.path(), &all).unwrap();
         let kept = web.subscribe().borrow().clone();
