@@ -130,8 +130,8 @@ impl OAuthClient {
     /// Returns a newer token than `old`.
     async fn fetch(self, old: Option<Token>, refresh_at: Instant) -> Result<Token, Error> {
         let mut failure = self.0.failure.lock().await;
-        // Another request can have fetched it in the meantime.
-        let is_newer = |token: &Token| old.is_none_or(|old| token.header != old.header);
+        // Another request can have fetched it in the meantime. Atlas can return the same text again.
+        let is_newer = |token: &Token| old.is_none_or(|old| token.expires_at != old.expires_at);
         if let Some(newer) = self.valid_token().filter(is_newer) {
             return Ok(newer);
         }
