@@ -153,7 +153,7 @@ impl Cli {
         let level = self.log_level.unwrap_or(default);
         Targets::new()
             .with_default(Level::WARN)
-            .with_targets([("atlas_backup_exporter", level), ("exporter_web", level)])
+            .with_targets(["atlas_backup_exporter", "atlas_client", "exporter_web"].map(|name| (name, level)))
     }
 
     pub(crate) fn source(&self) -> Source {

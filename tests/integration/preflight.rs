@@ -231,6 +231,7 @@ async fn projects_without_clusters_are_notes_and_not_warnings() {
     let lines: Vec<_> = log.lines().filter(|line| line.contains("the project has no clusters")).collect();
     assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("level=debug")), "{log}");
     assert!(!log.contains("level=warn") && !log.contains("level=error"), "{log}");
+    assert!(log.contains("level=debug msg=\"fetched an access token\""), "{log}");
 }
 
 #[tokio::test]

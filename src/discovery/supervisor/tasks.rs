@@ -37,7 +37,7 @@ impl Tasks {
             match self.0.join_next().await {
                 Some(Err(error)) if error.is_cancelled() => {}
                 Some(Err(error)) => return error.to_string(),
-                Some(Ok(())) => return "it returned unexpectedly".to_owned(),
+                Some(Ok(())) => return "it returned".to_owned(),
                 None => std::future::pending().await,
             }
         }
@@ -136,7 +136,7 @@ mod tests {
         let _running = tasks.spawn(std::future::pending());
         assert!(tokio::time::timeout(soon, tasks.ended()).await.is_err());
         let _returned = tasks.spawn(async {});
-        assert_eq!(tasks.ended().await, "it returned unexpectedly");
+        assert_eq!(tasks.ended().await, "it returned");
         let _panicked = tasks.spawn(async { panic!("a poll task panicked") });
         assert!(tasks.ended().await.contains("a poll task panicked"));
     }

@@ -68,9 +68,7 @@ impl Group<'_> {
     fn discovery(&self) -> &'static str {
         match (self.organizations.is_empty(), self.what.contains("clusters")) {
             (true, false) => "",
-            (true, true) => {
-                "Known clusters are kept; new clusters and policy changes are not detected."
-            }
+            (true, true) => "Known clusters are kept; new clusters and policy changes are not detected.",
             (false, _) => "Known clusters are kept; new projects and clusters are not detected.",
         }
     }
