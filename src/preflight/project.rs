@@ -81,7 +81,7 @@ impl ProjectCheck<'_> {
             for warning in targets::selection_warnings(self.target, listed, &selected) {
                 if let SelectionWarning::Pattern { pattern, .. } = warning {
                     let hint =
-                        format!("no cluster matches this pattern; the project has {}", names_of(listed));
+                        format!("no cluster matches this name or pattern; the project has {}", names_of(listed));
                     rows.push(project_row.clone().pattern(&pattern, &hint));
                 }
             }

@@ -144,7 +144,7 @@ async fn exclusion_that_matches_nothing_is_a_warning() {
     assert_eq!(code, Some(0), "{table}");
     assert!(table.contains("3 warnings."), "{table}");
     for (pattern, part) in [
-        ("none-*", "no cluster matches this pattern; the project has warehouse"),
+        ("none-*", "no cluster matches this name or pattern; the project has warehouse"),
         ("sandbx-*", "no project of the organization matches"),
         ("warehouse", "no cluster of the organization matches"),
     ] {

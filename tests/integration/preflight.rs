@@ -115,7 +115,7 @@ async fn check_has_a_hint_for_each_problem() {
     check(
         "payments",
         "none-*",
-        &["warning", "no cluster matches this pattern; the project has careless, free, manual"],
+        &["warning", "no cluster matches this name or pattern; the project has careless, free, manual"],
     );
     check(UNKNOWN, "-", &["not found", "GROUP_NOT_FOUND", "no such project"]);
     check(
