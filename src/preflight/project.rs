@@ -80,8 +80,10 @@ impl ProjectCheck<'_> {
         if let Some(listed) = &listed {
             for warning in targets::selection_warnings(self.target, listed, &selected) {
                 if let SelectionWarning::Pattern { pattern, .. } = warning {
-                    let hint =
-                        format!("no cluster matches this name or pattern; the project has {}", names_of(listed));
+                    let hint = format!(
+                        "no cluster matches this name or pattern; the project has {}",
+                        names_of(listed)
+                    );
                     rows.push(project_row.clone().pattern(&pattern, &hint));
                 }
             }
