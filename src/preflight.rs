@@ -66,7 +66,7 @@ pub async fn check(config: &Config) -> Result<Report, Error> {
                     count => format!("{count} projects"),
                 };
                 listed.insert(entry.id.clone(), found);
-                row.note(&format!("{projects} found{excluded}: those in which the credentials have a role"))
+                row.note(&format!("the credentials have a role in {projects}{excluded}"))
             }
         });
     }
@@ -103,7 +103,9 @@ fn unmatched(
     let found = targets::organization_warnings(organization, listed, (!unread).then_some(&names));
     found.into_iter().filter_map(|warning| {
         let SelectionWarning::Pattern { pattern, kind } = warning else { return None };
-        let hint = format!("no {kind} of the organization matches this name or pattern");
+        let except =
+            if kind == "cluster" { " (without projects that have a [[projects]] entry)" } else { "" };
+        let hint = format!("no {kind} of the organization matches this name or pattern{except}");
         Some(Row::organization(&organization.id).pattern(&pattern, &hint))
     })
 }

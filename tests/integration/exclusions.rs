@@ -74,7 +74,7 @@ async fn excluded_projects_are_not_read() {
         let (code, table) = check(&builder).await;
         assert_eq!(code, Some(0), "{table}");
         for part in
-            ["3 projects found, 1 of them excluded", ": excluded\n", "is excluded by `exclude_clusters`"]
+            ["a role in 3 projects, 1 of them excluded", ": excluded\n", "is excluded by `exclude_clusters`"]
         {
             assert!(table.contains(part), "{part} is not in {table}");
         }
@@ -170,6 +170,6 @@ async fn entry_of_an_excluded_project_is_polled() {
     let own = format!("[[projects]]\nid = \"{SANDBOX}\"\n");
     let builder = polling(&simulator, &(own + &organization("exclude_projects = [\"*\"]")));
     let (code, table) = check(&builder).await;
-    assert!(code == Some(0) && table.contains("3 projects found, 2 of them excluded"), "{table}");
+    assert!(code == Some(0) && table.contains("a role in 3 projects, 2 of them excluded"), "{table}");
     assert_eq!(names(&builder.start().await.ready().await), ["play"]);
 }

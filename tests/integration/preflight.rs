@@ -75,7 +75,7 @@ async fn check_of_healthy_clusters_succeeds() {
         let line = line(&table, start, cluster);
         assert!(line.contains(&format!(": {status} ")) && line.contains(part), "{status}, {part}: {line}");
     };
-    check(&format!("organization {ORGANIZATION}"), "-", "ok", "2 projects found");
+    check(&format!("organization {ORGANIZATION}"), "-", "ok", "a role in 2 projects");
     check("payments", "prod-eu", "ok", "an export is expected every 1d (backup policy)");
     check("payments", "prod-us", "ok", "paused");
     check("payments", "manual", "ok", "auto export is off");
