@@ -16,8 +16,6 @@ use futures_util::future::{BoxFuture, Shared};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::time::Instant;
 
-use crate::error::describe;
-
 /// Age of a lookup from which new callers start another one.
 const SHARED_FOR: Duration = Duration::from_secs(10);
 
@@ -36,6 +34,17 @@ impl fmt::Display for LookupError {
         let cause = cause.strip_prefix("failed to lookup address information: ").unwrap_or(&cause);
         write!(f, "cannot resolve {}: {cause}", self.host)
     }
+}
+
+/// Returns the text of an error, that of the operating system without its number.
+pub(crate) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = error.to_string();
+    if !error.is::<io::Error>() {
+        return text;
+    }
+    let text = text.split(" (os error ").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
 type SharedLookup = Shared<BoxFuture<'static, Result<Vec<SocketAddr>, Arc<io::Error>>>>;

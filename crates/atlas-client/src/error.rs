@@ -1,6 +1,5 @@
 //! Errors of requests, with their class and consequences.
 
-mod connection;
 mod table;
 
 use std::net::IpAddr;
@@ -10,7 +9,6 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::redact;
-pub(crate) use connection::describe;
 pub use table::{Cause, ERROR_RESPONSES, ErrorResponse, FailureReason, Retry};
 
 /// Maximum length of an error code in characters.

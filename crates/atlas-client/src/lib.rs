@@ -2,6 +2,7 @@
 
 mod auth;
 mod client;
+mod connection_error;
 mod credentials;
 mod dns;
 mod endpoint;

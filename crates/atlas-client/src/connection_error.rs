@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rustls::CertificateError;
 
-use super::{Error, tidy};
-use crate::dns::LookupError;
+use crate::dns::{LookupError, describe};
+use crate::error::{Error, tidy};
 use crate::proxy::Proxy;
 
 /// Text of the tunnel of `hyper-util` whose error type is private.
@@ -101,17 +101,6 @@ fn root_cause(error: &reqwest::Error) -> String {
     let text = causes(error).last().map(describe).unwrap_or_default();
     // The text of tokio-rustls.
     if text == "tls handshake eof" { "connection closed during the TLS handshake".to_owned() } else { text }
-}
-
-/// Returns the text of an error, that of the operating system without its number.
-pub(crate) fn describe(error: &(dyn StdError + 'static)) -> String {
-    let text = error.to_string();
-    if !error.is::<io::Error>() {
-        return text;
-    }
-    let text = text.split(" (os error ").next().unwrap_or_default();
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
