@@ -206,7 +206,10 @@ async fn restart_keeps_metrics_of_a_failure() {
     let mut seen = Vec::new();
     for _ in 0..2 {
         let exporter = ExporterBuilder::new(&simulator).start().await;
-        let mut scrape = exporter.ready().await;
+        exporter.ready().await;
+        // Collectors can finish after the first poll.
+        let unread = "mongodbatlas_backup_export_collectors_unread";
+        let mut scrape = exporter.until(|scrape| scrape.of(unread).is_empty()).await;
         scrape.0.retain(|series, _| {
             series.starts_with("mongodbatlas_backup_export_")
                 && !series.contains("poll")
