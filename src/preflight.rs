@@ -104,7 +104,7 @@ fn unmatched(
     found.into_iter().filter_map(|warning| {
         let SelectionWarning::Pattern { pattern, kind } = warning else { return None };
         let except =
-            if kind == "cluster" { " (without projects that have a [[projects]] entry)" } else { "" };
+            if kind == "cluster" { " (projects with a [[projects]] entry are not compared)" } else { "" };
         let hint = format!("no {kind} of the organization matches this name or pattern{except}");
         Some(Row::organization(&organization.id).pattern(&pattern, &hint))
     })
