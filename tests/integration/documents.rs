@@ -208,7 +208,7 @@ const UNWANTED: [(&str, &str); 14] = [
 ];
 
 /// Returns every text file of the project, except this one.
-fn texts() -> Vec<PathBuf> {
+fn texts() -> BTreeSet<PathBuf> {
     const FOLDERS: [&str; 10] = [
         "alerts",
         "benches",
@@ -223,7 +223,7 @@ fn texts() -> Vec<PathBuf> {
     ];
     const EXTENSIONS: [&str; 10] = ["1", "css", "html", "js", "json", "md", "mjs", "rs", "toml", "yml"];
     let mut folders: Vec<_> = FOLDERS.map(|folder| root().join(folder)).into();
-    let mut found = documents();
+    let mut found: BTreeSet<_> = documents().into_iter().collect();
     found.extend(["config.example.toml", "Cargo.toml", "Dockerfile"].map(|file| root().join(file)));
     while let Some(folder) = folders.pop() {
         for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -231,7 +231,7 @@ fn texts() -> Vec<PathBuf> {
             if path.is_dir() {
                 folders.push(path);
             } else if extension.is_some_and(|one| EXTENSIONS.contains(&one)) && !path.ends_with(file!()) {
-                found.push(path);
+                found.insert(path);
             }
         }
     }
