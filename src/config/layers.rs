@@ -102,7 +102,7 @@ impl Layers {
             // The keys of an unknown table are not reported.
             let (_, known) = tables.iter().find(|(name, _)| *name == table)?;
             let is_known = known.iter().any(|known| known == key);
-            (!is_known).then(|| (position(self.origin(path)), self.unknown_key(path, key, known)))
+            (!is_known).then(|| (line_and_column(self.origin(path)), self.unknown_key(path, key, known)))
         });
         let mut unknown: Vec<_> = unknown.collect();
         if !unknown.is_empty() {
@@ -157,7 +157,7 @@ impl Layers {
 }
 
 /// Returns line and column of an origin; variables and flags follow the file.
-fn position(origin: &str) -> (usize, usize) {
+fn line_and_column(origin: &str) -> (usize, usize) {
     let mut numbers = origin.rsplit(':').map_while(|number| number.parse().ok());
     let column = numbers.next().unwrap_or(usize::MAX);
     (numbers.next().unwrap_or(usize::MAX), column)
