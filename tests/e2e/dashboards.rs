@@ -10,7 +10,7 @@ const LOOKED_AT: [(&str, &str); 2] =
     [("65f1c0ffee5eed0000000001", "prod-us"), ("65f1c0ffee5eed0000000002", "reporting")];
 
 /// Queries without results in the demo, with the reason.
-const EMPTY: [(&str, &str, &str); 8] = [
+const EMPTY: [(&str, &str, &str); 9] = [
     ("overview: Oldest success, of its expected interval", "BZ", NO_POLLS_FAILING),
     ("overview: Failed", "BZ", NO_POLLS_FAILING),
     ("overview: Never succeeded", "BZ", NO_POLLS_FAILING),
@@ -18,6 +18,7 @@ const EMPTY: [(&str, &str, &str); 8] = [
     ("overview: Polls failing", "B", "every project is listed"),
     ("overview: Clusters", "Z", NO_POLLS_FAILING),
     ("overview: Last duration, of the median of 30 days", "A", NO_HOUR_YET),
+    ("cluster: Next success due", "BC", "the clusters are neither late nor paused"),
     ("cluster: Duration of the last success", "B", NO_HOUR_YET),
 ];
 const NO_POLLS_FAILING: &str = "shown only while the polls of a cluster fail";
@@ -110,6 +111,8 @@ async fn every_query_of_the_dashboards_has_results() {
     // Rates need several samples, and a step of the range queries of five seconds must have some.
     let rate = "sum(rate(mongodbatlas_backup_export_polls_total[20s] offset 6s))";
     prometheus.until(rate, |rate| rate > 0.5).await;
+    let failures = "mongodbatlas_backup_export_failures_since_last_success{cluster_name=\"prod-us\"}";
+    prometheus.until(failures, |failures| failures > 0.0).await;
     let mut wrong = Vec::new();
     let mut requested = 0;
     let pages = LOOKED_AT.map(|(project, cluster)| dashboard("cluster", project, cluster));

@@ -189,7 +189,8 @@ fn variables_in(text: &str) -> BTreeSet<String> {
         |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
     let mut found: BTreeSet<_> =
         text.split('$').skip(1).map(|rest| word(rest.strip_prefix('{').unwrap_or(rest))).collect();
-    found.remove("");
+    // `$1` is a group of a regular expression.
+    found.retain(|name| name.parse::<u8>().is_err() && !name.is_empty());
     found
 }
 

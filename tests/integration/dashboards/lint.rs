@@ -6,7 +6,17 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Units in use. Grafana shows a misspelled unit as a suffix.
-const UNITS: [&str; 5] = ["none", "s", "percentunit", "reqps", "cpm"];
+const UNITS: [&str; 9] = [
+    "none",
+    "s",
+    "percentunit",
+    "reqps",
+    "cpm",
+    "suffix: d",
+    "suffix: h",
+    "suffix: min",
+    "suffix: polls/min",
+];
 
 /// Violation of a rule: the panel, or empty for the dashboard, and the reason.
 type Broken = Vec<(String, String)>;
