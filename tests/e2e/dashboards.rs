@@ -52,20 +52,25 @@ impl Dashboard {
         filled
     }
 
-    /// Returns the title, the ref id, the query, and whether it is an instant query.
+    /// Returns the title, the ref id, the query, and whether it is an instant query, of every panel and
+    /// annotation.
     fn targets(&self) -> Vec<(String, String, String, bool)> {
+        let text = |value: &Value, key: &str| value[key].as_str().unwrap().to_owned();
+        let annotations = self.json["annotations"]["list"].as_array().unwrap().iter();
+        let annotations =
+            annotations.map(|query| (text(query, "name"), "A".to_owned(), text(query, "expr"), false));
         let panels = self.json["panels"].as_array().unwrap().iter();
         let within = |panel: &Value| panel["panels"].as_array().cloned().unwrap_or_default();
         panels
             .flat_map(|panel| std::iter::once(panel.clone()).chain(within(panel)))
             .flat_map(|panel| {
-                let title = panel["title"].as_str().unwrap().to_owned();
                 let targets = panel["targets"].as_array().cloned().unwrap_or_default();
                 targets.into_iter().map(move |target| {
-                    let text = |key: &str| target[key].as_str().unwrap().to_owned();
-                    (title.clone(), text("refId"), text("expr"), target["instant"] == true)
+                    let instant = target["instant"] == true;
+                    (text(&panel, "title"), text(&target, "refId"), text(&target, "expr"), instant)
                 })
             })
+            .chain(annotations)
             .collect()
     }
 }
@@ -111,8 +116,8 @@ async fn every_query_of_the_dashboards_has_results() {
     // Rates need several samples, and a step of the range queries of five seconds must have some.
     let rate = "sum(rate(mongodbatlas_backup_export_polls_total[20s] offset 6s))";
     prometheus.until(rate, |rate| rate > 0.5).await;
-    let failures = "mongodbatlas_backup_export_failures_since_last_success{cluster_name=\"prod-us\"}";
-    prometheus.until(failures, |failures| failures > 0.0).await;
+    let alerts = "count(ALERTS{alertstate=\"firing\", cluster_name=\"prod-us\"})";
+    prometheus.until(alerts, |alerts| alerts > 0.0).await;
     let mut wrong = Vec::new();
     let mut requested = 0;
     let pages = LOOKED_AT.map(|(project, cluster)| dashboard("cluster", project, cluster));
