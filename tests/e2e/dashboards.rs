@@ -1,5 +1,7 @@
 //! Queries of all dashboards in a real Prometheus that scrapes the demo.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::servers::{Prometheus, shipped};
@@ -106,6 +108,19 @@ async fn options(prometheus: &Prometheus, query: &str) -> Vec<Value> {
     }
 }
 
+/// Returns the status of each cluster of the demo in a dashboard.
+async fn statuses(prometheus: &Prometheus, name: &'static str) -> BTreeMap<String, String> {
+    let dashboard = dashboard(name, ".+", ".+");
+    let targets = dashboard.targets();
+    let title = if name == "overview" { "Clusters, worst first" } else { "Status" };
+    let (.., query, _) = targets.iter().find(|(panel, letter, ..)| panel == title && letter == "A").unwrap();
+    // The dashboard of one cluster selects it by equality.
+    let query = dashboard.filled(query).replace("=\".+\"", "=~\".+\"");
+    let found = find(prometheus, &query, true).await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    found.iter().map(|found| (text(&found["metric"]["cluster_name"]), text(&found["value"][1]))).collect()
+}
+
 #[tokio::test]
 #[ignore = "needs Debian's prometheus; tests/run installs it"]
 async fn every_query_of_the_dashboards_has_results() {
@@ -146,5 +161,9 @@ async fn every_query_of_the_dashboards_has_results() {
         }
     }
     assert!(requested > 90, "only {requested} queries");
+    let statuses = ["overview", "cluster"].map(|name| statuses(&prometheus, name));
+    let [overview, cluster] = futures_util::future::join_all(statuses).await.try_into().unwrap();
+    assert_eq!(overview.len(), 8);
+    assert_eq!(cluster, overview);
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
