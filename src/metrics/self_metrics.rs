@@ -11,7 +11,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
 /// Histogram buckets in seconds, up to the default timeout of a poll.
-const DURATION_BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+///
+/// Atlas takes 50 to 240 ms for most reads: median 95 ms, 95th percentile 236 ms in 398 responses
+/// recorded by the tests of mongodb/mongodb-atlas-cli (`X-Envoy-Upstream-Service-Time`). The network
+/// adds up to about 200 ms. Bounds are dense there, so that quantiles resolve a change.
+const DURATION_BUCKETS: [f64; 12] = [0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Label value for requests without a response.
 const NO_RESPONSE: &str = "none";
