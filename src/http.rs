@@ -12,7 +12,7 @@ mod status_page;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use exporter_web::ServeOptions;
 
 use probes::HEALTHY;
@@ -39,4 +39,6 @@ pub fn router(state: AppState) -> Router {
     probes::routes(state.clone())
         .merge(clusters_api::routes(state.clone(), requests.clone()))
         .merge(metrics::routes(state, requests))
+        .fallback(async || (StatusCode::NOT_FOUND, "not found; see /\n"))
+        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"))
 }

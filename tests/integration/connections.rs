@@ -114,6 +114,7 @@ async fn malformed_requests_are_rejected() {
         ("POST /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(), "405"),
         ("DELETE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(), "405"),
         ("GET /-/nothing HTTP/1.0\r\n\r\n".to_owned(), "404"),
+        ("HEAD /-/nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(), "404"),
         // A body that is not read.
         (
             "POST /-/reload HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 99999999999\r\n\r\n"

@@ -229,7 +229,23 @@ async fn paths_and_addresses_follow_the_flags() {
     assert!(exporter.get("/").await.text().await.unwrap().contains("href=\"a/metrics\""));
     assert_eq!(exporter.log().matches("listening").count(), 2);
     let client = reqwest::Client::new();
-    assert_eq!(client.post(format!("{}/a/metrics", exporter.url)).send().await.unwrap().status(), 405);
+    // Other paths and methods are answered with a line of text.
+    for (method, path, status, text) in [
+        ("GET", "/metrics", 404, "not found; see /\n"),
+        ("HEAD", "/metrics", 404, ""),
+        ("POST", "/a/b", 404, "not found; see /\n"),
+        ("POST", "/a/metrics", 405, "method not allowed\n"),
+        ("DELETE", "/", 405, "method not allowed\n"),
+        ("GET", "/-/reload", 405, "method not allowed\n"),
+    ] {
+        let url = format!("{}{path}", exporter.url);
+        let response = client.request(method.parse().unwrap(), url).send().await.unwrap();
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert_eq!(header(&response, "content-type"), "text/plain; charset=utf-8", "{method} {path}");
+        let allowed = response.headers().get("allow").map(|allowed| allowed.to_str().unwrap());
+        assert_eq!(allowed.is_some(), status == 405, "{method} {path}: {allowed:?}");
+        assert_eq!(response.text().await.unwrap(), text, "{method} {path}");
+    }
 }
 
 #[tokio::test]
