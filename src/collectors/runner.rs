@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use atlas_client::{AtlasClient, Error, FailureReason, ProjectId};
+use atlas_client::{AtlasClient, Error, ProjectId};
 use tokio::time::Instant;
 use tracing::Level;
 
@@ -13,7 +13,7 @@ use crate::model::{CollectorKind, ReadError};
 use crate::poll::timing::sleep_until_due;
 use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
 use crate::store::Store;
-use crate::util::failure_log::{LogContext, log, log_at};
+use crate::util::failure_log::{FailureLog, LogContext, log_at};
 
 /// Limit for one reading, with all pages and retries.
 pub(super) const READING_TIMEOUT: Duration = Duration::from_secs(30);
@@ -47,7 +47,7 @@ pub(crate) struct CollectorRunner {
 
 #[derive(Debug, Default)]
 struct CollectorState {
-    failing: Option<FailureReason>,
+    failures: FailureLog,
     refusals: Refusals,
 }
 
@@ -65,7 +65,8 @@ impl CollectorRunner {
             let config = receiver.borrow_and_update().clone();
             let atlas = client(&collector, &config);
             if let Some(atlas) = &atlas {
-                let atlas = if state.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
+                let atlas =
+                    if state.failures.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
                 let read = config.read_limiter.run(&mut slow, || collector.read(&atlas, &self.store));
                 let Some(outcome) = read.await else { continue };
                 self.log(&collector, outcome.as_ref().err(), &mut state, &config);
@@ -98,12 +99,12 @@ impl CollectorRunner {
                 logged.retain(|(id, kind, _)| (id, *kind) != (project_id, C::KIND));
             }
             state.refusals = Refusals::default();
-            return log(&mut state.failing, error.as_ref(), context, what);
+            return state.failures.log(error.as_ref(), context, what);
         };
         state.refusals.add(config.reloads);
         let is_confirmed = state.refusals.are_confirmed();
         if is_confirmed {
-            state.failing = Some(error.reason);
+            state.failures.failing = Some(error.reason);
         }
         let is_new = is_confirmed && logged.insert((project_id.clone(), C::KIND, refusal.meaning));
         let pause = state.refusals.pause(config.collectors.interval, config.reloads).unwrap_or_default();

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::model::ReadError;
 use crate::poll::timing::sleep_until_due;
 use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
-use crate::util::failure_log::{LogContext, log};
+use crate::util::failure_log::{FailureLog, LogContext};
 
 /// Limit for one listing, with all pages and retries.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(30);
@@ -93,20 +93,20 @@ impl DiscoveryWorker {
     ) {
         sleep(delay).await;
         let mut receiver = self.receiver.clone();
-        let (mut slow, mut failing) = (false, None);
+        let (mut slow, mut failures) = (false, FailureLog::default());
         loop {
             let began = Instant::now();
             let config = receiver.borrow_and_update().clone();
             let atlas = client(&config);
             if let Some(atlas) = &atlas {
-                let atlas = if failing.is_some() { atlas.without_retries() } else { atlas.clone() };
+                let atlas = if failures.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
                 let Some(outcome) = config.read_limiter.run(&mut slow, || read(atlas.clone())).await else {
                     continue;
                 };
-                log(&mut failing, outcome.err().as_ref(), context, what);
+                failures.log(outcome.err().as_ref(), context, what);
             }
             let pause = |config: &ReloadableConfig| {
-                let pause = pause(failing.is_some(), config.discovery_interval);
+                let pause = pause(failures.failing.is_some(), config.discovery_interval);
                 match (context, client(config)) {
                     // Schedules and polls share a rate limit, so they slow down together.
                     (LogContext { cluster_name: Some(_), project_id: Some(id), .. }, Some(atlas)) => {

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atlas_client::{AtlasClient, FailureReason, MAX_ID, ProjectId, Target, redact};
+use atlas_client::{AtlasClient, MAX_ID, ProjectId, Target, redact};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 
@@ -19,7 +19,7 @@ use crate::poll::timing::sleep_until_due;
 use crate::reloadable_config::{ConfigReceiver, ReloadableConfig};
 use crate::store::{Store, SuccessfulPoll};
 
-use crate::util::failure_log::{LogContext, log};
+use crate::util::failure_log::{FailureLog, LogContext};
 
 /// The object of "failed to refresh" in log messages.
 const WHAT: &str = "the cluster's export jobs";
@@ -70,7 +70,7 @@ impl PollWorker {
         atlas: &AtlasClient,
         state: &mut PollState,
     ) -> Option<()> {
-        let atlas = &if state.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
+        let atlas = &if state.failures.failing.is_some() { atlas.without_retries() } else { atlas.clone() };
         let listing = &mut state.listing;
         let timed = async move || {
             let began = Instant::now();
@@ -80,7 +80,7 @@ impl PollWorker {
         let (outcome, duration) = config.poll_limiter.run(&mut state.slow, timed).await?;
         let (now, finished) = (Timestamp::now(), Instant::now());
         let outcome = outcome.map_err(|error| ReadError::from(&error));
-        log(&mut state.failing, outcome.as_ref().err(), LogContext::cluster(target), WHAT);
+        state.failures.log(outcome.as_ref().err(), LogContext::cluster(target), WHAT);
         let outcome = match outcome {
             Ok(mut summary) => {
                 let project = self.store.project_name(&target.project_id);
@@ -120,8 +120,7 @@ struct PollState {
     logged: Option<HashSet<JobId>>,
     /// Time of the newest event that was logged or has a job.
     event: Option<Timestamp>,
-    /// Reason of the last poll's failure; `None` if it succeeded.
-    failing: Option<FailureReason>,
+    failures: FailureLog,
     slow: bool,
 }
 

@@ -41,33 +41,39 @@ impl<'a> LogContext<'a> {
     }
 }
 
-/// Logs when `what` begins to fail, fails for another reason, or can be read again; `failing` is
-/// the reason of the last failure.
-pub(crate) fn log(
-    failing: &mut Option<FailureReason>,
-    error: Option<&ReadError>,
-    context: LogContext<'_>,
-    what: &str,
-) {
-    let reason = error.map(|error| error.reason);
-    let before = std::mem::replace(failing, reason);
-    let (level, message) = match (before, reason) {
-        (None, None) => return,
-        (Some(_), None) => (Level::INFO, format!("{what} can be read again")),
-        _ if before != reason => {
-            (Level::WARN, format!("failed to refresh {what}; keeping the last known state"))
-        }
-        _ => (Level::DEBUG, format!("failed to refresh {what} again")),
-    };
-    let (organization_id, project_id) =
-        (context.organization_id.map(display), context.project_id.map(display));
-    log_at!(
-        level,
-        organization_id,
-        project_id,
-        cluster_name = context.cluster_name,
-        reason = reason.map(FailureReason::as_str),
-        error = error.map(|error| &*error.text),
-        "{message}"
-    );
+#[derive(Debug, Default)]
+pub(crate) struct FailureLog {
+    /// Reason of the last failure; `None` if the last reading succeeded.
+    pub(crate) failing: Option<FailureReason>,
+    /// True once a reading has succeeded.
+    is_known: bool,
+}
+
+impl FailureLog {
+    /// Logs when `what` begins to fail, fails for another reason, or can be read again.
+    pub(crate) fn log(&mut self, error: Option<&ReadError>, context: LogContext<'_>, what: &str) {
+        let reason = error.map(|error| error.reason);
+        let before = std::mem::replace(&mut self.failing, reason);
+        self.is_known |= reason.is_none();
+        let (level, message) = match (before, reason) {
+            (None, None) => return,
+            (Some(_), None) => (Level::INFO, format!("{what} can be read again")),
+            _ if before == reason => (Level::DEBUG, format!("failed to refresh {what} again")),
+            _ if self.is_known => {
+                (Level::WARN, format!("failed to refresh {what}; keeping the last known state"))
+            }
+            _ => (Level::WARN, format!("failed to read {what}; nothing is known yet")),
+        };
+        let (organization_id, project_id) =
+            (context.organization_id.map(display), context.project_id.map(display));
+        log_at!(
+            level,
+            organization_id,
+            project_id,
+            cluster_name = context.cluster_name,
+            reason = reason.map(FailureReason::as_str),
+            error = error.map(|error| &*error.text),
+            "{message}"
+        );
+    }
 }

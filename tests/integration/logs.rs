@@ -140,7 +140,7 @@ async fn log_size_of_varying_errors_is_limited() {
     let lines = log
         .lines()
         .filter(|line| {
-            line.contains("msg=\"failed to refresh the cluster's export jobs; keeping the last known state\"")
+            line.contains("msg=\"failed to read the cluster's export jobs; nothing is known yet\"")
         })
         .count();
     assert!((10..25).contains(&lines), "{lines}: {log}");
@@ -282,7 +282,7 @@ async fn outage_is_logged_at_its_start_and_end() {
     let exporter = ExporterBuilder::new(&simulator).start().await;
     exporter.polled_again(4.0).await;
     assert_eq!(
-        exporter.log().matches("failed to refresh the cluster's export jobs").count(),
+        exporter.log().matches("failed to read the cluster's export jobs; nothing is known yet").count(),
         1,
         "{}",
         exporter.log()

@@ -346,9 +346,12 @@ async fn failed_discovery_is_reported_at_the_top_of_the_page() {
         "<title>discovery failing · Atlas backup exports</title>",
         "No clusters found. Failed readings of organizations, projects and collectors: 1.",
         &format!("Failed to read the projects of organization {ORGANIZATION}: "),
+        "No clusters are known yet.",
     ] {
         assert!(page.contains(part), "{part:?} is not on the page:\n{page}");
     }
+    let unknown = "failed to read the organization's projects; nothing is known yet";
+    assert!(exporter.log().contains(unknown), "{}", exporter.log());
     // Known clusters stay, and the failing discovery is still reported first.
     simulator.state().faults.clear();
     exporter.until(|scrape| scrape.up("a") == Some(1.0)).await;

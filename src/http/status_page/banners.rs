@@ -36,7 +36,7 @@ pub(super) fn texts(status: &Status<'_>) -> Vec<Markup> {
             }
         }
     }
-    groups.values().map(|group| group.text(&status.clusters)).collect()
+    groups.values().map(|group| group.text(status)).collect()
 }
 
 /// Returns the key of a cause: the reason, and the error code if a reason can have several causes.
@@ -49,7 +49,7 @@ fn cause<'a>(problem: &Problem<'a>) -> (&'static str, &'a str) {
 }
 
 impl Group<'_> {
-    fn text(&self, clusters: &[Cluster<'_>]) -> Markup {
+    fn text(&self, status: &Status<'_>) -> Markup {
         let ids: Vec<_> = self.organizations.iter().copied().collect();
         let names: Vec<_> = self.projects.values().copied().collect();
         let what: Vec<_> = self.what.iter().copied().collect();
@@ -59,15 +59,22 @@ impl Group<'_> {
             @if !ids.is_empty() && !names.is_empty() { " and " }
             @if !names.is_empty() { "the " (listed(&what)) " of " (counted("project", &names)) }
             ": " (isolated(self.error.trim_end_matches('.'))) "."
-            @for sentence in [self.discovery(), &self.undetected(), &self.polls(clusters)] {
+            @for sentence in [self.discovery(status), &self.undetected(), &self.polls(&status.clusters)] {
                 @if !sentence.is_empty() { " " (sentence) }
             }
         }
     }
 
-    fn discovery(&self) -> &'static str {
+    fn discovery(&self, status: &Status<'_>) -> &'static str {
+        // Clusters of unnamed projects and those of organizations cannot be assigned.
+        let is_of_group = |cluster: &Cluster<'_>| self.projects.contains_key(cluster.project_id);
+        let are_known = match status.clusters_watched.saturating_sub(status.clusters_named) {
+            0 if self.organizations.is_empty() => status.clusters.iter().any(is_of_group),
+            _ => status.clusters_watched > 0,
+        };
         match (self.organizations.is_empty(), self.what.contains("clusters")) {
             (true, false) => "",
+            _ if !are_known => "No clusters are known yet.",
             (true, true) => "Known clusters are kept; new clusters and policy changes are not detected.",
             (false, _) => "Known clusters are kept; new projects and clusters are not detected.",
         }
@@ -141,12 +148,16 @@ mod tests {
     }
 
     fn banners(problems: &[Problem<'_>]) -> Vec<String> {
+        banners_with(1, problems)
+    }
+
+    fn banners_with(clusters_watched: usize, problems: &[Problem<'_>]) -> Vec<String> {
         let banners = texts(&Status {
             as_of: Timestamp::UNIX_EPOCH,
             version: "",
             configuration_error: None,
             poll_interval_seconds: 60.0,
-            clusters_watched: 0,
+            clusters_watched,
             clusters_named: 0,
             problems: problems.to_vec(),
             clusters: Vec::new(),
@@ -202,5 +213,12 @@ mod tests {
                  Not detected: exports that fail without a job."]
         );
         assert!(banners(&[]).is_empty());
+        let clusters = problem("a", "clusters", "connect", connect);
+        assert!(banners(&[clusters])[0].ends_with(
+            "refused. Known clusters are kept; new clusters and policy changes are not detected."
+        ));
+        for first in [clusters, organization] {
+            assert!(banners_with(0, &[first])[0].ends_with("refused. No clusters are known yet."));
+        }
     }
 }
