@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use atlas_backup_exporter::config::{CollectorConfig, DISCOVERY_INTERVAL, PollConfig};
+use atlas_backup_exporter::config::{
+    CollectorConfig, DISCOVERY_INTERVAL, LinkConfig, LinkTemplate, PollConfig,
+};
 use atlas_backup_exporter::http::{self, AppState};
 use atlas_backup_exporter::metrics::self_metrics::SelfMetrics;
-use atlas_backup_exporter::model::{ExportExpectation, JobAccumulator, Snapshots};
+use atlas_backup_exporter::model::{ExportExpectation, JobAccumulator, Shard, Snapshots};
 use atlas_backup_exporter::poll::PollLimiter;
 use atlas_backup_exporter::reloadable_config::ReloadableConfig;
 use atlas_backup_exporter::store::{Store, SuccessfulPoll};
@@ -111,6 +113,9 @@ fn config() -> ReloadableConfig {
         discovery_interval: DISCOVERY_INTERVAL,
         reloads: 0,
         collectors: CollectorConfig::default(),
+        shard: Shard::default(),
+        atlas_link: LinkTemplate::of_atlas(&"https://cloud.mongodb.com".parse().unwrap()),
+        links: LinkConfig::default(),
         project_clients: BTreeMap::new(),
         organization_clients: BTreeMap::new(),
         poll_limiter: PollLimiter::new(1),

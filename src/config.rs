@@ -8,6 +8,7 @@ mod cluster_selector;
 mod environment;
 mod error;
 mod layers;
+mod link_template;
 mod raw;
 mod secret;
 mod types;
@@ -23,10 +24,11 @@ use exporter_web::text;
 pub use cluster_selector::{ClusterSelector, ProjectPattern};
 pub use error::ConfigError;
 use layers::Layers;
+pub use link_template::LinkTemplate;
 pub use raw::tables;
 pub use types::{
-    CollectorConfig, Config, DISCOVERY_INTERVAL, ENV_PREFIX, OrganizationConfig, PollConfig, ProjectTarget,
-    Source, Warning,
+    CollectorConfig, Config, DISCOVERY_INTERVAL, ENV_PREFIX, LinkConfig, OrganizationConfig, PollConfig,
+    ProjectTarget, Source, Warning,
 };
 
 impl Config {

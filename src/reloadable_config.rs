@@ -7,8 +7,9 @@ use std::time::Duration;
 use atlas_client::{AtlasClient, OrganizationId, ProjectId};
 use tokio::sync::watch;
 
-use crate::config::{CollectorConfig, Config, PollConfig, ProjectTarget};
+use crate::config::{CollectorConfig, Config, LinkConfig, LinkTemplate, PollConfig, ProjectTarget};
 use crate::discovery::clients::Clients;
+use crate::model::Shard;
 use crate::poll::limiter::PollLimiter;
 
 pub type ConfigReceiver = watch::Receiver<Arc<ReloadableConfig>>;
@@ -20,6 +21,10 @@ pub struct ReloadableConfig {
     /// Interval at which organizations, projects and schedules are read.
     pub discovery_interval: Duration,
     pub collectors: CollectorConfig,
+    pub shard: Shard,
+    /// Address of a cluster in Atlas.
+    pub atlas_link: LinkTemplate,
+    pub links: LinkConfig,
     /// Number of reloads so far.
     pub reloads: u64,
     pub project_clients: BTreeMap<ProjectId, AtlasClient>,
@@ -49,6 +54,9 @@ impl ReloadableConfig {
             poll: poll.clone(),
             discovery_interval: *discovery_interval,
             collectors: collectors.clone(),
+            shard: config.shard,
+            atlas_link: LinkTemplate::of_atlas(&config.base_url),
+            links: config.links.clone(),
             reloads,
             project_clients: targets
                 .iter()

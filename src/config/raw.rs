@@ -13,7 +13,7 @@ use toml::{Table, Value};
 use url::Url;
 
 use super::cluster_selector::{ClusterSelector, ProjectPattern};
-use super::types::PollConfig;
+use super::types::{LinkConfig, PollConfig};
 use super::value::{CredentialId, ExportExpected, Parsed, ShardIndex};
 
 #[derive(Default, Deserialize)]
@@ -24,6 +24,7 @@ pub(super) struct Raw {
     pub(super) discovery: RawDiscovery,
     pub(super) collectors: RawCollectors,
     pub(super) shard: RawShard,
+    pub(super) links: LinkConfig,
     pub(super) projects: Vec<RawProject>,
     pub(super) organizations: Vec<RawOrganization>,
 }
@@ -102,7 +103,7 @@ pub(super) struct RawOrganization {
 
 /// Returns every table with its keys.
 #[must_use]
-pub fn tables() -> [(&'static str, Vec<String>); 14] {
+pub fn tables() -> [(&'static str, Vec<String>); 15] {
     [
         ("", keys::<Raw>()),
         ("atlas", keys::<RawAtlas>()),
@@ -112,6 +113,7 @@ pub fn tables() -> [(&'static str, Vec<String>); 14] {
         ("discovery", keys::<RawDiscovery>()),
         ("collectors", keys::<RawCollectors>()),
         ("shard", keys::<RawShard>()),
+        ("links", keys::<LinkConfig>()),
         ("projects", keys::<RawProject>()),
         ("projects.service_account", keys::<RawServiceAccount>()),
         ("projects.api_key", keys::<RawApiKey>()),

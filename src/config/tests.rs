@@ -275,3 +275,26 @@ mod ca_bundle;
 mod collectors;
 mod prepared;
 mod refused;
+
+#[test]
+fn links_have_encoded_names_and_come_from_file_or_environment() {
+    assert_eq!(load(GOOD, &[]).unwrap().links, LinkConfig::default());
+    let table = "[links]\nrunbooks = \"https://runbooks.example.com/RUNBOOKS.md\"\n\
+        dashboard = \" http://grafana/d/x?var-project={project_id}&var-cluster={cluster_name}&y={cluster_name}\"\n";
+    let links = load(&format!("{GOOD}{table}"), &[]).unwrap().links;
+    let address = |link: &Option<LinkTemplate>, name| link.as_ref().unwrap().address("0a", name);
+    assert_eq!(address(&links.runbooks, "a"), "https://runbooks.example.com/RUNBOOKS.md");
+    assert_eq!(
+        address(&links.dashboard, "prod-eu 1&x=\"<{project_id}>ä/"),
+        "http://grafana/d/x?var-project=0a&var-cluster=\
+         prod-eu%201%26x%3D%22%3C%7Bproject_id%7D%3E%C3%A4%2F&\
+         y=prod-eu%201%26x%3D%22%3C%7Bproject_id%7D%3E%C3%A4%2F"
+    );
+    let variable = ("ATLAS_BACKUP_EXPORTER__LINKS__RUNBOOKS", "https://wiki/{project_id}");
+    let links = load(&format!("{GOOD}{table}"), &[variable]).unwrap().links;
+    assert_eq!(address(&links.runbooks, "a"), "https://wiki/0a");
+    assert_eq!(
+        LinkTemplate::of_atlas(&"https://cloud.mongodbgov.com/".parse().unwrap()).address("0a", "a/b"),
+        "https://cloud.mongodbgov.com/v2/0a#/clusters/detail/a%2Fb"
+    );
+}

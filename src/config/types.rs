@@ -10,6 +10,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::cluster_selector::{ClusterSelector, ProjectPattern};
+use super::link_template::LinkTemplate;
 use super::value;
 use crate::model::{CollectorKind, ExportExpectation, Shard};
 
@@ -37,6 +38,7 @@ pub struct Config {
     /// Organizations whose projects to poll, without duplicates.
     pub organizations: Vec<OrganizationConfig>,
     pub shard: Shard,
+    pub links: LinkConfig,
     pub warnings: Vec<Warning>,
 }
 
@@ -118,6 +120,16 @@ impl CollectorConfig {
     pub fn stale_after(&self) -> Duration {
         self.interval * 3
     }
+}
+
+/// Addresses that the status page links to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct LinkConfig {
+    /// Address of `alerts/RUNBOOKS.md`, without the name of an alert.
+    pub runbooks: Option<LinkTemplate>,
+    /// Address of the dashboard of a cluster.
+    pub dashboard: Option<LinkTemplate>,
 }
 
 #[derive(Debug, Clone)]

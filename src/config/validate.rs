@@ -85,6 +85,7 @@ pub(super) fn config(layers: &Layers, host_name: &str) -> Result<Config, ConfigE
         projects,
         organizations,
         shard: shard(layers, &raw.shard, host_name)?,
+        links: raw.links,
         warnings: Vec::new(),
     })
 }

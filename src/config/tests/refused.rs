@@ -308,3 +308,33 @@ fn file_that_is_missing_or_no_toml_is_named() {
         refused(toml, &[], &[problem]);
     }
 }
+
+#[test]
+fn links_other_than_http_and_unknown_placeholders_are_refused() {
+    let url = "use an http or https URL, such as \"https://example.com/\"";
+    for (value, problem) in [
+        ("javascript:alert(1)", &*format!("is \"javascript:alert(1)\"; {url}")),
+        ("{cluster_name}:x", &format!("is \"{{cluster_name}}:x\"; {url}")),
+        ("/RUNBOOKS.md", &format!("is \"/RUNBOOKS.md\"; {url}")),
+        ("", &format!("is \"\"; {url}")),
+        (
+            "https://grafana/?var={cluster}",
+            "is \"https://grafana/?var={cluster}\" with the unknown placeholder {cluster}; \
+             use {project_id} and {cluster_name}",
+        ),
+        ("https://grafana/{", "with the unknown placeholder {}"),
+        (
+            "https://me:hush@grafana/",
+            "has a user name or password, which the status page would show; remove it",
+        ),
+    ] {
+        for key in ["runbooks", "dashboard"] {
+            let toml = more(&format!("[links]\n{key} = \"{value}\""));
+            refused(&toml, &[], &["exporter.toml:9:1: ", &format!("links.{key} "), problem]);
+        }
+    }
+    refused(&more("[links]\nrunbooks = 1"), &[], &["links.runbooks is 1; expected a URL, such as "]);
+    refused(&more("[links]\nrunbook = \"\""), &[], &["`links.runbook`; did you mean `runbooks`?"]);
+    let variable = ("ATLAS_BACKUP_EXPORTER__LINKS__DASHBOARD", "ftp://x");
+    refused(GOOD, &[variable], &["ATLAS_BACKUP_EXPORTER__LINKS__DASHBOARD: links.dashboard is \"ftp://x\""]);
+}
