@@ -194,7 +194,7 @@ async fn lower_severities_are_inhibited() {
     }
 }
 
-/// Returns the receiver of a severity in the example.
+/// Returns the receivers of a severity in the example.
 fn route(severity: &str) -> String {
     let config = shipped("alerts/alertmanager.example.yml");
     let mut amtool = std::process::Command::new("amtool");
@@ -207,7 +207,7 @@ fn route(severity: &str) -> String {
 #[test]
 #[ignore = "needs Debian's prometheus-alertmanager; tests/run installs it"]
 fn severities_are_routed_to_their_receivers() {
-    assert_eq!(["critical", "warning", "info"].map(route), ["pager", "chat", "none"]);
+    assert_eq!(["critical", "warning", "info"].map(route), ["mail,pager", "mail,chat", "none"]);
 }
 
 #[test]

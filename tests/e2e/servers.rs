@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
+use crate::mail::{self, Mail};
 use crate::support::exporter::http;
 use crate::support::port::free_port;
 
@@ -111,7 +112,7 @@ impl Prometheus {
     }
 }
 
-/// Alertmanager with the shipped example and short intervals.
+/// Alertmanager with the shipped example and its templates, and short intervals.
 pub(crate) struct Alertmanager {
     pub(crate) url: String,
     http: reqwest::Client,
@@ -119,17 +120,36 @@ pub(crate) struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts an Alertmanager that notifies `receiver` instead of the webhooks of the example.
+    /// Starts an Alertmanager that notifies `receiver` instead of PagerDuty, Slack and the mail server,
+    /// and its webhooks `/pager` and `/chat`.
     pub(crate) fn start(receiver: &Receiver, folder: &Path) -> Self {
         let mut config = std::fs::read_to_string(shipped("alerts/alertmanager.example.yml")).unwrap();
+        let pagerduty = format!("global:\n  pagerduty_url: {}/pagerduty\n", receiver.url);
+        let smarthost = format!("{}\n  smtp_require_tls: false", receiver.smtp);
+        let webhook =
+            |name: &str| format!("- name: {name}\n  webhook_configs:\n  - url: {}/{name}\n", receiver.url);
         for (old, new) in [
-            ("http://127.0.0.1:9095", receiver.url.as_str()),
+            ("global:\n", pagerduty.as_str()),
+            ("smtp.example.com:587", &smarthost),
+            ("/etc/alertmanager/", &format!("{}/", folder.display())),
+            ("- name: pager\n", &webhook("pager")),
+            ("- name: chat\n", &webhook("chat")),
             ("group_wait: 30s", "group_wait: 1s"),
             ("group_interval: 5m", "group_interval: 1s"),
+            ("group_interval: 1h", "group_interval: 1s"),
         ] {
             assert!(config.contains(old), "the example has no {old}");
             config = config.replace(old, new);
         }
+        for (name, secret) in [
+            ("slack-webhook-url", format!("{}/slack\n", receiver.url)),
+            ("pagerduty-routing-key", "key-of-pagerduty\n".to_owned()),
+            ("smtp-password", "password\n".to_owned()),
+        ] {
+            std::fs::write(folder.join(name), secret).unwrap();
+        }
+        let templates = "atlas-backup-export.tmpl";
+        std::fs::copy(shipped("alerts").join(templates), folder.join(templates)).unwrap();
         std::fs::write(folder.join("alertmanager.yml"), config).unwrap();
         let arguments =
             ["--config.file=alertmanager.yml", "--storage.path=alertmanager", "--cluster.listen-address="];
@@ -155,10 +175,13 @@ impl Alertmanager {
     }
 }
 
-/// Server that receives the notifications of Alertmanager.
+/// Web and mail server that receives the notifications of Alertmanager.
 pub(crate) struct Receiver {
     pub(crate) url: String,
+    /// Host and port of the mail server.
+    smtp: String,
     taken: Taken,
+    mails: Arc<Mutex<Vec<Mail>>>,
 }
 
 /// Received messages with the paths of their requests.
@@ -170,20 +193,33 @@ impl Receiver {
         let take = |State(taken): State<Taken>, uri: Uri, body: Bytes| async move {
             let message = serde_json::from_slice(&body).unwrap();
             taken.lock().unwrap().push((uri.path().to_owned(), message));
+            // The answer of Slack.
+            "ok"
         };
         let router = Router::new().fallback(take).with_state(Arc::clone(&taken));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, taken }
+        let (smtp, mails) = mail::receive().await;
+        Self { url, smtp, taken, mails }
     }
 
-    /// Returns every alert with its receiver and status.
+    /// Returns the messages for a path.
+    pub(crate) fn messages(&self, path: &str) -> Vec<Value> {
+        let taken = self.taken.lock().unwrap();
+        taken.iter().filter(|(at, _)| at == path).map(|(_, message)| message.clone()).collect()
+    }
+
+    pub(crate) fn mails(&self) -> Vec<Mail> {
+        self.mails.lock().unwrap().clone()
+    }
+
+    /// Returns every alert of the webhooks with its receiver and status.
     pub(crate) fn alerts(&self) -> Vec<(String, String, Value)> {
         let taken = self.taken.lock().unwrap();
         let mut alerts = Vec::new();
         for (path, message) in taken.iter() {
-            for alert in message["alerts"].as_array().unwrap() {
+            for alert in message["alerts"].as_array().into_iter().flatten() {
                 let status = alert["status"].as_str().unwrap().to_owned();
                 alerts.push((path.clone(), status, alert.clone()));
             }
