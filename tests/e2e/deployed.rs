@@ -284,10 +284,12 @@ fn demo_stack_mounts_every_file() {
     let provider = ours("grafana", "/etc/grafana/provisioning/dashboards/atlas-backup-export.yml");
     let folder = yaml(&read(&provider)).remove(0)["providers"][0]["options"]["path"].clone();
     let home = text(&services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]);
+    // Its copies of the dashboards.
+    assert_eq!(text(&folder), "/var/lib/grafana/dashboards/atlas-backup-export");
+    assert_eq!(Path::new(home).parent().unwrap(), Path::new(text(&folder)));
     for dashboard in ["overview.json", "cluster.json"] {
-        ours("grafana", &format!("{}/{dashboard}", text(&folder)));
+        ours("grafana", &format!("/repository/dashboards/{dashboard}"));
     }
-    ours("grafana", home);
     let source = ours("grafana", "/etc/grafana/provisioning/datasources/prometheus.yml");
     let source = yaml(&read(&source)).remove(0);
     let prometheus = yaml(&read(&config("prometheus"))).remove(0);

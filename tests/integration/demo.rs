@@ -170,3 +170,28 @@ async fn demo_shows_every_status() {
     exporter.signal("INT");
     assert_eq!(exporter.exit().await.code(), Some(0));
 }
+
+#[test]
+fn demo_stack_shows_fifteen_minutes() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let compose = std::fs::read_to_string(root.join("deploy/compose.yaml")).unwrap();
+    let compose: serde_json::Value = serde_saphyr::from_str(&compose).unwrap();
+    let script = compose["services"]["grafana"]["entrypoint"][2].as_str().unwrap();
+    let script = script
+        .replace("/repository", root.to_str().unwrap())
+        .replace("/var/lib/grafana", folder.path().to_str().unwrap())
+        .replace("exec /run.sh", "echo started");
+    let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "started\n", "{output:?}");
+    for name in ["overview.json", "cluster.json"] {
+        let dashboard = |folder: &std::path::Path| -> serde_json::Value {
+            serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
+        };
+        let mut shipped = dashboard(&root.join("dashboards"));
+        let demo = dashboard(&folder.path().join("dashboards/atlas-backup-export"));
+        assert_eq!(shipped["time"]["from"].take(), "now-7d");
+        shipped["time"]["from"] = "now-15m".into();
+        assert_eq!(demo, shipped);
+    }
+}
