@@ -73,7 +73,7 @@ async fn missing_export_alerts_until_a_manual_export() {
     let (path, _, alert) = notified("AtlasBackupAutoExportFailed", "refused", "firing").await;
     assert_eq!(path, "/pager");
     let summary = annotation(&alert, "summary");
-    let expected = "Atlas event reports a failed backup export: payments/refused (";
+    let expected = "Auto export failed: payments/refused (";
     assert!(summary.starts_with(expected), "{summary}");
     let jobs = "count(mongodbatlas_backup_export_jobs{state=~\"Failed|Queued|InProgress\"} > 0)";
     assert_eq!(prometheus.value(jobs).await, None, "there is no job");
