@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::model::{ByState, ReadError};
 use crate::store::{ClusterView, StoreView};
-pub use health::{ClusterStatus, OVERDUE_FACTOR, Severity};
+pub use health::{ClusterStatus, Health, OVERDUE_FACTOR, Severity};
 
 #[derive(Debug, Serialize)]
 pub struct Status<'a> {
@@ -51,6 +51,11 @@ pub struct Cluster<'a> {
     pub project: &'a str,
     pub cluster_name: &'a str,
     pub status: ClusterStatus,
+    /// See [`Health`]. The JSON has the same facts in other fields.
+    #[serde(skip)]
+    pub since: Option<(&'static str, Timestamp)>,
+    #[serde(skip)]
+    pub snapshot_is_late: bool,
     pub paused: Option<bool>,
     pub jobs: Option<Jobs<'a>>,
     pub newest_job: Option<NewestJob>,
@@ -204,11 +209,14 @@ impl<'a> Cluster<'a> {
         let schedule = state.schedule.as_ref();
         let recovery = cluster.recovery;
         let unresolved = summary.and_then(|summary| summary.unresolved().next());
+        let Health { status, since, snapshot_is_late } = Health::of(cluster, poll_interval, now);
         Self {
             project_id: cluster.target.project_id.as_str(),
             project: &cluster.project,
             cluster_name: &cluster.target.cluster_name,
-            status: ClusterStatus::of(cluster, poll_interval, now),
+            status,
+            since,
+            snapshot_is_late,
             paused: state.paused,
             jobs: summary.map(|summary| Jobs(&summary.jobs)),
             newest_job: summary.and_then(|summary| summary.latest.as_ref()).map(|latest| NewestJob {

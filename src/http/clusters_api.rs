@@ -42,7 +42,8 @@ async fn page(
     headers: HeaderMap,
 ) -> Response {
     let render = |status: Status<'_>, query: &Query| {
-        status_page::render(status, query, &api.state.telemetry_path).into_string()
+        let config = api.state.config.borrow().clone();
+        status_page::render(status, query, &config, &api.state.telemetry_path).into_string()
     };
     api.respond(query.as_deref(), &headers, "text/html; charset=utf-8", render).await
 }

@@ -17,6 +17,8 @@ use ring::digest::{SHA256, digest};
 use isolated::isolated;
 
 use super::query::{MAX_SEARCH, Query, Sort};
+use crate::model::Shard;
+use crate::reloadable_config::ReloadableConfig;
 use crate::status::{ClusterStatus, Severity, Status};
 
 const STYLE: &str = include_str!("status_page/style.css");
@@ -39,8 +41,13 @@ pub(super) fn content_security_policy() -> HeaderValue {
     HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
 }
 
-pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str) -> Markup {
-    let (summary, banners) = (Summary::of(&status), banners(&status));
+pub(super) fn render(
+    mut status: Status<'_>,
+    query: &Query,
+    config: &ReloadableConfig,
+    telemetry_path: &str,
+) -> Markup {
+    let (summary, banners) = (Summary::of(&status, config.shard), banners(&status));
     query.apply(&mut status.clusters);
     let interval = (status.poll_interval_seconds / 2.0).clamp(MIN_REFRESH_INTERVAL, MAX_REFRESH_INTERVAL);
     html! {
@@ -57,16 +64,25 @@ pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str
                 header {
                     h1 { "MongoDB Atlas backup exports" }
                     p id="summary" role="status" { (summary.sentences()) }
-                    form method="get" {
+                    form method="get" autocomplete="off" {
                         label for="search" { "Search" }
                         input type="search" id="search" name="search" value=(query.search)
-                            maxlength=(MAX_SEARCH) placeholder="project, cluster, state, error code"
-                            autocomplete="off";
-                        // Without JavaScript, the form would drop the other parameters.
-                        @for (name, value) in query.parameters().filter(|(name, _)| *name != "search") {
-                            input type="hidden" name=(name) value=(value);
+                            maxlength=(MAX_SEARCH) placeholder="project, cluster, state, error code";
+                        // Without JavaScript, the form would drop the severity.
+                        @if let Some(severity) = query.severity {
+                            input type="hidden" name="severity" value=(severity.as_str());
                         }
-                        noscript { button type="submit" { "Search" } }
+                        // Narrow screens have no column headers.
+                        span class="sort" {
+                            label for="sort" { "Sort by" }
+                            select id="sort" name="sort" {
+                                @for (sort, word, title) in Sort::ALL {
+                                    option value=(word) selected[sort == query.sort] { (title) }
+                                }
+                            }
+                            label { input type="checkbox" name="order" value="reversed" checked[query.reversed]; " reversed" }
+                        }
+                        noscript { button type="submit" { "Apply" } }
                     }
                     p id="refresh-failed" class="banner unknown" role="alert" hidden {}
                     p id="refresh-paused" class="banner none" hidden {
@@ -76,7 +92,16 @@ pub(super) fn render(mut status: Status<'_>, query: &Query, telemetry_path: &str
                 main id="live" data-interval=(interval) {
                     nav id="severities" aria-label="Severities" { (severities(query, &summary)) }
                     div id="banners" { (banners) }
-                    (table(&status, query))
+                    (table(&status, query, config))
+                }
+                details class="note" {
+                    summary { "Meaning of the statuses" }
+                    dl {
+                        @for status in ClusterStatus::all() {
+                            dt class=(status.severity().as_str()) { (status.words()) }
+                            dd { (status.description()) "." }
+                        }
+                    }
                 }
                 footer class="faint" {
                     // Relative links work behind a reverse proxy with any path prefix.
@@ -100,10 +125,11 @@ struct Summary {
     /// Number of clusters that were not read yet, or whose project name is unknown.
     unread_clusters: usize,
     reload_failed: bool,
+    shard: Shard,
 }
 
 impl Summary {
-    fn of(status: &Status<'_>) -> Self {
+    fn of(status: &Status<'_>, shard: Shard) -> Self {
         let counts = Severity::ALL.map(|severity| {
             let of_severity = status.clusters.iter().filter(|cluster| cluster.status.severity() == severity);
             (severity, of_severity.count())
@@ -112,7 +138,7 @@ impl Summary {
         let unread = status.clusters.iter().filter(|cluster| cluster.status == ClusterStatus::NotReadYet);
         let unread_clusters = status.clusters_watched.saturating_sub(clusters) + unread.count();
         let reload_failed = status.configuration_error.is_some();
-        Self { counts, clusters, failed_readings, unread_clusters, reload_failed }
+        Self { counts, clusters, failed_readings, unread_clusters, reload_failed, shard }
     }
 
     /// Returns the number of clusters of each severity that is warning or worse.
@@ -146,6 +172,10 @@ impl Summary {
             _ if self.unread_clusters > 0 => format!("{clusters}."),
             _ => format!("{clusters}, no problems."),
         };
+        let Shard { index, total } = self.shard;
+        if total > 1 {
+            let _ = write!(text, " Shard {} of {total} (index {index}).", index + 1);
+        }
         if self.failed_readings > 0 {
             let failed = self.failed_readings;
             let _ = write!(text, " Failed readings of organizations, projects and collectors: {failed}.");
@@ -167,8 +197,10 @@ fn severities(query: &Query, summary: &Summary) -> Markup {
         a id="all" href=(link(None)) aria-current=[current(None)] { "All " (summary.clusters) }
         @for (severity, count) in &summary.counts {
             @let word = if *severity == Severity::Ok { "OK" } else { severity.as_str() };
+            @let statuses = ClusterStatus::all().filter(|status| status.severity() == *severity);
+            @let title = statuses.map(ClusterStatus::words).collect::<Vec<_>>().join(", ");
             a id={ "severity-" (severity.as_str()) } class=(severity.as_str()) href=(link(Some(*severity)))
-                aria-current=[current(Some(*severity))] { (word) " " (count) }
+                title=(title) aria-current=[current(Some(*severity))] { (word) " " (count) }
         }
     }
 }
@@ -200,7 +232,7 @@ fn banners(status: &Status<'_>) -> Markup {
     }
 }
 
-fn table(status: &Status<'_>, query: &Query) -> Markup {
+fn table(status: &Status<'_>, query: &Query, config: &ReloadableConfig) -> Markup {
     let now = status.as_of;
     let link = |sort: Sort| {
         let reversed = query.sort == sort && !query.reversed;
@@ -218,7 +250,7 @@ fn table(status: &Status<'_>, query: &Query) -> Markup {
                     0 => { "No matching clusters" },
                     shown => { (shown) " shown" },
                 }
-                ", as of " (now.strftime("%F %T UTC"))
+                ", as of " (now.strftime("%F %T UTC")) " · the mark in a bar is the expected interval"
             }
             thead id="head" { tr {
                 @for (sort, word, title) in Sort::ALL {
@@ -227,7 +259,7 @@ fn table(status: &Status<'_>, query: &Query) -> Markup {
                     }
                 }
             } }
-            tbody id="rows" { @for cluster in &status.clusters { (row::row(cluster, now)) } }
+            tbody id="rows" { @for cluster in &status.clusters { (row::row(cluster, config, now)) } }
         }
     }
 }

@@ -107,11 +107,9 @@ impl ClusterStatus {
         TABLE.into_iter().map(|(status, ..)| status)
     }
 
-    /// Returns the worst status whose condition is met at `now`.
-    #[must_use]
-    pub fn of(cluster: &ClusterView, poll_interval: Duration, now: Timestamp) -> Self {
-        let rules =
-            Rules { cluster, summary: cluster.current().map(|poll| &poll.summary), poll_interval, now };
+    /// Returns the worst status whose condition is met.
+    fn of(rules: &Rules<'_>) -> Self {
+        let cluster = rules.cluster;
         let is_met = |status: &Self| match status {
             Self::Failed => rules.summary.is_some_and(|summary| summary.failures_since_success > 0),
             Self::NotStarted => rules.snapshot_awaits_too_long() || rules.failed_without_job(),
@@ -137,6 +135,54 @@ impl ClusterStatus {
         TABLE[self as usize]
     }
 
+    /// Returns the condition of the status, as in `docs/api.md`.
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Failed => "An export failed, and no newer one succeeded",
+            Self::NotStarted => {
+                "A snapshot has awaited its export for more than a quarter of the expected interval (at most \
+                 12 hours), and no job is active; or an event reports a failed export without a job"
+            }
+            Self::Overdue => "The last success is older than 1.25 times the expected interval",
+            Self::NeverSucceeded => {
+                "No export succeeded, and the cluster is older than 1.25 times the expected interval"
+            }
+            Self::BucketMissing => "The export bucket does not exist",
+            Self::PollsFailing => {
+                "The last successful poll is older than three intervals, and older than 10 minutes"
+            }
+            Self::Stalled => {
+                "A running export made no progress for two hours, or for three times the duration of the last \
+                 success if that is longer"
+            }
+            Self::QueuedTooLong => "An export has been queued for more than two hours",
+            Self::AutoExportDisabled => "Auto export is off although exports are expected",
+            Self::NotReadYet => "The cluster was not polled yet, or an enabled collector was not read yet",
+            Self::Paused => "The cluster is paused",
+            Self::NoExportsExpected => "No expected interval is known or configured",
+            Self::FirstExportNotDue => "No export succeeded yet, and the first one is not due",
+            Self::Healthy => "No other status applies",
+        }
+    }
+
+    /// Returns the alert whose runbook fits.
+    #[must_use]
+    pub fn alert(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Failed => "AtlasBackupExportFailed",
+            Self::NotStarted => "AtlasBackupExportMissing",
+            Self::Overdue => "AtlasBackupExportOverdue",
+            Self::NeverSucceeded => "AtlasBackupExportNeverSucceeded",
+            Self::BucketMissing => "AtlasBackupExportBucketMissing",
+            Self::PollsFailing => "AtlasBackupExporterPollsFailing",
+            Self::Stalled => "AtlasBackupExportStalled",
+            Self::QueuedTooLong => "AtlasBackupExportQueuedTooLong",
+            Self::AutoExportDisabled => "AtlasBackupAutoExportDisabled",
+            _ => return None,
+        })
+    }
+
     #[must_use]
     pub fn severity(self) -> Severity {
         self.row().1
@@ -149,6 +195,26 @@ impl ClusterStatus {
     }
 }
 
+/// The status of a cluster, and what the status page says about its cause.
+#[derive(Debug)]
+pub struct Health {
+    pub status: ClusterStatus,
+    /// Cause of the status, with `{}` for the time since then; `None` if no time is known.
+    pub since: Option<(&'static str, Timestamp)>,
+    /// True if a snapshot awaits export for too long.
+    pub snapshot_is_late: bool,
+}
+
+impl Health {
+    #[must_use]
+    pub fn of(cluster: &ClusterView, poll_interval: Duration, now: Timestamp) -> Self {
+        let rules =
+            Rules { cluster, summary: cluster.current().map(|poll| &poll.summary), poll_interval, now };
+        let status = ClusterStatus::of(&rules);
+        Self { status, since: rules.since(status), snapshot_is_late: rules.snapshot_awaits_too_long() }
+    }
+}
+
 struct Rules<'a> {
     cluster: &'a ClusterView,
     /// The summary of the last successful poll; `None` if stale.
@@ -158,6 +224,27 @@ struct Rules<'a> {
 }
 
 impl Rules<'_> {
+    fn since(&self, status: ClusterStatus) -> Option<(&'static str, Timestamp)> {
+        let state = &self.cluster.state;
+        Some(match status {
+            ClusterStatus::Failed => ("unresolved for {}", self.summary?.oldest_failure_created?),
+            ClusterStatus::NotStarted if self.snapshot_awaits_too_long() => {
+                ("snapshot not exported for {}", self.cluster.recovery?.oldest_awaiting?)
+            }
+            ClusterStatus::NotStarted => {
+                ("export failed without a job {} ago", self.cluster.last_failure_event?)
+            }
+            ClusterStatus::Overdue => ("no success for {}", self.finished(JobState::Successful)?),
+            ClusterStatus::NeverSucceeded => ("no success for {}", state.created_at?),
+            ClusterStatus::PollsFailing => {
+                ("no successful poll for {}", state.last_successful_poll.as_ref()?.finished_at)
+            }
+            ClusterStatus::Stalled => ("no progress for {}", self.cluster.current()?.last_progress?),
+            ClusterStatus::QueuedTooLong => ("queued for {}", self.oldest_queued()?),
+            _ => return None,
+        })
+    }
+
     fn is_older_than(&self, at: Option<Timestamp>, age: Duration) -> bool {
         at.is_some_and(|at| self.now.duration_since(at).as_secs_f64() > age.as_secs_f64())
     }

@@ -240,17 +240,16 @@ async fn every_collector_succeeds_against_the_simulator() {
 #[test]
 fn every_status_is_documented_and_in_the_dashboards() {
     let (file, documented) = ("docs/api.md", read("docs/api.md"));
+    let runbooks = read("alerts/RUNBOOKS.md");
     let dashboards = ["dashboards/overview.json", "dashboards/cluster.json"].map(|file| (file, read(file)));
     let mut missing = Missing::default();
     for (place, status) in ClusterStatus::all().enumerate() {
         let name = serde_json::to_value(status).unwrap();
         let name = name.as_str().unwrap();
-        let row = format!("| `{name}` | `{}` | ", status.severity().as_str());
-        missing.add_unless(
-            documented.lines().any(|line| line.starts_with(&row)),
-            file,
-            &format!("a row {row}"),
-        );
+        let row = format!("| `{name}` | `{}` | {} |", status.severity().as_str(), status.description());
+        missing.add_unless(documented.lines().any(|line| line == row), file, &format!("a row {row}"));
+        let runbook = status.alert().is_none_or(|alert| runbooks.contains(&format!("\n## {alert}\n")));
+        missing.add_unless(runbook, "alerts/RUNBOOKS.md", &format!("a section for {:?}", status.alert()));
         let (text, index) = (format!("\"text\": \"{}\"", status.words()), format!("\"index\": {place} "));
         for (file, dashboard) in &dashboards {
             let is_there = dashboard.lines().any(|line| line.contains(&text) && line.contains(&index));

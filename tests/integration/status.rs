@@ -269,18 +269,19 @@ async fn status_page_works_without_javascript() {
         "value=\"failing\"",
         "3 shown, as of ",
         "the &lt;bucket&gt; is gone",
-        "expected every 1d",
+        "% of expected 1d",
         // Links keep the other parameters.
         "href=\"?search=failing&amp;severity=critical&amp;sort=failures\"",
         "href=\"?search=failing&amp;sort=failures&amp;order=reversed\"",
         "<th scope=\"col\" aria-sort=\"descending\"><a id=\"sort-failures\"",
-        "<input type=\"hidden\" name=\"sort\" value=\"failures\">",
+        "<option value=\"failures\" selected>Failures since success</option>",
     ] {
         assert!(page.contains(part), "{part:?} is not on the page:\n{page}");
     }
     assert!(page.find(">failing-often<") < page.find(">failing<"), "{page}");
     assert!(!page.contains(">overdue<"));
     // The page loads nothing from other hosts.
+    let page = page.replace(&format!("href=\"{}", simulator.url()), "");
     for part in ["src=", "@import", "url(", "http://", "https://"] {
         assert!(!page.contains(part), "{part:?} is on the page:\n{page}");
     }
@@ -417,7 +418,8 @@ async fn links_of_the_page_are_relative_and_valid() {
                 assert!(links.contains(&link), "{link} is not in {links:?}");
             }
             assert!(links.iter().any(|link| link.starts_with('?')), "{links:?}");
-            for link in links.iter().filter(|link| **link != "data:,") {
+            let is_own = |link: &&&str| **link != "data:," && !link.starts_with(simulator.url());
+            for link in links.iter().filter(is_own) {
                 assert!(!link.starts_with('/') && !link.contains(':'), "{link} is not relative");
                 let link = link.replace("&amp;", "&");
                 assert_eq!(exporter.get(&format!("/{link}")).await.status(), 200, "{link}");
@@ -473,4 +475,105 @@ async fn banner_reports_whether_polls_fail_too() {
     until("Polls of 1 of 2 affected clusters fail, too.").await;
     simulator.state().faults.pop();
     until("Export jobs are still polled.").await;
+}
+
+/// Returns the row of a cluster.
+fn row<'a>(page: &'a str, cluster: &str) -> &'a str {
+    let start = format!("<tr data-key=\"{PROJECT}/{cluster}\">");
+    page.split(&start).nth(1).unwrap_or_else(|| panic!("no {start} in {page}")).split("</tr>").next().unwrap()
+}
+
+#[tokio::test]
+async fn row_says_cause_and_time_of_its_status() {
+    let mut state = all_kinds();
+    let queued = Job { queued: HOUR * 9, ..Job::ended(HOUR * 3, JobOutcome::Successful) };
+    let minutes = |minutes| Job::ended(Duration::from_mins(minutes), JobOutcome::Successful);
+    let old = minutes(25 * 60);
+    let clusters = [
+        ("event", Cluster::with([minutes(25 * 60)])),
+        ("queued", Cluster::with([old, queued])),
+        ("at-85", Cluster::with([minutes(85 * 1440 / 100)])),
+        ("at-95", Cluster::with([minutes(95 * 1440 / 100)])),
+        ("at-120", Cluster::with([minutes(120 * 1440 / 100)])),
+        ("at-130", Cluster::with([minutes(130 * 1440 / 100)])),
+    ];
+    let project = state.projects.get_mut(PROJECT).unwrap();
+    project.clusters.extend(clusters.map(|(name, cluster)| (name.to_owned(), cluster)));
+    project.events.push(Event::new("CPS_AUTO_EXPORT_FAILED", Some("event"), HOUR * 9));
+    let simulator = simulator(state).await;
+    let exporter = start(&simulator).await;
+    exporter
+        .until(|scrape| {
+            let event = "last_auto_export_failure_event_timestamp_seconds";
+            scrape.value(event, "event", "").is_some()
+        })
+        .await;
+    let page = exporter.page().await;
+    for (cluster, parts) in [
+        ("failing", &["UTC\">unresolved for 2h<", "<small class=\"critical\">BUCKET_<wbr>GONE<"][..]),
+        ("failing-often", &[">unresolved for 5h<"]),
+        (
+            "waiting",
+            &[">snapshot not exported for 8h<", "class=\"critical\" title=\"20", ">1 awaits export, "],
+        ),
+        ("event", &[">export failed without a job 9h ago<", ">export failure event 9h ago<"]),
+        ("overdue", &[">no success for 1d 16h<", "class=\"critical\">165% of expected 1d<"]),
+        ("never", &[">no success for "]),
+        ("stuck", &["no progress for 3h<", "class=\"warning\" title=\"20", ">last progress 3h ago<"]),
+        ("queued", &["Queued too long", ">queued for 3h<"]),
+        ("at-85", &["<svg class=\"bar ok\"", "class=\"ok\">8", "<rect class=\"tick\" x=\"67\""]),
+        ("at-95", &["<svg class=\"bar warning\"", "class=\"warning\">9"]),
+        ("at-120", &["<svg class=\"bar warning\"", "class=\"warning\">11"]),
+        ("at-130", &["<svg class=\"bar critical\"", "class=\"critical\">12", "Overdue"]),
+    ] {
+        let row = row(&page, cluster);
+        assert!(parts.iter().all(|part| row.contains(part)), "{parts:?} of {cluster}:\n{row}");
+    }
+    for cluster in ["working", "unexpected", "broken"] {
+        let status = row(&page, cluster).split("</td>").next().unwrap();
+        assert!(!status.contains("<small"), "no time is known: {status}");
+    }
+}
+
+#[tokio::test]
+async fn page_links_to_atlas_runbooks_and_dashboard() {
+    let simulator = simulator(all_kinds()).await;
+    let builder = || ExporterBuilder::new(&simulator).poll_interval("10m");
+    let exporter = builder()
+        .set("links.runbooks", "https://runbooks.example.com/RUNBOOKS.md")
+        .env("ATLAS_BACKUP_EXPORTER__LINKS__DASHBOARD", "https://grafana/?p={project_id}&c={cluster_name}")
+        .start()
+        .await;
+    exporter.ready().await;
+    let page = exporter.page().await;
+    let links = |cluster| attributes(row(&page, cluster), "href");
+    let atlas = |cluster| format!("{}/v2/{PROJECT}#/clusters/detail/{cluster}", simulator.url());
+    let dashboard = |cluster| format!("https://grafana/?p={PROJECT}&amp;c={cluster}");
+    let runbook = "https://runbooks.example.com/RUNBOOKS.md#atlasbackupexportfailed";
+    assert_eq!(links("failing-often"), [runbook, &atlas("failing-often"), &dashboard("failing-often")]);
+    assert_eq!(links("unexpected"), [atlas("unexpected"), dashboard("unexpected")]);
+    let rows = page.split("<tbody").nth(1).unwrap().split("</tbody>").next().unwrap();
+    assert!(attributes(rows, "rel").len() > 20);
+    assert_eq!(attributes(rows, "rel").len(), attributes(rows, "href").len());
+    assert!(
+        row(&page, "failing").contains("title=\"An export failed, and no newer one succeeded\""),
+        "{page}"
+    );
+    assert!(page.contains("title=\"Stalled, Queued too long, Auto export disabled\""), "{page}");
+    assert!(page.contains("<dd>The export bucket does not exist.</dd>"), "{page}");
+    // A reload replaces them.
+    exporter.reload(&builder().set("links.runbooks", "http://wiki"));
+    exporter.until(|_| exporter.log().contains("reloaded configuration")).await;
+    let page = exporter.page().await;
+    assert_eq!(attributes(row(&page, "failing"), "href")[0], "http://wiki#atlasbackupexportfailed");
+}
+
+#[tokio::test]
+async fn page_of_a_shard_says_which() {
+    let simulator = simulator(atlas_state([("a", Cluster::default())])).await;
+    let builder = ExporterBuilder::new(&simulator);
+    let page = builder.set("shard.index", 0).set("shard.total", 3).start().await.page().await;
+    assert!(page.contains(" Shard 1 of 3 (index 0)."), "{page}");
+    let page = ExporterBuilder::new(&simulator).start().await.page().await;
+    assert!(!page.contains("Shard 1"), "{page}");
 }

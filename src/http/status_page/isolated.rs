@@ -7,3 +7,9 @@ use maud::{Markup, html};
 pub(super) fn isolated(text: &str) -> Markup {
     html! { bdi { (escape(text)) } }
 }
+
+/// Returns an isolated text that can break after underscores.
+pub(super) fn breakable(text: &str) -> Markup {
+    let text = escape(text);
+    html! { bdi { @for part in text.split_inclusive('_') { (part) @if part.ends_with('_') { wbr; } } } }
+}

@@ -3,7 +3,7 @@
 (() => {
   const byId = (id) => document.getElementById(id);
   const live = byId("live"), failed = byId("refresh-failed"), paused = byId("refresh-paused");
-  const search = byId("search");
+  const search = byId("search"), sort = byId("sort"), order = sort.form.elements.order;
   const interval = 1000 * live.dataset.interval, hiddenInterval = 60000;
   // Numbers of the last request and of the request that is shown; time of the last refresh.
   let requested = 0, shown = 0, refreshedAt = 0, timer, typingTimer;
@@ -39,10 +39,12 @@
   }
 
   function show(page) {
-    const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
+    const focusable = "a, summary", focused = live.contains(document.activeElement) ? document.activeElement : null;
+    // Links of a row have no id. The row stays, its content is replaced.
+    const row = focused?.closest("#rows tr"), place = row ? [...row.querySelectorAll(focusable)].indexOf(focused) : 0;
     for (const id of ["severities", "banners", "shown", "head"]) update(byId(id), page.getElementById(id));
     updateRows(byId("rows"), page.getElementById("rows"));
-    if (focused) byId(focused)?.focus({ preventScroll: true });
+    if (focused) (row ? row.querySelectorAll(focusable)[place] : byId(focused.id))?.focus({ preventScroll: true });
     document.title = page.title;
     // A live region: screen readers announce changes.
     update(byId("summary"), page.getElementById("summary"));
@@ -52,13 +54,24 @@
     if (!element.isEqualNode(replacement)) element.replaceChildren(...replacement.childNodes);
   }
 
+  // Opens the details that the user has opened, one in a cell at most.
+  function keepOpen(row, replacement) {
+    for (const details of row.querySelectorAll("details[open]")) {
+      const { cellIndex } = details.closest("td");
+      replacement.cells[cellIndex].querySelector("details")?.setAttribute("open", "");
+    }
+  }
+
   // Keeps the elements of known rows, so that the browser keeps the scroll position.
   function updateRows(table, replacement) {
     const before = new Map([...table.children].map((row) => [row.dataset.key, row]));
     let next = table.firstElementChild;
     for (const row of [...replacement.children]) {
       const known = before.get(row.dataset.key);
-      if (known) update(known, row);
+      if (known) {
+        keepOpen(known, row);
+        update(known, row);
+      }
       if (known && known === next) next = next.nextElementSibling;
       else table.insertBefore(known ?? row, next);
     }
@@ -80,6 +93,8 @@
   }
 
   function go(query) {
+    sort.value = query.get("sort") ?? "status";
+    order.checked = query.get("order") === "reversed";
     history.replaceState(null, "", location.pathname + (query ? `?${query}` : ""));
     refresh();
   }
@@ -97,6 +112,14 @@
     event.preventDefault();
     clearTimeout(typingTimer);
     go(withSearch(new URLSearchParams(link.search)));
+  });
+  sort.form.addEventListener("change", ({ target }) => {
+    if (target === search) return;
+    const query = withSearch(new URLSearchParams(location.search));
+    query.set("sort", sort.value);
+    if (order.checked) query.set("order", "reversed");
+    else query.delete("order");
+    go(query);
   });
   search.form.addEventListener("submit", (event) => event.preventDefault());
   search.addEventListener("input", () => {

@@ -1,36 +1,62 @@
 //! The row of a cluster in the table of the status page.
 
+use std::fmt::Display;
+
 use atlas_client::{JobState, redact::escape};
 use jiff::{SignedDuration, SpanRound, Timestamp, Unit};
 use maud::{Markup, html};
 
-use super::isolated::isolated;
-use crate::status::{Cluster, Jobs, NewestJob, OVERDUE_FACTOR};
+use super::isolated::{breakable, isolated};
+use crate::reloadable_config::ReloadableConfig;
+use crate::status::{Cluster, ClusterStatus, NewestJob, OVERDUE_FACTOR};
 
-/// Maximum length of an error code or message in characters. The log has the full text.
-const MAX_TEXT: usize = 120;
+/// Length of an error in characters from which its end is shown on request.
+const MAX_SHORT: usize = 120;
 
 /// The bar of an age is full at this multiple of the expected interval.
 const MAX_BAR_INTERVALS: f64 = 1.5;
 
-pub(super) fn row(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
+/// The bar is amber from this multiple of the expected interval.
+const AMBER_INTERVALS: f64 = 0.9;
+
+pub(super) fn row(cluster: &Cluster<'_>, config: &ReloadableConfig, now: Timestamp) -> Markup {
+    let status = cluster.status;
+    let (id, name) = (cluster.project_id, cluster.cluster_name);
+    let links = &config.links;
+    let runbook = links.runbooks.as_ref().zip(status.alert());
     html! {
-        tr data-key={ (cluster.project_id) "/" (escape(cluster.cluster_name)) } {
-            td class=(cluster.status.severity().as_str()) { (cluster.status.words()) }
+        tr data-key={ (id) "/" (escape(name)) } {
+            td class=(status.severity().as_str()) title=(status.description()) {
+                @match runbook {
+                    Some((page, alert)) => {
+                        (link(&format!("{}#{}", page.address(id, name), alert.to_lowercase()), status.words()))
+                    },
+                    None => { (status.words()) },
+                }
+                @if let Some((text, at)) = cluster.since {
+                    small title=(time(at)) { (text.replace("{}", &elapsed(at, now))) }
+                }
+            }
             th scope="row" {
-                (isolated(cluster.cluster_name))
-                small { (isolated(cluster.project)) @if cluster.paused == Some(true) { ", paused" } }
+                (link(&config.atlas_link.address(id, name), isolated(name)))
+                small {
+                    (isolated(cluster.project))
+                    @if cluster.paused == Some(true) { ", paused" }
+                }
+                @if let Some(page) = &links.dashboard {
+                    small { (link(&page.address(id, name), "Dashboard")) }
+                }
             }
             td data-label="Newest job" {
                 @match (&cluster.newest_job, &cluster.jobs) {
-                    (Some(job), jobs) => { (newest_job(job, jobs.as_ref(), cluster.last_progress_at, now)) },
+                    (Some(job), _) => { (newest_job(job, cluster, now)) },
                     (None, Some(jobs)) if jobs.0.iter().all(|(_, count)| *count == 0) => { "none listed" },
                     _ => { (unknown()) },
                 }
             }
             td data-label="Last success" { (success(cluster, now)) }
             td data-label="Exported snapshot" { (bucket(cluster, now)) }
-            td data-label="Failures since success" { (failures(cluster, now)) }
+            td data-label="Failures since success" { (failures(cluster)) }
             td data-label="Last poll" { (poll(cluster, now)) }
         }
     }
@@ -40,42 +66,62 @@ fn unknown() -> Markup {
     html! { span class="faint" { "unknown" } }
 }
 
-fn note(text: &str, at: Timestamp, now: Timestamp) -> Markup {
-    html! { small title=(at) { (text) " " (ago(at, now)) } }
+fn link(address: &str, text: impl maud::Render) -> Markup {
+    html! { a href=(address) rel="noreferrer" { (text) } }
 }
 
-fn newest_job(
-    job: &NewestJob,
-    jobs: Option<&Jobs<'_>>,
-    last_progress: Option<Timestamp>,
-    now: Timestamp,
-) -> Markup {
-    let active = jobs.map_or(0, |jobs| jobs.0[JobState::Queued] + jobs.0[JobState::InProgress]);
+fn note(class: Option<&str>, text: &str, at: Timestamp, now: Timestamp) -> Markup {
+    html! { small class=[class] title=(time(at)) { (text) " " (ago(at, now)) } }
+}
+
+fn time(at: Timestamp) -> impl Display {
+    at.strftime("%F %T UTC")
+}
+
+/// Returns an error. The end of a long one can be expanded.
+fn error(text: &str) -> Markup {
+    let end = text.char_indices().nth(MAX_SHORT).map(|(end, _)| text[..end].rfind(' ').unwrap_or(end));
+    html! {
+        @match end {
+            None => { (breakable(text)) },
+            Some(end) => {
+                details { summary { (breakable(&text[..end])) span { "..." } } (breakable(&text[end..])) }
+            },
+        }
+    }
+}
+
+fn newest_job(job: &NewestJob, cluster: &Cluster<'_>, now: Timestamp) -> Markup {
+    let active =
+        cluster.jobs.as_ref().map_or(0, |jobs| jobs.0[JobState::Queued] + jobs.0[JobState::InProgress]);
+    let is_late = matches!(cluster.status, ClusterStatus::Stalled | ClusterStatus::QueuedTooLong);
+    let class = is_late.then_some("warning");
     // `last_progress` is about the active job without progress for longest, perhaps another one.
     let is_only_active = active == 1 && job.state.is_active();
     html! {
         span class=[class_of(job.state)] { (job.state.as_str()) }
         @if let Some(ratio) = job.progress_ratio {
             @let (exported, all) = (job.exported_collections, job.collections);
-            (bar(ratio, ""))
+            @if job.state != JobState::Successful { (bar(ratio, "", None)) }
             small { (exported.unwrap_or_default()) "/" (all.unwrap_or_default()) " collections" }
         }
-        @if !is_only_active { (note("created", job.created_at, now)) }
-        @match last_progress {
-            Some(at) if is_only_active => { (note("last progress", at, now)) },
-            Some(at) => { (note(&format!("one of {active} active: last progress"), at, now)) },
+        @if !is_only_active { (note(None, "created", job.created_at, now)) }
+        @match cluster.last_progress_at {
+            Some(at) if is_only_active => { (note(class, "last progress", at, now)) },
+            Some(at) => { (note(class, &format!("one of {active} active: last progress"), at, now)) },
             None => {},
         }
     }
 }
 
 /// Returns a bar that is hidden from screen readers: the text beside it has the values.
-fn bar(ratio: f64, class: &str) -> Markup {
-    let percent = (ratio * 100.0).clamp(0.0, 100.0).round();
+fn bar(ratio: f64, class: &str, tick: Option<f64>) -> Markup {
+    let percent = |ratio: f64| (ratio * 100.0).clamp(0.0, 100.0).round();
     // A `style` attribute would need a weaker Content-Security-Policy.
     html! {
         svg class={ "bar " (class) } viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true" {
-            rect width=(percent) height="1" {}
+            rect width=(percent(ratio)) height="1" {}
+            @if let Some(tick) = tick { rect class="tick" x=(percent(tick)) y="-.8" width="2" height="2.6" {} }
         }
     }
 }
@@ -85,18 +131,27 @@ fn success(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     let intervals = age.zip(cluster.expected_interval_seconds).map(|(age, expected)| age / expected);
     html! {
         @match (cluster.last_success_finished_at, &cluster.jobs) {
-            (Some(at), _) => { span title=(at) { (ago(at, now)) } },
+            (Some(at), _) => { span title=(time(at)) { (ago(at, now)) } },
             (None, Some(_)) => { "none listed" },
             (None, None) => { (unknown()) },
         }
-        @if let (Some(intervals), false) = (intervals, cluster.paused == Some(true)) {
-            @let class = match intervals { ..=1.0 => "ok", ..=OVERDUE_FACTOR => "warning", _ => "critical" };
-            (bar(intervals / MAX_BAR_INTERVALS, class))
+        @match (cluster.expected_interval_seconds.map(span), intervals) {
+            (Some(expected), Some(intervals)) if cluster.paused != Some(true) => {
+                @let class = match intervals {
+                    ..AMBER_INTERVALS => "ok",
+                    ..=OVERDUE_FACTOR => "warning",
+                    _ => "critical",
+                };
+                (bar(intervals / MAX_BAR_INTERVALS, class, Some(1.0 / MAX_BAR_INTERVALS)))
+                small class=(class) { ((intervals * 100.0).floor()) "% of expected " (expected) }
+            },
+            (Some(expected), _) => { small { "expected every " (expected) } },
+            (None, _) => {},
         }
-        @if let Some(expected) = cluster.expected_interval_seconds {
-            small { "expected every " (span(expected)) }
+        @if cluster.auto_export_enabled == Some(false) {
+            @let is_problem = cluster.status == ClusterStatus::AutoExportDisabled;
+            small class=[is_problem.then_some("warning")] { "auto export disabled" }
         }
-        @if cluster.auto_export_enabled == Some(false) { small { "auto export disabled" } }
         @if cluster.policy_item_missing == Some(true) {
             small class="warning" { "no policy item has the export frequency" }
         }
@@ -105,6 +160,7 @@ fn success(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
 
 fn bucket(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     let awaiting = cluster.snapshots_awaiting_export.zip(cluster.oldest_snapshot_awaiting_export_at);
+    let class = cluster.snapshot_is_late.then_some("critical");
     let success = cluster.last_success_created_at;
     // Without jobs, it is unknown whether a newer success has resolved the failure.
     let failure_event = cluster
@@ -112,19 +168,17 @@ fn bucket(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
         .filter(|at| cluster.jobs.is_some() && success.is_none_or(|success| success < *at));
     html! {
         @match cluster.newest_exported_snapshot_at {
-            Some(newest) => { span title=(newest) { "taken " (ago(newest, now)) } },
+            Some(newest) => { span title=(time(newest)) { "taken " (ago(newest, now)) } },
             None => { (unknown()) },
         }
         @match awaiting {
-            Some((1, oldest)) => { (note("1 awaits export, taken", oldest, now)) },
+            Some((1, oldest)) => { (note(class, "1 awaits export, taken", oldest, now)) },
             Some((count, oldest)) => {
-                (note(&format!("{count} await export, the oldest taken"), oldest, now))
+                (note(class, &format!("{count} await export, the oldest taken"), oldest, now))
             },
             None => {},
         }
-        @if let Some(at) = failure_event {
-            small class="critical" title=(at) { "export failure event " (ago(at, now)) }
-        }
+        @if let Some(at) = failure_event { (note(Some("critical"), "export failure event", at, now)) }
         @if cluster.bucket_missing == Some(true) {
             small class="critical" {
                 "export bucket missing: " (isolated(cluster.export_bucket_id.unwrap_or_default()))
@@ -133,7 +187,7 @@ fn bucket(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     }
 }
 
-fn failures(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
+fn failures(cluster: &Cluster<'_>) -> Markup {
     let reason = cluster.latest_failure.as_ref();
     html! {
         @match cluster.failures_since_last_success {
@@ -141,38 +195,31 @@ fn failures(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
             Some(0) => { "0" },
             Some(count) => {
                 span class="critical" { (count) }
-                @if let Some(first) = cluster.oldest_unresolved_failure_created_at {
-                    (note("first", first, now))
-                }
                 @if let Some(code) = reason.and_then(|reason| reason.error_code) {
-                    small { (isolated(&truncated(code))) }
+                    small class="critical" { (breakable(code)) }
                 }
                 @if let Some(message) = reason.and_then(|reason| reason.message) {
-                    small { (isolated(&truncated(message))) }
+                    div class="note" { (error(message)) }
                 }
             },
         }
     }
 }
 
-fn truncated(text: &str) -> String {
-    text.chars().take(MAX_TEXT).collect()
-}
-
 fn poll(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     html! {
         @match cluster.last_poll_at {
-            Some(at) => { span title=(at) { (ago(at, now)) } },
+            Some(at) => { span title=(time(at)) { (ago(at, now)) } },
             None => { span class="faint" { "not yet" } },
         }
         @if cluster.last_poll_at.is_some() && !cluster.unread_collectors.is_empty() {
             small class="none" { "unread collectors: " (cluster.unread_collectors.join(", ")) }
         }
-        @if let Some(error) = &cluster.last_poll_error {
-            small class="unknown" { (error.reason) ": " (isolated(error.error)) }
+        @if let Some(failed) = &cluster.last_poll_error {
+            div class="note unknown" { (failed.reason) ": " (error(failed.error)) }
         }
         @if let Some(next) = cluster.next_poll_at {
-            small title=(next) {
+            small title=(time(next)) {
                 @match next.duration_since(now).as_secs() {
                     ..=0 => { "next due now" },
                     seconds => { "next in " (rounded(SignedDuration::from_secs(seconds), Unit::Second)) },
@@ -190,18 +237,20 @@ fn class_of(state: JobState) -> Option<&'static str> {
     }
 }
 
-/// Returns a text like "2d 3h ago", with the two largest units. A future time is not relative.
+/// Returns a text like "2d 3h ago". A future time is not relative.
 fn ago(at: Timestamp, now: Timestamp) -> String {
-    let age = now.duration_since(at);
-    if age.is_negative() {
-        return at.to_string();
-    }
+    if at > now { at.to_string() } else { elapsed(at, now) + " ago" }
+}
+
+/// Returns a text like "2d 3h", with the two largest units.
+fn elapsed(at: Timestamp, now: Timestamp) -> String {
+    let age = now.duration_since(at.min(now));
     let smallest = match age.as_secs() {
         ..3600 => Unit::Second,
         3600..86400 => Unit::Minute,
         _ => Unit::Hour,
     };
-    rounded(age, smallest) + " ago"
+    rounded(age, smallest)
 }
 
 fn span(seconds: f64) -> String {
@@ -231,5 +280,20 @@ mod tests {
         check(3 * 3600 + 125, "3h 2m ago");
         check(2 * 86400 + 3 * 3600, "2d 3h ago");
         check(-5, "2027-01-15T08:00:05Z");
+    }
+
+    #[test]
+    fn end_of_a_long_error_is_expandable() {
+        let html = |text: &str| error(text).into_string();
+        assert_eq!(html("BAD_X <no>"), "<bdi>BAD_<wbr>X &lt;no&gt;</bdi>");
+        let (word, ending) = ("\u{e4}".repeat(118), "\u{202e}end");
+        assert_eq!(
+            html(&format!("{word} a{ending}")),
+            format!(
+                "<details><summary><bdi>{word}</bdi><span>...</span></summary>\
+                 <bdi> a\\u{{202e}}end</bdi></details>"
+            )
+        );
+        assert!(html(&"_\u{e4}".repeat(61)).ends_with("</span></summary><bdi>_<wbr>\u{e4}</bdi></details>"));
     }
 }

@@ -22,7 +22,8 @@ async function open(options, path = "", from = address) {
 }
 const rows = (page) => page.locator("tbody tr").count();
 const first = (page) => page.locator("tbody th").first().evaluate((cell) => cell.firstChild.textContent);
-const statuses = (page) => page.locator("tbody td:first-child").allTextContents();
+const statuses = (page) =>
+  page.locator("tbody td:first-child").evaluateAll((cells) => cells.map((cell) => cell.querySelector("a")?.textContent ?? cell.firstChild.textContent));
 
 // axe finds no accessibility problems in any color scheme and width.
 for (const colorScheme of ["light", "dark"]) {
@@ -54,11 +55,46 @@ for (const width of [1400, 420]) {
   const page = await open({ javaScriptEnabled: false });
   assert.equal(await rows(page), Number(clusters));
   await page.getByLabel("Search").fill("billing");
-  await page.getByRole("button", { name: "Search" }).click();
+  await page.getByRole("button", { name: "Apply" }).click();
   assert.equal(await rows(page), 1);
   await page.getByRole("link", { name: /^OK/ }).click();
   assert.equal(await rows(page), 0);
   assert.match(page.url(), /search=billing&severity=ok/);
+  await page.context().close();
+}
+
+// On phones, the order is a control, with and without JavaScript.
+const phone = { viewport: { width: 390, height: 844 } };
+for (const javaScriptEnabled of [true, false]) {
+  const page = await open({ ...phone, javaScriptEnabled });
+  const apply = async () => javaScriptEnabled || page.getByRole("button", { name: "Apply" }).click();
+  assert.equal(await page.locator("thead").evaluate((head) => head.getBoundingClientRect().height), 1);
+  await page.getByLabel("Sort by").selectOption("Cluster");
+  await apply();
+  await page.waitForURL(/[?&]sort=cluster/);
+  await page.locator("tbody tr:first-child th", { hasText: "archive" }).waitFor();
+  await page.getByLabel("reversed").check();
+  await apply();
+  await page.waitForURL(/[?&]sort=cluster.*&order=reversed|order=reversed.*sort=cluster/);
+  await page.locator("tbody tr:first-child th", { hasText: "warehouse" }).waitFor();
+  await page.reload();
+  assert.equal(await page.getByLabel("Sort by").inputValue(), "cluster");
+  assert.ok(await page.getByLabel("reversed").isChecked());
+  // The keyboard reaches the headers, which are visible then.
+  await page.locator("#sort-status").focus();
+  assert.ok(await page.locator("thead").evaluate((head) => head.getBoundingClientRect().height) > 10);
+  await page.context().close();
+}
+{
+  const page = await open({});
+  assert.ok(!(await page.getByLabel("Sort by").isVisible()));
+  await page.context().close();
+}
+
+// A path that does not exist has a line of text.
+{
+  const page = await open({}, "/no-page");
+  assert.equal(await page.locator("body").innerText(), "not found; see /\n");
   await page.context().close();
 }
 
