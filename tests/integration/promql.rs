@@ -66,14 +66,19 @@ pub(crate) fn grouping_labels(expr: &Expr) -> BTreeSet<String> {
     found
 }
 
-/// Returns the labels that `label_replace` and `label_join` create.
+/// Returns the labels that `label_replace`, `label_join` and `count_values` create.
 pub(crate) fn made_labels(expr: &Expr) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     walk(expr, Place::default(), &mut |node, _| {
-        if let Expr::Call(call) = node
-            && let ("label_replace" | "label_join", Some(Expr::StringLiteral(label))) =
-                (call.func.name, call.args.args.get(1).map(|arg| &**arg))
-        {
+        let made = match node {
+            Expr::Call(call) if matches!(call.func.name, "label_replace" | "label_join") => {
+                call.args.args.get(1)
+            }
+            // No other aggregation has a string as its parameter.
+            Expr::Aggregate(aggregate) => aggregate.param.as_ref(),
+            _ => None,
+        };
+        if let Some(Expr::StringLiteral(label)) = made.map(|made| &**made) {
             found.insert(label.val.clone());
         }
     });
@@ -160,7 +165,7 @@ fn list(matchers: &Matchers) -> Vec<Matcher> {
 fn selectors_are_found_with_their_context() {
     let query = r#"topk(scalar(max(limit{job="a"})), sum by (le) (rate(c_total{job=~"b|c"}[5m]))
         / on (x) group_left (y) -g) or max_over_time((h > 1)[30d:1h]) or label_replace((
-        {__name__="n"} offset 1h), "made", "", "", "")"#;
+        {__name__="n"} offset 1h), "made", "", "", "") or count_values("counted", sum(i))"#;
     let expr = parse(query).unwrap();
     let found: Vec<_> = selectors(&expr)
         .into_iter()
@@ -176,11 +181,12 @@ fn selectors_are_found_with_their_context() {
             ("limit".into(), None, None, true, false),
             ("h".into(), None, None, false, false),
             ("n".into(), None, Some("label_replace"), false, true),
+            ("i".into(), None, None, true, false),
         ]
     );
     assert!(selectors(&expr)[0].matches("job", "=~", "b|c"));
     assert_eq!(grouping_labels(&expr), ["le", "x", "y"].map(str::to_owned).into());
-    assert_eq!(made_labels(&expr), ["made"].map(str::to_owned).into());
+    assert_eq!(made_labels(&expr), ["counted", "made"].map(str::to_owned).into());
     assert_eq!(functions(&expr), ["label_replace", "max_over_time", "rate", "scalar"].into());
     assert!(parse("sum by (").is_err());
 }
