@@ -14,7 +14,7 @@ const LOOKED_AT: [(&str, &str); 2] =
 /// Queries without results in the demo, with the reason.
 const EMPTY: [(&str, &str, &str); 4] = [
     ("overview: Clusters and jobs", "D", "every project is listed"),
-    ("overview: Last duration, of the median of 30 days", "A", NO_HOUR_YET),
+    ("overview: Last duration (% of the median of 30 days)", "A", NO_HOUR_YET),
     ("cluster: Next success due", "BC", "the clusters are neither late nor paused"),
     ("cluster: Duration of the last success", "B", NO_HOUR_YET),
 ];

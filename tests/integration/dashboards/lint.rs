@@ -5,18 +5,8 @@ use crate::promql;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Units in use. Grafana shows a misspelled unit as a suffix.
-const UNITS: [&str; 9] = [
-    "none",
-    "s",
-    "percentunit",
-    "reqps",
-    "cpm",
-    "suffix: d",
-    "suffix: h",
-    "suffix: min",
-    "suffix: polls/min",
-];
+/// Units in use, besides suffixes. Grafana shows a misspelled unit as a suffix.
+const UNITS: [&str; 5] = ["none", "s", "percentunit", "reqps", "cpm"];
 
 /// Violation of a rule: the panel, or empty for the dashboard, and the reason.
 type Broken = Vec<(String, String)>;
@@ -184,7 +174,8 @@ fn panel_units() {
             let properties = overrides.flat_map(|o| o["properties"].as_array().into_iter().flatten());
             let overridden = properties.filter(|p| p["id"] == "unit").map(|p| &p["value"]);
             let mut units = std::iter::once(&config["defaults"]["unit"]).chain(overridden);
-            let wrong = units.find(|unit| !unit.as_str().is_some_and(|unit| UNITS.contains(&unit)))?;
+            let known = |unit: &str| UNITS.contains(&unit) || unit.starts_with("suffix:");
+            let wrong = units.find(|unit| !unit.as_str().is_some_and(known))?;
             (panel["type"] != "text").then(|| format!("the unit {wrong}"))
         })
     });
