@@ -67,6 +67,10 @@ impl Dashboard {
         self.json["templating"]["list"].as_array().unwrap()
     }
 
+    fn annotations(&self) -> &Vec<Value> {
+        self.json["annotations"]["list"].as_array().unwrap()
+    }
+
     fn queries(&self) -> Vec<Query<'_>> {
         let mut queries = Vec::new();
         for panel in self.panels() {

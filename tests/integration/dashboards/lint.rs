@@ -154,6 +154,35 @@ fn panel_datasource() {
     });
 }
 
+/// Annotations show alerts, which the queries of panels cannot use, and metrics that exist.
+#[test]
+fn annotations_have_queries() {
+    let exposed = exposed();
+    hold("annotations", |dashboard| {
+        let mut broken = Vec::new();
+        for annotation in dashboard.annotations() {
+            let query = annotation["expr"].as_str().unwrap_or_default();
+            let parsed = promql::parse(&timeless(query));
+            let selectors = parsed.as_ref().map(promql::selectors).unwrap_or_default();
+            let known = selectors.iter().all(|selector| match selector.metric.as_str() {
+                "ALERTS" => {
+                    selector.matches("alertstate", "=", "firing")
+                        && selector.matches("alertname", "=~", "Atlas(Backup|Credential).*")
+                }
+                metric => {
+                    exposed.labels.contains_key(metric)
+                        && selector.matches("job", "=~", "$job")
+                        && selector.matches("instance", "=~", "$instance")
+                }
+            });
+            if selectors.is_empty() || !known || !is_ours(&annotation["datasource"]) {
+                broken.extend(whole(false, &format!("{}: {query}", annotation["name"])));
+            }
+        }
+        broken
+    });
+}
+
 #[test]
 fn panel_title_description() {
     hold("panel-title-description", |dashboard| {
