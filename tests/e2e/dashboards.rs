@@ -12,8 +12,11 @@ const LOOKED_AT: [(&str, &str); 2] =
     [("65f1c0ffee5eed0000000001", "prod-us"), ("65f1c0ffee5eed0000000002", "reporting")];
 
 /// Queries without results in the demo, with the reason.
-const EMPTY: [(&str, &str, &str); 4] = [
+const EMPTY: [(&str, &str, &str); 7] = [
     ("overview: Clusters and jobs", "D", "every project is listed"),
+    ("overview: Time with a current recovery point", "A", NO_HOUR_YET),
+    ("overview: Days with data", "A", NO_HOUR_YET),
+    ("overview: Recovery points of each cluster, worst first", "AC", NO_HOUR_YET),
     ("overview: Last duration (% of the median of 30 days)", "A", NO_HOUR_YET),
     ("cluster: Next success due", "BC", "the clusters are neither late nor paused"),
     ("cluster: Duration of the last success", "B", NO_HOUR_YET),
