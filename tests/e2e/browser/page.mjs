@@ -72,11 +72,11 @@ for (const javaScriptEnabled of [true, false]) {
   await page.getByLabel("Sort by").selectOption("Cluster");
   await apply();
   await page.waitForURL(/[?&]sort=cluster/);
-  await page.locator("tbody tr:first-child th", { hasText: "archive" }).waitFor();
+  await page.locator("tbody tr:first-child th", { hasText: "reporting" }).waitFor();
   await page.getByLabel("reversed").check();
   await apply();
   await page.waitForURL(/[?&]sort=cluster.*&order=reversed|order=reversed.*sort=cluster/);
-  await page.locator("tbody tr:first-child th", { hasText: "warehouse" }).waitFor();
+  await page.locator("tbody tr:first-child th", { hasText: "prod-us" }).waitFor();
   await page.reload();
   assert.equal(await page.getByLabel("Sort by").inputValue(), "cluster");
   assert.ok(await page.getByLabel("reversed").isChecked());
