@@ -36,7 +36,7 @@ async fn status_page_shows_two_thousand_clusters() {
     const CLUSTERS: usize = 2000;
     let failed = JobOutcome::Failed(
         "EXPORT_BUCKET_ACCESS_DENIED".to_owned(),
-        "Atlas could not write to the export bucket.".to_owned(),
+        format!("Atlas could not write to the export bucket. {}", "The role lacks a permission. ".repeat(6)),
     );
     let clusters = (0..CLUSTERS).map(|index| {
         let last = if index % 50 == 0 { failed.clone() } else { JobOutcome::Successful };

@@ -22,6 +22,19 @@ console.log(JSON.stringify(await page.evaluate(() => {
   const response = Math.round(load.responseEnd - load.requestStart);
   return { bytes: load.decodedBodySize, transferred: load.transferSize, response };
 })));
+const refreshed = async () => {
+  const before = await page.locator("caption").textContent();
+  await page.waitForTimeout(1000);
+  await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  await page.waitForFunction((before) => document.querySelector("caption").textContent !== before, before);
+};
+// Refreshes keep details open and the focus in the row.
+const first = page.locator("tbody tr").first();
+await first.locator("summary").click();
+await refreshed();
+await refreshed();
+assert.ok(await first.locator("details").evaluate((details) => details.open && details.isConnected));
+assert.equal(await page.evaluate(() => document.activeElement.tagName), "SUMMARY");
 // Refreshes keep the scroll position.
 await page.mouse.move(300, 400);
 await page.mouse.wheel(0, 4000);
@@ -31,12 +44,8 @@ const position = () => page.evaluate(() => {
   return `${row.dataset.key} at ${Math.round(row.getBoundingClientRect().top)}`;
 });
 const positionBefore = await position();
-for (let time = 0; time < 2; time++) {
-  const before = await page.locator("caption").textContent();
-  await page.waitForTimeout(1000);
-  await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
-  await page.waitForFunction((before) => document.querySelector("caption").textContent !== before, before);
-}
+await refreshed();
+await refreshed();
 assert.equal(await position(), positionBefore);
 await timed("search with one match", async () => {
   await page.getByLabel("Search").fill("cluster-0042");
