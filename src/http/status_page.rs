@@ -196,7 +196,11 @@ fn severities(query: &Query, summary: &Summary) -> Markup {
     html! {
         a id="all" href=(link(None)) aria-current=[current(None)] { "All " (summary.clusters) }
         @for (severity, count) in &summary.counts {
-            @let word = if *severity == Severity::Ok { "OK" } else { severity.as_str() };
+            @let word = match severity {
+                Severity::None => "no action",
+                Severity::Ok => "OK",
+                _ => severity.as_str(),
+            };
             @let statuses = ClusterStatus::all().filter(|status| status.severity() == *severity);
             @let title = statuses.map(ClusterStatus::words).collect::<Vec<_>>().join(", ");
             a id={ "severity-" (severity.as_str()) } class=(severity.as_str()) href=(link(Some(*severity)))

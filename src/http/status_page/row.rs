@@ -209,6 +209,9 @@ fn failures(cluster: &Cluster<'_>) -> Markup {
 fn poll(cluster: &Cluster<'_>, now: Timestamp) -> Markup {
     html! {
         @match cluster.last_poll_at {
+            Some(at) if cluster.last_poll_error.is_some() => {
+                span class="unknown" title=(time(at)) { "failed " (ago(at, now)) }
+            },
             Some(at) => { span title=(time(at)) { (ago(at, now)) } },
             None => { span class="faint" { "not yet" } },
         }
