@@ -234,8 +234,12 @@ impl Rules<'_> {
             ClusterStatus::NotStarted => {
                 ("export failed without a job {} ago", self.cluster.last_failure_event?)
             }
-            ClusterStatus::Overdue => ("no success for {}", self.finished(JobState::Successful)?),
-            ClusterStatus::NeverSucceeded => ("no success for {}", state.created_at?),
+            ClusterStatus::Overdue => {
+                ("overdue for {}", self.overdue_from(self.finished(JobState::Successful))?)
+            }
+            ClusterStatus::NeverSucceeded => {
+                ("first success overdue for {}", self.overdue_from(state.created_at)?)
+            }
             ClusterStatus::PollsFailing => {
                 ("no successful poll for {}", state.last_successful_poll.as_ref()?.finished_at)
             }
@@ -249,10 +253,14 @@ impl Rules<'_> {
         at.is_some_and(|at| self.now.duration_since(at).as_secs_f64() > age.as_secs_f64())
     }
 
-    /// Returns true if `at` is more than [`OVERDUE_FACTOR`] expected intervals ago.
+    /// Returns the time [`OVERDUE_FACTOR`] expected intervals after `at`.
+    fn overdue_from(&self, at: Option<Timestamp>) -> Option<Timestamp> {
+        let interval = self.cluster.expected_interval()?.mul_f64(OVERDUE_FACTOR);
+        at?.checked_add(interval).ok()
+    }
+
     fn is_overdue(&self, at: Option<Timestamp>) -> bool {
-        let max = self.cluster.expected_interval().map(|interval| interval.mul_f64(OVERDUE_FACTOR));
-        max.is_some_and(|max| self.is_older_than(at, max))
+        self.overdue_from(at).is_some_and(|time| self.now > time)
     }
 
     fn is_paused(&self) -> bool {

@@ -35,6 +35,8 @@ pub(super) fn row(cluster: &Cluster<'_>, config: &ReloadableConfig, now: Timesta
                 }
                 @if let Some((text, at)) = cluster.since {
                     small title=(time(at)) { (text.replace("{}", &elapsed(at, now))) }
+                } @else if status == ClusterStatus::BucketMissing {
+                    small { "for an unknown time" }
                 }
             }
             th scope="row" {
