@@ -80,7 +80,10 @@ pub(super) fn render(
                                     option value=(word) selected[sort == query.sort] { (title) }
                                 }
                             }
-                            label { input type="checkbox" name="order" value="reversed" checked[query.reversed]; " reversed" }
+                            label {
+                                input type="checkbox" name="order" value="reversed" checked[query.reversed];
+                                " reversed"
+                            }
                         }
                         noscript { button type="submit" { "Apply" } }
                     }

@@ -35,7 +35,6 @@ impl Mail {
     }
 }
 
-/// Decodes quoted-printable text.
 fn decoded(text: &str) -> String {
     let text = text.replace("=\r\n", "");
     let mut pieces = text.split('=');
@@ -67,7 +66,6 @@ pub(crate) async fn receive() -> (String, Arc<Mutex<Vec<Mail>>>) {
     (address, mails)
 }
 
-/// Receives one mail.
 async fn session(stream: TcpStream) -> std::io::Result<Mail> {
     let mut stream = BufStream::new(stream);
     let mut answer = "220 ready";
