@@ -54,7 +54,9 @@ async fn pages_work_behind_nginx_with_a_path_prefix() {
     let text = response.text().await.unwrap();
     let links: Vec<_> = text.split(" href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     let mut seen = Vec::new();
-    for link in links.into_iter().filter(|link| !link.starts_with("data:")) {
+    // Links to clusters in Atlas do lead out.
+    let is_own = |link: &&str| !link.starts_with("data:") && !link.contains("#/clusters/detail/");
+    for link in links.into_iter().filter(is_own) {
         let address = page.join(&link.replace("&amp;", "&")).unwrap();
         assert!(address.path().starts_with("/anything/"), "{link} leads out");
         let response = reqwest::get(address).await.unwrap();
