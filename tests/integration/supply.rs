@@ -80,6 +80,24 @@ fn licenses_sources_and_duplicates_are_allowed() {
 }
 
 #[test]
+fn licenses_of_all_linked_packages_are_shipped() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["tree", "--locked", "--offline", "--edges=normal"]);
+    cargo.args(["--target=x86_64-unknown-linux-musl", "--prefix=none", "--format={p}"]);
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    // "serde v1.0.229 (proc-macro)"
+    let package = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ").replace(" v", " ");
+    let linked: BTreeSet<_> = tree.lines().filter(|line| !line.is_empty()).map(package).collect();
+    let licenses = file("THIRD-PARTY-LICENSES.txt");
+    let lists = licenses.split("\nUsed by:\n").skip(1).filter_map(|list| list.split("\n\n").next());
+    let listed: BTreeSet<_> = lists.flat_map(str::lines).map(|line| line.trim().to_owned()).collect();
+    let changes: Vec<_> = listed.symmetric_difference(&linked).collect();
+    assert!(changes.is_empty(), "{changes:?}: run deploy/licenses/generate");
+}
+
+#[test]
 fn every_dependency_has_a_reason() {
     let manifest = file("Cargo.toml");
     let mut section = "";
