@@ -6,6 +6,24 @@
 # It runs as an unprivileged user, needs no capability and writes no file: use --read-only and
 # --cap-drop=ALL.
 
+FROM scratch AS base
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="atlas-backup-exporter" \
+      org.opencontainers.image.description="Prometheus exporter for MongoDB Atlas backup snapshot export jobs" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# The user of distroless images.
+USER 65532:65532
+EXPOSE 10027
+ENTRYPOINT ["/atlas-backup-exporter"]
+CMD ["--config.file=/etc/atlas-backup-exporter/config.toml"]
+
+# The binaries of a release, one for each architecture; deploy/release builds this stage.
+FROM base AS released
+ARG TARGETARCH
+COPY $TARGETARCH /
+
 FROM rust:1.95-slim-bookworm AS build
 # The newest versions: Debian removes a pinned version with the next security update.
 # hadolint ignore=DL3008
@@ -14,7 +32,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && rustup target add "$(uname -m)-unknown-linux-musl"
 WORKDIR /build
-COPY Cargo.toml Cargo.lock build.rs ./
+COPY Cargo.toml Cargo.lock build.rs LICENSE THIRD-PARTY-LICENSES.txt ./
 COPY src src
 COPY crates crates
 # Cargo.toml lists the benchmarks.
@@ -24,17 +42,7 @@ COPY deploy/static deploy/
 ARG REVISION=unknown
 RUN cp "$(BUILD_REVISION="$REVISION" deploy/static)" /
 
-FROM scratch
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="atlas-backup-exporter" \
-      org.opencontainers.image.description="Prometheus exporter for MongoDB Atlas backup snapshot export jobs" \
-      org.opencontainers.image.version="0.1.0" \
-      org.opencontainers.image.revision="$REVISION" \
-      org.opencontainers.image.licenses="Apache-2.0"
+FROM base
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /build/LICENSE /build/THIRD-PARTY-LICENSES.txt /usr/share/doc/atlas-backup-exporter/
 COPY --from=build /atlas-backup-exporter /
-# The user of distroless images.
-USER 65532:65532
-EXPOSE 10027
-ENTRYPOINT ["/atlas-backup-exporter"]
-CMD ["--config.file=/etc/atlas-backup-exporter/config.toml"]

@@ -1,6 +1,14 @@
 //! Tests of the artifacts that `deploy/release` has built; `deploy/release --check` runs both.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::float_cmp, missing_docs)]
+
+// Each test binary uses a part of the helpers.
+#[allow(dead_code, clippy::cast_precision_loss)]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod archive;
+mod image;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,9 +17,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Returns the path of an artifact.
 fn artifact(name: &str) -> PathBuf {
-    let folder = std::env::var_os("RELEASE_DIR").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/dist"));
-    let path = folder.join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/dist").join(name);
     assert!(path.exists(), "{} is missing: run deploy/release {VERSION}", path.display());
     path
 }
@@ -24,6 +30,11 @@ fn run(command: &mut Command) -> String {
     text.into_owned()
 }
 
+/// Returns the program of `qemu-user-static` that runs binaries for another processor.
+fn emulator(machine: &str) -> Option<String> {
+    (machine != std::env::consts::ARCH).then(|| format!("/usr/bin/qemu-{machine}-static"))
+}
+
 #[test]
 #[ignore = "needs the artifacts of deploy/release"]
 fn checksums_match_and_are_complete() {
@@ -34,4 +45,22 @@ fn checksums_match_and_are_complete() {
     let files = std::fs::read_dir(folder).unwrap().count();
     // All files but SHA256SUMS itself.
     assert_eq!(checked.lines().filter(|line| line.ends_with(": OK")).count(), files - 1, "{checked}");
+}
+
+#[test]
+#[ignore = "needs the artifacts of deploy/release"]
+fn sbom_lists_the_libraries_without_paths_of_the_build() {
+    let text =
+        std::fs::read_to_string(artifact(&format!("atlas-backup-exporter-{VERSION}.cdx.json"))).unwrap();
+    assert!(!text.contains(env!("CARGO_MANIFEST_DIR")));
+    let sbom: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&sbom["bomFormat"], &sbom["specVersion"]), (&"CycloneDX".into(), &"1.5".into()));
+    assert_eq!(sbom["metadata"]["component"]["version"], VERSION);
+    let components = sbom["components"].as_array().unwrap();
+    let names: Vec<_> = components.iter().map(|component| component["name"].as_str().unwrap()).collect();
+    for name in ["atlas-client", "rustls", "tokio"] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    // A library that only tests use.
+    assert!(!names.contains(&"proptest"));
 }
