@@ -9,6 +9,7 @@
 mod support;
 
 mod alerting;
+mod chart;
 mod dashboards;
 mod deployed;
 mod image;

@@ -427,15 +427,3 @@ fn every_alert_has_tests_that_fire_it_and_that_do_not() {
     }
     missing.assert_none();
 }
-
-#[test]
-fn rules_of_the_operator_are_those_of_prometheus() {
-    let file = "deploy/kubernetes/base/prometheusrule.yaml";
-    if std::env::var_os("UPDATE").is_some() {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes/rules");
-        assert!(std::process::Command::new(script).status().unwrap().success());
-    }
-    let (rules, copy) = (yaml(RULES), yaml(file));
-    let is_same = copy["spec"]["groups"] == rules["groups"] && copy["spec"].as_object().unwrap().len() == 1;
-    assert!(is_same, "{file} differs from {RULES}; UPDATE=1 cargo test --test integration catalog writes it");
-}

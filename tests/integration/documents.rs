@@ -18,7 +18,8 @@ fn read(path: &Path) -> String {
 
 /// Returns every Markdown file of the repository.
 fn documents() -> Vec<PathBuf> {
-    let folders = ["", "alerts", "benches", "deploy/kubernetes", "docs", "docs/adr", "fuzz", "tests"];
+    const CHART: &str = "deploy/helm/atlas-backup-exporter";
+    let folders = ["", "alerts", "benches", CHART, "docs", "docs/adr", "fuzz", "tests"];
     let crates = std::fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path());
     let mut found = Vec::new();
     for folder in folders.map(|folder| root().join(folder)).into_iter().chain(crates) {
@@ -87,7 +88,6 @@ fn changelog_and_manifests_have_this_version() {
     for (file, text) in [
         ("Dockerfile", format!("org.opencontainers.image.version=\"{version}\"")),
         ("deploy/compose.yaml", format!("image: atlas-backup-exporter:{version}")),
-        ("deploy/kubernetes/base/deployment.yaml", format!("image: atlas-backup-exporter:{version}")),
     ] {
         assert!(read(&root().join(file)).contains(&text), "{file} does not contain {version}");
     }

@@ -14,6 +14,7 @@ mod alert_rules;
 mod auth;
 mod bounds;
 mod catalog;
+mod chart;
 mod cli;
 mod client;
 mod collectors;

@@ -40,7 +40,12 @@ impl Authority {
 
     /// Issues a certificate for a server on this machine.
     pub(crate) fn server(&self) -> Issued {
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        self.server_of(&["localhost", "127.0.0.1"])
+    }
+
+    /// Issues a certificate for a server with these names.
+    pub(crate) fn server_of(&self, names: &[&str]) -> Issued {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         self.issue(CertificateParams::new(names).unwrap(), ExtendedKeyUsagePurpose::ServerAuth)
     }
 
