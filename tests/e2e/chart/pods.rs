@@ -12,13 +12,18 @@ use serde_json::Value;
 use super::{CHART, documented, helm_prints, minimal, render, resource, workload};
 use crate::deployed::{list, text, texts};
 use crate::support::atlas::{SECRET, atlas_state, simulator};
+use crate::support::authority;
 use crate::support::certificates::Authority;
 use crate::support::exporter::{Exporter, command};
+use crate::support::fault_proxy::{FaultProxy, ProxyMode};
 
 const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
 
 /// Hash of `secret`.
 const HASH: &str = "$2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
+
+/// `jane:pa55-w0rd` in a request to the proxy.
+const PASSWORD: &str = "Basic amFuZTpwYTU1LXcwcmQ=";
 
 /// Files of Secrets by name.
 type Secrets = BTreeMap<String, BTreeMap<String, String>>;
@@ -26,6 +31,7 @@ type Secrets = BTreeMap<String, BTreeMap<String, String>>;
 /// Pod of a release, whose volumes are in `files` and whose Atlas is the simulator.
 struct Pod {
     container: Value,
+    env: Vec<(String, String)>,
     files: tempfile::TempDir,
 }
 
@@ -49,7 +55,16 @@ impl Pod {
                 std::fs::write(place.join(name), content).unwrap();
             }
         }
-        Self { container, files }
+        let mut env = Vec::new();
+        for variable in container["env"].as_array().into_iter().flatten() {
+            let value = match variable["value"].as_str() {
+                Some(path) if path.starts_with('/') => format!("{}{path}", files.path().display()),
+                Some(value) => value.to_owned(),
+                None => referenced(secrets, &variable["valueFrom"]["secretKeyRef"]),
+            };
+            env.push((text(&variable["name"]).to_owned(), value));
+        }
+        Self { container, env, files }
     }
 
     /// Returns the exporter with variables of the pod, and with arguments that are those of the pod
@@ -61,12 +76,7 @@ impl Pod {
             let argument = argument.replace("=/", &format!("={root}/"));
             command.arg(argument.replace("--shard.index=auto", "--shard.index=1"));
         }
-        for variable in self.container["env"].as_array().into_iter().flatten() {
-            let value = text(&variable["value"]);
-            let value = if value.starts_with('/') { format!("{root}{value}") } else { value.to_owned() };
-            command.env(text(&variable["name"]), value);
-        }
-        command.env("ATLAS_BACKUP_EXPORTER__ATLAS__BASE_URL", atlas);
+        command.envs(self.env.clone()).env("ATLAS_BACKUP_EXPORTER__ATLAS__BASE_URL", atlas);
         command
     }
 
@@ -112,6 +122,11 @@ fn secret(files: &[(&str, &str)]) -> BTreeMap<String, String> {
     files.iter().map(|(name, content)| ((*name).to_owned(), (*content).to_owned())).collect()
 }
 
+/// Returns the value at a reference to a key of a Secret.
+fn referenced(secrets: &Secrets, reference: &Value) -> String {
+    secrets[text(&reference["name"])][text(&reference["key"])].clone()
+}
+
 /// The Secret of the first installation in the README.
 fn secrets() -> Secrets {
     [("atlas-service-account".to_owned(), secret(&[("client_secret", SECRET)]))].into()
@@ -121,12 +136,11 @@ fn secrets() -> Secrets {
 #[ignore = "needs helm; tests/run installs it"]
 async fn pod_becomes_ready_and_polls() {
     let simulator = simulator(atlas_state(NAMES.map(|name| (name, Cluster::default())))).await;
-    let authority = Authority::new("proxy").certificate.replace('\n', "\\n");
     let values = [
         // Pods with an existing Secret, and with one that the chart creates.
         "links: {runbooks: 'https://git.example.org/R.md', grafana: 'https://grafana.example.org/'}"
             .to_owned(),
-        format!("atlas: {{existingSecret: '', clientSecret: {SECRET}, ca: \"{authority}\"}}"),
+        format!("atlas: {{existingSecret: '', clientSecret: {SECRET}}}"),
     ];
     for values in values {
         let resources = render(&[&minimal(), &values]);
@@ -162,6 +176,34 @@ async fn shard_polls_a_part_of_the_clusters() {
     assert!((1..NAMES.len()).contains(&polled), "{polled}: {}", shard.log());
 }
 
+#[tokio::test]
+#[ignore = "needs helm; tests/run installs it"]
+async fn pod_uses_the_proxy_and_the_certificate_authority() {
+    let simulator = simulator(atlas_state(NAMES.map(|name| (name, Cluster::default())))).await;
+    let authority = authority::Authority::new();
+    let server = FaultProxy::start(&simulator, ProxyMode::Tls(authority.valid())).await;
+    let proxy = FaultProxy::start(&simulator, ProxyMode::Tunnel).await;
+    let mut secrets = secrets();
+    let address = proxy.plain_url().replace("http://", "http://jane:pa55-w0rd@");
+    secrets.insert("proxy".to_owned(), secret(&[("url", &address)]));
+    let ca = format!("atlas: {{ca: \"{}\"}}", authority.pem().replace('\n', "\\n"));
+    for (proxy_values, has_password) in
+        [("existingSecret: proxy".to_owned(), true), (format!("url: '{}'", proxy.plain_url()), false)]
+    {
+        let proxy_values = format!("proxy: {{{proxy_values}, noProxy: .example.org}}");
+        server.set_mode(ProxyMode::Tls(authority.valid())).await;
+        proxy.set_mode(ProxyMode::Tunnel).await;
+        let passwords = || proxy.received().matches(PASSWORD).count();
+        let before = passwords();
+        let pod = Pod::of(&render(&[&minimal(), &ca, &proxy_values]), &secrets);
+        let exporter = pod.start(&server.url()).await;
+        let scrape = exporter.ready().await;
+        assert!(NAMES.iter().all(|name| scrape.up(name) == Some(1.0)), "{}", exporter.log());
+        assert!(proxy.accepted() > 0 && proxy.accepted() == server.accepted(), "{proxy_values}");
+        assert_eq!(passwords() > before, has_password, "{proxy_values}");
+    }
+}
+
 /// Scrapes as Prometheus does with the endpoint of the `ServiceMonitor`.
 #[tokio::test]
 #[ignore = "needs helm; tests/run installs it"]
@@ -183,8 +225,6 @@ async fn documented_pod_with_tls_and_password_is_scraped() {
     secrets.insert("atlas-backup-exporter-tls".to_owned(), secret(&tls));
     let password = secret(&[("username", "prometheus"), ("password", "secret")]);
     secrets.insert("scrape-password".to_owned(), password);
-    let referenced = |at: &Value| secrets[text(&at["name"])][text(&at["key"])].clone();
-
     let pod = Pod::of(&resources, &secrets);
     let probes = pod.probes();
     let exporter = pod.start(simulator.url()).await;
@@ -194,10 +234,10 @@ async fn documented_pod_with_tls_and_password_is_scraped() {
         let builder = builder.no_proxy().timeout(Duration::from_secs(10)).resolve(name, address);
         (builder.build().unwrap(), url)
     };
-    let trusted = referenced(&endpoint["tlsConfig"]["ca"]["secret"]);
+    let trusted = referenced(&secrets, &endpoint["tlsConfig"]["ca"]["secret"]);
     let trusted = Certificate::from_pem(trusted.as_bytes()).unwrap();
     let (prometheus, url) = client(host, Client::builder().tls_certs_only([trusted]));
-    let credentials = ["username", "password"].map(|part| referenced(&endpoint["basicAuth"][part]));
+    let credentials = ["username", "password"].map(|part| referenced(&secrets, &endpoint["basicAuth"][part]));
     let metrics = format!("{url}/metrics");
     assert_eq!(prometheus.get(&metrics).send().await.unwrap().status(), 401);
     let ready =
@@ -235,7 +275,7 @@ fn probes_follow_the_web_configuration() {
         (format!("{{{tls} {{client_allowed_sans: [prometheus]}}}}}}"), [("", None); 2]),
         ("{existingSecret: web}".to_owned(), [("", None); 2]),
     ] {
-        let pod = Pod { container: container(&web), files: tempfile::tempdir().unwrap() };
+        let pod = Pod { container: container(&web), env: Vec::new(), files: tempfile::tempdir().unwrap() };
         let found = pod.probes().map(Option::unwrap_or_default);
         let expected =
             expected.map(|(scheme, path)| (scheme.to_owned(), path.unwrap_or_default().to_owned()));
