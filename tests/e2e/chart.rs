@@ -68,7 +68,10 @@ pub(crate) fn minimal() -> String {
 /// Every value that has no effect on others.
 const EVERYTHING: &str = "
 links: {runbooks: 'https://git.example.org/RUNBOOKS.md', grafana: 'https://grafana.example.org/'}
-image: {tag: 1.2.3, digest: 'sha256:0123456789012345678901234567890123456789012345678901234567890123', pullPolicy: Always}
+image:
+  tag: 1.2.3
+  digest: sha256:0123456789012345678901234567890123456789012345678901234567890123
+  pullPolicy: Always
 imagePullSecrets: [{name: registry}]
 serviceMonitor:
   enabled: true
@@ -97,7 +100,10 @@ podLabels: {example.org/team: backup}
 priorityClassName: high
 nodeSelector: {kubernetes.io/arch: amd64}
 tolerations: [{key: spot, operator: Exists}]
-affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: spot, operator: DoesNotExist}]}]}}}
+affinity:
+  nodeAffinity:
+    requiredDuringSchedulingIgnoredDuringExecution:
+      nodeSelectorTerms: [{matchExpressions: [{key: spot, operator: DoesNotExist}]}]
 topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}]
 ";
 

@@ -10,6 +10,8 @@ mod support;
 mod archive;
 mod image;
 
+mod chart;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

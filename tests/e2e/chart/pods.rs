@@ -19,7 +19,7 @@ use crate::support::fault_proxy::{FaultProxy, ProxyMode};
 
 const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
 
-/// Hash of `secret`.
+/// Bcrypt hash of the password `secret`.
 const HASH: &str = "$2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
 
 /// `jane:pa55-w0rd` in a request to the proxy.
