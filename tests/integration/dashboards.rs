@@ -1,6 +1,7 @@
 //! Grafana dashboards: rules for their queries, and existence of their metrics.
 
 mod lint;
+mod upload;
 
 use crate::exposed::exposed;
 use crate::promql;
