@@ -23,6 +23,7 @@ mod servers;
 mod terminal;
 mod unit;
 mod web;
+mod workflows;
 
 use std::process::Stdio;
 
