@@ -21,6 +21,7 @@ mod page;
 mod proxy;
 mod servers;
 mod terminal;
+mod terraform;
 mod unit;
 mod web;
 mod workflows;
