@@ -19,6 +19,7 @@ mod missing_export;
 mod notifications;
 mod page;
 mod proxy;
+mod scraping;
 mod servers;
 mod terminal;
 mod terraform;

@@ -11,7 +11,7 @@ use crate::support::certificates::Authority;
 use crate::support::exporter::{Exporter, command};
 
 /// The bcrypt hash of the password `secret`.
-const HASH: &str = "$2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
+pub(crate) const HASH: &str = "$2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
 
 /// Request of curl with its options.
 const CLIENTS: [(&str, &[&str]); 14] = [
@@ -77,7 +77,7 @@ async fn ask(folder: &Path, url: &str, client: &[&str]) -> String {
     if lines.is_empty() { "no response".to_owned() } else { lines.join(", ") }
 }
 
-fn certificates(folder: &Path) {
+pub(crate) fn certificates(folder: &Path) {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     std::fs::write(folder.join("ca.pem"), &ours.certificate).unwrap();
     ours.server().write(folder, "server");
