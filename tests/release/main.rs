@@ -12,6 +12,8 @@ mod image;
 
 mod chart;
 
+mod publish;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
