@@ -44,7 +44,7 @@ async fn systemd_units_are_valid() {
     for unit in ["atlas-backup-exporter.service", "atlas-backup-exporter.socket"] {
         let text = std::fs::read_to_string(shipped("deploy/systemd").join(unit)).unwrap();
         // systemd-analyze checks that the program exists.
-        let text = text.replace("/usr/local/bin/atlas-backup-exporter", EXPORTER);
+        let text = text.replace("/usr/bin/atlas-backup-exporter", EXPORTER);
         std::fs::write(folder.path().join(unit), text).unwrap();
         analyze.arg(folder.path().join(unit));
     }
