@@ -8,10 +8,9 @@
 mod support;
 
 mod archive;
-mod image;
-
 mod chart;
-
+mod image;
+mod packages;
 mod publish;
 
 use std::path::{Path, PathBuf};
