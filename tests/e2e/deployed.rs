@@ -38,10 +38,10 @@ pub(crate) fn texts(yaml: &Value) -> Vec<&str> {
     list(yaml).iter().map(text).collect()
 }
 
-/// Returns the rest of a line of the last stage of `Dockerfile` by its first word.
+/// Returns the rest of a line of the first stage of `Dockerfile` by its first word.
 fn instruction(word: &str) -> String {
     let file = read("Dockerfile");
-    let stage = file.split("\nFROM scratch\n").nth(1).unwrap();
+    let stage = file.split("\nFROM scratch AS base\n").nth(1).unwrap();
     let mut lines = stage.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' '));
     lines.next().unwrap_or_else(|| panic!("no {word}")).to_owned()
 }

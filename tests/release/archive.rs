@@ -2,8 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use crate::support::exporter::{Exporter, command_of};
-use crate::{VERSION, artifact, emulator, run};
+use crate::support::exporter::Exporter;
+use crate::{VERSION, artifact, command_on, run};
 
 /// Files that the documents mention, besides the binary.
 const FILES: [&str; 11] = [
@@ -34,13 +34,8 @@ async fn run_demo(machine: &str) {
     let manual = std::fs::read_to_string(root.join("atlas-backup-exporter.1")).unwrap();
     assert!(manual.contains(&format!("\"atlas-backup-exporter {VERSION}\"")), "{manual}");
 
-    let binary = root.join("atlas-backup-exporter");
-    let program = binary.to_str().unwrap();
-    let mut demo = match emulator(machine) {
-        Some(emulator) => command_of(&emulator),
-        None => command_of("/usr/bin/env"),
-    };
-    demo.arg(program).args(["demo", "--web.listen-address=127.0.0.1:0"]).stdout(Stdio::null());
+    let mut demo = command_on(machine, &root.join("atlas-backup-exporter"));
+    demo.args(["demo", "--web.listen-address=127.0.0.1:0"]).stdout(Stdio::null());
     let exporter = Exporter::spawn(demo, folder).await;
     exporter.ready().await;
     let text = exporter.get("/metrics").await.text().await.unwrap();

@@ -16,6 +16,8 @@ mod publish;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use support::exporter::command_of;
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Returns the path of an artifact.
@@ -36,6 +38,19 @@ fn run(command: &mut Command) -> String {
 /// Returns the program of `qemu-user-static` that runs binaries for another processor.
 fn emulator(machine: &str) -> Option<String> {
     (machine != std::env::consts::ARCH).then(|| format!("/usr/bin/qemu-{machine}-static"))
+}
+
+/// Returns a command for a program of another processor, with an empty environment.
+fn command_on(machine: &str, program: &Path) -> tokio::process::Command {
+    let program = program.to_str().unwrap();
+    emulator(machine).map_or_else(
+        || command_of(program),
+        |emulator| {
+            let mut command = command_of(&emulator);
+            command.arg(program);
+            command
+        },
+    )
 }
 
 #[test]

@@ -13,10 +13,10 @@ use std::sync::OnceLock;
 use atlas_simulator::{Cluster, Simulator};
 use tempfile::TempDir;
 
-use super::support::atlas::{SECRET, atlas_state, simulator};
-use super::support::builder::ExporterBuilder;
-use super::support::exporter::{Exporter, command_of};
-use super::{VERSION, artifact, run};
+use crate::support::atlas::{SECRET, atlas_state, simulator};
+use crate::support::builder::ExporterBuilder;
+use crate::support::exporter::{Exporter, command_of};
+use crate::{VERSION, artifact, command_on, run};
 
 const USER: &str = "atlas-backup-exporter";
 const CONFIG: &str = "etc/atlas-backup-exporter/config.toml";
@@ -255,7 +255,6 @@ fn lintian_finds_no_errors_or_warnings() {
 #[tokio::test]
 #[ignore = "needs Debian's qemu-user-static and the artifacts of deploy/release"]
 async fn packages_for_arm64_run() {
-    const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     run(Command::new("dpkg-deb").arg("--extract").arg(deb("arm64")).arg(folders[0].path()));
     let mut install = Command::new("rpm");
@@ -263,12 +262,8 @@ async fn packages_for_arm64_run() {
     run(install.args(["--noscripts", "--install"]).arg(rpm("aarch64")));
     for folder in folders {
         let program = folder.path().join("usr/bin/atlas-backup-exporter");
-        let version = run(Command::new(EMULATOR).arg(&program).arg("--version"));
-        assert!(version.contains(VERSION), "{version}");
-        let mut demo = command_of(EMULATOR);
-        demo.arg(&program)
-            .args(["demo", "--web.listen-address=127.0.0.1:0"])
-            .stdout(std::process::Stdio::null());
+        let mut demo = command_on("aarch64", &program);
+        demo.args(["demo", "--web.listen-address=127.0.0.1:0"]).stdout(std::process::Stdio::null());
         Exporter::spawn(demo, folder).await.polled().await;
     }
 }

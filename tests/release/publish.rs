@@ -7,13 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::{certificates, port};
 use crate::{VERSION, artifact, run};
-
-#[allow(dead_code, reason = "each test binary uses a part of the helpers")]
-#[path = "../support/certificates.rs"]
-mod certificates;
-#[path = "../support/port.rs"]
-mod port;
 
 /// The bcrypt hash of the password `secret`.
 const HASH: &str = "$2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
