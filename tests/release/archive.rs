@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::support::exporter::Exporter;
 use crate::{VERSION, artifact, command_on, run};
 
-/// Files that the documents mention, besides the binary.
+/// Files that the documents mention, in addition to the binary.
 const FILES: [&str; 11] = [
     "CHANGELOG.md",
     "LICENSE",
