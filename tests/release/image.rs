@@ -67,7 +67,7 @@ async fn image_of_each_architecture_polls() {
         }
 
         let simulator = simulator(atlas_state([("a", Cluster::default())])).await;
-        let mut exporter = command_of("chroot");
+        let mut exporter = command_of("/usr/sbin/chroot");
         exporter.arg(format!("--userspec={}", config["User"].as_str().unwrap())).arg(&root);
         if let Some(emulator) = emulator(machine) {
             std::fs::copy(&emulator, root.join("emulator")).unwrap();
