@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{VERSION, artifact};
+use crate::{VERSION, artifact, run};
 
 /// The chart of the repository is tested by `tests/e2e/chart.rs`.
 #[test]
@@ -30,4 +30,18 @@ fn chart_renders_the_same_as_in_the_repository() {
     let image = std::env::var("IMAGE").unwrap_or(placeholder.to_owned());
     let expected = expected.replace(placeholder, &image);
     assert!(released == expected && released.contains(&format!("atlas-backup-exporter:{VERSION}")));
+}
+
+#[test]
+#[ignore = "needs the artifacts of deploy/release"]
+fn links_of_the_chart_lead_to_the_repository() {
+    let package = artifact(&format!("atlas-backup-exporter-{VERSION}.tgz"));
+    let file = |name: &str| {
+        run(Command::new("tar").arg("-xOzf").arg(&package).arg(format!("atlas-backup-exporter/{name}")))
+    };
+    let repository = env!("CARGO_PKG_REPOSITORY");
+    assert!(file("Chart.yaml").contains(&format!("home: {repository}\n")));
+    let readme = file("README.md");
+    assert!(readme.contains(&format!("]({repository}/blob/v{VERSION}/docs/service-account.md)")));
+    assert!(!readme.contains("](../"));
 }
