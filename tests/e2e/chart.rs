@@ -127,6 +127,16 @@ fn matrix() -> Vec<String> {
     matrix
 }
 
+#[test]
+#[ignore = "needs helm; tests/run installs it"]
+fn scrape_of_an_existing_web_configuration_uses_tls_if_set() {
+    for (tls, scheme) in [("", "http"), ("tlsConfig: {serverName: a}", "https")] {
+        let values = format!("{{web: {{existingSecret: web}}, serviceMonitor: {{enabled: true, {tls}}}}}");
+        let monitor = resource(&render(&[&minimal(), &values]), "ServiceMonitor");
+        assert_eq!(monitor["spec"]["endpoints"][0]["scheme"], scheme);
+    }
+}
+
 /// Returns whether a selector matches labels.
 fn selects(selector: &Value, labels: &Value) -> bool {
     let selector = selector.as_object().unwrap();

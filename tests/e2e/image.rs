@@ -13,7 +13,7 @@ use crate::support::builder::ExporterBuilder;
 use crate::support::exporter::{Exporter, command_of};
 use crate::support::fault_proxy::{FaultProxy, ProxyMode};
 
-/// Maximum size of the image: the binary, and 0.2 MiB of CA certificates.
+/// Maximum size of the binary.
 const MAX_SIZE: u64 = (8 << 20) - (1 << 18);
 
 /// Address of the resolver on port 53, as the loopback has several addresses.

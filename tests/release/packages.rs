@@ -2,7 +2,7 @@
 //! a program in its place records the commands of maintainer scripts.
 //!
 //! RPM packages are installed by Debian's rpm with a separate database, because Debian has no
-//! packages of the dependencies. That a distribution resolves them is not tested.
+//! packages of the dependencies. No test resolves them as a distribution does.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -42,6 +42,8 @@ fn debian() -> &'static Path {
             targets.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]);
             let mirrors = run(targets.arg(format!("Codename: {release}")));
             let (mirror, new) = (mirrors.lines().next().expect("a mirror"), root.with_extension("new"));
+            // An interrupted run leaves a part.
+            let _ = fs::remove_dir_all(&new);
             let mut debootstrap = Command::new("debootstrap");
             debootstrap.args(["--variant=minbase", "--include=systemd,procps,ca-certificates", release]);
             run(debootstrap.arg(&new).arg(mirror));

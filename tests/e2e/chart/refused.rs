@@ -3,7 +3,7 @@
 use super::{CHART, helm, minimal};
 
 /// Values that are refused, and the part of the message that names the value and the expectation.
-const REFUSED: [(&str, &str); 33] = [
+const REFUSED: [(&str, &str); 34] = [
     ("config: ''", "config is required"),
     ("config: [a]", "'/config': got array, want string"),
     ("replica: 2", "additional properties 'replica' not allowed"),
@@ -20,6 +20,7 @@ const REFUSED: [(&str, &str); 33] = [
     ("config: client_secret_file = '/run/secrets/atlas_client_secret'", "a path below /run/secrets/atlas/"),
     ("config: \"# /run/secrets/atlas/a\\n client_secret = 'x'\"", "config has a secret"),
     ("config: \"# /run/secrets/atlas/a\\nservice_account = {private_key='x'}\"", "config has a secret"),
+    ("config: \"# /run/secrets/atlas/a\\n'client_secret' = 'x'\"", "config has a secret"),
     ("config: \"# /run/secrets/atlas/a\\n[shard]\\ntotal = 3\"", "set shard.total in the values"),
     ("links: {grafana: grafana.example.org}", "'^$|^https?://"),
     ("links: {dashboard: 'https://grafana.example.org'}", "additional properties 'dashboard' not allowed"),

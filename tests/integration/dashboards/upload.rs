@@ -1,7 +1,6 @@
 //! Form in which grafana.com accepts a dashboard: that of "Export for sharing externally".
 //!
-//! Grafana replaces no data source that is a variable, so there are no inputs: the import asks for
-//! nothing, and the same file can be provisioned.
+//! The data source is a variable, so the file has no inputs, and can be imported and provisioned.
 
 use std::collections::BTreeSet;
 
@@ -16,10 +15,10 @@ fn dashboards_can_be_uploaded_and_provisioned() {
         // grafana.com refuses dashboards without these as "Old dashboard JSON format".
         assert_eq!(json["__inputs"], Value::Array(Vec::new()), "{uid}");
         assert_eq!(json["__elements"], Value::Object(serde_json::Map::new()), "{uid}");
-        // Its list of dashboards shows it.
+        // grafana.com shows it in its list.
         assert!(json["description"].as_str().is_some_and(|text| text.len() > 80), "{uid}");
         assert!(json["revision"].is_u64(), "{uid}");
-        // Grafana assigns an id, and only grafana.com the other one.
+        // Grafana assigns `id`, and grafana.com `gnetId`.
         assert!(json.get("id").is_none() && json.get("gnetId").is_none(), "{uid}");
         let variable = dashboard.variables().iter().find(|variable| variable["type"] == "datasource");
         // Without a data source of ours.

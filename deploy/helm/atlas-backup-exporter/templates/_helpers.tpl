@@ -49,9 +49,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- mergeOverwrite $tls (deepCopy .Values.web.config) | toYaml -}}
 {{- end }}
 
-{{/* Scheme of scrapes and probes. */}}
+{{/* Scheme of scrapes and probes. With web.existingSecret, only serviceMonitor.tlsConfig says that it is HTTPS. */}}
 {{- define "atlas-backup-exporter.scheme" -}}
-{{- ternary "https" "http" (or (ne .Values.web.tlsSecret "") (hasKey .Values.web.config "tls_server_config")) -}}
+{{- $external := and .Values.web.existingSecret .Values.serviceMonitor.tlsConfig -}}
+{{- or .Values.web.tlsSecret .Values.web.config.tls_server_config $external | empty | ternary "http" "https" -}}
 {{- end }}
 
 {{/*

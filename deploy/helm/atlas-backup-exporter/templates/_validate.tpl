@@ -13,7 +13,7 @@
 {{- if not (contains "/run/secrets/atlas/" $values.config) -}}
 {{- fail "config does not read the Secret of Atlas: set client_secret_file or private_key_file to a path below /run/secrets/atlas/" -}}
 {{- end -}}
-{{- if regexMatch "(?m)^[^#\n]*\\b(client_secret|private_key)\\s*=" $values.config -}}
+{{- if regexMatch "(?m)^[^#\n]*\\b(client_secret|private_key)[\"']?\\s*=" $values.config -}}
 {{- fail "config has a secret, but becomes a ConfigMap: set client_secret_file or private_key_file instead" -}}
 {{- end -}}
 {{- if regexMatch "(?m)^\\s*(\\[\\s*)?shard\\b" $values.config -}}
