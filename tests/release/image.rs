@@ -66,6 +66,11 @@ async fn image_of_each_architecture_polls() {
             assert!(root.join("usr/share/doc/atlas-backup-exporter").join(file).exists(), "{file}");
         }
 
+        // Other authorities of the machine, such as that of a proxy, are not in the image.
+        let authorities = std::fs::read_to_string(root.join("etc/ssl/certs/ca-certificates.crt")).unwrap();
+        let of_debian = std::fs::read_dir("/usr/share/ca-certificates/mozilla").unwrap().count();
+        assert_eq!(authorities.matches("BEGIN CERTIFICATE").count(), of_debian);
+
         let simulator = simulator(atlas_state([("a", Cluster::default())])).await;
         let mut exporter = command_of("/usr/sbin/chroot");
         exporter.arg(format!("--userspec={}", config["User"].as_str().unwrap())).arg(&root);
