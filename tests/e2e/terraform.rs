@@ -36,5 +36,5 @@ fn terraform_creates_the_documented_roles() {
         block(&terraform, "variable", variable);
         assert!(document.contains(&format!("{variable}=")), "no command sets {variable}");
     }
-    assert!(document.contains("terraform output -raw client_secret >client_secret"));
+    assert!(document.contains("terraform output -raw client_secret >"));
 }
