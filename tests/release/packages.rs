@@ -339,6 +339,25 @@ fn newer_rpm(folder: &Path) -> PathBuf {
     package
 }
 
+/// A package manager creates the folder again, but starts the scripts of an upgrade.
+#[test]
+#[ignore = "needs root, Debian's debootstrap and rpm, and the artifacts of deploy/release"]
+fn secrets_in_a_folder_that_was_deleted_stay_private() {
+    let install: [fn(&Root); 2] = [
+        |root| drop(root.dpkg(&["--force-confmiss"], &deb("amd64"))),
+        |root| drop(run(root.rpm(&["--nodeps", "--upgrade", "--force"]).arg(rpm("x86_64")))),
+    ];
+    for install in install {
+        let root = Root::new();
+        install(&root);
+        fs::remove_dir_all(root.path("etc/atlas-backup-exporter")).unwrap();
+        install(&root);
+        let modes =
+            root.run(&["stat", "--format=%a %U:%G", "/etc/atlas-backup-exporter", &format!("/{CONFIG}")]);
+        assert_eq!(modes, format!("2750 root:{USER}\n640 root:{USER}\n"));
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs root, Debian's debootstrap and rpm, and the artifacts of deploy/release"]
 async fn rpm_is_installed_upgraded_and_removed() {
