@@ -3,7 +3,7 @@
 use super::{CHART, helm, minimal};
 
 /// Values that are refused, and the part of the message that names the value and the expectation.
-const REFUSED: [(&str, &str); 34] = [
+const REFUSED: [(&str, &str); 36] = [
     ("config: ''", "config is required"),
     ("config: [a]", "'/config': got array, want string"),
     ("replica: 2", "additional properties 'replica' not allowed"),
@@ -22,6 +22,8 @@ const REFUSED: [(&str, &str); 34] = [
     ("config: \"# /run/secrets/atlas/a\\nservice_account = {private_key='x'}\"", "config has a secret"),
     ("config: \"# /run/secrets/atlas/a\\n'client_secret' = 'x'\"", "config has a secret"),
     ("config: \"# /run/secrets/atlas/a\\n[shard]\\ntotal = 3\"", "set shard.total in the values"),
+    ("config: \"# /run/secrets/atlas/a\\n['shard']\\ntotal = 3\"", "set shard.total in the values"),
+    ("image: {repository: 'a b'}", "'/image/repository': 'a b' does not match"),
     ("links: {grafana: grafana.example.org}", "'^$|^https?://"),
     ("links: {dashboard: 'https://grafana.example.org'}", "additional properties 'dashboard' not allowed"),
     ("image: {digest: 'sha256:0123'}", "'/image/digest': 'sha256:0123' does not match"),

@@ -16,7 +16,7 @@
 {{- if regexMatch "(?m)^[^#\n]*\\b(client_secret|private_key)[\"']?\\s*=" $values.config -}}
 {{- fail "config has a secret, but becomes a ConfigMap: set client_secret_file or private_key_file instead" -}}
 {{- end -}}
-{{- if regexMatch "(?m)^\\s*(\\[\\s*)?shard\\b" $values.config -}}
+{{- if regexMatch "(?m)^\\s*(\\[\\s*)?[\"']?shard\\b" $values.config -}}
 {{- fail "config has a shard: remove it, and set shard.total in the values" -}}
 {{- end -}}
 {{- if and (gt (int $values.shard.total) 1) (ne (int $values.replicas) 1) -}}
