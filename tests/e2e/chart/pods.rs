@@ -16,11 +16,9 @@ use crate::support::authority;
 use crate::support::certificates::Authority;
 use crate::support::exporter::{Exporter, command};
 use crate::support::fault_proxy::{FaultProxy, ProxyMode};
+use crate::web::HASH;
 
 const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
-
-/// Bcrypt hash of the password `secret`.
-const HASH: &str = "$2b$04$4w..fTWQhehDbk/0uOFnh.RSee4piGRxeQ5lTrVAj/MCwf6GhFqmK";
 
 /// `jane:pa55-w0rd` in a request to the proxy.
 const PASSWORD: &str = "Basic amFuZTpwYTU1LXcwcmQ=";
